@@ -1,0 +1,35 @@
+"""One file a store: the only place that imports that store's SDK, and only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Protocol, cast
+
+import pandas as pd
+
+from tracking.tracker import Run, Tracker
+
+REMOTES = ("mlflow", "neptune")
+"""The backends that a run can be tracked to beside the local journal."""
+
+
+class Backend(Protocol):
+    """What the module of each backend offers."""
+
+    def open_tracker(self, run: Run, store: Path) -> Tracker:
+        """Open a run for writing: a new one, or the same again after an interruption."""
+        ...
+
+    def load_runs(self, store: Path) -> pd.DataFrame:
+        """One row a run, as `tracking.tables.run_table` describes it."""
+        ...
+
+    def load_steps(self, store: Path, run: str) -> pd.DataFrame:
+        """One row a step of one run, as `tracking.tables.step_table` describes it."""
+        ...
+
+
+def load_backend(name: str) -> Backend:
+    """Import a backend: `local`, or one of `REMOTES`."""
+    return cast(Backend, importlib.import_module(f"tracking.backends.{name}"))

@@ -1,0 +1,291 @@
+"""The local journal: a run as a folder that a person can read without this program.
+
+    run.json        everything known of the run but its configuration
+    config.json     its configuration
+    metrics.jsonl   one line a step; appended, never rewritten while the run lasts
+    images/<name>/<step>.png
+    artifacts/      texts and files
+    checkpoints/    written by the engine
+
+JSON has no NaN: non-finite metrics are the strings "NaN", "Infinity", "-Infinity".
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import PIL.Image
+
+from tracking.events import ARTIFACTS, CONFIG, Event, Fields, File, Image, Metrics, Text, Value
+from tracking.fields import flatten, nest
+from tracking.files import replacing
+from tracking.lock import is_locked
+from tracking.tables import finish_step_table, run_table
+from tracking.tracker import Held, Run, Status
+
+RUN_FILE = "run.json"
+CONFIG_FILE = "config.json"
+METRICS_FILE = "metrics.jsonl"
+_EVENT_BLOCK = 1000
+
+
+class Journal:
+    """The tracker that is always on.
+
+    Metrics reach the operating system within the call, so that killing the process
+    loses none of them. Lines that a full disk refused are kept and written later.
+    """
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._held = _held(folder)
+        self._fields = read_fields(folder)
+        self._fields |= {"sys/id": run.id, "sys/name": run.name}
+        metrics = folder / METRICS_FILE
+        if metrics.exists():
+            _drop_torn_line(metrics)
+        self._metrics = os.open(metrics, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._unwritten = bytearray()
+
+    def held(self) -> Held:
+        return self._held
+
+    def write(self, event: Event) -> None:
+        match event:
+            case Fields(values):
+                self._write_fields(values)
+            case Metrics(steps, times, values):
+                self._unwritten += _metric_lines(steps, times, values)
+                self._append()
+            case Image(path, step, time, pixels):
+                target = self.folder / path / f"{step:08d}.png"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with replacing(target) as temporary:
+                    _picture(pixels).save(temporary, format="PNG")
+                os.utime(target, ns=(time * 1_000_000, time * 1_000_000))
+            case Text(path, content):
+                with replacing(self._artifact(path, ".txt")) as temporary:
+                    temporary.write_text(content, encoding="utf-8")
+            case File(path, source):
+                with replacing(self._artifact(path, source.suffix)) as temporary:
+                    shutil.copyfile(source, temporary)
+
+    def close(self, status: Status) -> None:
+        self._append()
+        os.fsync(self._metrics)
+        os.close(self._metrics)
+        self._write_fields({"sys/status": status})
+
+    def _write_fields(self, values: Mapping[str, Value]) -> None:
+        self._fields |= values
+        config = {path: value for path, value in self._fields.items() if _is_config(path)}
+        other = {path: value for path, value in self._fields.items() if not _is_config(path)}
+        if any(_is_config(path) for path in values):
+            _write_json(self.folder / CONFIG_FILE, nest(config)[CONFIG])
+        if not all(_is_config(path) for path in values):
+            _write_json(self.folder / RUN_FILE, nest(other))
+
+    def _append(self) -> None:
+        while self._unwritten:
+            del self._unwritten[: os.write(self._metrics, self._unwritten)]
+
+    def _artifact(self, path: str, suffix: str) -> Path:
+        target = self.folder / "artifacts" / f"{path.removeprefix(ARTIFACTS + '/')}{suffix}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+
+def open_tracker(run: Run, store: Path) -> Journal:
+    return Journal(store / run.id, run)
+
+
+def run_folders(store: Path) -> list[Path]:
+    """The folders of all runs in the store."""
+    return sorted(file.parent for file in store.glob(f"*/{RUN_FILE}"))
+
+
+def load_runs(store: Path) -> pd.DataFrame:
+    """One row a run, the oldest first, as `tracking.tables.run_table` describes it.
+
+    A run whose process is gone without a word has the status `killed`.
+    """
+    runs = {folder.name: read_fields(folder) for folder in run_folders(store)}
+    for identifier, fields in runs.items():
+        if fields.get("sys/status") == "running" and not is_locked(store / identifier):
+            fields["sys/status"] = "killed"
+    return run_table(runs)
+
+
+def load_steps(store: Path, run: str) -> pd.DataFrame:
+    """One row a step of one run, as `tracking.tables.step_table` describes it."""
+    return read_steps(store / run)
+
+
+def read_fields(folder: Path) -> dict[str, Value]:
+    """All fields of the run in `folder` by path; empty where nothing is written yet."""
+    fields = flatten(_read_json(folder / RUN_FILE))
+    return fields | flatten(_read_json(folder / CONFIG_FILE), CONFIG)
+
+
+def read_steps(folder: Path) -> pd.DataFrame:
+    """One row a step of the run in `folder`, as `tracking.tables.step_table` describes it."""
+    run = folder.name
+    frame = _parse_metrics(_complete_lines(folder / METRICS_FILE))
+    times = frame.groupby("step")["time"].max()
+    values = frame.drop(columns="time")
+    # The means of an epoch stand on a line of their own, at the step of its last batch.
+    repeated = frame["step"].duplicated().any()
+    wide = values.groupby("step").last() if repeated else values.set_index("step")
+    return finish_step_table(run, wide, times)
+
+
+def read_events(folder: Path) -> Iterator[Event]:
+    """The whole run in `folder` as events: fields, texts and files, metrics, images."""
+    yield Fields(read_fields(folder))
+    for file in sorted(_files(folder / "artifacts")):
+        path = _artifact_path(folder, file)
+        if file.suffix == ".txt":
+            yield Text(path, file.read_text(encoding="utf-8"))
+        else:
+            yield File(path, file)
+    yield from _metric_blocks(_complete_lines(folder / METRICS_FILE))
+    for file in sorted(_files(folder / "images")):
+        pixels = np.asarray(PIL.Image.open(file))
+        yield Image(
+            path=file.parent.relative_to(folder).as_posix(),
+            step=int(file.stem),
+            time=file.stat().st_mtime_ns // 1_000_000,
+            pixels=pixels if pixels.ndim == 3 else pixels[:, :, None],
+        )
+
+
+def rewind(folder: Path, step: int) -> None:
+    """Forget what was measured after `step`: a resumed run measures it again."""
+    metrics = folder / METRICS_FILE
+    kept = [line for line in _complete_lines(metrics).splitlines(keepends=True)
+            if json.loads(line)["step"] <= step]  # fmt: skip
+    with replacing(metrics) as temporary:
+        temporary.write_bytes(b"".join(kept))
+    for file in _files(folder / "images"):
+        if int(file.stem) > step:
+            file.unlink()
+
+
+def _picture(pixels: npt.NDArray[np.uint8]) -> PIL.Image.Image:
+    return PIL.Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def _is_config(path: str) -> bool:
+    return path.startswith(CONFIG + "/")
+
+
+def _artifact_path(folder: Path, file: Path) -> str:
+    relative = file.relative_to(folder / "artifacts").with_suffix("").as_posix()
+    return f"{ARTIFACTS}/{relative}"
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("[!.]*") if path.is_file()]
+
+
+def _held(folder: Path) -> Held:
+    last: dict[str, int] = {}
+    for block in _metric_blocks(_complete_lines(folder / METRICS_FILE)):
+        for path in block.values:
+            last[path] = max(block.steps[-1], last.get(path, 0))
+    images = _files(folder / "images")
+    return Held(
+        last_step=last,
+        images=frozenset(
+            (file.parent.relative_to(folder).as_posix(), int(file.stem)) for file in images
+        ),
+        files=frozenset(_artifact_path(folder, file) for file in _files(folder / "artifacts")),
+    )
+
+
+def _metric_lines(
+    steps: Sequence[int], times: Sequence[int], values: Mapping[str, Sequence[float]]
+) -> bytes:
+    rows = [
+        dict(zip(("step", "time", *values), row, strict=True))
+        for row in zip(steps, times, *values.values(), strict=True)
+    ]
+    try:
+        lines = [json.dumps(row, allow_nan=False) for row in rows]
+    except ValueError:
+        lines = [json.dumps({key: _encode(value) for key, value in row.items()}) for row in rows]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _encode(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+
+
+def _complete_lines(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    return data[: data.rfind(b"\n") + 1]
+
+
+def _drop_torn_line(path: Path) -> None:
+    os.truncate(path, len(_complete_lines(path)))
+
+
+def _parse_metrics(data: bytes) -> pd.DataFrame:
+    """The lines as a frame: `step`, `time`, and a float64 column for each metric."""
+    if not data:
+        return pd.DataFrame({"step": pd.Series(dtype="int64"), "time": pd.Series(dtype="int64")})
+    import pyarrow as pa
+    import pyarrow.json
+
+    try:
+        table = pyarrow.json.read_json(io.BytesIO(data))
+    except pa.ArrowInvalid:  # a column that mixes numbers and strings: non-finite values
+        table = None
+    if table is not None and not any(pa.types.is_string(field.type) for field in table.schema):
+        frame: pd.DataFrame = table.to_pandas()
+    else:
+        frame = pd.DataFrame([json.loads(line) for line in data.splitlines()])
+    metrics = [column for column in frame.columns if column not in ("step", "time")]
+    return frame.astype({**dict.fromkeys(metrics, "float64"), "step": "int64", "time": "int64"})
+
+
+def _metric_blocks(data: bytes) -> Iterator[Metrics]:
+    rows = map(json.loads, data.splitlines())
+    for _, alike in itertools.groupby(rows, key=tuple):
+        while block := list(itertools.islice(alike, _EVENT_BLOCK)):
+            paths = [key for key in block[0] if key not in ("step", "time")]
+            yield Metrics(
+                steps=[row["step"] for row in block],
+                times=[row["time"] for row in block],
+                values={path: [float(row[path]) for row in block] for path in paths},
+            )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        tree: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return tree
+
+
+def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(tree, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -1,0 +1,60 @@
+"""Field values as flat paths and as text, for stores that know nothing richer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tracking.events import Value
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
+    """`{"optimizer": {"lr": 1e-3}}` to `{"optimizer/lr": 1e-3}`, lists kept whole."""
+    flat: dict[str, Value] = {}
+    for key, value in tree.items():
+        path = f"{prefix}/{key}" if prefix else key
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, path))
+        else:
+            flat[path] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def nest(flat: Mapping[str, Value]) -> dict[str, Any]:
+    """The inverse of `flatten`."""
+    tree: dict[str, Any] = {}
+    for path, value in flat.items():
+        *parents, leaf = path.split("/")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = value
+    return tree
+
+
+def to_text(value: Value) -> str:
+    """A value as text that `from_text` turns back into the same value and type.
+
+    Strings stay bare, unless they would read as JSON: `"true"` keeps its quotes.
+    """
+    if isinstance(value, str) and value != "" and not _is_json(value):
+        return value
+    return json.dumps(value)
+
+
+def from_text(text: str) -> Value:
+    """The inverse of `to_text`."""
+    try:
+        value: Value = json.loads(text)
+    except ValueError:
+        return text
+    return value
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
