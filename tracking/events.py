@@ -28,7 +28,7 @@ GIT_DIFF = f"{ARTIFACTS}/git_diff"
 FIXED_NOISE = f"{IMAGES}/fixed_noise"
 REAL = f"{IMAGES}/real"
 
-Scalar: TypeAlias = None | bool | int | float | str
+Scalar: TypeAlias = bool | int | float | str | None
 Value: TypeAlias = Scalar | Sequence[Scalar]
 
 

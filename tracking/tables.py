@@ -17,9 +17,9 @@ def run_table(runs: Mapping[str, Mapping[str, Value]]) -> pd.DataFrame:
     """One row a run.
 
     runs: for each run id its fields by path, such as `config/optimizer/lr`.
-    Returns a frame, the oldest run first, indexed by `run`, its columns the sorted paths (dtype object,
-    so that an integer stays an integer where another run lacks the field; lists
-    stay lists). A field that a run lacks is None.
+    Returns a frame, the oldest run first, indexed by `run`, its columns the sorted paths.
+    All are of dtype object, so that an integer stays an integer where another run lacks
+    the field; lists stay lists; a field that a run lacks is None.
     """
     ordered = dict(sorted(runs.items(), key=lambda item: str(item[1].get("sys/created"))))
     index = pd.Index(list(ordered), name="run", dtype=object)
