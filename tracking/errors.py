@@ -1,5 +1,9 @@
 """What can go wrong that is the user's to mend."""
 
 
-class StoreError(Exception):
-    """A store that cannot be used, or a run that cannot be found, in words for the user."""
+class UserError(Exception):
+    """Says in words for the user what was wrong, where, and what would be right."""
+
+
+class StoreError(UserError):
+    """A store that cannot be used, or a run that cannot be found."""

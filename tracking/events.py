@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 CONFIG = "config"
 SYS = "sys"
+TRACKERS = "sys/trackers"
 BATCH = "training/batch"
 EPOCH = "training/epoch"
 IMAGES = "images"

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from tracking.events import Event, Fields
+from tracking.events import TRACKERS, Event, Fields
 from tracking.replay import Ledger
 from tracking.tracker import Held, Status, Tracker
 
@@ -46,6 +46,8 @@ class FanOut:
         self._journal = journal
         self._journal_failed = False
         self._report = report
+        if remotes:
+            self._note(dict.fromkeys(remotes, "open"))
         self._remotes = [
             _Remote(name, open_tracker, history, report, queue_length, patience)
             for name, open_tracker in remotes.items()
@@ -63,9 +65,14 @@ class FanOut:
         """Close every store; a remote may take as long as it makes progress."""
         for remote in self._remotes:
             remote.finish(status)
-        states = {f"sys/trackers/{remote.name}": remote.join() for remote in self._remotes}
-        self._guard_journal(lambda: self._journal.write(Fields(states)))
+        if self._remotes:
+            self._note({remote.name: remote.join() for remote in self._remotes})
         self._guard_journal(lambda: self._journal.close(status))
+
+    def _note(self, states: Mapping[str, str]) -> None:
+        """Say in the journal how far each remote got."""
+        fields = Fields({f"{TRACKERS}/{name}": state for name, state in states.items()})
+        self._guard_journal(lambda: self._journal.write(fields))
 
     def _guard_journal(self, action: Callable[[], None]) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from tracking.events import Value
@@ -50,6 +51,17 @@ def from_text(text: str) -> Value:
     except ValueError:
         return text
     return value
+
+
+def utc(milliseconds: int) -> str:
+    """ISO 8601 in UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_utc(text: str) -> int:
+    """Milliseconds since the Unix epoch; the inverse of `utc`."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _is_json(text: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 
 from tracking.backends.local import read_fields, run_folders
@@ -12,12 +11,6 @@ from tracking.errors import StoreError
 from tracking.tracker import Run
 
 _ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # no two of them look alike
-
-
-def utc(milliseconds: int) -> str:
-    """ISO 8601 in UTC, to the millisecond."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def create_run(store: Path, recipe: str, name: str | None, created: int) -> tuple[Run, Path]:

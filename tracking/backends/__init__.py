@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
-from tracking.tracker import Run, Tracker
+    from tracking.tracker import Run, Tracker
 
 REMOTES = ("mlflow", "neptune")
 """The backends that a run can be tracked to beside the local journal."""

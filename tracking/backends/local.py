@@ -12,6 +12,7 @@ JSON has no NaN: non-finite metrics are the strings "NaN", "Infinity", "-Infinit
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import json
@@ -20,24 +21,36 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-import PIL.Image
-
-from tracking.events import ARTIFACTS, CONFIG, Event, Fields, File, Image, Metrics, Text, Value
-from tracking.fields import flatten, nest
+from tracking.events import (
+    ARTIFACTS,
+    CONFIG,
+    TRACKERS,
+    Event,
+    Fields,
+    File,
+    Image,
+    Metrics,
+    Text,
+    Value,
+)
+from tracking.fields import flatten, from_utc, nest, utc
 from tracking.files import replacing
 from tracking.lock import is_locked
-from tracking.tables import finish_step_table, run_table
 from tracking.tracker import Held, Run, Status
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    import PIL.Image
 
 RUN_FILE = "run.json"
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"
 _EVENT_BLOCK = 1000
+_TAIL_BYTES = 65_536
 
 
 class Journal:
@@ -51,8 +64,8 @@ class Journal:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._held = _held(folder)
-        self._fields = read_fields(folder)
-        self._fields |= {"sys/id": run.id, "sys/name": run.name}
+        identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": utc(run.created)}
+        self._fields = read_fields(folder) | identity
         metrics = folder / METRICS_FILE
         if metrics.exists():
             _drop_torn_line(metrics)
@@ -79,8 +92,10 @@ class Journal:
                 with replacing(self._artifact(path, ".txt")) as temporary:
                     temporary.write_text(content, encoding="utf-8")
             case File(path, source):
-                with replacing(self._artifact(path, source.suffix)) as temporary:
-                    shutil.copyfile(source, temporary)
+                target = self._artifact(path, source.suffix)
+                if source.resolve() != target.resolve():
+                    with replacing(target) as temporary:
+                        shutil.copyfile(source, temporary)
 
     def close(self, status: Status) -> None:
         self._append()
@@ -89,7 +104,7 @@ class Journal:
         self._write_fields({"sys/status": status})
 
     def _write_fields(self, values: Mapping[str, Value]) -> None:
-        self._fields |= values
+        self._fields.update(values)
         config = {path: value for path, value in self._fields.items() if _is_config(path)}
         other = {path: value for path, value in self._fields.items() if not _is_config(path)}
         if any(_is_config(path) for path in values):
@@ -117,15 +132,10 @@ def run_folders(store: Path) -> list[Path]:
 
 
 def load_runs(store: Path) -> pd.DataFrame:
-    """One row a run, the oldest first, as `tracking.tables.run_table` describes it.
+    """One row a run, the oldest first, as `tracking.tables.run_table` describes it."""
+    from tracking.tables import run_table
 
-    A run whose process is gone without a word has the status `killed`.
-    """
-    runs = {folder.name: read_fields(folder) for folder in run_folders(store)}
-    for identifier, fields in runs.items():
-        if fields.get("sys/status") == "running" and not is_locked(store / identifier):
-            fields["sys/status"] = "killed"
-    return run_table(runs)
+    return run_table({folder.name: read_fields(folder) for folder in run_folders(store)})
 
 
 def load_steps(store: Path, run: str) -> pd.DataFrame:
@@ -134,13 +144,27 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
 
 
 def read_fields(folder: Path) -> dict[str, Value]:
-    """All fields of the run in `folder` by path; empty where nothing is written yet."""
+    """All fields of the run in `folder` by path; empty where nothing is written yet.
+
+    A run whose process is gone without a word has the status `killed`.
+    """
     fields = flatten(_read_json(folder / RUN_FILE))
+    if fields.get("sys/status") == "running" and not is_locked(folder):
+        fields["sys/status"] = "killed"
     return fields | flatten(_read_json(folder / CONFIG_FILE), CONFIG)
+
+
+def read_run(folder: Path) -> Run:
+    """What identifies the run in `folder`."""
+    fields = read_fields(folder)
+    created = from_utc(str(fields["sys/created"]))
+    return Run(id=folder.name, name=str(fields["sys/name"]), created=created)
 
 
 def read_steps(folder: Path) -> pd.DataFrame:
     """One row a step of the run in `folder`, as `tracking.tables.step_table` describes it."""
+    from tracking.tables import finish_step_table
+
     run = folder.name
     frame = _parse_metrics(_complete_lines(folder / METRICS_FILE))
     times = frame.groupby("step")["time"].max()
@@ -151,9 +175,28 @@ def read_steps(folder: Path) -> pd.DataFrame:
     return finish_step_table(run, wide, times)
 
 
+def last_values(folder: Path) -> dict[str, float]:
+    """The newest value of each metric, without reading a long run as a whole."""
+    try:
+        with (folder / METRICS_FILE).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            tail = file.read()
+    except FileNotFoundError:
+        return {}
+    values: dict[str, float] = {}
+    for line in tail[: tail.rfind(b"\n") + 1].splitlines():
+        with contextlib.suppress(ValueError):  # the tail may begin within a line
+            values |= {key: float(value) for key, value in json.loads(line).items()}
+    return values
+
+
 def read_events(folder: Path) -> Iterator[Event]:
-    """The whole run in `folder` as events: fields, texts and files, metrics, images."""
-    yield Fields(read_fields(folder))
+    """The whole run in `folder` as events: fields, texts and files, metrics, images.
+
+    How far each remote got is the journal's own business and no part of the run.
+    """
+    fields = read_fields(folder)
+    yield Fields({path: fields[path] for path in fields if not path.startswith(TRACKERS)})
     for file in sorted(_files(folder / "artifacts")):
         path = _artifact_path(folder, file)
         if file.suffix == ".txt":
@@ -162,6 +205,9 @@ def read_events(folder: Path) -> Iterator[Event]:
             yield File(path, file)
     yield from _metric_blocks(_complete_lines(folder / METRICS_FILE))
     for file in sorted(_files(folder / "images")):
+        import numpy as np
+        import PIL.Image
+
         pixels = np.asarray(PIL.Image.open(file))
         yield Image(
             path=file.parent.relative_to(folder).as_posix(),
@@ -184,6 +230,8 @@ def rewind(folder: Path, step: int) -> None:
 
 
 def _picture(pixels: npt.NDArray[np.uint8]) -> PIL.Image.Image:
+    import PIL.Image
+
     return PIL.Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
@@ -249,6 +297,8 @@ def _drop_torn_line(path: Path) -> None:
 
 def _parse_metrics(data: bytes) -> pd.DataFrame:
     """The lines as a frame: `step`, `time`, and a float64 column for each metric."""
+    import pandas as pd
+
     if not data:
         return pd.DataFrame({"step": pd.Series(dtype="int64"), "time": pd.Series(dtype="int64")})
     import pyarrow as pa

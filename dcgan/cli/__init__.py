@@ -1,0 +1,33 @@
+"""The command `dcgan`. Heavy imports happen inside the commands, so that --help is quick."""
+
+from __future__ import annotations
+
+import typer
+
+from dcgan.cli.errors import LabGroup
+from dcgan.cli.pictures import plot, sample
+from dcgan.cli.runs import runs, show
+from dcgan.cli.train import resume, train
+from dcgan.cli.ui import ui
+
+app = typer.Typer(
+    cls=LabGroup,
+    help="""
+    Train DCGANs with every run tracked, kept and compared honestly.
+
+    Start with [bold]dcgan train[/bold]: it needs no data and takes about two minutes on a CPU.
+    Then look: [bold]dcgan show last[/bold], [bold]dcgan plot last[/bold].
+
+    A RUN is named by its id, the start of its id, its name, or [bold]last[/bold].
+    """,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+app.command(rich_help_panel="Train")(train)
+app.command(rich_help_panel="Train")(resume)
+app.command(rich_help_panel="Look")(runs)
+app.command(rich_help_panel="Look")(show)
+app.command(rich_help_panel="Look")(plot)
+app.command(rich_help_panel="Look")(sample)
+app.command(rich_help_panel="Look")(ui)

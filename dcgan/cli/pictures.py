@@ -1,0 +1,65 @@
+"""`dcgan sample` and `dcgan plot`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from dcgan.cli.options import DEFAULT_STORE, Device, RunReference, Store
+
+
+class Mode(StrEnum):
+    """How batch norm works while sampling."""
+
+    EVAL = "eval"
+    TRAIN = "train"
+
+
+def sample(
+    run: RunReference = "last",
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=1, max=4096, help="How many images.")
+    ] = 64,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The picture to write.")] = Path(
+        "grid.png"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Of the latent vectors.")] = 0,
+    step: Annotated[
+        int | None, typer.Option(help="Of a checkpoint; the last one by default.")
+    ] = None,
+    mode: Annotated[
+        Mode, typer.Option(help="Batch norm by what G has learnt, or by this batch alone.")
+    ] = Mode.EVAL,
+    device: Device = "auto",
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Make new images with a run's generator."""
+    from dcgan.inference import sample_run
+    from tracking.store import find_run
+
+    folder = find_run(store, run)
+    sample_run(folder, count, output, seed=seed, step=step, mode=mode.value, device=device)
+    Console(highlight=False).print(f"{count} images of {folder.name} in {output}", soft_wrap=True)
+
+
+def plot(
+    run: RunReference = "last",
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="A folder; the run's own 'plots' by default."),
+    ] = None,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Draw a run: losses apart and overlapping, scores, the grids over time, real beside fake."""
+    from analysis.run_plots import save_run_plots
+
+    from tracking.store import find_run
+
+    folder = find_run(store, run)
+    console = Console(highlight=False)
+    for path in save_run_plots(folder, output or folder / "plots"):
+        console.print(str(path), soft_wrap=True)

@@ -1,0 +1,102 @@
+"""The progress of a training run in the terminal, from the run's own events."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from dcgan.cli.format import duration
+from tracking.events import BATCH, Event, Metrics
+
+if TYPE_CHECKING:
+    from dcgan.launch import Job
+
+_RATE_WINDOW_SECONDS = 10.0
+
+
+class TrainingProgress:
+    """A bar with the numbers beneath it; in a log file, a line an epoch."""
+
+    def __init__(self, job: Job, console: Console) -> None:
+        self._job = job
+        self._console = console
+        self._steps_per_epoch = job.total_steps // job.config.training.epochs
+        self._images_per_step = job.images.card.size / self._steps_per_epoch
+        self._marks = [(time.monotonic(), job.first_step)]
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn(), expand=True
+        )
+        self._task = self._bar.add_task(
+            job.config.name, total=job.total_steps, completed=job.first_step
+        )
+        self._numbers = Text("starting", style="dim")
+        self._live = Live(self._render(), console=console, transient=True, refresh_per_second=4)
+
+    def __enter__(self) -> TrainingProgress:
+        where = str(self._job.device)
+        self._console.print(
+            f"[bold]{self._job.config.name}[/bold]: {self._job.images.card.size:,} images, "
+            f"{self._job.config.training.epochs} epochs, {self._job.total_steps:,} steps "
+            f"of {self._job.config.training.batch_size} on {where}."
+        )
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def show(self, event: Event) -> None:
+        """Take an event of the run."""
+        if not isinstance(event, Metrics):
+            return
+        step = event.steps[-1]
+        if f"{BATCH}/Gloss" in event.values:
+            self._show_batch(step, event)
+        elif not self._console.is_terminal:
+            self._console.print(self._line(step, event))
+
+    def warn(self, message: str) -> None:
+        """Say something above the bar."""
+        self._console.print(Text(message, style="yellow"))
+
+    def _show_batch(self, step: int, event: Metrics) -> None:
+        self._marks.append((time.monotonic(), step))
+        while self._marks[-1][0] - self._marks[0][0] > _RATE_WINDOW_SECONDS:
+            self._marks.pop(0)
+        self._bar.update(self._task, completed=step)
+        self._numbers = Text(self._line(step, event))
+        self._live.update(self._render())
+
+    def _line(self, step: int, event: Metrics) -> str:
+        value = {path.rpartition("/")[2]: column[-1] for path, column in event.values.items()}
+        epochs = self._job.config.training.epochs
+        epoch = min(-(-step // self._steps_per_epoch), epochs)
+        rate = self._steps_per_second()
+        left = duration((self._job.total_steps - step) / rate) if rate else "?"
+        return (
+            f"epoch {epoch}/{epochs}  step {step:,}  {rate * self._images_per_step:,.0f} images/s  "
+            f"G {value['Gloss']:.3f}  D {value['Dloss']:.3f}  D(x) {value['D_x']:.2f}  "
+            f"D(G(z)) {value['D_G_z1']:.2f}/{value['D_G_z2']:.2f}  {left} left"
+        )
+
+    def _steps_per_second(self) -> float:
+        (began, first), (now, last) = self._marks[0], self._marks[-1]
+        return (last - first) / (now - began) if now > began else 0.0
+
+    def _render(self) -> Group:
+        table = Table.grid(expand=True)
+        table.add_row(self._bar)
+        return Group(table, self._numbers)

@@ -1,0 +1,136 @@
+"""`dcgan runs` and `dcgan show`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dcgan.cli.format import duration
+from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
+from tracking.events import BATCH, CONFIG, EPOCH, TRACKERS
+from tracking.fields import from_utc
+
+_STYLES = {
+    "running": "cyan",
+    "finished": "green",
+    "interrupted": "yellow",
+    "failed": "red",
+    "killed": "red",
+}
+
+
+def runs(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
+    """List all runs of the store, the oldest first.
+
+    Losses are the means of the last epoch. A run whose process is gone is [red]killed[/red].
+    """
+    from tracking.backends.local import last_values, read_fields, run_folders
+
+    rows = [
+        _row(folder.name, read_fields(folder), last_values(folder)) for folder in run_folders(store)
+    ]
+    rows.sort(key=lambda row: str(row["created"]))
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    console = Console(highlight=False)
+    if not rows:
+        console.print(f"There are no runs in {store}. Start one with: [bold]dcgan train[/bold]")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("run", "recipe", "status"):
+        table.add_column(name, no_wrap=True)
+    for name in ("epochs", "G loss", "D loss", "age"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("tracked to", no_wrap=True)
+    for row in rows:
+        table.add_row(*_cells(row))
+    console.print(table)
+
+
+def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
+    """Show all that is known of a run: its configuration, its last values, its files."""
+    from tracking.backends.local import last_values, read_fields
+    from tracking.store import find_run
+
+    folder = find_run(store, run)
+    fields = {path: value for path, value in read_fields(folder).items() if value is not None}
+    values = last_values(folder)
+    if as_json:
+        print(json.dumps({"fields": fields, "last": values}, indent=2))
+        return
+    console = Console(highlight=False)
+    console.print(Text(folder.name, style="bold"), Text(str(fields.get("sys/status"))))
+    for title, prefix in (("Run", "sys/"), ("Configuration", f"{CONFIG}/")):
+        console.print(f"\n[bold]{title}[/bold]")
+        console.print(_pairs(fields, prefix))
+    console.print("\n[bold]Last values[/bold]")
+    console.print(_pairs(values, "training/"))
+    console.print("\n[bold]Files[/bold]")
+    for path in _listed_files(folder):
+        console.print(f"  {path}", soft_wrap=True)
+
+
+def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, object]:
+    return {
+        "run": run,
+        "name": fields.get("sys/name"),
+        "recipe": fields.get("sys/recipe"),
+        "status": fields.get("sys/status"),
+        "epochs": int(last.get(f"{EPOCH}/number", 0)),
+        "epochs_planned": fields.get(f"{CONFIG}/training/epochs"),
+        "steps": int(last.get("step", 0)),
+        "g_loss": last.get(f"{EPOCH}/Gloss", last.get(f"{BATCH}/Gloss")),
+        "d_loss": last.get(f"{EPOCH}/Dloss", last.get(f"{BATCH}/Dloss")),
+        "created": fields.get("sys/created"),
+        "trackers": {
+            path.removeprefix(f"{TRACKERS}/"): state
+            for path, state in fields.items()
+            if path.startswith(TRACKERS) and state is not None
+        },
+    }
+
+
+def _cells(row: dict[str, Any]) -> list[Text]:
+    losses = ["" if row[name] is None else f"{row[name]:.3f}" for name in ("g_loss", "d_loss")]
+    age = duration(time.time() - from_utc(row["created"]) / 1000)
+    trackers = [
+        Text(name, style="" if state in ("complete", "open") else "red")
+        for name, state in row["trackers"].items()
+    ]
+    return [
+        Text(row["run"] if row["name"] == row["run"] else f"{row['run']} ({row['name']})"),
+        Text(str(row["recipe"])),
+        Text(str(row["status"]), style=_STYLES.get(row["status"], "")),
+        Text(f"{row['epochs']}/{row['epochs_planned']}"),
+        *map(Text, losses),
+        Text(age),
+        Text(", ").join([Text("local"), *trackers]),
+    ]
+
+
+def _pairs(values: dict[str, Any], prefix: str) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    for path in sorted(values):
+        if path.startswith(prefix):
+            value = values[path]
+            shown = f"{value:.6g}" if isinstance(value, float) else str(value)
+            table.add_row(Text(path.removeprefix(prefix), style="dim"), Text(shown))
+    return table
+
+
+def _listed_files(folder: Path) -> list[str]:
+    """The files of a run, a series of pictures in one line."""
+    lines = [str(file) for file in sorted(folder.glob("*.json*"))]
+    lines += [str(file) for file in sorted((folder / "artifacts").glob("*"))]
+    for series in sorted((folder / "images").glob("*")):
+        pictures = sorted(series.glob("*.png"))
+        lines.append(f"{pictures[-1]} (the last of {len(pictures)})")
+    lines += [str(file) for file in sorted((folder / "checkpoints").glob("*.pt"))]
+    return lines

@@ -1,0 +1,191 @@
+"""`dcgan train` and `dcgan resume`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from dcgan.cli.options import DEFAULT_STORE, Device, RunReference, Store
+from tracking.backends import REMOTES
+
+if TYPE_CHECKING:
+    from dcgan.config import Override
+    from dcgan.launch import Job, Outcome
+
+EXIT_INTERRUPTED = 130
+
+
+def _recipe_names() -> list[str]:
+    from dcgan.config import recipe_names
+
+    return recipe_names()
+
+
+def _known_tracker(names: list[str]) -> list[str]:
+    for name in names:
+        if name not in REMOTES:
+            raise typer.BadParameter(f"{name!r} is none of: {', '.join(REMOTES)}.")
+    return list(dict.fromkeys(names))
+
+
+def train(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="A recipe by name, or the path of a recipe's .toml file.",
+            autocompletion=_recipe_names,
+        ),
+    ] = "digits",
+    lr: Annotated[
+        float | None, typer.Option(help="Adam's learning rate.", rich_help_panel="Configuration")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the data.", rich_help_panel="Configuration")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a step.", rich_help_panel="Configuration")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Of weights, data order and latents alike.", rich_help_panel="Configuration"
+        ),
+    ] = None,
+    weight_init: Annotated[
+        bool | None,
+        typer.Option(
+            "--weight-init/--no-weight-init",
+            help="DCGAN's N(0, 0.02) weights, or PyTorch's own.",
+            rich_help_panel="Configuration",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of images in place of the recipe's data.",
+            rich_help_panel="Configuration",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any key of the recipe, such as network.latent_size=64; repeatable.",
+            rich_help_panel="Configuration",
+        ),
+    ] = None,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[mlflow|neptune]",
+            help="Track there too, beside the local journal; repeatable.",
+            callback=lambda names: _known_tracker(names or []),
+            rich_help_panel="Tracking",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What you call the run.", rich_help_panel="Tracking")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="A set that the run is in.", rich_help_panel="Tracking")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="A tag; repeatable.", rich_help_panel="Tracking")
+    ] = None,
+    device: Device = "auto",
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Train a DCGAN and track the run.
+
+    Without arguments it trains the recipe [bold]digits[/bold] on scikit-learn's handwritten
+    digits. Ctrl-C finishes the step and keeps a checkpoint; [bold]dcgan resume[/bold] goes on.
+
+    [dim]dcgan train --epochs 20 --lr 1e-3 --tracker mlflow
+    dcgan train --no-weight-init --tag ablation --set images.every_steps=100
+    dcgan train celeba --data ~/faces[/dim]
+    """
+    from dcgan.config import Override, load_config, parse_override
+    from dcgan.launch import Labels, prepare
+
+    flags: dict[str, tuple[str, Any]] = {
+        "--lr": ("optimizer.lr", lr),
+        "--epochs": ("training.epochs", epochs),
+        "--batch-size": ("training.batch_size", batch_size),
+        "--seed": ("seed", seed),
+    }
+    overrides: list[Override] = [
+        Override(key, value, f"{flag} {value}")
+        for flag, (key, value) in flags.items()
+        if value is not None
+    ]
+    if weight_init is not None:
+        scheme = "dcgan" if weight_init else "default"
+        overrides.append(Override("init.scheme", scheme, "--weight-init/--no-weight-init"))
+    if data is not None:
+        overrides.append(Override("dataset.name", "folder", f"--data {data}"))
+        overrides.append(Override("dataset.path", str(data), f"--data {data}"))
+    overrides += [parse_override(setting) for setting in settings or []]
+    config = load_config(recipe, overrides)
+    labels = Labels(name, group, tuple(tag or ()))
+    _run(prepare(config, device, store, tracker or (), labels))
+
+
+def resume(
+    run: RunReference = "last", device: Device = "auto", store: Store = DEFAULT_STORE
+) -> None:
+    """Go on with a run that was interrupted, failed or killed.
+
+    It goes on from its last checkpoint, with the same data, order and latents: on the CPU
+    bit for bit as if it had never stopped. It is tracked to where it was tracked before.
+    """
+    from dcgan.launch import prepare_resume
+
+    _run(prepare_resume(store, run, device))
+
+
+def _run(job: Job) -> None:
+    from dcgan.cli.progress import TrainingProgress
+    from dcgan.launch import run_job
+
+    console = Console(highlight=False)
+    with TrainingProgress(job, console) as progress:
+        outcome = run_job(job, sys.argv, progress.show, progress.warn)
+    _summarize(outcome, job, console)
+    if outcome.status == "interrupted":
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _summarize(outcome: Outcome, job: Job, console: Console) -> None:
+    """Where the run lies, what came out, and what to type next."""
+    from dcgan.cli.format import duration
+    from tracking.events import FIXED_NOISE
+
+    run = outcome.folder.name
+    console.print(
+        f"\n[bold]{run}[/bold] {outcome.status} after {outcome.steps:,} of {job.total_steps:,} "
+        f"steps in {duration(outcome.seconds)} ({outcome.images_per_second:,.0f} images/s)."
+    )
+    console.print(f"  run         {outcome.folder}", soft_wrap=True)
+    grids = sorted((outcome.folder / FIXED_NOISE).glob("*.png"))
+    if grids:
+        console.print(f"  last grid   {grids[-1]}", soft_wrap=True)
+    elsewhere = "" if job.store == DEFAULT_STORE else f" --store {job.store}"
+    if outcome.status == "interrupted":
+        commands = {f"dcgan resume {run}{elsewhere}": "go on where it stopped"}
+    else:
+        commands = {
+            f"dcgan plot {run}{elsewhere}": "draw its losses, scores and grids",
+            f"dcgan sample {run} -n 64 -o grid.png{elsewhere}": "make new images",
+            f"dcgan runs{elsewhere}": "see all runs",
+        }
+    if "mlflow" in job.trackers:
+        commands[f"dcgan ui{elsewhere}"] = "compare runs in the MLflow UI"
+    width = max(map(len, commands))
+    console.print("Next:")
+    for command, purpose in commands.items():
+        console.print(f"  [bold]{command:<{width}}[/bold]  {purpose}", soft_wrap=True)

@@ -1,0 +1,30 @@
+"""`dcgan ui`."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from dcgan.cli.options import DEFAULT_STORE, Store
+
+
+def ui(
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65_535)] = 0,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Open the MLflow UI on the store.
+
+    It shows the runs that were trained with [bold]--tracker mlflow[/bold], to this machine
+    alone, until Ctrl-C.
+    """
+    from tracking.backends.mlflow_server import mlflow_server
+
+    console = Console(highlight=False)
+    console.print("Starting the MLflow server ...")
+    with mlflow_server(store, port) as server:
+        console.print(f"The MLflow UI is at [bold]{server.address}[/bold] until Ctrl-C.")
+        with contextlib.suppress(KeyboardInterrupt):
+            server.process.wait()

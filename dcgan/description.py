@@ -1,0 +1,77 @@
+"""What a run says of itself before its first step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+import torchinfo
+from torch import nn
+
+from dcgan.config import Config, to_toml
+from dcgan.data import DatasetCard
+from dcgan.models import build_networks
+from tracking import provenance
+from tracking.events import (
+    ARTIFACTS,
+    CONFIG,
+    DISCRIMINATOR_ARCH,
+    GENERATOR_ARCH,
+    GIT_DIFF,
+    Event,
+    Fields,
+    File,
+    Text,
+)
+from tracking.fields import flatten
+from tracking.files import replacing
+
+RECIPE_FILE = Path("artifacts/recipe.toml")
+
+
+def describe_configuration(config: Config, card: DatasetCard, folder: Path) -> Iterator[Event]:
+    """The whole configuration, the data-set card, both architectures, and the recipe.
+
+    The recipe is written to the run's folder first: `dcgan train` runs it again.
+    """
+    fields = flatten(config.model_dump(mode="json"), CONFIG)
+    yield Fields(fields | flatten({"dataset": dataclasses.asdict(card)}, CONFIG))
+    recipe = folder / RECIPE_FILE
+    recipe.parent.mkdir(exist_ok=True)
+    with replacing(recipe) as temporary:
+        temporary.write_text(to_toml(config), encoding="utf-8")
+    yield File(f"{ARTIFACTS}/recipe", recipe)
+    generator, discriminator = build_networks(config, seed=0)
+    latents = (config.training.batch_size, config.network.latent_size, 1, 1)
+    size = config.dataset.image_size
+    images = (config.training.batch_size, config.dataset.channels, size, size)
+    yield Text(GENERATOR_ARCH, describe_network(generator, latents))
+    yield Text(DISCRIMINATOR_ARCH, describe_network(discriminator, images))
+
+
+def describe_environment(device: torch.device, arguments: Sequence[str]) -> Iterator[Event]:
+    """The code, the packages, the machine, and the command line."""
+    fields, diff = provenance.describe(arguments)
+    yield Fields({**fields, "sys/device": _device_name(device)})
+    if diff:
+        yield Text(GIT_DIFF, diff)
+
+
+def describe_network(network: nn.Module, input_size: Sequence[int]) -> str:
+    """PyTorch's own dump, then torchinfo's table of shapes and parameter counts."""
+    table = torchinfo.summary(
+        network,
+        input_size=tuple(input_size),
+        col_names=("input_size", "output_size", "kernel_size", "num_params", "mult_adds"),
+        device="cpu",
+        verbose=0,
+    )
+    return f"{network}\n\n{table}\n"
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device}: {torch.cuda.get_device_name(device)}"
+    return str(device)

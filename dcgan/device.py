@@ -1,0 +1,22 @@
+"""The device to train on."""
+
+from __future__ import annotations
+
+import torch
+
+from dcgan.config import ConfigError
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes CUDA, else the CPU; raises ConfigError for a device that is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        here = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        raise ConfigError(
+            f"--device {name}: there is no such device here.\nThere is: {', '.join(here)}, or auto."
+        ) from error
+    return device

@@ -1,0 +1,228 @@
+"""From a configuration to a tracked run: everything around the training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from dcgan.checkpoint import (
+    CHECKPOINT_FOLDER,
+    CheckpointError,
+    checkpoint_step,
+    find_checkpoint,
+    load_checkpoint,
+)
+from dcgan.config import Config, ConfigError, load_config
+from dcgan.data import ImageSet, load_images
+from dcgan.description import RECIPE_FILE, describe_configuration, describe_environment
+from dcgan.device import choose_device
+from dcgan.engine import total_steps, train
+from dcgan.signals import stop_requests
+from tracking.backends import load_backend
+from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
+from tracking.errors import StoreError
+from tracking.events import CONFIG, TRACKERS, Event, Fields
+from tracking.fanout import FanOut, Report
+from tracking.fields import utc
+from tracking.lock import locked
+from tracking.store import create_run, find_run
+from tracking.tracker import Run, Status, Tracker
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a user says of a run beside its configuration."""
+
+    name: str | None = None
+    group: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that is ready to start: all that can be wrong with its input has been checked.
+
+    trackers: the backends beside the local journal.
+    folder: of the run that goes on; None for a new one.
+    checkpoint: to go on from; None to start at the first step.
+    """
+
+    config: Config
+    images: ImageSet
+    device: torch.device
+    store: Path
+    trackers: tuple[str, ...] = ()
+    labels: Labels = Labels()
+    folder: Path | None = None
+    checkpoint: Path | None = None
+
+    @property
+    def total_steps(self) -> int:
+        return total_steps(self.config, self.images.card.size)
+
+    @property
+    def first_step(self) -> int:
+        """How many steps are done already."""
+        return checkpoint_step(self.checkpoint) if self.checkpoint else 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    steps: done in all. images_per_second: of training alone, since it began or went on.
+    """
+
+    folder: Path
+    status: Status
+    steps: int
+    seconds: float
+    images_per_second: float
+
+
+def prepare(
+    config: Config, device: str, store: Path, trackers: Sequence[str], labels: Labels
+) -> Job:
+    """Load the data and check everything; writes nothing.
+
+    Raises ConfigError or DataError.
+    """
+    chosen = choose_device(device)
+    images = load_images(config.dataset)
+    size, batch_size = images.card.size, config.training.batch_size
+    if batch_size > size:
+        raise ConfigError(
+            f"training.batch_size = {batch_size}: the data set has only {size} images.\n"
+            f"Give at most {size} with --batch-size."
+        )
+    return Job(config, images, chosen, store, tuple(trackers), labels)
+
+
+def prepare_resume(store: Path, reference: str, device: str) -> Job:
+    """Find an interrupted run and check that it can go on; writes nothing.
+
+    Raises StoreError, CheckpointError, ConfigError or DataError.
+    """
+    folder = find_run(store, reference)
+    fields = read_fields(folder)
+    recipe = folder / RECIPE_FILE
+    if fields.get("sys/status") == "finished":
+        raise StoreError(
+            f"The run {folder.name} has finished: there is nothing to resume.\n"
+            f"The same again, as a new run: dcgan train {recipe}"
+        )
+    if not recipe.exists():
+        raise StoreError(f"The run {folder.name} cannot go on: {recipe} is missing.")
+    config = load_config(str(recipe), [])
+    chosen = choose_device(device)
+    images = load_images(config.dataset)
+    if images.card.fingerprint != fields.get(f"{CONFIG}/dataset/fingerprint"):
+        raise StoreError(
+            f"The images in {images.card.path} are no longer those with which the run "
+            f"{folder.name} began.\nBring them back, or train a new run."
+        )
+    try:
+        checkpoint = find_checkpoint(folder / CHECKPOINT_FOLDER)
+    except CheckpointError:  # it was interrupted before the first one
+        checkpoint = None
+    trackers = tuple(
+        path.removeprefix(f"{TRACKERS}/") for path in fields if path.startswith(TRACKERS)
+    )
+    return Job(config, images, chosen, store, trackers, Labels(), folder, checkpoint)
+
+
+def run_job(
+    job: Job, arguments: Sequence[str], listen: Callable[[Event], None], report: Report
+) -> Outcome:
+    """Train a job as a tracked run, to its end or to Ctrl-C or SIGTERM.
+
+    arguments: the command line, for the record. listen: sees every event.
+    report: is told in a sentence when a tracker fails; the training goes on.
+    Raises StoreError where the store cannot be written to or another process writes the
+    run; whatever the training raises marks the run `failed` and comes through.
+    """
+    run, folder = _open_run(job)
+    with locked(folder):
+        state = load_checkpoint(job.checkpoint, job.device) if job.checkpoint else None
+        if job.folder is not None:
+            rewind(folder, job.first_step)
+        tracker: Tracker = FanOut(
+            load_backend("local").open_tracker(run, job.store),
+            {name: partial(_open_remote, name, run, job.store) for name in job.trackers},
+            partial(read_events, folder),
+            report,
+        )
+
+        def emit(event: Event) -> None:
+            tracker.write(event)
+            listen(event)
+
+        status: Status = "failed"
+        began = time.monotonic()
+        try:
+            for event in _opening_events(job, folder, arguments):
+                emit(event)
+            began = time.monotonic()
+            with stop_requests() as stopping:
+                reached_end = train(
+                    job.config,
+                    job.images.pixels,
+                    job.device,
+                    emit,
+                    folder / CHECKPOINT_FOLDER,
+                    state,
+                    stopping,
+                )
+            status = "finished" if reached_end else "interrupted"
+        except KeyboardInterrupt:
+            status = "interrupted"
+        except Exception as error:
+            emit(Fields({"sys/error": f"{type(error).__name__}: {error}"}))
+            raise
+        finally:
+            seconds = time.monotonic() - began
+            # Said before the wait for the remotes, which a second Ctrl-C may cut short.
+            ended = utc(time.time_ns() // 1_000_000)
+            emit(Fields({"sys/status": status, "sys/ended": ended}))
+            tracker.close(status)
+    steps = int(last_values(folder).get("step", 0))
+    per_epoch = job.total_steps / job.config.training.epochs
+    images = (steps - job.first_step) / per_epoch * job.images.card.size
+    return Outcome(folder, status, steps, seconds, images / seconds)
+
+
+def _open_run(job: Job) -> tuple[Run, Path]:
+    if job.folder is not None:
+        return read_run(job.folder), job.folder
+    now = time.time_ns() // 1_000_000
+    return create_run(job.store, job.config.name, job.labels.name, now)
+
+
+def _open_remote(name: str, run: Run, store: Path) -> Tracker:
+    return load_backend(name).open_tracker(run, store)
+
+
+def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator[Event]:
+    """A run that goes on keeps what it said of itself, and says when it did."""
+    if job.folder is not None:
+        resumed = utc(time.time_ns() // 1_000_000)
+        yield Fields(
+            {"sys/status": "running", "sys/ended": None, "sys/error": None, "sys/resumed": resumed}
+        )
+        return
+    yield Fields(
+        {
+            "sys/status": "running",
+            "sys/recipe": job.config.name,
+            "sys/seed": job.config.seed,
+            "sys/group": job.labels.group,
+            "sys/tags": list(job.labels.tags),
+        }
+    )
+    yield from describe_configuration(job.config, job.images.card, folder)
+    yield from describe_environment(job.device, arguments)

@@ -1,0 +1,41 @@
+"""Images from a generator, and grids of images."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torchvision.utils import make_grid
+
+BatchNormMode: TypeAlias = Literal["train", "eval"]
+"""Whether batch norm uses the statistics of the batch at hand, or those it has learnt."""
+
+
+@torch.no_grad()
+def generate(generator: nn.Module, latents: Tensor, mode: BatchNormMode) -> Tensor:
+    """G(latents): (N, latent_size, 1, 1) to images (N, C, H, W) in [-1, 1].
+
+    G is left as it was: looking at a generator in training must not change it.
+    """
+    was_training = generator.training
+    buffers = [(buffer, buffer.clone()) for buffer in generator.buffers()]
+    generator.train(mode == "train")
+    try:
+        images: Tensor = generator(latents)
+    finally:
+        generator.train(was_training)
+        for buffer, before in buffers:
+            buffer.copy_(before)
+    return images
+
+
+def image_grid(images: Tensor) -> npt.NDArray[np.uint8]:
+    """Images (N, C, H, W) in [-1, 1] as one uint8 picture (H, W, C), nearly square."""
+    columns = round(len(images) ** 0.5)
+    grid = make_grid(images.float(), nrow=columns, normalize=True, value_range=(-1, 1))
+    pixels = grid.mul(255).round().to(torch.uint8).permute(1, 2, 0)
+    channels = images.shape[1]  # make_grid turns grey into RGB
+    return np.ascontiguousarray(pixels[:, :, :channels].cpu().numpy())
