@@ -58,8 +58,8 @@ def load_images(dataset: Dataset) -> ImageSet:
 
 
 def scale(pixels: Tensor) -> Tensor:
-    """uint8 values 0 to 255 to float32 in [-1, 1], the range of G's tanh."""
-    return pixels.to(torch.float32).div_(127.5).sub_(1.0)
+    """uint8 values 0 to 255 to floats in [-1, 1], the range of G's tanh."""
+    return pixels.to(torch.get_default_dtype()).div_(127.5).sub_(1.0)
 
 
 def _load_digits(dataset: Dataset) -> ImageSet:

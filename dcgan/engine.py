@@ -121,7 +121,8 @@ def train(
                 metrics.flush()
                 grid = generate(run.generator, fixed_noise, config.images.mode)
                 emit(_picture(FIXED_NOISE, run.step, grid))
-            if stopping() and run.batch < len(batches):
+            stop = stopping()
+            if stop and run.batch < len(batches):
                 metrics.flush()
                 run.epoch_sums = metrics.sums
                 save_checkpoint(checkpoints, run.step, _state(run))
@@ -132,7 +133,7 @@ def train(
         marked = keep > 0 and run.epoch % keep == 0
         run.epoch, run.batch, run.epoch_sums = run.epoch + 1, 0, None
         save_checkpoint(checkpoints, run.step, _state(run), marked=marked)
-        if stopping() and run.epoch <= config.training.epochs:
+        if stop and run.epoch <= config.training.epochs:
             return False
     return True
 

@@ -1,0 +1,109 @@
+"""What tracking costs the training, measured within one run.
+
+The recipe `digits` trains once for each set of trackers. Blocks of steps alternate: the
+events of one block are tracked, those of the next are dropped. The first steps of a block
+are not timed, so that what the remotes' threads still have to do from the block before is
+not counted against the wrong side. A pair of neighbouring blocks gives a ratio; the median
+of the ratios is printed with the range of its middle half.
+
+    python benchmarks/tracking_overhead.py [--pairs 10]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import psutil
+import torch
+
+from dcgan.config import load_config, parse_override
+from dcgan.data import load_images
+from dcgan.engine import train
+from tracking.backends import load_backend
+from tracking.backends.local import read_events
+from tracking.events import Event, Fields
+from tracking.fanout import FanOut
+from tracking.store import create_run
+
+SETTLING_STEPS = 100
+TIMED_STEPS = 250  # one grid of the recipe falls into each block
+BLOCK = SETTLING_STEPS + TIMED_STEPS
+
+
+def measure(remotes: tuple[str, ...], pairs: int, folder: Path) -> dict[str, float]:
+    """Seconds a step, untracked and tracked, and the median of the pairs' ratios."""
+    config = load_config("digits", [parse_override("training.epochs=100000")])
+    images = load_images(config.dataset)
+    run, run_folder = create_run(folder, "overhead", None, time.time_ns() // 1_000_000)
+    tracker = FanOut(
+        load_backend("local").open_tracker(run, folder),
+        {name: partial(load_backend(name).open_tracker, run, folder) for name in remotes},
+        partial(read_events, run_folder),
+        print,
+    )
+    tracker.write(Fields({"sys/status": "running"}))
+    time.sleep(15 if remotes else 0)  # the import of the SDKs is no part of a step
+    clock: list[float] = []
+
+    def tracked() -> bool:
+        return len(clock) // BLOCK % 2 == 1
+
+    def emit(event: Event) -> None:
+        if tracked():
+            tracker.write(event)
+
+    def stopping() -> bool:
+        clock.append(time.perf_counter())
+        return len(clock) > BLOCK * (2 * pairs + 1)
+
+    train(config, images.pixels, torch.device("cpu"), emit, run_folder / "checkpoints",
+          stopping=stopping)  # fmt: skip
+    tracker.close("interrupted")
+    seconds = [
+        (clock[end] - clock[end - TIMED_STEPS]) / TIMED_STEPS
+        for end in range(BLOCK * 2 - 1, len(clock), BLOCK)
+    ]
+    with_tracking, without = seconds[0::2], seconds[1::2]
+    ratios = [one / other for one, other in zip(with_tracking, without, strict=False)]
+    quartiles = statistics.quantiles(ratios, n=4)
+    return {
+        "untracked_ms": statistics.median(without) * 1e3,
+        "tracked_ms": statistics.median(with_tracking) * 1e3,
+        "ratio": statistics.median(ratios),
+        "ratio_lower_quartile": quartiles[0],
+        "ratio_upper_quartile": quartiles[2],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=10)
+    pairs = parser.parse_args().pairs
+    machine = f"{psutil.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
+    results: dict[str, object] = {"machine": machine, "pairs": pairs}
+    print(f"{machine}; {pairs} pairs of blocks of {TIMED_STEPS} steps")
+    print("| tracked to | untracked ms/step | tracked ms/step | ratio | middle half |")
+    print("|---|---|---|---|---|")
+    for remotes in ((), ("mlflow",), ("neptune",), ("mlflow", "neptune")):
+        with tempfile.TemporaryDirectory() as folder:
+            result = measure(remotes, pairs, Path(folder))
+        name = " + ".join(("local", *remotes))
+        results[name] = result
+        print(
+            f"| {name} | {result['untracked_ms']:.2f} | {result['tracked_ms']:.2f} "
+            f"| {result['ratio']:.4f} "
+            f"| {result['ratio_lower_quartile']:.4f} to {result['ratio_upper_quartile']:.4f} |",
+            flush=True,
+        )
+    Path(__file__).with_suffix(".json").write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

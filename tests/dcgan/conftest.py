@@ -1,0 +1,46 @@
+"""A small configuration that trains in a second, and its images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dcgan.config import Config, load_config, parse_override
+
+SMALL = (
+    "network.generator_features=4",
+    "network.discriminator_features=4",
+    "network.latent_size=8",
+    "training.epochs=2",
+    "training.batch_size=16",
+    "images.every_steps=3",
+    "images.count=9",
+)
+
+
+@pytest.fixture
+def small_config() -> Callable[..., Config]:
+    """`digits` with tiny networks; further settings as `key=value`."""
+
+    def build(*settings: str) -> Config:
+        return load_config("digits", [parse_override(text) for text in (*SMALL, *settings)])
+
+    return build
+
+
+@pytest.fixture
+def pixels() -> Tensor:
+    """uint8 (40, 1, 32, 32): two full batches of 16 and one of 8."""
+    source = torch.Generator().manual_seed(7)
+    return torch.randint(0, 256, (40, 1, 32, 32), dtype=torch.uint8, generator=source)
+
+
+@pytest.fixture
+def float64() -> Any:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)

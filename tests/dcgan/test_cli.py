@@ -1,0 +1,219 @@
+"""The command line as a user types it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import PIL.Image
+import pytest
+from typer.testing import CliRunner, Result
+
+from dcgan.cli import app
+
+TINY = [
+    part
+    for setting in (
+        "network.generator_features=4",
+        "network.discriminator_features=4",
+        "images.every_steps=30",
+        "images.count=9",
+    )
+    for part in ("--set", setting)
+]
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "120"})
+
+
+def refused(*arguments: str) -> str:
+    """The error that a command ends with: on one screen, without a traceback."""
+    result = invoke(*arguments)
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert len(result.output.splitlines()) <= 24
+    return re.sub(r"[\s│]+", " ", result.output)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with two finished runs of one epoch, the second named and tagged."""
+    folder = tmp_path_factory.mktemp("cli") / "runs"
+    for extra in ([], ["--name", "second", "--group", "pair", "--tag", "a", "--tag", "b"]):
+        result = invoke("train", "--epochs", "1", *TINY, *extra, "--store", str(folder))
+        assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["resume"], ["runs"], ["show"], ["ui"]])
+def test_help_teaches(command: list[str]):
+    result = invoke(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_training_ends_with_where_the_run_lies_and_what_to_type_next(tmp_path: Path):
+    result = invoke("train", "--epochs", "1", *TINY, "--store", str(tmp_path / "runs"))
+    assert result.exit_code == 0, result.output
+    (run,) = (tmp_path / "runs").iterdir()
+    assert f"{run.name} finished after 57 of 57 steps" in result.output
+    assert str(run / "images/fixed_noise/00000057.png") in result.output
+    assert f"dcgan plot {run.name} --store {tmp_path / 'runs'}" in result.output
+
+
+def test_flags_and_settings_reach_the_configuration(store: Path):
+    result = invoke(
+        "train", "--epochs", "1", "--lr", "1e-3", "--batch-size", "500", "--seed", "7",
+        "--no-weight-init", "--set", "optimizer.betas=[0.1, 0.9]", *TINY, "--store", str(store),
+        "--name", "flags",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    fields = json.loads(invoke("show", "flags", "--json", "--store", str(store)).stdout)["fields"]
+    assert fields["config/optimizer/lr"] == 1e-3
+    assert fields["config/optimizer/betas"] == [0.1, 0.9]
+    assert fields["config/training/batch_size"] == 500
+    assert fields["config/init/scheme"] == "default"
+    assert fields["config/seed"] == fields["sys/seed"] == 7
+
+
+def test_runs_lists_every_run(store: Path):
+    table = invoke("runs", "--store", str(store)).output
+    rows = json.loads(invoke("runs", "--json", "--store", str(store)).stdout)
+    assert len(rows) >= 2
+    for row in rows:
+        assert row["run"] in table
+        assert row["status"] == "finished"
+        assert row["epochs"] == 1
+        assert row["g_loss"] > 0
+    assert rows[1]["name"] == "second"
+
+
+def test_show_tells_what_made_a_run(store: Path):
+    shown = json.loads(invoke("show", "second", "--json", "--store", str(store)).stdout)
+    fields = shown["fields"]
+    assert fields["sys/tags"] == ["a", "b"]
+    assert fields["sys/group"] == "pair"
+    assert fields["config/dataset/size"] == 1797
+    assert fields["config/dataset/fingerprint"].startswith("sha256:")
+    assert fields["sys/packages/torch"]
+    assert shown["last"]["training/epoch/number"] == 1
+    text = invoke("show", "second", "--store", str(store)).output
+    for part in ("finished", "optimizer/lr", "Generator_arch.txt", "epoch/Gloss"):
+        assert part in text
+
+
+def test_a_run_is_found_by_id_by_the_start_of_its_random_part_by_name_and_as_last(store: Path):
+    rows = json.loads(invoke("runs", "--json", "--store", str(store)).stdout)
+    first = rows[0]["run"]
+    for reference in (first, first.rpartition("-")[2], first[:-1]):
+        shown = json.loads(invoke("show", reference, "--json", "--store", str(store)).stdout)
+        assert shown["fields"]["sys/id"] == first
+    last = json.loads(invoke("show", "last", "--json", "--store", str(store)).stdout)
+    assert last["fields"]["sys/id"] == rows[-1]["run"]
+
+
+def test_sample_draws_new_images_that_its_seed_repeats(store: Path, tmp_path: Path):
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        path = str(tmp_path / f"{name}.png")
+        result = invoke(
+            "sample", "last", "-n", "16", "-o", path, "--seed", seed, "--store", str(store)
+        )
+        assert result.exit_code == 0, result.output
+    pictures = [(tmp_path / f"{name}.png").read_bytes() for name in "abc"]
+    assert pictures[0] == pictures[1] != pictures[2]
+    assert PIL.Image.open(tmp_path / "a.png").size == (4 * 34 + 2, 4 * 34 + 2)
+
+
+def test_plot_draws_four_pictures(store: Path, tmp_path: Path):
+    result = invoke("plot", "last", "-o", str(tmp_path / "plots"), "--store", str(store))
+    assert result.exit_code == 0, result.output
+    written = sorted(path.name for path in (tmp_path / "plots").iterdir())
+    assert written == ["loss.png", "progression.png", "real_and_fake.png", "scores.png"]
+    assert all(min(PIL.Image.open(path).size) > 300 for path in (tmp_path / "plots").iterdir())
+
+
+def test_mistakes_are_told_on_one_screen_and_leave_nothing_behind(tmp_path: Path):
+    store = str(tmp_path / "runs")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "words.png").write_text("these are words")
+    mistakes = {
+        ("--lr", "-1"): "optimizer.lr = -1.0: it should be greater than 0 (--lr -1.0)",
+        ("--epochs", "0"): "training.epochs = 0",
+        ("--set", "optimizer.lrr=1"): "Did you mean optimizer.lr?",
+        ("--set", "nonsense"): "--set key=value",
+        ("--data", str(tmp_path / "nowhere")): "no such folder",
+        ("--data", str(tmp_path / "empty")): "holds no images",
+        ("--data", str(tmp_path / "words")): "words.png is no image",
+        ("--batch-size", "5000"): "only 1797 images",
+        ("--device", "cuda:77"): "no such device",
+        ("--device", "toaster"): "no such device",
+        ("--tracker", "wandb"): "'wandb' is none of: mlflow, neptune",
+        ("nosuchrecipe",): "The recipes are:",
+        ("nosuch.toml",): "No such file",
+    }
+    for arguments, message in mistakes.items():
+        assert message in refused("train", *arguments, "--store", store), arguments
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_store_that_cannot_be_written_to(tmp_path: Path):
+    (tmp_path / "file").touch()
+    message = refused("train", "--epochs", "1", "--store", str(tmp_path / "file" / "runs"))
+    assert "cannot be written to" in message
+    assert "--store" in message
+
+
+def test_unknown_and_ambiguous_runs(store: Path, tmp_path: Path):
+    assert "no run 'zzz'" in refused("show", "zzz", "--store", str(store))
+    assert "could be any of" in refused("show", "digits", "--store", str(store))
+    assert "There are no runs" in refused("show", "last", "--store", str(tmp_path))
+    assert "no checkpoint of step 3" in refused(
+        "sample", "last", "--step", "3", "--store", str(store)
+    )
+    assert "has finished" in refused("resume", "last", "--store", str(store))
+    assert "tracked to MLflow" in refused("ui", "--store", str(store))
+
+
+def test_an_empty_store_is_no_error(tmp_path: Path):
+    said = " ".join(invoke("runs", "--store", str(tmp_path)).output.split())
+    assert "Start one with: dcgan train" in said
+    assert json.loads(invoke("runs", "--json", "--store", str(tmp_path)).stdout) == []
+
+
+def test_the_command_as_a_process(tmp_path: Path):
+    command = [sys.executable, "-m", "dcgan"]
+    arguments = ["train", "--lr", "-1"]
+    ended = subprocess.run(
+        command + arguments, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert "greater than 0" in ended.stderr
+    assert ended.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_imports_no_heavy_library():
+    code = (
+        "import sys; from dcgan.cli import app; "
+        "heavy = {'torch', 'pandas', 'numpy', 'mlflow', 'neptune', 'matplotlib', 'sklearn'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
+
+
+def test_the_engine_runs_without_the_remote_sdks(tmp_path: Path):
+    code = (
+        "import sys; sys.modules['mlflow'] = sys.modules['neptune'] = None; "
+        "from dcgan.cli import app; app(prog_name='dcgan')"
+    )
+    arguments = ["train", "--epochs", "1", *TINY, "--store", str(tmp_path / "runs")]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr

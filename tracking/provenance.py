@@ -1,0 +1,232 @@
+"""What made a run: the command line, the code, the packages and the machine.
+
+No environment variable and no user name is recorded, and the home directory is
+written as `~`. What cannot be found out is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import re
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracking.events import SYS, Value
+
+if TYPE_CHECKING:
+    import git
+
+PACKAGES = (
+    "dcgan-lab",
+    "matplotlib",
+    "mlflow",
+    "neptune",
+    "numpy",
+    "pandas",
+    "pillow",
+    "scikit-learn",
+    "scipy",
+    "seaborn",
+    "torch",
+    "torchvision",
+)
+"""The distributions whose versions can change what a run does or how it is kept."""
+
+MAX_DIFF_BYTES = 4_000_000
+MAX_UNTRACKED = 1_000
+REDACTED = "REDACTED"
+
+_SECRET_NAME = r"(?:token|passw(?:or)?d|secret|api[-_]?key|access[-_]?key|credential)"
+_SECRET_OPTION = re.compile(rf"-[^=]*{_SECRET_NAME}[^=]*", re.IGNORECASE)
+_SECRET_ASSIGNMENT = re.compile(rf"(.*?{_SECRET_NAME}[^=]*=).+", re.IGNORECASE | re.DOTALL)
+# JSON in base64 (Neptune, JWT), then the prefixes of GitHub, GitLab, Hugging Face, OpenAI and AWS.
+_TOKEN = re.compile(
+    r"\b(?:eyJ[\w-]{20}"
+    r"|(?:gh[oprsu]_|github_pat_|glpat-|hf_|sk-(?:proj-)?|AKIA)[A-Za-z0-9]{16})[\w.+/=-]*"
+)
+_RANDOM_LOOKING = re.compile(r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}[\w.+/=-]*")
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
+_SSH_USER = re.compile(r"^(?!git@)[^/@:]+@")  # alice@host:path; git@ is everyone's
+
+
+def describe(arguments: Sequence[str]) -> tuple[dict[str, Value], str | None]:
+    """The fields under `sys/`, and how the code differs from its commit.
+
+    arguments: the command line, as `sys.argv`. Values that look like secrets are redacted.
+    Returns `sys/command`, `sys/python`, `sys/platform`, `sys/hostname`,
+    `sys/packages/<name>`, `sys/hardware/{cpu,cores,memory_gib}`, and
+    `sys/git/{commit,branch,dirty,remote}` where the code lies in a git repository. The
+    difference is a patch for `git apply` with the names of untracked files below it; it
+    is None where there is no difference or no repository. Nothing raises.
+    """
+    code, difference = _code()
+    fields: dict[str, Value] = {
+        "command": _command(arguments),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "hostname": platform.node(),
+        **{f"git/{name}": value for name, value in code.items()},
+        **{f"packages/{name}": version for name, version in _packages().items()},
+        **{f"hardware/{name}": value for name, value in _hardware().items()},
+    }
+    return {f"{SYS}/{name}": value for name, value in fields.items()}, difference
+
+
+def _command(arguments: Sequence[str]) -> str:
+    if not arguments:
+        return ""
+    program = Path(arguments[0])
+    as_module = ["python", "-m", program.parent.name]
+    name = as_module if program.name == "__main__.py" else [program.name]
+    return _encodable(_shorten_home(shlex.join([*name, *_redact(arguments[1:])])))
+
+
+def _redact(arguments: Sequence[str]) -> list[str]:
+    redacted: list[str] = []
+    previous = ""
+    for argument in arguments:
+        text = _URL_CREDENTIALS.sub("", argument)
+        text = _SECRET_ASSIGNMENT.sub(rf"\1{REDACTED}", text)
+        text = _RANDOM_LOOKING.sub(REDACTED, _TOKEN.sub(REDACTED, text))
+        if _SECRET_OPTION.fullmatch(previous) and not argument.startswith("-"):
+            text = REDACTED
+        redacted.append(text)
+        previous = argument
+    return redacted
+
+
+def _encodable(text: str) -> str:
+    """Bytes that are not UTF-8, which Python smuggles through file names, as `?`."""
+    return text.encode(errors="replace").decode()
+
+
+def _shorten_home(text: str) -> str:
+    try:
+        home = Path.home()
+    except RuntimeError:  # a container's user can be without one
+        return text
+    for folder in {home, home.resolve()} - {Path("/")}:
+        text = re.sub(rf"(?<![\w.-]){re.escape(str(folder))}(?![\w.-])", "~", text)
+    return text
+
+
+def _code() -> tuple[dict[str, Value], str | None]:
+    """Fields of the repository that holds the code, and the difference from its commit.
+
+    The code is where this package lies; the working directory counts where the package
+    was installed without its repository. Both count only where the repository tracks
+    files in them: a virtual environment inside a repository is none of its code.
+    """
+    try:
+        import git
+    except ImportError:  # GitPython raises it where there is no git command
+        return {}, None
+    for folder in (Path(__file__).parent, Path()):
+        with (
+            contextlib.suppress(git.GitError, OSError, ValueError),
+            git.Repo(folder.resolve(), search_parent_directories=True) as repository,
+        ):
+            # Looking at a repository must not take the lock of its index.
+            repository.git.update_environment(GIT_OPTIONAL_LOCKS="0")
+            if repository.git.ls_files("--", str(folder.resolve())):
+                return _describe_repository(repository)
+    return {}, None
+
+
+def _describe_repository(repository: git.Repo) -> tuple[dict[str, Value], str | None]:
+    """Raises git.GitError, among others where there is no commit yet."""
+    commit = repository.git.rev_parse("HEAD", verify=True)
+    difference = _difference(repository)
+    fields: dict[str, Value] = {"commit": commit, "dirty": difference is not None}
+    if branch := repository.git.branch(show_current=True):
+        fields["branch"] = branch
+    if remote := _remote(repository):
+        fields["remote"] = remote
+    return fields, difference
+
+
+def _remote(repository: git.Repo) -> str:
+    """The address of `origin`, or of the first remote, without the user's name and password."""
+    names = repository.git.remote().splitlines()
+    if not names:
+        return ""
+    name = "origin" if "origin" in names else names[0]
+    address = repository.git.config(f"remote.{name}.url", with_exceptions=False)
+    address = _SSH_USER.sub("", _URL_CREDENTIALS.sub("", address))
+    return _shorten_home(address)
+
+
+def _difference(repository: git.Repo) -> str | None:
+    # As bytes, since a file in another encoding has no text that could be written down.
+    patch: bytes = repository.git.diff(
+        "HEAD",
+        "--no-color",
+        "--no-ext-diff",
+        "--no-relative",
+        "--src-prefix=a/",
+        "--dst-prefix=b/",
+        stdout_as_string=False,
+        strip_newline_in_stdout=False,
+    )
+    listing = repository.git.ls_files(
+        "--others", "--exclude-standard", "--directory", "--no-empty-directory", "-z"
+    )
+    names = [name for name in listing.split("\0") if name]
+    text = _TOKEN.sub(REDACTED, _first_bytes(patch).decode("utf-8", errors="replace"))
+    return text + _untracked_note(names) or None
+
+
+def _first_bytes(patch: bytes) -> bytes:
+    if len(patch) <= MAX_DIFF_BYTES:
+        return patch
+    kept = patch[: patch.rfind(b"\n", 0, MAX_DIFF_BYTES) + 1]
+    note = f"\n# The patch has {len(patch):,} bytes; the first {len(kept):,} are kept.\n"
+    return kept + note.encode()
+
+
+def _untracked_note(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    lines = [f"#   {_encodable(name)}" for name in names[:MAX_UNTRACKED]]
+    if len(names) > MAX_UNTRACKED:
+        lines.append(f"#   and {len(names) - MAX_UNTRACKED:,} more")
+    return "\n".join(["", "# Untracked, and not kept here:", *lines, ""])
+
+
+def _packages() -> dict[str, str]:
+    versions: dict[str, str] = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def _hardware() -> dict[str, Value]:
+    """cores: those that this process may use. memory_gib: of the machine."""
+    import psutil
+
+    affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
+    return {
+        "cpu": _processor(),
+        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+    }
+
+
+def _processor() -> str:
+    """The model's name where the system tells it, else the architecture."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        if platform.system() == "Darwin":
+            question = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            answer = subprocess.run(question, capture_output=True, text=True, check=True)
+            return answer.stdout.strip()
+        description = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        if model := re.search(r"^model name\s*:\s*(.+)$", description, re.MULTILINE):
+            return model[1]
+    return platform.machine()
