@@ -20,11 +20,13 @@ def ui(
     It shows the runs that were trained with [bold]--tracker mlflow[/bold], to this machine
     alone, until Ctrl-C.
     """
+    from tracking.backends.mlflow import runs_page
     from tracking.backends.mlflow_server import mlflow_server
 
     console = Console(highlight=False)
     console.print("Starting the MLflow server ...")
     with mlflow_server(store, port) as server:
-        console.print(f"The MLflow UI is at [bold]{server.address}[/bold] until Ctrl-C.")
+        address = f"{server.address}/{runs_page(store)}"
+        console.print(f"Until Ctrl-C the MLflow UI is at [bold]{address}[/bold]", soft_wrap=True)
         with contextlib.suppress(KeyboardInterrupt):
             server.process.wait()

@@ -10,6 +10,9 @@
 The data set is also logged as MLflow's own dataset input, and the tags `mlflow.source.*`
 tell MLflow's UI of the code. `sys/tags` is a single tag, a JSON list; one name in it is
 found by ``tags.`sys/tags` LIKE '%"baseline"%'``.
+
+MLflow's UI prints all params above each picture, until "Show run parameters" is switched
+off in the menu of the chart (Configure), and its slider starts at step 0, where none is.
 """
 
 from __future__ import annotations
@@ -64,9 +67,6 @@ _SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-
-# By this the UI opens the experiment as a training, not as a chat to be judged.
-_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 # What MLflow takes at most.
 _METRICS_PER_BATCH = 1000
@@ -202,6 +202,13 @@ def tracking_uri(store: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database}"
 
 
+def runs_page(store: Path) -> str:
+    """The page of the UI that lists the runs; without its last word the UI shows none."""
+    experiment = _find_experiment(tracking_uri(store))
+    number = experiment.id if experiment else "0"
+    return f"#/experiments/{number}?workflowType=machine_learning"
+
+
 def load_runs(store: Path) -> pd.DataFrame:
     """One row a run, the oldest first, as `tracking.tables.run_table` describes it.
 
@@ -272,8 +279,7 @@ def _open_experiment(uri: str) -> _Experiment:
     # Without this MLflow would put the artifacts into the working directory.
     location = (database.parent / ARTIFACT_FOLDER).as_uri() if database else None
     try:
-        created = client.create_experiment(name, location, _EXPERIMENT_TAGS)
-        return _Experiment(client, created)
+        return _Experiment(client, client.create_experiment(name, artifact_location=location))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another run was first
             raise

@@ -1,0 +1,462 @@
+"""The MLflow backend against real sqlite files, a real server, and servers that are down."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from pandas.testing import assert_frame_equal
+
+from tracking.backends import local
+from tracking.backends import mlflow as backend
+from tracking.events import (
+    ARTIFACTS,
+    FIXED_NOISE,
+    GENERATOR_ARCH,
+    REAL,
+    Event,
+    Fields,
+    File,
+    Image,
+    Metrics,
+    Text,
+    Value,
+)
+from tracking.replay import Ledger
+from tracking.tracker import Held, Run, Status, Tracker
+
+if TYPE_CHECKING:
+    import mlflow.entities
+    from mlflow import MlflowClient
+
+CREATED = 1_700_000_000_123
+RUN = Run("digits-abc234", "a first run", CREATED)
+REPOSITORY = Path(backend.__file__).parents[2]
+
+VALUES: dict[str, Value] = {
+    "none": None,
+    "true": True,
+    "false": False,
+    "zero": 0,
+    "negative": -1,
+    "big": 2**80,
+    "float": 2e-4,
+    "whole_float": 1.0,
+    "tiny": 5e-324,
+    "empty": "",
+    "space": "  both ends  ",
+    "newlines": "one\ntwo\r\nthree\n",
+    "tab": "\ta",
+    "unicode": "naïve, 星, 🌌",
+    "quotes": "'single' \"double\" `back`",
+    "backslash": "C:\\data\\n",
+    "looks_true": "true",
+    "looks_number": "1e-3",
+    "looks_null": "null",
+    "looks_list": "[1, 2]",
+    "looks_quoted": '"quoted"',
+    "percent": "100% {sure} %s",
+    "list": [1, 2.5, "three", None, True],
+    "empty_list": [],
+    "strings": ["a, b", 'c "d"', ""],
+    "limit_less_one": "x" * 5_999,
+    "param_limit": "x" * 6_000,
+    "tag_limit": "x" * 8_000,
+    "long": "a line that ends in two characters\r\n" * 500,
+    "long_list": list(range(5_000)),
+}
+FIELDS = Fields(
+    {f"config/values/{name}": value for name, value in VALUES.items()}
+    | {f"sys/values/{name}": value for name, value in VALUES.items()}
+    | {f"config/many/{index}": index for index in range(210)}
+    | {f"sys/many/{index}": index for index in range(210)}
+    | {
+        "config/dataset/name": "digits",
+        "config/dataset/path": "/data/digits",
+        "config/dataset/size": 1797,
+        "config/dataset/transforms": "Resize(32)",
+        "config/dataset/fingerprint": "0123456789abcdef" * 4,
+        "sys/status": "running",
+        "sys/git/commit": "3f9c2a1",
+        "sys/git/branch": "main",
+        "sys/command": "dcgan train digits",
+        "sys/group": "rates",
+        "sys/tags": ["baseline", "long run"],
+    }
+)
+NON_FINITE = {7: math.nan, 8: math.inf, 9: -math.inf}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("MLFLOW_"):
+            monkeypatch.delenv(name)
+
+
+def block(first: int, last: int) -> Metrics:
+    """Two series of one block, `last` included."""
+    steps = range(first, last + 1)
+    return Metrics(
+        steps=list(steps),
+        times=[CREATED + 10 * step for step in steps],
+        values={
+            "training/batch/Gloss": [NON_FINITE.get(step, math.sin(step)) for step in steps],
+            "training/batch/Dloss": [1 / step for step in steps],
+        },
+    )
+
+
+def epoch_means(step: int) -> Metrics:
+    """At the step of the epoch's last batch, a moment later."""
+    return Metrics([step], [CREATED + 10 * step + 5], {"training/epoch/Gloss": [1 / 3]})
+
+
+def picture(path: str, step: int, channels: int = 3) -> Image:
+    pixels = np.random.default_rng(step).integers(0, 256, (12, 10, channels), dtype=np.uint8)
+    return Image(path, step, CREATED + step, pixels)
+
+
+def whole_run(folder: Path) -> list[Event]:
+    recipe = folder / "some name.toml"
+    recipe.write_text("name = 'digits'\n", encoding="utf-8")
+    return [
+        FIELDS,
+        Text(GENERATOR_ARCH, "Generator(\n  (0): näme\n)\n"),
+        File(f"{ARTIFACTS}/recipe", recipe),
+        block(1, 2_500),
+        epoch_means(1_250),
+        epoch_means(2_500),
+        picture(FIXED_NOISE, 500),
+        picture(FIXED_NOISE, 1_000),
+        picture(REAL, 1, channels=1),
+    ]
+
+
+def write(tracker: Tracker, events: Iterable[Event], status: Status = "finished") -> None:
+    for event in events:
+        tracker.write(event)
+    tracker.close(status)
+
+
+def assert_same_as_journal(store: Path) -> None:
+    """Both tables of both stores are equal, to the types of single values."""
+    runs, journal = backend.load_runs(store), local.load_runs(store)
+    assert_frame_equal(runs, journal)
+    for path in journal.columns:
+        value, expected = runs.loc[RUN.id, path], journal.loc[RUN.id, path]
+        assert type(value) is type(expected), path
+    assert_frame_equal(backend.load_steps(store, RUN.id), local.load_steps(store, RUN.id))
+
+
+def mlflow_experiment(store: Path) -> tuple[MlflowClient, str]:
+    """MLflow's client, and the id of the experiment in the store."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(backend.tracking_uri(store))
+    return client, client.get_experiment_by_name(backend.DEFAULT_EXPERIMENT).experiment_id
+
+
+def mlflow_run(store: Path) -> tuple[mlflow.entities.Run, MlflowClient]:
+    """What MLflow itself knows of the only run in the store."""
+    client, experiment = mlflow_experiment(store)
+    [run] = client.search_runs([experiment])
+    return run, client
+
+
+def test_a_run_reads_back_as_from_the_journal(tmp_path: Path) -> None:
+    store = tmp_path / "störe of 100% runs"
+    for tracker in (backend.open_tracker(RUN, store), local.open_tracker(RUN, store)):
+        assert tracker.held() == Held()
+        write(tracker, whole_run(tmp_path))
+
+    assert_same_as_journal(store)
+    assert len(backend.load_steps(store, RUN.id)) == 2_500
+
+
+def test_mlflow_shows_what_it_has_names_for(tmp_path: Path) -> None:
+    write(backend.open_tracker(RUN, tmp_path), whole_run(tmp_path))
+
+    run, client = mlflow_run(tmp_path)
+    assert run.info.run_name == RUN.name
+    assert run.info.start_time == RUN.created
+    assert run.data.params["config/values/float"] == "0.0002"
+    assert {key: run.data.tags[key] for key in run.data.tags if "source" in key} == {
+        "mlflow.source.git.commit": "3f9c2a1",
+        "mlflow.source.git.branch": "main",
+        "mlflow.source.name": "dcgan train digits",
+        "mlflow.source.type": "LOCAL",
+    }
+    [data] = run.inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest) == ("digits", ("0123456789abcdef" * 4)[:36])
+    assert [(tag.key, tag.value) for tag in data.tags] == [("mlflow.data.context", "training")]
+    for condition in ("tags.`sys/tags` LIKE '%\"baseline\"%'", "tags.`sys/group` = 'rates'"):
+        assert len(client.search_runs([run.info.experiment_id], condition)) == 1
+
+
+def test_artifacts_keep_their_paths_and_their_content(tmp_path: Path) -> None:
+    import PIL.Image
+
+    write(backend.open_tracker(RUN, tmp_path), whole_run(tmp_path))
+
+    run, client = mlflow_run(tmp_path)
+    folder = Path(client.download_artifacts(run.info.run_id, ""))
+    assert folder.is_relative_to(tmp_path / backend.ARTIFACT_FOLDER)
+    text = (folder / f"{GENERATOR_ARCH}.txt").read_text(encoding="utf-8")
+    assert text == "Generator(\n  (0): näme\n)\n"
+    assert (folder / ARTIFACTS / "recipe.toml").read_text() == "name = 'digits'\n"
+    for image in (picture(FIXED_NOISE, 500), picture(REAL, 1, channels=1)):
+        name = f"{image.path.replace('/', '~')}+step+{image.step}+timestamp+{image.time}+*.png"
+        [file] = (folder / "images").glob(name)
+        stored = np.asarray(PIL.Image.open(file))
+        np.testing.assert_array_equal(stored.reshape(image.pixels.shape), image.pixels)
+
+
+def test_an_interrupted_run_goes_on_and_nothing_is_sent_twice(tmp_path: Path) -> None:
+    events = whole_run(tmp_path)
+    first = backend.open_tracker(RUN, tmp_path)
+    journal = local.open_tracker(RUN, tmp_path)
+    write(journal, events)
+    # A kill within the block, after some steps of it and one of the images.
+    for event in (*events[:3], block(1, 1_300), epoch_means(1_250), events[6]):
+        first.write(event)
+
+    again = backend.open_tracker(RUN, tmp_path)
+    run, client = mlflow_run(tmp_path)
+    assert run.info.status == "RUNNING"
+    assert again.held() == Held(
+        last_step={
+            "training/batch/Gloss": 1_300,
+            "training/batch/Dloss": 1_300,
+            "training/epoch/Gloss": 1_250,
+        },
+        images=frozenset({(FIXED_NOISE, 500)}),
+        files=frozenset({GENERATOR_ARCH, f"{ARTIFACTS}/recipe"}),
+    )
+    write(again, Ledger(again.held()).missing(local.read_events(journal.folder)))
+
+    assert_same_as_journal(tmp_path)
+    run, client = mlflow_run(tmp_path)
+    assert len(client.get_metric_history(run.info.run_id, "training/batch/Gloss")) == 2_500
+    assert len(client.get_metric_history(run.info.run_id, "training/epoch/Gloss")) == 2
+    assert len(client.list_artifacts(run.info.run_id, "images")) == 3 * 2  # with thumbnails
+    assert len(run.inputs.dataset_inputs) == 1
+
+    complete = backend.open_tracker(RUN, tmp_path)
+    rest = list(Ledger(complete.held()).missing(local.read_events(journal.folder)))
+    assert [type(event) for event in rest] == [Fields]
+
+
+def test_a_status_becomes_mlflows_own_and_a_reopened_run_runs(tmp_path: Path) -> None:
+    expected: dict[Status, str] = {
+        "interrupted": "KILLED",
+        "failed": "FAILED",
+        "finished": "FINISHED",
+    }
+    for status, name in expected.items():
+        tracker = backend.open_tracker(RUN, tmp_path)
+        tracker.write(Fields({"sys/status": "running"}))
+        assert mlflow_run(tmp_path)[0].info.status == "RUNNING"
+        before = time.time_ns() // 1_000_000
+        tracker.close(status)
+        run, _ = mlflow_run(tmp_path)
+        assert run.info.status == name
+        assert run.info.end_time >= before
+        assert backend.load_runs(tmp_path).loc[RUN.id, "sys/status"] == status
+
+
+def test_a_shorter_value_takes_the_place_of_a_long_one(tmp_path: Path) -> None:
+    tracker = backend.open_tracker(RUN, tmp_path)
+    write(tracker, [Fields({"sys/error": "e" * 10_000}), Fields({"sys/error": None})])
+    assert backend.load_runs(tmp_path).loc[RUN.id, "sys/error"] is None
+
+
+def test_a_config_value_cannot_change(tmp_path: Path) -> None:
+    from mlflow.exceptions import MlflowException
+
+    tracker = backend.open_tracker(RUN, tmp_path)
+    tracker.write(Fields({"config/seed": 1}))
+    with pytest.raises(MlflowException, match="config/seed"):
+        tracker.write(Fields({"config/seed": 2}))
+
+
+def test_runs_come_oldest_first_over_several_pages_and_without_those_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "_RUNS_PER_PAGE", 2)
+    for index in (3, 1, 0, 4, 2):
+        backend.open_tracker(Run(f"run-{index}", "same name", CREATED + index), tmp_path)
+    client, experiment = mlflow_experiment(tmp_path)
+    client.create_run(experiment, tags={"by": "hand"})
+
+    table = backend.load_runs(tmp_path)
+    assert list(table.index) == [f"run-{index}" for index in range(5)]
+    assert "by" not in table.columns
+    assert list(backend.load_steps(tmp_path, "run-9").columns) == ["run", "step", "time"]
+
+
+def test_the_environment_names_the_server_and_the_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert backend.tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    elsewhere = tmp_path / "elsewhere" / "other.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{elsewhere}")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "faces")
+    write(backend.open_tracker(RUN, tmp_path), [picture(REAL, 1)])
+    assert list(backend.load_runs(tmp_path).index) == [RUN.id]
+    assert not (tmp_path / "mlflow.db").exists()
+    assert list((elsewhere.parent / backend.ARTIFACT_FOLDER).rglob("*.png"))
+
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
+    assert backend.load_runs(tmp_path).empty
+
+
+def test_reading_where_nothing_is_creates_nothing(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    table = backend.load_runs(store)
+    assert table.empty
+    assert table.index.name == "run"
+    assert_frame_equal(backend.load_steps(store, "x"), local.load_steps(store, "x"))
+    assert not store.exists()
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tracking.backends.mlflow import open_tracker
+from tracking.events import Fields
+from tracking.tracker import Run
+
+print("ready", flush=True)
+sys.stdin.readline()
+tracker = open_tracker(Run(sys.argv[2], sys.argv[2], 1_700_000_000_000), Path(sys.argv[1]))
+tracker.write(Fields({"config/seed": 1, "sys/status": "running"}))
+tracker.close("finished")
+"""
+
+
+def start(store: Path, name: str) -> subprocess.Popen[str]:
+    """A process that tracks a run as soon as it is told to."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(store), name],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def tell(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+def test_two_runs_start_a_new_store_at_once_and_say_nothing(tmp_path: Path) -> None:
+    runs = [start(tmp_path, name) for name in ("run-a", "run-b")]
+    for run in runs:
+        tell(run)
+    for run in runs:
+        assert run.communicate(timeout=60) == ("", "")
+        assert run.returncode == 0
+    assert sorted(backend.load_runs(tmp_path).index) == ["run-a", "run-b"]
+
+
+def test_a_dead_server_fails_soon_with_one_error_and_no_warnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    run = start(tmp_path, "run-a")
+    tell(run)
+    output, errors = run.communicate(timeout=15)
+    assert output == ""
+    assert errors.startswith("Traceback")
+    assert "MlflowException: API request to" in errors.splitlines()[-1]
+
+
+def test_a_silent_server_fails_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.exceptions import MlflowException
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+        began = time.monotonic()
+        with pytest.raises(MlflowException, match="timed out"):
+            backend.open_tracker(RUN, tmp_path)
+        assert time.monotonic() - began < 30
+
+
+def test_a_run_on_a_server_reads_back_as_from_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server(tmp_path / "server") as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        events = whole_run(tmp_path)
+        for tracker in (backend.open_tracker(RUN, tmp_path), local.open_tracker(RUN, tmp_path)):
+            write(tracker, events)
+        assert_same_as_journal(tmp_path)
+
+        again = backend.open_tracker(RUN, tmp_path)
+        journal = local.read_events(tmp_path / RUN.id)
+        assert [type(event) for event in Ledger(again.held()).missing(journal)] == [Fields]
+        write(again, [FIELDS])
+        assert not (tmp_path / backend.ARTIFACT_FOLDER).exists()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """A real `mlflow server`, whose processes end with it."""
+    folder.mkdir()
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_until_it_answers(address, process, folder / "log")
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_until_it_answers(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=1):
+                return
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.1)
+    raise AssertionError(log.read_text())
