@@ -66,11 +66,11 @@ class TrainingProgress:
         if f"{BATCH}/Gloss" in event.values:
             self._show_batch(step, event)
         elif not self._console.is_terminal:
-            self._console.print(self._line(step, event))
+            self._console.print(self._line(step, event), soft_wrap=True)
 
     def warn(self, message: str) -> None:
         """Say something above the bar."""
-        self._console.print(Text(message, style="yellow"))
+        self._console.print(Text(message, style="yellow"), soft_wrap=True)
 
     def _show_batch(self, step: int, event: Metrics) -> None:
         self._marks.append((time.monotonic(), step))

@@ -168,7 +168,8 @@ def _summarize(outcome: Outcome, job: Job, console: Console) -> None:
     run = outcome.folder.name
     console.print(
         f"\n[bold]{run}[/bold] {outcome.status} after {outcome.steps:,} of {job.total_steps:,} "
-        f"steps in {duration(outcome.seconds)} ({outcome.images_per_second:,.0f} images/s)."
+        f"steps in {duration(outcome.seconds)} ({outcome.images_per_second:,.0f} images/s).",
+        soft_wrap=True,
     )
     console.print(f"  run         {outcome.folder}", soft_wrap=True)
     grids = sorted((outcome.folder / FIXED_NOISE).glob("*.png"))

@@ -1,0 +1,77 @@
+"""The house style of every figure: colours that mean one thing each, and a plain look.
+
+A figure is a `matplotlib.figure.Figure` of its own, never one of pyplot's: it needs no
+display, and nothing has to close it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+_COLORBLIND = sns.color_palette("colorblind").as_hex()
+
+GENERATOR = _COLORBLIND[0]  # blue
+DISCRIMINATOR = _COLORBLIND[3]  # vermilion
+REAL = _COLORBLIND[2]  # green
+FAKE = _COLORBLIND[4]  # purple
+FAKE_AFTERWARDS = "#333333"
+REFERENCE = "#666666"
+
+WIDTH = 7.0
+"""Inches: a page of text between its margins."""
+
+_SETTINGS = {
+    **sns.axes_style("ticks"),
+    **sns.plotting_context("paper", font_scale=1.05),
+    "axes.formatter.use_mathtext": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "figure.facecolor": "white",
+    "hatch.linewidth": 0.5,
+    "legend.frameon": False,
+}
+DOTS_PER_INCH = 200
+
+house_style = mpl.rc_context(_SETTINGS)
+"""Decorates a function that draws."""
+
+
+def new_figure(height: float, title: str, footnote: str) -> Figure:
+    """An empty figure of the common width with its title above and a footnote below.
+
+    height: inches. title: may be empty.
+    """
+    figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(h_pad=0.08))
+    if title:
+        # A name is no formula: `$` stays what it is.
+        text = textwrap.fill(title, width=80)
+        figure.suptitle(text, x=0.01, ha="left", fontsize="x-large", parse_math=False)
+    note = textwrap.fill(footnote, width=112)
+    figure.supxlabel(note, x=0.01, ha="left", fontsize="small", color=REFERENCE)
+    return figure
+
+
+def legend_above(axes: Axes) -> None:
+    """A legend in one line above the right corner, where no curve is."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        legend = axes.legend(
+            handles,
+            labels,
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            ncols=len(handles),
+            borderaxespad=0.2,
+            columnspacing=1.2,
+            handlelength=1.6,
+        )
+        # A long legend must not make the axes narrower.
+        legend.set_in_layout(False)
