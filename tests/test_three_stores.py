@@ -78,7 +78,7 @@ def test_mlflow_holds_the_pictures_and_both_architectures(store: Path):
         (copy,) = artifacts.rglob(f"{name}.txt")
         assert copy.read_text() == (run / "artifacts" / f"{name}.txt").read_text()
     final = np.asarray(PIL.Image.open(sorted(run.glob("images/fixed_noise/*.png"))[-1]))
-    logged = [np.asarray(PIL.Image.open(path)) for path in artifacts.rglob("*step%114*.png")]
+    logged = [np.asarray(PIL.Image.open(path)) for path in artifacts.rglob("*+step+114+*.png")]
     assert any(image.shape[:2] == final.shape[:2] and (image == final).all() for image in logged)
 
 

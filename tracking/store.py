@@ -18,7 +18,8 @@ def create_run(store: Path, recipe: str, name: str | None, created: int) -> tupl
 
     Raises StoreError where the store cannot be written to.
     """
-    stem = re.sub(r"[^a-z0-9]+", "-", recipe.lower()).strip("-") or "run"
+    # Neptune takes ids of up to 36 characters.
+    stem = re.sub(r"[^a-z0-9]+", "-", recipe.lower()).strip("-")[:29].strip("-") or "run"
     identifier = f"{stem}-{''.join(secrets.choice(_ALPHABET) for _ in range(6))}"
     folder = store / identifier
     try:

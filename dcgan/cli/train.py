@@ -25,11 +25,12 @@ def _recipe_names() -> list[str]:
     return recipe_names()
 
 
-def _known_tracker(names: list[str]) -> list[str]:
+def _known_trackers(names: list[str]) -> list[str]:
+    """The remote backends among `names`, once each; `local` is always on."""
     for name in names:
-        if name not in REMOTES:
-            raise typer.BadParameter(f"{name!r} is none of: {', '.join(REMOTES)}.")
-    return list(dict.fromkeys(names))
+        if name not in ("local", *REMOTES):
+            raise typer.BadParameter(f"{name!r} is none of: local, {', '.join(REMOTES)}.")
+    return [name for name in dict.fromkeys(names) if name != "local"]
 
 
 def train(
@@ -84,7 +85,7 @@ def train(
         typer.Option(
             metavar="[mlflow|neptune]",
             help="Track there too, beside the local journal; repeatable.",
-            callback=lambda names: _known_tracker(names or []),
+            callback=lambda names: _known_trackers(names or []),
             rich_help_panel="Tracking",
         ),
     ] = None,

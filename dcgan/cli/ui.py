@@ -24,8 +24,9 @@ def ui(
     from tracking.backends.mlflow_server import mlflow_server
 
     console = Console(highlight=False)
-    console.print("Starting the MLflow server ...")
-    with mlflow_server(store, port) as server:
+    with contextlib.ExitStack() as stack:
+        with console.status("Starting the MLflow server ..."):
+            server = stack.enter_context(mlflow_server(store, port))
         address = f"{server.address}/{runs_page(store)}"
         console.print(f"Until Ctrl-C the MLflow UI is at [bold]{address}[/bold]", soft_wrap=True)
         with contextlib.suppress(KeyboardInterrupt):

@@ -152,7 +152,7 @@ def test_mistakes_are_told_on_one_screen_and_leave_nothing_behind(tmp_path: Path
         ("--batch-size", "5000"): "only 1797 images",
         ("--device", "cuda:77"): "no such device",
         ("--device", "toaster"): "no such device",
-        ("--tracker", "wandb"): "'wandb' is none of: mlflow, neptune",
+        ("--tracker", "wandb"): "'wandb' is none of: local, mlflow, neptune",
         ("nosuchrecipe",): "The recipes are:",
         ("nosuch.toml",): "No such file",
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import socket
@@ -11,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from pandas.testing import assert_frame_equal
+from sample_run import (
+    CREATED,
+    FIELDS,
+    RUN,
+    assert_same_as_journal,
+    block,
+    epoch_means,
+    picture,
+    whole_run,
+    write,
+)
 
 from tracking.backends import local
 from tracking.backends import mlflow as backend
@@ -27,77 +37,16 @@ from tracking.events import (
     FIXED_NOISE,
     GENERATOR_ARCH,
     REAL,
-    Event,
     Fields,
-    File,
-    Image,
-    Metrics,
-    Text,
-    Value,
 )
 from tracking.replay import Ledger
-from tracking.tracker import Held, Run, Status, Tracker
+from tracking.tracker import Held, Run, Status
 
 if TYPE_CHECKING:
     import mlflow.entities
     from mlflow import MlflowClient
 
-CREATED = 1_700_000_000_123
-RUN = Run("digits-abc234", "a first run", CREATED)
 REPOSITORY = Path(backend.__file__).parents[2]
-
-VALUES: dict[str, Value] = {
-    "none": None,
-    "true": True,
-    "false": False,
-    "zero": 0,
-    "negative": -1,
-    "big": 2**80,
-    "float": 2e-4,
-    "whole_float": 1.0,
-    "tiny": 5e-324,
-    "empty": "",
-    "space": "  both ends  ",
-    "newlines": "one\ntwo\r\nthree\n",
-    "tab": "\ta",
-    "unicode": "naïve, 星, 🌌",
-    "quotes": "'single' \"double\" `back`",
-    "backslash": "C:\\data\\n",
-    "looks_true": "true",
-    "looks_number": "1e-3",
-    "looks_null": "null",
-    "looks_list": "[1, 2]",
-    "looks_quoted": '"quoted"',
-    "percent": "100% {sure} %s",
-    "list": [1, 2.5, "three", None, True],
-    "empty_list": [],
-    "strings": ["a, b", 'c "d"', ""],
-    "limit_less_one": "x" * 5_999,
-    "param_limit": "x" * 6_000,
-    "tag_limit": "x" * 8_000,
-    "long": "a line that ends in two characters\r\n" * 500,
-    "long_list": list(range(5_000)),
-}
-FIELDS = Fields(
-    {f"config/values/{name}": value for name, value in VALUES.items()}
-    | {f"sys/values/{name}": value for name, value in VALUES.items()}
-    | {f"config/many/{index}": index for index in range(210)}
-    | {f"sys/many/{index}": index for index in range(210)}
-    | {
-        "config/dataset/name": "digits",
-        "config/dataset/path": "/data/digits",
-        "config/dataset/size": 1797,
-        "config/dataset/transforms": "Resize(32)",
-        "config/dataset/fingerprint": "0123456789abcdef" * 4,
-        "sys/status": "running",
-        "sys/git/commit": "3f9c2a1",
-        "sys/git/branch": "main",
-        "sys/command": "dcgan train digits",
-        "sys/group": "rates",
-        "sys/tags": ["baseline", "long run"],
-    }
-)
-NON_FINITE = {7: math.nan, 8: math.inf, 9: -math.inf}
 
 
 @pytest.fixture(autouse=True)
@@ -105,61 +54,6 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("MLFLOW_"):
             monkeypatch.delenv(name)
-
-
-def block(first: int, last: int) -> Metrics:
-    """Two series of one block, `last` included."""
-    steps = range(first, last + 1)
-    return Metrics(
-        steps=list(steps),
-        times=[CREATED + 10 * step for step in steps],
-        values={
-            "training/batch/Gloss": [NON_FINITE.get(step, math.sin(step)) for step in steps],
-            "training/batch/Dloss": [1 / step for step in steps],
-        },
-    )
-
-
-def epoch_means(step: int) -> Metrics:
-    """At the step of the epoch's last batch, a moment later."""
-    return Metrics([step], [CREATED + 10 * step + 5], {"training/epoch/Gloss": [1 / 3]})
-
-
-def picture(path: str, step: int, channels: int = 3) -> Image:
-    pixels = np.random.default_rng(step).integers(0, 256, (12, 10, channels), dtype=np.uint8)
-    return Image(path, step, CREATED + step, pixels)
-
-
-def whole_run(folder: Path) -> list[Event]:
-    recipe = folder / "some name.toml"
-    recipe.write_text("name = 'digits'\n", encoding="utf-8")
-    return [
-        FIELDS,
-        Text(GENERATOR_ARCH, "Generator(\n  (0): näme\n)\n"),
-        File(f"{ARTIFACTS}/recipe", recipe),
-        block(1, 2_500),
-        epoch_means(1_250),
-        epoch_means(2_500),
-        picture(FIXED_NOISE, 500),
-        picture(FIXED_NOISE, 1_000),
-        picture(REAL, 1, channels=1),
-    ]
-
-
-def write(tracker: Tracker, events: Iterable[Event], status: Status = "finished") -> None:
-    for event in events:
-        tracker.write(event)
-    tracker.close(status)
-
-
-def assert_same_as_journal(store: Path) -> None:
-    """Both tables of both stores are equal, to the types of single values."""
-    runs, journal = backend.load_runs(store), local.load_runs(store)
-    assert_frame_equal(runs, journal)
-    for path in journal.columns:
-        value, expected = runs.loc[RUN.id, path], journal.loc[RUN.id, path]
-        assert type(value) is type(expected), path
-    assert_frame_equal(backend.load_steps(store, RUN.id), local.load_steps(store, RUN.id))
 
 
 def mlflow_experiment(store: Path) -> tuple[MlflowClient, str]:
@@ -183,7 +77,7 @@ def test_a_run_reads_back_as_from_the_journal(tmp_path: Path) -> None:
         assert tracker.held() == Held()
         write(tracker, whole_run(tmp_path))
 
-    assert_same_as_journal(store)
+    assert_same_as_journal(backend, store)
     assert len(backend.load_steps(store, RUN.id)) == 2_500
 
 
@@ -248,7 +142,7 @@ def test_an_interrupted_run_goes_on_and_nothing_is_sent_twice(tmp_path: Path) ->
     )
     write(again, Ledger(again.held()).missing(local.read_events(journal.folder)))
 
-    assert_same_as_journal(tmp_path)
+    assert_same_as_journal(backend, tmp_path)
     run, client = mlflow_run(tmp_path)
     assert len(client.get_metric_history(run.info.run_id, "training/batch/Gloss")) == 2_500
     assert len(client.get_metric_history(run.info.run_id, "training/epoch/Gloss")) == 2
@@ -411,7 +305,7 @@ def test_a_run_on_a_server_reads_back_as_from_the_journal(
         events = whole_run(tmp_path)
         for tracker in (backend.open_tracker(RUN, tmp_path), local.open_tracker(RUN, tmp_path)):
             write(tracker, events)
-        assert_same_as_journal(tmp_path)
+        assert_same_as_journal(backend, tmp_path)
 
         again = backend.open_tracker(RUN, tmp_path)
         journal = local.read_events(tmp_path / RUN.id)

@@ -1,0 +1,273 @@
+"""The Neptune backend: the real client, offline, and against servers that are not there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sample_run import (
+    CREATED,
+    RUN,
+    assert_same_as_journal,
+    block,
+    epoch_means,
+    picture,
+    whole_run,
+    write,
+)
+
+from tracking.backends import local
+from tracking.backends import neptune as backend
+from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, REAL, Fields, File, Metrics
+from tracking.lock import locked
+from tracking.replay import Ledger
+from tracking.tracker import Held
+
+REPOSITORY = Path(backend.__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("NEPTUNE_"):
+            monkeypatch.delenv(name)
+
+
+def run_python(code: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_run_reads_back_as_from_the_journal(tmp_path: Path) -> None:
+    store = tmp_path / "störe of 100% runs"
+    for tracker in (backend.open_tracker(RUN, store), local.open_tracker(RUN, store)):
+        assert tracker.held() == Held()
+        write(tracker, whole_run(tmp_path))
+
+    assert_same_as_journal(backend, store)
+    assert len(backend.load_steps(store, RUN.id)) == 2_500
+
+
+def test_what_is_written_can_be_read_before_the_run_ends(tmp_path: Path) -> None:
+    tracker, journal = backend.open_tracker(RUN, tmp_path), local.open_tracker(RUN, tmp_path)
+    for event in whole_run(tmp_path):
+        tracker.write(event)
+        journal.write(event)
+    with locked(journal.folder):  # as the training process does
+        assert_same_as_journal(backend, tmp_path)
+    tracker.close("interrupted")
+    journal.close("interrupted")
+    assert_same_as_journal(backend, tmp_path)
+
+
+def test_pictures_keep_their_pixels(tmp_path: Path) -> None:
+    write(backend.open_tracker(RUN, tmp_path), whole_run(tmp_path))
+
+    images = backend.load_images(tmp_path, RUN.id)
+    assert set(images) == {(FIXED_NOISE, 500), (FIXED_NOISE, 1_000), (REAL, 1)}
+    for image in (picture(FIXED_NOISE, 500), picture(REAL, 1, channels=1)):
+        stored = images[image.path, image.step]
+        np.testing.assert_array_equal(stored.reshape(image.pixels.shape), image.pixels)
+
+
+def test_neptunes_own_operations_have_the_published_paths(tmp_path: Path) -> None:
+    from neptune.internal.operation import AddStrings, LogFloats, LogImages, UploadFile
+
+    write(backend.open_tracker(RUN, tmp_path), whole_run(tmp_path))
+
+    [folder] = (tmp_path / "neptune" / "offline").iterdir()
+    by_kind: dict[type, set[str]] = {}
+    for operation in backend._operations(folder):
+        by_kind.setdefault(type(operation), set()).add("/".join(operation.path))
+    assert {"training/batch/Gloss", "training/batch/Dloss"} < by_kind[LogFloats]
+    assert by_kind[LogImages] == {FIXED_NOISE, REAL}
+    assert {GENERATOR_ARCH, f"{ARTIFACTS}/recipe"} < by_kind[UploadFile]
+    assert by_kind[AddStrings] == {"sys/tags", "sys/group_tags"}
+
+
+def test_a_file_is_kept_when_its_source_is_gone(tmp_path: Path) -> None:
+    source = tmp_path / "weights.bin"
+    source.write_bytes(b"\x00\xff" * 1000)
+    write(backend.open_tracker(RUN, tmp_path), [File(f"{ARTIFACTS}/weights", source)])
+    source.unlink()
+    [container] = backend._containers(tmp_path)
+    assert container.files[f"{ARTIFACTS}/weights"].read_bytes() == b"\x00\xff" * 1000
+
+
+def test_an_interrupted_run_goes_on_and_nothing_is_sent_twice(tmp_path: Path) -> None:
+    events = whole_run(tmp_path)
+    first, journal = backend.open_tracker(RUN, tmp_path), local.open_tracker(RUN, tmp_path)
+    write(journal, events)
+    for event in (*events[:3], block(1, 1_300), epoch_means(1_250), events[6]):
+        first.write(event)
+
+    again = backend.open_tracker(RUN, tmp_path)
+    assert again.held() == Held(
+        last_step={
+            "training/batch/Gloss": 1_300,
+            "training/batch/Dloss": 1_300,
+            "training/epoch/Gloss": 1_250,
+        },
+        images=frozenset({(FIXED_NOISE, 500)}),
+        files=again.held().files,
+    )
+    assert {GENERATOR_ARCH, f"{ARTIFACTS}/recipe"} < again.held().files
+    write(again, Ledger(again.held()).missing(local.read_events(journal.folder)))
+
+    assert_same_as_journal(backend, tmp_path)
+    points = [point for each in backend._containers(tmp_path) for point in each.points]
+    assert len(points) == len({point[:2] for point in points}) == 2 * 2_500 + 2
+
+
+def test_a_shorter_value_takes_the_place_of_a_long_one(tmp_path: Path) -> None:
+    write(
+        backend.open_tracker(RUN, tmp_path),
+        [Fields({"sys/note": "long" * 10_000}), Fields({"sys/note": "short"})],
+    )
+    assert backend.load_runs(tmp_path).loc[RUN.id, "sys/note"] == "short"
+
+
+def test_a_killed_process_loses_nothing_that_was_written(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from tracking.backends import neptune
+from tracking.events import Metrics
+from tracking.tracker import Run
+tracker = neptune.open_tracker(Run({RUN.id!r}, {RUN.name!r}, {CREATED}), Path({str(tmp_path)!r}))
+step = 0
+while True:
+    step += 1
+    tracker.write(Metrics([step], [step], {{"training/batch/Gloss": [step / 7]}}))
+    print(step, flush=True)
+"""
+    process = run_python(code, tmp_path)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) >= 300:
+            break
+    process.send_signal(signal.SIGKILL)
+    written = int(line)
+    process.communicate()
+    steps = backend.load_steps(tmp_path, RUN.id)
+    assert steps["step"].iloc[-1] >= written
+    assert list(steps["step"]) == list(range(1, len(steps) + 1))
+    np.testing.assert_array_equal(steps["training/batch/Gloss"], steps["step"] / 7)
+
+
+def test_a_torn_end_is_left_out(tmp_path: Path) -> None:
+    tracker = backend.open_tracker(RUN, tmp_path)
+    tracker.write(Metrics([1, 2], [1, 2], {"training/batch/Gloss": [0.1, 0.2]}))
+    [log] = (tmp_path / "neptune" / "offline").glob("*/data-1.log")
+    whole = log.read_bytes()
+    tracker.write(Metrics([3], [3], {"training/batch/Gloss": [0.3]}))
+    log.write_bytes(log.read_bytes()[: len(whole) + 60])
+    assert list(backend.load_steps(tmp_path, RUN.id)["step"]) == [1, 2]
+    tracker.close("finished")
+
+
+def test_the_client_says_nothing_leaves_nothing_and_ends_at_once(tmp_path: Path) -> None:
+    code = f"""
+import sys, threading, time
+from pathlib import Path
+from tracking.backends import neptune
+from tracking.events import Metrics
+from tracking.tracker import Run
+hook = sys.excepthook
+def work():
+    for name in ("one", "two"):
+        run = Run(f"run-{{name}}", name, {CREATED})
+        tracker = neptune.open_tracker(run, Path({str(tmp_path)!r}) / name)
+        tracker.write(Metrics([1], [1], {{"training/batch/Gloss": [0.5]}}))
+        if name == "one":
+            tracker.close("finished")
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+assert sys.excepthook is hook
+"""
+    (tmp_path / "cwd").mkdir()
+    output, errors = run_python(code, tmp_path / "cwd").communicate(timeout=60)
+    assert (output, errors) == ("", "")
+    assert list((tmp_path / "cwd").iterdir()) == []
+    for name in ("one", "two"):
+        assert list(backend.load_runs(tmp_path / name).index) == [f"run-{name}"]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
+def test_a_server_that_is_not_there_leaves_the_run_offline(tmp_path: Path, host: str) -> None:
+    address = f"http://{host}:{free_port()}"
+    token = base64.b64encode(json.dumps({"api_address": address, "api_url": address}).encode())
+    code = f"""
+import time
+from pathlib import Path
+from tracking.backends import neptune
+from tracking.events import Metrics
+from tracking.tracker import Run
+began = time.monotonic()
+tracker = neptune.open_tracker(Run({RUN.id!r}, {RUN.name!r}, {CREATED}), Path({str(tmp_path)!r}))
+print(time.monotonic() - began)
+tracker.write(Metrics([1], [1], {{"training/batch/Gloss": [0.5]}}))
+tracker.close("finished")
+"""
+    process = run_python(
+        code, tmp_path, NEPTUNE_API_TOKEN=token.decode(), NEPTUNE_PROJECT="space/project"
+    )
+    output, errors = process.communicate(timeout=100)
+    assert process.returncode == 0, errors
+    assert float(output) < 20
+    assert errors.count("the run is kept offline") == 1
+    assert len(backend.load_steps(tmp_path, RUN.id)) == 1
+
+
+def test_a_run_that_someone_else_made_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEPTUNE_DATA_DIRECTORY", str(tmp_path / "neptune"))
+    import neptune
+
+    with neptune.init_run(
+        mode="offline", name="theirs", tags=["a"], capture_hardware_metrics=False,
+        capture_stdout=False, capture_stderr=False, capture_traceback=False, git_ref=False,
+        source_files=[],
+    ) as run:  # fmt: skip
+        run["parameters/lr"] = 0.1
+        for step in range(5):
+            run["train/loss"].append(1 / (step + 1), step=step)
+    runs = backend.load_runs(tmp_path)
+    [identifier] = runs.index
+    assert runs.loc[identifier, "parameters/lr"] == 0.1
+    assert runs.loc[identifier, "sys/name"] == "theirs"
+    loss = backend.load_steps(tmp_path, identifier)["train/loss"]
+    assert list(loss) == [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]
+
+
+def test_reading_where_nothing_is_creates_nothing(tmp_path: Path) -> None:
+    assert len(backend.load_runs(tmp_path)) == 0
+    assert len(backend.load_steps(tmp_path, "none")) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_the_backend_does_not_import_the_client(tmp_path: Path) -> None:
+    code = "import sys, tracking.backends.neptune; print('neptune' in sys.modules)"
+    output, _ = run_python(code, tmp_path).communicate(timeout=60)
+    assert output.strip() == "False"

@@ -1,0 +1,344 @@
+"""Neptune 1.14: offline in the store, or the server that its own two variables name.
+
+    config/..., training/..., images/..., io_files/...   under their own paths
+    sys/...          under `provenance/...`, since a server keeps `sys` for itself; the name,
+                     the tags, the group and a failure also go to Neptune's own fields there
+    non_finite/...   the NaN and infinite values of a series, which the client drops
+    long_fields/...  files: the whole of each text longer than Neptune keeps
+
+The client loses nothing offline that it has flushed, and it is flushed after each event. An
+offline run that is opened again gets a second folder; the reader puts them together.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import io
+import json
+import logging
+import math
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracking.events import CONFIG, SYS, Event, Fields, File, Image, Metrics, Text, Value
+from tracking.fields import from_text, to_text, utc
+from tracking.tracker import Held, Run, Status
+
+if TYPE_CHECKING:
+    import neptune
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from tracking.tables import Point
+
+DATA_FOLDER = "neptune"
+PROVENANCE = "provenance"
+NON_FINITE = "non_finite"
+LONG_FIELDS = "long_fields"
+
+STOP_SECONDS = 20.0
+_TEXT_LENGTH = 16_384
+_INTEGERS = range(-(2**31), 2**31)
+
+_logger = logging.getLogger(__name__)
+_opening = threading.Lock()
+
+
+class NeptuneTracker:
+    """Writes one run with Neptune's own client.
+
+    Offline all is on the disk when a call returns. Where both NEPTUNE_API_TOKEN and
+    NEPTUNE_PROJECT are set it is sent to their server; one that does not answer within
+    seconds is told once, and the run is kept offline.
+    """
+
+    def __init__(self, run: Run, store: Path) -> None:
+        self._files = store / DATA_FOLDER / "files" / run.id
+        known = _containers(store, run.id)
+        self._held = _held(known)
+        self._run, self._offline = _open_run(run, store)
+        identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": utc(run.created)}
+        self.write(Fields(identity))
+
+    def held(self) -> Held:
+        return self._held
+
+    def write(self, event: Event) -> None:
+        from neptune.types import File as Upload
+
+        match event:
+            case Fields(values):
+                for path, value in values.items():
+                    self._write_field(path, value)
+            case Metrics():
+                for path in event.values:
+                    self._write_series(event, path)
+            case Image(path, step, time, pixels):
+                picture = Upload.from_content(_png(pixels), extension="png")
+                self._run[path].append(picture, step=step, timestamp=time / 1000)
+            case Text(path, content):
+                self._run[path].upload(Upload.from_content(content, extension="txt"))
+            case File(path, source):
+                self._run[path].upload(str(self._keep(path, source)))
+        if self._offline:
+            self._run.wait(disk_only=True)
+
+    def close(self, status: Status) -> None:
+        self._write_field("sys/status", status)
+        self._run["sys/failed"] = status == "failed"
+        self._run.stop(seconds=STOP_SECONDS)
+
+    def _write_field(self, path: str, value: Value) -> None:
+        from neptune.types import File as Upload
+
+        if _is_native(value):
+            self._run[_to_neptune(path)] = value
+        else:
+            text = to_text(value)
+            # A text that fills the limit is cut there, and the whole of it is a file.
+            if len(text) >= _TEXT_LENGTH:
+                whole = Upload.from_content(text, extension="txt")
+                self._run[f"{LONG_FIELDS}/{path}"].upload(whole)
+            self._run[_to_neptune(path)] = text[:_TEXT_LENGTH]
+        if path == "sys/tags" and isinstance(value, list) and value:
+            self._run["sys/tags"].add([str(tag) for tag in value])
+        if path == "sys/group" and isinstance(value, str):
+            self._run["sys/group_tags"].add([value])
+
+    def _write_series(self, block: Metrics, path: str) -> None:
+        points = list(zip(block.values[path], block.steps, block.times, strict=True))
+        finite = [point for point in points if math.isfinite(point[0])]
+        other = [(str(value), *where) for value, *where in points if not math.isfinite(value)]
+        for name, kept in ((path, finite), (f"{NON_FINITE}/{path}", other)):
+            if kept:
+                values, steps, times = zip(*kept, strict=True)
+                stamps = [time / 1000 for time in times]
+                self._run[name].extend(list(values), steps=list(steps), timestamps=stamps)
+
+    def _keep(self, path: str, source: Path) -> Path:
+        """Copy a file: the client notes only where it is, and reads it when it sends it."""
+        copy = self._files / f"{path}{source.suffix}"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copyfile(source, copy))
+
+
+def open_tracker(run: Run, store: Path) -> NeptuneTracker:
+    return NeptuneTracker(run, store)
+
+
+def load_runs(store: Path) -> pd.DataFrame:
+    """One row an offline run, as `tracking.tables.run_table` describes it.
+
+    A run that was not made here has its container's id and the fields that it has.
+    """
+    from tracking.tables import run_table
+
+    runs: dict[str, dict[str, Value]] = {}
+    for container in _containers(store):
+        runs.setdefault(container.run, {}).update(container.fields)
+    return run_table(runs)
+
+
+def load_steps(store: Path, run: str) -> pd.DataFrame:
+    """One row a step of one offline run, as `tracking.tables.step_table` describes it."""
+    from tracking.tables import step_table
+
+    return step_table(run, [point for each in _containers(store, run) for point in each.points])
+
+
+def load_images(store: Path, run: str) -> dict[tuple[str, int], npt.NDArray[np.uint8]]:
+    """The pictures of one offline run by path and step, each uint8 (H, W) or (H, W, C)."""
+    import numpy as np
+    import PIL.Image
+
+    return {
+        key: np.asarray(PIL.Image.open(io.BytesIO(content)))
+        for container in _containers(store, run)
+        for key, content in container.images.items()
+    }
+
+
+@dataclass
+class _Container:
+    """What one offline folder holds.
+
+    run: our id of the run, else the container's. cut: the fields too long to be whole here.
+    """
+
+    run: str
+    fields: dict[str, Value] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)
+    points: list[Point] = field(default_factory=list)
+    images: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+def _open_run(run: Run, store: Path) -> tuple[neptune.Run, bool]:
+    """Open the run online if that is asked for and possible, else offline."""
+    if os.environ.get("NEPTUNE_API_TOKEN") and os.environ.get("NEPTUNE_PROJECT"):
+        try:
+            return _init_run(run, store, "async"), False
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            _logger.warning("Neptune's server cannot be used, the run is kept offline: %s", reason)
+    return _init_run(run, store, "offline"), True
+
+
+def _init_run(run: Run, store: Path, mode: str) -> neptune.Run:
+    os.environ.setdefault("NEPTUNE_RETRIES_TIMEOUT", "5")
+    import neptune
+    from neptune.internal.utils.uncaught_exception_handler import instance as exception_hook
+
+    # The terminal belongs to the progress bar of the training.
+    logging.getLogger("neptune").setLevel(logging.ERROR)
+    with _opening:  # the client takes its folder from the environment
+        before = os.environ.get("NEPTUNE_DATA_DIRECTORY")
+        os.environ["NEPTUNE_DATA_DIRECTORY"] = str((store / DATA_FOLDER).absolute())
+        try:
+            opened = neptune.init_run(
+                mode=mode,
+                custom_run_id=run.id,
+                name=run.name,
+                source_files=[],
+                git_ref=False,
+                capture_stdout=False,
+                capture_stderr=False,
+                capture_traceback=False,
+                capture_hardware_metrics=False,
+            )
+        finally:
+            if before is None:
+                del os.environ["NEPTUNE_DATA_DIRECTORY"]
+            else:
+                os.environ["NEPTUNE_DATA_DIRECTORY"] = before
+    # Both would act for the whole process: tracebacks printed twice, an exit that waits.
+    exception_hook.deactivate()
+    atexit.unregister(opened._shutdown_hook)
+    return opened
+
+
+def _to_neptune(path: str) -> str:
+    rest = path.removeprefix(f"{SYS}/")
+    return path if rest == path else f"{PROVENANCE}/{rest}"
+
+
+def _from_neptune(path: str) -> str:
+    rest = path.removeprefix(f"{PROVENANCE}/")
+    return path if rest == path else f"{SYS}/{rest}"
+
+
+def _is_native(value: Value) -> bool:
+    """Whether Neptune has a type of its own for a value, text aside."""
+    if isinstance(value, bool):
+        return True
+    if isinstance(value, int):
+        return value in _INTEGERS
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    import PIL.Image
+
+    buffer = io.BytesIO()
+    picture = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+    PIL.Image.fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _held(containers: list[_Container]) -> Held:
+    last: dict[str, int] = {}
+    for container in containers:
+        for path, step, _, _ in container.points:
+            last[path] = max(step, last.get(path, step))
+    return Held(
+        last_step=last,
+        images=frozenset(key for each in containers for key in each.images),
+        files=frozenset(path for each in containers for path in each.files),
+    )
+
+
+def _containers(store: Path, run: str | None = None) -> list[_Container]:
+    """All offline folders in the store, or those of one run, in the order of their making."""
+    folders = sorted(
+        (store / DATA_FOLDER / "offline").glob("run__*/metadata.json"), key=_created_at
+    )
+    containers = (_read_container(file.parent) for file in folders)
+    return [each for each in containers if run is None or each.run == run]
+
+
+def _created_at(metadata: Path) -> str:
+    return str(json.loads(metadata.read_text(encoding="utf-8"))["createdAt"])
+
+
+def _read_container(folder: Path) -> _Container:
+    container = _Container(run=folder.name.split("__")[1])
+    for operation in _operations(folder):
+        _apply(operation, container, folder)
+    own = {
+        _from_neptune(path): value
+        for path, value in container.fields.items()
+        if path.startswith((f"{CONFIG}/", f"{PROVENANCE}/"))
+    }
+    if "sys/id" in own:  # made here: Neptune's own fields say nothing new
+        cut = map(_from_neptune, container.cut)
+        container.fields = own | {path: _whole(path, container) for path in cut if path in own}
+        container.run = str(own["sys/id"])
+    return container
+
+
+def _operations(folder: Path) -> Iterator[Any]:
+    """What the client wrote down, by the client's own parser; a torn end is left out."""
+    from neptune.core.components.queue.json_file_splitter import JsonFileSplitter
+    from neptune.internal.operation import Operation
+
+    logs = sorted(folder.glob("data-*.log"), key=lambda log: int(log.stem.partition("-")[2]))
+    for log in logs:
+        with JsonFileSplitter(log) as entries:
+            while entry := entries.get():
+                yield Operation.from_dict(entry["obj"])
+
+
+def _apply(operation: Any, container: _Container, folder: Path) -> None:
+    from neptune.internal import operation as operations
+
+    path = "/".join(operation.path)
+    match operation:
+        case operations.AssignString(value=value):
+            container.fields[path] = from_text(value)
+            (container.cut.add if len(value) == _TEXT_LENGTH else container.cut.discard)(path)
+        case (
+            operations.AssignBool(value=value)
+            | operations.AssignInt(value=value)
+            | operations.AssignFloat(value=value)
+        ):
+            container.fields[path] = value
+        case operations.AddStrings(values=values):
+            container.fields[path] = sorted(values)
+        case operations.LogFloats(values=values):
+            container.points += (_point(path, value) for value in values)
+        case operations.LogStrings(values=values) if path.startswith(f"{NON_FINITE}/"):
+            path = path.removeprefix(f"{NON_FINITE}/")
+            container.points += (_point(path, value) for value in values)
+        case operations.LogImages(values=values):
+            for value in values:
+                key = (path, int(value.step or 0))
+                container.images[key] = base64.b64decode(value.value.data)
+        case operations.UploadFile(file_path=file_path, tmp_file_name=name):
+            kept = Path(file_path) if file_path else folder / "upload_path" / name
+            container.files[path] = kept
+
+
+def _point(path: str, value: Any) -> Point:
+    return path, int(value.step or 0), round(value.ts * 1000), float(value.value)
+
+
+def _whole(path: str, container: _Container) -> Value:
+    """A field whose text was cut, from the file that has all of it."""
+    return from_text(container.files[f"{LONG_FIELDS}/{path}"].read_bytes().decode())
