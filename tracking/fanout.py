@@ -7,10 +7,11 @@ comes from there: at the start, after an interruption, and after its queue overf
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from tracking.events import TRACKERS, Event, Fields
@@ -57,9 +58,9 @@ class FanOut:
         return self._journal.held()
 
     def write(self, event: Event) -> None:
-        self._guard_journal(lambda: self._journal.write(event))
+        in_journal = self._guard_journal(lambda: self._journal.write(event))
         for remote in self._remotes:
-            remote.put(event)
+            remote.put(event, in_journal=in_journal)
 
     def close(self, status: Status) -> None:
         """Close every store; a remote may take as long as it makes progress."""
@@ -74,13 +75,28 @@ class FanOut:
         fields = Fields({f"{TRACKERS}/{name}": state for name, state in states.items()})
         self._guard_journal(lambda: self._journal.write(fields))
 
-    def _guard_journal(self, action: Callable[[], None]) -> None:
+    def _guard_journal(self, action: Callable[[], None]) -> bool:
+        """Return whether the journal did it."""
         try:
             action()
         except Exception as error:
             if not self._journal_failed:
                 self._journal_failed = True
                 self._report(f"The local journal cannot be written: {_sentence(error)}")
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class _CatchUp:
+    """Fetch from the journal what was not queued."""
+
+
+@dataclass(frozen=True)
+class _End:
+    """Close the store; nothing comes after it."""
+
+    status: Status
 
 
 class _Remote:
@@ -99,68 +115,70 @@ class _Remote:
         self._open = open_tracker
         self._history = history
         self._report = report
+        self._queue_length = queue_length
         self._patience = patience
-        self._queue: queue.Queue[Event | None] = queue.Queue(queue_length)
-        # The thread has something to fetch from the journal. It starts so: what is written
-        # while the backend's SDK is imported, or was written before an interruption.
-        self._behind = True
+        # It starts with the journal: for what was written before an interruption, and for
+        # what is written while the backend's SDK is imported.
+        self._queue: deque[Event | _CatchUp | _End] = deque([_CatchUp()])
+        self._queue_changed = threading.Condition()
         self._problem: str | None = None
         self._problem_lock = threading.Lock()
-        self._last_status: Status | None = None
         self._progress = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"tracker-{name}", daemon=True)
         self._thread.start()
 
-    def put(self, event: Event) -> None:
-        if self._problem or self._behind:
+    def put(self, event: Event, *, in_journal: bool) -> None:
+        """Queue an event, or leave it to a later look into the journal if it is there."""
+        if self._problem:
             return
-        try:
-            self._queue.put_nowait(event)
-        except queue.Full:
-            self._behind = True
-            if time.monotonic() - self._progress > self._patience:
-                self._fail(f"it has not answered for {self._patience:.0f} s")
+        with self._queue_changed:
+            if not self._queue:
+                self._progress = time.monotonic()  # until now there was nothing to do
+            if not in_journal:
+                self._queue.append(event)
+            elif self._queue and isinstance(self._queue[-1], _CatchUp):
+                pass  # the thread has yet to look
+            elif len(self._queue) < self._queue_length:
+                self._queue.append(event)
+            else:
+                self._queue.append(_CatchUp())
+            overflowing = len(self._queue) > self._queue_length
+            self._queue_changed.notify()
+        if overflowing and self._has_stalled():
+            self._give_up()
 
     def finish(self, status: Status) -> None:
         self._progress = time.monotonic()
-        self._last_status = status
-        try:
-            self._queue.put_nowait(None)
-        except queue.Full:
-            self._behind = True
+        with self._queue_changed:
+            self._queue.append(_End(status))
+            self._queue_changed.notify()
 
     def join(self) -> str:
         """Wait while there is progress; return `complete` or what went wrong."""
-        while self._thread.is_alive():
+        while self._thread.is_alive() and not self._has_stalled():
             self._thread.join(timeout=self._patience / 10)
-            if time.monotonic() - self._progress > self._patience:
-                self._fail(f"it has not answered for {self._patience:.0f} s")
-                break
+        if self._thread.is_alive():
+            self._give_up()
         return f"incomplete: {self._problem}" if self._problem else "complete"
 
     def _run(self) -> None:
         try:
             tracker = self._open()
             ledger = Ledger(tracker.held())
-            self._follow(tracker, ledger)
-            if self._last_status is not None:
-                tracker.close(self._last_status)
-        except Exception as error:
+            while not isinstance(task := self._next_task(), _End):
+                events = self._history() if isinstance(task, _CatchUp) else [task]
+                self._send(tracker, ledger.missing(events))
+            tracker.close(task.status)
+        except (Exception, SystemExit) as error:  # some SDKs leave with sys.exit
             self._fail(_sentence(error))
 
-    def _follow(self, tracker: Tracker, ledger: Ledger) -> None:
-        while True:
-            if self._behind and self._queue.empty():
-                # First the flag, then the reading: whatever was not queued while the flag
-                # was up is in the journal by now.
-                self._behind = False
-                self._send(tracker, ledger.missing(self._history()))
-                continue
-            if self._last_status is not None and self._queue.empty():
-                return
-            event = self._queue.get()
-            if event is not None:
-                self._send(tracker, ledger.missing([event]))
+    def _next_task(self) -> Event | _CatchUp | _End:
+        # A look into the journal is off the queue before it begins, so that an event which
+        # comes too late to be seen by it is queued.
+        with self._queue_changed:
+            self._queue_changed.wait_for(lambda: self._queue)
+            self._progress = time.monotonic()
+            return self._queue.popleft()
 
     def _send(self, tracker: Tracker, events: Iterable[Event]) -> None:
         for event in events:
@@ -169,6 +187,12 @@ class _Remote:
             self._progress = time.monotonic()
             tracker.write(event)
             self._progress = time.monotonic()
+
+    def _has_stalled(self) -> bool:
+        return time.monotonic() - self._progress > self._patience
+
+    def _give_up(self) -> None:
+        self._fail(f"it has not answered for {self._patience:.0f} s")
 
     def _fail(self, problem: str) -> None:
         with self._problem_lock:
@@ -181,6 +205,6 @@ class _Remote:
         )
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     text = " ".join(str(error).split())[:300].rstrip(".")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -9,6 +9,8 @@ from typing import Any
 
 from tracking.events import Value
 
+_NOT_JSON = (ValueError, RecursionError)  # the latter where a text begins with many brackets
+
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
     """`{"optimizer": {"lr": 1e-3}}` to `{"optimizer/lr": 1e-3}`, lists kept whole."""
@@ -48,7 +50,7 @@ def from_text(text: str) -> Value:
     """The inverse of `to_text`."""
     try:
         value: Value = json.loads(text)
-    except ValueError:
+    except _NOT_JSON:
         return text
     return value
 
@@ -67,6 +69,6 @@ def from_utc(text: str) -> int:
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except _NOT_JSON:
         return False
     return True

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from tracking.events import (
     ARTIFACTS,
     CONFIG,
+    EPOCH,
     TRACKERS,
     Event,
     Fields,
@@ -57,7 +58,7 @@ class Journal:
     """The tracker that is always on.
 
     Metrics reach the operating system within the call, so that killing the process
-    loses none of them. Lines that a full disk refused are kept and written later.
+    loses none of them. Lines and fields that a full disk refused are kept and written later.
     """
 
     def __init__(self, folder: Path, run: Run) -> None:
@@ -71,6 +72,7 @@ class Journal:
             _drop_torn_line(metrics)
         self._metrics = os.open(metrics, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._unwritten = bytearray()
+        self._stale_files: set[str] = set()
 
     def held(self) -> Held:
         return self._held
@@ -87,10 +89,10 @@ class Journal:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with replacing(target) as temporary:
                     _picture(pixels).save(temporary, format="PNG")
-                os.utime(target, ns=(time * 1_000_000, time * 1_000_000))
+                    os.utime(temporary, ns=(time * 1_000_000, time * 1_000_000))
             case Text(path, content):
                 with replacing(self._artifact(path, ".txt")) as temporary:
-                    temporary.write_text(content, encoding="utf-8")
+                    temporary.write_bytes(content.encode())  # line ends stay as they are
             case File(path, source):
                 target = self._artifact(path, source.suffix)
                 if source.resolve() != target.resolve():
@@ -98,19 +100,20 @@ class Journal:
                         shutil.copyfile(source, temporary)
 
     def close(self, status: Status) -> None:
-        self._append()
-        os.fsync(self._metrics)
-        os.close(self._metrics)
-        self._write_fields({"sys/status": status})
+        try:
+            self._append()
+            os.fsync(self._metrics)
+        finally:
+            os.close(self._metrics)
+            self._write_fields({"sys/status": status})
 
     def _write_fields(self, values: Mapping[str, Value]) -> None:
         self._fields.update(values)
-        config = {path: value for path, value in self._fields.items() if _is_config(path)}
-        other = {path: value for path, value in self._fields.items() if not _is_config(path)}
-        if any(_is_config(path) for path in values):
-            _write_json(self.folder / CONFIG_FILE, nest(config)[CONFIG])
-        if not all(_is_config(path) for path in values):
-            _write_json(self.folder / RUN_FILE, nest(other))
+        self._stale_files.update(_field_file(path) for path in values)
+        for name in sorted(self._stale_files):
+            tree = nest({k: v for k, v in self._fields.items() if _field_file(k) == name})
+            _write_json(self.folder / name, tree[CONFIG] if name == CONFIG_FILE else tree)
+            self._stale_files.remove(name)
 
     def _append(self) -> None:
         while self._unwritten:
@@ -176,15 +179,14 @@ def read_steps(folder: Path) -> pd.DataFrame:
 
 
 def last_values(folder: Path) -> dict[str, float]:
-    """The newest value of each metric, without reading a long run as a whole."""
-    try:
-        with (folder / METRICS_FILE).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            tail = file.read()
-    except FileNotFoundError:
-        return {}
+    """The newest value of each metric of a step or an epoch, without parsing a long run."""
+    data = _complete_lines(folder / METRICS_FILE)
+    lines = data[-_TAIL_BYTES:].splitlines()
+    epoch = data.rfind(f'"{EPOCH}/'.encode())  # may stand thousands of steps before the end
+    if epoch >= 0:
+        lines.insert(0, data[data.rfind(b"\n", 0, epoch) + 1 : data.find(b"\n", epoch)])
     values: dict[str, float] = {}
-    for line in tail[: tail.rfind(b"\n") + 1].splitlines():
+    for line in lines:
         with contextlib.suppress(ValueError):  # the tail may begin within a line
             values |= {key: float(value) for key, value in json.loads(line).items()}
     return values
@@ -200,7 +202,7 @@ def read_events(folder: Path) -> Iterator[Event]:
     for file in sorted(_files(folder / "artifacts")):
         path = _artifact_path(folder, file)
         if file.suffix == ".txt":
-            yield Text(path, file.read_text(encoding="utf-8"))
+            yield Text(path, file.read_bytes().decode())
         else:
             yield File(path, file)
     yield from _metric_blocks(_complete_lines(folder / METRICS_FILE))
@@ -235,8 +237,8 @@ def _picture(pixels: npt.NDArray[np.uint8]) -> PIL.Image.Image:
     return PIL.Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
-def _is_config(path: str) -> bool:
-    return path.startswith(CONFIG + "/")
+def _field_file(path: str) -> str:
+    return CONFIG_FILE if path.startswith(CONFIG + "/") else RUN_FILE
 
 
 def _artifact_path(folder: Path, file: Path) -> str:
@@ -338,4 +340,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(tree, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        text = json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
+        # A file's name may hold bytes that are no text: to JSON what replaces them is an escape.
+        temporary.write_bytes(text.encode(errors="backslashreplace"))
