@@ -1,7 +1,7 @@
 # Both commands do all their own set-up in .venv; run again, they start at once.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt
 
 .PHONY: train test bench clean
 
@@ -24,7 +24,7 @@ bench: .venv/installed-test
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
-	@echo "Installing into .venv (about 5 GB with PyTorch's CUDA libraries; a minute or two) ..."
+	@echo "Installing into .venv: about 5 GB with the CUDA libraries of PyTorch, one to three minutes ..."
 	$(PIP) --editable .
 	touch $@
 
