@@ -13,7 +13,6 @@ from dcgan.cli.options import DEFAULT_STORE, Device, RunReference, Store
 from tracking.backends import REMOTES
 
 if TYPE_CHECKING:
-    from dcgan.config import Override
     from dcgan.launch import Job, Outcome
 
 EXIT_INTERRUPTED = 130
@@ -119,7 +118,8 @@ def train(
         "--batch-size": ("training.batch_size", batch_size),
         "--seed": ("seed", seed),
     }
-    overrides: list[Override] = [
+    overrides = [parse_override(setting) for setting in settings or []]
+    overrides += [
         Override(key, value, f"{flag} {value}")
         for flag, (key, value) in flags.items()
         if value is not None
@@ -130,7 +130,6 @@ def train(
     if data is not None:
         overrides.append(Override("dataset.name", "folder", f"--data {data}"))
         overrides.append(Override("dataset.path", str(data), f"--data {data}"))
-    overrides += [parse_override(setting) for setting in settings or []]
     config = load_config(recipe, overrides)
     labels = Labels(name, group, tuple(tag or ()))
     _run(prepare(config, device, store, tracker or (), labels))

@@ -15,6 +15,7 @@ SMALL = (
     "network.generator_features=4",
     "network.discriminator_features=4",
     "network.latent_size=8",
+    "optimizer.lr=2e-4",
     "training.epochs=2",
     "training.batch_size=16",
     "images.every_steps=3",

@@ -124,7 +124,7 @@ def test_an_interrupted_run_keeps_a_checkpoint_and_says_how_to_resume(
 
 
 def test_a_run_that_is_being_written_cannot_be_resumed_beside_it(tmp_path: Path):
-    process = start_training(tmp_path, "--epochs", "1000")
+    process = start_training(tmp_path, "--epochs", "1000000")
     try:
         wait_for_step(tmp_path / "runs", 10, process)
         second = dcgan("resume", "last", folder=tmp_path)

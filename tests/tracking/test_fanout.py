@@ -163,13 +163,15 @@ def fan_out(journal: Journal, reports: list[str]) -> Callable[..., FanOut]:
     return build
 
 
-@pytest.fixture
-def quick_switches() -> Iterator[None]:
-    """Threads take turns about a thousand times more often than usual."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(5e-6)
-    yield
-    sys.setswitchinterval(interval)
+@contextmanager
+def switch_interval(seconds: float) -> Iterator[None]:
+    """How long a thread may run while another waits; 5 ms otherwise."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 @contextmanager
@@ -359,18 +361,42 @@ def test_a_remote_that_stalls_is_reported_while_the_training_lasts(
     assert stuck.status == "finished"
 
 
-def test_a_remote_that_had_nothing_to_do_has_not_stalled(
-    fan_out: Callable[..., FanOut], reports: list[str]
+def test_a_stalled_remote_that_fails_at_last_is_reported_once(
+    fan_out: Callable[..., FanOut], reports: list[str], over: threading.Event
 ) -> None:
-    remote = Slow(0.002)
-    tracker = fan_out({"remote": lambda: remote}, queue_length=1, patience=1)
+    class Dying(Stuck):
+        def write(self, event: Event) -> None:
+            super().write(event)
+            raise ConnectionError
+
+    dying = Dying("write", over)
+    tracker = fan_out({"dying": lambda: dying}, patience=0.2)
+    tracker.close("finished")
+    assert len(reports) == 1
+    over.set()
+    wait_until(lambda: "tracker-dying" not in [thread.name for thread in threading.enumerate()])
+    assert len(dying.events) == 1
+    assert len(reports) == 1
+
+
+def test_a_remote_that_had_nothing_to_do_has_not_stalled(reports: list[str]) -> None:
+    journal, remote = Remote(), Remote()
+    tracker = FanOut(
+        journal,
+        {"remote": lambda: remote},
+        lambda: list(journal.events),
+        reports.append,
+        queue_length=1,
+        patience=1,
+    )
     tracker.write(block(1, 3))
     wait_until(lambda: remote.steps(GLOSS) == [1, 2, 3])
-    time.sleep(1.2)
-    write_all(tracker, [*opening(), *training(100)[1:]])
+    time.sleep(1.1)
+    with switch_interval(10):  # the queue overflows before the remote has its first turn
+        write_all(tracker, [*opening(), *training(10)[1:]])
     tracker.close("finished")
     assert reports == []
-    assert_whole(remote, 100)
+    assert_whole(remote, 10)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -379,7 +405,6 @@ def test_what_does_not_fit_the_queue_comes_from_the_journal(
     journal: Journal,
     fan_out: Callable[..., FanOut],
     reports: list[str],
-    quick_switches: None,
 ) -> None:
     remotes = {"slow": Slow(0.004, seed), "slower": Slow(0.015, seed), "quick": Remote()}
     tracker = fan_out(
@@ -387,11 +412,12 @@ def test_what_does_not_fit_the_queue_comes_from_the_journal(
         queue_length=2,
     )
     pauses = random.Random(seed)
-    for event in [*opening(), *training(100)]:
-        tracker.write(event)
-        if pauses.random() < 0.3:
-            time.sleep(pauses.uniform(0, 0.01))
-    tracker.close("interrupted")
+    with switch_interval(5e-6):
+        for event in [*opening(), *training(100)]:
+            tracker.write(event)
+            if pauses.random() < 0.3:
+                time.sleep(pauses.uniform(0, 0.01))
+        tracker.close("interrupted")
 
     assert reports == []
     assert_journal_whole(journal.folder, 100)
@@ -404,16 +430,17 @@ def test_what_does_not_fit_the_queue_comes_from_the_journal(
 
 
 def test_a_remote_that_fell_behind_catches_up_before_the_end(
-    fan_out: Callable[..., FanOut], quick_switches: None
+    fan_out: Callable[..., FanOut],
 ) -> None:
     remote = Remote()
     tracker = fan_out({"remote": lambda: remote}, queue_length=1)
     pauses = random.Random(0)
     step = 0
-    for _ in range(150):
-        for _ in range(pauses.randint(1, 6)):
-            tracker.write(block(step + 1, step := step + 1))
-        wait_until(lambda: len(remote.steps(GLOSS)) == step)
+    with switch_interval(5e-6):
+        for _ in range(150):
+            for _ in range(pauses.randint(1, 6)):
+                tracker.write(block(step + 1, step := step + 1))
+            wait_until(lambda: len(remote.steps(GLOSS)) == step)
     tracker.close("finished")
     assert remote.steps(GLOSS) == list(range(1, step + 1))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,11 @@ def test_a_plain_string_stays_as_it_is() -> None:
 
 
 def test_flatten_keeps_lists_whole_and_joins_keys() -> None:
-    tree = {"optimizer": {"lr": 1e-3, "betas": (0.5, 0.999)}, "tags": [], "seed": None}
+    tree: dict[str, Any] = {
+        "optimizer": {"lr": 1e-3, "betas": (0.5, 0.999)},
+        "tags": [],
+        "seed": None,
+    }
     flat = {"optimizer/lr": 1e-3, "optimizer/betas": [0.5, 0.999], "tags": [], "seed": None}
     assert flatten(tree) == flat
     assert flatten(tree, "config") == {f"config/{path}": value for path, value in flat.items()}

@@ -189,7 +189,7 @@ def test_every_event_reads_back_equal(tmp_path: Path, journal: Journal) -> None:
         Text(GIT_DIFF, "unix\nwindows\r\nold mac\rno end"),
         Text(f"{ARTIFACTS}/notes/v1.2", ""),
     ]
-    metrics = [block(1, 1500), epoch_means(1500), block(1501, 2600), epoch_means(2600)]
+    metrics: list[Event] = [block(1, 1500), epoch_means(1500), block(1501, 2600), epoch_means(2600)]
     images = [picture(FIXED_NOISE, 500), picture(FIXED_NOISE, 1000), picture(REAL, 1, channels=1)]
     written = [Fields(values), *texts, File(f"{ARTIFACTS}/recipe", recipe), *metrics, *images]
     write_all(journal, [*written, Fields({f"{TRACKERS}/mlflow": "open"})])
@@ -221,7 +221,7 @@ def test_both_tables_are_those_of_the_events(tmp_path: Path) -> None:
         write_all(journal, [block(1, 30), epoch_means(30)])
         journal.close("finished")
 
-    runs = {
+    runs: dict[str, dict[str, Value]] = {
         f"run-{index}": {
             "sys/id": f"run-{index}",
             "sys/name": name,
@@ -298,6 +298,14 @@ def test_the_means_of_an_epoch_join_the_row_of_its_last_step(journal: Journal) -
     np.testing.assert_array_equal(table[GLOSS], np.sin(range(1, 7)))
     times = table["time"].astype("int64") - CREATED
     assert list(times) == [10, 20, 35, 40, 50, 65]
+
+
+def test_of_a_step_that_was_measured_twice_the_last_value_counts(journal: Journal) -> None:
+    again = Metrics([2, 3], [CREATED + 90, CREATED + 91], {GLOSS: [7.0, 8.0]})
+    write_all(journal, [block(1, 4), again])
+    expected = step_table(journal.folder.name, points([block(1, 4), again]))
+    assert list(expected[GLOSS]) == [math.sin(1), 7.0, 8.0, math.sin(4)]
+    assert_frame_equal(read_steps(journal.folder), expected)
 
 
 @pytest.mark.parametrize("last", [0.5, math.nan], ids=["by pyarrow", "with a NaN"])
@@ -416,8 +424,13 @@ def test_a_torn_last_line_is_dropped_wherever_it_was_cut(tmp_path: Path, journal
 def test_a_rewound_run_forgets_what_was_measured_later_and_nothing_else(
     tmp_path: Path, journal: Journal
 ) -> None:
-    kept = [block(1, 20), epoch_means(20), picture(FIXED_NOISE, 10), picture(REAL, 20)]
-    later = [block(21, 45), epoch_means(40), picture(FIXED_NOISE, 21), picture(REAL, 40)]
+    kept: list[Event] = [block(1, 20), epoch_means(20), picture(FIXED_NOISE, 10), picture(REAL, 20)]
+    later: list[Event] = [
+        block(21, 45),
+        epoch_means(40),
+        picture(FIXED_NOISE, 21),
+        picture(REAL, 40),
+    ]
     journal.write(Fields({"config/seed": 1}))
     write_all(journal, [Text(GENERATOR_ARCH, "G"), *kept, *later])
     journal.close("interrupted")
@@ -530,7 +543,7 @@ def test_a_full_disk_leaves_no_part_of_a_file(tmp_path: Path, journal: Journal) 
     journal.write(Fields({"sys/seed": 1}))
     before = sorted(file for file in journal.folder.rglob("*") if file.is_file())
     with largest_file(10):
-        for event in (picture(REAL, 1), Text(GENERATOR_ARCH, "G" * 100), File("recipe", recipe)):
+        for event in (picture(REAL, 1), Text(GIT_DIFF, "-" * 99), File(GENERATOR_ARCH, recipe)):
             with pytest.raises(OSError, match="File too large"):
                 journal.write(event)
     assert sorted(file for file in journal.folder.rglob("*") if file.is_file()) == before
@@ -550,7 +563,7 @@ def test_a_killed_run_is_called_so_and_has_every_step_that_was_written(tmp_path:
         assert load_runs(tmp_path).loc[RUN.id, "sys/status"] == "running"
         child.kill()
         child.join()
-        with suppress(EOFError):
+        with suppress(EOFError, OSError):
             while True:
                 written = said.recv()
     assert read_fields(folder)["sys/status"] == "killed"

@@ -91,7 +91,7 @@ def test_neptunes_own_operations_have_the_published_paths(tmp_path: Path) -> Non
 
     [folder] = (tmp_path / "neptune" / "offline").iterdir()
     by_kind: dict[type, set[str]] = {}
-    for operation in backend._operations(folder):
+    for operation, _ in backend._operations(folder):
         by_kind.setdefault(type(operation), set()).add("/".join(operation.path))
     assert {"training/batch/Gloss", "training/batch/Dloss"} < by_kind[LogFloats]
     assert by_kind[LogImages] == {FIXED_NOISE, REAL}

@@ -119,7 +119,6 @@ def test_an_event_whose_writing_raised_is_still_missing() -> None:
         passed = ledger.missing(events)
         assert next(passed) == refused
         next(passed, None)  # to ask for another is to say that this one was written
-        passed.close()
         assert list(ledger.missing(events[: number + 1])) == []
 
 
@@ -129,6 +128,5 @@ def test_a_part_of_a_block_that_was_refused_is_still_missing() -> None:
     parts = ledger.missing([whole])
     first = next(parts)
     second = next(parts)  # the first was written, the second is refused
-    parts.close()
     assert points([first, second]) == points([block(4, 10, "a"), block(1, 10, "bb")])
     assert list(ledger.missing([whole])) == [second]

@@ -15,7 +15,6 @@ from __future__ import annotations
 import atexit
 import base64
 import io
-import json
 import logging
 import math
 import os
@@ -169,10 +168,12 @@ def load_images(store: Path, run: str) -> dict[tuple[str, int], npt.NDArray[np.u
 class _Container:
     """What one offline folder holds.
 
-    run: our id of the run, else the container's. cut: the fields too long to be whole here.
+    run: our id of the run, else the container's. began: seconds since the Unix epoch.
+    cut: the fields too long to be whole here.
     """
 
     run: str
+    began: float = 0.0
     fields: dict[str, Value] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
     points: list[Point] = field(default_factory=list)
@@ -266,20 +267,16 @@ def _held(containers: list[_Container]) -> Held:
 
 def _containers(store: Path, run: str | None = None) -> list[_Container]:
     """All offline folders in the store, or those of one run, in the order of their making."""
-    folders = sorted(
-        (store / DATA_FOLDER / "offline").glob("run__*/metadata.json"), key=_created_at
-    )
-    containers = (_read_container(file.parent) for file in folders)
-    return [each for each in containers if run is None or each.run == run]
-
-
-def _created_at(metadata: Path) -> str:
-    return str(json.loads(metadata.read_text(encoding="utf-8"))["createdAt"])
+    folders = (store / DATA_FOLDER / "offline").glob("run__*")
+    containers = [_read_container(folder) for folder in folders]
+    chosen = [each for each in containers if run is None or each.run == run]
+    return sorted(chosen, key=lambda container: container.began)
 
 
 def _read_container(folder: Path) -> _Container:
     container = _Container(run=folder.name.split("__")[1])
-    for operation in _operations(folder):
+    for operation, time in _operations(folder):
+        container.began = container.began or time
         _apply(operation, container, folder)
     own = {
         _from_neptune(path): value
@@ -293,8 +290,8 @@ def _read_container(folder: Path) -> _Container:
     return container
 
 
-def _operations(folder: Path) -> Iterator[Any]:
-    """What the client wrote down, by the client's own parser; a torn end is left out."""
+def _operations(folder: Path) -> Iterator[tuple[Any, float]]:
+    """What the client wrote down and when, by its own parser; a torn end is left out."""
     from neptune.core.components.queue.json_file_splitter import JsonFileSplitter
     from neptune.internal.operation import Operation
 
@@ -302,7 +299,7 @@ def _operations(folder: Path) -> Iterator[Any]:
     for log in logs:
         with JsonFileSplitter(log) as entries:
             while entry := entries.get():
-                yield Operation.from_dict(entry["obj"])
+                yield Operation.from_dict(entry["obj"]), entry["at"]
 
 
 def _apply(operation: Any, container: _Container, folder: Path) -> None:
