@@ -7,14 +7,16 @@ comes from there: at the start, after an interruption, and after its queue overf
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from tracking.events import TRACKERS, Event, Fields
+from tracking.events import TRACKERS, Event, Fields, Metrics
 from tracking.replay import Ledger
 from tracking.tracker import Held, Status, Tracker
 
@@ -22,6 +24,8 @@ Report: TypeAlias = Callable[[str], None]
 
 QUEUE_LENGTH = 256
 PATIENCE_SECONDS = 30.0
+GATHERING = 1 / 6  # of the patience: how long a remote's thread waits for more metrics
+LOWEST_PRIORITY = 19
 
 
 class FanOut:
@@ -162,23 +166,43 @@ class _Remote:
         return f"incomplete: {self._problem}" if self._problem else "complete"
 
     def _run(self) -> None:
+        _yield_to_the_training()
         try:
             tracker = self._open()
             ledger = Ledger(tracker.held())
             while not isinstance(task := self._next_task(), _End):
-                events = self._history() if isinstance(task, _CatchUp) else [task]
+                events = self._history() if isinstance(task, _CatchUp) else task
                 self._send(tracker, ledger.missing(events))
             tracker.close(task.status)
         except (Exception, SystemExit) as error:  # some SDKs leave with sys.exit
             self._fail(_sentence(error))
 
-    def _next_task(self) -> Event | _CatchUp | _End:
+    def _next_task(self) -> Sequence[Event] | _CatchUp | _End:
         # A look into the journal is off the queue before it begins, so that an event which
         # comes too late to be seen by it is queued.
         with self._queue_changed:
             self._queue_changed.wait_for(lambda: self._queue)
+            if isinstance(self._queue[0], Metrics):
+                # A store takes one large block for much less than many small ones.
+                self._queue_changed.wait_for(self._has_gathered, self._patience * GATHERING)
+                self._progress = time.monotonic()
+                return self._pop_metrics()
             self._progress = time.monotonic()
-            return self._queue.popleft()
+            task = self._queue.popleft()
+        return task if isinstance(task, _CatchUp | _End) else [task]
+
+    def _has_gathered(self) -> bool:
+        return len(self._queue) >= self._queue_length or isinstance(self._queue[-1], _End)
+
+    def _pop_metrics(self) -> list[Metrics]:
+        """Take the metrics off the queue up to the next mark; other events keep their order."""
+        marks = (i for i, task in enumerate(self._queue) if isinstance(task, _CatchUp | _End))
+        tasks = list(self._queue)
+        end = next(marks, len(tasks))
+        blocks = [task for task in tasks[:end] if isinstance(task, Metrics)]
+        others = [task for task in tasks[:end] if not isinstance(task, Metrics)]
+        self._queue = deque(others + tasks[end:])
+        return _merged(blocks)
 
     def _send(self, tracker: Tracker, events: Iterable[Event]) -> None:
         for event in events:
@@ -203,6 +227,27 @@ class _Remote:
             f"Tracking to {self.name} stopped: {problem}. "
             "The training goes on, and the local journal has everything."
         )
+
+
+def _yield_to_the_training() -> None:
+    """Give this thread only what the training's threads leave of the processor."""
+    with contextlib.suppress(AttributeError, OSError):  # Linux alone has priorities of threads
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+
+
+def _merged(blocks: Sequence[Metrics]) -> list[Metrics]:
+    """Blocks of the same metrics as one."""
+    alike: dict[tuple[str, ...], list[Metrics]] = {}
+    for block in blocks:
+        alike.setdefault(tuple(block.values), []).append(block)
+    return [
+        Metrics(
+            [step for block in group for step in block.steps],
+            [time for block in group for time in block.times],
+            {path: [value for block in group for value in block.values[path]] for path in paths},
+        )
+        for paths, group in alike.items()
+    ]
 
 
 def _sentence(error: BaseException) -> str:
