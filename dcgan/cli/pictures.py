@@ -56,7 +56,6 @@ def plot(
 ) -> None:
     """Draw a run: losses apart and overlapping, scores, the grids over time, real beside fake."""
     from analysis.run_plots import save_run_plots
-
     from tracking.store import find_run
 
     folder = find_run(store, run)
