@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_the_last_two_and_the_marked_stay(tmp_path: Path):
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path):
     save_checkpoint(tmp_path, 1, {"step": 1})
-    with pytest.raises(Exception, match="pickle"):
+    with pytest.raises((AttributeError, pickle.PicklingError)):  # by the version of Python
         save_checkpoint(tmp_path, 2, {"step": lambda: None})
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.pt"]
 
