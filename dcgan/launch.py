@@ -92,6 +92,9 @@ def prepare(
 
     Raises ConfigError or DataError.
     """
+    for label in filter(None, (labels.name, labels.group, *labels.tags)):
+        if not label.isprintable():  # it would steer the terminals that show it
+            raise ConfigError(f"{label!r} cannot be a name, a group or a tag: use plain text.")
     chosen = choose_device(device)
     images = load_images(config.dataset)
     size, batch_size = images.card.size, config.training.batch_size

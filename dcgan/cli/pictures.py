@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.options import DEFAULT_STORE, Device, RunReference, Store
+from tracking.errors import StoreError
 
 
 class Mode(StrEnum):
@@ -60,5 +61,9 @@ def plot(
 
     folder = find_run(store, run)
     console = Console(highlight=False)
-    for path in save_run_plots(folder, output or folder / "plots"):
+    try:
+        saved = save_run_plots(folder, output or folder / "plots")
+    except OSError as error:
+        raise StoreError(f"{error.filename} cannot be written: {error.strerror}.") from error
+    for path in saved:
         console.print(str(path), soft_wrap=True)

@@ -152,6 +152,7 @@ def test_mistakes_are_told_on_one_screen_and_leave_nothing_behind(tmp_path: Path
         ("--batch-size", "5000"): "only 1797 images",
         ("--device", "cuda:77"): "no such device",
         ("--device", "toaster"): "no such device",
+        ("--name", "a\x1b[31mred"): "use plain text",
         ("--tracker", "wandb"): "'wandb' is none of: local, mlflow, neptune",
         ("nosuchrecipe",): "The recipes are:",
         ("nosuch.toml",): "No such file",
@@ -177,6 +178,16 @@ def test_unknown_and_ambiguous_runs(store: Path, tmp_path: Path):
     )
     assert "has finished" in refused("resume", "last", "--store", str(store))
     assert "tracked to MLflow" in refused("ui", "--store", str(store))
+
+
+def test_a_damaged_run_and_an_unwritable_output_are_named(store: Path, tmp_path: Path):
+    (tmp_path / "file").touch()
+    message = refused("plot", "last", "-o", str(tmp_path / "file"), "--store", str(store))
+    assert "file cannot be written" in message
+    (tmp_path / "digits-torn22").mkdir()
+    (tmp_path / "digits-torn22" / "run.json").write_text("{")
+    message = refused("runs", "--store", str(tmp_path))
+    assert "run.json is damaged" in message
 
 
 def test_an_empty_store_is_no_error(tmp_path: Path):

@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracking.errors import StoreError
 from tracking.events import (
     ARTIFACTS,
     CONFIG,
@@ -335,6 +336,10 @@ def _read_json(path: Path) -> dict[str, Any]:
         tree: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except ValueError as error:
+        raise StoreError(
+            f"{path} is damaged: {error}.\nRepair it, or take {path.parent} out of the store."
+        ) from error
     return tree
 
 
