@@ -19,7 +19,7 @@ from analysis import style
 from analysis.curves import Curve, draw_panel, finish_time_axis, line_note
 from analysis.style import house_style, new_figure
 from tracking.backends.local import read_fields, read_steps
-from tracking.events import FIXED_NOISE, REAL, SYS
+from tracking.events import BATCH, FIXED_NOISE, REAL, SYS
 from tracking.files import replacing
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -58,13 +58,16 @@ def loss_curves(steps: pd.DataFrame, title: str = "") -> Figure:
 def score_curves(steps: pd.DataFrame, title: str = "") -> Figure:
     """What D says of real images and of fakes, and of the same fakes after its step.
 
-    steps: of one run, as `tracking.tables.step_table` describes it; scores are
-    probabilities, 1 for real.
+    steps: of one run, as `tracking.tables.step_table` describes it. Scores are probabilities,
+    1 for real, unless one lies outside 0 to 1: a critic's, which have no scale of their own.
     """
-    note = (
-        f"{line_note(steps)} {_ONE_RUN} "
+    probabilities = _are_probabilities(steps)
+    meaning = (
         "At 0.5 D cannot tell real from fake, be it that G is good or that D is weak."
+        if probabilities
+        else "This D gives no probabilities: only the distance between the curves means something."
     )
+    note = f"{line_note(steps)} {_ONE_RUN} {meaning}"
     figure = new_figure(5.6, title, note)
     apart, step_of_discriminator = figure.subplots(2, 1, sharex=True, sharey=True)
     before = Curve("D_G_z1", "D(G(z))", style.FAKE)
@@ -79,9 +82,11 @@ def score_curves(steps: pd.DataFrame, title: str = "") -> Figure:
         ],
     )
     for axes in (apart, step_of_discriminator):
-        axes.axhline(0.5, color=style.REFERENCE, linewidth=0.8, linestyle=(0, (4, 3)), zorder=4)
         axes.set_ylabel("D's output")
-    apart.set_ylim(-0.03, 1.03)
+        if probabilities:
+            axes.axhline(0.5, color=style.REFERENCE, linewidth=0.8, linestyle=(0, (4, 3)), zorder=4)
+    if probabilities:
+        apart.set_ylim(-0.03, 1.03)
     finish_time_axis(step_of_discriminator, steps)
     return figure
 
@@ -164,6 +169,12 @@ def spread(steps: Sequence[int], count: int) -> list[int]:
     targets = np.linspace(steps[0], steps[-1], count)
     nearest = np.abs(np.asarray(steps)[:, None] - targets).argmin(axis=0)
     return [steps[index] for index in np.unique(nearest)]
+
+
+def _are_probabilities(steps: pd.DataFrame) -> bool:
+    scores = steps.filter(items=[f"{BATCH}/{name}" for name in ("D_x", "D_G_z1", "D_G_z2")])
+    finite = scores.to_numpy()[np.isfinite(scores.to_numpy())]
+    return bool(((finite >= 0) & (finite <= 1)).all())
 
 
 @dataclass(frozen=True)

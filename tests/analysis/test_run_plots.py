@@ -168,6 +168,16 @@ def test_scores_have_the_line_of_a_blind_discriminator(steps: pd.DataFrame) -> N
         assert top > 1
 
 
+def test_the_scores_of_a_critic_have_no_line_at_a_half_and_are_all_seen(tmp_path: Path) -> None:
+    values = losses(100)
+    values[:, 2] = 7.5  # D(x)
+    figure = score_curves(read_steps(write_run(tmp_path / "run", values)))
+    for axes in figure.axes:
+        assert not any(list(drawn.get_ydata()) == [0.5, 0.5] for drawn in axes.lines)
+        assert axes.get_ylim()[1] > 7.5
+    assert "no probabilities" in " ".join(text.get_text() for text in figure.texts)
+
+
 def test_a_long_run_is_thinned_and_keeps_its_spike(tmp_path: Path) -> None:
     values = losses(100_000)
     values[60_000] = 14.0
