@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, LiteralString
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
@@ -28,46 +28,90 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class Source(Section):
+    """The published experiment that a recipe repeats."""
+
+    experiment: str = ""
+    images: int | None = Field(None, ge=1, description="the size of its data set")
+
+
+EMBEDDED = ("digits", "sky")
+"""The data sets that need no files."""
+
+
 class Dataset(Section):
     """Which images, and the form in which the networks see them."""
 
-    name: Literal["digits", "folder"]
-    path: str | None = Field(None, description="the folder of images")
-    image_size: Literal[32, 64] = Field(64, description="height and width in pixels")
+    name: Literal["digits", "sky", "mnist", "fashion-mnist", "cifar10", "celeba", "folder"]
+    path: str | None = Field(None, description="where the files are")
+    split: Literal["train", "test", "all"] = Field(
+        "train", description="of mnist, fashion-mnist, cifar10 and celeba"
+    )
+    image_size: Literal[28, 32, 64, 128] = Field(64, description="height and width in pixels")
     channels: Literal[1, 3] = Field(3, description="1 for grey, 3 for RGB")
+    fit: Literal["crop", "stretch"] = Field(
+        "crop",
+        description="resize the shorter side and crop the centre, or resize both sides",
+    )
+    max_unreadable: int = Field(
+        0, ge=0, description="files of a folder that may be skipped because they cannot be read"
+    )
 
     @model_validator(mode="after")
-    def _path_where_needed(self) -> Dataset:
-        if self.name == "folder" and self.path is None:
-            raise PydanticCustomError(
-                "path_missing",
-                'name = "folder" needs dataset.path: give the folder of images with --data',
-            )
-        if self.name == "digits" and self.path is not None:
+    def _embedded_sets_have_no_path(self) -> Dataset:
+        if self.name in EMBEDDED and self.path is not None:
             raise PydanticCustomError(
                 "path_unused",
-                'name = "digits" is embedded and has no path: for a folder of your own '
+                'name = "{name}" is embedded and has no path: for a folder of your own '
                 'set dataset.name = "folder"',
+                {"name": self.name},
             )
         return self
 
 
 class Network(Section):
-    """The sizes of both networks (Radford et al. 2016, section 3)."""
+    """The architecture of both networks.
 
+    dcgan: Radford et al. 2016, figure 1. compact: a small pair for 28x28, ReLU before batch
+    norm, D without it. dense: fully connected layers beside the convolutions.
+    """
+
+    family: Literal["dcgan", "compact", "dense"] = "dcgan"
     latent_size: int = Field(100, ge=1, le=4096)
-    generator_features: int = Field(64, ge=1, le=1024, description="maps of G's last hidden layer")
-    discriminator_features: int = Field(64, ge=1, le=1024, description="maps of D's first layer")
+    latent_law: Literal["normal", "uniform"] = Field("normal", description="N(0, 1) or U[-1, 1]")
+    generator_features: int = Field(
+        64, ge=1, le=1024, description="dcgan: maps of G's last hidden layer"
+    )
+    discriminator_features: int = Field(
+        64, ge=1, le=1024, description="dcgan: maps of D's first layer"
+    )
+    discriminator_batch_norm: Literal["all_but_first", "all", "none"] = Field(
+        "all_but_first", description="dcgan: which hidden layers of D have batch norm"
+    )
+    discriminator_head: Literal["1x1", "2x2"] = Field(
+        "1x1", description="dcgan: outputs of D an image; the loss averages over them"
+    )
+    batch_norm_epsilon: float = Field(1e-5, gt=0, le=1)
+    batch_norm_momentum: float = Field(
+        0.1, gt=0, le=1, description="the weight of the new batch, as PyTorch has it"
+    )
 
 
 class Init(Section):
     """How weights start: `dcgan` is N(0, 0.02), `default` is PyTorch's own."""
 
     scheme: Literal["dcgan", "default"] = "dcgan"
+    bn_mean: float = Field(
+        1.0, allow_inf_nan=False, description="dcgan: the mean of batch norm's scale"
+    )
+    init_discriminator: bool = Field(True, description="dcgan: D too, or G alone")
 
 
 class Loss(Section):
-    name: Literal["bce"] = "bce"
+    """bce and softmax: Goodfellow et al. 2014, G's non-saturating; the other three are papers'."""
+
+    name: Literal["bce", "softmax", "hinge", "least_squares", "wgan_gp"] = "bce"
+    gradient_penalty: float = Field(10.0, ge=0, description="wgan_gp: the weight of the penalty")
 
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -78,32 +122,93 @@ class Optimizer(Section):
 
     lr: float = Field(2e-4, gt=0, le=1, allow_inf_nan=False)
     betas: Annotated[tuple[Beta, Beta], Strict(False)] = (0.5, 0.999)
+    weight_decay: float = Field(0.0, ge=0, le=1, description="as an L2 penalty")
 
 
 class Training(Section):
-    epochs: int = Field(ge=1, le=1_000_000)
+    """How long, and what one step is."""
+
+    epochs: int | None = Field(None, ge=1, le=1_000_000)
+    steps: int | None = Field(None, ge=1, le=1_000_000_000, description="in place of epochs")
     batch_size: int = Field(128, ge=2, le=65_536)
+    discriminator_batches: int = Field(
+        1, ge=1, le=100, description="batches for D before one step of G"
+    )
+    discriminator_step: Literal["accumulated", "joint", "two"] = Field(
+        "accumulated",
+        description="two backward passes and one step, one and one, or two and two",
+    )
+    detach_fakes: bool = Field(True, description="D's loss sends no gradient into G")
+    generator_fakes: Literal["reused", "regenerated", "fresh"] = Field(
+        "reused",
+        description="G's step takes D's fakes, makes them again, or makes new ones",
+    )
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Training:
+        if (self.epochs is None) == (self.steps is None):
+            raise PydanticCustomError("one_length", "give either epochs or steps")
+        return self
+
+
+class Stabilisers(Section):
+    """What helps small data sets; each is off by default."""
+
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="real images are labelled 1 less this (Salimans et al. 2016)"
+    )
+    label_flipping: float = Field(
+        0.0, ge=0, lt=0.5, description="the share of D's labels that are wrong (Chintala 2016)"
+    )
+    instance_noise: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="std of noise on D's images, falling to 0 at the end (Sonderby et al. 2017)",
+    )
+    spectral_norm: bool = Field(False, description="on D's layers (Miyato et al. 2018)")
+    generator_ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of an average of G's weights (Yazici et al. 2019)"
+    )
+    diff_augment: Annotated[
+        tuple[Literal["color", "translation", "cutout"], ...], Strict(False)
+    ] = Field((), description="on all that D sees (Zhao et al. 2020)")
 
 
 class Images(Section):
     """The grid of samples from fixed noise."""
 
-    every_steps: int = Field(500, ge=1)
+    every_steps: int | None = Field(None, ge=1)
+    every_epochs: int | None = Field(None, ge=1, description="in place of every_steps")
     count: int = Field(64, ge=1, le=1024)
     mode: Literal["train", "eval"] = Field(
         "train", description="batch norm in the grid by the statistics of its own batch, or learnt"
     )
+    weights: Literal["current", "ema"] = Field(
+        "current", description="of G; ema needs stabilisers.generator_ema"
+    )
+    inverted: bool = Field(False, description="black on white for images that are white on black")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_interval(cls, values: dict[str, Any]) -> dict[str, Any]:
+        given = [key for key in ("every_steps", "every_epochs") if values.get(key) is not None]
+        if len(given) == 2:
+            raise PydanticCustomError("one_interval", "give either every_steps or every_epochs")
+        return values if given else {**values, "every_epochs": 1}
 
 
 class Checkpoints(Section):
-    """One is written each epoch; the last two stay, and those kept here."""
+    """The last two stay, and those kept here; one is always written at the end."""
 
-    keep_every: int = Field(0, ge=0, description="epochs; 0 keeps none but the last two")
+    every_epochs: int = Field(1, ge=1)
+    keep_every: int = Field(0, ge=0, description="every so many epochs; 0 keeps none")
 
 
 class Config(Section):
     name: str = Field(min_length=1, max_length=100, description="of the recipe")
     description: str = ""
+    source: Source = Source()
     seed: int = Field(0, ge=0, lt=2**63)
     dataset: Dataset
     network: Network = Network()
@@ -111,8 +216,55 @@ class Config(Section):
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
     training: Training
+    stabilisers: Stabilisers = Stabilisers()
     images: Images = Images()
     checkpoints: Checkpoints = Checkpoints()
+
+    @model_validator(mode="after")
+    def _parts_that_fit(self) -> Config:
+        for wrong, message in _conflicts(self):
+            if wrong:
+                raise PydanticCustomError("conflict", message)
+        return self
+
+
+def _conflicts(config: Config) -> Iterator[tuple[bool, LiteralString]]:
+    """Settings that are valid alone and wrong together."""
+    network, loss, stabilisers = config.network, config.loss, config.stabilisers
+    small = config.dataset.image_size == 28
+    yield (
+        network.family == "compact" and not small,
+        'network.family = "compact" draws 28x28 alone: set dataset.image_size = 28',
+    )
+    yield (
+        network.discriminator_head == "2x2" and (network.family != "dcgan" or small),
+        'network.discriminator_head = "2x2" needs network.family = "dcgan" at 32 pixels or more',
+    )
+    yield (
+        loss.name == "wgan_gp" and network.family == "dense",
+        'loss.name = "wgan_gp" needs a D without batch norm (Gulrajani et al. 2017, section 4), '
+        'which the family "dense" has not: take "dcgan" or "compact"',
+    )
+    yield (
+        loss.name == "wgan_gp"
+        and network.family == "dcgan"
+        and network.discriminator_batch_norm != "none",
+        'loss.name = "wgan_gp" needs a D without batch norm (Gulrajani et al. 2017, section 4): '
+        'set network.discriminator_batch_norm = "none"',
+    )
+    yield (
+        loss.name == "wgan_gp" and config.training.discriminator_step == "two",
+        'loss.name = "wgan_gp" takes real images and fakes together: '
+        'set training.discriminator_step = "joint" or "accumulated"',
+    )
+    yield (
+        stabilisers.label_smoothing > 0 and loss.name in ("hinge", "wgan_gp"),
+        "stabilisers.label_smoothing needs a loss with labels: bce, softmax or least_squares",
+    )
+    yield (
+        config.images.weights == "ema" and stabilisers.generator_ema == 0,
+        'images.weights = "ema" needs stabilisers.generator_ema, such as 0.999',
+    )
 
 
 @dataclass(frozen=True)
@@ -130,6 +282,18 @@ def recipe_names() -> list[str]:
     return sorted(
         file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")
     )
+
+
+def recipe_text(name: str) -> str:
+    """The TOML of a recipe that comes with the project; raises ConfigError for another name."""
+    names = recipe_names()
+    if name not in names:
+        raise ConfigError(
+            f"There is no recipe {name!r}.{_nearest(name, names)}\n"
+            f"The recipes are: {', '.join(names)}; or give the path of a .toml file."
+        )
+    file = resources.files("dcgan.recipes") / f"{name}.toml"
+    return file.read_text(encoding="utf-8")
 
 
 def parse_override(text: str) -> Override:
@@ -150,7 +314,7 @@ def load_config(recipe: str, overrides: list[Override]) -> Config:
     Raises ConfigError, which names every key at fault, where its value came from,
     what is allowed, and for an unknown key the nearest that exists.
     """
-    text, where = _recipe_text(recipe)
+    text, where = _read_recipe(recipe)
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -172,21 +336,23 @@ def to_toml(config: Config) -> str:
     return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
 
 
-def _recipe_text(recipe: str) -> tuple[str, str]:
+def _read_recipe(recipe: str) -> tuple[str, str]:
     if recipe.endswith(".toml"):
         try:
             return Path(recipe).read_text(encoding="utf-8"), recipe
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise ConfigError(f"The recipe {recipe} cannot be read: {reason}.") from error
-    names = recipe_names()
-    if recipe not in names:
-        raise ConfigError(
-            f"There is no recipe {recipe!r}.{_nearest(recipe, names)}\n"
-            f"The recipes are: {', '.join(names)}; or give the path of a .toml file."
-        )
-    file = resources.files("dcgan.recipes") / f"{recipe}.toml"
-    return file.read_text(encoding="utf-8"), f"the recipe {recipe}"
+    return recipe_text(recipe), f"the recipe {recipe}"
+
+
+_RIVALS = {
+    "training.epochs": "steps",
+    "training.steps": "epochs",
+    "images.every_epochs": "every_steps",
+    "images.every_steps": "every_epochs",
+}
+"""Keys of which one takes the place of the other in the same section."""
 
 
 def _set(tree: dict[str, Any], override: Override) -> None:
@@ -198,6 +364,7 @@ def _set(tree: dict[str, Any], override: Override) -> None:
                 f"{override.key} ({override.origin}): {section} is a single value, not a section."
             )
     tree[name] = override.value
+    tree.pop(_RIVALS.get(override.key, ""), None)
 
 
 def _explain(problem: ErrorDetails, origins: Mapping[str, str], where: str) -> str:
@@ -208,8 +375,8 @@ def _explain(problem: ErrorDetails, origins: Mapping[str, str], where: str) -> s
         return f"{key}: there is no such key ({origin}).{_nearest(key, keys)}"
     if problem["type"] == "missing":
         return f"{key}: it is missing ({origin})."
-    if isinstance(problem["input"], Mapping):
-        return f"{key}: {problem['msg']} ({origin})."
+    if isinstance(problem["input"], Mapping | BaseModel):
+        return f"{key}: {problem['msg']} ({origin}).".removeprefix(": ")
     return f"{key} = {problem['input']!r}: {_allowed(problem)} ({origin})."
 
 
@@ -231,7 +398,7 @@ def _keys(section: type[BaseModel], prefix: str = "") -> list[str]:
     keys = []
     for name, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            keys += _keys(field.annotation, f"{prefix}{name}.")
+            keys += [prefix + name, *_keys(field.annotation, f"{prefix}{name}.")]
         else:
             keys.append(prefix + name)
     return keys

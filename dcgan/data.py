@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
+import platformdirs
 import torch
 from torch import Tensor
+from torchvision.datasets import MNIST
 
 from dcgan.config import Dataset
 from tracking.errors import UserError
@@ -47,13 +52,27 @@ class ImageSet:
     card: DatasetCard
 
 
-def load_images(dataset: Dataset) -> ImageSet:
+Progress: TypeAlias = Callable[[int, int], None]
+"""Is told how many images are decoded, and of how many."""
+
+
+def silent(done: int, total: int) -> None:
+    """The Progress that says nothing."""
+
+
+def load_images(
+    dataset: Dataset, *, download: bool = False, progress: Progress = silent
+) -> ImageSet:
     """Load a data set at the size and with the channels that `dataset` asks for.
 
     Raises DataError where there is nothing to load or a file is no readable image.
     """
     if dataset.name == "digits":
         return _load_digits(dataset)
+    if dataset.name == "mnist":
+        return _load_mnist(dataset, download)
+    if dataset.path is None:
+        raise DataError(f'name = "{dataset.name}" needs dataset.path: give the folder with --data')
     return _load_folder(dataset, Path(str(dataset.path)).expanduser())
 
 
@@ -77,6 +96,41 @@ def _load_digits(dataset: Dataset) -> ImageSet:
         path="sklearn.datasets.load_digits",
         classes=tuple("0123456789"),
         transforms=(f"resize {dataset.image_size} (bicubic)",),
+    )
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: $DCGAN_CACHE, or the user's cache."""
+    return Path(os.environ.get("DCGAN_CACHE") or platformdirs.user_cache_path("dcgan-lab"))
+
+
+def holds(name: str, folder: Path) -> bool:
+    """Whether `folder` holds the files of the data set `name`, as torchvision lays them out."""
+    return name == "mnist" and (folder / "MNIST" / "raw").is_dir()
+
+
+def _load_mnist(dataset: Dataset, download: bool) -> ImageSet:
+    """The 60,000 and 10,000 digits of LeCun et al. 1998, through torchvision."""
+    root = Path(dataset.path).expanduser() if dataset.path else cache_folder() / "torchvision"
+    splits = {"train": [True], "test": [False], "all": [True, False]}[dataset.split]
+    try:
+        parts = [MNIST(str(root), train=train, download=download) for train in splits]
+    except RuntimeError as error:
+        raise DataError(
+            f"MNIST is not in {root}: its files should lie in {root / 'MNIST' / 'raw'}.\n"
+            "Give the folder that holds MNIST/raw with --data, or fetch it with --download."
+        ) from error
+    shades = torch.cat([part.data for part in parts]).numpy()
+    size = (dataset.image_size,) * 2
+    images = [PIL.Image.fromarray(image) for image in shades]
+    if size != shades.shape[1:]:
+        images = [image.resize(size, PIL.Image.Resampling.BILINEAR) for image in images]
+    return _image_set(
+        dataset,
+        images,
+        path=str(root.resolve()),
+        classes=tuple("0123456789"),
+        transforms=(f"resize {dataset.image_size} (bilinear)",) if size != shades.shape[1:] else (),
     )
 
 

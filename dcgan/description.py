@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 import torchinfo
-from torch import nn
+from torch import Tensor, nn
 
 from dcgan.config import Config, to_toml
-from dcgan.data import DatasetCard
+from dcgan.data import ImageSet, scale
 from dcgan.models import build_networks
+from dcgan.sampling import image_grid
 from tracking import provenance
 from tracking.events import (
     ARTIFACTS,
     CONFIG,
+    DATASET,
     DISCRIMINATOR_ARCH,
     GENERATOR_ARCH,
     GIT_DIFF,
     Event,
     Fields,
     File,
+    Image,
     Text,
 )
 from tracking.fields import flatten
@@ -31,13 +35,14 @@ from tracking.files import replacing
 RECIPE_FILE = Path("artifacts/recipe.toml")
 
 
-def describe_configuration(config: Config, card: DatasetCard, folder: Path) -> Iterator[Event]:
-    """The whole configuration, the data-set card, both architectures, and the recipe.
+def describe_configuration(config: Config, images: ImageSet, folder: Path) -> Iterator[Event]:
+    """The whole configuration, the data-set card with nine images, both architectures, the recipe.
 
     The recipe is written to the run's folder first: `dcgan train` runs it again.
     """
     fields = flatten(config.model_dump(mode="json"), CONFIG)
-    yield Fields(fields | flatten({"dataset": dataclasses.asdict(card)}, CONFIG))
+    yield Fields(fields | flatten({"dataset": dataclasses.asdict(images.card)}, CONFIG))
+    yield Image(DATASET, 0, time.time_ns() // 1_000_000, image_grid(scale(_spread(images.pixels))))
     recipe = folder / RECIPE_FILE
     recipe.parent.mkdir(exist_ok=True)
     with replacing(recipe) as temporary:
@@ -46,9 +51,9 @@ def describe_configuration(config: Config, card: DatasetCard, folder: Path) -> I
     generator, discriminator = build_networks(config, seed=0)
     latents = (config.training.batch_size, config.network.latent_size, 1, 1)
     size = config.dataset.image_size
-    images = (config.training.batch_size, config.dataset.channels, size, size)
+    batch = (config.training.batch_size, config.dataset.channels, size, size)
     yield Text(GENERATOR_ARCH, describe_network(generator, latents))
-    yield Text(DISCRIMINATOR_ARCH, describe_network(discriminator, images))
+    yield Text(DISCRIMINATOR_ARCH, describe_network(discriminator, batch))
 
 
 def describe_environment(device: torch.device, arguments: Sequence[str]) -> Iterator[Event]:
@@ -69,6 +74,11 @@ def describe_network(network: nn.Module, input_size: Sequence[int]) -> str:
         verbose=0,
     )
     return f"{network}\n\n{table}\n"
+
+
+def _spread(pixels: Tensor) -> Tensor:
+    """Nine images from evenly over the whole set, or all where there are fewer."""
+    return pixels[torch.linspace(0, len(pixels) - 1, min(9, len(pixels))).long()]
 
 
 def _device_name(device: torch.device) -> str:

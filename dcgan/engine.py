@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from dcgan.checkpoint import State, save_checkpoint
 from dcgan.config import Config
 from dcgan.data import scale
-from dcgan.losses import LOSSES
+from dcgan.losses import LOSSES, gradient_penalty
 from dcgan.metric_buffer import MetricBuffer
 from dcgan.models import build_networks
-from dcgan.sampling import generate, image_grid
+from dcgan.sampling import draw_latents, generate, image_grid, moving_average
+from dcgan.stabilisers import labels, view
 from tracking.events import FIXED_NOISE, REAL, Event, Image
 
 
@@ -29,20 +31,25 @@ class Seeds:
     data_order: int
     latents: int
     fixed_noise: int
+    perturbations: int
 
 
 @dataclass
 class Training:
     """All that changes while a run lasts; what a checkpoint holds.
 
-    epoch: from 1. batch: batches of this epoch that are done. step: batches done in all.
+    average: the exponential moving average of G, where the recipe asks for one.
+    perturbations: the source of all that `stabilisers` and the gradient penalty draw.
+    epoch: from 1. batch: steps of this epoch that are done. step: steps done in all.
     """
 
     generator: nn.Module
     discriminator: nn.Module
     generator_optimizer: torch.optim.Optimizer
     discriminator_optimizer: torch.optim.Optimizer
+    average: AveragedModel | None
     latents: torch.Generator
+    perturbations: torch.Generator
     epoch: int = 1
     batch: int = 0
     step: int = 0
@@ -61,7 +68,7 @@ def train(
     """Train to the end of `config`; return whether it was reached.
 
     pixels: uint8 (N, C, H, W). emit: takes every event of the run and must not raise.
-    checkpoints: the folder in which one is written after each epoch and when stopped.
+    checkpoints: the folder in which they are written: after epochs, and when stopped.
     resume_from: the state in a checkpoint of the same configuration and the same data;
         on the CPU the run then goes on bit for bit as if it had not been interrupted.
     stopping: asked after each step; True ends the training with a checkpoint.
@@ -70,81 +77,116 @@ def train(
     run = _begin(config, seeds, device)
     if resume_from is not None:
         _restore(run, resume_from)
-    loss = LOSSES[config.loss.name]
+    recipe, loss = config.training, LOSSES[config.loss.name]
+    total = total_steps(config, len(pixels))
     pixels = pixels.to(device)
     fixed_noise = _fixed_noise(config, seeds, device)
     metrics = MetricBuffer(emit, run.epoch_sums, run.batch)
     if run.step == 0:
-        emit(_picture(REAL, 0, scale(pixels[: config.images.count])))
-        emit(_picture(FIXED_NOISE, 0, generate(run.generator, fixed_noise, config.images.mode)))
+        emit(_picture(REAL, 0, scale(pixels[: config.images.count]), config))
+        emit(_samples(run, fixed_noise, config))
 
-    while run.epoch <= config.training.epochs:
-        batches = _epoch_order(len(pixels), seeds, run.epoch).split(config.training.batch_size)
-        for indices in batches[run.batch :]:
-            real = scale(pixels[indices.to(device)])
-            noise = _noise(len(real), config, run.latents)
+    def see(images: Tensor) -> Tensor:
+        return view(images, config.stabilisers, run.step / total, run.perturbations)
 
-            # D learns to tell real images from fakes: two backward passes, one step.
-            run.discriminator_optimizer.zero_grad()
-            real_logits = run.discriminator(real)
-            real_loss = loss.real(real_logits)
-            real_loss.backward()
-            fake = run.generator(noise)
-            fake_logits = run.discriminator(fake.detach())
-            fake_loss = loss.fake(fake_logits)
-            fake_loss.backward()
-            run.discriminator_optimizer.step()
+    def told(real: bool, count: int) -> Tensor:
+        return labels(real, count, config.stabilisers, run.perturbations)
 
-            # G learns to make the new D take the same fakes for real.
+    while run.step < total:
+        order = _epoch_order(len(pixels), seeds, run.epoch)
+        batches = order.split(recipe.batch_size * recipe.discriminator_batches)
+        for batch in batches[run.batch :]:
+            # D learns to tell real images from fakes, on one batch or, as a critic, on several.
+            for indices in batch.split(recipe.batch_size):
+                run.discriminator_optimizer.zero_grad()
+                real = see(scale(pixels[indices.to(device)]))
+                real_logits = run.discriminator(real)
+                real_loss = loss.discriminator(real_logits, told(True, len(real)))
+                if recipe.discriminator_step != "joint":
+                    real_loss.backward()
+                if recipe.discriminator_step == "two":
+                    run.discriminator_optimizer.step()
+                    run.discriminator_optimizer.zero_grad()
+
+                noise = draw_latents(len(real), config.network, run.latents)
+                reused = recipe.generator_fakes == "reused"
+                with torch.set_grad_enabled(reused or not recipe.detach_fakes):
+                    made = run.generator(noise)
+                fake = see(made.detach() if recipe.detach_fakes else made)
+                fake_logits = run.discriminator(fake)
+                fake_loss = loss.discriminator(fake_logits, told(False, len(fake)))
+                objective = fake_loss
+                if recipe.discriminator_step == "joint":
+                    objective = real_loss + fake_loss
+                if config.loss.name == "wgan_gp":
+                    penalty = gradient_penalty(run.discriminator, real, fake, run.perturbations)
+                    objective = objective + config.loss.gradient_penalty * penalty
+                objective.backward(retain_graph=reused and not recipe.detach_fakes)
+                run.discriminator_optimizer.step()
+
+            # G learns to make the new D take its fakes for real.
             run.generator_optimizer.zero_grad()
             run.discriminator.requires_grad_(False)
-            fooled_logits = run.discriminator(fake)
+            if recipe.generator_fakes == "fresh":
+                noise = draw_latents(len(real), config.network, run.latents)
+            if recipe.generator_fakes != "reused":
+                made = run.generator(noise)
+            fooled_logits = run.discriminator(see(made))
             generator_loss = loss.generator(fooled_logits)
             generator_loss.backward()
             run.discriminator.requires_grad_(True)
             run.generator_optimizer.step()
+            if run.average is not None:
+                run.average.update_parameters(run.generator)
 
             run.step += 1
             run.batch += 1
-            metrics.add(
-                run.step,
-                {
-                    "Gloss": generator_loss,
-                    "Dloss": (real_loss + fake_loss).detach(),
-                    "D_x": real_logits.detach().sigmoid().mean(),
-                    "D_G_z1": fake_logits.detach().sigmoid().mean(),
-                    "D_G_z2": fooled_logits.detach().sigmoid().mean(),
-                },
-            )
-            last = run.epoch == config.training.epochs and run.batch == len(batches)
-            if last or run.step % config.images.every_steps == 0:
+            measured = {
+                "Gloss": generator_loss,
+                "Dloss": real_loss + fake_loss,
+                "D_x": loss.score(real_logits),
+                "D_G_z1": loss.score(fake_logits),
+                "D_G_z2": loss.score(fooled_logits),
+            }
+            if config.loss.name == "wgan_gp":
+                measured["gradient_penalty"] = penalty
+            metrics.add(run.step, measured)
+            last, epoch_ended = run.step == total, run.batch == len(batches)
+            if last or _grid_is_due(run, config, epoch_ended):
                 metrics.flush()
-                grid = generate(run.generator, fixed_noise, config.images.mode)
-                emit(_picture(FIXED_NOISE, run.step, grid))
+                emit(_samples(run, fixed_noise, config))
             stop = stopping()
-            if stop and run.batch < len(batches):
+            if (stop or last) and not epoch_ended:
                 metrics.flush()
                 run.epoch_sums = metrics.sums
                 save_checkpoint(checkpoints, run.step, _state(run))
-                return False
+                return last
 
         metrics.end_epoch(run.epoch, run.step)
-        keep = config.checkpoints.keep_every
-        marked = keep > 0 and run.epoch % keep == 0
-        run.epoch, run.batch, run.epoch_sums = run.epoch + 1, 0, None
-        save_checkpoint(checkpoints, run.step, _state(run), marked=marked)
-        if stop and run.epoch <= config.training.epochs:
+        epoch = run.epoch
+        run.epoch, run.batch, run.epoch_sums = epoch + 1, 0, None
+        marked = _every(config.checkpoints.keep_every, epoch)
+        if stop or last or marked or _every(config.checkpoints.every_epochs, epoch):
+            save_checkpoint(checkpoints, run.step, _state(run), marked=marked)
+        if stop and not last:
             return False
     return True
 
 
+def steps_per_epoch(config: Config, size: int) -> int:
+    """Steps of one pass over `size` images; the last batch may be short."""
+    return -(-size // (config.training.batch_size * config.training.discriminator_batches))
+
+
 def total_steps(config: Config, size: int) -> int:
-    """The batches of a whole run over `size` images; an epoch's last batch may be short."""
-    return config.training.epochs * -(-size // config.training.batch_size)
+    """The steps of a whole run over `size` images."""
+    if config.training.steps is not None:
+        return config.training.steps
+    return (config.training.epochs or 0) * steps_per_epoch(config, size)
 
 
 def _seeds(seed: int) -> Seeds:
-    return Seeds(*(int(each) for each in np.random.SeedSequence(seed).generate_state(4, np.uint64)))
+    return Seeds(*(int(each) for each in np.random.SeedSequence(seed).generate_state(5, np.uint64)))
 
 
 def _begin(config: Config, seeds: Seeds, device: torch.device) -> Training:
@@ -154,7 +196,10 @@ def _begin(config: Config, seeds: Seeds, device: torch.device) -> Training:
 
     def adam(network: nn.Module) -> torch.optim.Adam:
         return torch.optim.Adam(
-            network.parameters(), lr=config.optimizer.lr, betas=config.optimizer.betas
+            network.parameters(),
+            lr=config.optimizer.lr,
+            betas=config.optimizer.betas,
+            weight_decay=config.optimizer.weight_decay,
         )
 
     return Training(
@@ -162,19 +207,15 @@ def _begin(config: Config, seeds: Seeds, device: torch.device) -> Training:
         discriminator=discriminator,
         generator_optimizer=adam(generator),
         discriminator_optimizer=adam(discriminator),
+        average=moving_average(generator, config.stabilisers.generator_ema),
         latents=torch.Generator(device).manual_seed(seeds.latents),
+        perturbations=torch.Generator(device).manual_seed(seeds.perturbations),
     )
-
-
-def _noise(count: int, config: Config, source: torch.Generator) -> Tensor:
-    """Latent vectors z ~ N(0, 1), (count, latent_size, 1, 1)."""
-    shape = (count, config.network.latent_size, 1, 1)
-    return torch.randn(shape, generator=source, device=source.device)
 
 
 def _fixed_noise(config: Config, seeds: Seeds, device: torch.device) -> Tensor:
     source = torch.Generator(device).manual_seed(seeds.fixed_noise)
-    return _noise(config.images.count, config, source)
+    return draw_latents(config.images.count, config.network, source)
 
 
 def _epoch_order(size: int, seeds: Seeds, epoch: int) -> Tensor:
@@ -183,27 +224,55 @@ def _epoch_order(size: int, seeds: Seeds, epoch: int) -> Tensor:
     return torch.randperm(size, generator=torch.Generator().manual_seed(int(seed[0])))
 
 
-def _picture(path: str, step: int, images: Tensor) -> Image:
-    return Image(path, step, time.time_ns() // 1_000_000, image_grid(images))
+def _grid_is_due(run: Training, config: Config, epoch_ended: bool) -> bool:
+    if config.images.every_epochs is not None:
+        return epoch_ended and _every(config.images.every_epochs, run.epoch)
+    return _every(config.images.every_steps or 0, run.step)
 
 
-_STATEFUL = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer")
+def _every(interval: int, count: int) -> bool:
+    """Whether `count` is a multiple of `interval`; 0 is never."""
+    return interval > 0 and count % interval == 0
+
+
+def _samples(run: Training, fixed_noise: Tensor, config: Config) -> Image:
+    generator = run.generator
+    if config.images.weights == "ema" and run.average is not None:
+        generator = run.average.module
+    images = generate(generator, fixed_noise, config.images.mode)
+    return _picture(FIXED_NOISE, run.step, images, config)
+
+
+def _picture(path: str, step: int, images: Tensor, config: Config) -> Image:
+    shown = -images if config.images.inverted else images
+    return Image(path, step, time.time_ns() // 1_000_000, image_grid(shown))
+
+
+_STATEFUL = (
+    "generator",
+    "discriminator",
+    "generator_optimizer",
+    "discriminator_optimizer",
+    "average",
+)
+_SOURCES = ("latents", "perturbations")
+_COUNTERS = ("epoch", "batch", "step", "epoch_sums")
 
 
 def _state(run: Training) -> State:
+    parts = {name: getattr(run, name) for name in _STATEFUL}
     return {
-        **{name: getattr(run, name).state_dict() for name in _STATEFUL},
-        "latents": run.latents.get_state(),
-        "epoch": run.epoch,
-        "batch": run.batch,
-        "step": run.step,
-        "epoch_sums": run.epoch_sums,
+        **{name: part.state_dict() for name, part in parts.items() if part is not None},
+        **{name: getattr(run, name).get_state() for name in _SOURCES},
+        **{name: getattr(run, name) for name in _COUNTERS},
     }
 
 
 def _restore(run: Training, state: State) -> None:
     for name in _STATEFUL:
-        getattr(run, name).load_state_dict(state[name])
-    run.latents.set_state(state["latents"].cpu())
-    run.epoch, run.batch, run.step = state["epoch"], state["batch"], state["step"]
-    run.epoch_sums = state["epoch_sums"]
+        if getattr(run, name) is not None:
+            getattr(run, name).load_state_dict(state[name])
+    for name in _SOURCES:
+        getattr(run, name).set_state(state[name].cpu())
+    for name in _COUNTERS:
+        setattr(run, name, state[name])

@@ -6,13 +6,21 @@ from pathlib import Path
 
 import PIL.Image
 import torch
+from torch import nn
 
-from dcgan.checkpoint import CHECKPOINT_FOLDER, find_checkpoint, load_checkpoint
-from dcgan.config import load_config
+from dcgan.checkpoint import CHECKPOINT_FOLDER, State, find_checkpoint, load_checkpoint
+from dcgan.config import Config, ConfigError, load_config
 from dcgan.description import RECIPE_FILE
 from dcgan.device import choose_device
 from dcgan.models import build_networks
-from dcgan.sampling import BatchNormMode, generate, image_grid
+from dcgan.sampling import (
+    BatchNormMode,
+    Weights,
+    draw_latents,
+    generate,
+    image_grid,
+    moving_average,
+)
 from tracking.errors import StoreError
 from tracking.files import replacing
 
@@ -25,11 +33,13 @@ def sample_run(
     seed: int,
     step: int | None,
     mode: BatchNormMode,
+    weights: Weights | None,
     device: str,
 ) -> None:
     """Write a PNG grid of `count` images by the generator of the run in `folder`.
 
     seed: of the latent vectors. step: of the checkpoint, None for the last.
+    weights: of G as it was or of its moving average; None for those of the run's own grids.
     Raises StoreError, CheckpointError or ConfigError where one of them is not usable.
     """
     recipe = folder / RECIPE_FILE
@@ -38,13 +48,29 @@ def sample_run(
     config = load_config(str(recipe), [])
     chosen = choose_device(device)
     state = load_checkpoint(find_checkpoint(folder / CHECKPOINT_FOLDER, step), chosen)
-    generator, _ = build_networks(config, seed=0)
-    generator.load_state_dict(state["generator"])
+    generator = _generator(config, state, weights or config.images.weights)
     source = torch.Generator().manual_seed(seed)
-    latents = torch.randn(count, config.network.latent_size, 1, 1, generator=source)
+    latents = draw_latents(count, config.network, source)
     images = generate(generator.to(chosen), latents.to(chosen), mode)
+    if config.images.inverted:
+        images = -images
     try:
         with replacing(output) as temporary:
             PIL.Image.fromarray(image_grid(images).squeeze()).save(temporary, format="PNG")
     except OSError as error:
         raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
+
+
+def _generator(config: Config, state: State, weights: Weights) -> nn.Module:
+    generator, _ = build_networks(config, seed=0)
+    average = moving_average(generator, config.stabilisers.generator_ema)
+    if weights == "current":
+        generator.load_state_dict(state["generator"])
+        return generator
+    if average is None:
+        raise ConfigError(
+            "--weights ema: this run has no moving average of G.\n"
+            "Train one with --set stabilisers.generator_ema=0.999."
+        )
+    average.load_state_dict(state["average"])
+    return average.module

@@ -18,10 +18,10 @@ from dcgan.checkpoint import (
     load_checkpoint,
 )
 from dcgan.config import Config, ConfigError, load_config
-from dcgan.data import ImageSet, load_images
+from dcgan.data import ImageSet, Progress, load_images, silent
 from dcgan.description import RECIPE_FILE, describe_configuration, describe_environment
 from dcgan.device import choose_device
-from dcgan.engine import total_steps, train
+from dcgan.engine import steps_per_epoch, total_steps, train
 from dcgan.signals import stop_requests
 from tracking.backends import load_backend
 from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
@@ -66,6 +66,15 @@ class Job:
         return total_steps(self.config, self.images.card.size)
 
     @property
+    def steps_per_epoch(self) -> int:
+        return steps_per_epoch(self.config, self.images.card.size)
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the data, the last of which may be cut short."""
+        return -(-self.total_steps // self.steps_per_epoch)
+
+    @property
     def first_step(self) -> int:
         """How many steps are done already."""
         return checkpoint_step(self.checkpoint) if self.checkpoint else 0
@@ -86,28 +95,42 @@ class Outcome:
 
 
 def prepare(
-    config: Config, device: str, store: Path, trackers: Sequence[str], labels: Labels
+    config: Config,
+    device: str,
+    store: Path,
+    trackers: Sequence[str],
+    labels: Labels,
+    *,
+    download: bool = False,
+    progress: Progress = silent,
 ) -> Job:
-    """Load the data and check everything; writes nothing.
+    """Load the data and check everything; writes nothing but the cache of the data.
 
+    download: whether torchvision may fetch what is missing. progress: of the decoding.
     Raises ConfigError or DataError.
     """
     for label in filter(None, (labels.name, labels.group, *labels.tags)):
         if not label.isprintable():  # it would steer the terminals that show it
             raise ConfigError(f"{label!r} cannot be a name, a group or a tag: use plain text.")
     chosen = choose_device(device)
-    images = load_images(config.dataset)
+    images = load_images(config.dataset, download=download, progress=progress)
     size, batch_size = images.card.size, config.training.batch_size
     if batch_size > size:
         raise ConfigError(
             f"training.batch_size = {batch_size}: the data set has only {size} images.\n"
             f"Give at most {size} with --batch-size."
         )
+    if config.network.family == "dense" and size % batch_size == 1:
+        raise ConfigError(
+            f"training.batch_size = {batch_size}: the last batch of an epoch of {size:,} images "
+            "would be a single one,\nof which batch norm in a fully connected layer can make "
+            f"nothing. Give another size, such as {batch_size + 1}."
+        )
     return Job(config, images, chosen, store, tuple(trackers), labels)
 
 
-def prepare_resume(store: Path, reference: str, device: str) -> Job:
-    """Find an interrupted run and check that it can go on; writes nothing.
+def prepare_resume(store: Path, reference: str, device: str, *, progress: Progress = silent) -> Job:
+    """Find an interrupted run and check that it can go on; writes nothing to the run.
 
     Raises StoreError, CheckpointError, ConfigError or DataError.
     """
@@ -123,7 +146,7 @@ def prepare_resume(store: Path, reference: str, device: str) -> Job:
         raise StoreError(f"The run {folder.name} cannot go on: {recipe} is missing.")
     config = load_config(str(recipe), [])
     chosen = choose_device(device)
-    images = load_images(config.dataset)
+    images = load_images(config.dataset, progress=progress)
     if images.card.fingerprint != fields.get(f"{CONFIG}/dataset/fingerprint"):
         raise StoreError(
             f"The images in {images.card.path} are no longer those with which the run "
@@ -194,8 +217,7 @@ def run_job(
             emit(Fields({"sys/status": status, "sys/ended": ended}))
             tracker.close(status)
     steps = int(last_values(folder).get("step", 0))
-    per_epoch = job.total_steps / job.config.training.epochs
-    images = (steps - job.first_step) / per_epoch * job.images.card.size
+    images = (steps - job.first_step) / job.steps_per_epoch * job.images.card.size
     return Outcome(folder, status, steps, seconds, images / seconds)
 
 
@@ -227,5 +249,5 @@ def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterato
             "sys/tags": list(job.labels.tags),
         }
     )
-    yield from describe_configuration(job.config, job.images.card, folder)
+    yield from describe_configuration(job.config, job.images, folder)
     yield from describe_environment(job.device, arguments)

@@ -29,6 +29,7 @@ DISCRIMINATOR_ARCH = f"{ARTIFACTS}/Discriminator_arch"
 GIT_DIFF = f"{ARTIFACTS}/git_diff"
 FIXED_NOISE = f"{IMAGES}/fixed_noise"
 REAL = f"{IMAGES}/real"
+DATASET = f"{IMAGES}/dataset"
 
 Scalar: TypeAlias = bool | int | float | str | None
 Value: TypeAlias = Scalar | Sequence[Scalar]

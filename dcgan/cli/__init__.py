@@ -6,6 +6,7 @@ import typer
 
 from dcgan.cli.errors import LabGroup
 from dcgan.cli.pictures import plot, sample
+from dcgan.cli.recipes import app as recipes
 from dcgan.cli.runs import runs, show
 from dcgan.cli.train import resume, train
 from dcgan.cli.ui import ui
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command(rich_help_panel="Train")(train)
 app.command(rich_help_panel="Train")(resume)
+app.add_typer(recipes, name="recipes", rich_help_panel="Train")
 app.command(rich_help_panel="Look")(runs)
 app.command(rich_help_panel="Look")(show)
 app.command(rich_help_panel="Look")(plot)

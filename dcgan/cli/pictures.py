@@ -20,6 +20,13 @@ class Mode(StrEnum):
     TRAIN = "train"
 
 
+class Weights(StrEnum):
+    """Which G draws."""
+
+    CURRENT = "current"
+    EMA = "ema"
+
+
 def sample(
     run: RunReference = "last",
     count: Annotated[
@@ -35,6 +42,10 @@ def sample(
     mode: Annotated[
         Mode, typer.Option(help="Batch norm by what G has learnt, or by this batch alone.")
     ] = Mode.EVAL,
+    weights: Annotated[
+        Weights | None,
+        typer.Option(help="G's own, or their moving average; those of the run's grids by default."),
+    ] = None,
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
@@ -43,7 +54,16 @@ def sample(
     from tracking.store import find_run
 
     folder = find_run(store, run)
-    sample_run(folder, count, output, seed=seed, step=step, mode=mode.value, device=device)
+    sample_run(
+        folder,
+        count,
+        output,
+        seed=seed,
+        step=step,
+        mode=mode.value,
+        weights=weights.value if weights else None,
+        device=device,
+    )
     Console(highlight=False).print(f"{count} images of {folder.name} in {output}", soft_wrap=True)
 
 

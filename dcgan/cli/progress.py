@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -21,13 +29,41 @@ if TYPE_CHECKING:
 _RATE_WINDOW_SECONDS = 10.0
 
 
+class DecodingProgress:
+    """A bar while a data set is decoded; nothing where it comes from the cache."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("decoding"),
+            BarColumn(None),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> DecodingProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, done: int, total: int) -> None:
+        """Say how many images are decoded."""
+        if self._task is None:
+            self._task = self._bar.add_task("decoding", total=total)
+            self._bar.start()
+        self._bar.update(self._task, completed=done)
+
+
 class TrainingProgress:
     """A bar with the numbers beneath it; in a log file, a line an epoch."""
 
     def __init__(self, job: Job, console: Console) -> None:
         self._job = job
         self._console = console
-        self._steps_per_epoch = job.total_steps // job.config.training.epochs
+        self._steps_per_epoch = job.steps_per_epoch
         self._images_per_step = job.images.card.size / self._steps_per_epoch
         self._marks = [(time.monotonic(), job.first_step)]
         self._bar = Progress(
@@ -43,7 +79,7 @@ class TrainingProgress:
         where = str(self._job.device)
         self._console.print(
             f"[bold]{self._job.config.name}[/bold]: {self._job.images.card.size:,} images, "
-            f"{self._job.config.training.epochs} epochs, {self._job.total_steps:,} steps "
+            f"{self._job.epochs} epochs, {self._job.total_steps:,} steps "
             f"of {self._job.config.training.batch_size} on {where}."
         )
         if self._console.is_terminal:
@@ -82,12 +118,12 @@ class TrainingProgress:
 
     def _line(self, step: int, event: Metrics) -> str:
         value = {path.rpartition("/")[2]: column[-1] for path, column in event.values.items()}
-        epochs = self._job.config.training.epochs
-        epoch = min(-(-step // self._steps_per_epoch), epochs)
+        epoch = -(-step // self._steps_per_epoch)
         rate = self._steps_per_second()
         left = duration((self._job.total_steps - step) / rate) if rate else "?"
         return (
-            f"epoch {epoch}/{epochs}  step {step:,}  {rate * self._images_per_step:,.0f} images/s  "
+            f"epoch {epoch}/{self._job.epochs}  step {step:,}  "
+            f"{rate * self._images_per_step:,.0f} images/s  "
             f"G {value['Gloss']:.3f}  D {value['Dloss']:.3f}  D(x) {value['D_x']:.2f}  "
             f"D(G(z)) {value['D_G_z1']:.2f}/{value['D_G_z2']:.2f}  {left} left"
         )

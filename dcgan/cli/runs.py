@@ -84,7 +84,7 @@ def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, 
         "recipe": fields.get("sys/recipe"),
         "status": fields.get("sys/status"),
         "epochs": int(last.get(f"{EPOCH}/number", 0)),
-        "epochs_planned": fields.get(f"{CONFIG}/training/epochs"),
+        "epochs_planned": _epochs_planned(fields),
         "steps": int(last.get("step", 0)),
         "g_loss": last.get(f"{EPOCH}/Gloss", last.get(f"{BATCH}/Gloss")),
         "d_loss": last.get(f"{EPOCH}/Dloss", last.get(f"{BATCH}/Dloss")),
@@ -95,6 +95,16 @@ def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, 
             if path.startswith(TRACKERS) and state is not None
         },
     }
+
+
+def _epochs_planned(fields: dict[str, Any]) -> int | None:
+    """Those of the configuration, or as many as its steps begin."""
+    steps, size = (fields.get(f"{CONFIG}/{key}") for key in ("training/steps", "dataset/size"))
+    if steps is None or size is None:
+        return fields.get(f"{CONFIG}/training/epochs")
+    batches = fields.get(f"{CONFIG}/training/discriminator_batches", 1)
+    per_epoch = -(-size // (fields[f"{CONFIG}/training/batch_size"] * batches))
+    return int(-(-steps // per_epoch))
 
 
 def _cells(row: dict[str, Any]) -> list[Text]:

@@ -13,6 +13,7 @@ from dcgan.cli.options import DEFAULT_STORE, Device, RunReference, Store
 from tracking.backends import REMOTES
 
 if TYPE_CHECKING:
+    from dcgan.config import Override
     from dcgan.launch import Job, Outcome
 
 EXIT_INTERRUPTED = 130
@@ -46,6 +47,10 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the data.", rich_help_panel="Configuration")
     ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="In place of epochs.", rich_help_panel="Configuration"),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Images a step.", rich_help_panel="Configuration")
     ] = None,
@@ -66,10 +71,18 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="A folder of images in place of the recipe's data.",
+            help="The folder with the recipe's data, or any folder of images in their place.",
             rich_help_panel="Configuration",
         ),
     ] = None,
+    download: Annotated[
+        bool,
+        typer.Option(
+            "--download",
+            help="Let torchvision download MNIST, CIFAR-10 or CelebA where it is missing.",
+            rich_help_panel="Configuration",
+        ),
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -106,15 +119,17 @@ def train(
     digits. Ctrl-C finishes the step and keeps a checkpoint; [bold]dcgan resume[/bold] goes on.
 
     [dim]dcgan train --epochs 20 --lr 1e-3 --tracker mlflow
-    dcgan train --no-weight-init --tag ablation --set images.every_steps=100
-    dcgan train celeba --data ~/faces[/dim]
+    dcgan train mnist-ablation --no-weight-init --download
+    dcgan train celeba --data ~/faces --set images.every_steps=100[/dim]
     """
+    from dcgan.cli.progress import DecodingProgress
     from dcgan.config import Override, load_config, parse_override
     from dcgan.launch import Labels, prepare
 
     flags: dict[str, tuple[str, Any]] = {
         "--lr": ("optimizer.lr", lr),
         "--epochs": ("training.epochs", epochs),
+        "--steps": ("training.steps", steps),
         "--batch-size": ("training.batch_size", batch_size),
         "--seed": ("seed", seed),
     }
@@ -127,12 +142,21 @@ def train(
     if weight_init is not None:
         scheme = "dcgan" if weight_init else "default"
         overrides.append(Override("init.scheme", scheme, "--weight-init/--no-weight-init"))
-    if data is not None:
-        overrides.append(Override("dataset.name", "folder", f"--data {data}"))
-        overrides.append(Override("dataset.path", str(data), f"--data {data}"))
     config = load_config(recipe, overrides)
+    if data is not None:
+        config = load_config(recipe, overrides + _place(config.dataset.name, data))
     labels = Labels(name, group, tuple(tag or ()))
-    _run(prepare(config, device, store, tracker or (), labels))
+    with DecodingProgress() as progress:
+        job = prepare(
+            config,
+            device,
+            store,
+            tracker or (),
+            labels,
+            download=download,
+            progress=progress.show,
+        )
+    _run(job)
 
 
 def resume(
@@ -143,9 +167,24 @@ def resume(
     It goes on from its last checkpoint, with the same data, order and latents: on the CPU
     bit for bit as if it had never stopped. It is tracked to where it was tracked before.
     """
+    from dcgan.cli.progress import DecodingProgress
     from dcgan.launch import prepare_resume
 
-    _run(prepare_resume(store, run, device))
+    with DecodingProgress() as progress:
+        job = prepare_resume(store, run, device, progress=progress.show)
+    _run(job)
+
+
+def _place(dataset: str, folder: Path) -> list[Override]:
+    """The recipe's own data set where `folder` holds it, otherwise the images in `folder`."""
+    from dcgan.config import Override
+    from dcgan.data import holds
+
+    name = dataset if holds(dataset, folder) else "folder"
+    return [
+        Override("dataset.name", name, f"--data {folder}"),
+        Override("dataset.path", str(folder), f"--data {folder}"),
+    ]
 
 
 def _run(job: Job) -> None:

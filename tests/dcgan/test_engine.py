@@ -145,7 +145,7 @@ def test_switching_the_initialisation_off_changes_nothing_else(
     small_config, pixels, tmp_path, monkeypatch
 ):
     seen: list[list[Tensor]] = []
-    real_scale, real_noise = engine.scale, engine._noise
+    real_scale, real_noise = engine.scale, engine.draw_latents
 
     def watch(function, log):
         def watched(*arguments):
@@ -158,7 +158,7 @@ def test_switching_the_initialisation_off_changes_nothing_else(
     for scheme in ("dcgan", "default"):
         log: list[Tensor] = []
         monkeypatch.setattr(engine, "scale", watch(real_scale, log))
-        monkeypatch.setattr(engine, "_noise", watch(real_noise, log))
+        monkeypatch.setattr(engine, "draw_latents", watch(real_noise, log))
         run(small_config(f"init.scheme={scheme}"), pixels, tmp_path / scheme)
         seen.append(log)
     batches_and_latents, theirs = seen

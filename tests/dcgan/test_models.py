@@ -1,4 +1,4 @@
-"""The networks against the published ones, layer by layer."""
+"""The networks: their families, their variants, their initial weights."""
 
 from __future__ import annotations
 
@@ -6,71 +6,109 @@ import pytest
 import torch
 from torch import nn
 
-from dcgan.models import build_discriminator, build_generator, build_networks
+from dcgan.config import load_config, parse_override
+from dcgan.models import build_networks, radford
 
 
-def parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
+def networks(*settings: str) -> tuple[nn.Sequential, nn.Sequential]:
+    return build_networks(load_config("celeba", [parse_override(text) for text in settings]), 0)
 
 
-def test_the_published_networks_have_the_published_parameter_counts():
-    assert parameters(build_generator(64, 3, 100, 64)) == 3_576_704
-    assert parameters(build_discriminator(64, 3, 64)) == 2_765_568
+def kinds(network: nn.Sequential) -> list[str]:
+    return [type(layer).__name__ for layer in network]
 
 
-def test_the_generator_at_64_pixels_is_the_published_one():
-    convolutions = [
-        layer for layer in build_generator(64, 3, 100, 64) if isinstance(layer, nn.ConvTranspose2d)
-    ]
-    assert [(layer.in_channels, layer.out_channels) for layer in convolutions] == [
-        (100, 512),
-        (512, 256),
-        (256, 128),
-        (128, 64),
-        (64, 3),
-    ]
-    assert all(layer.kernel_size == (4, 4) and layer.bias is None for layer in convolutions)
-    assert [layer.stride[0] for layer in convolutions] == [1, 2, 2, 2, 2]
-    assert [layer.padding[0] for layer in convolutions] == [0, 1, 1, 1, 1]
-    kinds = [type(layer).__name__ for layer in build_generator(64, 3, 100, 64)]
-    assert kinds == ["ConvTranspose2d", "BatchNorm2d", "ReLU"] * 4 + ["ConvTranspose2d", "Tanh"]
-
-
-def test_the_discriminator_at_64_pixels_is_the_published_one():
-    network = build_discriminator(64, 3, 64)
-    convolutions = [layer for layer in network if isinstance(layer, nn.Conv2d)]
-    assert [(layer.in_channels, layer.out_channels) for layer in convolutions] == [
-        (3, 64),
-        (64, 128),
-        (128, 256),
-        (256, 512),
-        (512, 1),
-    ]
-    assert all(layer.kernel_size == (4, 4) and layer.bias is None for layer in convolutions)
-    assert [layer.stride[0] for layer in convolutions] == [2, 2, 2, 2, 1]
-    kinds = [type(layer).__name__ for layer in network]
-    assert kinds == [
-        "Conv2d",
-        "LeakyReLU",
-        *["Conv2d", "BatchNorm2d", "LeakyReLU"] * 3,
-        "Conv2d",
-        "Flatten",
-    ]
-    assert all(layer.negative_slope == 0.2 for layer in network if isinstance(layer, nn.LeakyReLU))
-
-
-@pytest.mark.parametrize("image_size", [32, 64])
+@pytest.mark.parametrize(("image_size", "base"), [(28, 7), (32, 4), (64, 4), (128, 4)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_shapes_and_range(image_size: int, channels: int):
-    images = build_generator(image_size, channels, 10, 4)(torch.randn(5, 10, 1, 1))
+def test_the_published_networks_at_every_size(image_size: int, base: int, channels: int):
+    generator, discriminator = networks(
+        f"dataset.image_size={image_size}",
+        f"dataset.channels={channels}",
+        "network.generator_features=4",
+        "network.discriminator_features=4",
+    )
+    images = generator(torch.randn(5, 100, 1, 1))
     assert images.shape == (5, channels, image_size, image_size)
     assert images.abs().max() <= 1
-    assert build_discriminator(image_size, channels, 4)(images).shape == (5,)
+    assert generator[0](torch.randn(5, 100, 1, 1)).shape[2:] == (base, base)
+    assert discriminator(images).shape == (5, 1, 1, 1)
 
 
-def test_an_image_size_that_does_not_double_from_4_is_refused():
-    with pytest.raises(ValueError, match="48"):
-        build_generator(48, 3, 100, 64)
+@pytest.mark.parametrize("family", ["compact", "dense"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_other_families(family: str, channels: int):
+    generator, discriminator = networks(
+        f"network.family={family}", "dataset.image_size=28", f"dataset.channels={channels}"
+    )
+    images = generator(torch.randn(5, 100, 1, 1))
+    assert images.shape == (5, channels, 28, 28)
+    assert discriminator(images).shape == (5, 1)
+
+
+def test_which_layers_of_the_discriminator_have_batch_norm():
+    hidden = {
+        "all_but_first": ["Conv2d", "LeakyReLU", *["Conv2d", "BatchNorm2d", "LeakyReLU"] * 3],
+        "all": ["Conv2d", "BatchNorm2d", "LeakyReLU"] * 4,
+        "none": ["Conv2d", "LeakyReLU"] * 4,
+    }
+    for choice, expected in hidden.items():
+        _, discriminator = networks(f"network.discriminator_batch_norm={choice}")
+        assert kinds(discriminator) == [*expected, "Conv2d"]
+
+
+def test_the_head_of_the_discriminator_and_its_outputs():
+    images = torch.randn(5, 3, 64, 64)
+    for settings, shape in {
+        ("network.discriminator_head=2x2",): (5, 1, 2, 2),
+        ("loss.name=softmax",): (5, 2, 1, 1),
+        ("loss.name=softmax", "network.discriminator_head=2x2"): (5, 2, 2, 2),
+    }.items():
+        assert networks(*settings)[1](images).shape == shape
+
+
+def test_batch_norm_has_the_epsilon_and_the_momentum_of_the_configuration():
+    for family, size in (("dcgan", 64), ("compact", 28), ("dense", 28)):
+        both = networks(
+            f"network.family={family}",
+            f"dataset.image_size={size}",
+            "network.batch_norm_epsilon=0.25",
+            "network.batch_norm_momentum=0.75",
+        )
+        norms = [
+            layer
+            for network in both
+            for layer in network
+            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
+        ]
+        assert len(norms) >= 3
+        assert {(norm.eps, norm.momentum) for norm in norms} == {(0.25, 0.75)}
+
+
+def test_the_printed_typing_errors_are_ablations():
+    generator, discriminator = networks("init.bn_mean=0.0", "init.init_discriminator=false")
+    scales = [layer.weight for layer in generator if isinstance(layer, nn.BatchNorm2d)]
+    assert max(scale.abs().mean().item() for scale in scales) < 0.03
+    untouched = networks("init.scheme=default")[1]
+    scales = [layer.weight for layer in discriminator if isinstance(layer, nn.BatchNorm2d)]
+    assert all((scale == 1).all() for scale in scales)
+    assert discriminator[0].weight.std().item() == pytest.approx(
+        untouched[0].weight.std().item(), rel=0.1
+    )
+
+
+def test_spectral_norm_bounds_every_layer_of_the_discriminator_alone():
+    generator, discriminator = networks(
+        "stabilisers.spectral_norm=true", "network.discriminator_features=8"
+    )
+    images = torch.randn(2, 3, 64, 64)
+    for _ in range(30):  # the power iteration converges
+        discriminator(images)
+    weights = [layer.weight for layer in discriminator if isinstance(layer, nn.Conv2d)]
+    assert len(weights) == 5
+    for weight in weights:
+        norm = torch.linalg.matrix_norm(weight.flatten(1), ord=2).item()
+        assert norm == pytest.approx(1.0, abs=0.05)
+    assert not any("parametrizations" in name for name in generator.state_dict())
 
 
 def test_dcgan_initialisation_has_the_published_statistics(small_config):
@@ -87,9 +125,10 @@ def test_dcgan_initialisation_has_the_published_statistics(small_config):
 
 
 def test_default_initialisation_is_that_of_pytorch(small_config):
-    generator, _ = build_networks(small_config("init.scheme=default"), seed=3)
+    config = small_config("init.scheme=default")
+    generator, _ = build_networks(config, seed=3)
     torch.manual_seed(3)
-    expected = build_generator(32, 1, 8, 4)
+    expected = radford.build_generator(config.dataset, config.network)
     for name, value in expected.state_dict().items():
         assert torch.equal(generator.state_dict()[name], value), name
 

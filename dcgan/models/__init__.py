@@ -1,0 +1,40 @@
+"""The two networks of a run: their family, their initial weights.
+
+G takes latent vectors (N, latent_size, 1, 1) to images (N, channels, H, W) in [-1, 1]. D
+takes images to logits (N, outputs, ...): one output for most losses, two (fake, real) for
+`softmax`; where more dimensions follow, the loss averages over them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from dcgan.config import Config
+from dcgan.models import compact, dense, radford
+from dcgan.models.initialisation import initialise
+
+FAMILIES = {"dcgan": radford, "compact": compact, "dense": dense}
+
+
+def build_networks(config: Config, seed: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """G and D on the CPU with their weights as `config.init` says.
+
+    All randomness comes from `seed`; the global generator is left as it was.
+    """
+    family = FAMILIES[config.network.family]
+    outputs = 2 if config.loss.name == "softmax" else 1
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        generator = family.build_generator(config.dataset, config.network)
+        discriminator = family.build_discriminator(config.dataset, config.network, outputs)
+        if config.init.scheme == "dcgan":
+            initialise(generator, config.init.bn_mean)
+            if config.init.init_discriminator:
+                initialise(discriminator, config.init.bn_mean)
+        if config.stabilisers.spectral_norm:
+            for layer in discriminator:
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    spectral_norm(layer)
+    return generator, discriminator

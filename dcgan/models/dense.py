@@ -1,0 +1,50 @@
+"""The family `dense`: fully connected layers where Radford et al. have none.
+
+The sizes are those of the recipe `mnist-softmax`. Its source pads as TensorFlow's `same`
+does: a kernel of 5 with stride 2 gets one row before the image and two after it, which
+PyTorch's symmetric padding cannot say.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from dcgan.config import Dataset, Network
+
+
+def build_generator(dataset: Dataset, network: Network) -> nn.Sequential:
+    epsilon, momentum = network.batch_norm_epsilon, network.batch_norm_momentum
+    quarter = dataset.image_size // 4
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(network.latent_size, 128 * quarter**2),
+        nn.BatchNorm1d(128 * quarter**2, epsilon, momentum),
+        nn.ReLU(inplace=True),
+        nn.Unflatten(1, (128, quarter, quarter)),
+        nn.ConvTranspose2d(128, 64, 5, stride=2, padding=1),
+        nn.ZeroPad2d((0, -1, 0, -1)),  # cuts the row and the column that `same` does not have
+        nn.BatchNorm2d(64, epsilon, momentum),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(64, dataset.channels, 5, stride=2, padding=1),
+        nn.ZeroPad2d((0, -1, 0, -1)),
+        nn.Tanh(),
+    )
+
+
+def build_discriminator(dataset: Dataset, network: Network, outputs: int) -> nn.Sequential:
+    epsilon, momentum = network.batch_norm_epsilon, network.batch_norm_momentum
+    quarter = dataset.image_size // 4
+    return nn.Sequential(
+        nn.ZeroPad2d((1, 2, 1, 2)),
+        nn.Conv2d(dataset.channels, 64, 5, stride=2),
+        nn.BatchNorm2d(64, epsilon, momentum),
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.Conv2d(64, 128, 10, stride=2, padding=4),
+        nn.BatchNorm2d(128, epsilon, momentum),
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.Flatten(),
+        nn.Linear(128 * quarter**2, 1024),
+        nn.BatchNorm1d(1024, epsilon, momentum),
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.Linear(1024, outputs),
+    )
