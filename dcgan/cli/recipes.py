@@ -104,10 +104,9 @@ def copy(
 def _table(configs: list[Config], times: dict[str, float | None]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("recipe", no_wrap=True)
-    table.add_column("source")
+    table.add_column("source", min_width=18)
     table.add_column("data", no_wrap=True)
-    table.add_column("images", justify="right", no_wrap=True)
-    table.add_column("length", no_wrap=True)
+    table.add_column("size", no_wrap=True)
     table.add_column("time here", justify="right", no_wrap=True)
     for config in configs:
         seconds = times[config.name]
@@ -115,20 +114,18 @@ def _table(configs: list[Config], times: dict[str, float | None]) -> Table:
             Text(config.name, style="bold"),
             config.source.experiment,
             _data(config),
-            f"{config.source.images:,}",
-            _length(config),
+            f"{config.source.images:,} images\n{_length(config)}",
             "" if seconds is None else duration(seconds),
+            end_section=True,
         )
     return table
 
 
 def _data(config: Config) -> str:
     dataset = config.dataset
-    shape = (
-        f"{dataset.image_size}x{dataset.image_size} {'grey' if dataset.channels == 1 else 'RGB'}"
-    )
     name = {"folder": "--data FOLDER", "sky": "sky (synthetic)"}.get(dataset.name, dataset.name)
-    return f"{name}, {shape}"
+    colours = "grey" if dataset.channels == 1 else "RGB"
+    return f"{name}\n{dataset.image_size}x{dataset.image_size} {colours}"
 
 
 def _length(config: Config) -> str:

@@ -148,7 +148,7 @@ def test_mistakes_are_told_on_one_screen_and_leave_nothing_behind(tmp_path: Path
         ("--set", "nonsense"): "--set key=value",
         ("--data", str(tmp_path / "nowhere")): "no such folder",
         ("--data", str(tmp_path / "empty")): "holds no images",
-        ("--data", str(tmp_path / "words")): "words.png is no image",
+        ("--data", str(tmp_path / "words")): "words.png: cannot identify image file",
         ("--batch-size", "5000"): "only 1797 images",
         ("--device", "cuda:77"): "no such device",
         ("--device", "toaster"): "no such device",

@@ -1,0 +1,60 @@
+"""Data sets as uint8 images: decoded once, scaled on the training device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dcgan.config import Dataset
+from dcgan.data.cache import cache_folder, load_cached
+from dcgan.data.embedded import load_digits, load_sky
+from dcgan.data.folder import find_folder
+from dcgan.data.image_set import DataError, DatasetCard, ImageSet, Progress, silent
+from dcgan.data.torchvision_sets import TORCHVISION_SETS, find_torchvision_set, holds
+from dcgan.decoding import Form
+
+__all__ = [
+    "DataError",
+    "DatasetCard",
+    "ImageSet",
+    "Progress",
+    "cache_folder",
+    "holds",
+    "load_images",
+    "scale",
+    "silent",
+]
+
+
+def load_images(
+    dataset: Dataset, *, download: bool = False, progress: Progress = silent
+) -> ImageSet:
+    """Load a data set at the size and with the channels that `dataset` asks for.
+
+    What lies in files is decoded once, into the cache, and from then on read from there.
+    download: whether torchvision may fetch what is missing. progress: of the decoding.
+    Raises DataError where there is nothing to load, where more files than
+    `dataset.max_unreadable` are no readable images, or where the cache cannot be written.
+    """
+    if dataset.name == "digits":
+        return load_digits(dataset)
+    if dataset.name == "sky":
+        return load_sky(dataset)
+    path = None if dataset.path is None else Path(dataset.path).expanduser()
+    if dataset.name in TORCHVISION_SETS:
+        collection = find_torchvision_set(dataset, path, download)
+    elif path is None:
+        raise DataError(
+            'name = "folder" needs dataset.path: give the folder of images with --data.'
+        )
+    else:
+        collection = find_folder(path)
+    form = Form(dataset.image_size, dataset.channels, dataset.fit)
+    return load_cached(collection, form, dataset.max_unreadable, progress)
+
+
+def scale(pixels: Tensor) -> Tensor:
+    """uint8 values 0 to 255 to floats in [-1, 1], the range of G's tanh."""
+    return pixels.to(torch.get_default_dtype()).div_(127.5).sub_(1.0)

@@ -1,0 +1,249 @@
+"""Decoded images in a file that is mapped into memory: built once, whole or absent."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import loky
+import numpy as np
+import platformdirs
+import torch
+
+from dcgan.data.image_set import (
+    Collection,
+    DataError,
+    DatasetCard,
+    ImageSet,
+    Progress,
+    class_sizes,
+    measure,
+)
+from dcgan.decoding import Decoded, Form, Pixels, decode
+from tracking.files import replacing
+
+FORMAT = 1
+"""Goes up when the same images would give other pixels or another layout."""
+
+CHUNK = 256
+"""Images that a process decodes at a time."""
+
+SMALL = 2_000
+"""Sets up to this size are decoded at once, without starting processes."""
+
+_PIXELS, _CARD = "pixels.uint8", "card.json"
+_NAMED = 20
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One set in one form: a folder with the raw pixels (N, C, H, W) and the card."""
+
+    folder: Path
+    form: Form
+
+    def read(self) -> ImageSet | None:
+        """None where it is not there or not whole."""
+        try:
+            fields: dict[str, Any] = json.loads((self.folder / _CARD).read_text(encoding="utf-8"))
+            size = (self.folder / _PIXELS).stat().st_size
+        except (OSError, ValueError):
+            return None
+        lists = {key: tuple(each) for key, each in fields.items() if isinstance(each, list)}
+        card = DatasetCard(**fields | lists)
+        shape = (card.size, *self.form.shape)
+        if size != np.prod(shape):
+            return None
+        # Copy-on-write, since PyTorch knows no read-only tensors.
+        pixels = np.memmap(self.folder / _PIXELS, np.uint8, mode="c", shape=shape)
+        return ImageSet(torch.from_numpy(pixels), card)
+
+
+def cache_folder() -> Path:
+    """Where is kept what can be made again: $DCGAN_CACHE, or the user's cache folder."""
+    named = os.environ.get("DCGAN_CACHE")
+    return Path(named).expanduser() if named else platformdirs.user_cache_path("dcgan-lab")
+
+
+def load_cached(
+    collection: Collection, form: Form, max_unreadable: int, progress: Progress
+) -> ImageSet:
+    """Map the decoded images of a collection into memory; decode them where they are new.
+
+    The key is the content and the form, not the place: a folder that was copied or touched
+    is found again, one that was changed is not. Two processes that want the same build it
+    once. Raises DataError for too many unreadable files and for a cache that cannot be
+    written.
+    """
+    made_of = (FORMAT, dataclasses.astuple(form), collection.content())
+    key = hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]
+    images = cache_folder() / "images"
+    entry = _Entry(images / key, form)
+    found = entry.read()
+    if found is None:
+        with _writing(images):
+            images.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(images / f"{key}.lock"):
+                found = entry.read() or _build(entry, collection, max_unreadable, progress)
+    unreadable = len(collection.names) - found.card.size
+    if unreadable > max_unreadable:
+        raise _too_many(found.card.skipped, unreadable, max_unreadable)
+    return ImageSet(found.pixels, dataclasses.replace(found.card, path=collection.path))
+
+
+def remembered(signature: str, compute: Callable[[], str]) -> str:
+    """What `compute` gave for this signature before, or gives now."""
+    file = cache_folder() / "contents" / signature
+    try:
+        return file.read_text(encoding="ascii")
+    except OSError:
+        content = compute()
+    with _writing(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as temporary:
+            temporary.write_text(content, encoding="ascii")
+    return content
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"The cache of decoded images cannot be written to {folder}: {error.strerror}.\n"
+            "Make room there, or name another folder in the environment variable DCGAN_CACHE."
+        ) from error
+
+
+def _build(
+    entry: _Entry, collection: Collection, max_unreadable: int, progress: Progress
+) -> ImageSet:
+    """Decode into a folder beside, which takes its name at the end; the caller holds the lock."""
+    _remove_remains(entry.folder.parent)
+    temporary = entry.folder.with_name(f"{entry.folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(entry.folder, ignore_errors=True)  # it is not whole, or would have been read
+    temporary.mkdir()
+    try:
+        unreadable = _decode_to(
+            temporary / _PIXELS, entry.form, collection, max_unreadable, progress
+        )
+        card = _card(temporary / _PIXELS, entry.form, collection, unreadable)
+        (temporary / _CARD).write_text(json.dumps(dataclasses.asdict(card)), encoding="utf-8")
+        temporary.rename(entry.folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    built = entry.read()
+    assert built is not None
+    return built
+
+
+def _decode_to(
+    file: Path, form: Form, collection: Collection, max_unreadable: int, progress: Progress
+) -> dict[int, str]:
+    """Append the decoded images to a file; return the positions and faults of the unreadable."""
+    unreadable: dict[int, str] = {}
+    total = len(collection.names)
+    with file.open("wb") as pixels:
+        for number, decoded in enumerate(_decode_in_parallel(collection, form)):
+            pixels.write(decoded.pixels.data)
+            first = number * CHUNK
+            unreadable |= {first + at: reason for at, reason in decoded.unreadable.items()}
+            if len(unreadable) > max_unreadable:
+                raise _too_many(_named(collection, unreadable), len(unreadable), max_unreadable)
+            progress(min(first + CHUNK, total), total)
+        pixels.flush()
+        os.fsync(pixels.fileno())
+    if len(unreadable) == total:
+        raise DataError(f"None of the {total} files in {collection.path} is a readable image.")
+    return unreadable
+
+
+def _decode_in_parallel(collection: Collection, form: Form) -> Iterator[Decoded]:
+    """Chunk by chunk in order; the chunks in flight are bounded, whatever the size of the set.
+
+    Processes, since resizing small images holds the interpreter lock for too much of its
+    time; loky's, since they do not import the user's script.
+    """
+    images = collection.images
+    chunks = (images[first : first + CHUNK] for first in range(0, len(images), CHUNK))
+    if len(images) <= SMALL:
+        yield from (decode(chunk, form) for chunk in chunks)
+        return
+    workers = loky.cpu_count()
+    executor = loky.get_reusable_executor(workers)
+    waiting: deque[Future[Decoded]] = deque()
+    for chunk in chunks:
+        waiting.append(executor.submit(decode, chunk, form))
+        if len(waiting) == 2 * workers:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _card(
+    file: Path, form: Form, collection: Collection, unreadable: dict[int, str]
+) -> DatasetCard:
+    size = len(collection.names) - len(unreadable)
+    statistics = measure(_blocks(file, form), (size, *form.shape))
+    sizes: tuple[int, ...] = ()
+    if collection.labels is not None:
+        sizes = class_sizes(np.delete(collection.labels, list(unreadable)), collection.classes)
+    return DatasetCard(
+        path=collection.path,
+        size=size,
+        classes=collection.classes,
+        class_sizes=sizes,
+        mean=statistics.mean,
+        std=statistics.std,
+        transforms=f"{form}, scale to [-1, 1]",
+        fingerprint=statistics.fingerprint,
+        skipped=_named(collection, unreadable),
+    )
+
+
+def _blocks(file: Path, form: Form) -> Iterator[Pixels]:
+    """The pixels (n, C, H, W) from the file, a chunk at a time."""
+    bytes_an_image = int(np.prod(form.shape))
+    with file.open("rb") as pixels:
+        while block := pixels.read(CHUNK * bytes_an_image):
+            yield np.frombuffer(block, np.uint8).reshape(-1, *form.shape)
+
+
+def _named(collection: Collection, unreadable: dict[int, str]) -> tuple[str, ...]:
+    faults = sorted(unreadable.items())[:_NAMED]
+    return tuple(f"{collection.names[position]}: {reason}" for position, reason in faults)
+
+
+def _too_many(faults: Sequence[str], count: int, allowed: int) -> DataError:
+    listed = "\n".join(f"  {fault}" for fault in faults[:5])
+    files = "A file is no image" if count == 1 else f"{count:,} files are no images"
+    return DataError(
+        f"{files} that can be read:\n{listed}\n"
+        f"Repair or remove what is broken, or skip it (now up to {allowed}): "
+        f"--set dataset.max_unreadable={max(count, 10)}."
+    )
+
+
+def _remove_remains(images: Path) -> None:
+    """What killed processes left half-made; a living one holds the lock of its own."""
+    for remains in images.glob("*.tmp"):
+        lock = filelock.FileLock(remains.with_suffix(".lock"), timeout=0)
+        try:
+            with lock:
+                shutil.rmtree(remains, ignore_errors=True)
+        except filelock.Timeout:
+            continue

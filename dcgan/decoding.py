@@ -1,0 +1,114 @@
+"""From image files and arrays to the pixels that the networks see.
+
+No PyTorch here: the processes that decode a data set import this module alone, and start at
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+import PIL.ImageOps
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What every image of a set is brought to.
+
+    fit: `crop` resizes the shorter side and crops the centre, `stretch` resizes both sides.
+    """
+
+    image_size: int
+    channels: Literal[1, 3]
+    fit: Literal["crop", "stretch"]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)"""
+        return (self.channels, self.image_size, self.image_size)
+
+    def __str__(self) -> str:
+        size = self.image_size
+        resized = {
+            "crop": f"resize shorter side {size} (bilinear), centre-crop {size}",
+            "stretch": f"resize {size}x{size} (bilinear)",
+        }
+        return f"{resized[self.fit]}, {'grey' if self.channels == 1 else 'RGB'}"
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """pixels: (n, C, H, W) of the images that could be read, in their order.
+
+    unreadable: the positions of the others in what was given, and why.
+    """
+
+    pixels: Pixels
+    unreadable: dict[int, str]
+
+
+def decode(images: Sequence[Path] | Pixels, form: Form) -> Decoded:
+    """Bring files, or arrays (N, H, W[, 3]), to `form`."""
+    pixels, unreadable = [], {}
+    for position, image in enumerate(images):
+        if isinstance(image, Path):
+            try:
+                picture = read_image(image)
+            except _UNREADABLE as error:
+                unreadable[position] = str(error) or type(error).__name__
+                continue
+        else:
+            picture = PIL.Image.fromarray(image)
+        pixels.append(_fit(picture, form))
+    return Decoded(np.stack(pixels) if pixels else np.empty((0, *form.shape), np.uint8), unreadable)
+
+
+def read_image(file: Path) -> PIL.Image.Image:
+    """An image upright as its EXIF says, in mode L or RGB; what is transparent becomes white.
+
+    16 bits a pixel are scaled to 8; Pillow alone would clip them.
+    """
+    with PIL.Image.open(file) as opened:
+        image = PIL.ImageOps.exif_transpose(opened)
+    if image.mode.startswith("I"):
+        wide = np.asarray(image).astype(np.int64)
+        return PIL.Image.fromarray((wide.clip(0, 65_535) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = PIL.Image.new("RGBA", image.size, "white")
+        image = PIL.Image.alpha_composite(white, image)
+    return image if image.mode == "L" else image.convert("RGB")
+
+
+_UNREADABLE = (
+    OSError,
+    SyntaxError,  # a broken PNG
+    ValueError,
+    EOFError,
+    PIL.Image.DecompressionBombError,
+)
+
+
+def _fit(image: PIL.Image.Image, form: Form) -> Pixels:
+    """(C, H, W), as torchvision's Resize and CenterCrop make it, rounding included."""
+    size = form.image_size
+    bilinear = PIL.Image.Resampling.BILINEAR
+    if form.fit == "stretch":
+        image = image.resize((size, size), bilinear)
+    elif image.size != (size, size):
+        shorter = min(image.size)
+        width, height = (
+            size if side == shorter else int(size * side / shorter) for side in image.size
+        )
+        left, top = round((width - size) / 2), round((height - size) / 2)
+        image = image.resize((width, height), bilinear).crop((left, top, left + size, top + size))
+    array = np.asarray(image.convert("L" if form.channels == 1 else "RGB"))
+    return np.ascontiguousarray(array.reshape(size, size, -1).transpose(2, 0, 1))
