@@ -57,4 +57,4 @@ def load_images(
 
 def scale(pixels: Tensor) -> Tensor:
     """uint8 values 0 to 255 to floats in [-1, 1], the range of G's tanh."""
-    return pixels.to(torch.get_default_dtype()).div_(127.5).sub_(1.0)
+    return torch.div(pixels, 127.5).sub_(1.0)
