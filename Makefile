@@ -17,6 +17,7 @@ test: .venv/installed-test
 
 bench: .venv/installed-test
 	$(BIN)/python benchmarks/tracking_overhead.py
+	$(BIN)/python benchmarks/image_cache.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \

@@ -6,6 +6,8 @@ once.
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +71,31 @@ def decode(images: Sequence[Path] | Pixels, form: Form) -> Decoded:
             picture = PIL.Image.fromarray(image)
         pixels.append(_fit(picture, form))
     return Decoded(np.stack(pixels) if pixels else np.empty((0, *form.shape), np.uint8), unreadable)
+
+
+def decode_to(file: Path, row: int, images: Sequence[Path] | Pixels, form: Form) -> dict[int, str]:
+    """Write decoded images from row `row` on into a file of pixels; returns the unreadable.
+
+    Written where they were decoded: to send pixels between processes costs an eighth of the
+    time that decoding takes.
+    """
+    decoded = decode(images, form)
+    with file.open("r+b") as pixels:
+        pixels.seek(row * math.prod(form.shape))
+        pixels.write(decoded.pixels.data)
+    return decoded.unreadable
+
+
+def digests(files: Sequence[Path]) -> list[bytes]:
+    """SHA-256 of the bytes of each file; the fault where it cannot be read."""
+    found = []
+    for file in files:
+        try:
+            with file.open("rb") as content:
+                found.append(hashlib.file_digest(content, "sha256").digest())
+        except OSError as error:
+            found.append(str(error.strerror).encode())
+    return found
 
 
 def read_image(file: Path) -> PIL.Image.Image:

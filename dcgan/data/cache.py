@@ -5,18 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import filelock
-import loky
 import numpy as np
 import platformdirs
 import torch
@@ -30,17 +28,12 @@ from dcgan.data.image_set import (
     class_sizes,
     measure,
 )
-from dcgan.decoding import Decoded, Form, Pixels, decode
+from dcgan.data.processes import CHUNK, each_chunk
+from dcgan.decoding import Form, Pixels, decode_to
 from tracking.files import replacing
 
 FORMAT = 1
 """Goes up when the same images would give other pixels or another layout."""
-
-CHUNK = 256
-"""Images that a process decodes at a time."""
-
-SMALL = 2_000
-"""Sets up to this size are decoded at once, without starting processes."""
 
 _PIXELS, _CARD = "pixels.uint8", "card.json"
 _NAMED = 20
@@ -137,10 +130,7 @@ def _build(
     shutil.rmtree(entry.folder, ignore_errors=True)  # it is not whole, or would have been read
     temporary.mkdir()
     try:
-        unreadable = _decode_to(
-            temporary / _PIXELS, entry.form, collection, max_unreadable, progress
-        )
-        card = _card(temporary / _PIXELS, entry.form, collection, unreadable)
+        card = _decode_to(temporary / _PIXELS, entry.form, collection, max_unreadable, progress)
         (temporary / _CARD).write_text(json.dumps(dataclasses.asdict(card)), encoding="utf-8")
         temporary.rename(entry.folder)
     except BaseException:
@@ -153,52 +143,21 @@ def _build(
 
 def _decode_to(
     file: Path, form: Form, collection: Collection, max_unreadable: int, progress: Progress
-) -> dict[int, str]:
-    """Append the decoded images to a file; return the positions and faults of the unreadable."""
+) -> DatasetCard:
+    """Write the decoded images to a file, and measure them on the way."""
     unreadable: dict[int, str] = {}
     total = len(collection.names)
-    with file.open("wb") as pixels:
-        for number, decoded in enumerate(_decode_in_parallel(collection, form)):
-            pixels.write(decoded.pixels.data)
-            first = number * CHUNK
-            unreadable |= {first + at: reason for at, reason in decoded.unreadable.items()}
-            if len(unreadable) > max_unreadable:
-                raise _too_many(_named(collection, unreadable), len(unreadable), max_unreadable)
-            progress(min(first + CHUNK, total), total)
-        pixels.flush()
+    with file.open("w+b") as pixels:
+        decoded = _decode(pixels, form, collection, max_unreadable, progress, unreadable)
+        statistics = measure(decoded, (total, *form.shape))
+        size = total - len(unreadable)
+        if not size:
+            raise DataError(f"None of the {total} files in {collection.path} is a readable image.")
+        if unreadable:  # the size, which the fingerprint begins with, was not known
+            pixels.truncate(size * math.prod(form.shape))
+            pixels.seek(0)
+            statistics = measure(_blocks(pixels, form), (size, *form.shape))
         os.fsync(pixels.fileno())
-    if len(unreadable) == total:
-        raise DataError(f"None of the {total} files in {collection.path} is a readable image.")
-    return unreadable
-
-
-def _decode_in_parallel(collection: Collection, form: Form) -> Iterator[Decoded]:
-    """Chunk by chunk in order; the chunks in flight are bounded, whatever the size of the set.
-
-    Processes, since resizing small images holds the interpreter lock for too much of its
-    time; loky's, since they do not import the user's script.
-    """
-    images = collection.images
-    chunks = (images[first : first + CHUNK] for first in range(0, len(images), CHUNK))
-    if len(images) <= SMALL:
-        yield from (decode(chunk, form) for chunk in chunks)
-        return
-    workers = loky.cpu_count()
-    executor = loky.get_reusable_executor(workers)
-    waiting: deque[Future[Decoded]] = deque()
-    for chunk in chunks:
-        waiting.append(executor.submit(decode, chunk, form))
-        if len(waiting) == 2 * workers:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _card(
-    file: Path, form: Form, collection: Collection, unreadable: dict[int, str]
-) -> DatasetCard:
-    size = len(collection.names) - len(unreadable)
-    statistics = measure(_blocks(file, form), (size, *form.shape))
     sizes: tuple[int, ...] = ()
     if collection.labels is not None:
         sizes = class_sizes(np.delete(collection.labels, list(unreadable)), collection.classes)
@@ -215,12 +174,41 @@ def _card(
     )
 
 
-def _blocks(file: Path, form: Form) -> Iterator[Pixels]:
+def _decode(
+    pixels: BinaryIO,
+    form: Form,
+    collection: Collection,
+    max_unreadable: int,
+    progress: Progress,
+    unreadable: dict[int, str],
+) -> Iterator[Pixels]:
+    """Let processes fill the file, and yield its pixels (n, C, H, W) once they stand there.
+
+    Adds the positions and faults of the unreadable images to `unreadable`.
+    """
+    images, total = collection.images, len(collection.names)
+    bytes_a_row = math.prod(form.shape)
+    file = Path(pixels.name)
+    firsts = range(0, total, CHUNK)
+    chunks = ((file, first, images[first : first + CHUNK], form) for first in firsts)
+    for first, faults in zip(firsts, each_chunk(decode_to, chunks, total), strict=True):
+        last = min(first + CHUNK, total)
+        pixels.seek(first * bytes_a_row)
+        block = pixels.read((last - first - len(faults)) * bytes_a_row)
+        if unreadable:  # close the gap that those before left
+            pixels.seek((first - len(unreadable)) * bytes_a_row)
+            pixels.write(block)
+        unreadable |= {first + at: reason for at, reason in faults.items()}
+        if len(unreadable) > max_unreadable:
+            raise _too_many(_named(collection, unreadable), len(unreadable), max_unreadable)
+        progress(last, total)
+        yield np.frombuffer(block, np.uint8).reshape(-1, *form.shape)
+
+
+def _blocks(pixels: BinaryIO, form: Form) -> Iterator[Pixels]:
     """The pixels (n, C, H, W) from the file, a chunk at a time."""
-    bytes_an_image = int(np.prod(form.shape))
-    with file.open("rb") as pixels:
-        while block := pixels.read(CHUNK * bytes_an_image):
-            yield np.frombuffer(block, np.uint8).reshape(-1, *form.shape)
+    while block := pixels.read(CHUNK * math.prod(form.shape)):
+        yield np.frombuffer(block, np.uint8).reshape(-1, *form.shape)
 
 
 def _named(collection: Collection, unreadable: dict[int, str]) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ import PIL.Image
 
 from dcgan.data.cache import remembered
 from dcgan.data.image_set import Collection, DataError
+from dcgan.data.processes import CHUNK, each_chunk
+from dcgan.decoding import digests
 
 
 def find_folder(folder: Path) -> Collection:
@@ -24,21 +26,22 @@ def find_folder(folder: Path) -> Collection:
     if not folder.is_dir():
         reason = "it is a file, not a folder" if folder.exists() else "there is no such folder"
         raise DataError(f"No images can be read from {folder}: {reason}.")
-    suffixes = frozenset(PIL.Image.registered_extensions())
-    names = sorted(name for name in _files(folder) if Path(name).suffix.lower() in suffixes)
+    suffixes = tuple(PIL.Image.registered_extensions())
+    names = sorted(name for name in _files(folder) if name.lower().endswith(suffixes))
     if not names:
         raise DataError(
             f"The folder {folder} holds no images.\n"
             "It should hold, itself or in subfolders, files such as .jpg, .png or .webp."
         )
-    tops = [Path(name).parts[0] if len(Path(name).parts) > 1 else "" for name in names]
+    tops = [name.partition("/")[0] if "/" in name else "" for name in names]
     classes = tuple(sorted(set(tops)))
     labelled = "" not in classes and len(classes) > 1
+    index = {name: number for number, name in enumerate(classes)}
     return collect_files(
         folder,
         names,
         classes if labelled else (),
-        [classes.index(top) for top in tops] if labelled else None,
+        [index[top] for top in tops] if labelled else None,
     )
 
 
@@ -68,10 +71,10 @@ def _files(folder: Path) -> Iterator[str]:
     """Paths within `folder`; `os.walk` is several times as fast as `Path.rglob`."""
     for parent, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = Path(parent).relative_to(folder)
+        inside = Path(parent).relative_to(folder).as_posix()
         for name in files:
             if not name.startswith("."):
-                yield (inside / name).as_posix()
+                yield name if inside == "." else f"{inside}/{name}"
 
 
 def _signature(files: Sequence[Path], names: Sequence[str]) -> str:
@@ -87,15 +90,9 @@ def _signature(files: Sequence[Path], names: Sequence[str]) -> str:
 
 
 def _digest(files: Sequence[Path], names: Sequence[str]) -> str:
-    def digest_of(file: Path) -> bytes:
-        try:
-            with file.open("rb") as content:
-                return hashlib.file_digest(content, "sha256").digest()
-        except OSError as error:
-            return str(error.strerror).encode()
-
     whole = hashlib.sha256()
-    with ThreadPoolExecutor() as pool:  # hashing works outside the interpreter lock
-        for name, digest in zip(names, pool.map(digest_of, files), strict=True):
-            whole.update(name.encode() + b"\0" + digest)
+    chunks = ((files[first : first + CHUNK],) for first in range(0, len(files), CHUNK))
+    found = itertools.chain.from_iterable(each_chunk(digests, chunks, len(files)))
+    for name, digest in zip(names, found, strict=True):
+        whole.update(name.encode() + b"\0" + digest)
     return whole.hexdigest()
