@@ -56,11 +56,12 @@ def recipes(
     configs = [load_config(name, []) for name in recipe_names()]
     times = {config.name: known_seconds(config) for config in configs}
     console = Console(highlight=False)
-    with Live(_table(configs, times), console=console, auto_refresh=False) as live:
+    with Live(_table(configs, times), console=console, auto_refresh=False, transient=True) as live:
         for config in configs:
             if timed and times[config.name] is None:
                 times[config.name] = expected_seconds(config)
                 live.update(_table(configs, times), refresh=True)
+    console.print(_table(configs, times))
     console.print(
         "\nRead one with [bold]dcgan recipes show NAME[/bold], "
         "start your own with [bold]dcgan recipes copy NAME FILE.toml[/bold]."
