@@ -2,7 +2,8 @@
 
 A remote can fail, stall or lag. It is reported once and never holds up the
 training, and since the journal has everything first, whatever a remote missed
-comes from there: at the start, after an interruption, and after its queue overflowed.
+comes from there: at the start, after an interruption, after its queue overflowed, and
+after it failed, when it is tried again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ Report: TypeAlias = Callable[[str], None]
 QUEUE_LENGTH = 256
 PATIENCE_SECONDS = 30.0
 GATHERING = 1 / 6  # of the patience: how long a remote's thread waits for more metrics
+RETRY_SECONDS = 60.0
 LOWEST_PRIORITY = 19
 
 
@@ -36,6 +38,8 @@ class FanOut:
     history: reads back from the journal all that was written so far.
     report: is told about each tracker that fails, once each, in a sentence.
     patience: seconds without progress after which a remote counts as stalled.
+    retry: seconds after which a remote that failed is opened again; it is also tried once
+        more at the end.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class FanOut:
         *,
         queue_length: int = QUEUE_LENGTH,
         patience: float = PATIENCE_SECONDS,
+        retry: float = RETRY_SECONDS,
     ) -> None:
         self._journal = journal
         self._journal_failed = False
@@ -54,7 +59,7 @@ class FanOut:
         if remotes:
             self._note(dict.fromkeys(remotes, "open"))
         self._remotes = [
-            _Remote(name, open_tracker, history, report, queue_length, patience)
+            _Remote(name, open_tracker, history, report, queue_length, patience, retry)
             for name, open_tracker in remotes.items()
         ]
 
@@ -114,6 +119,7 @@ class _Remote:
         report: Report,
         queue_length: int,
         patience: float,
+        retry: float,
     ) -> None:
         self.name = name
         self._open = open_tracker
@@ -121,11 +127,15 @@ class _Remote:
         self._report = report
         self._queue_length = queue_length
         self._patience = patience
+        self._retry = retry
         # It starts with the journal: for what was written before an interruption, and for
         # what is written while the backend's SDK is imported.
         self._queue: deque[Event | _CatchUp | _End] = deque([_CatchUp()])
         self._queue_changed = threading.Condition()
         self._problem: str | None = None
+        self._reported = False
+        self._last_status: Status | None = None
+        self._abandoned = False
         self._problem_lock = threading.Lock()
         self._progress = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"tracker-{name}", daemon=True)
@@ -152,8 +162,9 @@ class _Remote:
             self._give_up()
 
     def finish(self, status: Status) -> None:
-        self._progress = time.monotonic()
         with self._queue_changed:
+            self._progress = time.monotonic()
+            self._last_status = status
             self._queue.append(_End(status))
             self._queue_changed.notify()
 
@@ -162,20 +173,43 @@ class _Remote:
         while self._thread.is_alive() and not self._has_stalled():
             self._thread.join(timeout=self._patience / 10)
         if self._thread.is_alive():
+            self._abandoned = True
             self._give_up()
         return f"incomplete: {self._problem}" if self._problem else "complete"
 
     def _run(self) -> None:
         _yield_to_the_training()
-        try:
-            tracker = self._open()
-            ledger = Ledger(tracker.held())
-            while not isinstance(task := self._next_task(), _End):
-                events = self._history() if isinstance(task, _CatchUp) else task
-                self._send(tracker, ledger.missing(events))
-            tracker.close(task.status)
-        except (Exception, SystemExit) as error:  # some SDKs leave with sys.exit
-            self._fail(_sentence(error))
+        while not self._abandoned:
+            at_the_end = self._last_status is not None
+            try:
+                self._serve()
+            except (Exception, SystemExit) as error:  # some SDKs leave with sys.exit
+                self._fail(_sentence(error))
+            else:
+                return
+            if at_the_end:
+                return
+            self._wait_to_retry()
+
+    def _serve(self) -> None:
+        """Write what the store lacks, and then whatever comes, to the end."""
+        tracker = self._open()
+        ledger = Ledger(tracker.held())
+        while not isinstance(task := self._next_task(), _End):
+            events = self._history() if isinstance(task, _CatchUp) else task
+            self._send(tracker, ledger.missing(events))
+        tracker.close(task.status)
+
+    def _wait_to_retry(self) -> None:
+        """Begin again with the journal, after a pause or at the end."""
+        with self._queue_changed:
+            self._queue_changed.wait_for(lambda: self._last_status is not None, self._retry)
+            end = [_End(self._last_status)] if self._last_status is not None else []
+            self._queue = deque([_CatchUp(), *end])
+            self._progress = time.monotonic()
+            if not self._abandoned:
+                with self._problem_lock:
+                    self._problem = None
 
     def _next_task(self) -> Sequence[Event] | _CatchUp | _End:
         # A look into the journal is off the queue before it begins, so that an event which
@@ -207,7 +241,7 @@ class _Remote:
     def _send(self, tracker: Tracker, events: Iterable[Event]) -> None:
         for event in events:
             if self._problem:
-                return
+                raise TimeoutError  # it was given up, and what was queued since is not here
             self._progress = time.monotonic()
             tracker.write(event)
             self._progress = time.monotonic()
@@ -223,6 +257,9 @@ class _Remote:
             if self._problem is not None:
                 return
             self._problem = problem
+            if self._reported:
+                return
+            self._reported = True
         self._report(
             f"Tracking to {self.name} stopped: {problem}. "
             "The training goes on, and the local journal has everything."

@@ -149,7 +149,10 @@ def journal(tmp_path: Path) -> Journal:
 @pytest.fixture
 def fan_out(journal: Journal, reports: list[str]) -> Callable[..., FanOut]:
     def build(
-        remotes: dict[str, Callable[[], Tracker]], queue_length: int = 256, patience: float = 30
+        remotes: dict[str, Callable[[], Tracker]],
+        queue_length: int = 256,
+        patience: float = 30,
+        retry: float = 60,
     ) -> FanOut:
         return FanOut(
             journal,
@@ -158,6 +161,7 @@ def fan_out(journal: Journal, reports: list[str]) -> Callable[..., FanOut]:
             reports.append,
             queue_length=queue_length,
             patience=patience,
+            retry=retry,
         )
 
     return build
@@ -310,6 +314,73 @@ def test_a_remote_that_raises_is_reported_once_and_harms_nobody(
     assert fields["sys/status"] == "finished"
 
 
+class Restarting(Remote):
+    """A store whose server is down now and then; what it has taken it keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = threading.Event()
+
+    def opened(self) -> Restarting:
+        self._refuse_while_down()
+        return self
+
+    def held(self) -> Held:
+        series = {GLOSS, DLOSS, EPOCH_GLOSS}
+        return Held(
+            {path: self.steps(path)[-1] for path in series if self.steps(path)},
+            frozenset((FIXED_NOISE, step) for step in self.images()),
+            frozenset(self.texts()),
+        )
+
+    def write(self, event: Event) -> None:
+        self._refuse_while_down()
+        super().write(event)
+
+    def close(self, status: Status) -> None:
+        self._refuse_while_down()
+        super().close(status)
+
+    def _refuse_while_down(self) -> None:
+        if self.down.is_set():
+            raise ConnectionError("the server is down")
+
+
+def test_a_remote_that_comes_back_gets_what_it_missed_and_is_told_of_once(
+    journal: Journal, fan_out: Callable[..., FanOut], reports: list[str]
+) -> None:
+    remote = Restarting()
+    tracker = fan_out({"remote": remote.opened}, queue_length=4, retry=0.05)
+    write_all(tracker, [*opening(), *training(10)])
+    for first in (11, 21):
+        wait_until(lambda first=first: remote.steps(GLOSS)[-1:] == [3 * (first - 1)])
+        remote.down.set()
+        write_all(tracker, training(10, first))
+        wait_until(lambda: len(reports) == 1)
+        time.sleep(0.2)  # it is tried in vain, and no more is said
+        remote.down.clear()
+    tracker.close("finished")
+    assert len(reports) == 1
+    assert_whole(remote, 30)
+    assert remote.status == "finished"
+    assert read_fields(journal.folder)[f"{TRACKERS}/remote"] == "complete"
+
+
+def test_a_remote_that_is_back_only_at_the_end_gets_all(
+    journal: Journal, fan_out: Callable[..., FanOut], reports: list[str]
+) -> None:
+    remote = Restarting()
+    remote.down.set()
+    tracker = fan_out({"remote": remote.opened})
+    write_all(tracker, [*opening(), *training(20)])
+    wait_until(lambda: len(reports) == 1)
+    remote.down.clear()
+    tracker.close("finished")
+    assert_whole(remote, 20)
+    assert remote.status == "finished"
+    assert read_fields(journal.folder)[f"{TRACKERS}/remote"] == "complete"
+
+
 def test_an_sdk_that_leaves_by_sys_exit_is_not_taken_for_complete(
     journal: Journal, fan_out: Callable[..., FanOut], reports: list[str]
 ) -> None:
@@ -359,10 +430,10 @@ def test_a_remote_that_stalls_is_reported_while_the_training_lasts(
         return bool(reports)
 
     wait_until(reported)
-    over.set()  # it answers after all: no more is sent, but it learns how the run ended
+    over.set()  # it answers after all, and gets the rest at the end
     tracker.close("finished")
     assert len(reports) == 1
-    assert len(stuck.events) == 1
+    assert sorted(set(stuck.steps(GLOSS))) == list(range(1, next(steps)))
     assert stuck.status == "finished"
 
 
