@@ -31,6 +31,7 @@ from tracking.events import (
 )
 from tracking.fields import flatten
 from tracking.files import replacing
+from tracking.privacy import cleaner
 
 RECIPE_FILE = Path("artifacts/recipe.toml")
 
@@ -46,7 +47,7 @@ def describe_configuration(config: Config, images: ImageSet, folder: Path) -> It
     recipe = folder / RECIPE_FILE
     recipe.parent.mkdir(exist_ok=True)
     with replacing(recipe) as temporary:
-        temporary.write_text(to_toml(config), encoding="utf-8")
+        temporary.write_text(cleaner()(to_toml(config)), encoding="utf-8")
     yield File(f"{ARTIFACTS}/recipe", recipe)
     generator, discriminator = build_networks(config, seed=0)
     latents = (config.training.batch_size, config.network.latent_size, 1, 1)

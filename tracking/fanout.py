@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tracking.events import TRACKERS, Event, Fields, Metrics
+from tracking.privacy import cleaned, cleaner
 from tracking.replay import Ledger
 from tracking.tracker import Held, Status, Tracker
 
@@ -31,7 +32,7 @@ LOWEST_PRIORITY = 19
 
 
 class FanOut:
-    """The tracker that the engine writes to.
+    """The tracker that the engine writes to; what it passes on names no secret and no home.
 
     journal: written on the caller's thread, before any remote sees the event.
     remotes: for each backend a function that opens it; called on the remote's thread.
@@ -56,6 +57,7 @@ class FanOut:
         self._journal = journal
         self._journal_failed = False
         self._report = report
+        self._clean = cleaner()
         if remotes:
             self._note(dict.fromkeys(remotes, "open"))
         self._remotes = [
@@ -67,6 +69,7 @@ class FanOut:
         return self._journal.held()
 
     def write(self, event: Event) -> None:
+        event = cleaned(event, self._clean)
         in_journal = self._guard_journal(lambda: self._journal.write(event))
         for remote in self._remotes:
             remote.put(event, in_journal=in_journal)

@@ -1,7 +1,6 @@
 """What made a run: the command line, the code, the packages and the machine.
 
-No environment variable and no user name is recorded, and the home directory is
-written as `~`. What cannot be found out is left out.
+No environment variable and no user name is recorded. What cannot be found out is left out.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking.events import SYS, Value
+from tracking.privacy import REDACTED, SECRET_NAME, clean_fields, cleaner
 
 if TYPE_CHECKING:
     import git
@@ -40,18 +40,10 @@ PACKAGES = (
 
 MAX_DIFF_BYTES = 4_000_000
 MAX_UNTRACKED = 1_000
-REDACTED = "REDACTED"
 
-_SECRET_NAME = r"(?:token|passw(?:or)?d|secret|api[-_]?key|access[-_]?key|credential)"
-_SECRET_OPTION = re.compile(rf"-[^=]*{_SECRET_NAME}[^=]*", re.IGNORECASE)
-_SECRET_ASSIGNMENT = re.compile(rf"(.*?{_SECRET_NAME}[^=]*=).+", re.IGNORECASE | re.DOTALL)
-# JSON in base64 (Neptune, JWT), then the prefixes of GitHub, GitLab, Hugging Face, OpenAI and AWS.
-_TOKEN = re.compile(
-    r"\b(?:eyJ[\w-]{20}"
-    r"|(?:gh[oprsu]_|github_pat_|glpat-|hf_|sk-(?:proj-)?|AKIA)[A-Za-z0-9]{16})[\w.+/=-]*"
-)
+_SECRET_OPTION = re.compile(rf"-[^=]*{SECRET_NAME}[^=]*", re.IGNORECASE)
+_SECRET_ASSIGNMENT = re.compile(rf"(.*?{SECRET_NAME}[^=]*=).+", re.IGNORECASE | re.DOTALL)
 _RANDOM_LOOKING = re.compile(r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}[\w.+/=-]*")
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 _SSH_USER = re.compile(r"^(?!git@)[^/@:]+@")  # alice@host:path; git@ is everyone's
 
 
@@ -75,7 +67,9 @@ def describe(arguments: Sequence[str]) -> tuple[dict[str, Value], str | None]:
         **{f"packages/{name}": version for name, version in _packages().items()},
         **{f"hardware/{name}": value for name, value in _hardware().items()},
     }
-    return {f"{SYS}/{name}": value for name, value in fields.items()}, difference
+    clean = cleaner()
+    told = clean_fields({f"{SYS}/{name}": value for name, value in fields.items()}, clean)
+    return told, difference and clean(difference)
 
 
 def _command(arguments: Sequence[str]) -> str:
@@ -84,16 +78,15 @@ def _command(arguments: Sequence[str]) -> str:
     program = Path(arguments[0])
     as_module = ["python", "-m", program.parent.name]
     name = as_module if program.name == "__main__.py" else [program.name]
-    return _encodable(_shorten_home(shlex.join([*name, *_redact(arguments[1:])])))
+    return _encodable(shlex.join([*name, *_redact(arguments[1:])]))
 
 
 def _redact(arguments: Sequence[str]) -> list[str]:
     redacted: list[str] = []
     previous = ""
     for argument in arguments:
-        text = _URL_CREDENTIALS.sub("", argument)
-        text = _SECRET_ASSIGNMENT.sub(rf"\1{REDACTED}", text)
-        text = _RANDOM_LOOKING.sub(REDACTED, _TOKEN.sub(REDACTED, text))
+        text = _SECRET_ASSIGNMENT.sub(rf"\1{REDACTED}", argument)
+        text = _RANDOM_LOOKING.sub(REDACTED, text)
         if _SECRET_OPTION.fullmatch(previous) and not argument.startswith("-"):
             text = REDACTED
         redacted.append(text)
@@ -104,16 +97,6 @@ def _redact(arguments: Sequence[str]) -> list[str]:
 def _encodable(text: str) -> str:
     """Bytes that are not UTF-8, which Python smuggles through file names, as `?`."""
     return text.encode(errors="replace").decode()
-
-
-def _shorten_home(text: str) -> str:
-    try:
-        home = Path.home()
-    except RuntimeError:  # a container's user can be without one
-        return text
-    for folder in {home, home.resolve()} - {Path("/")}:
-        text = re.sub(rf"(?<![\w.-]){re.escape(str(folder))}(?![\w.-])", "~", text)
-    return text
 
 
 def _code() -> tuple[dict[str, Value], str | None]:
@@ -158,8 +141,7 @@ def _remote(repository: git.Repo) -> str:
         return ""
     name = "origin" if "origin" in names else names[0]
     address = repository.git.config(f"remote.{name}.url", with_exceptions=False)
-    address = _SSH_USER.sub("", _URL_CREDENTIALS.sub("", address))
-    return _shorten_home(address)
+    return _SSH_USER.sub("", address)
 
 
 def _difference(repository: git.Repo) -> str | None:
@@ -178,7 +160,7 @@ def _difference(repository: git.Repo) -> str | None:
         "--others", "--exclude-standard", "--directory", "--no-empty-directory", "-z"
     )
     names = [name for name in listing.split("\0") if name]
-    text = _TOKEN.sub(REDACTED, _first_bytes(patch).decode("utf-8", errors="replace"))
+    text = _first_bytes(patch).decode("utf-8", errors="replace")
     return text + _untracked_note(names) or None
 
 
