@@ -26,12 +26,13 @@ from dcgan.signals import stop_requests
 from tracking.backends import load_backend
 from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
 from tracking.errors import StoreError
-from tracking.events import CONFIG, TRACKERS, Event, Fields
+from tracking.events import CONFIG, TRACKERS, Event, Fields, Metrics
 from tracking.fanout import FanOut, Report
 from tracking.fields import utc
 from tracking.lock import locked
-from tracking.store import create_run, find_run
+from tracking.store import check_label, create_run, find_run
 from tracking.tracker import Run, Status, Tracker
+from tracking.usage import UsageSampler
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Outcome:
     """How a run ended.
 
     steps: done in all. images_per_second: of training alone, since it began or went on.
+    incomplete: the remotes that miss something.
     """
 
     folder: Path
@@ -92,6 +94,7 @@ class Outcome:
     steps: int
     seconds: float
     images_per_second: float
+    incomplete: tuple[str, ...] = ()
 
 
 def prepare(
@@ -107,11 +110,10 @@ def prepare(
     """Load the data and check everything; writes nothing but the cache of the data.
 
     download: whether torchvision may fetch what is missing. progress: of the decoding.
-    Raises ConfigError or DataError.
+    Raises ConfigError, DataError, or StoreError for a label that is no plain text.
     """
     for label in filter(None, (labels.name, labels.group, *labels.tags)):
-        if not label.isprintable():  # it would steer the terminals that show it
-            raise ConfigError(f"{label!r} cannot be a name, a group or a tag: use plain text.")
+        check_label(label)
     chosen = choose_device(device)
     images = load_images(config.dataset, download=download, progress=progress)
     size, batch_size = images.card.size, config.training.batch_size
@@ -184,9 +186,13 @@ def run_job(
             report,
         )
 
+        usage = UsageSampler()
+
         def emit(event: Event) -> None:
             tracker.write(event)
             listen(event)
+            if isinstance(event, Metrics) and (sample := usage.sample(event.steps[-1])):
+                tracker.write(sample)
 
         status: Status = "failed"
         began = time.monotonic()
@@ -218,7 +224,9 @@ def run_job(
             tracker.close(status)
     steps = int(last_values(folder).get("step", 0))
     images = (steps - job.first_step) / job.steps_per_epoch * job.images.card.size
-    return Outcome(folder, status, steps, seconds, images / seconds)
+    states = read_fields(folder)
+    incomplete = tuple(n for n in job.trackers if states.get(f"{TRACKERS}/{n}") != "complete")
+    return Outcome(folder, status, steps, seconds, images / seconds, incomplete)
 
 
 def _open_run(job: Job) -> tuple[Run, Path]:

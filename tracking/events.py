@@ -21,6 +21,7 @@ SYS = "sys"
 TRACKERS = "sys/trackers"
 BATCH = "training/batch"
 EPOCH = "training/epoch"
+USAGE = "system"
 IMAGES = "images"
 ARTIFACTS = "io_files/artifacts"
 

@@ -223,6 +223,8 @@ def _summarize(outcome: Outcome, job: Job, console: Console) -> None:
             f"dcgan sample {run} -n 64 -o grid.png{elsewhere}": "make new images",
             f"dcgan runs{elsewhere}": "see all runs",
         }
+    for tracker in outcome.incomplete:
+        commands[f"dcgan sync {run} --to {tracker}{elsewhere}"] = "send what it missed"
     if "mlflow" in job.trackers:
         commands[f"dcgan ui{elsewhere}"] = "compare runs in the MLflow UI"
     width = max(map(len, commands))
