@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from tracking.backends.local import read_fields, run_folders
+from tracking.backends.local import amend_fields, read_fields, run_folders
 from tracking.errors import StoreError
+from tracking.lock import locked
 from tracking.tracker import Run
 
+TRASH = ".trash"
 _ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # no two of them look alike
 
 
@@ -61,6 +65,60 @@ def find_run(store: Path, reference: str) -> Path:
         f"There is no run {reference!r} in {store}.\n"
         f"A run is named by its id, the start of its id, its name, or 'last'. Here are: {known}"
     )
+
+
+def check_label(text: str) -> str:
+    """A name, a group or a tag as it is. Raises StoreError for one that would steer terminals."""
+    if not text.strip() or not text.isprintable():
+        raise StoreError(f"{text!r} cannot be a name, a group or a tag: use plain text.")
+    return text
+
+
+def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str]:
+    """Change the tags of a run that is not being written; return those that it has then."""
+    with locked(folder, patience=0):
+        now = read_fields(folder, alive=False).get("sys/tags")
+        tags = [str(tag) for tag in now] if isinstance(now, list) else []
+        tags += [check_label(tag) for tag in add if tag not in tags]
+        tags = [tag for tag in tags if tag not in remove]
+        amend_fields(folder, {"sys/tags": tags})
+    return tags
+
+
+def rename_run(folder: Path, name: str) -> None:
+    """Call a run that is not being written by another name."""
+    with locked(folder, patience=0):
+        amend_fields(folder, {"sys/name": check_label(name)})
+
+
+def trash_run(folder: Path) -> None:
+    """Take a run that is not being written out of the store, into its trash."""
+    with locked(folder, patience=0):
+        pass  # nobody writes it
+    trash = folder.parent / TRASH
+    trash.mkdir(exist_ok=True)
+    folder.rename(trash / folder.name)
+
+
+def trashed_runs(store: Path) -> list[Path]:
+    """The folders in the trash."""
+    return sorted(path for path in (store / TRASH).glob("*") if path.is_dir())
+
+
+def restore_run(store: Path, identifier: str) -> Path:
+    """Bring a run back from the trash. Raises StoreError where it is not there."""
+    found = [folder for folder in trashed_runs(store) if folder.name == identifier]
+    if not found:
+        inside = ", ".join(folder.name for folder in trashed_runs(store)[:10]) or "nothing"
+        raise StoreError(f"There is no run {identifier!r} in the trash. In it: {inside}")
+    if (store / identifier).exists():
+        raise StoreError(f"{store} has another run {identifier!r} by now.")
+    return found[0].rename(store / identifier)
+
+
+def purge_trash(store: Path) -> None:
+    """Delete all that is in the trash."""
+    shutil.rmtree(store / TRASH)
 
 
 def _starts(identifier: str, reference: str) -> bool:

@@ -8,7 +8,14 @@ from typing import Literal, Protocol, TypeAlias
 
 from tracking.events import Event
 
-Status: TypeAlias = Literal["running", "finished", "interrupted", "failed"]
+Status: TypeAlias = Literal["running", "finished", "interrupted", "failed", "killed"]
+"""`killed`: its process ended without a word."""
+
+
+def as_status(value: object) -> Status:
+    """The status that a field holds; `killed` where it is still `running` or unknown."""
+    known: tuple[Status, ...] = ("finished", "interrupted", "failed")
+    return next((status for status in known if status == value), "killed")
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,9 @@ class Held:
     last_step: Mapping[str, int] = field(default_factory=dict)
     images: frozenset[tuple[str, int]] = frozenset()
     files: frozenset[str] = frozenset()
+
+
+NOTHING = Held()
 
 
 class Tracker(Protocol):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import typer
 
 from dcgan.cli.errors import LabGroup
+from dcgan.cli.manage import delete, du, rename, restore, tag
 from dcgan.cli.pictures import plot, sample
 from dcgan.cli.recipes import app as recipes
 from dcgan.cli.runs import runs, show
 from dcgan.cli.train import resume, train
+from dcgan.cli.transfer import import_runs, sync
 from dcgan.cli.ui import ui
 
 app = typer.Typer(
@@ -33,3 +35,7 @@ app.command(rich_help_panel="Look")(show)
 app.command(rich_help_panel="Look")(plot)
 app.command(rich_help_panel="Look")(sample)
 app.command(rich_help_panel="Look")(ui)
+app.command(rich_help_panel="Keep")(sync)
+app.command("import", rich_help_panel="Keep")(import_runs)
+for command in (tag, rename, delete, restore, du):
+    app.command(rich_help_panel="Keep")(command)

@@ -1,4 +1,4 @@
-"""Numbers and times as a person reads them."""
+"""Numbers, times and foreign texts as a person reads them."""
 
 from __future__ import annotations
 
@@ -15,3 +15,20 @@ def duration(seconds: float) -> str:
     if whole < DAY:
         return f"{whole // HOUR} h {whole % HOUR // MINUTE:02d} min"
     return f"{whole // DAY} d {whole % DAY // HOUR:02d} h"
+
+
+def size(count: int) -> str:
+    """Bytes as `312 B`, `4.1 MB`, `1.2 GB`."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:.3g} GB"
+
+
+def plain(text: object) -> str:
+    """A text in which nothing steers the terminal: control characters as their escapes."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in str(text)
+    )

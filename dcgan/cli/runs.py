@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import duration
+from dcgan.cli.format import duration, plain
 from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
 from tracking.events import BATCH, CONFIG, EPOCH, TRACKERS
 from tracking.fields import from_utc
+
+LISTED = 50
+"""Runs that a screen or two can show."""
 
 _STYLES = {
     "running": "cyan",
@@ -25,33 +29,64 @@ _STYLES = {
 }
 
 
-def runs(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
-    """List all runs of the store, the oldest first.
+def runs(
+    where: Annotated[
+        str | None,
+        typer.Option(help="Only runs for which this holds, such as 'optimizer.lr < 1e-3'."),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(help="In the order of a value, such as Gloss or optimizer.lr.")
+    ] = None,
+    descending: Annotated[
+        bool, typer.Option("--desc", help="The largest value first, in place of the smallest.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option(help="Print the last so many; 0 prints all.", min=0)
+    ] = LISTED,
+    as_json: Json = False,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """List the runs of the store, the oldest first.
 
     Losses are the means of the last epoch. A run whose process is gone is [red]killed[/red].
+
+    [bold]--where[/bold] compares what [bold]dcgan show[/bold] prints, in Python's words:
+    [bold]--where 'optimizer.lr < 1e-3 and status == "finished" and "baseline" in tags'[/bold].
     """
     from tracking.backends.local import last_values, read_fields, run_folders
+    from tracking.query import known, order, select
 
-    rows = [
-        _row(folder.name, read_fields(folder), last_values(folder)) for folder in run_folders(store)
-    ]
-    rows.sort(key=lambda row: str(row["created"]))
+    found = {
+        folder.name: (read_fields(folder), last_values(folder)) for folder in run_folders(store)
+    }
+    chosen = sorted(found, key=lambda run: str(found[run][0].get("sys/created")))
+    if where is not None or sort is not None:
+        names = {run: known(*found[run]) for run in chosen}
+        if where is not None:
+            chosen = select(where, names)
+        if sort is not None:
+            chosen = order(sort, {run: names[run] for run in chosen}, descending=descending)
+    rows = [_row(run, *found[run]) for run in chosen]
     if as_json:
         print(json.dumps(rows, indent=2))
         return
     console = Console(highlight=False)
     if not rows:
-        console.print(f"There are no runs in {store}. Start one with: [bold]dcgan train[/bold]")
+        none = "There are no such runs" if found else "There are no runs"
+        console.print(f"{none} in {store}. Start one with: [bold]dcgan train[/bold]")
         return
+    left_out = max(0, len(rows) - limit) if limit else 0
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("run", "recipe", "status"):
         table.add_column(name, no_wrap=True)
     for name in ("epochs", "G loss", "D loss", "age"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("tracked to", no_wrap=True)
-    for row in rows:
+    for row in rows[left_out:]:
         table.add_row(*_cells(row))
     console.print(table)
+    if left_out:
+        console.print(f"[dim]{left_out:,} before these: --limit 0 prints all.[/dim]")
 
 
 def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
@@ -74,7 +109,7 @@ def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAU
     console.print(_pairs(values, "training/"))
     console.print("\n[bold]Files[/bold]")
     for path in _listed_files(folder):
-        console.print(f"  {path}", soft_wrap=True)
+        console.print(f"  {plain(path)}", soft_wrap=True, markup=False)
 
 
 def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, object]:
@@ -115,8 +150,8 @@ def _cells(row: dict[str, Any]) -> list[Text]:
         for name, state in row["trackers"].items()
     ]
     return [
-        Text(row["run"] if row["name"] == row["run"] else f"{row['run']} ({row['name']})"),
-        Text(str(row["recipe"])),
+        Text(row["run"] if row["name"] == row["run"] else f"{row['run']} ({plain(row['name'])})"),
+        Text(plain(row["recipe"])),
         Text(str(row["status"]), style=_STYLES.get(row["status"], "")),
         Text(f"{row['epochs']}/{row['epochs_planned']}"),
         *map(Text, losses),
@@ -131,7 +166,7 @@ def _pairs(values: dict[str, Any], prefix: str) -> Table:
         if path.startswith(prefix):
             value = values[path]
             shown = f"{value:.6g}" if isinstance(value, float) else str(value)
-            table.add_row(Text(path.removeprefix(prefix), style="dim"), Text(shown))
+            table.add_row(Text(plain(path.removeprefix(prefix)), style="dim"), Text(plain(shown)))
     return table
 
 

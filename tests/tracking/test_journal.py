@@ -21,6 +21,7 @@ from pandas.testing import assert_frame_equal
 
 from tracking.backends.local import (
     CONFIG_FILE,
+    LAST_FILE,
     METRICS_FILE,
     RUN_FILE,
     Journal,
@@ -246,6 +247,7 @@ def test_a_person_can_read_the_folder(journal: Journal) -> None:
         Path(RUN_FILE),
         Path(CONFIG_FILE),
         Path(METRICS_FILE),
+        Path(LAST_FILE),
         Path("images/fixed_noise/00000500.png"),
         Path("artifacts/Generator_arch.txt"),
     }

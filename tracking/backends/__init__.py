@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, get_args
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tracking.tracker import Run, Tracker
 
-REMOTES = ("mlflow", "neptune")
+Remote: TypeAlias = Literal["mlflow", "neptune"]
+REMOTES: tuple[Remote, ...] = get_args(Remote)
 """The backends that a run can be tracked to beside the local journal."""
 
 

@@ -3,6 +3,7 @@
     run.json        everything known of the run but its configuration
     config.json     its configuration
     metrics.jsonl   one line a step; appended, never rewritten while the run lasts
+    last.json       the newest value of each metric, once the run has ended
     images/<name>/<step>.png
     artifacts/      texts and files
     checkpoints/    written by the engine
@@ -40,7 +41,7 @@ from tracking.events import (
 from tracking.fields import flatten, from_utc, nest, utc
 from tracking.files import replacing
 from tracking.lock import is_locked
-from tracking.tracker import Held, Run, Status
+from tracking.tracker import NOTHING, Held, Run, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 RUN_FILE = "run.json"
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"
+LAST_FILE = "last.json"
 _EVENT_BLOCK = 1000
 _TAIL_BYTES = 65_536
 
@@ -71,6 +73,8 @@ class Journal:
         metrics = folder / METRICS_FILE
         if metrics.exists():
             _drop_torn_line(metrics)
+        (folder / LAST_FILE).unlink(missing_ok=True)
+        self._last = last_values(folder)
         self._metrics = os.open(metrics, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._unwritten = bytearray()
         self._stale_files: set[str] = set()
@@ -85,9 +89,10 @@ class Journal:
             case Metrics(steps, times, values):
                 self._unwritten += _metric_lines(steps, times, values)
                 self._append()
+                newest = {path: series[-1] for path, series in values.items()}
+                self._last |= {"step": steps[-1], "time": times[-1], **newest}
             case Image(path, step, time, pixels):
-                target = self.folder / path / f"{step:08d}.png"
-                target.parent.mkdir(parents=True, exist_ok=True)
+                target = self._inside(Path(path, f"{step:08d}.png"))
                 with replacing(target) as temporary:
                     _picture(pixels).save(temporary, format="PNG")
                     os.utime(temporary, ns=(time * 1_000_000, time * 1_000_000))
@@ -104,6 +109,9 @@ class Journal:
         try:
             self._append()
             os.fsync(self._metrics)
+            _write_json(
+                self.folder / LAST_FILE, {path: _encode(v) for path, v in self._last.items()}
+            )
         finally:
             os.close(self._metrics)
             self._write_fields({"sys/status": status})
@@ -121,7 +129,13 @@ class Journal:
             del self._unwritten[: os.write(self._metrics, self._unwritten)]
 
     def _artifact(self, path: str, suffix: str) -> Path:
-        target = self.folder / "artifacts" / f"{path.removeprefix(ARTIFACTS + '/')}{suffix}"
+        return self._inside(Path("artifacts", f"{path.removeprefix(ARTIFACTS + '/')}{suffix}"))
+
+    def _inside(self, relative: Path) -> Path:
+        """A file of the run, its folder made. Raises StoreError where it would lie outside."""
+        if relative.is_absolute() or ".." in relative.parts:
+            raise StoreError(f"{relative} would lie outside of the run's folder {self.folder}.")
+        target = self.folder / relative
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
@@ -147,15 +161,23 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
     return read_steps(store / run)
 
 
-def read_fields(folder: Path) -> dict[str, Value]:
+def read_fields(folder: Path, *, alive: bool | None = None) -> dict[str, Value]:
     """All fields of the run in `folder` by path; empty where nothing is written yet.
 
     A run whose process is gone without a word has the status `killed`.
+    alive: whether a process writes the run; None to find out.
     """
     fields = flatten(_read_json(folder / RUN_FILE))
-    if fields.get("sys/status") == "running" and not is_locked(folder):
-        fields["sys/status"] = "killed"
+    if fields.get("sys/status") == "running":
+        written = is_locked(folder) if alive is None else alive
+        fields["sys/status"] = "running" if written else "killed"
     return fields | flatten(_read_json(folder / CONFIG_FILE), CONFIG)
+
+
+def amend_fields(folder: Path, values: Mapping[str, Value]) -> None:
+    """Set fields of a run that has ended, such as its tags; the caller holds its lock."""
+    tree = flatten(_read_json(folder / RUN_FILE)) | dict(values)
+    _write_json(folder / RUN_FILE, nest(tree))
 
 
 def read_run(folder: Path) -> Run:
@@ -180,7 +202,12 @@ def read_steps(folder: Path) -> pd.DataFrame:
 
 
 def last_values(folder: Path) -> dict[str, float]:
-    """The newest value of each metric of a step or an epoch, without parsing a long run."""
+    """The newest value of each metric, and their `step` and `time`.
+
+    Of a run that has not ended, of the metrics of a step or an epoch, without parsing all.
+    """
+    if ended := _read_json(folder / LAST_FILE):
+        return {path: float(value) for path, value in ended.items()}
     data = _complete_lines(folder / METRICS_FILE)
     lines = data[-_TAIL_BYTES:].splitlines()
     epoch = data.rfind(f'"{EPOCH}/'.encode())  # may stand thousands of steps before the end
@@ -193,10 +220,11 @@ def last_values(folder: Path) -> dict[str, float]:
     return values
 
 
-def read_events(folder: Path) -> Iterator[Event]:
+def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
     """The whole run in `folder` as events: fields, texts and files, metrics, images.
 
-    How far each remote got is the journal's own business and no part of the run.
+    held: pictures that need not be read. How far each remote got is the journal's own
+    business and no part of the run.
     """
     fields = read_fields(folder)
     yield Fields({path: fields[path] for path in fields if not path.startswith(TRACKERS)})
@@ -211,10 +239,13 @@ def read_events(folder: Path) -> Iterator[Event]:
         import numpy as np
         import PIL.Image
 
+        path, step = file.parent.relative_to(folder).as_posix(), int(file.stem)
+        if (path, step) in held.images:
+            continue
         pixels = np.asarray(PIL.Image.open(file))
         yield Image(
-            path=file.parent.relative_to(folder).as_posix(),
-            step=int(file.stem),
+            path=path,
+            step=step,
             time=file.stat().st_mtime_ns // 1_000_000,
             pixels=pixels if pixels.ndim == 3 else pixels[:, :, None],
         )

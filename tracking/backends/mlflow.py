@@ -83,6 +83,7 @@ _STATUSES: Mapping[Status, str] = {
     "finished": "FINISHED",
     "interrupted": "KILLED",
     "failed": "FAILED",
+    "killed": "KILLED",
 }
 _SOURCE_TAGS = {
     "sys/git/commit": "mlflow.source.git.commit",

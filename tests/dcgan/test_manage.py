@@ -1,0 +1,148 @@
+"""Runs chosen, tagged, renamed, deleted and brought back from the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from dcgan.cli import app
+from tracking.backends.local import open_tracker, read_fields, run_folders
+from tracking.events import BATCH, Fields, Metrics
+from tracking.lock import locked
+from tracking.store import TRASH
+from tracking.tracker import Run
+
+ESCAPE = "\x1b[31mred\x1b[0m"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Three finished runs with learning rates 1e-4, 1e-3 and 1e-2."""
+    for number, lr in enumerate((1e-4, 1e-3, 1e-2)):
+        journal = open_tracker(Run(f"digits-run00{number}", f"run {number}", number), tmp_path)
+        journal.write(Fields({"config/optimizer/lr": lr, "sys/recipe": "digits", "sys/tags": []}))
+        journal.write(Metrics([1, 2], [5, 6], {f"{BATCH}/Gloss": [2.0, 3.0 - number]}))
+        journal.close("finished")
+    return tmp_path
+
+
+def invoke(store: Path, *arguments: str) -> Result:
+    environment = {"COLUMNS": "120", "DCGAN_STORE": str(store)}
+    return CliRunner().invoke(app, list(arguments), env=environment)
+
+
+def said(store: Path, *arguments: str) -> str:
+    result = invoke(store, *arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refused(store: Path, *arguments: str) -> str:
+    result = invoke(store, *arguments)
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    return re.sub(r"[\s│]+", " ", result.output)
+
+
+def listed(store: Path, *arguments: str) -> list[str]:
+    return [row["run"] for row in json.loads(said(store, "runs", "--json", *arguments))]
+
+
+def test_runs_are_filtered_and_sorted(store: Path):
+    assert listed(store, "--where", "optimizer.lr < 5e-3 and status == 'finished'") == [
+        "digits-run000",
+        "digits-run001",
+    ]
+    assert listed(store, "--sort", "Gloss")[0] == "digits-run002"
+    assert listed(store, "--sort", "optimizer.lr", "--desc")[0] == "digits-run002"
+    assert "no such runs" in said(store, "runs", "--where", "optimizer.lr > 1")
+    assert "optimizer.lr" in refused(store, "runs", "--where", "optimzer.lr > 1")
+
+
+def test_only_the_last_runs_are_printed_and_that_is_said(store: Path):
+    printed = said(store, "runs", "--limit", "1")
+    assert "digits-run002" in printed
+    assert "digits-run001" not in printed
+    assert "2 before these" in printed
+    assert said(store, "runs", "--limit", "0").count("digits-run00") == 3
+
+
+def test_tags_are_added_and_taken_off(store: Path):
+    assert "baseline, b" in said(store, "tag", "run 1", "baseline", "b", "baseline")
+    assert listed(store, "--where", "'baseline' in tags") == ["digits-run001"]
+    said(store, "tag", "digits-run001", "baseline", "--remove")
+    assert read_fields(store / "digits-run001")["sys/tags"] == ["b"]
+
+
+def test_a_run_is_found_by_its_new_name(store: Path):
+    said(store, "rename", "run000", "the best so far")
+    assert read_fields(store / "digits-run000")["sys/name"] == "the best so far"
+    assert "digits-run000" in said(store, "show", "the best so far")
+
+
+@pytest.mark.parametrize("label", [ESCAPE, " ", "two\nlines"])
+def test_a_label_that_steers_terminals_is_refused(store: Path, label: str):
+    assert "plain text" in refused(store, "rename", "run000", label)
+    assert "plain text" in refused(store, "tag", "run000", label)
+    assert read_fields(store / "digits-run000")["sys/name"] == "run 0"
+
+
+def test_what_came_from_elsewhere_cannot_steer_the_terminal(store: Path):
+    journal = open_tracker(Run("digits-evil", ESCAPE, 9), store)
+    journal.write(Fields({"config/dataset/path": ESCAPE, "sys/recipe": ESCAPE}))
+    journal.close("finished")
+    for command in ("runs", "show"):
+        printed = said(store, command)
+        assert "\x1b[31m" not in printed
+        assert "\\x1b[31m" in printed
+
+
+def test_a_deleted_run_comes_back(store: Path):
+    assert "dcgan restore digits-run001" in said(store, "delete", "run001")
+    assert "digits-run001" not in listed(store)
+    said(store, "restore", "digits-run001")
+    assert len(listed(store)) == 3
+    assert "nothing" in refused(store, "restore", "digits-run001")
+
+
+def test_the_trash_is_emptied_when_the_user_agrees(store: Path):
+    said(store, "delete", "run000", "run001")
+    declined = CliRunner().invoke(app, ["delete", "--purge", "--store", str(store)], input="n\n")
+    assert "Delete 2 runs" in declined.output
+    assert len(list((store / TRASH).iterdir())) == 2
+    assert "2 runs deleted" in said(store, "delete", "--purge", "--yes")
+    assert not (store / TRASH).exists()
+    assert "The trash is empty" in said(store, "delete", "--purge")
+
+
+def test_a_run_that_is_being_written_is_left_alone(store: Path):
+    folder = store / "digits-run000"
+    with locked(folder):
+        for command in (["tag", "run000", "x"], ["rename", "run000", "x"], ["delete", "run000"]):
+            assert "is being written" in refused(store, *command)
+    assert folder in run_folders(store)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc", "digits-run000/../..", ".."])
+def test_no_name_leads_out_of_the_store(store: Path, name: str):
+    for command in (["delete", name], ["restore", name], ["show", name], ["rename", name, "x"]):
+        assert "There is no run" in refused(store, *command)
+    assert len(run_folders(store)) == 3
+
+
+def test_space_is_told_by_run_and_beside_them(store: Path):
+    (store / "digits-run001" / "checkpoints").mkdir()
+    (store / "digits-run001" / "checkpoints" / "1.pt").write_bytes(bytes(2_000_000))
+    (store / "mlflow.db").write_bytes(bytes(5_000))
+    said(store, "delete", "run000")
+    told = json.loads(said(store, "du", "--json"))
+    assert told["runs"]["digits-run001"]["checkpoints"] == 2_000_000
+    assert told["beside"]["mlflow.db"] == 5_000
+    assert told["beside"]["trash"] > 0
+    lines = said(store, "du").splitlines()
+    assert lines[1].startswith("digits-run001")
+    assert "2 MB" in lines[1]
