@@ -1,0 +1,277 @@
+"""What Neptune's own exporter saved of its hosted service: Parquet and files, read only.
+
+    data/<project>/<run>_part_<n>.parquet    one row a value
+    files/...                                what the rows name, relative to `files`
+
+Values keep their paths. Neptune's own `sys` fields are `sys/neptune/...`, but for those that
+every run has here: name, creation, tags, description, failure. Runs that this program tracked
+come back as they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tracking.backends.neptune import LONG_FIELDS, NON_FINITE, PROVENANCE
+from tracking.errors import StoreError
+from tracking.events import ARTIFACTS, IMAGES, SYS, Event, Fields, File, Image, Text, Value
+from tracking.fields import from_text, utc
+from tracking.points import metric_blocks
+from tracking.tracker import Run, Tracker
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracking.tables import Point
+
+_FIRST_PART = "_part_0.parquet"
+_FIELD_TYPES = ("int", "float", "string", "bool", "datetime", "string_set")
+_NEPTUNE = f"{SYS}/neptune"
+_KNOWN = {
+    "sys/name": "sys/name",
+    "sys/tags": "sys/tags",
+    "sys/group_tags": "sys/group_tags",
+    "sys/description": "sys/description",
+    "sys/hostname": "sys/hostname",
+}
+
+
+def open_tracker(run: Run, store: Path) -> Tracker:
+    """Raises StoreError: an export is read only."""
+    _refuse(store, f"the run {run.id} cannot be written to it: an export is read only")
+
+
+def load_runs(store: Path) -> pd.DataFrame:
+    """One row a run, as `tracking.tables.run_table` describes it."""
+    from tracking.tables import run_table
+
+    return run_table({run: _fields(export) for run, export in _exports(store).items()})
+
+
+def load_steps(store: Path, run: str) -> pd.DataFrame:
+    """One row a step of one run, as `tracking.tables.step_table` describes it."""
+    from tracking.tables import step_table
+
+    export = _exports(store).get(run)
+    return step_table(run, list(_points(export)) if export else [])
+
+
+def load_events(store: Path, run: str) -> Iterator[Event]:
+    """The whole run as events."""
+    export = _exports(store)[run]
+    fields = _fields(export)
+    yield Fields(fields)
+    yield from _documents(export)
+    yield from metric_blocks(_points(export))
+    yield from _images(export, fields)
+
+
+@dataclass(frozen=True)
+class _Export:
+    """What was exported of one run.
+
+    run: the id that it has here. files: the folder that its rows name files in.
+    made_here: whether this program tracked it.
+    """
+
+    run: str
+    made_here: bool
+    parts: list[Path]
+    files: Path
+
+    def of_type(self, *types: str) -> Iterator[dict[str, Any]]:
+        """The rows of some types, read from the disk."""
+        for part in self.parts:
+            yield from _rows(part, "attribute_type", types)
+
+
+def _exports(store: Path) -> dict[str, _Export]:
+    """All runs of an export by the id that they have here.
+
+    Raises StoreError where the folder is no export.
+    """
+    data = store / "data" if (store / "data").is_dir() else store
+    files = store / "files" if data != store else store.parent / "files"
+    found: dict[str, _Export] = {}
+    for first in sorted(data.rglob(f"*{_FIRST_PART}")):
+        stem = first.name.removesuffix(_FIRST_PART)
+        parts = sorted(first.parent.glob(f"{_glob(stem)}_part_*.parquet"))
+        own = [row for part in parts for row in _rows(part, "attribute_path", [f"{PROVENANCE}/id"])]
+        run = str(from_text(own[0]["string_value"])) if own else _identifier(first)
+        found[run] = _Export(run, bool(own), parts, files)
+    if not found:
+        _refuse(store, "it holds no exported run, no file that ends with " + _FIRST_PART)
+    return found
+
+
+def _rows(part: Path, column: str, values: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows whose column has one of the values."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        yield from pyarrow.parquet.read_table(part, filters=[(column, "in", values)]).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        _refuse(part, f"it cannot be read: {str(error).partition(chr(10))[0]}")
+
+
+def _glob(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def _refuse(place: Path, reason: str) -> NoReturn:
+    raise StoreError(
+        f"{place} cannot be used as an export of Neptune: {reason}.\n"
+        "Give the folder that holds the exporter's `data` and `files`."
+    )
+
+
+def _identifier(part: Path) -> str:
+    """Neptune's id of a run and a digest that tells its project from others."""
+    import pyarrow.parquet
+
+    columns = pyarrow.parquet.read_table(part, columns=["project_id", "run_id"])
+    row = columns.slice(0, 1).to_pylist()[0]
+    digest = hashlib.sha256(f"{row['project_id']}/{row['run_id']}".encode()).hexdigest()[:6]
+    slug = re.sub(r"[^a-z0-9]+", "-", row["run_id"].lower()).strip("-")[:29].strip("-")
+    return f"{slug or 'run'}-{digest}"
+
+
+def _fields(export: _Export) -> dict[str, Value]:
+    raw = {row["attribute_path"]: _value(row) for row in export.of_type(*_FIELD_TYPES)}
+    if export.made_here:
+        return dict(_own_fields(raw, export))
+    fields = {_field_path(path): value for path, value in raw.items()}
+    created = fields.get(f"{_NEPTUNE}/creation_time") or utc(0)
+    fields["sys/id"] = export.run
+    fields["sys/created"] = created
+    fields["sys/name"] = fields.get("sys/name") or str(raw.get("sys/id") or export.run)
+    fields["sys/status"] = "failed" if raw.get("sys/failed") is True else "finished"
+    return fields
+
+
+def _field_path(path: str) -> str:
+    rest = path.removeprefix(f"{SYS}/")
+    return path if rest == path else _KNOWN.get(path, f"{_NEPTUNE}/{rest}")
+
+
+def _own_fields(raw: Mapping[str, Value], export: _Export) -> Iterator[tuple[str, Value]]:
+    """The fields of a run that this program tracked, a text that was cut made whole."""
+    whole = {row["attribute_path"]: row for row in export.of_type("file")}
+    for path, value in raw.items():
+        if not path.startswith((f"{PROVENANCE}/", "config/")):
+            continue
+        ours = re.sub(f"^{PROVENANCE}/", f"{SYS}/", path)
+        row = whole.get(f"{LONG_FIELDS}/{ours}")
+        text = _file(export, row).read_bytes().decode() if row else value
+        yield ours, from_text(text) if isinstance(text, str) else text
+
+
+def _value(row: Mapping[str, Any]) -> Value:
+    value = row[f"{row['attribute_type']}_value"]
+    if isinstance(value, datetime):
+        return utc(_milliseconds(value))
+    return sorted(value) if isinstance(value, list) else value
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _step(row: Mapping[str, Any]) -> int:
+    step = row["step"]
+    if step is None or step != int(step):
+        _refuse(
+            Path(row["run_id"]), f"{row['attribute_path']} has the step {step}, no whole number"
+        )
+    return int(step)
+
+
+def _points(export: _Export) -> Iterator[Point]:
+    for row in export.of_type("float_series"):
+        yield row["attribute_path"], _step(row), _milliseconds(row["timestamp"]), row["float_value"]
+    for row in export.of_type("string_series"):
+        if _is_non_finite(row):
+            path = row["attribute_path"].removeprefix(f"{NON_FINITE}/")
+            yield path, _step(row), _milliseconds(row["timestamp"]), float(row["string_value"])
+
+
+def _is_non_finite(row: Mapping[str, Any]) -> bool:
+    return str(row["attribute_path"]).startswith(f"{NON_FINITE}/")
+
+
+def _file(export: _Export, row: Mapping[str, Any]) -> Path:
+    """The file that a row names. Raises StoreError for one outside of the export."""
+    named = Path(export.files / row["file_value"]["path"]).resolve()
+    if not named.is_relative_to(export.files.resolve()):
+        _refuse(export.files, f"{row['attribute_path']} names a file outside of it")
+    return named
+
+
+def _documents(export: _Export) -> Iterator[Event]:
+    """Files and sets of files; series of texts and histograms as texts of one line a step."""
+    for row in export.of_type("file", "file_set", "artifact"):
+        path = row["attribute_path"]
+        if path.startswith(f"{LONG_FIELDS}/"):
+            continue
+        named = _file(export, row)
+        inside = sorted(each for each in named.rglob("*") if each.is_file())
+        for file in inside if named.is_dir() else [named] if named.is_file() else []:
+            within = file.relative_to(named).with_suffix("").as_posix() if named.is_dir() else ""
+            yield _document(f"{_artifact(path)}/{within}".rstrip("/."), file)
+    lines: dict[str, list[str]] = {}
+    for row in export.of_type("string_series", "histogram_series"):
+        if not _is_non_finite(row):
+            text = row["string_value"] or json.dumps(row["histogram_value"])
+            lines.setdefault(row["attribute_path"], []).append(f"{row['step']:f}\t{text}\n")
+    for path, series in lines.items():
+        yield Text(_artifact(path), "".join(series))
+
+
+def _document(path: str, file: Path) -> Event:
+    """The exporter drops the endings of files: what reads as text is one."""
+    if file.suffix in ("", ".txt"):
+        try:
+            return Text(path, file.read_bytes().decode())
+        except UnicodeDecodeError:
+            pass
+    return File(path, file)
+
+
+def _artifact(path: str) -> str:
+    return path if path.startswith(f"{ARTIFACTS}/") else f"{ARTIFACTS}/{path}"
+
+
+def _images(export: _Export, fields: Mapping[str, Value]) -> Iterator[Event]:
+    """Series of files: those that are pictures as images, others as files by step.
+
+    The export of Neptune 2 has no times for them: they get that of the run's beginning.
+    """
+    import numpy as np
+    import PIL.Image
+
+    created = datetime.fromisoformat(str(fields["sys/created"]))
+    for row in export.of_type("file_series"):
+        file, path, step = _file(export, row), row["attribute_path"], _step(row)
+        if not file.is_file():
+            continue
+        try:
+            picture = PIL.Image.open(io.BytesIO(file.read_bytes()))
+        except PIL.UnidentifiedImageError:
+            yield File(f"{_artifact(path)}/{step:08d}", file)
+            continue
+        pixels = np.asarray(picture.convert("L" if picture.mode in ("L", "1") else "RGB"))
+        yield Image(
+            path=path if path.startswith(f"{IMAGES}/") else f"{IMAGES}/{path}",
+            step=step,
+            time=_milliseconds(row["timestamp"] or created),
+            pixels=pixels if pixels.ndim == 3 else pixels[:, :, None],
+        )
