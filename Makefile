@@ -1,19 +1,21 @@
-# Both commands do all their own set-up in .venv; run again, they start at once.
+# Both commands do all their own set-up in .venv; run again, they start at once. Beyond it only
+# `make test` reaches, and only as root on Debian: for the browser and the database of some tests.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt
+APT_GET := apt-get -o DPkg::Lock::Timeout=60 -o Acquire::Retries=1 -o Acquire::http::Timeout=20
 
-.PHONY: train test bench clean
+.PHONY: train test bench clean system-packages
 
 train: .venv/installed
 	$(BIN)/dcgan train
 
-test: .venv/installed-test
+test: .venv/installed-test system-packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --numprocesses=auto --dist=loadfile
+	$(BIN)/pytest -rs --numprocesses=auto --dist=loadfile
 
 bench: .venv/installed-test
 	$(BIN)/python benchmarks/tracking_overhead.py
@@ -33,5 +35,20 @@ bench: .venv/installed-test
 	$(PIP) --editable '.[test]'
 	touch $@
 
+# No failure here is one of the tests: they skip themselves, with the reason, where either is absent.
+system-packages: .venv/bin/python
+	@if command -v chromium && { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; }; then \
+	    exit 0; \
+	fi >/dev/null 2>&1; \
+	if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
+	    echo "No chromium or postgresql, and no apt-get as root: tests with them are skipped."; \
+	    exit 0; \
+	fi; \
+	echo "Installing chromium and postgresql by apt-get for the tests ..."; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	{ $(APT_GET) update && $(APT_GET) install --yes --no-install-recommends chromium postgresql; } \
+	    </dev/null >.venv/apt-get.log 2>&1 \
+	    || echo "That failed (.venv/apt-get.log): tests with them are skipped."
+
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build test-artifacts *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM as a polite request."""
+"""Signals as polite requests."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,3 +38,22 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         yield requested.is_set
     finally:
         restore()
+
+
+@contextmanager
+def termination_leaves_contexts() -> Iterator[None]:
+    """Let SIGTERM, and SIGHUP of a closed terminal, unwind the main thread like Ctrl-C.
+
+    By default they end Python on the spot, and what it had started would stay behind.
+    """
+    signals = (signal.SIGTERM, signal.SIGHUP)
+
+    def unwind(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, unwind) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

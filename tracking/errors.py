@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class StoreError(UserError):
     """A store that cannot be used, or a run that cannot be found."""
+
+
+class ServerError(UserError):
+    """A server that cannot be started, has ended, or does not answer."""

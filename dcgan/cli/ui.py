@@ -20,14 +20,20 @@ def ui(
     It shows the runs that were trained with [bold]--tracker mlflow[/bold], to this machine
     alone, until Ctrl-C.
     """
+    from dcgan.signals import termination_leaves_contexts
     from tracking.backends.mlflow import runs_page
-    from tracking.backends.mlflow_server import mlflow_server
+    from tracking.backends.mlflow_server import mlflow_server, users_server
 
     console = Console(highlight=False)
+    if address := users_server(store):
+        page = f"{address}/{runs_page(store)}"
+        console.print(f"The MLflow UI of your own server is at [bold]{page}[/bold]", soft_wrap=True)
+        return
     with contextlib.ExitStack() as stack:
+        stack.enter_context(termination_leaves_contexts())
         with console.status("Starting the MLflow server ..."):
             server = stack.enter_context(mlflow_server(store, port))
-        address = f"{server.address}/{runs_page(store)}"
-        console.print(f"Until Ctrl-C the MLflow UI is at [bold]{address}[/bold]", soft_wrap=True)
+        page = f"{server.address}/{runs_page(store)}"
+        console.print(f"Until Ctrl-C the MLflow UI is at [bold]{page}[/bold]", soft_wrap=True)
         with contextlib.suppress(KeyboardInterrupt):
-            server.process.wait()
+            server.wait()

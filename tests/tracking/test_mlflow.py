@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from mlflow_process import free_port, mlflow_server
 from pandas.testing import assert_frame_equal
 from sample_run import (
     CREATED,
@@ -300,7 +296,8 @@ def test_a_silent_server_fails_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_run_on_a_server_reads_back_as_from_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with server(tmp_path / "server") as address:
+    database = f"sqlite:///{tmp_path}/server.db"
+    with mlflow_server(tmp_path / "server", database) as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         events = whole_run(tmp_path)
         for tracker in (backend.open_tracker(RUN, tmp_path), local.open_tracker(RUN, tmp_path)):
@@ -312,45 +309,3 @@ def test_a_run_on_a_server_reads_back_as_from_the_journal(
         assert [type(event) for event in Ledger(again.held()).missing(journal)] == [Fields]
         write(again, [FIELDS])
         assert not (tmp_path / backend.ARTIFACT_FOLDER).exists()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-@contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """A real `mlflow server`, whose processes end with it."""
-    folder.mkdir()
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        wait_until_it_answers(address, process, folder / "log")
-        yield address
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def wait_until_it_answers(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=1):
-                return
-        except (urllib.error.URLError, TimeoutError):
-            time.sleep(0.1)
-    raise AssertionError(log.read_text())

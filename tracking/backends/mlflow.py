@@ -12,7 +12,7 @@ tell MLflow's UI of the code. `sys/tags` is a single tag, a JSON list; one name 
 found by ``tags.`sys/tags` LIKE '%"baseline"%'``.
 
 MLflow's UI prints all params above each picture, until "Show run parameters" is switched
-off in the menu of the chart (Configure), and its slider starts at step 0, where none is.
+off in the menu of the chart (Configure).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 import filelock
 
+from tracking.errors import ServerError
 from tracking.events import (
     ARTIFACTS,
     CONFIG,
@@ -203,9 +204,25 @@ def tracking_uri(store: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database}"
 
 
+def database_file(uri: str) -> Path | None:
+    """The sqlite file that a tracking URI names, if it names one."""
+    path = uri.removeprefix("sqlite:///")
+    return None if path == uri else Path(path).absolute()
+
+
 def runs_page(store: Path) -> str:
-    """The page of the UI that lists the runs; without its last word the UI shows none."""
-    experiment = _find_experiment(tracking_uri(store))
+    """The page of the UI that lists the runs; without its last word the UI shows none.
+
+    Raises ServerError where MLflow does not answer.
+    """
+    uri = tracking_uri(store)
+    _settle()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        experiment = _find_experiment(uri)
+    except MlflowException as error:
+        raise ServerError(f"MLflow does not answer at {uri}:\n{error}") from error
     number = experiment.id if experiment else "0"
     return f"#/experiments/{number}?workflowType=machine_learning"
 
@@ -276,7 +293,7 @@ def _open_experiment(uri: str) -> _Experiment:
         return _Experiment(client, found.experiment_id)
     from mlflow.exceptions import MlflowException
 
-    database = _database(uri)
+    database = database_file(uri)
     # Without this MLflow would put the artifacts into the working directory.
     location = (database.parent / ARTIFACT_FOLDER).as_uri() if database else None
     try:
@@ -289,7 +306,7 @@ def _open_experiment(uri: str) -> _Experiment:
 
 def _find_experiment(uri: str) -> _Experiment | None:
     """The experiment for reading; never creates a file."""
-    database = _database(uri)
+    database = database_file(uri)
     if database and not database.exists():
         return None
     client = _connect(uri)
@@ -297,24 +314,23 @@ def _find_experiment(uri: str) -> _Experiment | None:
     return _Experiment(client, found.experiment_id) if found else None
 
 
-def _connect(uri: str) -> mlflow.MlflowClient:
+def _settle() -> None:
+    """Set what MLflow reads when it is imported; what the user has set stays."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+
+
+def _connect(uri: str) -> mlflow.MlflowClient:
+    _settle()
     from mlflow import MlflowClient
 
-    database = _database(uri)
+    database = database_file(uri)
     if database is None:
         return MlflowClient(uri)
     database.parent.mkdir(parents=True, exist_ok=True)
     # MLflow creates the tables of a new file without locking others out.
     with filelock.FileLock(f"{database}.lock"):
         return MlflowClient(uri)
-
-
-def _database(uri: str) -> Path | None:
-    """The sqlite file that a tracking URI names, if it names one."""
-    path = uri.removeprefix("sqlite:///")
-    return None if path == uri else Path(path).absolute()
 
 
 def _experiment_name() -> str:

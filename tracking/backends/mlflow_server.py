@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracking.backends.mlflow import tracking_uri
-from tracking.errors import StoreError
+from tracking.backends.mlflow import database_file, tracking_uri
+from tracking.errors import ServerError, StoreError
 
 START_SECONDS = 60.0
+LOG_FILE = "mlflow-server.log"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,18 @@ class Server:
 
     address: str
     process: subprocess.Popen[bytes]
+    log: Path
+
+    def wait(self) -> None:
+        """Wait as long as it runs; raises ServerError when it ends by itself."""
+        self.process.wait()
+        raise ServerError(f"The MLflow server ended by itself:\n{_last_lines(self.log)}")
+
+
+def users_server(store: Path) -> str | None:
+    """The address of the user's own server, if the runs go to one."""
+    uri = tracking_uri(store)
+    return uri.rstrip("/") if uri.startswith(("http://", "https://")) else None
 
 
 @contextlib.contextmanager
@@ -34,47 +47,51 @@ def mlflow_server(store: Path, port: int = 0) -> Iterator[Server]:
     """Serve the store's MLflow runs on the loopback interface; port 0 takes a free one.
 
     The server and the workers that it spawns end with the context. Raises StoreError
-    where there is nothing to serve or the server does not start.
+    where there is nothing to serve, ServerError where the server does not start.
     """
-    database = store / "mlflow.db"
-    if tracking_uri(store).startswith("sqlite:") and not database.exists():
+    uri = tracking_uri(store)
+    database = database_file(uri)
+    if database and not database.exists():
         raise StoreError(
-            f"No run in {store} was tracked to MLflow.\n"
+            f"No run in {database.parent} was tracked to MLflow.\n"
             "Train one with: dcgan train --tracker mlflow"
         )
-    port = port or _free_port()
+    port = _free_port(port)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", "1", "--backend-store-uri", tracking_uri(store)]
-    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", **os.environ}
-    log = store / "mlflow-server.log"
+    command += ["--port", str(port), "--workers", "1", "--backend-store-uri", uri]
+    store.mkdir(parents=True, exist_ok=True)
+    log = store / LOG_FILE
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env={"MLFLOW_DISABLE_TELEMETRY": "true", **os.environ},
             start_new_session=True,
         )
     try:
         address = f"http://127.0.0.1:{port}"
         if not _answers(address, process):
-            reason = log.read_text(errors="replace").strip()[-1500:]
-            raise StoreError(f"The MLflow server did not start on port {port}:\n{reason}")
-        yield Server(address, process)
+            raise ServerError(
+                f"The MLflow server did not start on port {port}:\n{_last_lines(log)}"
+            )
+        yield Server(address, process, log)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+        _end(process)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+def _free_port(port: int) -> int:
+    """The port, or a free one for 0. Otherwise whoever holds it would be taken for the server."""
+    try:
+        with socket.create_server(("127.0.0.1", port)) as listener:
+            free: int = listener.getsockname()[1]
+    except OSError as error:
+        raise ServerError(
+            f"Port {port} cannot be used: {os.strerror(error.errno or 0)}.\n"
+            "Choose another one, or leave --port out for one that is free."
+        ) from error
+    return free
 
 
 def _answers(address: str, process: subprocess.Popen[bytes]) -> bool:
@@ -88,3 +105,18 @@ def _answers(address: str, process: subprocess.Popen[bytes]) -> bool:
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     return False
+
+
+def _last_lines(log: Path) -> str:
+    return log.read_text(errors="replace").strip()[-1500:]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all of its group, even where the first of them ended before the rest."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=10)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
