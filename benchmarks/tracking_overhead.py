@@ -23,6 +23,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from dcgan.checkpoint import save_checkpoint
 from dcgan.config import load_config, parse_override
 from dcgan.data import load_images
 from dcgan.engine import train
@@ -63,8 +64,8 @@ def measure(remotes: tuple[str, ...], pairs: int, folder: Path) -> dict[str, flo
         clock.append(time.perf_counter())
         return len(clock) > BLOCK * (2 * pairs + 1)
 
-    train(config, images.pixels, torch.device("cpu"), emit, run_folder / "checkpoints",
-          stopping=stopping)  # fmt: skip
+    save = partial(save_checkpoint, run_folder / "checkpoints")
+    train(config, images.pixels, torch.device("cpu"), emit, save, stopping=stopping)
     tracker.close("interrupted")
     seconds = [
         (clock[end] - clock[end - TIMED_STEPS]) / TIMED_STEPS

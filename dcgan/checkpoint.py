@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 
@@ -13,6 +13,13 @@ from tracking.files import replacing
 
 State: TypeAlias = dict[str, Any]
 """Nested dictionaries of tensors and plain values, as `state_dict()` gives them."""
+
+
+class SaveCheckpoint(Protocol):
+    """Keeps the state after `step`; a marked one for good."""
+
+    def __call__(self, step: int, state: State, *, marked: bool = False) -> object: ...
+
 
 KEPT = 2
 CHECKPOINT_FOLDER = "checkpoints"

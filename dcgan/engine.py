@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from dcgan.checkpoint import State, save_checkpoint
+from dcgan.checkpoint import SaveCheckpoint, State
 from dcgan.config import Config
 from dcgan.data import scale
 from dcgan.losses import LOSSES, gradient_penalty
@@ -61,14 +60,14 @@ def train(
     pixels: Tensor,
     device: torch.device,
     emit: Callable[[Event], None],
-    checkpoints: Path,
+    save: SaveCheckpoint,
     resume_from: State | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Train to the end of `config`; return whether it was reached.
 
     pixels: uint8 (N, C, H, W). emit: takes every event of the run and must not raise.
-    checkpoints: the folder in which they are written: after epochs, and when stopped.
+    save: keeps a checkpoint, after epochs and when stopped; must not raise.
     resume_from: the state in a checkpoint of the same configuration and the same data;
         on the CPU the run then goes on bit for bit as if it had not been interrupted.
     stopping: asked after each step; True ends the training with a checkpoint.
@@ -159,7 +158,7 @@ def train(
             if (stop or last) and not epoch_ended:
                 metrics.flush()
                 run.epoch_sums = metrics.sums
-                save_checkpoint(checkpoints, run.step, _state(run))
+                save(run.step, _state(run))
                 return last
 
         metrics.end_epoch(run.epoch, run.step)
@@ -167,7 +166,7 @@ def train(
         run.epoch, run.batch, run.epoch_sums = epoch + 1, 0, None
         marked = _every(config.checkpoints.keep_every, epoch)
         if stop or last or marked or _every(config.checkpoints.every_epochs, epoch):
-            save_checkpoint(checkpoints, run.step, _state(run), marked=marked)
+            save(run.step, _state(run), marked=marked)
         if stop and not last:
             return False
     return True

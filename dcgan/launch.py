@@ -13,9 +13,12 @@ import torch
 from dcgan.checkpoint import (
     CHECKPOINT_FOLDER,
     CheckpointError,
+    SaveCheckpoint,
+    State,
     checkpoint_step,
     find_checkpoint,
     load_checkpoint,
+    save_checkpoint,
 )
 from dcgan.config import Config, ConfigError, load_config
 from dcgan.data import ImageSet, Progress, load_images, silent
@@ -206,7 +209,7 @@ def run_job(
                     job.images.pixels,
                     job.device,
                     emit,
-                    folder / CHECKPOINT_FOLDER,
+                    _keep_checkpoints(folder / CHECKPOINT_FOLDER, report),
                     state,
                     stopping,
                 )
@@ -234,6 +237,25 @@ def _open_run(job: Job) -> tuple[Run, Path]:
         return read_run(job.folder), job.folder
     now = time.time_ns() // 1_000_000
     return create_run(job.store, job.config.name, job.labels.name, now)
+
+
+def _keep_checkpoints(folder: Path, report: Report) -> SaveCheckpoint:
+    """Save into a folder; what cannot be saved is told once, and the training goes on."""
+    told = False
+
+    def save(step: int, state: State, *, marked: bool = False) -> None:
+        nonlocal told
+        try:
+            save_checkpoint(folder, step, state, marked=marked)
+        except (OSError, RuntimeError) as error:  # PyTorch's writer raises the latter
+            if not told:
+                told = True
+                report(
+                    f"The checkpoint of step {step} cannot be written: {error}. "
+                    "The training goes on; it can be resumed from the one before."
+                )
+
+    return save
 
 
 def _open_remote(name: str, run: Run, store: Path) -> Tracker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dcgan import engine
-from dcgan.checkpoint import find_checkpoint, load_checkpoint
+from dcgan.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from dcgan.config import Config
 from dcgan.models import build_networks
 from tracking.events import Event, Image, Metrics
@@ -21,7 +22,9 @@ CPU = torch.device("cpu")
 
 def run(config: Config, pixels: Tensor, folder: Path, **arguments) -> list[Event]:
     events: list[Event] = []
-    assert engine.train(config, pixels, CPU, events.append, folder, **arguments)
+    assert engine.train(
+        config, pixels, CPU, events.append, partial(save_checkpoint, folder), **arguments
+    )
     return events
 
 
@@ -231,7 +234,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(small_config, pixels, tmp_path, stop_
         pixels,
         CPU,
         events.append,
-        tmp_path / "parts",
+        partial(save_checkpoint, tmp_path / "parts"),
         stopping=lambda: next(steps) >= stop_at,
     )
     assert not finished

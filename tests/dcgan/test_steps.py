@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan.checkpoint import find_checkpoint, load_checkpoint
+from dcgan.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from dcgan.config import Config
 from dcgan.engine import total_steps, train
 from tracking.events import Event, Image, Metrics
@@ -36,7 +37,7 @@ CRITIC = (
 
 def run(config: Config, pixels: torch.Tensor, folder: Path, **arguments: Any) -> list[Event]:
     events: list[Event] = []
-    assert train(config, pixels, CPU, events.append, folder, **arguments)
+    assert train(config, pixels, CPU, events.append, partial(save_checkpoint, folder), **arguments)
     return events
 
 
@@ -225,7 +226,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(small_config, pixels, tmp_path, setti
     whole = losses(run(config, pixels, tmp_path / "whole"))
     steps = iter(range(1, 100))
     events: list[Event] = []
-    train(config, pixels, CPU, events.append, tmp_path / "parts",
+    train(config, pixels, CPU, events.append, partial(save_checkpoint, tmp_path / "parts"),
           stopping=lambda: next(steps) >= stop_at)  # fmt: skip
     resumed = state(tmp_path / "parts")
     assert resumed["step"] == stop_at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dcgan import engine
-from dcgan.checkpoint import find_checkpoint, load_checkpoint
+from dcgan.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from dcgan.config import Config, load_config, parse_override
 from dcgan.models import build_networks
 from tests.fidelity import anime_tf, astro, celeba, mnist_ablation, mnist_softmax
@@ -212,7 +213,9 @@ def engine_run(
     config: Config, pixels: Tensor, folder: Path
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     events: list[Event] = []
-    assert engine.train(config, pixels, torch.device("cpu"), events.append, folder)
+    assert engine.train(
+        config, pixels, torch.device("cpu"), events.append, partial(save_checkpoint, folder)
+    )
     rows = [
         {path.rpartition("/")[2]: column[row] for path, column in event.values.items()}
         for event in events

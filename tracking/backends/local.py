@@ -20,6 +20,7 @@ import json
 import math
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,7 @@ class Journal:
     """The tracker that is always on.
 
     Metrics reach the operating system within the call, so that killing the process
-    loses none of them. Lines and fields that a full disk refused are kept and written later.
+    loses none of them. What a full disk refused is kept in memory and written later.
     """
 
     def __init__(self, folder: Path, run: Run) -> None:
@@ -77,6 +78,7 @@ class Journal:
         self._last = last_values(folder)
         self._metrics = os.open(metrics, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._unwritten = bytearray()
+        self._refused: deque[Image | Text | File] = deque()
         self._stale_files: set[str] = set()
 
     def held(self) -> Held:
@@ -87,10 +89,34 @@ class Journal:
             case Fields(values):
                 self._write_fields(values)
             case Metrics(steps, times, values):
-                self._unwritten += _metric_lines(steps, times, values)
-                self._append()
                 newest = {path: series[-1] for path, series in values.items()}
                 self._last |= {"step": steps[-1], "time": times[-1], **newest}
+                self._unwritten += _metric_lines(steps, times, values)
+                self._append()
+            case Image() | Text() | File():
+                self._refused.append(event)
+        while self._refused:
+            refused = self._refused.popleft()
+            try:
+                self._write_file(refused)
+            except OSError:
+                self._refused.appendleft(refused)  # there may be room later
+                raise
+
+    def close(self, status: Status) -> None:
+        try:
+            self._append()
+            os.fsync(self._metrics)
+            self.write(Fields({}))
+            _write_json(
+                self.folder / LAST_FILE, {path: _encode(v) for path, v in self._last.items()}
+            )
+        finally:
+            os.close(self._metrics)
+            self._write_fields({"sys/status": status})
+
+    def _write_file(self, event: Image | Text | File) -> None:
+        match event:
             case Image(path, step, time, pixels):
                 target = self._inside(Path(path, f"{step:08d}.png"))
                 with replacing(target) as temporary:
@@ -104,17 +130,6 @@ class Journal:
                 if source.resolve() != target.resolve():
                     with replacing(target) as temporary:
                         shutil.copyfile(source, temporary)
-
-    def close(self, status: Status) -> None:
-        try:
-            self._append()
-            os.fsync(self._metrics)
-            _write_json(
-                self.folder / LAST_FILE, {path: _encode(v) for path, v in self._last.items()}
-            )
-        finally:
-            os.close(self._metrics)
-            self._write_fields({"sys/status": status})
 
     def _write_fields(self, values: Mapping[str, Value]) -> None:
         self._fields.update(values)
