@@ -1,0 +1,148 @@
+"""A trainer that is killed at random moments, and resumed, until the run is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tracking.backends.local import load_steps, read_fields, run_folders
+
+KILLS = 20
+EPOCHS = 60
+STEPS = 15  # an epoch
+SETTINGS = (
+    "network.generator_features=4",
+    "network.discriminator_features=4",
+    f"training.epochs={EPOCHS}",
+    "training.batch_size=128",
+    "images.every_steps=40",
+    "images.count=4",
+    "checkpoints.every_epochs=1",
+)
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Starts and kills trainings in one folder."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+
+    def start(self, *arguments: str) -> int:
+        """The process id of a training."""
+        assert self.process.stdin is not None
+        order = {"arguments": arguments, "directory": str(self.folder)}
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return int(self._answer())
+
+    def exit_status(self) -> int:
+        return int(self._answer())
+
+    def output(self) -> str:
+        return (self.folder / "output").read_text()
+
+    def _answer(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[subprocess.Popen[str]]:
+    trainer = Path(__file__).with_name("trainer.py")
+    with subprocess.Popen(
+        [sys.executable, trainer],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "200"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.kill()
+
+
+def train(trainer: Trainer) -> int:
+    return trainer.start("train", *(part for each in SETTINGS for part in ("--set", each)))
+
+
+def measured(run: Path) -> list[dict[str, float]]:
+    """The lines of the journal; only the last may be torn, and all others parse."""
+    content = (run / "metrics.jsonl").read_bytes()
+    return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+
+
+def test_a_run_that_is_killed_twenty_times_is_the_run_that_was_not(
+    process: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    uninterrupted = Trainer(process, tmp_path / "whole")
+    train(uninterrupted)
+    assert uninterrupted.exit_status() == 0, uninterrupted.output()
+
+    trainer = Trainer(process, tmp_path / "killed")
+    store = trainer.folder / "runs"
+    moments = random.Random(0)
+    kills = 0
+    child = train(trainer)
+    while kills < KILLS:
+        wait_for_progress(store, trainer)
+        time.sleep(moments.uniform(0, 0.4))
+        if has_finished(store):
+            break
+        os.kill(child, signal.SIGKILL)
+        killed = time.time() * 1000
+        assert trainer.exit_status() == -signal.SIGKILL
+        kills += 1
+        (run,) = run_folders(store)
+        lines = [line for line in measured(run) if "training/batch/Gloss" in line]
+        steps = [line["step"] for line in lines]
+        assert steps == list(range(1, len(steps) + 1))
+        # The buffer keeps a second, and on a busy machine one step more.
+        assert killed - lines[-1]["time"] < 2_000
+        assert read_fields(run)["sys/status"] == "killed"
+        child = trainer.start("resume", "last")
+    assert trainer.exit_status() == 0, trainer.output()
+    assert kills >= KILLS // 2, "the run was too short for the machine"
+
+    (run,), (whole,) = run_folders(store), run_folders(tmp_path / "whole" / "runs")
+    ours, theirs = (
+        load_steps(each.parent, each.name).filter(regex="^(step|training/)")
+        for each in (run, whole)
+    )
+    assert list(ours["step"]) == list(range(1, EPOCHS * STEPS + 1))
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    pictures = {path.relative_to(run): path.read_bytes() for path in run.glob("images/*/*.png")}
+    assert pictures == {
+        path.relative_to(whole): path.read_bytes() for path in whole.glob("images/*/*.png")
+    }
+    assert not list(run.rglob("*.tmp"))
+
+
+def wait_for_progress(store: Path, trainer: Trainer) -> None:
+    """Until the process that runs now has measured a step, or the run is done."""
+    began = time.time() * 1000
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for run in run_folders(store):
+            lines = measured(run) if (run / "metrics.jsonl").exists() else []
+            if (lines and lines[-1]["time"] > began) or has_finished(store):
+                return
+        time.sleep(0.01)
+    raise AssertionError(trainer.output())
+
+
+def has_finished(store: Path) -> bool:
+    return any(read_fields(run).get("sys/status") == "finished" for run in run_folders(store))
