@@ -28,9 +28,12 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from tracking.errors import StoreError
 from tracking.events import CONFIG, SYS, Event, Fields, File, Image, Metrics, Text, Value
@@ -51,6 +54,7 @@ PROVENANCE = "provenance"
 NON_FINITE = "non_finite"
 LONG_FIELDS = "long_fields"
 
+ANSWER_SECONDS = 4.0
 STOP_SECONDS = 20.0
 _TEXT_LENGTH = 16_384
 _INTEGERS = range(-(2**31), 2**31)
@@ -208,6 +212,7 @@ def _open_online(run: Run, store: Path, sent_pictures: Path) -> tuple[neptune.Ru
     if not token or not os.environ.get("NEPTUNE_PROJECT"):
         return None
     try:
+        _await_server(token)
         opened = _init_run(run, store, "async")
         try:
             held = _held_by_server(opened, sent_pictures)
@@ -227,8 +232,44 @@ def _open_offline(run: Run, store: Path) -> tuple[neptune.Run, Held]:
     return _init_run(run, store, "offline"), held
 
 
-def _init_run(run: Run, store: Path, mode: str) -> neptune.Run:
+def _await_server(token: str) -> None:
+    """Raise unless the server answers soon: the client would wait for a silent one for ever."""
     os.environ.setdefault("NEPTUNE_RETRIES_TIMEOUT", "5")
+    answer: Future[None] = Future()
+    # Not a thread that an exit waits for: to look a name up can take long, and has no limit.
+    threading.Thread(target=_ask_server, args=(token, answer), daemon=True).start()
+    began = monotonic()
+    import neptune  # noqa: F401  (takes seconds as well)
+
+    try:
+        answer.result(max(0, began + ANSWER_SECONDS - monotonic()))
+    except TimeoutError:
+        raise TimeoutError(f"no answer within {ANSWER_SECONDS:.0f} s") from None
+
+
+def _ask_server(token: str, answer: Future[None]) -> None:
+    """Fetch what the client fetches first."""
+    try:
+        import requests
+
+        url = urljoin(_address(token), "/api/backend/swagger.json")
+        verify = not os.environ.get("NEPTUNE_ALLOW_SELF_SIGNED_CERTIFICATE")
+        requests.get(url, timeout=ANSWER_SECONDS, verify=verify).raise_for_status()
+        answer.set_result(None)
+    except Exception as error:
+        answer.set_exception(error)
+
+
+def _address(token: str) -> str:
+    try:
+        content = json.loads(base64.b64decode(token))
+        address = str(content.get("api_url") or content["api_address"])
+    except Exception:
+        raise ValueError("NEPTUNE_API_TOKEN is not the token of any server") from None
+    return address if "://" in address else f"https://{address}"
+
+
+def _init_run(run: Run, store: Path, mode: str) -> neptune.Run:
     import neptune
     from neptune.internal.utils.uncaught_exception_handler import instance as exception_hook
 
