@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import PIL.Image
@@ -108,8 +108,8 @@ def decoded(content: bytes) -> PIL.Image.Image:
     return PIL.Image.open(io.BytesIO(content))
 
 
-def write_journal(store: Path, events: list[Event], status: str = "finished") -> None:
-    write(local.open_tracker(RUN, store), events, status)
+def write_journal(store: Path, events: list[Event]) -> None:
+    write(local.open_tracker(RUN, store), events)
 
 
 def sync(path: Path) -> None:
@@ -257,8 +257,8 @@ def test_a_diverging_run_holds_a_prefix_wherever_it_is_cut(
     order: list[tuple[str, list[int]]] = []
     extend = type(tracker._run["any"]).extend
 
-    def noted(handler: object, sent: list[float], *, steps: list[int], **rest: object) -> None:
-        order.append((handler._path, steps))  # type: ignore[attr-defined]
+    def noted(handler: Any, sent: list[float], *, steps: list[int], **rest: Any) -> None:
+        order.append((handler._path, steps))
         extend(handler, sent, steps=steps, **rest)
 
     with pytest.MonkeyPatch.context() as patch:
