@@ -8,6 +8,10 @@
 
 The client loses nothing offline that it has flushed, and it is flushed after each event. An
 offline run that is opened again gets a second folder; the reader puts them together.
+
+Online it is the server that says what it has of a run that is opened again: what the client
+notes on the disk can lag behind what arrived. Of pictures a server tells only how many there
+are, so that their order is noted in `pictures/`.
 """
 
 from __future__ import annotations
@@ -15,18 +19,26 @@ from __future__ import annotations
 import atexit
 import base64
 import io
+import itertools
+import json
 import logging
 import math
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
+from tracking.errors import StoreError
 from tracking.events import CONFIG, SYS, Event, Fields, File, Image, Metrics, Text, Value
 from tracking.fields import from_text, to_text, utc
+from tracking.files import replacing
 from tracking.tracker import Held, Run, Status
 
 if TYPE_CHECKING:
@@ -42,6 +54,7 @@ PROVENANCE = "provenance"
 NON_FINITE = "non_finite"
 LONG_FIELDS = "long_fields"
 
+ANSWER_SECONDS = 4.0
 STOP_SECONDS = 20.0
 _TEXT_LENGTH = 16_384
 _INTEGERS = range(-(2**31), 2**31)
@@ -55,14 +68,17 @@ class NeptuneTracker:
 
     Offline all is on the disk when a call returns. Where both NEPTUNE_API_TOKEN and
     NEPTUNE_PROJECT are set it is sent to their server; one that does not answer within
-    seconds is told once, and the run is kept offline.
+    seconds is told once, and the run is kept offline. What a server has not taken when the
+    run ends stays on the disk for `neptune sync`, and closing raises.
     """
 
     def __init__(self, run: Run, store: Path) -> None:
-        self._files = store / DATA_FOLDER / "files" / run.id
-        known = _containers(store, run.id)
-        self._held = _held(known)
-        self._run, self._offline = _open_run(run, store)
+        self._data = store / DATA_FOLDER
+        self._files = self._data / "files" / run.id
+        self._sent_pictures = self._data / "pictures" / f"{run.id}.jsonl"
+        online = _open_online(run, store, self._sent_pictures)
+        self._offline = online is None
+        self._run, self._held = online or _open_offline(run, store)
         identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": utc(run.created)}
         self.write(Fields(identity))
 
@@ -80,6 +96,8 @@ class NeptuneTracker:
                 for path in event.values:
                     self._write_series(event, path)
             case Image(path, step, time, pixels):
+                if not self._offline:
+                    _note_picture(self._sent_pictures, path, step)
                 picture = Upload.from_content(_png(pixels), extension="png")
                 self._run[path].append(picture, step=step, timestamp=time / 1000)
             case Text(path, content):
@@ -93,6 +111,11 @@ class NeptuneTracker:
         self._write_field("sys/status", status)
         self._run["sys/failed"] = status == "failed"
         self._run.stop(seconds=STOP_SECONDS)
+        if not self._offline and _queue_folder(self._run).exists():
+            raise StoreError(
+                "Neptune's server has not taken all of the run; "
+                f"the rest is in {self._data}, for the command `neptune sync`"
+            )
 
     def _write_field(self, path: str, value: Value) -> None:
         from neptune.types import File as Upload
@@ -112,14 +135,16 @@ class NeptuneTracker:
             self._run["sys/group_tags"].add([value])
 
     def _write_series(self, block: Metrics, path: str) -> None:
-        points = list(zip(block.values[path], block.steps, block.times, strict=True))
-        finite = [point for point in points if math.isfinite(point[0])]
-        other = [(str(value), *where) for value, *where in points if not math.isfinite(value)]
-        for name, kept in ((path, finite), (f"{NON_FINITE}/{path}", other)):
-            if kept:
-                values, steps, times = zip(*kept, strict=True)
-                stamps = [time / 1000 for time in times]
-                self._run[name].extend(list(values), steps=list(steps), timestamps=stamps)
+        points = zip(block.values[path], block.steps, block.times, strict=True)
+        # In the order of the steps, so that wherever the client is interrupted the last step of
+        # the two series together is that of a prefix.
+        for finite, kept in itertools.groupby(points, key=lambda point: math.isfinite(point[0])):
+            values, steps, times = zip(*kept, strict=True)
+            self._run[path if finite else f"{NON_FINITE}/{path}"].extend(
+                list(values if finite else map(str, values)),
+                steps=list(steps),
+                timestamps=[time / 1000 for time in times],
+            )
 
     def _keep(self, path: str, source: Path) -> Path:
         """Copy a file: the client notes only where it is, and reads it when it sends it."""
@@ -181,19 +206,70 @@ class _Container:
     files: dict[str, Path] = field(default_factory=dict)
 
 
-def _open_run(run: Run, store: Path) -> tuple[neptune.Run, bool]:
-    """Open the run online if that is asked for and possible, else offline."""
-    if os.environ.get("NEPTUNE_API_TOKEN") and os.environ.get("NEPTUNE_PROJECT"):
+def _open_online(run: Run, store: Path, sent_pictures: Path) -> tuple[neptune.Run, Held] | None:
+    """Open the run on its server if that is asked for and possible."""
+    token = os.environ.get("NEPTUNE_API_TOKEN")
+    if not token or not os.environ.get("NEPTUNE_PROJECT"):
+        return None
+    try:
+        _await_server(token)
+        opened = _init_run(run, store, "async")
         try:
-            return _init_run(run, store, "async"), False
-        except Exception as error:
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            _logger.warning("Neptune's server cannot be used, the run is kept offline: %s", reason)
-    return _init_run(run, store, "offline"), True
+            held = _held_by_server(opened, sent_pictures)
+            _forget_unsent(opened)
+        except Exception:
+            opened.stop(seconds=0)
+            raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        _logger.warning("Neptune's server cannot be used, the run is kept offline: %s", reason)
+        return None
+    return opened, held
+
+
+def _open_offline(run: Run, store: Path) -> tuple[neptune.Run, Held]:
+    held = _held(_containers(store, run.id))
+    return _init_run(run, store, "offline"), held
+
+
+def _await_server(token: str) -> None:
+    """Raise unless the server answers soon: the client would wait for a silent one for ever."""
+    os.environ.setdefault("NEPTUNE_RETRIES_TIMEOUT", "5")
+    answer: Future[None] = Future()
+    # Not a thread that an exit waits for: to look a name up can take long, and has no limit.
+    threading.Thread(target=_ask_server, args=(token, answer), daemon=True).start()
+    began = monotonic()
+    import neptune  # noqa: F401  (takes seconds as well)
+
+    try:
+        answer.result(max(0, began + ANSWER_SECONDS - monotonic()))
+    except TimeoutError:
+        raise TimeoutError(f"no answer within {ANSWER_SECONDS:.0f} s") from None
+
+
+def _ask_server(token: str, answer: Future[None]) -> None:
+    """Fetch what the client fetches first."""
+    try:
+        import requests
+
+        url = urljoin(_address(token), "/api/backend/swagger.json")
+        verify = not os.environ.get("NEPTUNE_ALLOW_SELF_SIGNED_CERTIFICATE")
+        requests.get(url, timeout=ANSWER_SECONDS, verify=verify).raise_for_status()
+        answer.set_result(None)
+    except Exception as error:
+        answer.set_exception(error)
+
+
+def _address(token: str) -> str:
+    try:
+        content = json.loads(base64.b64decode(token))
+        address = str(content.get("api_url") or content["api_address"])
+    except Exception:
+        raise ValueError("NEPTUNE_API_TOKEN is not the token of any server") from None
+    return address if "://" in address else f"https://{address}"
 
 
 def _init_run(run: Run, store: Path, mode: str) -> neptune.Run:
-    os.environ.setdefault("NEPTUNE_RETRIES_TIMEOUT", "5")
     import neptune
     from neptune.internal.utils.uncaught_exception_handler import instance as exception_hook
 
@@ -223,6 +299,75 @@ def _init_run(run: Run, store: Path, mode: str) -> neptune.Run:
     exception_hook.deactivate()
     atexit.unregister(opened._shutdown_hook)
     return opened
+
+
+def _queue_folder(opened: neptune.Run) -> Path:
+    """Where the client keeps what it has not sent; it removes the folder once all is sent."""
+    return Path(opened._op_processor.data_path)
+
+
+def _held_by_server(opened: neptune.Run, sent_pictures: Path) -> Held:
+    from neptune.internal.backends.api_model import AttributeType
+
+    backend, where = opened._backend, (opened._id, opened.container_type)
+    points = {
+        AttributeType.FLOAT_SERIES: backend.get_float_series_values,
+        AttributeType.STRING_SERIES: backend.get_string_series_values,
+    }
+    last: dict[str, int] = {}
+    pictures: Counter[str] = Counter()
+    files: set[str] = set()
+    for attribute in backend.get_attributes(*where):
+        path, series = attribute.path, (*where, attribute.path.split("/"))
+        if attribute.type in points:
+            metric = path.removeprefix(f"{NON_FINITE}/")
+            step = _last_step(points[attribute.type], *series)
+            last[metric] = max(step, last.get(metric, step))
+        elif attribute.type is AttributeType.IMAGE_SERIES:
+            pictures[path] = backend.get_image_series_values(*series, 0, 1).totalItemCount
+        elif attribute.type is AttributeType.FILE:
+            files.add(path)
+    return Held(last, frozenset(_confirmed_pictures(sent_pictures, pictures)), frozenset(files))
+
+
+def _last_step(fetch: Callable[..., Any], *series: Any) -> int:
+    count = fetch(*series, 0, 1).totalItemCount
+    return int(fetch(*series, count - 1, 1).values[-1].step) if count else -1
+
+
+def _note_picture(sent_pictures: Path, path: str, step: int) -> None:
+    """Before the client has it, so that the server never has one that is not noted."""
+    sent_pictures.parent.mkdir(parents=True, exist_ok=True)
+    with sent_pictures.open("a", encoding="utf-8") as notes:
+        notes.write(json.dumps([path, step]) + "\n")
+
+
+def _confirmed_pictures(sent_pictures: Path, counts: Counter[str]) -> list[tuple[str, int]]:
+    """The pictures that the server has, the first of each series; other notes are dropped."""
+    if not sent_pictures.exists():
+        return []
+    whole, _, _ = sent_pictures.read_text(encoding="utf-8").rpartition("\n")
+    left = counts.copy()
+    confirmed = []
+    for path, step in map(json.loads, whole.splitlines()):
+        if left[path] > 0:
+            left[path] -= 1
+            confirmed.append((str(path), int(step)))
+    with replacing(sent_pictures) as temporary:
+        temporary.write_text("".join(json.dumps(each) + "\n" for each in confirmed))
+    return confirmed
+
+
+def _forget_unsent(opened: neptune.Run) -> None:
+    """Drop what earlier processes queued for this run and never sent.
+
+    All of it is in the journal, from where it is sent now; a later `neptune sync` would
+    send it again.
+    """
+    own = _queue_folder(opened)
+    for folder in own.parent.glob(f"run__{opened._id}__*"):
+        if folder.name != own.name:
+            shutil.rmtree(folder)
 
 
 def _to_neptune(path: str) -> str:
