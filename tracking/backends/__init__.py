@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tracking.events import Event
     from tracking.tracker import Run, Tracker
 
 REMOTES = ("mlflow", "neptune")
@@ -28,6 +30,15 @@ class Backend(Protocol):
 
     def load_steps(self, store: Path, run: str) -> pd.DataFrame:
         """One row a step of one run, as `tracking.tables.step_table` describes it."""
+        ...
+
+    def load_events(self, store: Path, run: str) -> Iterator[Event]:
+        """The whole run as events, in the form in which it was written: what replay moves.
+
+        First `Fields`, then texts and files, then metrics in the order of their steps, then
+        images. Nothing where the store lacks the run. The source of a `File` is there until
+        the next event is asked for.
+        """
         ...
 
 
