@@ -50,6 +50,7 @@ SDKS = {
     "local": ("pandas", "PIL"),
     "mlflow": ("mlflow", "pandas"),
     "neptune": ("neptune", "pandas"),
+    "tensorboard": ("tensorboard", "pandas"),
 }
 
 

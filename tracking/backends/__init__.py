@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tracking.events import Event
     from tracking.tracker import Run, Tracker
 
-REMOTES = ("mlflow", "neptune")
+REMOTES = ("mlflow", "neptune", "tensorboard")
 """The backends that a run can be tracked to beside the local journal."""
 
 
