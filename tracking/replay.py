@@ -1,12 +1,21 @@
-"""What a store still lacks of a run."""
+"""What moves a run from one store to another: blocks of metrics, and what is still lacking."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 from tracking.events import Event, File, Image, Metrics, Text
 from tracking.tracker import Held
+
+if TYPE_CHECKING:
+    from tracking.tables import Point
+
+Row: TypeAlias = tuple[int, int, Mapping[str, float]]
+"""A step, its time in milliseconds since the Unix epoch, its values by path."""
+
+_BLOCK = 1000
 
 
 class Ledger:
@@ -64,3 +73,22 @@ class Ledger:
                 self._images.add((path, step))
             case Text(path) | File(path):
                 self._files.add(path)
+
+
+def gather(points: Iterable[Point]) -> Iterator[Metrics]:
+    """Points in any order as blocks in the order of their steps; each keeps its own time."""
+    rows: dict[tuple[int, int], dict[str, float]] = {}
+    for path, step, time, value in points:
+        rows.setdefault((step, time), {})[path] = value
+    return blocks((*key, dict(sorted(rows[key].items()))) for key in sorted(rows))
+
+
+def blocks(rows: Iterable[Row]) -> Iterator[Metrics]:
+    """Rows as blocks of at most 1,000 neighbours that have the same paths."""
+    for _, alike in itertools.groupby(rows, key=lambda row: tuple(row[2])):
+        while block := list(itertools.islice(alike, _BLOCK)):
+            yield Metrics(
+                steps=[step for step, _, _ in block],
+                times=[time for _, time, _ in block],
+                values={path: [values[path] for _, _, values in block] for path in block[0][2]},
+            )

@@ -95,7 +95,7 @@ def train(
     tracker: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[mlflow|neptune]",
+            metavar=f"[{'|'.join(REMOTES)}]",
             help="Track there too, beside the local journal; repeatable.",
             callback=lambda names: _known_trackers(names or []),
             rich_help_panel="Tracking",
@@ -227,6 +227,9 @@ def _summarize(outcome: Outcome, job: Job, console: Console) -> None:
         commands[f"dcgan sync {run} --to {tracker}{elsewhere}"] = "send what it missed"
     if "mlflow" in job.trackers:
         commands[f"dcgan ui{elsewhere}"] = "compare runs in the MLflow UI"
+    if "tensorboard" in job.trackers:
+        folder = job.store / "tensorboard"
+        commands[f"tensorboard --logdir {folder}"] = "compare runs in TensorBoard"
     width = max(map(len, commands))
     console.print("Next:")
     for command, purpose in commands.items():

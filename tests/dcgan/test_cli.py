@@ -153,7 +153,7 @@ def test_mistakes_are_told_on_one_screen_and_leave_nothing_behind(tmp_path: Path
         ("--device", "cuda:77"): "no such device",
         ("--device", "toaster"): "no such device",
         ("--name", "a\x1b[31mred"): "use plain text",
-        ("--tracker", "wandb"): "'wandb' is none of: local, mlflow, neptune",
+        ("--tracker", "wandb"): "'wandb' is none of: local, mlflow, neptune, tensorboard",
         ("nosuchrecipe",): "The recipes are:",
         ("nosuch.toml",): "No such file",
     }
@@ -211,7 +211,8 @@ def test_the_command_as_a_process(tmp_path: Path):
 def test_help_imports_no_heavy_library():
     code = (
         "import sys; from dcgan.cli import app; "
-        "heavy = {'torch', 'pandas', 'numpy', 'mlflow', 'neptune', 'matplotlib', 'sklearn'}; "
+        "heavy = {'torch', 'pandas', 'numpy', 'mlflow', 'neptune', 'tensorboard', 'matplotlib', "
+        "'sklearn'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -220,7 +221,7 @@ def test_help_imports_no_heavy_library():
 
 def test_the_engine_runs_without_the_remote_sdks(tmp_path: Path):
     code = (
-        "import sys; sys.modules['mlflow'] = sys.modules['neptune'] = None; "
+        "import sys; sys.modules |= dict.fromkeys(('mlflow', 'neptune', 'tensorboard')); "
         "from dcgan.cli import app; app(prog_name='dcgan')"
     )
     arguments = ["train", "--epochs", "1", *TINY, "--store", str(tmp_path / "runs")]

@@ -128,11 +128,14 @@ def write(tracker: Tracker, events: Iterable[Event], status: Status = "finished"
     tracker.close(status)
 
 
-def assert_same_as_journal(backend: Backend, store: Path) -> None:
-    """Both tables of both stores are equal, to the types of single values."""
-    runs, journal = backend.load_runs(store), local.load_runs(store)
-    assert_frame_equal(runs, journal)
-    for path in journal.columns:
-        value, expected = runs.loc[RUN.id, path], journal.loc[RUN.id, path]
-        assert type(value) is type(expected), path
-    assert_frame_equal(backend.load_steps(store, RUN.id), local.load_steps(store, RUN.id))
+def assert_same_as_journal(backend: Backend, store: Path, journal: Path | None = None) -> None:
+    """Both tables of both stores are equal, to the types of single values.
+
+    journal: the store that holds the journal, if not the same.
+    """
+    beside = journal or store
+    runs, expected = backend.load_runs(store), local.load_runs(beside)
+    assert_frame_equal(runs, expected)
+    for path in expected.columns:
+        assert type(runs.loc[RUN.id, path]) is type(expected.loc[RUN.id, path]), path
+    assert_frame_equal(backend.load_steps(store, RUN.id), local.load_steps(beside, RUN.id))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, get_args
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tracking.events import Event
     from tracking.tracker import Run, Tracker
 
-Remote: TypeAlias = Literal["mlflow", "neptune"]
+Remote: TypeAlias = Literal["mlflow", "neptune", "tensorboard"]
 REMOTES: tuple[Remote, ...] = get_args(Remote)
 """The backends that a run can be tracked to beside the local journal."""
 
@@ -29,6 +31,15 @@ class Backend(Protocol):
 
     def load_steps(self, store: Path, run: str) -> pd.DataFrame:
         """One row a step of one run, as `tracking.tables.step_table` describes it."""
+        ...
+
+    def load_events(self, store: Path, run: str) -> Iterator[Event]:
+        """The whole run as events, in the form in which it was written: what replay moves.
+
+        First `Fields`, then texts and files, then metrics in the order of their steps, then
+        images. Nothing where the store lacks the run. The source of a `File` is there until
+        the next event is asked for.
+        """
         ...
 
 

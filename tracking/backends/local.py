@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import json
 import math
 import os
@@ -42,19 +41,17 @@ from tracking.events import (
 from tracking.fields import flatten, from_utc, nest, utc
 from tracking.files import replacing
 from tracking.lock import is_locked
+from tracking.pictures import from_png, to_png
+from tracking.replay import Row, blocks
 from tracking.tracker import NOTHING, Held, Run, Status
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pandas as pd
-    import PIL.Image
 
 RUN_FILE = "run.json"
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"
 LAST_FILE = "last.json"
-_EVENT_BLOCK = 1000
 _TAIL_BYTES = 65_536
 
 
@@ -120,7 +117,7 @@ class Journal:
             case Image(path, step, time, pixels):
                 target = self._inside(Path(path, f"{step:08d}.png"))
                 with replacing(target) as temporary:
-                    _picture(pixels).save(temporary, format="PNG")
+                    temporary.write_bytes(to_png(pixels))
                     os.utime(temporary, ns=(time * 1_000_000, time * 1_000_000))
             case Text(path, content):
                 with replacing(self._artifact(path, ".txt")) as temporary:
@@ -174,6 +171,12 @@ def load_runs(store: Path) -> pd.DataFrame:
 def load_steps(store: Path, run: str) -> pd.DataFrame:
     """One row a step of one run, as `tracking.tables.step_table` describes it."""
     return read_steps(store / run)
+
+
+def load_events(store: Path, run: str) -> Iterator[Event]:
+    """The whole run as events; nothing where the store lacks it."""
+    folder = store / run
+    return read_events(folder) if (folder / RUN_FILE).exists() else iter(())
 
 
 def read_fields(folder: Path, *, alive: bool | None = None) -> dict[str, Value]:
@@ -249,20 +252,16 @@ def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
             yield Text(path, file.read_bytes().decode())
         else:
             yield File(path, file)
-    yield from _metric_blocks(_complete_lines(folder / METRICS_FILE))
+    yield from blocks(_metric_rows(_complete_lines(folder / METRICS_FILE)))
     for file in sorted(_files(folder / "images")):
-        import numpy as np
-        import PIL.Image
-
         path, step = file.parent.relative_to(folder).as_posix(), int(file.stem)
         if (path, step) in held.images:
             continue
-        pixels = np.asarray(PIL.Image.open(file))
         yield Image(
             path=path,
             step=step,
             time=file.stat().st_mtime_ns // 1_000_000,
-            pixels=pixels if pixels.ndim == 3 else pixels[:, :, None],
+            pixels=from_png(file.read_bytes()),
         )
 
 
@@ -276,12 +275,6 @@ def rewind(folder: Path, step: int) -> None:
     for file in _files(folder / "images"):
         if int(file.stem) > step:
             file.unlink()
-
-
-def _picture(pixels: npt.NDArray[np.uint8]) -> PIL.Image.Image:
-    import PIL.Image
-
-    return PIL.Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
 def _field_file(path: str) -> str:
@@ -299,7 +292,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _held(folder: Path) -> Held:
     last: dict[str, int] = {}
-    for block in _metric_blocks(_complete_lines(folder / METRICS_FILE)):
+    for block in blocks(_metric_rows(_complete_lines(folder / METRICS_FILE))):
         for path in block.values:
             last[path] = max(block.steps[-1], last.get(path, 0))
     images = _files(folder / "images")
@@ -365,16 +358,10 @@ def _parse_metrics(data: bytes) -> pd.DataFrame:
     return frame.astype({**dict.fromkeys(metrics, "float64"), "step": "int64", "time": "int64"})
 
 
-def _metric_blocks(data: bytes) -> Iterator[Metrics]:
-    rows = map(json.loads, data.splitlines())
-    for _, alike in itertools.groupby(rows, key=tuple):
-        while block := list(itertools.islice(alike, _EVENT_BLOCK)):
-            paths = [key for key in block[0] if key not in ("step", "time")]
-            yield Metrics(
-                steps=[row["step"] for row in block],
-                times=[row["time"] for row in block],
-                values={path: [float(row[path]) for row in block] for path in paths},
-            )
+def _metric_rows(data: bytes) -> Iterator[Row]:
+    for row in map(json.loads, data.splitlines()):
+        step, time = row.pop("step"), row.pop("time")
+        yield step, time, {path: float(value) for path, value in row.items()}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -45,6 +46,8 @@ from tracking.events import (
     Value,
 )
 from tracking.fields import from_text, to_text, utc
+from tracking.pictures import from_png
+from tracking.replay import gather
 from tracking.tracker import Held, Run, Status
 
 if TYPE_CHECKING:
@@ -93,7 +96,10 @@ _SOURCE_TAGS = {
 }
 
 # MLflow writes each picture, then its thumbnail: where this one is, both are.
-_THUMBNAIL = re.compile(r".*/(?P<key>[^+]+)\+step\+(?P<step>\d+)\+timestamp\+.*\+compressed\.webp")
+_THUMBNAIL = re.compile(
+    r"(?P<picture>.*/(?P<key>[^+]+)\+step\+(?P<step>\d+)\+timestamp\+(?P<time>\d+)\+.*)"
+    r"\+compressed\.webp"
+)
 
 
 class MlflowTracker:
@@ -252,6 +258,31 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
     return step_table(run, list(_read_points(experiment.client, known)))
 
 
+def load_events(store: Path, run: str) -> Iterator[Event]:
+    """The whole run as events; nothing where the store lacks it.
+
+    Artifacts that are on no path of ours, such as `long_fields/`, are left out.
+    """
+    experiment = _find_experiment(tracking_uri(store))
+    known = experiment.find(run) if experiment else None
+    if experiment is None or known is None:
+        return
+    client, identifier = experiment.client, known.info.run_id
+    yield Fields(_read_fields(client, known))
+    for artifact in sorted(_artifacts(client, identifier, ARTIFACTS)):
+        path = str(PurePosixPath(artifact).with_suffix(""))
+        with _downloaded(client, identifier, artifact) as file:
+            if file.suffix == ".txt":
+                yield Text(path, file.read_bytes().decode())
+            else:
+                yield File(path, file)
+    yield from gather(_read_points(client, known))
+    for picture in _pictures(client, identifier):
+        with _downloaded(client, identifier, picture.artifact) as file:
+            pixels = from_png(file.read_bytes())
+        yield Image(picture.path, picture.step, picture.time, pixels)
+
+
 @dataclass(frozen=True)
 class _Experiment:
     """The experiment that holds the runs, and the client that reaches it."""
@@ -373,16 +404,10 @@ def _dataset_input(card: Mapping[str, Value]) -> mlflow.entities.DatasetInput:
 
 def _held(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> Held:
     identifier = run.info.run_id
-    thumbnails = map(_THUMBNAIL.fullmatch, _artifacts(client, identifier, IMAGES))
     return Held(
         # Of each metric a run carries the value of the highest step, here with the step.
         last_step={metric.key: metric.step for metric in run.to_proto().data.metrics},
-        images=frozenset(
-            # In a file's name MLflow writes ~ for /.
-            (found["key"].replace("~", "/"), int(found["step"]))
-            for found in thumbnails
-            if found
-        ),
+        images=frozenset((each.path, each.step) for each in _pictures(client, identifier)),
         files=frozenset(
             str(PurePosixPath(path).with_suffix(""))
             for path in _artifacts(client, identifier, ARTIFACTS)
@@ -399,6 +424,34 @@ def _artifacts(client: mlflow.MlflowClient, identifier: str, folder: str) -> Ite
             yield entry.path
 
 
+@dataclass(frozen=True)
+class _Picture:
+    """A picture that MLflow has in full. time: milliseconds since the Unix epoch."""
+
+    path: str
+    step: int
+    time: int
+    artifact: str
+
+
+def _pictures(client: mlflow.MlflowClient, identifier: str) -> Iterator[_Picture]:
+    for artifact in sorted(_artifacts(client, identifier, IMAGES)):
+        if found := _THUMBNAIL.fullmatch(artifact):
+            yield _Picture(
+                path=found["key"].replace("~", "/"),  # as MLflow writes it in a file's name
+                step=int(found["step"]),
+                time=int(found["time"]),
+                artifact=f"{found['picture']}.png",
+            )
+
+
+@contextmanager
+def _downloaded(client: mlflow.MlflowClient, identifier: str, artifact: str) -> Iterator[Path]:
+    """An artifact as a file, which is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(client.download_artifacts(identifier, artifact, folder))
+
+
 def _read_fields(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> dict[str, Value]:
     own = {path: text for path, text in run.data.tags.items() if not path.startswith("mlflow.")}
     return {
@@ -411,9 +464,8 @@ def _whole(client: mlflow.MlflowClient, identifier: str, path: str, text: str) -
     """The inverse of `MlflowTracker._fit`."""
     if len(text) < _length_limit(path):
         return text
-    with tempfile.TemporaryDirectory() as folder:
-        artifact = client.download_artifacts(identifier, _long_field(path), folder)
-        return Path(artifact).read_bytes().decode()
+    with _downloaded(client, identifier, _long_field(path)) as file:
+        return file.read_bytes().decode()
 
 
 def _read_points(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> Iterator[Point]:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import atexit
 import base64
-import io
 import itertools
 import json
 import logging
@@ -39,12 +38,12 @@ from tracking.errors import StoreError
 from tracking.events import CONFIG, SYS, Event, Fields, File, Image, Metrics, Text, Value
 from tracking.fields import from_text, to_text, utc
 from tracking.files import replacing
+from tracking.pictures import from_png, to_png
+from tracking.replay import gather
 from tracking.tracker import Held, Run, Status
 
 if TYPE_CHECKING:
     import neptune
-    import numpy as np
-    import numpy.typing as npt
     import pandas as pd
 
     from tracking.tables import Point
@@ -76,6 +75,7 @@ class NeptuneTracker:
         self._data = store / DATA_FOLDER
         self._files = self._data / "files" / run.id
         self._sent_pictures = self._data / "pictures" / f"{run.id}.jsonl"
+        self._types: dict[str, type] = {}
         online = _open_online(run, store, self._sent_pictures)
         self._offline = online is None
         self._run, self._held = online or _open_offline(run, store)
@@ -98,7 +98,7 @@ class NeptuneTracker:
             case Image(path, step, time, pixels):
                 if not self._offline:
                     _note_picture(self._sent_pictures, path, step)
-                picture = Upload.from_content(_png(pixels), extension="png")
+                picture = Upload.from_content(to_png(pixels), extension="png")
                 self._run[path].append(picture, step=step, timestamp=time / 1000)
             case Text(path, content):
                 self._run[path].upload(Upload.from_content(content, extension="txt"))
@@ -120,6 +120,10 @@ class NeptuneTracker:
     def _write_field(self, path: str, value: Value) -> None:
         from neptune.types import File as Upload
 
+        kind = type(value) if _is_native(value) else str
+        if self._types.setdefault(path, kind) is not kind:
+            self._run.pop(_to_neptune(path))  # a field keeps the type of its first value
+            self._types[path] = kind
         if _is_native(value):
             self._run[_to_neptune(path)] = value
         else:
@@ -177,16 +181,29 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
     return step_table(run, [point for each in _containers(store, run) for point in each.points])
 
 
-def load_images(store: Path, run: str) -> dict[tuple[str, int], npt.NDArray[np.uint8]]:
-    """The pictures of one offline run by path and step, each uint8 (H, W) or (H, W, C)."""
-    import numpy as np
-    import PIL.Image
-
-    return {
-        key: np.asarray(PIL.Image.open(io.BytesIO(content)))
-        for container in _containers(store, run)
-        for key, content in container.images.items()
-    }
+def load_events(store: Path, run: str) -> Iterator[Event]:
+    """The whole of one offline run as events; nothing where the store lacks it."""
+    containers = _containers(store, run)
+    if not containers:
+        return
+    fields: dict[str, Value] = {}
+    files: dict[str, Path] = {}
+    images: dict[tuple[str, int], tuple[int, bytes]] = {}
+    for container in containers:
+        fields |= container.fields
+        files |= container.files
+        images |= container.images
+    yield Fields(fields)
+    for path, file in sorted(files.items()):
+        if path.startswith(f"{LONG_FIELDS}/"):
+            continue
+        if file.suffix == ".txt":
+            yield Text(path, file.read_bytes().decode())
+        else:
+            yield File(path, file)
+    yield from gather(point for container in containers for point in container.points)
+    for (path, step), (time, content) in sorted(images.items()):
+        yield Image(path, step, time, from_png(content))
 
 
 @dataclass
@@ -194,7 +211,8 @@ class _Container:
     """What one offline folder holds.
 
     run: our id of the run, else the container's. began: seconds since the Unix epoch.
-    cut: the fields too long to be whole here.
+    cut: the fields too long to be whole here. images: by path and step each one's time in
+    milliseconds since the Unix epoch, and the PNG file.
     """
 
     run: str
@@ -202,7 +220,7 @@ class _Container:
     fields: dict[str, Value] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
     points: list[Point] = field(default_factory=list)
-    images: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    images: dict[tuple[str, int], tuple[int, bytes]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
 
 
@@ -389,15 +407,6 @@ def _is_native(value: Value) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
-def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    import PIL.Image
-
-    buffer = io.BytesIO()
-    picture = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
-    PIL.Image.fromarray(picture).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
 def _held(containers: list[_Container]) -> Held:
     last: dict[str, int] = {}
     for container in containers:
@@ -461,6 +470,7 @@ def _apply(operation: Any, container: _Container, folder: Path) -> None:
             | operations.AssignFloat(value=value)
         ):
             container.fields[path] = value
+            container.cut.discard(path)
         case operations.AddStrings(values=values):
             container.fields[path] = sorted(values)
         case operations.LogFloats(values=values):
@@ -470,8 +480,8 @@ def _apply(operation: Any, container: _Container, folder: Path) -> None:
             container.points += (_point(path, value) for value in values)
         case operations.LogImages(values=values):
             for value in values:
-                key = (path, int(value.step or 0))
-                container.images[key] = base64.b64decode(value.value.data)
+                content = base64.b64decode(value.value.data)
+                container.images[path, int(value.step or 0)] = (round(value.ts * 1000), content)
         case operations.UploadFile(file_path=file_path, tmp_file_name=name):
             kept = Path(file_path) if file_path else folder / "upload_path" / name
             container.files[path] = kept

@@ -24,7 +24,7 @@ from tracking.backends.neptune import LONG_FIELDS, NON_FINITE, PROVENANCE
 from tracking.errors import StoreError
 from tracking.events import ARTIFACTS, IMAGES, SYS, Event, Fields, File, Image, Text, Value
 from tracking.fields import from_text, utc
-from tracking.points import metric_blocks
+from tracking.replay import gather
 from tracking.tracker import Run, Tracker
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
     fields = _fields(export)
     yield Fields(fields)
     yield from _documents(export)
-    yield from metric_blocks(_points(export))
+    yield from gather(_points(export))
     yield from _images(export, fields)
 
 

@@ -1,4 +1,4 @@
-"""One training with all trackers on: the three stores read back as the same two tables."""
+"""One training with all trackers on: all stores read back as the same two tables."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from dcgan.cli import app
-from tracking.backends import load_backend
+from tracking.backends import REMOTES, load_backend
 from tracking.backends.local import run_folders
 from tracking.events import TRACKERS
 
-STORES = ("local", "mlflow", "neptune")
+STORES = ("local", *REMOTES)
 SETTINGS = (
     "network.generator_features=4",
     "network.discriminator_features=4",
@@ -27,15 +27,16 @@ SETTINGS = (
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("three") / "runs"
+    folder = tmp_path_factory.mktemp("all") / "runs"
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
+    trackers = [part for name in REMOTES for part in ("--tracker", name)]
     with pytest.MonkeyPatch.context() as patch:
         for variable in ("MLFLOW_TRACKING_URI", "NEPTUNE_API_TOKEN", "NEPTUNE_PROJECT"):
             patch.delenv(variable, raising=False)
         result = CliRunner().invoke(
             app,
-            ["train", *settings, "--tracker", "mlflow", "--tracker", "neptune",
-             "--group", "three", "--tag", "one", "--tag", "two", "--store", str(folder)],
+            ["train", *settings, *trackers,
+             "--group", "all", "--tag", "one", "--tag", "two", "--store", str(folder)],
         )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "stopped" not in result.output
@@ -44,8 +45,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_remote_says_that_it_is_complete(store: Path):
     runs = load_backend("local").load_runs(store)
-    assert list(runs[f"{TRACKERS}/mlflow"]) == ["complete"]
-    assert list(runs[f"{TRACKERS}/neptune"]) == ["complete"]
+    for name in REMOTES:
+        assert list(runs[f"{TRACKERS}/{name}"]) == ["complete"]
 
 
 def test_the_run_tables_agree_value_for_value(store: Path):

@@ -1,0 +1,250 @@
+"""TensorBoard: a folder a run in `tensorboard/` in the store; `tensorboard --logdir` shows it.
+
+    metrics         scalars under their own paths, at their own steps and times
+    images          image series under their own paths
+    texts           texts, shown as code
+    fields          the text `fields`, JSON in one piece; the configuration also as hparams
+    files           copied under their own paths beside the event files
+
+Each opening of a run adds an event file, `events.out.tfevents.<count>`. Its end may be torn
+after a kill: the readers, TensorBoard's and this one, go as far as the last whole record.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracking.events import ARTIFACTS, CONFIG, Event, Fields, File, Image, Metrics, Text, Value
+from tracking.fields import to_text, utc
+from tracking.files import replacing
+from tracking.pictures import from_png, to_png
+from tracking.replay import gather
+from tracking.tracker import Held, Run, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracking.tables import Point
+
+FOLDER = "tensorboard"
+EVENT_FILE = "events.out.tfevents."
+FIELDS_TAG = "fields"
+
+_INDENT = "    "  # by which Markdown knows code: shown as it is, line by line
+_EXACT_IN_FLOAT64 = 2**53
+
+
+class TensorBoardTracker:
+    """Writes one run: when a call returns, the operating system has the event."""
+
+    def __init__(self, run: Run, store: Path) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event as Record
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self._run = run
+        self._folder = store / FOLDER / run.id
+        self._folder.mkdir(parents=True, exist_ok=True)
+        known = _read(self._folder)
+        self._held = _held(self._folder, known)
+        self._fields = known.fields
+        count = len(_event_files(self._folder))
+        self._file = (self._folder / f"{EVENT_FILE}{count:06d}").open("xb")
+        self._records = RecordWriter(self._file)
+        version = Record(file_version="brain.Event:2", wall_time=time.time())
+        self._records.write(version.SerializeToString())
+        identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": utc(run.created)}
+        self.write(Fields(identity))
+
+    def held(self) -> Held:
+        return self._held
+
+    def write(self, event: Event) -> None:
+        match event:
+            case Fields(values):
+                self._write_fields(values)
+            case Metrics(steps, times, values):
+                rows = zip(*values.values(), strict=True)
+                for step, moment, row in zip(steps, times, rows, strict=True):
+                    self._record(list(map(_scalar, values, row)), step, moment / 1000)
+            case Image(path, step, moment, pixels):
+                self._record([_image(path, to_png(pixels), pixels.shape)], step, moment / 1000)
+            case Text(path, content):
+                self._record([_text(path, content)])
+            case File(path, source):
+                target = self._folder / f"{path}{source.suffix}"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with replacing(target) as temporary:
+                    shutil.copyfile(source, temporary)
+        self._file.flush()
+
+    def close(self, status: Status) -> None:
+        with self._file:
+            self.write(Fields({"sys/status": status}))
+
+    def _write_fields(self, values: Mapping[str, Value]) -> None:
+        # All of them each time: of a tag's texts at one step TensorBoard shows the last.
+        self._fields |= values
+        summaries = [_text(FIELDS_TAG, json.dumps(self._fields, indent=2))]
+        if any(path.startswith(f"{CONFIG}/") for path in values):
+            summaries += _hparams(self._run, self._fields)
+        self._record(summaries)
+
+    def _record(self, summaries: list[Any], step: int = 0, seconds: float | None = None) -> None:
+        """seconds: since the Unix epoch; now if None."""
+        from tensorboard.compat.proto.event_pb2 import Event as Record
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        moment = time.time() if seconds is None else seconds
+        record = Record(step=step, wall_time=moment, summary=Summary(value=summaries))
+        self._records.write(record.SerializeToString())
+
+
+def open_tracker(run: Run, store: Path) -> TensorBoardTracker:
+    return TensorBoardTracker(run, store)
+
+
+def load_runs(store: Path) -> pd.DataFrame:
+    """One row a run, as `tracking.tables.run_table` describes it."""
+    from tracking.tables import run_table
+
+    folders = {file.parent for file in (store / FOLDER).glob(f"*/{EVENT_FILE}*")}
+    return run_table({folder.name: _read(folder).fields for folder in sorted(folders)})
+
+
+def load_steps(store: Path, run: str) -> pd.DataFrame:
+    """One row a step of one run, as `tracking.tables.step_table` describes it."""
+    from tracking.tables import step_table
+
+    return step_table(run, _read(store / FOLDER / run).points)
+
+
+def load_events(store: Path, run: str) -> Iterator[Event]:
+    """The whole run as events; nothing where the store lacks it."""
+    folder = store / FOLDER / run
+    if not _event_files(folder):
+        return
+    known = _read(folder)
+    yield Fields(known.fields)
+    for path, content in known.texts.items():
+        yield Text(path, content)
+    for path, file in _files(folder).items():
+        yield Text(path, file.read_bytes().decode()) if file.suffix == ".txt" else File(path, file)
+    yield from gather(known.points)
+    for (path, step), (moment, png) in known.images.items():
+        yield Image(path, step, moment, from_png(png))
+
+
+@dataclass
+class _Contents:
+    """What the event files of a run hold.
+
+    images: by path and step each one's time, in milliseconds since the Unix epoch, and PNG.
+    """
+
+    fields: dict[str, Value] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    points: list[Point] = field(default_factory=list)
+    images: dict[tuple[str, int], tuple[int, bytes]] = field(default_factory=dict)
+
+
+def _read(folder: Path) -> _Contents:
+    contents = _Contents()
+    for record in _records(folder):
+        moment = round(record.wall_time * 1000)
+        for value in record.summary.value:
+            match value.WhichOneof("value"), value.metadata.plugin_data.plugin_name:
+                case "tensor", "scalars":
+                    number = value.tensor.double_val[0]
+                    contents.points.append((value.tag, record.step, moment, number))
+                case "tensor", "text":
+                    text = value.tensor.string_val[0].decode()
+                    if value.tag == FIELDS_TAG:
+                        contents.fields = json.loads(text)
+                    else:
+                        contents.texts[value.tag] = text.removeprefix(_INDENT).replace(
+                            f"\n{_INDENT}", "\n"
+                        )
+                case "image", _:
+                    png = value.image.encoded_image_string
+                    contents.images[value.tag, record.step] = (moment, png)
+    return contents
+
+
+def _records(folder: Path) -> Iterator[Any]:
+    """The records of all event files in the order of their writing, without a torn end."""
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event as Record
+
+    for file in _event_files(folder):
+        for record in RawEventFileLoader(str(file)).Load():
+            yield Record.FromString(record)
+
+
+def _event_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{EVENT_FILE}*"))
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The files of a run by their paths."""
+    kept = sorted(file for file in (folder / ARTIFACTS).rglob("[!.]*") if file.is_file())
+    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in kept}
+
+
+def _held(folder: Path, known: _Contents) -> Held:
+    last: dict[str, int] = {}
+    for path, step, _, _ in known.points:
+        last[path] = max(step, last.get(path, step))
+    return Held(last, frozenset(known.images), frozenset(known.texts) | frozenset(_files(folder)))
+
+
+def _scalar(path: str, number: float) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.compat.proto.types_pb2 import DT_FLOAT
+    from tensorboard.plugins.scalar.metadata import create_summary_metadata
+
+    # TensorBoard draws float32 and drops scalars of any other type: the exact value lies beside.
+    tensor = TensorProto(dtype=DT_FLOAT, float_val=[number], double_val=[number], tensor_shape={})
+    return Summary.Value(tag=path, tensor=tensor, metadata=create_summary_metadata(None, None))
+
+
+def _text(path: str, content: str) -> Any:
+    from tensorboard.plugins.text.summary_v2 import text_pb
+
+    [value] = text_pb(path, _INDENT + content.replace("\n", f"\n{_INDENT}")).value
+    return value
+
+
+def _image(path: str, png: bytes, shape: tuple[int, ...]) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    height, width, channels = shape
+    image = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png)
+    return Summary.Value(tag=path, image=image)
+
+
+def _hparams(run: Run, fields: Mapping[str, Value]) -> Any:
+    """The configuration for TensorBoard's table of runs; what is exact are the fields."""
+    from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+
+    config = {
+        path.removeprefix(f"{CONFIG}/"): _hparam(value)
+        for path, value in fields.items()
+        if path.startswith(f"{CONFIG}/")
+    }
+    return hparams_pb(config, trial_id=run.id, start_time_secs=run.created / 1000).value
+
+
+def _hparam(value: Value) -> bool | float | str:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and abs(value) <= _EXACT_IN_FLOAT64:
+        return value
+    text = value if isinstance(value, str) else to_text(value)
+    return text.encode(errors="backslashreplace").decode()  # a file's name may be no text
