@@ -76,7 +76,10 @@ class Ledger:
 
 
 def gather(points: Iterable[Point]) -> Iterator[Metrics]:
-    """Points in any order as blocks in the order of their steps; each keeps its own time."""
+    """Points in any order as blocks in the order of their steps; each keeps its own time.
+
+    Of a point that comes twice, with the same time, the last counts.
+    """
     rows: dict[tuple[int, int], dict[str, float]] = {}
     for path, step, time, value in points:
         rows.setdefault((step, time), {})[path] = value
