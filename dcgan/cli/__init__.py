@@ -10,6 +10,7 @@ from dcgan.cli.pictures import plot, sample
 from dcgan.cli.recipes import app as recipes
 from dcgan.cli.runs import runs, show
 from dcgan.cli.train import resume, train
+from dcgan.cli.transfer import import_runs, sync
 from dcgan.cli.ui import ui
 
 app = typer.Typer(
@@ -34,5 +35,7 @@ app.command(rich_help_panel="Look")(show)
 app.command(rich_help_panel="Look")(plot)
 app.command(rich_help_panel="Look")(sample)
 app.command(rich_help_panel="Look")(ui)
+app.command(rich_help_panel="Keep")(sync)
+app.command("import", rich_help_panel="Keep")(import_runs)
 for command in (tag, rename, delete, restore, du):
     app.command(rich_help_panel="Keep")(command)

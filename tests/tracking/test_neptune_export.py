@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from pandas.testing import assert_frame_equal
-
-from tests.tracking.neptune_exporter import (
+from neptune_exporter import (
     moment,
     png,
     row,
@@ -18,7 +16,9 @@ from tests.tracking.neptune_exporter import (
     save_file,
     write_export,
 )
-from tests.tracking.sample_run import CREATED, RUN, whole_run, write
+from pandas.testing import assert_frame_equal
+from sample_run import CREATED, RUN, whole_run, write
+
 from tracking.backends import local, neptune
 from tracking.backends import neptune_export as backend
 from tracking.errors import StoreError
@@ -122,7 +122,7 @@ def test_the_folder_with_the_parquet_files_does_too(foreign: Path) -> None:
 
 
 def test_runs_of_two_projects_with_one_id_are_told_apart(foreign: Path, tmp_path: Path) -> None:
-    import tests.tracking.neptune_exporter as exporter
+    import neptune_exporter as exporter
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporter, "PROJECT", "ada/other")

@@ -65,14 +65,17 @@ class Journal:
     def __init__(self, folder: Path, run: Run) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._held = _held(folder)
+        newest = _newest(folder)
+        step, time = newest.pop("time", (0, 0))
+        self._held = _held(folder, newest)
+        self._last = {path: value for path, (_, value) in newest.items()}
+        self._last |= {"step": step, "time": time} if newest else {}
         identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": utc(run.created)}
         self._fields = read_fields(folder) | identity
         metrics = folder / METRICS_FILE
         if metrics.exists():
             _drop_torn_line(metrics)
         (folder / LAST_FILE).unlink(missing_ok=True)
-        self._last = last_values(folder)
         self._metrics = os.open(metrics, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._unwritten = bytearray()
         self._refused: deque[Image | Text | File] = deque()
@@ -105,9 +108,8 @@ class Journal:
             self._append()
             os.fsync(self._metrics)
             self.write(Fields({}))
-            _write_json(
-                self.folder / LAST_FILE, {path: _encode(v) for path, v in self._last.items()}
-            )
+            last = {path: _encode(value) for path, value in sorted(self._last.items())}
+            _write_json(self.folder / LAST_FILE, last)
         finally:
             os.close(self._metrics)
             self._write_fields({"sys/status": status})
@@ -290,19 +292,24 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("[!.]*") if path.is_file()]
 
 
-def _held(folder: Path) -> Held:
-    last: dict[str, int] = {}
-    for block in blocks(_metric_rows(_complete_lines(folder / METRICS_FILE))):
-        for path in block.values:
-            last[path] = max(block.steps[-1], last.get(path, 0))
+def _held(folder: Path, newest: Mapping[str, tuple[int, float]]) -> Held:
     images = _files(folder / "images")
     return Held(
-        last_step=last,
+        last_step={path: step for path, (step, _) in newest.items()},
         images=frozenset(
             (file.parent.relative_to(folder).as_posix(), int(file.stem)) for file in images
         ),
         files=frozenset(_artifact_path(folder, file) for file in _files(folder / "artifacts")),
     )
+
+
+def _newest(folder: Path) -> dict[str, tuple[int, float]]:
+    """The last step and value of each metric's path, and of `time`."""
+    newest: dict[str, tuple[int, float]] = {}
+    for step, time, values in _metric_rows(_complete_lines(folder / METRICS_FILE)):
+        newest |= {path: (step, value) for path, value in values.items()}
+        newest["time"] = (step, time)
+    return newest
 
 
 def _metric_lines(

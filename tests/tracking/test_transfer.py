@@ -1,0 +1,260 @@
+"""Runs moved between stores: whole, once, whatever interrupts it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from mlflow_process import free_port, mlflow_server
+from neptune_exporter import row, rows_of_offline_run, write_export
+from pandas.testing import assert_frame_equal
+from sample_run import CREATED, RUN, assert_same_as_journal, whole_run, write
+from typer.testing import CliRunner
+
+from dcgan.cli import app
+from tracking.backends import REMOTES, load_backend, local
+from tracking.errors import StoreError
+from tracking.events import TRACKERS, Event, Fields, Metrics
+from tracking.lock import locked
+from tracking.transfer import IMPORTED, Moved, import_run, send_run
+
+REMOTE = pytest.mark.parametrize("remote", REMOTES)
+
+
+@pytest.fixture(autouse=True)
+def no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("MLFLOW_TRACKING_URI", "NEPTUNE_API_TOKEN", "NEPTUNE_PROJECT"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """The journal of the sample run, and nothing else."""
+    folder = tmp_path / "store"
+    folder.mkdir()
+    write(local.open_tracker(RUN, folder), whole_run(tmp_path))
+    return folder
+
+
+def dcgan(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(each) for each in arguments], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@REMOTE
+def test_a_run_is_sent_whole_and_only_once(store: Path, remote: str) -> None:
+    said = dcgan("sync", RUN.id, "--to", remote, "--store", store)
+    assert "5,002 values, 3 images, 2 files" in said
+    assert_same_as_journal(load_backend(remote), store, ignore=TRACKERS)
+    for _ in range(2):
+        assert "had all of it" in dcgan("sync", "--all", "--to", remote, "--store", store)
+    assert_same_as_journal(load_backend(remote), store, ignore=TRACKERS)
+    assert local.read_fields(store / RUN.id)[f"{TRACKERS}/{remote}"] == "complete"
+
+
+@REMOTE
+@pytest.mark.parametrize("after", [0, 1, 3, 5, 8])
+def test_a_transfer_that_was_cut_short_goes_on(
+    store: Path, remote: str, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = local.read_events
+
+    def cut(*arguments: object) -> Iterable[Event]:
+        for count, event in enumerate(read(*arguments)):  # type: ignore[arg-type]
+            if count == after:
+                raise ConnectionError("the cable was pulled")
+            yield event
+
+    monkeypatch.setattr("tracking.transfer.read_events", cut)
+    with pytest.raises(StoreError, match="the cable was pulled"):
+        send_run(store / RUN.id, remote)
+    monkeypatch.undo()
+    send_run(store / RUN.id, remote)
+    assert_same_as_journal(load_backend(remote), store, ignore=TRACKERS)
+    assert send_run(store / RUN.id, remote) == Moved()
+
+
+@REMOTE
+def test_what_was_changed_here_is_changed_there(store: Path, remote: str) -> None:
+    send_run(store / RUN.id, remote)
+    dcgan("rename", RUN.id, "another name", "--store", store)
+    dcgan("tag", RUN.id, "new", "--store", store)
+    send_run(store / RUN.id, remote)
+    fields = load_backend(remote).load_runs(store).loc[RUN.id]
+    assert fields["sys/name"] == "another name"
+    assert fields["sys/tags"] == ["baseline", "long run", "new"]
+
+
+@REMOTE
+def test_a_run_goes_there_and_comes_back_to_another_store(
+    store: Path, remote: str, tmp_path: Path
+) -> None:
+    send_run(store / RUN.id, remote)
+    shutil.rmtree(store / RUN.id)
+    kind = {"neptune": "neptune-offline"}.get(remote, remote)
+    back = tmp_path / "back"
+    said = dcgan("import", store, "--from", kind, "--store", back)
+    assert "5,002 values, 3 images, 2 files" in said
+    first = snapshot(back / RUN.id)
+    assert "nothing was missing" in dcgan("import", store, "--from", kind, "--store", back)
+    assert snapshot(back / RUN.id) == first
+
+    write(local.open_tracker(RUN, store), whole_run(tmp_path))
+    runs = local.load_runs(back)
+    assert runs.loc[RUN.id, IMPORTED] == remote
+    assert_frame_equal(runs.drop(columns=IMPORTED), local.load_runs(store))
+    assert_frame_equal(local.load_steps(back, RUN.id), local.load_steps(store, RUN.id))
+    pictures = {file.name: file.read_bytes() for file in (store / RUN.id).rglob("*.png")}
+    assert pictures == {file.name: file.read_bytes() for file in (back / RUN.id).rglob("*.png")}
+    times = {file.name: file.stat().st_mtime_ns for file in (store / RUN.id).rglob("*.png")}
+    assert times == {file.name: file.stat().st_mtime_ns for file in (back / RUN.id).rglob("*.png")}
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_an_import_that_was_cut_short_does_not_pass_for_whole(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = tmp_path / "back"
+    row = dict(local.load_runs(store).loc[RUN.id])
+    load = local.load_events
+
+    def cut(*arguments: Path) -> Iterable[Event]:
+        for event in load(*arguments):  # type: ignore[arg-type]
+            yield event
+            if isinstance(event, Metrics):
+                raise OSError("the disk was pulled")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "load_events", cut)
+        with pytest.raises(OSError, match="pulled"):
+            import_run("local", store, row, back)
+    assert local.read_fields(back / RUN.id)["sys/status"] == "killed"
+    assert import_run("local", store, row, back)
+    assert local.read_fields(back / RUN.id)["sys/status"] == "finished"
+    assert_frame_equal(local.load_steps(back, RUN.id), local.load_steps(store, RUN.id))
+
+
+def test_a_run_that_was_made_here_is_left_as_it_is(store: Path) -> None:
+    send_run(store / RUN.id, "mlflow")
+    dcgan("tag", RUN.id, "later", "--store", store)
+    assert "was made here" in dcgan("import", store, "--from", "mlflow", "--store", store)
+    assert "later" in str(local.read_fields(store / RUN.id)["sys/tags"])
+
+
+@pytest.mark.parametrize(
+    ("status", "there"), [("killed", "KILLED"), ("interrupted", "KILLED"), ("failed", "FAILED")]
+)
+def test_a_run_that_did_not_finish_is_sent_with_its_status(
+    tmp_path: Path, status: str, there: str
+) -> None:
+    journal = local.open_tracker(RUN, tmp_path)
+    journal.write(Fields({"sys/status": "running"}))
+    if status != "killed":
+        journal.close(status)  # type: ignore[arg-type]
+    send_run(tmp_path / RUN.id, "mlflow")
+    backend = load_backend("mlflow")
+    assert backend.load_runs(tmp_path).loc[RUN.id, "sys/status"] == status
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs(["1"])
+    assert run.info.status == there
+
+
+def test_a_run_that_is_being_written_is_left_out(store: Path) -> None:
+    with locked(store / RUN.id):
+        assert "left out" in dcgan("sync", "--all", "--to", "mlflow", "--store", store)
+        with pytest.raises(StoreError, match="being written"):
+            send_run(store / RUN.id, "mlflow")
+
+
+def test_a_server_that_is_not_there_is_told_and_later_gets_all(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    result = CliRunner().invoke(app, ["sync", "--to", "mlflow", "--store", str(store)])
+    assert result.exit_code == 2
+    assert "could not be sent to mlflow" in result.output
+    assert "Traceback" not in result.output
+    with mlflow_server(tmp_path / "server", f"sqlite:///{tmp_path}/server.db") as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        dcgan("sync", "--to", "mlflow", "--store", store)
+        assert_same_as_journal(load_backend("mlflow"), store, ignore=TRACKERS)
+        back = tmp_path / "back"
+        assert "5,002 values" in dcgan("import", address, "--from", "mlflow", "--store", back)
+    assert_frame_equal(local.load_steps(back, RUN.id), local.load_steps(store, RUN.id))
+
+
+def test_a_rescued_run_lands_in_the_journal_and_in_mlflow_by_our_names(tmp_path: Path) -> None:
+    exports, store = tmp_path / "exports", tmp_path / "store"
+    rows = [row("sys/name", "string", "old"), row("parameters/lr", "float", 2e-4)]
+    rows += [row("metrics/g", "float_series", 1 / (s + 1), s, CREATED + s) for s in range(50)]
+    write_export(exports, "SAN-1", rows)
+    renames = ("--rename", "parameters/lr=config/optimizer/lr")
+    renames += ("--rename", "metrics/g=training/batch/Gloss")
+    said = dcgan("import", exports, "--from", "neptune-export", *renames, "--store", store)
+    assert "50 values" in said
+    assert "old" in dcgan("runs", "--where", "optimizer.lr == 2e-4", "--store", store)
+    (run,) = local.run_folders(store)
+    assert local.read_steps(run)["training/batch/Gloss"].notna().sum() == 50
+    dcgan("sync", "--all", "--to", "mlflow", "--store", store)
+    assert_frame_equal(
+        load_backend("mlflow").load_steps(store, run.name), local.load_steps(store, run.name)
+    )
+
+
+def test_a_rescued_run_of_ours_is_the_run_that_it_was(store: Path, tmp_path: Path) -> None:
+    send_run(store / RUN.id, "neptune")
+    exports, back = tmp_path / "exports", tmp_path / "back"
+    write_export(exports, "DCGAN-7", list(rows_of_offline_run(store, exports, "DCGAN-7")))
+    dcgan("import", exports, "--from", "neptune-export", "--store", back)
+    theirs, ours = local.load_runs(back).drop(columns=IMPORTED), local.load_runs(store)
+    assert_frame_equal(theirs, ours.drop(columns=f"{TRACKERS}/neptune"))
+    assert_frame_equal(local.load_steps(back, RUN.id), local.load_steps(store, RUN.id))
+
+
+@pytest.mark.parametrize("identifier", ["../outside", "/etc", "", ".", "a/b", "a\n"])
+def test_an_id_from_elsewhere_leads_nowhere(tmp_path: Path, identifier: str) -> None:
+    fields = {"sys/id": identifier, "sys/created": "2023-11-14T22:13:20.123Z"}
+    with pytest.raises(StoreError, match="cannot be the id"):
+        import_run("local", tmp_path, fields, tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("no-such-folder", "--from", "mlflow"), "no folder"),
+        ((".", "--from", "mlflow"), "no runs of mlflow"),
+        ((".", "--from", "neptune-export"), "no exported run"),
+        ((".", "--from", "local", "--rename", "x"), "OLD=NEW"),
+    ],
+)
+def test_a_place_without_runs_is_told(
+    tmp_path: Path, arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["import", *arguments])
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.replace("│", " ").split())
+
+
+def test_hostile_paths_of_an_imported_run_stay_inside(tmp_path: Path) -> None:
+    exports, store = tmp_path / "exports", tmp_path / "store"
+    from neptune_exporter import save_file
+
+    hostile = "io_files/artifacts/../../../outside"
+    kept = save_file(exports, "X-1", "innocent", b"text")
+    write_export(exports, "X-1", [row(hostile, "file", kept)])
+    result = CliRunner().invoke(
+        app, ["import", str(exports), "--from", "neptune-export", "--store", str(store)]
+    )
+    assert result.exit_code == 2
+    assert "outside" in result.output
+    assert not (tmp_path / "outside.txt").exists()
