@@ -16,13 +16,13 @@ from pathlib import Path
 
 
 @contextmanager
-def mlflow_server(folder: Path, database: str) -> Iterator[str]:
-    """The address of a server on a database, its artifacts and log in a new folder.
+def mlflow_server(folder: Path, database: str, port: int | None = None) -> Iterator[str]:
+    """The address of a server on a database, its artifacts and log in a folder.
 
-    All processes of the server end with the context.
+    All processes of the server are killed at the end of the context.
     """
-    folder.mkdir()
-    port = free_port()
+    folder.mkdir(exist_ok=True)
+    port = port or free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", database]
     command += ["--artifacts-destination", str(folder / "artifacts")]

@@ -1,0 +1,204 @@
+"""A training that is tracked to a real MLflow server, whatever becomes of the server."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from pandas.testing import assert_frame_equal
+
+from tests.faults.proxy import Fault, Proxy, faulty_proxy
+from tests.tracking.mlflow_process import free_port, mlflow_server
+from tracking.backends import load_backend, local, mlflow
+from tracking.events import (
+    FIXED_NOISE,
+    GENERATOR_ARCH,
+    TRACKERS,
+    Event,
+    Fields,
+    Image,
+    Metrics,
+    Text,
+)
+from tracking.fanout import FanOut
+from tracking.tracker import Run
+from tracking.transfer import Moved, send_run
+
+BLOCK = 50
+BLOCKS = 40
+GLOSS = "training/batch/Gloss"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
+    with mlflow_server(folder, f"sqlite:///{folder}/mlflow.db") as address:
+        yield address
+
+
+@pytest.fixture
+def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    with faulty_proxy(server) as proxy:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.address)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+        yield proxy
+
+
+class Training:
+    """A run that is written as the engine writes it, and what its user is told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.run = Run(f"digits-{secrets.token_hex(3)}", "a run", 1_700_000_000_000)
+        self.store = folder
+        self.folder = folder / self.run.id
+        self.reports: list[str] = []
+        self.slowest = 0.0
+        self._blocks = 0
+        self._tracker = FanOut(
+            local.open_tracker(self.run, folder),
+            {"mlflow": partial(mlflow.open_tracker, self.run, folder)},
+            partial(local.read_events, self.folder),
+            self.reports.append,
+            patience=12,
+            retry=1,
+        )
+        self._write(Fields({"config/optimizer/lr": 2e-4, "sys/status": "running"}))
+        self._write(Text(GENERATOR_ARCH, "Generator()\n"))
+
+    def go_on(self, blocks: int) -> None:
+        for _ in range(blocks):
+            self._blocks += 1
+            last = self._blocks * BLOCK
+            steps = range(last - BLOCK + 1, last + 1)
+            values = {GLOSS: [1 / s for s in steps], "training/batch/Dloss": [s / 7 for s in steps]}
+            now = time.time_ns() // 1_000_000
+            self._write(Metrics(list(steps), [now + s for s in range(BLOCK)], values))
+            if self._blocks % 10 == 0:
+                pixels = np.random.default_rng(last).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+                self._write(Image(FIXED_NOISE, last, now, pixels))
+            time.sleep(0.01)
+
+    def end(self) -> None:
+        self._tracker.close("finished")
+
+    def state(self) -> str:
+        return str(local.read_fields(self.folder)[f"{TRACKERS}/mlflow"])
+
+    def _write(self, event: Event) -> None:
+        began = time.monotonic()
+        self._tracker.write(event)
+        self.slowest = max(self.slowest, time.monotonic() - began)
+
+
+def arrived(training: Training) -> bool:
+    return not load_backend("mlflow").load_steps(training.store, training.run.id).empty
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def assert_survived(training: Training, told: int) -> None:
+    """The journal is whole, no write waited for the server, and the user was told once."""
+    steps = local.read_steps(training.folder)
+    assert list(steps["step"]) == list(range(1, BLOCK * BLOCKS + 1))
+    assert steps[GLOSS].notna().all()
+    assert training.slowest < 1.0, "a write took as long as the server's timeout"
+    assert len(training.reports) == told, training.reports
+    assert local.read_fields(training.folder)["sys/status"] == "finished"
+
+
+def assert_sync_makes_it_equal(training: Training) -> None:
+    """Value for value, and nothing twice."""
+    send_run(training.folder, "mlflow")
+    assert send_run(training.folder, "mlflow") == Moved()
+    backend, run = load_backend("mlflow"), training.run.id
+    assert fields(backend.load_runs(training.store), run) == fields(
+        local.load_runs(training.store), run
+    )
+    assert_frame_equal(
+        backend.load_steps(training.store, run), local.load_steps(training.store, run)
+    )
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name(mlflow.DEFAULT_EXPERIMENT)
+    (found,) = client.search_runs([experiment.experiment_id], f"tags.`sys/id` = '{run}'")
+    for path in (GLOSS, "training/batch/Dloss"):
+        assert len(client.get_metric_history(found.info.run_id, path)) == BLOCK * BLOCKS
+    pictures = [each.path for each in client.list_artifacts(found.info.run_id, "images")]
+    assert sum(path.endswith(".png") for path in pictures) == BLOCKS // 10
+
+
+def fields(runs: pd.DataFrame, run: str) -> dict[str, object]:
+    return {
+        path: value
+        for path, value in runs.loc[run].items()
+        if value is not None and not str(path).startswith(TRACKERS)
+    }
+
+
+@pytest.mark.parametrize("fault", ["silent", "closing", "500", "429", "garbage"])
+@pytest.mark.parametrize("ends", [True, False], ids=["for_a_while", "for_good"])
+def test_a_server_that_fails(fault: Fault, ends: bool, proxy: Proxy, tmp_path: Path) -> None:
+    training = Training(tmp_path)
+    training.go_on(5)
+    wait_until(lambda: arrived(training))
+    proxy.fault = fault
+    training.go_on(20)
+    wait_until(lambda: len(training.reports) == 1)
+    training.go_on(10)
+    if ends:
+        proxy.fault = "none"
+    training.go_on(BLOCKS - 35)
+    training.end()
+    assert_survived(training, told=1)
+    assert training.state().startswith("complete" if ends else "incomplete")
+    proxy.fault = "none"
+    assert_sync_makes_it_equal(training)
+
+
+def test_a_server_that_is_slower_than_the_training(proxy: Proxy, tmp_path: Path) -> None:
+    proxy.fault = "slow"
+    training = Training(tmp_path)
+    training.go_on(BLOCKS)
+    training.end()
+    assert_survived(training, told=0)
+    assert training.state() == "complete"
+    assert send_run(training.folder, "mlflow") == Moved()
+    proxy.fault = "none"
+    assert_sync_makes_it_equal(training)
+
+
+@pytest.mark.parametrize("returns", [True, False], ids=["restarted", "never_back"])
+def test_a_server_that_is_killed(
+    returns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    start = partial(mlflow_server, tmp_path / "server", f"sqlite:///{tmp_path}/mlflow.db", port)
+    with start():
+        training = Training(tmp_path)
+        training.go_on(5)
+        wait_until(lambda: arrived(training))
+    training.go_on(20)
+    wait_until(lambda: len(training.reports) == 1)
+    with ExitStack() as stack:
+        if returns:
+            stack.enter_context(start())
+        training.go_on(BLOCKS - 25)
+        training.end()
+        assert_survived(training, told=1)
+        assert training.state().startswith("complete" if returns else "incomplete")
+        if not returns:
+            stack.enter_context(start())
+        assert_sync_makes_it_equal(training)
