@@ -33,6 +33,7 @@ from tracking.events import CONFIG, TRACKERS, Event, Fields, Metrics
 from tracking.fanout import FanOut, Report
 from tracking.fields import utc
 from tracking.lock import locked
+from tracking.privacy import cleaner
 from tracking.store import check_label, create_run, find_run
 from tracking.tracker import Run, Status, Tracker
 from tracking.usage import UsageSampler
@@ -236,7 +237,8 @@ def _open_run(job: Job) -> tuple[Run, Path]:
     if job.folder is not None:
         return read_run(job.folder), job.folder
     now = time.time_ns() // 1_000_000
-    return create_run(job.store, job.config.name, job.labels.name, now)
+    name = cleaner()(job.labels.name) if job.labels.name else None
+    return create_run(job.store, job.config.name, name, now)
 
 
 def _keep_checkpoints(folder: Path, report: Report) -> SaveCheckpoint:
