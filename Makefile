@@ -19,7 +19,9 @@ test: .venv/installed-test system-packages
 
 bench: .venv/installed-test
 	$(BIN)/python benchmarks/tracking_overhead.py
-	$(BIN)/python benchmarks/image_cache.py
+	$(BIN)/python benchmarks/tracking_calls.py --output benchmarks/tracking_calls.json
+	$(BIN)/python benchmarks/local_store.py --output benchmarks/local_store.json
+	$(BIN)/python benchmarks/image_cache.py --output benchmarks/image_cache.json
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \

@@ -77,11 +77,11 @@ def runs(
         return
     left_out = max(0, len(rows) - limit) if limit else 0
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("run", "recipe", "status"):
-        table.add_column(name, no_wrap=True)
+    table.add_column("run", no_wrap=True)
+    table.add_column("status", no_wrap=True)
     for name in ("epochs", "G loss", "D loss", "age"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("tracked to", no_wrap=True)
+    table.add_column("tracked to")
     for row in rows[left_out:]:
         table.add_row(*_cells(row))
     console.print(table)
@@ -106,7 +106,7 @@ def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAU
         console.print(f"\n[bold]{title}[/bold]")
         console.print(_pairs(fields, prefix))
     console.print("\n[bold]Last values[/bold]")
-    console.print(_pairs(values, "training/"))
+    console.print(_pairs({path: v for path, v in values.items() if "/" in path}, ""))
     console.print("\n[bold]Files[/bold]")
     for path in _listed_files(folder):
         console.print(f"  {plain(path)}", soft_wrap=True, markup=False)
@@ -151,9 +151,8 @@ def _cells(row: dict[str, Any]) -> list[Text]:
     ]
     return [
         Text(row["run"] if row["name"] == row["run"] else f"{row['run']} ({plain(row['name'])})"),
-        Text(plain(row["recipe"])),
         Text(str(row["status"]), style=_STYLES.get(row["status"], "")),
-        Text(f"{row['epochs']}/{row['epochs_planned']}"),
+        Text(f"{row['epochs']}/{row['epochs_planned'] or '?'}"),
         *map(Text, losses),
         Text(age),
         Text(", ").join([Text("local"), *trackers]),
