@@ -1,10 +1,10 @@
 """What tracking costs the training, measured within one run.
 
 A recipe trains once for each set of trackers, MLflow's server alive or dead. Blocks of steps
-alternate: the events of one block are tracked, those of the next are dropped. The first steps of a block
-are not timed, so that what the remotes' threads still have to do from the block before is
-not counted against the wrong side. A pair of neighbouring blocks gives a ratio; the median
-of the ratios is printed with the range of its middle half.
+alternate: the events of one block are tracked, those of the next are dropped. The first steps
+of a block are not timed, so that what the remotes' threads still have to do from the block
+before is not counted against the wrong side. A pair of neighbouring blocks gives a ratio; the
+median of the ratios is printed with the range of its middle half.
 
 The images of `mnist-ablation` are random: a step takes the same time on them.
 

@@ -98,13 +98,16 @@ class Network(Section):
 
 
 class Init(Section):
-    """How weights start: `dcgan` is N(0, 0.02), `default` is PyTorch's own."""
+    """How weights start.
 
-    scheme: Literal["dcgan", "default"] = "dcgan"
+    `dcgan` is N(0, 0.02), `glorot` TensorFlow's uniform law, `default` PyTorch's own.
+    """
+
+    scheme: Literal["dcgan", "glorot", "default"] = "dcgan"
     bn_mean: float = Field(
         1.0, allow_inf_nan=False, description="dcgan: the mean of batch norm's scale"
     )
-    init_discriminator: bool = Field(True, description="dcgan: D too, or G alone")
+    init_discriminator: bool = Field(True, description="dcgan, glorot: D too, or G alone")
 
 
 class Loss(Section):

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from dcgan.config import Config
+from dcgan.config import Config, Init
 from dcgan.models import compact, dense, radford
-from dcgan.models.initialisation import initialise
+from dcgan.models.initialisation import initialise_dcgan, initialise_glorot
 
 FAMILIES = {"dcgan": radford, "compact": compact, "dense": dense}
 
@@ -29,12 +29,21 @@ def build_networks(config: Config, seed: int) -> tuple[nn.Sequential, nn.Sequent
         torch.manual_seed(seed)
         generator = family.build_generator(config.dataset, config.network)
         discriminator = family.build_discriminator(config.dataset, config.network, outputs)
-        if config.init.scheme == "dcgan":
-            initialise(generator, config.init.bn_mean)
-            if config.init.init_discriminator:
-                initialise(discriminator, config.init.bn_mean)
+        for network in (generator, discriminator):
+            if network is generator or config.init.init_discriminator:
+                _initialise(network, config.init)
         if config.stabilisers.spectral_norm:
             for layer in discriminator:
                 if isinstance(layer, nn.Conv2d | nn.Linear):
                     spectral_norm(layer)
     return generator, discriminator
+
+
+def _initialise(network: nn.Module, init: Init) -> None:
+    match init.scheme:
+        case "dcgan":
+            initialise_dcgan(network, init.bn_mean)
+        case "glorot":
+            initialise_glorot(network)
+        case "default":
+            pass  # PyTorch's layers have drawn their weights

@@ -1,14 +1,15 @@
-"""The initial weights of Radford et al. 2016, section 4."""
+"""The initial weights: of Radford et al. 2016, and of TensorFlow."""
 
 from __future__ import annotations
 
 from torch import nn
 
 
-def initialise(network: nn.Module, bn_mean: float = 1.0) -> None:
+def initialise_dcgan(network: nn.Module, bn_mean: float = 1.0) -> None:
     """Draw the weights of convolutions from N(0, 0.02), batch norm's scale from N(bn_mean, 0.02).
 
-    Batch norm's shift becomes 0. Linear layers and the biases of convolutions stay as they are.
+    Radford et al. 2016, section 4. Batch norm's shift becomes 0. Linear layers and the biases
+    of convolutions stay as they are.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
@@ -16,3 +17,15 @@ def initialise(network: nn.Module, bn_mean: float = 1.0) -> None:
         elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.normal_(layer.weight, bn_mean, 0.02)
             nn.init.zeros_(layer.bias)
+
+
+def initialise_glorot(network: nn.Module) -> None:
+    """Draw the weights from U(-a, a), a^2 = 6 / (inputs + outputs); biases become 0.
+
+    Glorot and Bengio 2010, equation 16: what TensorFlow's layers do unless told otherwise.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

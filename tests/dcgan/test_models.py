@@ -124,6 +124,19 @@ def test_dcgan_initialisation_has_the_published_statistics(small_config):
                 assert (layer.bias == 0).all()
 
 
+def test_glorot_initialisation_is_that_of_tensorflow():
+    """U(-a, a) with a = sqrt(6 / (inputs + outputs)), a kernel's area counted in both."""
+    generator, discriminator = networks(
+        "network.family=dense", "init.scheme=glorot", "dataset.image_size=28", "loss.name=softmax"
+    )
+    dense, conv = generator[1], discriminator[4]
+    for layer, fans in ((dense, 100 + 7 * 7 * 128), (conv, (64 + 128) * 100)):
+        limit = (6 / fans) ** 0.5
+        assert 0.99 * limit < layer.weight.abs().max().item() <= limit
+        assert layer.weight.std().item() == pytest.approx(limit / 3**0.5, rel=0.01)
+        assert (layer.bias == 0).all()
+
+
 def test_default_initialisation_is_that_of_pytorch(small_config):
     config = small_config("init.scheme=default")
     generator, _ = build_networks(config, seed=3)

@@ -17,9 +17,9 @@ class Generator(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.dense = nn.Linear(100, 7 * 7 * 128)
-        self.norm1 = nn.BatchNorm1d(7 * 7 * 128)
+        self.norm1 = nn.BatchNorm1d(7 * 7 * 128, eps=0.001, momentum=0.01)
         self.deconv1 = nn.ConvTranspose2d(128, 64, 5, stride=2)
-        self.norm2 = nn.BatchNorm2d(64)
+        self.norm2 = nn.BatchNorm2d(64, eps=0.001, momentum=0.01)
         self.deconv2 = nn.ConvTranspose2d(64, 1, 5, stride=2)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -37,11 +37,11 @@ class Discriminator(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, 64, 5, stride=2)
-        self.norm1 = nn.BatchNorm2d(64)
+        self.norm1 = nn.BatchNorm2d(64, eps=0.001, momentum=0.01)
         self.conv2 = nn.Conv2d(64, 128, 10, stride=2)
-        self.norm2 = nn.BatchNorm2d(128)
+        self.norm2 = nn.BatchNorm2d(128, eps=0.001, momentum=0.01)
         self.dense1 = nn.Linear(7 * 7 * 128, 1024)
-        self.norm3 = nn.BatchNorm1d(1024)
+        self.norm3 = nn.BatchNorm1d(1024, eps=0.001, momentum=0.01)
         self.dense2 = nn.Linear(1024, 2)
 
     def forward(self, x: Tensor) -> Tensor:
