@@ -12,6 +12,7 @@ from dcgan.cli.runs import runs, show
 from dcgan.cli.train import resume, train
 from dcgan.cli.transfer import import_runs, sync
 from dcgan.cli.ui import ui
+from dcgan.cli.watch import watch
 
 app = typer.Typer(
     cls=LabGroup,
@@ -32,6 +33,7 @@ app.command(rich_help_panel="Train")(resume)
 app.add_typer(recipes, name="recipes", rich_help_panel="Train")
 app.command(rich_help_panel="Look")(runs)
 app.command(rich_help_panel="Look")(show)
+app.command(rich_help_panel="Look")(watch)
 app.command(rich_help_panel="Look")(plot)
 app.command(rich_help_panel="Look")(sample)
 app.command(rich_help_panel="Look")(ui)
