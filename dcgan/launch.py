@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -187,13 +188,13 @@ def run_job(
     arguments: Sequence[str],
     listen: Callable[[Event], None],
     report: Report,
-    stopping: Callable[[], bool] = lambda: False,
+    stopping: Callable[[], bool] | None = None,
 ) -> Outcome:
     """Train a job as a tracked run, to its end or to Ctrl-C or SIGTERM.
 
     arguments: the command line, for the record. listen: sees every event.
     report: is told in a sentence when a tracker fails; the training goes on.
-    stopping: asked after each step; True interrupts the run as Ctrl-C does.
+    stopping: asked after each step in place of waiting for signals; True interrupts the run.
     Raises StoreError where the store cannot be written to or another process writes the
     run; whatever the training raises marks the run `failed` and comes through.
     """
@@ -223,7 +224,7 @@ def run_job(
             for event in _opening_events(job, folder, arguments):
                 emit(event)
             began = time.monotonic()
-            with stop_requests() as requested:
+            with nullcontext(stopping) if stopping else stop_requests() as stop:
                 reached_end = train(
                     job.config,
                     job.images.pixels,
@@ -231,7 +232,7 @@ def run_job(
                     emit,
                     _keep_checkpoints(folder / CHECKPOINT_FOLDER, report),
                     state,
-                    lambda: requested() or stopping(),
+                    stop,
                 )
             status = "finished" if reached_end else "interrupted"
         except KeyboardInterrupt:

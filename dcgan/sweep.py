@@ -60,6 +60,7 @@ Key: TypeAlias = tuple[str, int]
 _SWEEP_FILE, _RECIPE, _STOP = "sweep.toml", "recipe.toml", "stop"
 _LOOK_SECONDS = 0.5
 _ORPHAN_SECONDS = 60.0
+_IDLE_SECONDS = 10  # after which workers go whose sweep was killed
 
 
 @dataclass(frozen=True)
@@ -604,20 +605,25 @@ def _configured(backend: Backend, jobs: int, threads: int) -> Iterator[None]:
     """joblib's own configuration; it is the thread's."""
     more: dict[str, Any] = {}
     if backend == "loky":
-        more = {"inner_max_num_threads": threads, "initializer": _leave_ctrl_c_to_the_sweep}
+        more = {
+            "inner_max_num_threads": threads,
+            "initializer": _leave_signals_to_the_sweep,
+            "idle_worker_timeout": _IDLE_SECONDS,
+        }
     with joblib.parallel_config(backend=backend, n_jobs=jobs, **more):
         yield
 
 
-def _leave_ctrl_c_to_the_sweep() -> None:
-    """The terminal sends it to workers too, some of which have yet to begin."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _leave_signals_to_the_sweep() -> None:
+    """A terminal sends them to workers too, which would then take the next run."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _kill_workers() -> None:
     from joblib.externals.loky import get_reusable_executor
 
-    get_reusable_executor().shutdown(wait=False, kill_workers=True)
+    get_reusable_executor(reuse=True).shutdown(kill_workers=True)
 
 
 def _stop_watch(stop: Path, owner: int | None) -> Callable[[], bool]:

@@ -148,6 +148,11 @@ def sweep(
         planned = _plan(read_definition(subject), name, over, seeds, seed_list, data, given)
         if resume:
             started = find_sweep(store, planned.name, planned)
+    if started is not None and tracker and set(tracker) != set(started.trackers):
+        raise UserError(
+            f"{started.id} is tracked to {', '.join(('local', *started.trackers))} alone.\n"
+            "Leave --tracker out; dcgan sync sends what is done to another tracker."
+        )
     with DecodingProgress() as progress:
         sizes = load_data(planned, download=download, progress=progress.show)
     with cluster(backend, address) as cores:
@@ -155,7 +160,10 @@ def sweep(
             started = keep_sweep(store, planned, tracker or ())
         missing = missing_runs(started)
         at_once = jobs or (1 if on_gpu and backend == "loky" else cores)
-        answers, ended = _run(started, missing, sizes, console, backend, at_once, device)
+        try:
+            answers, ended = _run(started, missing, sizes, console, backend, at_once, device)
+        except KeyboardInterrupt:  # the second Ctrl-C
+            answers, ended = [], False
     _summarize(started, answers, console, store)
     if not ended:
         resumption = _command("sweep", started.id, "--resume", store=store)

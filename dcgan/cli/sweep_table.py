@@ -63,7 +63,8 @@ class SweepTable:
             standing = self._this_time(trial.key, found.get(trial.key, Standing()))
             changed = standing.state != self._now.get(trial.key, Standing()).state
             self._now[trial.key] = standing
-            if standing.state == "running" and standing.step:
+            at_work = standing.state == "running"
+            if at_work and standing.step != self._before.get(trial.key, Standing()).step:
                 self._first.setdefault(trial.key, standing)
             if changed and not self._console.is_terminal:
                 self._console.print(self._line(trial, standing), soft_wrap=True)
