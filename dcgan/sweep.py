@@ -14,7 +14,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -60,7 +60,7 @@ Key: TypeAlias = tuple[str, int]
 _SWEEP_FILE, _RECIPE, _STOP = "sweep.toml", "recipe.toml", "stop"
 _LOOK_SECONDS = 0.5
 _ORPHAN_SECONDS = 60.0
-_IDLE_SECONDS = 10  # after which workers go whose sweep was killed
+_AT_WORK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -473,6 +473,11 @@ def run_order(order: Order) -> Answer:
 
     A run that fails is marked so in the store and answered for; nothing is raised.
     """
+    with nullcontext() if order.owner is None else _AT_WORK:
+        return _train(order)
+
+
+def _train(order: Order) -> Answer:
     stopping = _stop_watch(order.stop, order.owner)
     key = order.trial.key
     if stopping():
@@ -607,17 +612,29 @@ def _configured(backend: Backend, jobs: int, threads: int) -> Iterator[None]:
     if backend == "loky":
         more = {
             "inner_max_num_threads": threads,
-            "initializer": _leave_signals_to_the_sweep,
-            "idle_worker_timeout": _IDLE_SECONDS,
+            "initializer": _settle_worker,
+            "initargs": (os.getpid(),),
         }
     with joblib.parallel_config(backend=backend, n_jobs=jobs, **more):
         yield
 
 
-def _leave_signals_to_the_sweep() -> None:
-    """A terminal sends them to workers too, which would then take the next run."""
+def _settle_worker(owner: int) -> None:
+    """Leave signals to the sweep, and go when it is gone.
+
+    A terminal sends signals to workers too, which would then take the next run. Those whose
+    sweep was killed would wait for runs for ever.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+    def go_with_the_sweep() -> None:
+        while os.getppid() == owner:
+            time.sleep(_LOOK_SECONDS)
+        with _AT_WORK:  # the run stops by itself, with a checkpoint
+            os._exit(1)
+
+    threading.Thread(target=go_with_the_sweep, daemon=True).start()
 
 
 def _kill_workers() -> None:

@@ -328,7 +328,7 @@ def test_a_run_that_fails_fails_alone_and_is_started_again(tmp_path: Path):
     settings = ("--set", "network.family=dense", "--set", "dataset.image_size=28")
     output = finish(
         start(
-            "digits", "--over", "images.count=4,1", "--seeds", "2", "--epochs", "1",
+            "digits", "--over", "images.count=4,1", "--seeds", "2", "--steps", "3",
             "--batch-size", "128", *settings, folder=tmp_path,
         ),
         code=1,
@@ -347,11 +347,11 @@ def test_a_run_that_fails_fails_alone_and_is_started_again(tmp_path: Path):
     assert keys(after["failed"]) == sorted(keys(before["failed"]) * 2)
 
 
-SLOW = ("--over", "optimizer.lr=2e-4,2e-3", "--seeds", "2", "--epochs", "12", *TINY)
+SLOW = ("--over", "optimizer.lr=2e-4,2e-3", "--seeds", "2", "--epochs", "8", *TINY)
 
 
 def assert_whole_without_duplicates(store: Path) -> None:
-    """One finished run an arm and seed, with each of its 180 steps once."""
+    """One finished run an arm and seed, with each of its 120 steps once."""
     found = runs_by_status(store)
     assert list(found) == ["finished"]
     arms = ("optimizer.lr=0.0002", "optimizer.lr=0.002")
@@ -362,7 +362,7 @@ def assert_whole_without_duplicates(store: Path) -> None:
             for line in (folder / "metrics.jsonl").read_text().splitlines()
             if "training/batch/Gloss" in line
         ]
-        assert lines == list(range(1, 12 * 15 + 1))
+        assert lines == list(range(1, 8 * 15 + 1))
 
 
 def test_a_sweep_that_is_killed_goes_on_without_duplicates(tmp_path: Path):
