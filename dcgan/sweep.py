@@ -283,7 +283,10 @@ def keep_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StartedSwe
         "over": {factor.key: list(factor.values) for factor in sweep.factors},
     }
     # The recipe of one run serves all: the rest of them override what is its own.
-    texts = {_RECIPE: _clean_toml(sweep.trials[0].config), _SWEEP_FILE: tomli_w.dumps(tree)}
+    texts = {
+        _RECIPE: _clean_toml(sweep.trials[0].config),
+        _SWEEP_FILE: cleaner()(tomli_w.dumps(tree)),
+    }
     try:
         folder.mkdir(parents=True)
         for file, text in texts.items():
@@ -537,8 +540,8 @@ def run_orders(
             raise
     if deaths and not stopping():
         raise UserError(
-            f"A worker died: {' '.join(str(deaths[0]).split())[:300]}\n"
-            "Where memory ran out, fewer --jobs help. Go on with the same command and --resume."
+            f"{' '.join(str(deaths[0]).split()).partition('. ')[0]}.\n"
+            "If memory ran out, give fewer --jobs. Go on with the same command and --resume."
         ) from deaths[0]
     return answers, not stopping()
 
@@ -699,9 +702,10 @@ def _parse(text: str, where: str, folder: Path) -> Definition:
 def _arm(name: str, chosen: Sequence[Override]) -> Arm:
     if not chosen:
         return Arm(name, "all")
+    clean = cleaner()  # as the journal has it, by which the runs are found again
     return Arm(
-        label=", ".join(f"{each.key}={to_text(each.value)}" for each in chosen),
-        short=",".join(to_text(each.value) for each in chosen),
+        label=clean(", ".join(f"{each.key}={to_text(each.value)}" for each in chosen)),
+        short=clean(",".join(to_text(each.value) for each in chosen)),
     )
 
 

@@ -130,6 +130,14 @@ def test_settings_apply_to_all_runs_and_values_are_read_as_set_reads_them():
     assert parse_factor("init.scheme=dcgan, default").values == ("dcgan", "default")
 
 
+def test_an_arm_is_named_as_the_journal_has_it():
+    home = Path.home()
+    folders = Factor("dataset.path", (f"{home}/a", f"{home}/b"), "--over")
+    overrides = [parse_override("dataset.name=folder")]
+    sweep = plan_sweep("homes", "digits", overrides, [folders], [0])
+    assert [arm.label for arm in sweep.arms] == ["dataset.path=~/a", "dataset.path=~/b"]
+
+
 def test_the_sweeps_that_come_with_the_project_can_be_planned():
     factors = {}
     for name in sweep_names():
