@@ -300,15 +300,19 @@ def recipe_text(name: str) -> str:
 
 
 def parse_override(text: str) -> Override:
-    """`key=value`, the value as TOML; what is no TOML value is a string."""
+    """`key=value`, the value as `parse_value` reads it."""
     key, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set {text} has no value.\nWrite it as --set key=value.")
+    return Override(key.strip(), parse_value(value), f"--set {text}")
+
+
+def parse_value(text: str) -> Any:
+    """A value as TOML; what is no TOML value is a string."""
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        parsed = value
-    return Override(key.strip(), parsed, f"--set {text}")
+        return text
 
 
 def load_config(recipe: str, overrides: list[Override]) -> Config:

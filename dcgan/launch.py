@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +30,9 @@ from dcgan.signals import stop_requests
 from tracking.backends import load_backend
 from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
 from tracking.errors import StoreError
-from tracking.events import CONFIG, TRACKERS, Event, Fields, Metrics
+from tracking.events import CONFIG, SWEEP, TRACKERS, Event, Fields, Metrics
 from tracking.fanout import FanOut, Report
-from tracking.fields import utc
+from tracking.fields import flatten, utc
 from tracking.lock import locked
 from tracking.privacy import cleaner
 from tracking.store import check_label, create_run, find_run
@@ -40,12 +41,22 @@ from tracking.usage import UsageSampler
 
 
 @dataclass(frozen=True)
+class Membership:
+    """The sweep that a run is part of. arm: what is its own, such as `init.scheme=default`."""
+
+    name: str
+    id: str
+    arm: str
+
+
+@dataclass(frozen=True)
 class Labels:
-    """What a user says of a run beside its configuration."""
+    """What is said of a run beside its configuration."""
 
     name: str | None = None
     group: str | None = None
     tags: tuple[str, ...] = ()
+    sweep: Membership | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +131,13 @@ def prepare(
         check_label(label)
     chosen = choose_device(device)
     images = load_images(config.dataset, download=download, progress=progress)
-    size, batch_size = images.card.size, config.training.batch_size
+    check_batches(config, images.card.size)
+    return Job(config, images, chosen, store, tuple(trackers), labels)
+
+
+def check_batches(config: Config, size: int) -> None:
+    """Raise ConfigError where `size` images give batches that cannot be trained on."""
+    batch_size = config.training.batch_size
     if batch_size > size:
         raise ConfigError(
             f"training.batch_size = {batch_size}: the data set has only {size} images.\n"
@@ -132,7 +149,6 @@ def prepare(
             "would be a single one,\nof which batch norm in a fully connected layer can make "
             f"nothing. Give another size, such as {batch_size + 1}."
         )
-    return Job(config, images, chosen, store, tuple(trackers), labels)
 
 
 def prepare_resume(store: Path, reference: str, device: str, *, progress: Progress = silent) -> Job:
@@ -169,12 +185,17 @@ def prepare_resume(store: Path, reference: str, device: str, *, progress: Progre
 
 
 def run_job(
-    job: Job, arguments: Sequence[str], listen: Callable[[Event], None], report: Report
+    job: Job,
+    arguments: Sequence[str],
+    listen: Callable[[Event], None],
+    report: Report,
+    stopping: Callable[[], bool] | None = None,
 ) -> Outcome:
     """Train a job as a tracked run, to its end or to Ctrl-C or SIGTERM.
 
     arguments: the command line, for the record. listen: sees every event.
     report: is told in a sentence when a tracker fails; the training goes on.
+    stopping: asked after each step in place of waiting for signals; True interrupts the run.
     Raises StoreError where the store cannot be written to or another process writes the
     run; whatever the training raises marks the run `failed` and comes through.
     """
@@ -204,7 +225,7 @@ def run_job(
             for event in _opening_events(job, folder, arguments):
                 emit(event)
             began = time.monotonic()
-            with stop_requests() as stopping:
+            with nullcontext(stopping) if stopping else stop_requests() as stop:
                 reached_end = train(
                     job.config,
                     job.images.pixels,
@@ -212,7 +233,7 @@ def run_job(
                     emit,
                     _keep_checkpoints(folder / CHECKPOINT_FOLDER, report),
                     state,
-                    stopping,
+                    stop,
                 )
             status = "finished" if reached_end else "interrupted"
         except KeyboardInterrupt:
@@ -272,6 +293,7 @@ def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterato
             {"sys/status": "running", "sys/ended": None, "sys/error": None, "sys/resumed": resumed}
         )
         return
+    sweep = job.labels.sweep
     yield Fields(
         {
             "sys/status": "running",
@@ -279,6 +301,7 @@ def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterato
             "sys/seed": job.config.seed,
             "sys/group": job.labels.group,
             "sys/tags": list(job.labels.tags),
+            **(flatten(asdict(sweep), SWEEP) if sweep else {}),
         }
     )
     yield from describe_configuration(job.config, job.images, folder)

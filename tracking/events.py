@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CONFIG = "config"
 SYS = "sys"
 TRACKERS = "sys/trackers"
+SWEEP = "sys/sweep"
 BATCH = "training/batch"
 EPOCH = "training/epoch"
 USAGE = "system"
@@ -40,6 +41,7 @@ Value: TypeAlias = Scalar | Sequence[Scalar]
 class Fields:
     """Single values by path: `config/...` (immutable once set) and `sys/...`.
 
+    A run that is part of a sweep has `sys/sweep/id`, `sys/sweep/name` and `sys/sweep/arm`.
     `sys/tags` is a list of strings; a later event overrides an earlier one.
     """
 

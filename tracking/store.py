@@ -22,9 +22,7 @@ def create_run(store: Path, recipe: str, name: str | None, created: int) -> tupl
 
     Raises StoreError where the store cannot be written to.
     """
-    # Neptune takes ids of up to 36 characters.
-    stem = re.sub(r"[^a-z0-9]+", "-", recipe.lower()).strip("-")[:29].strip("-") or "run"
-    identifier = f"{stem}-{''.join(secrets.choice(_ALPHABET) for _ in range(6))}"
+    identifier = new_identifier(recipe)
     folder = store / identifier
     try:
         folder.mkdir(parents=True)
@@ -34,6 +32,13 @@ def create_run(store: Path, recipe: str, name: str | None, created: int) -> tupl
             "Give a folder of your own with --store."
         ) from error
     return Run(identifier, name or identifier, created), folder
+
+
+def new_identifier(name: str) -> str:
+    """What is plain in a name, and six random characters."""
+    # Neptune takes ids of up to 36 characters.
+    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:29].strip("-") or "run"
+    return f"{stem}-{''.join(secrets.choice(_ALPHABET) for _ in range(6))}"
 
 
 def find_run(store: Path, reference: str) -> Path:

@@ -9,6 +9,7 @@ from dcgan.cli.manage import delete, du, rename, restore, tag
 from dcgan.cli.pictures import plot, sample
 from dcgan.cli.recipes import app as recipes
 from dcgan.cli.runs import runs, show
+from dcgan.cli.sweep import sweep
 from dcgan.cli.train import resume, train
 from dcgan.cli.transfer import import_runs, sync
 from dcgan.cli.ui import ui
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command(rich_help_panel="Train")(train)
 app.command(rich_help_panel="Train")(resume)
+app.command(rich_help_panel="Train")(sweep)
 app.add_typer(recipes, name="recipes", rich_help_panel="Train")
 app.command(rich_help_panel="Look")(runs)
 app.command(rich_help_panel="Look")(show)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tracking.backends import REMOTES
+
+if TYPE_CHECKING:
+    from dcgan.config import Override
 
 Store = Annotated[
     Path,
@@ -41,3 +46,84 @@ Device = Annotated[
     str, typer.Option("--device", help="auto (CUDA where there is one), cpu, cuda, cuda:1, ...")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+_CONFIGURATION, _TRACKING = "Configuration", "Tracking"
+
+
+def _known_trackers(names: list[str] | None) -> list[str]:
+    """The remote backends among `names`, once each; `local` is always on."""
+    for name in names or []:
+        if name not in ("local", *REMOTES):
+            raise typer.BadParameter(f"{name!r} is none of: local, {', '.join(REMOTES)}.")
+    return [name for name in dict.fromkeys(names or []) if name != "local"]
+
+
+Epochs = Annotated[
+    int | None, typer.Option(help="Passes over the data.", rich_help_panel=_CONFIGURATION)
+]
+Steps = Annotated[
+    int | None, typer.Option(help="In place of epochs.", rich_help_panel=_CONFIGURATION)
+]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Images a step.", rich_help_panel=_CONFIGURATION)
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="The folder with the recipe's data, or any folder of images in their place.",
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
+Download = Annotated[
+    bool,
+    typer.Option(
+        "--download",
+        help="Let torchvision download MNIST, CIFAR-10 or CelebA where it is missing.",
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any key of the recipe, such as network.latent_size=64; repeatable.",
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tracker",
+        metavar=f"[{'|'.join(REMOTES)}]",
+        help="Track there too, beside the local journal; repeatable.",
+        callback=_known_trackers,
+        rich_help_panel=_TRACKING,
+    ),
+]
+
+
+def overrides(
+    settings: list[str] | None, flags: dict[str, tuple[str, int | float | None]]
+) -> list[Override]:
+    """What --set says, then what the flags say. flags: of each the key and the value."""
+    from dcgan.config import Override, parse_override
+
+    given = [parse_override(setting) for setting in settings or []]
+    return given + [
+        Override(key, value, f"{flag} {value}")
+        for flag, (key, value) in flags.items()
+        if value is not None
+    ]
+
+
+def place(dataset: str, folder: Path) -> list[Override]:
+    """The recipe's own data set where `folder` holds it, otherwise the images in `folder`."""
+    from dcgan.config import Override
+    from dcgan.data import holds
+
+    name = dataset if holds(dataset, folder) else "folder"
+    return [
+        Override("dataset.name", name, f"--data {folder}"),
+        Override("dataset.path", str(folder), f"--data {folder}"),
+    ]

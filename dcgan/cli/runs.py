@@ -20,7 +20,7 @@ from tracking.fields import from_utc
 LISTED = 50
 """Runs that a screen or two can show."""
 
-_STYLES = {
+STATUS_STYLES = {
     "running": "cyan",
     "finished": "green",
     "interrupted": "yellow",
@@ -151,7 +151,7 @@ def _cells(row: dict[str, Any]) -> list[Text]:
     ]
     return [
         Text(row["run"] if row["name"] == row["run"] else f"{row['run']} ({plain(row['name'])})"),
-        Text(str(row["status"]), style=_STYLES.get(row["status"], "")),
+        Text(str(row["status"]), style=STATUS_STYLES.get(row["status"], "")),
         Text(f"{row['epochs']}/{row['epochs_planned'] or '?'}"),
         *map(Text, losses),
         Text(age),

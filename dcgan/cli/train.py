@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from dcgan.cli.options import DEFAULT_STORE, Device, RunReference, Store
-from tracking.backends import REMOTES
+from dcgan.cli.options import (
+    DEFAULT_STORE,
+    BatchSize,
+    Data,
+    Device,
+    Download,
+    Epochs,
+    RunReference,
+    Settings,
+    Steps,
+    Store,
+    Trackers,
+    overrides,
+    place,
+)
 
 if TYPE_CHECKING:
-    from dcgan.config import Override
     from dcgan.launch import Job, Outcome
 
 EXIT_INTERRUPTED = 130
@@ -23,14 +34,6 @@ def _recipe_names() -> list[str]:
     from dcgan.config import recipe_names
 
     return recipe_names()
-
-
-def _known_trackers(names: list[str]) -> list[str]:
-    """The remote backends among `names`, once each; `local` is always on."""
-    for name in names:
-        if name not in ("local", *REMOTES):
-            raise typer.BadParameter(f"{name!r} is none of: local, {', '.join(REMOTES)}.")
-    return [name for name in dict.fromkeys(names) if name != "local"]
 
 
 def train(
@@ -44,16 +47,9 @@ def train(
     lr: Annotated[
         float | None, typer.Option(help="Adam's learning rate.", rich_help_panel="Configuration")
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the data.", rich_help_panel="Configuration")
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(help="In place of epochs.", rich_help_panel="Configuration"),
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Images a step.", rich_help_panel="Configuration")
-    ] = None,
+    epochs: Epochs = None,
+    steps: Steps = None,
+    batch_size: BatchSize = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -68,39 +64,10 @@ def train(
             rich_help_panel="Configuration",
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="The folder with the recipe's data, or any folder of images in their place.",
-            rich_help_panel="Configuration",
-        ),
-    ] = None,
-    download: Annotated[
-        bool,
-        typer.Option(
-            "--download",
-            help="Let torchvision download MNIST, CIFAR-10 or CelebA where it is missing.",
-            rich_help_panel="Configuration",
-        ),
-    ] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Any key of the recipe, such as network.latent_size=64; repeatable.",
-            rich_help_panel="Configuration",
-        ),
-    ] = None,
-    tracker: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar=f"[{'|'.join(REMOTES)}]",
-            help="Track there too, beside the local journal; repeatable.",
-            callback=lambda names: _known_trackers(names or []),
-            rich_help_panel="Tracking",
-        ),
-    ] = None,
+    data: Data = None,
+    download: Download = False,
+    settings: Settings = None,
+    tracker: Trackers = None,
     name: Annotated[
         str | None, typer.Option(help="What you call the run.", rich_help_panel="Tracking")
     ] = None,
@@ -123,28 +90,25 @@ def train(
     dcgan train celeba --data ~/faces --set images.every_steps=100[/dim]
     """
     from dcgan.cli.progress import DecodingProgress
-    from dcgan.config import Override, load_config, parse_override
+    from dcgan.config import Override, load_config
     from dcgan.launch import Labels, prepare
 
-    flags: dict[str, tuple[str, Any]] = {
-        "--lr": ("optimizer.lr", lr),
-        "--epochs": ("training.epochs", epochs),
-        "--steps": ("training.steps", steps),
-        "--batch-size": ("training.batch_size", batch_size),
-        "--seed": ("seed", seed),
-    }
-    overrides = [parse_override(setting) for setting in settings or []]
-    overrides += [
-        Override(key, value, f"{flag} {value}")
-        for flag, (key, value) in flags.items()
-        if value is not None
-    ]
+    given = overrides(
+        settings,
+        {
+            "--lr": ("optimizer.lr", lr),
+            "--epochs": ("training.epochs", epochs),
+            "--steps": ("training.steps", steps),
+            "--batch-size": ("training.batch_size", batch_size),
+            "--seed": ("seed", seed),
+        },
+    )
     if weight_init is not None:
         scheme = "dcgan" if weight_init else "default"
-        overrides.append(Override("init.scheme", scheme, "--weight-init/--no-weight-init"))
-    config = load_config(recipe, overrides)
+        given.append(Override("init.scheme", scheme, "--weight-init/--no-weight-init"))
+    config = load_config(recipe, given)
     if data is not None:
-        config = load_config(recipe, overrides + _place(config.dataset.name, data))
+        config = load_config(recipe, given + place(config.dataset.name, data))
     labels = Labels(name, group, tuple(tag or ()))
     with DecodingProgress() as progress:
         job = prepare(
@@ -173,18 +137,6 @@ def resume(
     with DecodingProgress() as progress:
         job = prepare_resume(store, run, device, progress=progress.show)
     _run(job)
-
-
-def _place(dataset: str, folder: Path) -> list[Override]:
-    """The recipe's own data set where `folder` holds it, otherwise the images in `folder`."""
-    from dcgan.config import Override
-    from dcgan.data import holds
-
-    name = dataset if holds(dataset, folder) else "folder"
-    return [
-        Override("dataset.name", name, f"--data {folder}"),
-        Override("dataset.path", str(folder), f"--data {folder}"),
-    ]
 
 
 def _run(job: Job) -> None:

@@ -49,7 +49,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["resume"], ["runs"], ["show"], ["ui"]])
+@pytest.mark.parametrize(
+    "command", [[], ["train"], ["resume"], ["sweep"], ["runs"], ["show"], ["ui"]]
+)
 def test_help_teaches(command: list[str]):
     result = invoke(*command, "--help")
     assert result.exit_code == 0

@@ -6,6 +6,7 @@
     images          the series that the UI shows by step
     texts, files    artifacts under their own paths
     long_fields/    artifacts: the whole of each value too long for a param or a tag
+    sys/sweep/...   tags; and the run becomes the child of one parent run a sweep
 
 The data set is also logged as MLflow's own dataset input, and the tags `mlflow.source.*`
 tell MLflow's UI of the code. `sys/tags` is a single tag, a JSON list; one name in it is
@@ -37,6 +38,7 @@ from tracking.events import (
     ARTIFACTS,
     CONFIG,
     IMAGES,
+    SWEEP,
     Event,
     Fields,
     File,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 DATABASE_FILE = "mlflow.db"
 ARTIFACT_FOLDER = "mlflow-artifacts"
 DEFAULT_EXPERIMENT = "dcgan"
+SWEEP_LOCK_FILE = "mlflow-sweeps.lock"
 
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -89,6 +92,8 @@ _STATUSES: Mapping[Status, str] = {
     "failed": "FAILED",
     "killed": "KILLED",
 }
+_PARENT_TAG = "mlflow.parentRunId"
+_SWEEP_TAG = f"{SWEEP}/parent"  # of a sweep's own run
 _SOURCE_TAGS = {
     "sys/git/commit": "mlflow.source.git.commit",
     "sys/git/branch": "mlflow.source.git.branch",
@@ -111,7 +116,10 @@ class MlflowTracker:
 
     def __init__(self, run: Run, store: Path) -> None:
         experiment = _open_experiment(tracking_uri(store))
+        self._experiment = experiment
         self._client = experiment.client
+        self._lock_file = store / SWEEP_LOCK_FILE
+        self._parent: str | None = None
         known = experiment.find(run.id)
         if known:
             self._id: str = known.info.run_id
@@ -129,6 +137,7 @@ class MlflowTracker:
             case Fields(values):
                 self._write_fields(values)
                 self._write_dataset(values)
+                self._join_sweep(values)
             case Metrics():
                 self._write_metrics(event)
             case Image(path, step, time, pixels):
@@ -143,6 +152,8 @@ class MlflowTracker:
     def close(self, status: Status) -> None:
         self._client.set_tag(self._id, "sys/status", to_text(status), synchronous=True)
         self._client.set_terminated(self._id, _STATUSES[status])
+        if self._parent is not None:
+            self._close_sweep(self._parent, status)
 
     def _write_fields(self, values: Mapping[str, Value]) -> None:
         from mlflow.entities import Param, RunTag
@@ -177,6 +188,28 @@ class MlflowTracker:
         }
         if "path" in card and "fingerprint" in card:
             self._client.log_inputs(self._id, datasets=[_dataset_input(card)])
+
+    def _join_sweep(self, values: Mapping[str, Value]) -> None:
+        """Become the child of the sweep's own run, which the first of its runs creates."""
+        sweep, name = values.get(f"{SWEEP}/id"), values.get(f"{SWEEP}/name")
+        if not isinstance(sweep, str) or self._parent is not None:
+            return
+        # MLflow cannot create a run unless it is there; runs of a sweep start together.
+        with filelock.FileLock(self._lock_file):
+            self._parent = self._experiment.find_sweep(sweep) or self._experiment.create_sweep(
+                sweep, str(name)
+            )
+            self._client.update_run(self._parent, status=_STATUSES["running"])
+        self._client.set_tag(self._id, _PARENT_TAG, self._parent, synchronous=True)
+
+    def _close_sweep(self, parent: str, status: Status) -> None:
+        """Give the sweep's run the status of the last of its runs to end."""
+        with filelock.FileLock(self._lock_file):
+            running = self._experiment.runs(
+                f"tags.`{_PARENT_TAG}` = '{parent}' and attributes.status = 'RUNNING'"
+            )
+            if next(running, None) is None:
+                self._client.set_terminated(parent, _STATUSES[status])
 
     def _write_metrics(self, block: Metrics) -> None:
         from mlflow.entities import Metric
@@ -304,6 +337,20 @@ class _Experiment:
 
     def find(self, run: str) -> mlflow.entities.Run | None:
         return next(self.runs(f"tags.`sys/id` = '{to_text(run)}'"), None)
+
+    def find_sweep(self, sweep: str) -> str | None:
+        """MLflow's id of a sweep's own run."""
+        condition = f"tags.`{SWEEP}/id` = '{to_text(sweep)}' and tags.`{_SWEEP_TAG}` = 'true'"
+        found = next(self.runs(condition), None)
+        return str(found.info.run_id) if found else None
+
+    def create_sweep(self, sweep: str, name: str) -> str:
+        """Create a sweep's own run; it has no `sys/id`, and so is none of ours when read."""
+        tags = {f"{SWEEP}/id": to_text(sweep), f"{SWEEP}/name": to_text(name)}
+        created = self.client.create_run(
+            self.id, tags={**tags, _SWEEP_TAG: to_text(True)}, run_name=name
+        )
+        return str(created.info.run_id)
 
     def create(self, run: Run) -> str:
         """Create a run and return MLflow's own id of it."""

@@ -1,0 +1,157 @@
+"""The progress of a sweep in the terminal, from the journals of its runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from dcgan.cli.format import duration, plain
+from dcgan.cli.runs import STATUS_STYLES
+from dcgan.sweep import Standing, journal_reader
+
+if TYPE_CHECKING:
+    from dcgan.sweep import Key, StartedSweep, Trial
+
+_OTHER_COLUMNS = 57
+"""The width of all but the arm, with the gaps."""
+_LINES_AROUND = 5
+
+
+class SweepTable:
+    """A row a run; where they are too many, those at work. In a log file, a line a change."""
+
+    def __init__(self, started: StartedSweep, sizes: Mapping[Key, int], console: Console) -> None:
+        from dcgan.engine import steps_per_epoch, total_steps
+
+        self._trials = started.sweep.trials
+        # The values alone, under the last words of the keys: whole keys would hide the values.
+        words = [factor.key.rpartition(".")[2] for factor in started.sweep.factors]
+        self._arms = ",".join(words) or "arm"
+        self._console = console
+        self._read = journal_reader(started)
+        self._before = self._read()
+        self._now: dict[Key, Standing] = {}
+        self._first: dict[Key, Standing] = {}
+        self._steps = {
+            trial.key: total_steps(trial.config, sizes[trial.key]) for trial in self._trials
+        }
+        self._epochs = {
+            trial.key: -(-self._steps[trial.key] // steps_per_epoch(trial.config, sizes[trial.key]))
+            for trial in self._trials
+        }
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> SweepTable:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read all journals and show what they say."""
+        found = self._read()
+        for trial in self._trials:
+            standing = self._this_time(trial.key, found.get(trial.key, Standing()))
+            changed = standing.state != self._now.get(trial.key, Standing()).state
+            self._now[trial.key] = standing
+            at_work = standing.state == "running"
+            if at_work and standing.step != self._before.get(trial.key, Standing()).step:
+                self._first.setdefault(trial.key, standing)
+            if changed and not self._console.is_terminal:
+                self._console.print(self._line(trial, standing), soft_wrap=True)
+        if self._live.is_started:
+            self._live.update(self._render(), refresh=True)
+
+    def _this_time(self, key: Key, standing: Standing) -> Standing:
+        """What stopped in an earlier sitting waits for its turn in this one."""
+        before = self._before.get(key)
+        same = before and (before.folder, before.ended) == (standing.folder, standing.ended)
+        if same and standing.state not in ("finished", "running"):
+            return Standing(step=standing.step, epoch=standing.epoch, losses=standing.losses)
+        return standing
+
+    def _line(self, trial: Trial, standing: Standing) -> Text:
+        said = Text(f"{plain(trial.arm.label)}  seed {trial.seed}  ")
+        said.append(standing.state, style=STATUS_STYLES.get(standing.state, ""))
+        if standing.losses and standing.state == "finished":
+            said.append("  G {:.3f}  D {:.3f}".format(*standing.losses))
+        if standing.error:
+            said.append(f"  {plain(standing.error)}")
+        return said
+
+    def _render(self) -> Group:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        width = max(12, self._console.width - _OTHER_COLUMNS)
+        table.add_column(self._arms, no_wrap=True, max_width=width, overflow="ellipsis")
+        table.add_column("seed", justify="right", no_wrap=True)
+        table.add_column("state", no_wrap=True)
+        for column in ("epoch", "step", "G", "D", "left"):
+            table.add_column(column, justify="right", no_wrap=True)
+        shown = self._shown()
+        for trial in shown:
+            table.add_row(*self._cells(trial))
+        return Group(table, Text(self._counts(), style="dim"))
+
+    def _shown(self) -> list[Trial]:
+        """All, or as many as the screen takes, the ones at work first."""
+        room = max(1, self._console.height - _LINES_AROUND)
+        if len(self._trials) <= room:
+            return list(self._trials)
+        precedence = ("running", "failed", "interrupted", "waiting", "killed", "finished")
+
+        def rank(trial: Trial) -> int:
+            return precedence.index(self._now[trial.key].state)
+
+        chosen = sorted(self._trials, key=rank)[:room]
+        return [trial for trial in self._trials if trial in chosen]
+
+    def _cells(self, trial: Trial) -> list[Text]:
+        standing = self._now[trial.key]
+        begun = standing.step > 0
+        losses = [f"{each:.3f}" for each in standing.losses] if standing.losses else ["", ""]
+        left = self._seconds_left(trial.key) if standing.state == "running" else None
+        return [
+            Text(plain(trial.arm.short)),
+            Text(str(trial.seed)),
+            Text(standing.state, style=STATUS_STYLES.get(standing.state, "dim")),
+            Text(f"{standing.epoch}/{self._epochs[trial.key]}" if begun else ""),
+            Text(f"{standing.step:,}" if begun else ""),
+            *map(Text, losses),
+            Text("" if left is None else duration(left)),
+        ]
+
+    def _rate(self, key: Key) -> float:
+        """Steps a second since the run was first seen in this sitting; 0 where unknown."""
+        first, now = self._first.get(key), self._now[key]
+        if first is None or now.time <= first.time:
+            return 0.0
+        return (now.step - first.step) / (now.time - first.time) * 1000
+
+    def _seconds_left(self, key: Key) -> float | None:
+        rate = self._rate(key)
+        return (self._steps[key] - self._now[key].step) / rate if rate else None
+
+    def _counts(self) -> str:
+        """`3 finished, 4 running, 13 waiting; about 12 min 00 s left`"""
+        counts = Counter(standing.state for standing in self._now.values())
+        order = ("finished", "running", "waiting", "failed", "interrupted", "killed")
+        said = ", ".join(f"{counts[state]} {state}" for state in order if counts[state])
+        running = [key for key, standing in self._now.items() if standing.state == "running"]
+        rates = [self._rate(key) for key in running]
+        if not rates or not all(rates):
+            return said
+        to_do = sum(
+            self._steps[key] - standing.step
+            for key, standing in self._now.items()
+            if standing.state in ("running", "waiting")
+        )
+        return f"{said}; about {duration(to_do / sum(rates))} left"
