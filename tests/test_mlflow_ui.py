@@ -84,7 +84,7 @@ def page(chromium: str, address: str, requests: list[str]) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=[*CHROMIUM_FLAGS])
         page = browser.new_page(viewport={"width": 1440, "height": 900})
-        expect.set_options(timeout=30_000)
+        expect.set_options(timeout=90_000)
         page.on("request", lambda request: requests.append(request.url))
         page.goto(address)
         expect(page.get_by_role("link", name="fast", exact=True)).to_be_visible()

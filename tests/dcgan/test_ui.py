@@ -55,7 +55,7 @@ def names_of_runs(address: str) -> list[str]:
         json.dumps({"experiment_ids": [experiment[1]]}).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return [run["info"]["run_name"] for run in json.load(answer)["runs"]]
 
 
@@ -84,8 +84,8 @@ def test_the_printed_address_opens_the_runs_and_a_signal_ends_all(
             assert connection.laddr.ip == "127.0.0.1"
 
         interface.process.send_signal(ending)
-        assert interface.process.wait(timeout=30) == status
-        _, alive = psutil.wait_procs(servers, timeout=5)
+        assert interface.process.wait(timeout=120) == status
+        _, alive = psutil.wait_procs(servers, timeout=20)
         assert not alive
 
 

@@ -48,7 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     with faulty_proxy(server) as proxy:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.address)
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
         yield proxy
 
 
@@ -67,7 +67,7 @@ class Training:
             {"mlflow": partial(mlflow.open_tracker, self.run, folder)},
             partial(local.read_events, self.folder),
             self.reports.append,
-            patience=12,
+            patience=20,
             retry=1,
         )
         self._write(Fields({"config/optimizer/lr": 2e-4, "sys/status": "running"}))

@@ -86,6 +86,11 @@ def test_what_was_changed_here_is_changed_there(store: Path, remote: str) -> Non
     fields = load_backend(remote).load_runs(store).loc[RUN.id]
     assert fields["sys/name"] == "another name"
     assert fields["sys/tags"] == ["baseline", "long run", "new"]
+    if remote == "mlflow":
+        from mlflow import MlflowClient
+
+        (run,) = MlflowClient(f"sqlite:///{store}/mlflow.db").search_runs(["1"])
+        assert run.info.run_name == "another name"
 
 
 @REMOTE

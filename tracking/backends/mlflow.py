@@ -94,7 +94,8 @@ _STATUSES: Mapping[Status, str] = {
 }
 _PARENT_TAG = "mlflow.parentRunId"
 _SWEEP_TAG = f"{SWEEP}/parent"  # of a sweep's own run
-_SOURCE_TAGS = {
+_UI_TAGS = {
+    "sys/name": "mlflow.runName",
     "sys/git/commit": "mlflow.source.git.commit",
     "sys/git/branch": "mlflow.source.git.branch",
     "sys/command": "mlflow.source.name",
@@ -161,7 +162,7 @@ class MlflowTracker:
         texts = {path: self._fit(path, to_text(value)) for path, value in values.items()}
         params = [Param(path, text) for path, text in texts.items() if _is_config(path)]
         tags = [RunTag(path, text) for path, text in texts.items() if not _is_config(path)]
-        tags += [RunTag(key, text) for key, text in _source_tags(values).items()]
+        tags += [RunTag(key, text) for key, text in _ui_tags(values).items()]
         for start in range(0, max(len(params), len(tags)), _FIELDS_PER_BATCH):
             batch = slice(start, start + _FIELDS_PER_BATCH)
             self._client.log_batch(
@@ -427,9 +428,9 @@ def _long_field(path: str) -> str:
     return f"long_fields/{path}.txt"
 
 
-def _source_tags(values: Mapping[str, Value]) -> dict[str, str]:
-    """The tags by which MLflow itself shows what code made a run."""
-    known = {tag: values.get(path) for path, tag in _SOURCE_TAGS.items()}
+def _ui_tags(values: Mapping[str, Value]) -> dict[str, str]:
+    """The tags by which MLflow itself shows a run: its name, and what code made it."""
+    known = {tag: values.get(path) for path, tag in _UI_TAGS.items()}
     tags = {tag: text[:_TAG_LENGTH] for tag, text in known.items() if isinstance(text, str)}
     return tags | ({"mlflow.source.type": "LOCAL"} if "mlflow.source.name" in tags else {})
 
