@@ -10,7 +10,6 @@ from numbers import Real
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
@@ -189,9 +188,9 @@ def parallel_coordinates(
     """
     metrics = np.array([float(values.get(str(run), np.nan)) for run in keys.index])
     metrics[~np.isfinite(metrics)] = np.nan
-    scales = [_key_scale(str(name), keys[name].tolist()) for name in keys.columns]
-    scales = [scale for scale in scales if len(set(scale.shown)) > 1]
-    if len(keys) < 2 or not scales:
+    varying = [name for name in keys.columns if len(set(map(str, keys[name]))) > 1]
+    scales = [_key_scale(str(name), keys[name].tolist()) for name in varying]
+    if not scales:
         raise ValueError("Parallel coordinates need two runs and a key in which runs differ.")
     finite = np.isfinite(metrics)
     if finite.any():
@@ -319,9 +318,10 @@ def _strips(values: Mapping[str, float], groups: Sequence[Arm], metric: str, tit
             medians.append(f"{arm.label} has no finite value")
             continue
         medians.append(f"{arm.label} {np.median(each):.3g}")
-        sns.boxplot(
-            x=np.full(len(each), place), y=each, ax=axes, native_scale=True, width=0.5,
-            color="white", linecolor="#555555", linewidth=1, fliersize=0,
+        look = {"color": "#555555", "linewidth": 1}
+        axes.boxplot(
+            each, positions=[place], widths=0.5, showfliers=False, manage_ticks=False,
+            boxprops=look, medianprops=look, whiskerprops=look, capprops=look,
         )  # fmt: skip
         axes.plot(
             place + np.linspace(-0.14, 0.14, len(each)) if len(each) > 1 else [place], each,
@@ -389,7 +389,8 @@ def _key_scale(name: str, cells: Sequence[object]) -> _Scale:
     numeric = all(isinstance(cell, Real) and not isinstance(cell, bool) for cell in cells)
     if numeric and np.isfinite(np.array(cells, float)).all():
         return _numeric_scale(name, np.array(cells, float))
-    shown = tuple("none" if cell is None else str(cell) for cell in cells)
+    # A frame of numbers says NaN where a run lacks a key, one of objects None.
+    shown = tuple("none" if cell is None or cell != cell else str(cell) for cell in cells)
     names = sorted(set(shown))
     heights = np.linspace(0, 1, len(names)) if len(names) > 1 else np.array([0.5])
     place = dict(zip(names, heights.tolist(), strict=True))
