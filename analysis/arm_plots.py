@@ -25,6 +25,15 @@ LOSS_NOTE = "A loss says how the game goes, not how good the images are."
 FEW_SEEDS = 5
 """Up to as many seeds are lines of their own; a band would hide how few they are."""
 
+FEW_ARMS = 3
+"""Of more arms than these only the middle half is a band: whole ranges would cover each other."""
+
+POINTS = 1_000
+"""Points of one line among many: the extremes of each 500th of the axis, 2.5 pixels in print."""
+
+_DENSE = 500
+"""Points of a line that are closer to each other than a dash is long."""
+
 
 @house_style
 def loss_bands(
@@ -63,7 +72,7 @@ def loss_bands(
     _draw_medians(bottom, discriminator, hollow=True)
     _set_scale(bottom, [generator, discriminator])
     for axes, name in ((top, "loss of G"), (middle, "loss of D"), (bottom, "loss")):
-        axes.set_ylabel(name)
+        axes.set_ylabel(f"{name} (log scale)" if axes.get_yscale() == "log" else name)
     _finish_time(bottom, time)
     figure.align_ylabels()
     legend_of_arms(top, groups, _other_marks([generator, discriminator], collapsed))
@@ -195,7 +204,7 @@ class _ArmCurves:
             for position, (run, each) in enumerate(zip(arm.runs, series, strict=True))
             if len(series) <= FEW_SEEDS or run in collapsed or not np.isfinite(each.values).all()
         )
-        return _ArmCurves(arm, metric, tuple(series), thin_band(band_of(series)), singles)
+        return _ArmCurves(arm, metric, tuple(series), thin_band(band_of(series), POINTS), singles)
 
 
 def _curves(
@@ -222,22 +231,22 @@ def _gaps(real: Sequence[_ArmCurves], fake: Sequence[_ArmCurves]) -> list[_ArmCu
 def _draw_spread(axes: Axes, curves: Sequence[_ArmCurves]) -> None:
     for each in curves:
         for position in each.singles if len(each.series) > 1 else ():
-            line = thin(each.series[position])
+            line = thin(each.series[position], POINTS)
             axes.plot(
                 line.steps,
                 line.values,
                 color=each.arm.colour,
                 alpha=0.45,
                 linewidth=0.6,
+                solid_joinstyle="bevel",
                 gid=f"seed {each.arm.seeds[position]}/{each.metric}/{each.arm.label}",
                 zorder=2,
             )
         if len(each.series) > FEW_SEEDS:
             band = each.band
-            for low, high, alpha in (
-                (band.minimum, band.maximum, 0.15),
-                (band.lower_quartile, band.upper_quartile, 0.3),
-            ):
+            whole = (band.minimum, band.maximum, 0.15)
+            half = (band.lower_quartile, band.upper_quartile, 0.3)
+            for low, high, alpha in (whole, half) if len(curves) <= FEW_ARMS else (half,):
                 axes.fill_between(
                     band.steps, low, high, color=each.arm.colour, alpha=alpha, linewidth=0, zorder=1
                 )
@@ -250,8 +259,10 @@ def _draw_medians(axes: Axes, curves: Sequence[_ArmCurves], hollow: bool = False
             each.band.steps,
             each.band.median,
             color=each.arm.colour,
-            linestyle=each.arm.dashes,
-            linewidth=1.6,
+            # In noise as dense as this a dash cannot be seen, yet takes seconds to draw.
+            linestyle=each.arm.dashes if count <= _DENSE else "-",
+            linewidth=1.6 if count <= _DENSE else 0.9,
+            solid_joinstyle="bevel",
             marker=each.arm.marker,
             # Where lines run side by side their markers must not cover one another.
             markevery=None if count < 8 else (order * count // 40, max(1, count // 8)),
@@ -350,17 +361,20 @@ def _frame(panels: Sequence[Sequence[_ArmCurves]], time: _Time) -> pd.DataFrame:
             {time.name: "int64", "runs": "int64", "value": "float64"}
         )
     ]
-    for each in (curves for panel in panels for curves in panel):
+    half = ("lower_quartile", "upper_quartile")
+    for each, whole in ((each, len(panel) <= FEW_ARMS) for panel in panels for each in panel):
         band = each.band
         lines: list[tuple[str, Series, object]] = [
             ("median", Series(band.steps, band.median), band.runs)
         ]
         if len(each.series) > FEW_SEEDS:
-            for name in ("minimum", "lower_quartile", "upper_quartile", "maximum"):
+            for name in ("minimum", *half, "maximum") if whole else half:
                 edge: Floats = getattr(band, name)
                 lines.append((name.replace("_", " "), Series(band.steps, edge), band.runs))
         for position in each.singles:
-            lines.append((f"seed {each.arm.seeds[position]}", thin(each.series[position]), 1))
+            lines.append(
+                (f"seed {each.arm.seeds[position]}", thin(each.series[position], POINTS), 1)
+            )
         for name, line, runs in lines:
             columns = {"arm": each.arm.label, "metric": each.metric, "line": name}
             values = {time.name: line.steps, "runs": runs, "value": line.values}
@@ -414,7 +428,8 @@ def _note(groups: Sequence[Arm], time: _Time, collapsed: Collection[str], last: 
     else:
         of_few = f" of arms with up to {FEW_SEEDS}" if most > FEW_SEEDS else ""
         few = f"thin lines: each seed{of_few}"
-        bands = "bands: the middle half of the seeds and, paler, all of them"
+        whole = " and, paler, all of them" if len(groups) <= FEW_ARMS else ""
+        bands = f"bands: the middle half of the seeds{whole}"
         kinds = [few] * (least <= FEW_SEEDS) + [bands] * (most > FEW_SEEDS)
         spread = (
             f"{count_of_seeds(groups).capitalize()}, {values}. Strong lines: the median over the "

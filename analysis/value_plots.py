@@ -390,7 +390,7 @@ def _key_scale(name: str, cells: Sequence[object]) -> _Scale:
     if numeric and np.isfinite(np.array(cells, float)).all():
         return _numeric_scale(name, np.array(cells, float))
     # A frame of numbers says NaN where a run lacks a key, one of objects None.
-    shown = tuple("none" if cell is None or cell != cell else str(cell) for cell in cells)
+    shown = tuple("none" if str(cell) in ("None", "nan") else str(cell) for cell in cells)
     names = sorted(set(shown))
     heights = np.linspace(0, 1, len(names)) if len(names) > 1 else np.array([0.5])
     place = dict(zip(names, heights.tolist(), strict=True))

@@ -121,6 +121,14 @@ def test_many_seeds_are_bands() -> None:
     assert "9 seeds" in note(picture)
 
 
+def test_of_many_arms_only_the_middle_half_is_a_band() -> None:
+    picture = loss_bands(*runs_of([6, 6, 6, 6]))
+
+    assert len(picture.figure.axes[0].collections) == 4
+    assert set(picture.data["line"]) == {"median", "lower quartile", "upper quartile"}
+    assert "all of them" not in note(picture)
+
+
 def test_arms_differ_in_colour_in_dashes_and_in_markers() -> None:
     picture = loss_bands(*runs_of([1, 1, 1, 1]))
 
@@ -220,6 +228,7 @@ def test_losses_over_orders_of_magnitude_have_a_logarithmic_axis() -> None:
     generator, discriminator, _ = loss_bands(steps, arms, seeds).figure.axes
 
     assert generator.get_yscale() == "log"
+    assert generator.get_ylabel() == "loss of G (log scale)"
     assert discriminator.get_yscale() == "linear"
 
 
