@@ -56,7 +56,7 @@ def loss_bands(
     time = _Time.of(steps)
     generator = _curves(steps, groups, time, "Gloss", collapsed)
     discriminator = _curves(steps, groups, time, "Dloss", collapsed)
-    figure = new_figure(8.0, title, _note(groups, time, collapsed, LOSS_NOTE))
+    figure = new_figure(7.6, title, _note(groups, time, [*generator, *discriminator], LOSS_NOTE))
     top, middle, bottom = figure.subplots(3, 1, sharex=True)
     for axes, curves, name in (
         (top, generator, "Generator"),
@@ -112,8 +112,8 @@ def score_bands(
     gaps = _gaps(real, fake) if time.name == "epoch" else []
     nearest = [[lowest(series) for series in each.series] for each in gaps]
     known = any(epoch is not None for arm in nearest for epoch in arm)
-    note = _note(groups, time, (), _score_note(known, published, time))
-    figure = new_figure(6.6 + 0.22 * len(groups) if known else 3.8, title, note)
+    note = _note(groups, time, [*real, *fake], _score_note(known, published, time))
+    figure = new_figure(6.2 + 0.22 * len(groups) if known else 3.8, title, note)
     ratios = [2.2, 1.3, 0.25 + 0.22 * len(groups)] if known else [1.0]
     panels = figure.subplots(
         len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios
@@ -419,7 +419,7 @@ def _other_marks(
     return marks
 
 
-def _note(groups: Sequence[Arm], time: _Time, collapsed: Collection[str], last: str) -> str:
+def _note(groups: Sequence[Arm], time: _Time, curves: Sequence[_ArmCurves], last: str) -> str:
     most = max((len(arm.runs) for arm in groups), default=0)
     least = min((len(arm.runs) for arm in groups), default=0)
     values = "means of epochs" if time.name == "epoch" else "single batches"
@@ -430,7 +430,9 @@ def _note(groups: Sequence[Arm], time: _Time, collapsed: Collection[str], last: 
         few = f"thin lines: each seed{of_few}"
         whole = " and, paler, all of them" if len(groups) <= FEW_ARMS else ""
         bands = f"bands: the middle half of the seeds{whole}"
+        broke = any(each.singles and len(each.series) > FEW_SEEDS for each in curves)
         kinds = [few] * (least <= FEW_SEEDS) + [bands] * (most > FEW_SEEDS)
+        kinds += ["thin lines in a band: runs that broke or collapsed"] * broke
         spread = (
             f"{count_of_seeds(groups).capitalize()}, {values}. Strong lines: the median over the "
             f"seeds with a finite value there; {'; '.join(kinds)}."

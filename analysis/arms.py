@@ -97,19 +97,25 @@ def wrapped(label: str, width: int) -> str:
 
 
 def legend_of_arms(axes: Axes, arms: Sequence[Arm], others: Mapping[str, Artist]) -> None:
-    """A legend above the title of the first panel: the arms with their seeds, then `others`."""
+    """A legend above the title of the first panel: the arms with their seeds, then `others`.
+
+    The figure grows by its height, so that many arms do not squash the panels.
+    """
     handles: list[Artist] = [
         Line2D([], [], color=arm.colour, linestyle=arm.dashes, marker=arm.marker, markersize=4.5)
         for arm in arms
     ]
-    names = [f"{wrapped(arm.label, 36)} ({_seeds(len(arm.runs))})" for arm in arms]
+    names = [f"{wrapped(arm.label, 44)} ({_seeds(len(arm.runs))})" for arm in arms]
     handles += others.values()
     names += others
     if not handles:
         return
     widest = max(len(line) for name in names for line in name.splitlines())
+    columns = max(1, min(len(names), 88 // (widest + 9)))
+    lines = -(-len(names) // columns) * max(len(name.splitlines()) for name in names)
     figure = axes.get_figure(root=True)
     assert figure is not None
+    figure.set_figheight(figure.get_figheight() + 0.19 * lines)
     above_title = ScaledTranslation(0, 23 / 72, figure.dpi_scale_trans)
     legend = axes.legend(
         handles,
@@ -117,7 +123,7 @@ def legend_of_arms(axes: Axes, arms: Sequence[Arm], others: Mapping[str, Artist]
         loc="lower left",
         bbox_to_anchor=(0, 1),
         bbox_transform=axes.transAxes + above_title,
-        ncols=max(1, min(len(names), 88 // (widest + 9))),
+        ncols=columns,
         columnspacing=1.6,
         handlelength=3.4,
         borderaxespad=0,

@@ -203,6 +203,7 @@ def test_broken_and_collapsed_runs_are_marked(broken: float, count: int, tmp_pat
     assert "seed 2/Gloss/arm 0" in names(generator, "seed")
     assert legend(picture)[1:] == ["first value not finite", "collapsed"]
     assert np.isfinite(line(generator, "median/Gloss/arm 0").get_ydata()).all()
+    assert ("runs that broke or collapsed" in note(picture)) == (count > 5)
 
 
 def test_a_planted_spike_survives_the_thinning() -> None:
@@ -326,7 +327,17 @@ def test_labels_are_no_formulas_and_may_begin_with_an_underscore(tmp_path: Path)
         picture = draw(steps, arms, seeds, title="$\\bad{")
         save(picture, tmp_path)
         assert legend(picture)[0] == "_hidden $\\bad{ (1 seed)"
-        assert max(len(line) for line in legend(picture)[1].splitlines()) < 50
+        assert max(len(line) for line in legend(picture)[1].splitlines()) < 60
+
+
+def test_many_arms_do_not_squash_the_panels(tmp_path: Path) -> None:
+    heights = []
+    for count in (2, 16):
+        picture = score_bands(*runs_of([1] * count, epochs=9))
+        save(picture, tmp_path)
+        axes = picture.figure.axes[0]
+        heights.append(axes.get_position().height * picture.figure.get_figheight())
+    assert heights[1] > 0.9 * heights[0]
 
 
 def test_labels_break_where_a_reader_would() -> None:
