@@ -22,6 +22,7 @@ bench: .venv/installed-test
 	$(BIN)/python benchmarks/tracking_calls.py --output benchmarks/tracking_calls.json
 	$(BIN)/python benchmarks/local_store.py --output benchmarks/local_store.json
 	$(BIN)/python benchmarks/image_cache.py --output benchmarks/image_cache.json
+	$(BIN)/python benchmarks/plots.py --output benchmarks/plots.json
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from analysis import style
 from analysis.series import Series, series_of, stretches, thin
-from analysis.style import legend_above
+from analysis.style import legend_above, say_nothing_to_draw
 from tracking.events import BATCH, EPOCH
 
 
@@ -36,7 +36,7 @@ def draw_panel(axes: Axes, steps: pd.DataFrame, title: str, curves: Sequence[Cur
         if len(means):
             _draw_means(axes, means, curve)
     if not any(np.isfinite(series.values).any() for series in batches):
-        _say_nothing_to_draw(axes)
+        say_nothing_to_draw(axes)
     _mark_nonfinite(axes, batches)
     legend_above(axes)
 
@@ -90,20 +90,6 @@ def _draw_means(axes: Axes, means: Series, curve: Curve) -> None:
         label=curve.name,
         gid=f"epoch/{curve.metric}",
         zorder=3,
-    )
-
-
-def _say_nothing_to_draw(axes: Axes) -> None:
-    axes.set_yticks([])
-    axes.text(
-        0.5,
-        0.5,
-        "no finite value",
-        transform=axes.transAxes,
-        ha="center",
-        va="center",
-        bbox={"facecolor": "white", "edgecolor": "none"},
-        zorder=5,
     )
 
 

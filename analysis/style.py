@@ -75,3 +75,18 @@ def legend_above(axes: Axes) -> None:
         )
         # A long legend must not make the axes narrower.
         legend.set_in_layout(False)
+
+
+def say_nothing_to_draw(axes: Axes) -> None:
+    """Empty axes say that they are meant to be empty."""
+    axes.set_yticks([])
+    axes.text(
+        0.5,
+        0.5,
+        "no finite value",
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        bbox={"facecolor": "white", "edgecolor": "none"},
+        zorder=5,
+    )

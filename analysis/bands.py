@@ -1,0 +1,118 @@
+"""What many runs of one arm have in common at each step: the median and the spread of seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.series import POINTS, Floats, Integers, Series, thin
+
+WINDOW = 10
+"""Epochs over which a distance is smoothed before its smallest value is looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Order statistics over runs at each step: all arrays of one length, NaN where no run is.
+
+    runs: how many had a finite value there.
+    """
+
+    steps: Integers
+    runs: Integers
+    minimum: Floats
+    lower_quartile: Floats
+    median: Floats
+    upper_quartile: Floats
+    maximum: Floats
+
+
+def band_of(series: Sequence[Series]) -> Band:
+    """The band over runs of any lengths, at each step over those with a finite value there.
+
+    Quartiles are interpolated linearly, as NumPy does.
+    """
+    steps, values = _aligned(series)
+    values = np.sort(np.where(np.isfinite(values), values, np.nan), axis=0)
+    runs = np.count_nonzero(~np.isnan(values), axis=0)
+    minimum, lower, median, upper, maximum = (
+        _quantile(values, runs, fraction) for fraction in (0, 0.25, 0.5, 0.75, 1)
+    )
+    return Band(steps, runs.astype(np.int64), minimum, lower, median, upper, maximum)
+
+
+def thin_band(band: Band, points: int = POINTS) -> Band:
+    """At most about three times `points` of the band, with the extremes of each stretch."""
+    if len(band.steps) <= points:
+        return band
+    edges = (band.minimum, band.median, band.maximum)
+    kept = np.unique(
+        np.concatenate([thin(Series(band.steps, edge), points).steps for edge in edges])
+    )
+    index = np.searchsorted(band.steps, kept)
+    return Band(
+        kept,
+        band.runs[index],
+        band.minimum[index],
+        band.lower_quartile[index],
+        band.median[index],
+        band.upper_quartile[index],
+        band.maximum[index],
+    )
+
+
+def difference(first: Series, second: Series) -> Series:
+    """first - second at the steps that both have."""
+    steps, one, other = np.intersect1d(first.steps, second.steps, return_indices=True)
+    return Series(steps, first.values[one] - second.values[other])
+
+
+def smoothed(series: Series, window: int = WINDOW) -> Series:
+    """The mean over each `window` neighbours, at their middle, rounded up; full windows alone.
+
+    A shorter window at the ends would be noisier and so hold the smallest value more often.
+    Windows with a value that is not finite are NaN.
+    """
+    if len(series) < window:
+        return Series(np.empty(0, np.int64), np.empty(0))
+    finite = np.where(np.isfinite(series.values), series.values, np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(finite, window)
+    middles = series.steps[window // 2 : window // 2 + len(windows)]
+    return Series(middles, windows.mean(axis=1))
+
+
+def lowest(series: Series) -> int | None:
+    """The first step at which the series is smallest; None where it has no finite value."""
+    if not np.isfinite(series.values).any():
+        return None
+    return int(series.steps[np.nanargmin(series.values)])
+
+
+def _aligned(series: Sequence[Series]) -> tuple[Integers, npt.NDArray[np.float64]]:
+    """The steps of all, and (runs, steps) values with NaN where a run has no such step."""
+    if not series:
+        return np.empty(0, np.int64), np.empty((0, 0))
+    first = series[0].steps
+    if all(np.array_equal(each.steps, first) for each in series):
+        return first, np.stack([each.values for each in series])
+    steps = np.unique(np.concatenate([each.steps for each in series]))
+    values = np.full((len(series), len(steps)), np.nan)
+    for row, each in zip(values, series, strict=True):
+        row[np.searchsorted(steps, each.steps)] = each.values
+    return steps, values
+
+
+def _quantile(ordered: Floats, runs: npt.NDArray[np.intp], fraction: float) -> Floats:
+    """ordered: (runs, steps), each column sorted, NaN last. NumPy's own is a call a column."""
+    if len(ordered) == 0:
+        return np.empty(ordered.shape[1])
+    position = np.maximum(runs - 1, 0) * fraction
+    below = np.floor(position).astype(np.intp)
+    above = np.ceil(position).astype(np.intp)
+    columns = np.arange(ordered.shape[1])
+    low, high = ordered[below, columns], ordered[above, columns]
+    quantile: Floats = low + (high - low) * (position - below)
+    return quantile

@@ -1,0 +1,53 @@
+"""A figure together with what a page needs beside it: its name, one sentence, its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import style
+from tracking.files import replacing
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """name: of its files, without an ending. alt: one plain sentence for who cannot see it.
+
+    data: the numbers that are drawn, one row a point.
+    """
+
+    figure: Figure
+    name: str
+    alt: str
+    data: pd.DataFrame
+
+
+def save(picture: Picture, folder: Path) -> list[Path]:
+    """Write <name>.png, <name>.svg and <name>.csv into `folder`, which is made where it lacks.
+
+    The sentence stands in the pictures' own metadata as well. Each file is whole or not there.
+    Returns the three paths in this order. Raises OSError where `folder` cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    png, svg, csv = (folder / f"{picture.name}.{ending}" for ending in ("png", "svg", "csv"))
+    # Neither a date nor random ids: the same numbers give the same files.
+    with replacing(png) as temporary:
+        picture.figure.savefig(
+            temporary,
+            format="png",
+            dpi=style.DOTS_PER_INCH,
+            metadata={"Description": picture.alt, "Software": None},
+        )
+    with replacing(svg) as temporary, mpl.rc_context({"svg.hashsalt": picture.name}):
+        picture.figure.savefig(
+            temporary,
+            format="svg",
+            metadata={"Title": picture.name, "Description": picture.alt, "Date": None},
+        )
+    with replacing(csv) as temporary:
+        picture.data.to_csv(temporary, index=False)
+    return [png, svg, csv]

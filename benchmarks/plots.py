@@ -1,0 +1,164 @@
+"""How long the pictures of a comparison take: 20 runs of 100,000 steps in two arms.
+
+Each figure is drawn from tables in memory and saved as a PNG. Printed are the medians of the
+repetitions, by the clock and by the processor, which other jobs on the machine do not slow down.
+The values are random, with spikes; no run has an epoch where single batches are drawn.
+
+    python benchmarks/plots.py [--output benchmarks/plots.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+
+from analysis.arm_grids import grids_by_step_and_arm
+from analysis.arm_plots import loss_bands, score_bands
+from analysis.pictures import Picture, save
+from analysis.style import DOTS_PER_INCH
+from analysis.value_plots import factor_intervals, paired_slopes, parallel_coordinates
+from tracking.events import BATCH, EPOCH
+
+METRICS = ("Gloss", "Dloss", "D_x", "D_G_z1", "D_G_z2")
+STEPS_PER_EPOCH = 500
+LIMIT = 2.0
+"""Seconds of one processor that a figure may take."""
+
+
+def tables(runs: int, steps: int, epochs: bool) -> dict[str, pd.DataFrame]:
+    """A step table a run, by its id, as `tracking.tables.step_table` describes it."""
+    generator = np.random.default_rng(0)
+    found = {}
+    for number in range(runs):
+        step = np.arange(1, steps + 1)
+        frame = pd.DataFrame({"run": f"run-{number:03d}", "step": step})
+        ends = step % STEPS_PER_EPOCH == 0
+        if epochs:
+            frame[f"{EPOCH}/number"] = np.where(ends, step // STEPS_PER_EPOCH, np.nan)
+        for metric in METRICS:
+            values = np.abs(0.5 + 0.1 * generator.standard_normal(steps))
+            if metric.endswith("loss"):
+                values[generator.integers(0, steps, 20)] *= 8
+            else:
+                values = np.clip(values, 0, 1)
+            frame[f"{BATCH}/{metric}"] = values
+            if epochs:
+                means = pd.Series(values).rolling(STEPS_PER_EPOCH).mean()
+                frame[f"{EPOCH}/{metric}"] = np.where(ends, means, np.nan)
+        found[f"run-{number:03d}"] = frame
+    return found
+
+
+def grids(folder: Path) -> dict[str, dict[int, Path]]:
+    """Two arms with five grids of 16x16 images of 64x64 pixels each."""
+    generator = np.random.default_rng(0)
+    found: dict[str, dict[int, Path]] = {}
+    for arm in ("first", "second"):
+        found[arm] = {}
+        for step in range(5):
+            pixels = generator.integers(0, 256, (1_058, 1_058, 3), dtype=np.uint8)
+            found[arm][step] = folder / f"{arm}-{step}.png"
+            PIL.Image.fromarray(pixels).save(found[arm][step])
+    return found
+
+
+def seconds(draw: Callable[[], Picture], folder: Path, repetitions: int) -> dict[str, float]:
+    """The median times until the figure is a PNG, and that PNG, SVG and CSV take to be saved."""
+    times: dict[str, list[float]] = {"processor": [], "clock": [], "all_files_processor": []}
+    for _ in range(repetitions):
+        clock, processor = time.perf_counter(), time.process_time()
+        picture = draw()
+        picture.figure.savefig(folder / "figure.png", dpi=DOTS_PER_INCH)
+        times["processor"].append(time.process_time() - processor)
+        times["clock"].append(time.perf_counter() - clock)
+        processor = time.process_time()
+        save(picture, folder)
+        times["all_files_processor"].append(time.process_time() - processor)
+    return {name: round(statistics.median(each), 3) for name, each in times.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    batches = tables(options.runs, options.steps, epochs=False)
+    epochs = tables(options.runs, options.steps, epochs=True)
+    ids = list(batches)
+    two = {run: ("first", "second")[number % 2] for number, run in enumerate(ids)}
+    five = {run: f"arm {number % 5}" for number, run in enumerate(ids)}
+    seeds_of_two = {run: number // 2 for number, run in enumerate(ids)}
+    seeds_of_five = {run: number // 5 for number, run in enumerate(ids)}
+    generator = np.random.default_rng(0)
+    final = dict(zip(ids, generator.uniform(1, 2, len(ids)).tolist(), strict=True))
+    rates = {run: 10.0 ** -(2 + number % 4) for number, run in enumerate(ids)}
+    many = pd.DataFrame(
+        {f"key {key}": 10 ** generator.uniform(-5, -2, 1_000) for key in range(6)},
+        index=[f"run-{number}" for number in range(1_000)],
+    )
+    values = dict(zip(many.index, generator.uniform(1, 2, 1_000).tolist(), strict=True))
+    results: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        pictures = grids(folder)
+        figures: dict[str, Callable[[], Picture]] = {
+            "loss_bands, 2 arms, batches": lambda: loss_bands(batches, two, seeds_of_two),
+            "loss_bands, 5 arms, batches": lambda: loss_bands(batches, five, seeds_of_five),
+            "loss_bands, 2 arms, epochs": lambda: loss_bands(epochs, two, seeds_of_two),
+            "score_bands, 2 arms, batches": lambda: score_bands(batches, two, seeds_of_two),
+            "score_bands, 5 arms, batches": lambda: score_bands(batches, five, seeds_of_five),
+            "score_bands, 2 arms, epochs": lambda: score_bands(epochs, two, seeds_of_two),
+            "paired_slopes": lambda: paired_slopes(final, two, seeds_of_two, metric="loss"),
+            "paired_slopes, 5 arms": lambda: paired_slopes(
+                final, five, seeds_of_five, metric="loss"
+            ),
+            "factor_intervals": lambda: factor_intervals(
+                final, rates, seeds_of_two, metric="loss", factor="learning rate"
+            ),
+            "grids_by_step_and_arm": lambda: grids_by_step_and_arm(pictures, 64),
+            "parallel_coordinates, 1,000 runs": lambda: parallel_coordinates(
+                many, values, metric="loss", lower_is_better=True
+            ),
+        }
+        print(f"{options.runs} runs of {options.steps:,} steps; {os.cpu_count()} cores")
+        print("| figure | drawn and saved as PNG, s | by the clock | saving PNG, SVG, CSV, s |")
+        print("|---|---|---|---|")
+        for name, draw in figures.items():
+            results[name] = seconds(draw, folder, options.repetitions)
+            times = results[name]
+            print(
+                f"| {name} | {times['processor']:.2f} | {times['clock']:.2f} "
+                f"| {times['all_files_processor']:.2f} |",
+                flush=True,
+            )
+    slowest = max(times["processor"] for times in results.values())
+    verdict = "below" if slowest < LIMIT else "NOT below"
+    print(f"The slowest takes {slowest:.2f} s, {verdict} {LIMIT:g} s of a processor.")
+    result = {
+        "runs": options.runs,
+        "steps": options.steps,
+        "repetitions": options.repetitions,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, other jobs beside",
+        "seconds": results,
+    }
+    if options.output:
+        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
