@@ -262,11 +262,9 @@ def _summarize(started: StartedSweep, answers: list[Answer], console: Console, s
         console.print(Text(failure, style="red"), soft_wrap=True)
     for warning in dict.fromkeys(text for answer in answers for text in answer.warnings):
         console.print(Text(warning, style="yellow"), soft_wrap=True)
-    factors = started.sweep.factors
-    key = factors[0].key if len(factors) == 1 else "sweep.arm"
     where = f"sweep.id == '{started.id}'"
-    comparison = _command("compare", "--by", key, "--where", f'"{where}"', store=store)
-    console.print(f"\nCompare them with: [bold]{comparison}[/bold]", soft_wrap=True)
+    listing = _command("runs", "--where", f'"{where}"', store=store)
+    console.print(f"\nSee its runs with: [bold]{listing}[/bold]", soft_wrap=True)
 
 
 def _failures(answers: Sequence[Answer]) -> list[str]:
