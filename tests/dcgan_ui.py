@@ -28,6 +28,11 @@ class UserInterface:
         return psutil.Process(self.process.pid).children(recursive=True)
 
 
+def _catch_interrupts() -> None:
+    """A shell starts what is in its background with Ctrl-C ignored, and so would the tests be."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def dcgan_ui(store: Path, **environment: str) -> Iterator[UserInterface]:
     """Start `dcgan ui` and wait for its address; end it by Ctrl-C where a test has not."""
@@ -37,6 +42,7 @@ def dcgan_ui(store: Path, **environment: str) -> Iterator[UserInterface]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=_catch_interrupts,
     )
     watchdog = threading.Timer(90, process.terminate)
     watchdog.start()

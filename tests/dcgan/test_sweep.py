@@ -230,7 +230,7 @@ def test_mistakes_are_told_before_anything_starts(tmp_path: Path):
         ("nothing",): "The sweeps are: learning-rate, weight-init; the recipes are:",
         ("digits", "--over", "optimizer.lrr=1,2"): "Did you mean optimizer.lr?",
         ("digits", "--over", "optimizer.lr=1e-3,7"): "less than or equal to 1",
-        ("digits", "--over", "init.scheme=dcgan,none"): "'dcgan' or 'default'",
+        ("digits", "--over", "init.scheme=dcgan,none"): "'dcgan', 'glorot' or 'default'",
         ("digits", "--over", "optimizer.lr=2e-4,0.0002"): "optimizer.lr = 0.0002 is given twice",
         ("digits", "--over", "seed=1,2"): "Use --seed-list",
         ("digits", "--over", "optimizer.lr"): "--over key=value,value",
