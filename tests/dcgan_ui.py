@@ -42,7 +42,7 @@ def dcgan_ui(store: Path, **environment: str) -> Iterator[UserInterface]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=_catch_interrupts,
+        preexec_fn=_catch_interrupts,  # noqa: PLW1509 (it takes no lock)
     )
     watchdog = threading.Timer(90, process.terminate)
     watchdog.start()
