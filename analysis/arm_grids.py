@@ -12,6 +12,7 @@ import PIL.Image
 
 from analysis import style
 from analysis.arms import wrapped
+from analysis.image_grids import PADDING
 from analysis.pictures import Picture
 from analysis.run_plots import spread
 from analysis.style import house_style, new_figure
@@ -19,9 +20,6 @@ from analysis.style import house_style, new_figure
 MOST_COLUMNS = 5
 SIDE = 4
 """Images along each side of a grid: more would be too small on a page."""
-
-PADDING = 2
-"""Pixels between the images of a grid and around them."""
 
 
 @house_style

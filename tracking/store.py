@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tracking.backends.local import amend_fields, read_fields, run_folders
@@ -42,32 +42,46 @@ def new_identifier(name: str) -> str:
 
 
 def find_run(store: Path, reference: str) -> Path:
-    """The folder of the run that a user means.
+    """The folder of the run that a user means, as `choose_run` has it.
 
-    reference: an id, the start of an id or of its random part, a name, or `last`.
     Raises StoreError where there is none or more than one.
     """
     folders = run_folders(store)
-    if not folders:
-        raise StoreError(f"There are no runs in {store}. Start one with: dcgan train")
-    if reference == "last":
-        return max(folders, key=lambda folder: str(read_fields(folder).get("sys/created")))
     if reference in {folder.name for folder in folders}:
         return store / reference
-    named = [folder for folder in folders if read_fields(folder).get("sys/name") == reference]
-    started = [folder for folder in folders if reference and _starts(folder.name, reference)]
+    fields = {folder.name: read_fields(folder) for folder in folders}
+    ordered = sorted(fields, key=lambda run: str(fields[run].get("sys/created")))
+    names = {run: str(fields[run].get("sys/name")) for run in ordered}
+    return store / choose_run(reference, names, str(store))
+
+
+def choose_run(reference: str, names: Mapping[str, str], place: str) -> str:
+    """The id of the run that a user means.
+
+    reference: an id, the start of an id or of its random part, a name, or `last`.
+    names: id -> name, the oldest first. place: where they are, for the error.
+    Raises StoreError where there is none or more than one.
+    """
+    if not names:
+        raise StoreError(f"There are no runs in {place}. Start one with: dcgan train")
+    if reference == "last":
+        return list(names)[-1]
+    if reference in names:
+        return reference
+    named = [run for run, name in names.items() if name == reference]
+    started = [run for run in names if reference and _starts(run, reference)]
     found = named or started
     if len(found) == 1:
         return found[0]
     if found:
         raise StoreError(
             f"{reference!r} could be any of {len(found)} runs:\n"
-            + "\n".join(f"  {folder.name}" for folder in found[:10])
+            + "\n".join(f"  {run}" for run in sorted(found)[:10])
             + "\nType more of the one that you mean."
         )
-    known = ", ".join(folder.name for folder in folders[-5:])
+    known = ", ".join(sorted(names)[-5:])
     raise StoreError(
-        f"There is no run {reference!r} in {store}.\n"
+        f"There is no run {reference!r} in {place}.\n"
         f"A run is named by its id, the start of its id, its name, or 'last'. Here are: {known}"
     )
 

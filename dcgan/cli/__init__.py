@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from dcgan.cli.compare import compare
 from dcgan.cli.errors import LabGroup
 from dcgan.cli.manage import delete, du, rename, restore, tag
 from dcgan.cli.pictures import plot, sample
@@ -38,6 +39,7 @@ app.command(rich_help_panel="Look")(show)
 app.command(rich_help_panel="Look")(watch)
 app.command(rich_help_panel="Look")(plot)
 app.command(rich_help_panel="Look")(sample)
+app.command(rich_help_panel="Compare")(compare)
 app.command(rich_help_panel="Look")(ui)
 app.command(rich_help_panel="Keep")(sync)
 app.command("import", rich_help_panel="Keep")(import_runs)

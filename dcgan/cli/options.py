@@ -22,7 +22,7 @@ Store = Annotated[
 DEFAULT_STORE = Path("runs")
 
 
-def _known_runs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+def known_runs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """Completes RUN in the shell."""
     from tracking.backends.local import read_fields, run_folders
 
@@ -39,7 +39,7 @@ RunReference = Annotated[
     typer.Argument(
         metavar="RUN",
         help="An id, the start of an id, a name, or [bold]last[/bold].",
-        autocompletion=_known_runs,
+        autocompletion=known_runs,
     ),
 ]
 Device = Annotated[

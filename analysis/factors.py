@@ -1,0 +1,160 @@
+"""What runs differ in: the keys of their configurations, and the arms that some keys make."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from tracking.errors import UserError
+from tracking.events import CONFIG, SWEEP, SYS, Value
+from tracking.fields import to_text
+
+_NO_PART_OF_TRAINING = (
+    "name",
+    "description",
+    "source.",
+    "seed",
+    "dataset.path",  # the fingerprint says whether the images are the same
+    "images.",
+    "checkpoints.",
+    "evaluation.",
+)
+_MEASURED_OF_DATA = (
+    "dataset.size",
+    "dataset.classes",
+    "dataset.mean",
+    "dataset.std",
+    "dataset.transforms",
+    "dataset.fingerprint",
+)
+
+
+class ComparisonError(UserError):
+    """Runs that cannot be compared as they were asked to be."""
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Runs divided by the values of some keys.
+
+    factors: the keys, such as `init.scheme`. labels: run id -> such as `init.scheme=dcgan`, in
+    the order of the arms; values: label -> the value of each factor. others: keys beside the
+    factors in which the runs differ. constant: what is the same in all runs, by key.
+    """
+
+    factors: tuple[str, ...]
+    labels: Mapping[str, str]
+    values: Mapping[str, tuple[Value, ...]]
+    others: tuple[str, ...]
+    constant: Mapping[str, Value]
+
+
+def divide(table: pd.DataFrame, by: Sequence[str] = ()) -> Arms:
+    """Divide runs into arms by the keys in `by`, or by those in which they are seen to differ.
+
+    table: one row a run, `tracking.tables.run_table`. Without `by`: the factors of the sweep
+    that all runs are of, else the one key in which they differ. Arms stand in the order of
+    their values where these are numbers, else of their oldest runs.
+    Raises ComparisonError where there are no two arms, no such key, or no telling which one.
+    """
+    configurations = {
+        _key(column): table[column] for column in table.columns if column.startswith(f"{CONFIG}/")
+    }
+    texts = {key: column.map(to_text) for key, column in configurations.items()}
+    varying = [
+        key for key, text in texts.items() if text.nunique() > 1 and _is_part_of_training(key)
+    ]
+    factors = tuple(by) or _guessed(table, varying)
+    for factor in factors:
+        if factor not in configurations:
+            raise _no_such_key(factor, list(configurations))
+        if texts[factor].nunique() < 2:
+            value = next(iter(texts[factor]), "nothing")
+            raise ComparisonError(
+                f"All {len(table)} runs have {factor} = {value}: there is nothing to compare.\n"
+                f"They differ in: {', '.join(varying) or 'the seed alone'}."
+            )
+    rows = table.sort_values(f"{SYS}/created", kind="stable") if len(table) else table
+    tuples = {
+        str(run): tuple(configurations[factor][run] for factor in factors) for run in rows.index
+    }
+    labels = {
+        run: ", ".join(f"{f}={to_text(v)}" for f, v in zip(factors, values, strict=True))
+        for run, values in tuples.items()
+    }
+    by_label = dict(zip(labels.values(), tuples.values(), strict=True))
+    if all(_is_number(value) for values in by_label.values() for value in values):
+        by_label = dict(sorted(by_label.items(), key=lambda item: item[1]))
+    order = {label: place for place, label in enumerate(by_label)}
+    return Arms(
+        factors=factors,
+        labels=dict(sorted(labels.items(), key=lambda item: order[item[1]])),
+        values=by_label,
+        others=tuple(key for key in varying if not _follows(key, factors)),
+        constant={
+            key: column.iloc[0]
+            for key, column in configurations.items()
+            if texts[key].nunique() == 1
+        },
+    )
+
+
+def _guessed(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, ...]:
+    arms = table.get(f"{SWEEP}/arm")
+    if arms is not None and arms.notna().all() and table[f"{SWEEP}/id"].nunique() == 1:
+        named = [key for key in varying if all(f"{key}=" in arm for arm in arms)]
+        if named:
+            return tuple(named)
+    if len(varying) == 1:
+        return (varying[0],)
+    independent = [key for key in varying if key not in _MEASURED_OF_DATA]
+    if not varying:
+        raise ComparisonError(
+            f"These {len(table)} runs differ in nothing but the seed: there are no arms to compare."
+        )
+    raise ComparisonError(
+        f"These {len(table)} runs differ in {len(varying)} keys. Say which one is the factor, such "
+        f"as --by {(independent or varying)[0]}:\n  " + "\n  ".join(varying)
+    )
+
+
+def _follows(key: str, factors: Sequence[str]) -> bool:
+    """Whether a key is a factor, or changes because one does."""
+    if key in _MEASURED_OF_DATA and any(factor.startswith("dataset.") for factor in factors):
+        return True
+    lengths = {"training.epochs", "training.steps"}
+    return key in factors or (key in lengths and bool(lengths & set(factors)))
+
+
+def _is_part_of_training(key: str) -> bool:
+    return not key.startswith(_NO_PART_OF_TRAINING)
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _key(path: str) -> str:
+    return path.removeprefix(f"{CONFIG}/").replace("/", ".")
+
+
+def _no_such_key(wrong: str, keys: Sequence[str]) -> ComparisonError:
+    leaves = {key.rpartition(".")[2]: key for key in keys} | {key: key for key in keys}
+    near = difflib.get_close_matches(wrong, leaves, n=3)
+    hint = f"Did you mean {', '.join(dict.fromkeys(leaves[word] for word in near))}?" if near else (
+        "It should be a key of the recipe, such as init.scheme or optimizer.lr."
+    )  # fmt: skip
+    return ComparisonError(f"--by {wrong}: no run has such a key.\n{hint}")
+
+
+def commits(table: pd.DataFrame) -> list[str]:
+    """The commits of the runs' code, each once; one with uncommitted changes says so."""
+    if f"{SYS}/git/commit" not in table:
+        return []
+    known = table[table[f"{SYS}/git/commit"].notna()]
+    names = known[f"{SYS}/git/commit"].str[:7]
+    changed = known[f"{SYS}/git/dirty"].fillna(False).astype(bool)
+    return sorted(set(names.where(~changed, names + " with changes")))

@@ -1,0 +1,30 @@
+"""The images in a picture of many, as the engine lays them out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+PADDING = 2
+"""Pixels between the images of a grid and around them."""
+
+
+def split_grid(pixels: npt.NDArray[np.uint8], image_size: int, count: int) -> npt.NDArray[np.uint8]:
+    """The first `count` images of a grid, uint8 (N, H, W, C), row by row; all where it has fewer.
+
+    pixels: uint8 (H, W) or (H, W, C). image_size: pixels along a side of one image.
+    """
+    cell = image_size + PADDING
+    rows, columns = ((edge - PADDING) // cell for edge in pixels.shape[:2])
+    inner = pixels[PADDING : PADDING + rows * cell, PADDING : PADDING + columns * cell]
+    cells = inner.reshape(rows, cell, columns, cell, -1)[:, :image_size, :, :image_size]
+    images = cells.transpose(0, 2, 1, 3, 4).reshape(rows * columns, image_size, image_size, -1)
+    return images[:count]
+
+
+def variation(images: npt.NDArray[np.uint8]) -> float:
+    """How much images differ: the standard deviation over them, mean over pixels and channels.
+
+    images: uint8 (N, H, W, C). Returns 0 to 127.5; 0 where all are the same.
+    """
+    return float(images.std(axis=0, dtype=np.float32).mean())

@@ -1,0 +1,93 @@
+"""`dcgan compare`, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from dcgan.cli import app
+from tracking.backends.local import amend_fields, run_folders
+
+TINY = [
+    part
+    for setting in (
+        "network.generator_features=4",
+        "network.discriminator_features=4",
+        "images.count=4",
+        "training.batch_size=256",
+    )
+    for part in ("--set", setting)
+]
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "160"})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two arms of two seeds, as a sweep leaves them."""
+    folder = tmp_path_factory.mktemp("runs")
+    over = ["--over", "init.scheme=dcgan,default", "--seeds", "2", "--jobs", "2", "--steps", "6"]
+    result = invoke("sweep", "digits", *over, *TINY, "--name", "ours", "--store", str(folder))
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_a_sweep_is_compared_by_its_name(store: Path) -> None:
+    result = invoke("compare", "--sweep", "ours", "--store", str(store))
+    assert result.exit_code == 0, result.output
+    text = re.sub(r"\s+", " ", result.output)
+    assert "init.scheme: 2 arms, 2 seeds, 4 runs" in text
+    for metric in ("final loss of G", "final loss of D", "final D(x)", "final D(G(z))"):
+        assert metric in text
+    assert "no claim can be made from 2 pairs of seeds" in text
+    assert "not how good the images are" in text
+
+
+def test_programs_get_all_of_it(store: Path) -> None:
+    result = invoke("compare", "--by", "init.scheme", "--store", str(store), "--json")
+    tree = json.loads(result.output)
+    assert tree["arms"] == ["init.scheme=dcgan", "init.scheme=default"]
+    assert {row["seed"] for row in tree["runs"]} == {0, 1}
+    assert all(row["counts"] == [2, 2] for row in tree["differences"])
+    assert tree["constant"]["dataset.name"] == "digits"
+
+
+def test_runs_are_chosen_by_reference_and_by_what_holds(store: Path) -> None:
+    names = [folder.name for folder in run_folders(store)]
+    both = invoke("compare", *names, "--metric", "Gloss", "--store", str(store))
+    assert "4 runs" in both.output
+    one_seed = invoke("compare", "--where", "seed == 0", "--metric", "Gloss", "--store", str(store))
+    assert "2 arms, 1 seed, 2 runs" in one_seed.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--by", "init.skeme"], "Did you mean init.scheme"),
+        (["--by", "optimizer.lr"], "there is nothing to compare"),
+        (["--sweep", "theirs"], "There is no run of a sweep 'theirs'"),
+        (["--metric", "fid"], "no run has it"),
+        (["--baseline", "glorot"], "there is no such arm"),
+        (["--where", "seed > 5"], "No run is left"),
+        (["nobody"], "There is no run 'nobody'"),
+    ],
+)
+def test_a_mistake_is_told_on_one_screen(store: Path, arguments: list[str], said: str) -> None:
+    result = invoke("compare", *arguments, "--store", str(store))
+    assert result.exit_code == 2
+    assert said in re.sub(r"[\s│]+", " ", result.output)
+    assert len(result.output.splitlines()) < 20
+
+
+def test_foreign_text_does_not_steer_the_terminal(store: Path) -> None:
+    folder = run_folders(store)[0]
+    amend_fields(folder, {"sys/git/commit": "\x1b[31mred", "sys/git/dirty": False})
+    result = invoke("compare", "--store", str(store))
+    assert result.exit_code == 0, result.output
+    assert "\x1b[31mred" not in result.output
