@@ -57,7 +57,7 @@ def divide(table: pd.DataFrame, by: Sequence[str] = ()) -> Arms:
 
     table: one row a run, `tracking.tables.run_table`. Without `by`: the factors of the sweep
     that all runs are of, else the one key in which they differ. Arms stand in the order of
-    their values where these are numbers, else of their oldest runs.
+    their values where these are numbers, else in that of the alphabet.
     Raises ComparisonError where there are no two arms, no such key, or no telling which one.
     """
     configurations = {
@@ -77,15 +77,14 @@ def divide(table: pd.DataFrame, by: Sequence[str] = ()) -> Arms:
                 f"All {len(table)} runs have {factor} = {value}: there is nothing to compare.\n"
                 f"They differ in: {', '.join(varying) or 'the seed alone'}."
             )
-    rows = table.sort_values(f"{SYS}/created", kind="stable") if len(table) else table
     tuples = {
-        str(run): tuple(configurations[factor][run] for factor in factors) for run in rows.index
+        str(run): tuple(configurations[factor][run] for factor in factors) for run in table.index
     }
     labels = {
         run: ", ".join(f"{f}={to_text(v)}" for f, v in zip(factors, values, strict=True))
         for run, values in tuples.items()
     }
-    by_label = dict(zip(labels.values(), tuples.values(), strict=True))
+    by_label = dict(sorted(zip(labels.values(), tuples.values(), strict=True), key=str))
     if all(_is_number(value) for values in by_label.values() for value in values):
         by_label = dict(sorted(by_label.items(), key=lambda item: item[1]))
     order = {label: place for place, label in enumerate(by_label)}

@@ -66,7 +66,7 @@ def send_run(folder: Path, remote: str) -> Moved:
 
 def import_run(
     source: str,
-    place: Path,
+    place: Path | str,
     fields: Mapping[str, Value],
     store: Path,
     new_paths: Mapping[str, str] = {},

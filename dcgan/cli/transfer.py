@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -104,10 +103,9 @@ def import_runs(
             console.print(f"{run}  {_said(moved, 'nothing was missing')}")
 
 
-def _place(source: str, kind: Source) -> Path:
+def _place(source: str, kind: Source) -> Path | str:
     if kind is Source.MLFLOW and "://" in source:
-        os.environ["MLFLOW_TRACKING_URI"] = source  # as MLflow itself is told
-        return Path()
+        return source
     place = Path(source)
     if not place.is_dir():
         raise StoreError(f"{place} is no folder from which runs could be imported.")

@@ -19,21 +19,24 @@ REMOTES: tuple[Remote, ...] = get_args(Remote)
 
 
 class Backend(Protocol):
-    """What the module of each backend offers."""
+    """What the module of each backend offers.
+
+    A store is a folder; MLflow's runs are also read from an address, a string.
+    """
 
     def open_tracker(self, run: Run, store: Path) -> Tracker:
         """Open a run for writing: a new one, or the same again after an interruption."""
         ...
 
-    def load_runs(self, store: Path) -> pd.DataFrame:
+    def load_runs(self, store: Path | str) -> pd.DataFrame:
         """One row a run, as `tracking.tables.run_table` describes it."""
         ...
 
-    def load_steps(self, store: Path, run: str) -> pd.DataFrame:
+    def load_steps(self, store: Path | str, run: str) -> pd.DataFrame:
         """One row a step of one run, as `tracking.tables.step_table` describes it."""
         ...
 
-    def load_events(self, store: Path, run: str) -> Iterator[Event]:
+    def load_events(self, store: Path | str, run: str) -> Iterator[Event]:
         """The whole run as events, in the form in which it was written: what replay moves.
 
         First `Fields`, then texts and files, then metrics in the order of their steps, then

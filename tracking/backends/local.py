@@ -209,10 +209,32 @@ def read_run(folder: Path) -> Run:
 
 def read_steps(folder: Path) -> pd.DataFrame:
     """One row a step of the run in `folder`, as `tracking.tables.step_table` describes it."""
+    return _step_table(folder.name, _complete_lines(folder / METRICS_FILE))
+
+
+def read_last_steps(folder: Path, share: float) -> pd.DataFrame:
+    """The last rows of `read_steps`, one at least, of which only the end of the file is read.
+
+    share: of all steps, from 0 to 1.
+    """
+    lines, first = b"", 0
+    # Lines are of about one length: a little more than the share, and more if it was too little.
+    for part in (0.0, share + 0.02, 2 * share, 1.0):
+        lines = _last_lines(folder / METRICS_FILE, part)
+        if not lines:
+            break
+        earliest, last = (json.loads(line)["step"] for line in _ends(lines))
+        first = last - max(1, round(share * last)) + 1
+        if earliest < first:
+            break
+    table = _step_table(folder.name, lines)
+    return table[table["step"] >= first].reset_index(drop=True)
+
+
+def _step_table(run: str, lines: bytes) -> pd.DataFrame:
     from tracking.tables import finish_step_table
 
-    run = folder.name
-    frame = _parse_metrics(_complete_lines(folder / METRICS_FILE))
+    frame = _parse_metrics(lines)
     times = frame.groupby("step")["time"].max()
     values = frame.drop(columns="time")
     # The means of an epoch stand on a line of their own, at the step of its last batch.
@@ -338,6 +360,25 @@ def _complete_lines(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     return data[: data.rfind(b"\n") + 1]
+
+
+def _last_lines(path: Path, share: float) -> bytes:
+    """Whole lines from the end of a file: a share of its bytes, 0 to 1, some lines at least."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return b""
+    with path.open("rb") as file:
+        file.seek(max(0, size - max(_TAIL_BYTES, int(share * size))))
+        begins_within = file.tell() > 0
+        data = file.read()
+    end = data.rfind(b"\n") + 1
+    return data[data.find(b"\n") + 1 if begins_within else 0 : end]
+
+
+def _ends(lines: bytes) -> tuple[bytes, bytes]:
+    """The first and the last line, without copying what is between them."""
+    return lines[: lines.find(b"\n")], lines[lines.rfind(b"\n", 0, -1) + 1 :]
 
 
 def _drop_torn_line(path: Path) -> None:

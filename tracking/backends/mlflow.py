@@ -238,8 +238,10 @@ def open_tracker(run: Run, store: Path) -> MlflowTracker:
     return MlflowTracker(run, store)
 
 
-def tracking_uri(store: Path) -> str:
-    """Where the runs go: MLFLOW_TRACKING_URI, or else the store's own sqlite file."""
+def tracking_uri(store: Path | str) -> str:
+    """An address itself; of a store MLFLOW_TRACKING_URI, or else its own sqlite file."""
+    if isinstance(store, str):
+        return store
     database = (store / DATABASE_FILE).absolute().as_posix()
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database}"
 
@@ -267,7 +269,7 @@ def runs_page(store: Path) -> str:
     return f"#/experiments/{number}?workflowType=machine_learning"
 
 
-def load_runs(store: Path) -> pd.DataFrame:
+def load_runs(store: Path | str) -> pd.DataFrame:
     """One row a run, the oldest first, as `tracking.tables.run_table` describes it.
 
     Runs that others logged to the same experiment are left out.
@@ -281,7 +283,7 @@ def load_runs(store: Path) -> pd.DataFrame:
     return run_table({str(run["sys/id"]): run for run in fields if "sys/id" in run})
 
 
-def load_steps(store: Path, run: str) -> pd.DataFrame:
+def load_steps(store: Path | str, run: str) -> pd.DataFrame:
     """One row a step of one run, as `tracking.tables.step_table` describes it."""
     from tracking.tables import step_table
 
@@ -292,7 +294,7 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
     return step_table(run, list(_read_points(experiment.client, known)))
 
 
-def load_events(store: Path, run: str) -> Iterator[Event]:
+def load_events(store: Path | str, run: str) -> Iterator[Event]:
     """The whole run as events; nothing where the store lacks it.
 
     Artifacts that are on no path of ours, such as `long_fields/`, are left out.
