@@ -60,7 +60,11 @@ class Runs:
         def means(run: str) -> list[float]:
             window = self._last_steps(run, share).reindex(columns=list(metrics))
             measured = window.dropna(how="all").to_numpy(np.float64)
-            return measured.mean(axis=0).tolist() if len(measured) else [np.nan] * len(metrics)
+            if not len(measured):
+                return [np.nan] * len(metrics)
+            with np.errstate(invalid="ignore"):  # of two infinities
+                found: list[float] = measured.mean(axis=0).tolist()
+            return found
 
         chosen = self._chosen(ids)
         return pd.DataFrame(_each(means, chosen), index=chosen, columns=list(metrics))

@@ -12,7 +12,6 @@ import typer
 from dcgan.cli.options import known_runs
 from tracking.errors import StoreError
 from tracking.events import SWEEP, SYS
-from tracking.store import choose_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,6 +78,7 @@ class Selection:
 def select_runs(selection: Selection) -> Runs:
     """Load the runs that a user named. Raises StoreError where there are none."""
     from analysis import load
+    from tracking.store import choose_run
 
     runs = load(*(selection.places or [str(selection.store)]), where=selection.where)
     table = runs.table
