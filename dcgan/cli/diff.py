@@ -130,7 +130,8 @@ def _code_heading(code: Part) -> str:
 def _whole(part: Part) -> list[Pair]:
     from analysis.differences import Pair
 
-    return [*part.differing, *(Pair(name, value, value) for name, value in part.equal.items())]
+    equal = (Pair(name, value, value) for name, value in part.equal.items())
+    return sorted((*part.differing, *equal), key=lambda pair: pair.name)
 
 
 def _widths(found: Differences, screen: int) -> tuple[int, int]:
