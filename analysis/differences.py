@@ -15,6 +15,7 @@ CAVEAT = "One run of each is an anecdote, and a loss is not a quality."
 
 _DATA = ("dataset.name", "dataset.path", "dataset.size", "dataset.fingerprint")
 _NO_CHOICE = {"seed", *_DATA, *MEASURED_OF_DATA}
+_NO_OUTCOME = {"step", "time", f"{EPOCH}/number"}
 _CODE = ("commit", "branch", "dirty", "remote")
 _PATCH_OF_A_FILE = re.compile(r"^diff --git (.+)$", re.MULTILINE)
 _NAME_IN_NOTE = re.compile(r"^#   (.+)$", re.MULTILINE)
@@ -168,7 +169,7 @@ def _same_data(first: Mapping[str, Value], second: Mapping[str, Value]) -> bool 
 
 
 def _uncommitted(first: str, second: str) -> Part:
-    """How many lines a patch adds to each file and takes off; as many can be other lines."""
+    """By file; patches that add and take off as many lines may still differ, and then say so."""
     ours, theirs = _patches(first), _patches(second)
     differing, equal = [], {}
     for file in dict.fromkeys((*ours, *theirs)):
@@ -206,7 +207,7 @@ def _metrics(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[M
     paths = [
         path
         for path in dict.fromkeys((*first, *second))
-        if "/" in path and not path.startswith(f"{USAGE}/") and path != f"{EPOCH}/number"
+        if path not in _NO_OUTCOME and not path.startswith(f"{USAGE}/")
     ]
     with_means = {path.removeprefix(EPOCH) for path in shared if path.startswith(f"{EPOCH}/")}
     kept = [

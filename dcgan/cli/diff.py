@@ -110,8 +110,8 @@ def _data_heading(found: Differences) -> str:
         return "Whether the data are the same is not known"
     if not found.same_data:
         return "The data differ"
-    size, name = (found.data.equal.get(f"dataset.{key}", "?") for key in ("size", "name"))
-    return f"The data are the same: {size} images of {name}"
+    size, name = (found.data.equal.get(f"dataset.{key}") for key in ("size", "name"))
+    return f"The data are the same: {size} images" + (f" of {name}" if name else "")
 
 
 def _code_heading(code: Part) -> str:
@@ -177,7 +177,7 @@ def _shown(name: str, value: Value) -> str:
         return str(value)[:7]
     if name == "dataset.fingerprint":
         return str(value)[:19]
-    return to_text(value)
+    return value if isinstance(value, str) else to_text(value)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -121,14 +121,14 @@ def test_changes_that_nobody_kept_are_told_of():
 
 
 def test_an_epoch_is_not_held_against_a_batch():
-    with_means = LAST | {f"{BATCH}/Gloss": 9.0, "system/cpu_percent": 50.0, "evaluation/fid": 80.0}
+    with_means = LAST | {f"{BATCH}/Gloss": 9.0, "system/cpu_percent": 50.0, "fid": 80.0}
     without = {"step": 30.0, f"{BATCH}/Gloss": 7.0}
     assert [each.path for each in held(last=(with_means, with_means)).metrics] == [
-        "evaluation/fid",
+        "fid",
         f"{EPOCH}/Gloss",
     ]
     assert held(last=(with_means, without)).metrics == (
-        MetricPair("evaluation/fid", 80.0, None, None),
+        MetricPair("fid", 80.0, None, None),
         MetricPair(f"{BATCH}/Gloss", 9.0, 7.0, -2.0),
         MetricPair(f"{EPOCH}/Gloss", 3.0, None, None),
     )
