@@ -21,6 +21,7 @@ bench: .venv/installed-test
 	$(BIN)/python benchmarks/tracking_overhead.py
 	$(BIN)/python benchmarks/tracking_calls.py --output benchmarks/tracking_calls.json
 	$(BIN)/python benchmarks/local_store.py --output benchmarks/local_store.json
+	$(BIN)/python benchmarks/comparison.py --output benchmarks/comparison.json
 	$(BIN)/python benchmarks/image_cache.py --output benchmarks/image_cache.json
 	$(BIN)/python benchmarks/plots.py --output benchmarks/plots.json
 
