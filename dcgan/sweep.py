@@ -25,6 +25,7 @@ import tomli_w
 import torch
 from pydantic import Field, Strict, ValidationError
 
+from dcgan.allocator import keep_memory
 from dcgan.config import (
     Config,
     ConfigError,
@@ -485,6 +486,7 @@ def _train(order: Order) -> Answer:
     key = order.trial.key
     if stopping():
         return Answer(key)
+    keep_memory()
     torch.set_num_threads(order.threads)
     warnings: list[str] = []
     try:
