@@ -26,7 +26,9 @@ from dcgan.data import ImageSet, Progress, load_images, silent
 from dcgan.description import RECIPE_FILE, describe_configuration, describe_environment
 from dcgan.device import choose_device
 from dcgan.engine import steps_per_epoch, total_steps, train
+from dcgan.precision import check_precision
 from dcgan.signals import stop_requests
+from dcgan.trial import try_compiling
 from tracking.backends import load_backend
 from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
 from tracking.errors import StoreError
@@ -130,6 +132,7 @@ def prepare(
     for label in filter(None, (labels.name, labels.group, *labels.tags)):
         check_label(label)
     chosen = choose_device(device)
+    check_precision(config, chosen)
     images = load_images(config.dataset, download=download, progress=progress)
     check_batches(config, images.card.size)
     return Job(config, images, chosen, store, tuple(trackers), labels)
@@ -168,6 +171,7 @@ def prepare_resume(store: Path, reference: str, device: str, *, progress: Progre
         raise StoreError(f"The run {folder.name} cannot go on: {recipe} is missing.")
     config = load_config(str(recipe), [])
     chosen = choose_device(device)
+    check_precision(config, chosen)
     images = load_images(config.dataset, progress=progress)
     if images.card.fingerprint != fields.get(f"{CONFIG}/dataset/fingerprint"):
         raise StoreError(
@@ -194,7 +198,8 @@ def run_job(
     """Train a job as a tracked run, to its end or to Ctrl-C or SIGTERM.
 
     arguments: the command line, for the record. listen: sees every event.
-    report: is told in a sentence when a tracker fails; the training goes on.
+    report: is told in a sentence when a tracker fails, where the training goes on, and
+        whether it is compiled, where the configuration asks for that.
     stopping: asked after each step in place of waiting for signals; True interrupts the run.
     Raises StoreError where the store cannot be written to or another process writes the
     run; whatever the training raises marks the run `failed` and comes through.
@@ -224,10 +229,13 @@ def run_job(
         try:
             for event in _opening_events(job, folder, arguments):
                 emit(event)
+            config = job.config
+            if config.training.compile:
+                config = _compiled_if_it_pays(job, emit, report)
             began = time.monotonic()
             with nullcontext(stopping) if stopping else stop_requests() as stop:
                 reached_end = train(
-                    job.config,
+                    config,
                     job.images.pixels,
                     job.device,
                     emit,
@@ -252,6 +260,14 @@ def run_job(
     states = read_fields(folder)
     incomplete = tuple(n for n in job.trackers if states.get(f"{TRACKERS}/{n}") != "complete")
     return Outcome(folder, status, steps, seconds, images / seconds, incomplete)
+
+
+def _compiled_if_it_pays(job: Job, emit: Callable[[Event], None], report: Report) -> Config:
+    trial = try_compiling(job.config, job.device, job.total_steps - job.first_step)
+    emit(Fields(flatten(asdict(trial), "sys/compile")))
+    report(str(trial))
+    training = job.config.training.model_copy(update={"compile": trial.pays})
+    return job.config.model_copy(update={"training": training})
 
 
 def _open_run(job: Job) -> tuple[Run, Path]:
