@@ -104,7 +104,7 @@ Trackers = Annotated[
 
 
 def overrides(
-    settings: list[str] | None, flags: dict[str, tuple[str, int | float | None]]
+    settings: list[str] | None, flags: dict[str, tuple[str, int | float | str | None]]
 ) -> list[Override]:
     """What --set says, then what the flags say. flags: of each the key and the value."""
     from dcgan.config import Override, parse_override
