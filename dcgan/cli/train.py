@@ -16,6 +16,7 @@ from dcgan.cli.options import (
     Device,
     Download,
     Epochs,
+    Precision,
     RunReference,
     Settings,
     Steps,
@@ -65,14 +66,7 @@ def train(
             rich_help_panel="Configuration",
         ),
     ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="[fp32|tf32|bf16]",
-            help="tf32 on NVIDIA GPUs; bf16 is fast there and on CPUs with AMX or AVX-512 BF16.",
-            rich_help_panel="Configuration",
-        ),
-    ] = None,
+    precision: Precision = None,
     compiled: Annotated[
         bool | None,
         typer.Option(

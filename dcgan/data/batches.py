@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 IN_MEMORY_BYTES = 2**28
 """A set up to this size is read into memory whole; of a larger one batches are read ahead."""
@@ -59,10 +60,11 @@ def gather(
         found = _gathered_ahead(pixels, batches, pin=device.type == "cuda")
     while True:
         began = time.monotonic()
-        images = next(found, None)
-        if images is None:
-            return
-        images = images.to(device, non_blocking=True)
+        with record_function("data"):
+            images = next(found, None)
+            if images is None:
+                return
+            images = images.to(device, non_blocking=True)
         wait.seconds += time.monotonic() - began
         yield images
 
