@@ -36,6 +36,10 @@ class ComparisonError(UserError):
     """Runs that cannot be compared as they were asked to be."""
 
 
+class NoArmsError(ComparisonError):
+    """Runs that cannot be compared at all: none has finished, or the seed is all that differs."""
+
+
 @dataclass(frozen=True)
 class Arms:
     """Runs divided by the values of some keys.
@@ -111,7 +115,7 @@ def _guessed(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, ...]:
         return (varying[0],)
     independent = [key for key in varying if key not in _MEASURED_OF_DATA]
     if not varying:
-        raise ComparisonError(
+        raise NoArmsError(
             f"These {len(table)} runs differ in nothing but the seed: there are no arms to compare."
         )
     raise ComparisonError(
