@@ -25,16 +25,16 @@ def verdict(comparison: Comparison) -> str:
 
 def conclusion(comparison: Comparison) -> str:
     """One sentence for each arm but the baseline; of too few runs that nothing can be said."""
-    return " ".join(sentences(comparison))
+    return " ".join(sentences(comparison).values())
 
 
-def sentences(comparison: Comparison) -> list[str]:
-    """Those of the conclusion."""
+def sentences(comparison: Comparison) -> dict[str, str]:
+    """Those of the conclusion, by arm."""
     differences = comparison.differences
-    return [
-        _sentence(comparison, arm, differences[differences["arm"] == arm].to_dict("records"))
+    return {
+        arm: _sentence(comparison, arm, differences[differences["arm"] == arm].to_dict("records"))
         for arm in comparison.labels[1:]
-    ]
+    }
 
 
 def runs_that_broke(comparison: Comparison) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.comparison import Comparison, compare, endings
+from analysis.comparison import Comparison, compare, endings, is_shown
 from analysis.conclusions import CAVEAT, runs_that_broke, sentences, verdict
 from analysis.endings import RULE
 from analysis.factors import NoArmsError
@@ -37,6 +37,9 @@ ANECDOTE = (
     "One run is an anecdote: another seed may end otherwise, and nothing here tells how far. "
     "What a key of the configuration does can be told from arms of several seeds alone."
 )
+FEW_ARMS = 3
+"""Up to as many arms beside the baseline have a sentence each."""
+
 NO_ARMS = "There are no arms to compare here, so nothing can be said of what causes what."
 
 
@@ -94,6 +97,7 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
 
 def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
     table = runs.table
+    statuses = ("Status", words(distinct(table, f"{SYS}/status")))
     ids = [str(run) for run in table.index]
     seeds = _known_seeds(table)
     if len(ids) == 1:
@@ -119,17 +123,35 @@ def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
         environment(table),
         _repetition(table, command),
     ]
-    return Report(title, Facts(tuple(_setting(table))), tuple(sections))
+    return Report(title, Facts((*_setting(table), statuses)), tuple(sections))
 
 
 def _answer(comparison: Comparison) -> tuple[Block, ...]:
     return (
         Prose(verdict(comparison), "lead"),
-        *map(Prose, sentences(comparison)),
-        Prose(runs_that_broke(comparison)),
+        *map(Prose, _findings(comparison)),
         *(Prose(warning, "warning") for warning in comparison.warnings),
         Prose(f"{CAVEAT} {RULE}", "note"),
     )
+
+
+def _findings(comparison: Comparison) -> list[str]:
+    """A sentence an arm; of many arms only what was shown, as the tables tell the rest."""
+    said = sentences(comparison)
+    if len(said) <= FEW_ARMS:
+        return [*said.values(), runs_that_broke(comparison)]
+    rows = comparison.differences.to_dict("records")
+    shown = {row["arm"] for row in rows if is_shown(row)}
+    found = [sentence for arm, sentence in said.items() if arm in shown]
+    rest = len(said) - len(shown)
+    if rest and shown:
+        found.append(f"Nothing was shown of the other {rest} arms against {comparison.baseline}.")
+    elif rest:
+        found.append(f"{rest} arms were held against {comparison.baseline}.")
+    ends = comparison.endings
+    broke = int((ends["collapsed"] + ends["diverged"]).sum())
+    found.append(f"Collapsed or diverged: {broke} of {len(comparison.runs)} runs.")
+    return [*found, "The tables below tell of each arm, and what could have been missed."]
 
 
 def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -137,15 +159,14 @@ def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:
     seeds = sorted(int(str(seed)) for seed in distinct(table, f"{SYS}/seed"))
     first = table.iloc[0].to_dict()
     synthetic = ", SYNTHETIC" if is_synthetic(first) else ""
-    images = words(distinct(table, f"{CONFIG}/dataset/size"))
+    sizes = [f"{size:,}" for size in distinct(table, f"{CONFIG}/dataset/size")]
     data = words(distinct(table, f"{CONFIG}/dataset/name"))
     rows = [
         ("Seeds", _range(seeds)),
         ("Recipe", words(distinct(table, f"{SYS}/recipe"))),
-        ("Data set", f"{data}, {images} images{synthetic}" if data else ""),
+        ("Data set", f"{data}, {words(sizes)} images{synthetic}" if data else ""),
         ("Epochs", words(distinct(table, f"{CONFIG}/training/epochs"))),
         ("Sweep", words(distinct(table, f"{SWEEP}/id"))),
-        ("Status", words(distinct(table, f"{SYS}/status"))),
     ]
     return [(name, told) for name, told in rows if told]
 

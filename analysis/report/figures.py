@@ -14,6 +14,7 @@ from analysis.measures import Measure
 from analysis.pictures import Picture
 from analysis.report.content import Figure, Figures
 from analysis.run_plots import loss_curves, score_curves
+from analysis.report.tables import short
 from analysis.runs import Runs
 from analysis.statistics import mean_interval
 from analysis.value_plots import factor_intervals, paired_slopes, parallel_coordinates
@@ -91,7 +92,9 @@ def _of_measure(comparison: Comparison, measure: Measure) -> list[Figure]:
     values = comparison.runs[measure.name].to_dict()
     factor = comparison.arms.factors[0]
     if len(comparison.arms.factors) > 1:
-        figures = [_strips(values, arms, seeds, measure)]
+        # Keys in front of every value would leave no room between the ticks.
+        named = {run: short(comparison, label) for run, label in arms.items()}
+        figures = [_strips(values, named, seeds, measure)]
         return figures + [_coordinates(comparison, values, measure)] * _is_ranked(measure)
     numbers = {label: each[0] for label, each in comparison.arms.values.items()}
     if len(numbers) > 2 and all(map(_is_number, numbers.values())):
