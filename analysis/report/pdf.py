@@ -66,7 +66,7 @@ class _Document(FPDF):
 
 def _section(document: FPDF, section: Section) -> None:
     # A heading does not stand alone at the foot of a page.
-    if document.will_page_break(30):
+    if document.will_page_break(20 + _height(document, section.blocks[0])):
         document.add_page()
     document.ln(4)
     document.start_section(plain(section.title), level=1)
@@ -124,7 +124,7 @@ def _facts(document: FPDF, facts: Facts) -> None:
     document.set_text_color(_INK)
     with document.table(
         borders_layout=TableBordersLayout.NONE,
-        col_widths=(1, 2.4),
+        col_widths=(1, 1.9),
         first_row_as_headings=False,
         line_height=5,
         text_align=Align.L,
@@ -166,11 +166,28 @@ def _widths(block: Table) -> tuple[int, ...]:
     )
 
 
-def _picture(document: FPDF, picture: Picture, caption: str) -> None:
+def _height(document: FPDF, block: Block) -> float:
+    """Millimetres that a block needs before a page may end within it."""
+    match block:
+        case Figures(items):
+            return _size(document, items[0].picture)[1]
+        case Grids(still=still):
+            return _size(document, still)[1]
+        case _:
+            return 10
+
+
+def _size(document: FPDF, picture: Picture) -> tuple[float, float]:
+    """Millimetres: the width of the page, less where a figure would be higher than it."""
     width, height = picture.figure.get_size_inches()
-    room = document.h - 2 * MARGIN - 12
+    room = document.eph - 30
     shown = min(document.epw, room * width / height)
-    if document.will_page_break(shown * height / width + 12):
+    return shown, shown * height / width
+
+
+def _picture(document: FPDF, picture: Picture, caption: str) -> None:
+    shown, height = _size(document, picture)
+    if document.will_page_break(height + 12):
         document.add_page()
     document.image(
         io.BytesIO(as_png(picture)), x=Align.C, w=shown, alt_text=plain(picture.alt)
