@@ -67,7 +67,7 @@ def divide(table: pd.DataFrame, by: Sequence[str] = ()) -> Arms:
     configurations = {
         _key(column): table[column] for column in table.columns if column.startswith(f"{CONFIG}/")
     }
-    texts = {key: column.map(to_text) for key, column in configurations.items()}
+    texts = {key: as_texts(column) for key, column in configurations.items()}
     varying = [
         key for key, text in texts.items() if text.nunique() > 1 and _is_part_of_training(key)
     ]
@@ -103,6 +103,12 @@ def divide(table: pd.DataFrame, by: Sequence[str] = ()) -> Arms:
             if texts[key].nunique() == 1
         },
     )
+
+
+def as_texts(column: pd.Series) -> pd.Series:
+    """Values as `tracking.fields.to_text` writes them."""
+    # pandas' own strings refuse a file's name that is no UTF-8.
+    return pd.Series([to_text(value) for value in column], column.index, dtype=object)
 
 
 def _guessed(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, ...]:

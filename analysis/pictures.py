@@ -28,7 +28,7 @@ class Picture:
 
 
 def as_png(picture: Picture) -> bytes:
-    """The file, with the sentence in its metadata; the same numbers give the same bytes."""
+    """The file, with the sentence in its metadata and neither a date nor random ids."""
     buffer = io.BytesIO()
     picture.figure.savefig(
         buffer,
@@ -40,9 +40,8 @@ def as_png(picture: Picture) -> bytes:
 
 
 def as_svg(picture: Picture) -> bytes:
-    """The file, with the sentence in its metadata; the same numbers give the same bytes."""
+    """The file, with the sentence in its metadata and neither a date nor random ids."""
     buffer = io.BytesIO()
-    # Neither a date nor random ids.
     with mpl.rc_context({"svg.hashsalt": picture.name}):
         picture.figure.savefig(
             buffer,

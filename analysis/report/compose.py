@@ -85,7 +85,7 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
         data_sets(table),
         configuration(table, factors),
         environment(table),
-        _repetition(table, command),
+        *_repetition(table, command),
         Section("Runs", (tables.runs_of(comparison),), folded=True),
     ]
     verb = "Does" if len(factors) == 1 else "Do"
@@ -121,7 +121,7 @@ def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
         data_sets(table),
         configuration(table, ()),
         environment(table),
-        _repetition(table, command),
+        *_repetition(table, command),
     ]
     return Report(title, Facts((*_setting(table), statuses)), tuple(sections))
 
@@ -157,8 +157,7 @@ def _findings(comparison: Comparison) -> list[str]:
 def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:
     """What was trained, with which seeds, on what."""
     seeds = sorted(int(str(seed)) for seed in distinct(table, f"{SYS}/seed"))
-    first = table.iloc[0].to_dict()
-    synthetic = ", SYNTHETIC" if is_synthetic(first) else ""
+    synthetic = ", SYNTHETIC" if is_synthetic(table) else ""
     sizes = [f"{size:,}" for size in distinct(table, f"{CONFIG}/dataset/size")]
     data = words(distinct(table, f"{CONFIG}/dataset/name"))
     rows = [
@@ -176,7 +175,7 @@ def _images(runs: Runs, labels: dict[str, str], seeds: dict[str, int]) -> list[S
     return [] if grids is None else [Section("Images", (grids,))]
 
 
-def _repetition(table: pd.DataFrame, command: str) -> Section:
+def _repetition(table: pd.DataFrame, command: str) -> list[Section]:
     trained = [str(each) for each in distinct(table, f"{SYS}/command") if each]
     blocks: list[Block] = []
     if trained:
@@ -186,7 +185,7 @@ def _repetition(table: pd.DataFrame, command: str) -> Section:
             blocks.append(Prose(f"and {len(trained) - len(shown)} more command lines.", "note"))
     if command:
         blocks += [Prose("This report was made by:"), Commands((command,))]
-    return Section("How to repeat this", tuple(blocks))
+    return [Section("How to repeat this", tuple(blocks))] if blocks else []
 
 
 def _known_seeds(table: pd.DataFrame) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from analysis.factors import commits
+from analysis.factors import as_texts, commits
 from analysis.report.content import Facts, Prose, Section, Table
 from tracking.events import CONFIG, SYS, Value
 from tracking.fields import to_text
@@ -40,7 +40,7 @@ _MACHINE = {
 def configuration(table: pd.DataFrame, factors: Sequence[str]) -> Section:
     """The keys in which the runs differ, the factors first, and those that are the same in all."""
     keys = {column: _key(column) for column in table.columns if column.startswith(f"{CONFIG}/")}
-    texts = {key: table[column].map(to_text) for column, key in keys.items()}
+    texts = {key: as_texts(table[column]) for column, key in keys.items()}
     varying = [key for key, values in texts.items() if values.nunique() > 1]
     order = [*(key for key in factors if key in varying)]
     order += [key for key in varying if key not in factors]
@@ -59,9 +59,8 @@ def data_sets(table: pd.DataFrame) -> Section:
     column = f"{CONFIG}/dataset/fingerprint"
     names = table[column] if column in table else pd.Series("", table.index)
     blocks: list[Facts | Prose] = []
-    for _, rows in table.groupby(names.map(to_text), sort=False):
-        fields = rows.iloc[0]
-        if is_synthetic(fields.to_dict()):
+    for _, rows in table.groupby(as_texts(names), sort=False):
+        if is_synthetic(rows):
             blocks.append(
                 Prose(
                     "SYNTHETIC: these images were rendered by a program. What holds for them need "
@@ -73,9 +72,9 @@ def data_sets(table: pd.DataFrame) -> Section:
     return Section("Data set" if len(blocks) < 3 else "Data sets", tuple(blocks))
 
 
-def is_synthetic(fields: Mapping[str, Value]) -> bool:
-    """Whether the images of a run were made by a program."""
-    return "(synthetic)" in str(fields.get(f"{CONFIG}/dataset/path"))
+def is_synthetic(table: pd.DataFrame) -> bool:
+    """Whether the images of any of the runs were made by a program."""
+    return any("(synthetic)" in str(path) for path in distinct(table, f"{CONFIG}/dataset/path"))
 
 
 def environment(table: pd.DataFrame) -> Section:
@@ -115,7 +114,7 @@ def _named(table: pd.DataFrame, prefix: str, names: Mapping[str, str]) -> Facts:
 
 
 def _counted(texts: Sequence[str]) -> str:
-    counts = pd.Series(texts).value_counts(sort=False)
+    counts = pd.Series(texts, dtype=object).value_counts(sort=False)
     if len(counts) > MOST_VALUES:
         return f"{len(counts)} values, {', '.join(map(str, counts.index[:3]))}, ..."
     if counts.max() == 1:

@@ -13,13 +13,13 @@ from analysis.comparison import Comparison
 from analysis.measures import Measure
 from analysis.pictures import Picture
 from analysis.report.content import Figure, Figures
-from analysis.run_plots import loss_curves, score_curves
 from analysis.report.tables import short
+from analysis.run_plots import loss_curves, score_curves
 from analysis.runs import Runs
 from analysis.statistics import mean_interval
 from analysis.value_plots import factor_intervals, paired_slopes, parallel_coordinates
 from tracking.events import Value
-from tracking.fields import to_text
+from tracking.fields import plain, to_text
 
 _MORE_IS_BETTER = ("precision", "recall", "density", "coverage", "ms_ssim")
 _LOSSES = ("Gloss", "Dloss")
@@ -75,11 +75,12 @@ def run_figures(runs: Runs, run: str) -> Figures:
 
 
 def arms_and_seeds(comparison: Comparison) -> tuple[dict[str, str], dict[str, int]]:
-    """For each run its arm, the baseline's first, and its seed."""
+    """For each run its arm as a figure can show it, the baseline's first, and its seed."""
     order = {label: place for place, label in enumerate(comparison.labels)}
     arms = {str(run): str(label) for run, label in comparison.runs["arm"].items()}
     seeds = {str(run): int(seed) for run, seed in comparison.runs["seed"].items()}
-    return dict(sorted(arms.items(), key=lambda item: order[item[1]])), seeds
+    ordered = sorted(arms.items(), key=lambda item: order[item[1]])
+    return {run: plain(label) for run, label in ordered}, seeds
 
 
 def collapsed(comparison: Comparison) -> list[str]:
@@ -89,16 +90,17 @@ def collapsed(comparison: Comparison) -> list[str]:
 
 def _of_measure(comparison: Comparison, measure: Measure) -> list[Figure]:
     arms, seeds = arms_and_seeds(comparison)
-    values = comparison.runs[measure.name].to_dict()
+    values = {str(run): float(each) for run, each in comparison.runs[measure.name].items()}
     factor = comparison.arms.factors[0]
     if len(comparison.arms.factors) > 1:
         # Keys in front of every value would leave no room between the ticks.
-        named = {run: short(comparison, label) for run, label in arms.items()}
+        labels = comparison.arms.labels
+        named = {run: plain(short(comparison, labels[run])) for run in arms}
         figures = [_strips(values, named, seeds, measure)]
         return figures + [_coordinates(comparison, values, measure)] * _is_ranked(measure)
     numbers = {label: each[0] for label, each in comparison.arms.values.items()}
     if len(numbers) > 2 and all(map(_is_number, numbers.values())):
-        by_run = {run: float(str(numbers[label])) for run, label in arms.items()}
+        by_run = {run: float(str(numbers[comparison.arms.labels[run]])) for run in arms}
         picture = factor_intervals(
             values,
             by_run,
@@ -123,9 +125,7 @@ def _strips(
     return Figure(picture, f"The {measure.words} of every run.")
 
 
-def _coordinates(
-    comparison: Comparison, values: Mapping[str, float], measure: Measure
-) -> Figure:
+def _coordinates(comparison: Comparison, values: Mapping[str, float], measure: Measure) -> Figure:
     rows = {
         run: dict(zip(comparison.arms.factors, comparison.arms.values[label], strict=True))
         for run, label in comparison.arms.labels.items()

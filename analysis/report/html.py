@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from analysis.arm_grids import cropped, read_grid
 from analysis.pictures import Picture, as_png, as_svg
@@ -33,7 +33,7 @@ def to_html(report: Report) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _TEMPLATES.get_template("report.html").render(
         report=report,
-        script=jinja2.filters.Markup(script),
+        script=Markup(script),
         script_digest=digest,
         figure=_figure,
         grid=_grid,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import PIL.Image
@@ -20,9 +20,7 @@ BUDGET = 5_000_000
 MOST_STEPS, MOST_SEEDS, MOST_ARMS = 25, 5, 12
 
 
-def image_series(
-    runs: Runs, labels: Mapping[str, str], seeds: Mapping[str, int]
-) -> Grids | None:
+def image_series(runs: Runs, labels: Mapping[str, str], seeds: Mapping[str, int]) -> Grids | None:
     """The grids of one run an arm, with a choice of the seed where there is room.
 
     labels: run id -> arm; seeds: run id -> seed. Seeds that all arms have come first. None where
@@ -69,7 +67,9 @@ def _choices(arms: Mapping[str, Mapping[int, Panel]], real: Panel | None) -> lis
 
 
 def _caption(choice: Choice, arms: int) -> str:
-    left_out = f" The first {len(choice.panels)} of {arms} arms." if arms > len(choice.panels) else ""
+    left_out = (
+        f" The first {len(choice.panels)} of {arms} arms." if arms > len(choice.panels) else ""
+    )
     return (
         f"Images of the same noise over the training, {choice.name}: one run an arm is an "
         f"anecdote. The first {SIDE} images of the first {SIDE} rows of each grid; none was "

@@ -42,7 +42,9 @@ def _block(block: Block, folder: str) -> list[str]:
     match block:
         case Prose(text, tone):
             said = _escaped(text)
-            return [{"lead": f"**{said}**", "note": f"*{said}*", "warning": f"> {said}"}.get(tone, said)]
+            return [
+                {"lead": f"**{said}**", "note": f"*{said}*", "warning": f"> {said}"}.get(tone, said)
+            ]
         case Facts():
             return [_facts(block)]
         case Table():

@@ -31,7 +31,7 @@ _SIZES = {"lead": 12.5, "plain": 10.0, "warning": 10.0, "note": 8.5}
 
 
 def to_pdf(report: Report) -> bytes:
-    """The whole file; the same report gives the same bytes."""
+    """The whole file, without a date: it says of the runs, not of the day on which it was made."""
     document = _Document()
     document.set_title(plain(report.question))
     document.add_page()
@@ -161,7 +161,7 @@ def _widths(block: Table) -> tuple[int, ...]:
     """As the longest word or number of each column, within limits."""
     columns = zip(*block.rows, strict=True) if block.rows else ((name,) for name in block.columns)
     return tuple(
-        max(7, min(24, max(map(len, cells))), max(map(len, name.split())))
+        max(7, min(24, max(map(len, cells))), *map(len, name.split()))
         for name, cells in zip(block.columns, columns, strict=True)
     )
 
@@ -189,8 +189,6 @@ def _picture(document: FPDF, picture: Picture, caption: str) -> None:
     shown, height = _size(document, picture)
     if document.will_page_break(height + 12):
         document.add_page()
-    document.image(
-        io.BytesIO(as_png(picture)), x=Align.C, w=shown, alt_text=plain(picture.alt)
-    )
+    document.image(io.BytesIO(as_png(picture)), x=Align.C, w=shown, alt_text=plain(picture.alt))
     document.ln(1)
     _text(document, caption, size=8.5, faint=True, after=4)

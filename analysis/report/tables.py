@@ -105,9 +105,7 @@ def runs_of(comparison: Comparison) -> Table:
             f"{row['seed']}",
             *(number(row[name]) for name in names),
         )
-        for run, row in zip(
-            comparison.runs.index, comparison.runs.to_dict("records"), strict=True
-        )
+        for run, row in zip(comparison.runs.index, comparison.runs.to_dict("records"), strict=True)
     )
     words = (each.words for each in comparison.measures)
     columns = ("run", _factors(comparison), "ending", "seed", *words)
@@ -118,7 +116,8 @@ def runs_alone(table: pd.DataFrame, endings: Sequence[Ending], last: pd.DataFram
     """Every run with what is known of its end. last: the newest value of each metric, by run."""
     metrics = [path for path in last.columns if last[path].notna().any()]
     rows = []
-    for (run, fields), ending in zip(table.iterrows(), endings, strict=True):
+    newest = last.to_dict("index")
+    for (run, fields), ending in zip(table.to_dict("index").items(), endings, strict=True):
         told = (fields.get(f"{SYS}/{key}") for key in ("recipe", "status"))
         rows.append(
             (
@@ -126,7 +125,7 @@ def runs_alone(table: pd.DataFrame, endings: Sequence[Ending], last: pd.DataFram
                 *("" if each is None else str(each) for each in told),
                 ending,
                 to_text(fields.get(f"{SYS}/seed")),
-                *(number(last.loc[run, path]) for path in metrics),
+                *(number(newest[run][path]) for path in metrics),
             )
         )
     columns = ("run", "recipe", "status", "ending", "seed")
