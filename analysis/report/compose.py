@@ -158,12 +158,12 @@ def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:
     """What was trained, with which seeds, on what."""
     seeds = sorted(int(str(seed)) for seed in distinct(table, f"{SYS}/seed"))
     synthetic = ", SYNTHETIC" if is_synthetic(table) else ""
-    sizes = [f"{size:,}" for size in distinct(table, f"{CONFIG}/dataset/size")]
+    size = words(distinct(table, f"{CONFIG}/dataset/size"))
     data = words(distinct(table, f"{CONFIG}/dataset/name"))
     rows = [
         ("Seeds", _range(seeds)),
         ("Recipe", words(distinct(table, f"{SYS}/recipe"))),
-        ("Data set", f"{data}, {words(sizes)} images{synthetic}" if data else ""),
+        ("Data set", f"{data}, {size} images{synthetic}" if data else ""),
         ("Epochs", words(distinct(table, f"{CONFIG}/training/epochs"))),
         ("Sweep", words(distinct(table, f"{SWEEP}/id"))),
     ]

@@ -100,10 +100,7 @@ def distinct(table: pd.DataFrame, path: str) -> list[Value]:
 
 def words(values: Sequence[Value]) -> str:
     """Values in one line; of many how many there are."""
-    shown = [
-        ", ".join(map(str, each)) if isinstance(each, list | tuple) else str(each)
-        for each in values[:MOST_VALUES]
-    ]
+    shown = [_in_words(each) for each in values[:MOST_VALUES]]
     more = len(values) - len(shown)
     return "; ".join(shown) + (f" and {more} more" if more else "")
 
@@ -111,6 +108,13 @@ def words(values: Sequence[Value]) -> str:
 def _named(table: pd.DataFrame, prefix: str, names: Mapping[str, str]) -> Facts:
     found = ((name, distinct(table, f"{prefix}/{key}")) for key, name in names.items())
     return Facts(tuple((name, words(values)) for name, values in found if values))
+
+
+def _in_words(value: Value) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_words, value))
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if whole else str(value)
 
 
 def _counted(texts: Sequence[str]) -> str:

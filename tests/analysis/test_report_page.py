@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from sample_journals import write_journal
 from typer.testing import CliRunner
 
 from dcgan.cli import app
 
-sys.path.append(str(Path(__file__).parent / "analysis"))
-from sample_journals import write_journal
 
 SCREENSHOTS = Path(
-    os.environ.get("SCREENSHOTS", Path(__file__).resolve().parents[1] / "test-artifacts")
+    os.environ.get("SCREENSHOTS", Path(__file__).resolve().parents[2] / "test-artifacts")
 )
 WIDTHS = (380, 800, 1600)
 ARMS = ("init.scheme=dcgan", "init.scheme=default")
