@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison import Comparison, compare, endings, is_shown
+from analysis.comparison_tables import differences, values
+from analysis.comparison_tables import endings as endings_by_arm
 from analysis.conclusions import CAVEAT, runs_that_broke, sentences, verdict
 from analysis.endings import RULE
 from analysis.factors import NoArmsError
 from analysis.measures import DEFAULTS
-from analysis.report import tables
 from analysis.report.content import Block, Commands, Facts, Prose, Report, Section
 from analysis.report.facts import (
     configuration,
@@ -30,6 +31,7 @@ from analysis.report.figures import (
     value_figures,
 )
 from analysis.report.image_series import image_series
+from analysis.report.run_tables import runs_alone, runs_of
 from analysis.runs import Runs
 from tracking.events import BATCH, CONFIG, SWEEP, SYS
 
@@ -72,9 +74,9 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
     labels, seeds = arms_and_seeds(comparison)
     factors = comparison.arms.factors
     numbers = (
-        tables.values(comparison),
-        tables.differences(comparison),
-        tables.endings(comparison),
+        values(comparison),
+        differences(comparison),
+        endings_by_arm(comparison),
     )
     sections = [
         Section("Answer", _answer(comparison)),
@@ -86,7 +88,7 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
         configuration(table, factors),
         environment(table),
         *_repetition(table, command),
-        Section("Runs", (tables.runs_of(comparison),), folded=True),
+        Section("Runs", (runs_of(comparison),), folded=True),
     ]
     verb = "Does" if len(factors) == 1 else "Do"
     question = f"{verb} {' and '.join(factors)} change the outcome?"
@@ -117,7 +119,7 @@ def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
         Section("What this can tell", (Prose(caveat, "lead"), Prose(CAVEAT, "note"))),
         Section("Over the training", (curves,)),
         *_images(runs, labels, seeds),
-        Section("Runs", (tables.runs_alone(table, ends, last), Prose(RULE, "note"))),
+        Section("Runs", (runs_alone(table, ends, last), Prose(RULE, "note"))),
         data_sets(table),
         configuration(table, ()),
         environment(table),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from analysis.comparison_tables import Table
 from analysis.pictures import Picture
 
 
@@ -23,21 +24,6 @@ class Facts:
     """Names and what is known of each, in order."""
 
     rows: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells as a reader sees them.
-
-    texts: how many columns from the left hold words, the others hold numbers.
-    strong: places of the rows that stand out.
-    """
-
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    texts: int = 1
-    strong: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from analysis.comparison_tables import Table
 from analysis.factors import as_texts, commits
-from analysis.report.content import Facts, Prose, Section, Table
+from analysis.report.content import Facts, Prose, Section
 from tracking.events import CONFIG, SYS, Value
 from tracking.fields import to_text
 

@@ -10,10 +10,10 @@ import pandas as pd
 
 from analysis.arm_plots import loss_bands, score_bands
 from analysis.comparison import Comparison
+from analysis.comparison_tables import short
 from analysis.measures import Measure
 from analysis.pictures import Picture
 from analysis.report.content import Figure, Figures
-from analysis.report.tables import short
 from analysis.run_plots import loss_curves, score_curves
 from analysis.runs import Runs
 from analysis.statistics import mean_interval

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from analysis.comparison_tables import Table
 from analysis.pictures import Picture
 from analysis.report.content import (
     Block,
@@ -16,7 +17,6 @@ from analysis.report.content import (
     Prose,
     Report,
     Section,
-    Table,
 )
 from tracking.fields import plain
 

@@ -9,6 +9,7 @@ from fpdf import FPDF, FontFace
 from fpdf.enums import Align, TableBordersLayout, WrapMode, XPos, YPos
 from matplotlib.font_manager import FontProperties, findfont
 
+from analysis.comparison_tables import Table
 from analysis.pictures import Picture, as_png
 from analysis.report.content import (
     Block,
@@ -19,7 +20,6 @@ from analysis.report.content import (
     Prose,
     Report,
     Section,
-    Table,
 )
 from tracking.fields import plain
 

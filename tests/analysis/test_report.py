@@ -14,9 +14,10 @@ from markdown_it import MarkdownIt
 from sample_journals import write_journal
 
 from analysis import load
+from analysis.comparison_tables import Table
 from analysis.factors import ComparisonError
 from analysis.report import compose, format_of, save_report
-from analysis.report.content import Figures, Grids, Prose, Report, Section, Table
+from analysis.report.content import Figures, Grids, Prose, Report, Section
 from tracking.errors import UserError
 
 HOSTILE = "<script>alert(1)</script>|`x`\x1b[31m *b* [a](b)"

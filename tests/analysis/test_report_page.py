@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 
 from dcgan.cli import app
 
-
 SCREENSHOTS = Path(
     os.environ.get("SCREENSHOTS", Path(__file__).resolve().parents[2] / "test-artifacts")
 )

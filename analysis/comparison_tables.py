@@ -1,18 +1,28 @@
-"""The numbers of a comparison in cells."""
+"""The numbers of a comparison in cells, as a terminal and a report show them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-
-import pandas as pd
+from dataclasses import dataclass
 
 from analysis.comparison import Comparison, is_shown
 from analysis.conclusions import signed
-from analysis.endings import Ending
-from analysis.report.content import Table
-from tracking.events import SYS
 from tracking.fields import to_text
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as a reader sees them.
+
+    texts: how many columns from the left hold words, the others hold numbers.
+    strong: places of the rows that stand out.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    texts: int = 1
+    strong: frozenset[int] = frozenset()
 
 
 def values(comparison: Comparison) -> Table:
@@ -28,7 +38,7 @@ def values(comparison: Comparison) -> Table:
     return Table(
         "Values over the seeds of each arm. Metrics of batches are means over the last tenth of "
         "the steps; n counts finite values.",
-        ("metric", _factors(comparison), "n", "mean", "std", "median", "min", "max"),
+        ("metric", factors(comparison), "n", "mean", "std", "median", "min", "max"),
         tuple(rows),
         texts=2,
     )
@@ -61,7 +71,7 @@ def differences(comparison: Comparison) -> Table:
         "shown. Bold: shown at the 5% level.",
         (
             "metric",
-            _factors(comparison),
+            factors(comparison),
             "runs",
             "difference",
             "95% interval",
@@ -89,48 +99,9 @@ def endings(comparison: Comparison) -> Table:
     )
     return Table(
         "Runs that broke, and the 95% interval of their share (Wilson).",
-        (_factors(comparison), "runs", "collapsed", "diverged", "95% interval"),
+        (factors(comparison), "runs", "collapsed", "diverged", "95% interval"),
         tuple(rows),
     )
-
-
-def runs_of(comparison: Comparison) -> Table:
-    """Every run with its arm, seed, ending and values."""
-    names = [each.name for each in comparison.measures]
-    rows = (
-        (
-            str(run),
-            short(comparison, row["arm"]),
-            row["ending"],
-            f"{row['seed']}",
-            *(number(row[name]) for name in names),
-        )
-        for run, row in zip(comparison.runs.index, comparison.runs.to_dict("records"), strict=True)
-    )
-    words = (each.words for each in comparison.measures)
-    columns = ("run", _factors(comparison), "ending", "seed", *words)
-    return Table("Runs that were compared", columns, tuple(rows), texts=3)
-
-
-def runs_alone(table: pd.DataFrame, endings: Sequence[Ending], last: pd.DataFrame) -> Table:
-    """Every run with what is known of its end. last: the newest value of each metric, by run."""
-    metrics = [path for path in last.columns if last[path].notna().any()]
-    rows = []
-    newest = last.to_dict("index")
-    for (run, fields), ending in zip(table.to_dict("index").items(), endings, strict=True):
-        told = (fields.get(f"{SYS}/{key}") for key in ("recipe", "status"))
-        rows.append(
-            (
-                str(run),
-                *("" if each is None else str(each) for each in told),
-                ending,
-                to_text(fields.get(f"{SYS}/seed")),
-                *(number(newest[run][path]) for path in metrics),
-            )
-        )
-    columns = ("run", "recipe", "status", "ending", "seed")
-    names = (path.rpartition("/")[2] for path in metrics)
-    return Table("Newest values of the batches", (*columns, *names), tuple(rows), texts=4)
 
 
 def short(comparison: Comparison, label: str) -> str:
@@ -146,5 +117,6 @@ def number(value: float) -> str:
     return shown.replace("-", "\N{MINUS SIGN}")
 
 
-def _factors(comparison: Comparison) -> str:
+def factors(comparison: Comparison) -> str:
+    """The head of a column of arms."""
     return ", ".join(comparison.arms.factors)
