@@ -22,14 +22,17 @@ _NO_PART_OF_TRAINING = (
     "checkpoints.",
     "evaluation.",
 )
-_MEASURED_OF_DATA = (
+MEASURED_OF_DATA = (
     "dataset.size",
     "dataset.classes",
+    "dataset.class_sizes",
     "dataset.mean",
     "dataset.std",
     "dataset.transforms",
     "dataset.fingerprint",
+    "dataset.skipped",
 )
+"""What a run says of its images, beside what it was told to do."""
 
 
 class ComparisonError(UserError):
@@ -119,7 +122,7 @@ def _guessed(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, ...]:
             return tuple(named)
     if len(varying) == 1:
         return (varying[0],)
-    independent = [key for key in varying if key not in _MEASURED_OF_DATA]
+    independent = [key for key in varying if key not in MEASURED_OF_DATA]
     if not varying:
         raise NoArmsError(
             f"These {len(table)} runs differ in nothing but the seed: there are no arms to compare."
@@ -132,7 +135,7 @@ def _guessed(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, ...]:
 
 def _follows(key: str, factors: Sequence[str]) -> bool:
     """Whether a key is a factor, or changes because one does."""
-    if key in _MEASURED_OF_DATA and any(factor.startswith("dataset.") for factor in factors):
+    if key in MEASURED_OF_DATA and any(factor.startswith("dataset.") for factor in factors):
         return True
     lengths = {"training.epochs", "training.steps"}
     return key in factors or (key in lengths and bool(lengths & set(factors)))

@@ -142,6 +142,9 @@ class Training(Section):
         description="two backward passes and one step, one and one, or two and two",
     )
     detach_fakes: bool = Field(True, description="D's loss sends no gradient into G")
+    synchronised_batch_norm: bool = Field(
+        False, description="on several devices: over all of them, not for each alone"
+    )
     generator_fakes: Literal["reused", "regenerated", "fresh"] = Field(
         "reused",
         description="G's step takes D's fakes, makes them again, or makes new ones",

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from dcgan.checkpoint import SaveCheckpoint, State
 from dcgan.config import Config
 from dcgan.data import scale
+from dcgan.distributed import ALONE, World, synchronise_batch_norm
 from dcgan.losses import LOSSES, gradient_penalty
 from dcgan.metric_buffer import MetricBuffer
 from dcgan.models import build_networks
@@ -63,6 +64,7 @@ def train(
     save: SaveCheckpoint,
     resume_from: State | None = None,
     stopping: Callable[[], bool] = lambda: False,
+    world: World = ALONE,
 ) -> bool:
     """Train to the end of `config`; return whether it was reached.
 
@@ -71,15 +73,19 @@ def train(
     resume_from: the state in a checkpoint of the same configuration and the same data;
         on the CPU the run then goes on bit for bit as if it had not been interrupted.
     stopping: asked after each step; True ends the training with a checkpoint.
+    world: the processes that train together, each of which calls this alike.
     """
     seeds = _seeds(config.seed)
-    run = _begin(config, seeds, device)
+    run = _begin(config, seeds, device, world)
     if resume_from is not None:
         _restore(run, resume_from)
+    if world.rank > 0:  # the processes perturb images of their own
+        run.perturbations.manual_seed((seeds.perturbations + world.rank + run.step) % 2**64)
     recipe, loss = config.training, LOSSES[config.loss.name]
     total = total_steps(config, len(pixels))
     pixels = pixels.to(device)
     fixed_noise = _fixed_noise(config, seeds, device)
+    generator, discriminator = map(world.parallel, (run.generator, run.discriminator))
     metrics = MetricBuffer(emit, run.epoch_sums, run.batch)
     if run.step == 0:
         emit(_picture(REAL, 0, scale(pixels[: config.images.count]), config))
@@ -98,28 +104,29 @@ def train(
             # D learns to tell real images from fakes, on one batch or, as a critic, on several.
             for indices in batch.split(recipe.batch_size):
                 run.discriminator_optimizer.zero_grad()
-                real = see(scale(pixels[indices.to(device)]))
-                real_logits = run.discriminator(real)
+                real = see(scale(pixels[world.share(indices).to(device)]))
+                real_logits = discriminator(real)
                 real_loss = loss.discriminator(real_logits, told(True, len(real)))
                 if recipe.discriminator_step != "joint":
-                    real_loss.backward()
+                    world.weighted(real_loss, len(real), len(indices)).backward()
                 if recipe.discriminator_step == "two":
                     run.discriminator_optimizer.step()
                     run.discriminator_optimizer.zero_grad()
 
-                noise = draw_latents(len(real), config.network, run.latents)
+                noise = world.share(draw_latents(len(indices), config.network, run.latents))
                 reused = recipe.generator_fakes == "reused"
                 with torch.set_grad_enabled(reused or not recipe.detach_fakes):
-                    made = run.generator(noise)
+                    made = generator(noise)
                 fake = see(made.detach() if recipe.detach_fakes else made)
-                fake_logits = run.discriminator(fake)
+                fake_logits = discriminator(fake)
                 fake_loss = loss.discriminator(fake_logits, told(False, len(fake)))
                 objective = fake_loss
                 if recipe.discriminator_step == "joint":
                     objective = real_loss + fake_loss
                 if config.loss.name == "wgan_gp":
-                    penalty = gradient_penalty(run.discriminator, real, fake, run.perturbations)
+                    penalty = gradient_penalty(discriminator, real, fake, run.perturbations)
                     objective = objective + config.loss.gradient_penalty * penalty
+                objective = world.weighted(objective, len(real), len(indices))
                 objective.backward(retain_graph=reused and not recipe.detach_fakes)
                 run.discriminator_optimizer.step()
 
@@ -127,12 +134,12 @@ def train(
             run.generator_optimizer.zero_grad()
             run.discriminator.requires_grad_(False)
             if recipe.generator_fakes == "fresh":
-                noise = draw_latents(len(real), config.network, run.latents)
+                noise = world.share(draw_latents(len(indices), config.network, run.latents))
             if recipe.generator_fakes != "reused":
-                made = run.generator(noise)
+                made = generator(noise)
             fooled_logits = run.discriminator(see(made))
             generator_loss = loss.generator(fooled_logits)
-            generator_loss.backward()
+            world.weighted(generator_loss, len(real), len(indices)).backward()
             run.discriminator.requires_grad_(True)
             run.generator_optimizer.step()
             if run.average is not None:
@@ -149,12 +156,12 @@ def train(
             }
             if config.loss.name == "wgan_gp":
                 measured["gradient_penalty"] = penalty
-            metrics.add(run.step, measured)
+            metrics.add(run.step, world.average(measured, len(real), len(indices)))
             last, epoch_ended = run.step == total, run.batch == len(batches)
             if last or _grid_is_due(run, config, epoch_ended):
                 metrics.flush()
                 emit(_samples(run, fixed_noise, config))
-            stop = stopping()
+            stop = world.agreed(stopping(), run.step, device)
             if (stop or last) and not epoch_ended:
                 metrics.flush()
                 run.epoch_sums = metrics.sums
@@ -188,10 +195,14 @@ def _seeds(seed: int) -> Seeds:
     return Seeds(*(int(each) for each in np.random.SeedSequence(seed).generate_state(5, np.uint64)))
 
 
-def _begin(config: Config, seeds: Seeds, device: torch.device) -> Training:
+def _begin(config: Config, seeds: Seeds, device: torch.device, world: World) -> Training:
     generator, discriminator = (
         network.to(device) for network in build_networks(config, seeds.weights)
     )
+    if world.size > 1 and config.training.synchronised_batch_norm:
+        generator, discriminator = (
+            synchronise_batch_norm(network, device) for network in (generator, discriminator)
+        )
 
     def adam(network: nn.Module) -> torch.optim.Adam:
         return torch.optim.Adam(

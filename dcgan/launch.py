@@ -25,6 +25,7 @@ from dcgan.config import Config, ConfigError, load_config
 from dcgan.data import ImageSet, Progress, load_images, silent
 from dcgan.description import RECIPE_FILE, describe_configuration, describe_environment
 from dcgan.device import choose_device
+from dcgan.distributed import ALONE, World
 from dcgan.engine import steps_per_epoch, total_steps, train
 from dcgan.signals import stop_requests
 from tracking.backends import load_backend
@@ -66,6 +67,7 @@ class Job:
     trackers: the backends beside the local journal.
     folder: of the run that goes on; None for a new one.
     checkpoint: to go on from; None to start at the first step.
+    world: the processes that train it together.
     """
 
     config: Config
@@ -76,6 +78,7 @@ class Job:
     labels: Labels = Labels()
     folder: Path | None = None
     checkpoint: Path | None = None
+    world: World = ALONE
 
     @property
     def total_steps(self) -> int:
@@ -121,6 +124,7 @@ def prepare(
     *,
     download: bool = False,
     progress: Progress = silent,
+    world: World = ALONE,
 ) -> Job:
     """Load the data and check everything; writes nothing but the cache of the data.
 
@@ -131,11 +135,11 @@ def prepare(
         check_label(label)
     chosen = choose_device(device)
     images = load_images(config.dataset, download=download, progress=progress)
-    check_batches(config, images.card.size)
-    return Job(config, images, chosen, store, tuple(trackers), labels)
+    check_batches(config, images.card.size, world)
+    return Job(config, images, chosen, store, tuple(trackers), labels, world=world)
 
 
-def check_batches(config: Config, size: int) -> None:
+def check_batches(config: Config, size: int, world: World = ALONE) -> None:
     """Raise ConfigError where `size` images give batches that cannot be trained on."""
     batch_size = config.training.batch_size
     if batch_size > size:
@@ -149,9 +153,27 @@ def check_batches(config: Config, size: int) -> None:
             "would be a single one,\nof which batch norm in a fully connected layer can make "
             f"nothing. Give another size, such as {batch_size + 1}."
         )
+    smallest = size % batch_size or batch_size
+    needed = world.size * (2 if config.network.family == "dense" else 1)
+    if smallest < needed:
+        raise ConfigError(
+            f"training.batch_size = {batch_size}: the last batch of an epoch of {size:,} images "
+            f"would have {smallest},\ntoo few for {world.size} processes. Give another size."
+        )
+    if world.size > 1 and not config.training.detach_fakes:
+        raise ConfigError(
+            "training.detach_fakes = false: this can be trained by one process alone."
+        )
 
 
-def prepare_resume(store: Path, reference: str, device: str, *, progress: Progress = silent) -> Job:
+def prepare_resume(
+    store: Path,
+    reference: str,
+    device: str,
+    *,
+    progress: Progress = silent,
+    world: World = ALONE,
+) -> Job:
     """Find an interrupted run and check that it can go on; writes nothing to the run.
 
     Raises StoreError, CheckpointError, ConfigError or DataError.
@@ -181,7 +203,8 @@ def prepare_resume(store: Path, reference: str, device: str, *, progress: Progre
     trackers = tuple(
         path.removeprefix(f"{TRACKERS}/") for path in fields if path.startswith(TRACKERS)
     )
-    return Job(config, images, chosen, store, trackers, Labels(), folder, checkpoint)
+    check_batches(config, images.card.size, world)
+    return Job(config, images, chosen, store, trackers, Labels(), folder, checkpoint, world)
 
 
 def run_job(
@@ -225,7 +248,8 @@ def run_job(
             for event in _opening_events(job, folder, arguments):
                 emit(event)
             began = time.monotonic()
-            with nullcontext(stopping) if stopping else stop_requests() as stop:
+            patient = job.world.size > 1
+            with nullcontext(stopping) if stopping else stop_requests(patient) as stop:
                 reached_end = train(
                     job.config,
                     job.images.pixels,
@@ -234,6 +258,7 @@ def run_job(
                     _keep_checkpoints(folder / CHECKPOINT_FOLDER, report),
                     state,
                     stop,
+                    job.world,
                 )
             status = "finished" if reached_end else "interrupted"
         except KeyboardInterrupt:
@@ -252,6 +277,26 @@ def run_job(
     states = read_fields(folder)
     incomplete = tuple(n for n in job.trackers if states.get(f"{TRACKERS}/{n}") != "complete")
     return Outcome(folder, status, steps, seconds, images / seconds, incomplete)
+
+
+def follow_job(job: Job) -> None:
+    """Train a job that the first process tracks, as another one of those that train together."""
+    state = load_checkpoint(job.checkpoint, job.device) if job.checkpoint else None
+    with stop_requests(patient=True) as stop:
+        train(
+            job.config,
+            job.images.pixels,
+            job.device,
+            lambda event: None,
+            _keep_nothing,
+            state,
+            stop,
+            job.world,
+        )
+
+
+def _keep_nothing(step: int, state: State, *, marked: bool = False) -> None:
+    """The first process saves."""
 
 
 def _open_run(job: Job) -> tuple[Run, Path]:
@@ -301,6 +346,7 @@ def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterato
             "sys/seed": job.config.seed,
             "sys/group": job.labels.group,
             "sys/tags": list(job.labels.tags),
+            "sys/processes": job.world.size,
             **(flatten(asdict(sweep), SWEEP) if sweep else {}),
         }
     )

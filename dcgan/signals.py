@@ -11,11 +11,12 @@ from types import FrameType
 
 
 @contextmanager
-def stop_requests() -> Iterator[Callable[[], bool]]:
+def stop_requests(patient: bool = False) -> Iterator[Callable[[], bool]]:
     """Yield a function that tells whether SIGINT or SIGTERM has come.
 
     The second one is not caught: KeyboardInterrupt, or the end of the process. Outside
     the main thread, where no signal arrives, the function is always False.
+    patient: catch them all, for `torchrun` passes on what the terminal has sent already.
     """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -30,7 +31,8 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 
     def request(_number: int, _frame: FrameType | None) -> None:
         requested.set()
-        restore()
+        if not patient:
+            restore()
 
     for number in signals:
         signal.signal(number, request)

@@ -40,6 +40,8 @@ PACKAGES = (
 
 MAX_DIFF_BYTES = 4_000_000
 MAX_UNTRACKED = 1_000
+UNTRACKED_NOTE = "# Untracked, and not kept here:"
+"""Stands below a patch, and below it a line `#   NAME` for each file."""
 
 _SECRET_OPTION = re.compile(rf"-[^=]*{SECRET_NAME}[^=]*", re.IGNORECASE)
 _SECRET_ASSIGNMENT = re.compile(rf"(.*?{SECRET_NAME}[^=]*=).+", re.IGNORECASE | re.DOTALL)
@@ -179,7 +181,7 @@ def _untracked_note(names: Sequence[str]) -> str:
     lines = [f"#   {_encodable(name)}" for name in names[:MAX_UNTRACKED]]
     if len(names) > MAX_UNTRACKED:
         lines.append(f"#   and {len(names) - MAX_UNTRACKED:,} more")
-    return "\n".join(["", "# Untracked, and not kept here:", *lines, ""])
+    return "\n".join(["", UNTRACKED_NOTE, *lines, ""])
 
 
 def _packages() -> dict[str, str]:

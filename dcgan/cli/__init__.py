@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from dcgan.cli.compare import compare
+from dcgan.cli.diff import diff
 from dcgan.cli.errors import LabGroup
 from dcgan.cli.manage import delete, du, rename, restore, tag
 from dcgan.cli.pictures import plot, sample
@@ -37,6 +38,7 @@ app.command(rich_help_panel="Train")(sweep)
 app.add_typer(recipes, name="recipes", rich_help_panel="Train")
 app.command(rich_help_panel="Look")(runs)
 app.command(rich_help_panel="Look")(show)
+app.command(rich_help_panel="Look")(diff)
 app.command(rich_help_panel="Look")(watch)
 app.command(rich_help_panel="Look")(plot)
 app.command(rich_help_panel="Look")(sample)

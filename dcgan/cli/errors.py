@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import typer
@@ -24,5 +25,6 @@ class LabGroup(TyperGroup):
         except UserError as error:
             message = Text(str(error))
             panel = Panel(message, title="Error", title_align="left", border_style="red")
-            Console(stderr=True).print(panel)
+            if os.environ.get("RANK", "0") == "0":  # of processes that train together one speaks
+                Console(stderr=True).print(panel)
             raise typer.Exit(EXIT_USER_ERROR) from error

@@ -31,14 +31,17 @@ from dcgan.cli.options import (
 
 if TYPE_CHECKING:
     from dcgan.config import Override
-    from dcgan.sweep import Answer, Backend, Definition, Key, StartedSweep, Sweep, Trial
+    from dcgan.sweep.definition import Definition
+    from dcgan.sweep.kept import StartedSweep
+    from dcgan.sweep.plan import Key, Sweep, Trial
+    from dcgan.sweep.work import Answer, Backend
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 def _known_subjects() -> list[str]:
     from dcgan.config import recipe_names
-    from dcgan.sweep import sweep_names
+    from dcgan.sweep.definition import sweep_names
 
     return [*sweep_names(), *recipe_names()]
 
@@ -119,14 +122,11 @@ def sweep(
         raise typer.BadParameter("Name a sweep or a recipe: dcgan sweep --list shows the sweeps.")
     from dcgan.cli.progress import DecodingProgress
     from dcgan.device import choose_device
-    from dcgan.sweep import (
-        cluster,
-        find_sweep,
-        keep_sweep,
-        load_data,
-        missing_runs,
-        read_definition,
-    )
+    from dcgan.sweep.cluster import cluster
+    from dcgan.sweep.data import load_data
+    from dcgan.sweep.definition import read_definition
+    from dcgan.sweep.kept import find_sweep, keep_sweep
+    from dcgan.sweep.standing import missing_runs
     from tracking.errors import UserError
 
     if jobs is not None and jobs < 1:
@@ -184,7 +184,7 @@ def _plan(
 ) -> Sweep:
     """The definition with what the options say in its place."""
     from dcgan.config import load_config
-    from dcgan.sweep import parse_factor, parse_seeds, plan_sweep
+    from dcgan.sweep.plan import parse_factor, parse_seeds, plan_sweep
     from tracking.errors import UserError
 
     if seeds is not None and seed_list is not None:
@@ -212,7 +212,8 @@ def _run(
 ) -> tuple[list[Answer], bool]:
     """What the workers answered, and whether they came to the end."""
     from dcgan.cli.sweep_table import SweepTable
-    from dcgan.sweep import make_orders, run_orders, threads_a_job
+    from dcgan.sweep.cluster import run_orders, threads_a_job
+    from dcgan.sweep.work import make_orders
 
     trials = started.sweep.trials
     console.print(
@@ -233,7 +234,7 @@ def _run(
 
 def _summarize(started: StartedSweep, answers: list[Answer], console: Console, store: Path) -> None:
     """A row an arm, what failed and why, and what to type next."""
-    from dcgan.sweep import Standing, journal_reader
+    from dcgan.sweep.standing import Standing, journal_reader
 
     found = journal_reader(started)()
     standings = {trial: found.get(trial.key, Standing()) for trial in started.sweep.trials}
@@ -293,7 +294,7 @@ def _command(*words: str, store: Path) -> str:
 
 
 def _list(console: Console) -> None:
-    from dcgan.sweep import read_definition, sweep_names
+    from dcgan.sweep.definition import read_definition, sweep_names
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("sweep", "recipe", "over", "seeds"):

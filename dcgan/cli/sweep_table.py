@@ -13,10 +13,11 @@ from rich.text import Text
 
 from dcgan.cli.format import duration, plain
 from dcgan.cli.runs import STATUS_STYLES
-from dcgan.sweep import Standing, journal_reader
+from dcgan.sweep.standing import Standing, journal_reader
 
 if TYPE_CHECKING:
-    from dcgan.sweep import Key, StartedSweep, Trial
+    from dcgan.sweep.kept import StartedSweep
+    from dcgan.sweep.plan import Key, Trial
 
 _OTHER_COLUMNS = 57
 """The width of all but the arm, with the gaps."""

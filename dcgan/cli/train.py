@@ -91,6 +91,8 @@ def train(
     """
     from dcgan.cli.progress import DecodingProgress
     from dcgan.config import Override, load_config
+    from dcgan.device import choose_device
+    from dcgan.distributed import joined
     from dcgan.launch import Labels, prepare
 
     given = overrides(
@@ -110,17 +112,19 @@ def train(
     if data is not None:
         config = load_config(recipe, given + place(config.dataset.name, data))
     labels = Labels(name, group, tuple(tag or ()))
-    with DecodingProgress() as progress:
-        job = prepare(
-            config,
-            device,
-            store,
-            tracker or (),
-            labels,
-            download=download,
-            progress=progress.show,
-        )
-    _run(job)
+    with joined(choose_device(device)) as world:
+        with world.in_turn(), DecodingProgress() as progress:
+            job = prepare(
+                config,
+                device,
+                store,
+                tracker or (),
+                labels,
+                download=download,
+                progress=progress.show,
+                world=world,
+            )
+        _run(job)
 
 
 def resume(
@@ -132,17 +136,23 @@ def resume(
     bit for bit as if it had never stopped. It is tracked to where it was tracked before.
     """
     from dcgan.cli.progress import DecodingProgress
+    from dcgan.device import choose_device
+    from dcgan.distributed import joined
     from dcgan.launch import prepare_resume
 
-    with DecodingProgress() as progress:
-        job = prepare_resume(store, run, device, progress=progress.show)
-    _run(job)
+    with joined(choose_device(device)) as world:
+        with world.in_turn(), DecodingProgress() as progress:
+            job = prepare_resume(store, run, device, progress=progress.show, world=world)
+        _run(job)
 
 
 def _run(job: Job) -> None:
     from dcgan.cli.progress import TrainingProgress
-    from dcgan.launch import run_job
+    from dcgan.launch import follow_job, run_job
 
+    if job.world.rank > 0:
+        follow_job(job)
+        return
     console = Console(highlight=False)
     with TrainingProgress(job, console) as progress:
         outcome = run_job(job, sys.argv, progress.show, progress.warn)

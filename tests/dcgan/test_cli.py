@@ -50,7 +50,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["train"], ["resume"], ["sweep"], ["runs"], ["show"], ["ui"]]
+    "command", [[], ["train"], ["resume"], ["sweep"], ["runs"], ["show"], ["diff"], ["ui"]]
 )
 def test_help_teaches(command: list[str]):
     result = invoke(*command, "--help")

@@ -1,0 +1,98 @@
+"""What a sweep's file says, or the name of a sweep that comes with the project."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, Strict, ValidationError
+
+from dcgan.config import ConfigError, Section, load_config, recipe_names
+from dcgan.sweep.plan import Factor
+
+SEEDS = 5
+"""Of a sweep that does not say how many."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a sweep's file, or the name of a recipe, says of a sweep."""
+
+    name: str
+    description: str
+    recipe: str
+    factors: tuple[Factor, ...] = ()
+    seeds: tuple[int, ...] = tuple(range(SEEDS))
+    trackers: tuple[str, ...] = ()
+
+
+class _SweepFile(Section):
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    description: str = ""
+    recipe: str
+    seeds: int | list[int] = SEEDS
+    over: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field({})
+    trackers: Annotated[tuple[str, ...], Strict(False)] = ()
+    created: str = ""
+
+
+def sweep_names() -> list[str]:
+    """The sweeps that come with the project."""
+    folder = resources.files("dcgan.sweeps")
+    return sorted(
+        file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")
+    )
+
+
+def read_definition(subject: str) -> Definition:
+    """A sweep by name or by the path of its TOML file; a recipe is a sweep without factors.
+
+    Raises ConfigError where there is neither, and for a file that is no sweep.
+    """
+    if subject in sweep_names():
+        file = resources.files("dcgan.sweeps") / f"{subject}.toml"
+        return _parse(file.read_text(encoding="utf-8"), f"the sweep {subject}", Path())
+    if subject in recipe_names():
+        return Definition(load_config(subject, []).name, "", subject)
+    if not subject.endswith(".toml"):
+        raise ConfigError(
+            f"There is no sweep and no recipe {subject!r}.\n"
+            f"The sweeps are: {', '.join(sweep_names())}; "
+            f"the recipes are: {', '.join(recipe_names())}; or give the path of a .toml file."
+        )
+    try:
+        text = Path(subject).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"{subject} cannot be read: {reason}.") from error
+    try:
+        is_recipe = "dataset" in tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{subject} is not valid TOML: {error}.") from error
+    if is_recipe:
+        return Definition(load_config(subject, []).name, "", subject)
+    return _parse(text, subject, Path(subject).parent)
+
+
+def _parse(text: str, where: str, folder: Path) -> Definition:
+    try:
+        file = _SweepFile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where} is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']} ({where})."
+            for each in error.errors()
+        ]
+        raise ConfigError("\n".join(problems)) from error
+    return Definition(
+        name=file.name,
+        description=file.description,
+        recipe=str(folder / file.recipe) if file.recipe.endswith(".toml") else file.recipe,
+        factors=tuple(Factor(key, tuple(each), where) for key, each in file.over.items()),
+        seeds=tuple(range(file.seeds) if isinstance(file.seeds, int) else file.seeds),
+        trackers=file.trackers,
+    )
