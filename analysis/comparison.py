@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.endings import Ending, ending, relative_variation
-from analysis.factors import Arms, ComparisonError, commits, divide
+from analysis.factors import Arms, ComparisonError, NoArmsError, commits, divide
 from analysis.measures import LAST, Measure, find_measures, measured
 from analysis.statistics import (
     LEAST_PAIRS,
@@ -90,7 +90,7 @@ def compare(
         {
             "arm": [arms.labels[run] for run in ids],
             "seed": table.loc[ids, f"{SYS}/seed"].astype(int).tolist(),
-            "ending": _endings(runs, table, ids),
+            "ending": endings(runs, ids),
         },
         index=pd.Index(ids, name="run"),
     ).join(values)
@@ -115,7 +115,7 @@ def _finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     finished = table[status == "finished"]
     others = status[status != "finished"].value_counts()
     if finished.empty:
-        raise ComparisonError(
+        raise NoArmsError(
             "There is no finished run to compare.\nSee what there is with: dcgan runs"
         )
     if others.empty:
@@ -177,9 +177,10 @@ def _find_baseline(arms: Arms, wanted: str | None) -> str:
     )
 
 
-def _endings(runs: Runs, table: pd.DataFrame, ids: Sequence[str]) -> list[Ending]:
+def endings(runs: Runs, ids: Sequence[str]) -> list[Ending]:
+    """How each run ended, in the order of `ids`."""
     final = runs.final_means(_LOSSES, LAST, ids).to_dict("index")
-    rows = cast(dict[str, dict[str, Value]], table.to_dict("index"))
+    rows = cast(dict[str, dict[str, Value]], runs.table.loc[list(ids)].to_dict("index"))
     return [
         ending(
             rows[run],

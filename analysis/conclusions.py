@@ -11,14 +11,30 @@ from analysis.statistics import LEAST_PAIRS
 CAVEAT = "Losses and scores tell how the game of G and D went, not how good the images are."
 
 
+def verdict(comparison: Comparison) -> str:
+    """The shortest answer: in what a difference was shown."""
+    rows = comparison.differences.to_dict("records")
+    shown = {row["metric"] for row in rows if is_shown(row)}
+    if shown:
+        names = _list([each.words for each in comparison.measures if each.name in shown])
+        return f"A difference was shown in the {names}."
+    if all(min(row["counts"]) < LEAST_PAIRS for row in rows):
+        return "No claim can be made from so few runs."
+    return "No difference was shown, which does not show that there is none."
+
+
 def conclusion(comparison: Comparison) -> str:
     """One sentence for each arm but the baseline; of too few runs that nothing can be said."""
+    return " ".join(sentences(comparison).values())
+
+
+def sentences(comparison: Comparison) -> dict[str, str]:
+    """Those of the conclusion, by arm."""
     differences = comparison.differences
-    sentences = []
-    for arm in comparison.labels[1:]:
-        rows = differences[differences["arm"] == arm].to_dict("records")
-        sentences.append(_sentence(comparison, arm, rows))
-    return " ".join(sentences)
+    return {
+        arm: _sentence(comparison, arm, differences[differences["arm"] == arm].to_dict("records"))
+        for arm in comparison.labels[1:]
+    }
 
 
 def runs_that_broke(comparison: Comparison) -> str:

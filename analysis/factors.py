@@ -39,6 +39,10 @@ class ComparisonError(UserError):
     """Runs that cannot be compared as they were asked to be."""
 
 
+class NoArmsError(ComparisonError):
+    """Runs that cannot be compared at all: none has finished, or the seed is all that differs."""
+
+
 @dataclass(frozen=True)
 class Arms:
     """Runs divided by the values of some keys.
@@ -66,7 +70,7 @@ def divide(table: pd.DataFrame, by: Sequence[str] = ()) -> Arms:
     configurations = {
         _key(column): table[column] for column in table.columns if column.startswith(f"{CONFIG}/")
     }
-    texts = {key: column.map(to_text) for key, column in configurations.items()}
+    texts = {key: as_texts(column) for key, column in configurations.items()}
     varying = [
         key for key, text in texts.items() if text.nunique() > 1 and _is_part_of_training(key)
     ]
@@ -104,6 +108,12 @@ def divide(table: pd.DataFrame, by: Sequence[str] = ()) -> Arms:
     )
 
 
+def as_texts(column: pd.Series) -> pd.Series:
+    """Values as `tracking.fields.to_text` writes them."""
+    # pandas' own strings refuse a file's name that is no UTF-8.
+    return pd.Series([to_text(value) for value in column], column.index, dtype=object)
+
+
 def _guessed(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, ...]:
     arms = table.get(f"{SWEEP}/arm")
     if arms is not None and arms.notna().all() and table[f"{SWEEP}/id"].nunique() == 1:
@@ -114,7 +124,7 @@ def _guessed(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, ...]:
         return (varying[0],)
     independent = [key for key in varying if key not in MEASURED_OF_DATA]
     if not varying:
-        raise ComparisonError(
+        raise NoArmsError(
             f"These {len(table)} runs differ in nothing but the seed: there are no arms to compare."
         )
     raise ComparisonError(

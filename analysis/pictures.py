@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,28 +27,42 @@ class Picture:
     data: pd.DataFrame
 
 
+def as_png(picture: Picture) -> bytes:
+    """The file, with the sentence in its metadata and neither a date nor random ids."""
+    buffer = io.BytesIO()
+    picture.figure.savefig(
+        buffer,
+        format="png",
+        dpi=style.DOTS_PER_INCH,
+        metadata={"Description": picture.alt, "Software": None},
+    )
+    return buffer.getvalue()
+
+
+def as_svg(picture: Picture) -> bytes:
+    """The file, with the sentence in its metadata and neither a date nor random ids."""
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": picture.name}):
+        picture.figure.savefig(
+            buffer,
+            format="svg",
+            metadata={"Title": picture.name, "Description": picture.alt, "Date": None},
+        )
+    return buffer.getvalue()
+
+
 def save(picture: Picture, folder: Path) -> list[Path]:
     """Write <name>.png, <name>.svg and <name>.csv into `folder`, which is made where it lacks.
 
-    The sentence stands in the pictures' own metadata as well. Each file is whole or not there.
+    Each file is whole or not there.
     Returns the three paths in this order. Raises OSError where `folder` cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     png, svg, csv = (folder / f"{picture.name}.{ending}" for ending in ("png", "svg", "csv"))
-    # Neither a date nor random ids: the same numbers give the same files.
     with replacing(png) as temporary:
-        picture.figure.savefig(
-            temporary,
-            format="png",
-            dpi=style.DOTS_PER_INCH,
-            metadata={"Description": picture.alt, "Software": None},
-        )
-    with replacing(svg) as temporary, mpl.rc_context({"svg.hashsalt": picture.name}):
-        picture.figure.savefig(
-            temporary,
-            format="svg",
-            metadata={"Title": picture.name, "Description": picture.alt, "Date": None},
-        )
+        temporary.write_bytes(as_png(picture))
+    with replacing(svg) as temporary:
+        temporary.write_bytes(as_svg(picture))
     with replacing(csv) as temporary:
         picture.data.to_csv(temporary, index=False)
     return [png, svg, csv]

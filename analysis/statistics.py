@@ -106,6 +106,11 @@ def unpaired_difference(first: Floats, second: Floats) -> Difference:
     )
 
 
+def mean_interval(values: Floats) -> tuple[float, float]:
+    """The 95% BCa interval of the mean of finite values; NaN where it cannot be had."""
+    return _interval((values,), np.mean)
+
+
 def adjusted(p_values: Sequence[float]) -> list[float]:
     """p values that hold for all of them together (Holm 1979); NaN stay out of it."""
     p = np.asarray(p_values, float)

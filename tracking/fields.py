@@ -55,6 +55,13 @@ def from_text(text: str) -> Value:
     return value
 
 
+def plain(text: object) -> str:
+    """A text that steers no terminal and fits every encoding: what cannot be printed is escaped."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in str(text)
+    )
+
+
 def utc(milliseconds: int) -> str:
     """ISO 8601 in UTC, to the millisecond."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)

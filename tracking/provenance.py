@@ -61,7 +61,7 @@ def describe(arguments: Sequence[str]) -> tuple[dict[str, Value], str | None]:
     """
     code, difference = _code()
     fields: dict[str, Value] = {
-        "command": _command(arguments),
+        "command": command_line(arguments),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "hostname": platform.node(),
@@ -74,7 +74,8 @@ def describe(arguments: Sequence[str]) -> tuple[dict[str, Value], str | None]:
     return told, difference and clean(difference)
 
 
-def _command(arguments: Sequence[str]) -> str:
+def command_line(arguments: Sequence[str]) -> str:
+    """What a person would type. arguments: as `sys.argv`; what looks like a secret is redacted."""
     if not arguments:
         return ""
     program = Path(arguments[0])

@@ -11,6 +11,7 @@ from dcgan.cli.manage import delete, du, rename, restore, tag
 from dcgan.cli.pictures import plot, sample
 from dcgan.cli.profile import profile
 from dcgan.cli.recipes import app as recipes
+from dcgan.cli.report import report
 from dcgan.cli.runs import runs, show
 from dcgan.cli.sweep import sweep
 from dcgan.cli.train import resume, train
@@ -44,6 +45,7 @@ app.command(rich_help_panel="Look")(watch)
 app.command(rich_help_panel="Look")(plot)
 app.command(rich_help_panel="Look")(sample)
 app.command(rich_help_panel="Compare")(compare)
+app.command(rich_help_panel="Compare")(report)
 app.command(rich_help_panel="Look")(ui)
 app.command(rich_help_panel="Keep")(sync)
 app.command("import", rich_help_panel="Keep")(import_runs)

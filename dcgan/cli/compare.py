@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -27,6 +26,7 @@ from dcgan.cli.selection import (
 
 if TYPE_CHECKING:
     from analysis.comparison import Comparison
+    from analysis.comparison_tables import Table as Cells
 
 
 def compare(
@@ -63,6 +63,7 @@ def compare(
 
 
 def _print(comparison: Comparison, console: Console) -> None:
+    from analysis.comparison_tables import differences, values
     from analysis.conclusions import CAVEAT, conclusion, runs_that_broke
     from analysis.endings import RULE
 
@@ -70,15 +71,10 @@ def _print(comparison: Comparison, console: Console) -> None:
     for warning in comparison.warnings:
         console.print(Text(plain(warning), style="yellow"), soft_wrap=True)
     console.print()
-    console.print(_values(comparison))
-    console.print()
-    console.print(_differences(comparison))
-    console.print(
-        "[dim]Difference to the first arm, its 95% interval. p: corrected for the number of rows. "
-        "P(larger): that a run of the arm has the larger value. Detectable: what so many runs "
-        "would most likely have shown.[/dim]"
-    )
-    console.print()
+    for table in (values(comparison), differences(comparison)):
+        console.print(_rich(table))
+        console.print(Text(plain(table.caption), style="dim"))
+        console.print()
     console.print(Text(plain(runs_that_broke(comparison))))
     console.print(Text(RULE, style="dim"))
     console.print()
@@ -96,63 +92,21 @@ def _headline(comparison: Comparison) -> str:
     )
 
 
-def _values(comparison: Comparison) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("metric", no_wrap=True)
-    table.add_column(plain(", ".join(comparison.arms.factors)))
-    for column in ("n", "mean", "std", "median", "min", "max"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for measure in comparison.measures:
-        for place, label in enumerate(comparison.labels):
-            rows = comparison.summary
-            row = rows[(rows["metric"] == measure.name) & (rows["arm"] == label)].iloc[0]
-            numbers = (_number(row[name]) for name in ("mean", "std", "median", "min", "max"))
-            count = f"{row['n']}" if row["n"] == row["runs"] else f"{row['n']}/{row['runs']}"
-            name = measure.words if place == 0 else ""
-            table.add_row(plain(name), Text(plain(_short(comparison, label))), count, *numbers)
-    return table
-
-
-def _differences(comparison: Comparison) -> Table:
-    from analysis.comparison import is_shown
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("metric", no_wrap=True)
-    table.add_column("arm")
-    for column in ("pairs", "difference", "95% interval", "p", "P(larger)", "detectable"):
-        table.add_column(column, justify="right", no_wrap=True)
-    words = {each.name: each.words for each in comparison.measures}
-    for row in comparison.differences.to_dict("records"):
-        first, second = row["counts"]
-        shown = "bold" if is_shown(row) else ""
-        table.add_row(
-            plain(words[row["metric"]]),
-            Text(plain(_short(comparison, row["arm"]))),
-            f"{first}" if row["paired"] else f"{second} v {first}",
-            Text(_signed(row["mean"]), style=shown),
-            f"{_signed(row['low'])} to {_signed(row['high'])}" if row["low"] == row["low"] else "-",
-            Text(f"{row['p_holm']:.2g}", style=shown),
-            f"{row['larger']:.2f}",
-            _number(row["detectable"]),
+def _rich(table: Cells) -> Table:
+    """Cells of which the first are words; a name that repeats stands once."""
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for place, column in enumerate(table.columns):
+        words = place < table.texts
+        shown.add_column(
+            plain(column), justify="left" if words else "right", no_wrap=place == 0 or not words
         )
-    return table
-
-
-def _short(comparison: Comparison, label: str) -> str:
-    """An arm by its values alone; their keys stand above."""
-    from tracking.fields import to_text
-
-    return ", ".join(map(to_text, comparison.arms.values[label]))
-
-
-def _number(value: float) -> str:
-    if not math.isfinite(value):
-        return "-"
-    return f"{value:.4g}" if abs(value) > 1e-12 else "0"  # what rounding leaves of equal values
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3g}"
+    above = ""
+    for place, (name, *others) in enumerate(table.rows):
+        style = "bold" if place in table.strong else ""
+        cells = ("" if name == above else name, *others)
+        shown.add_row(*(Text(plain(cell)) for cell in cells), style=style)
+        above = name
+    return shown
 
 
 def _as_tree(comparison: Comparison) -> dict[str, Any]:

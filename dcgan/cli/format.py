@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from tracking.fields import plain
+
+__all__ = ["duration", "plain", "size"]
+
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 
@@ -25,10 +29,3 @@ def size(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.3g} {unit}"
         amount /= 1000
     return f"{amount:.3g} GB"
-
-
-def plain(text: object) -> str:
-    """A text in which nothing steers the terminal: control characters as their escapes."""
-    return "".join(
-        each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in str(text)
-    )

@@ -265,9 +265,9 @@ def _summarize(started: StartedSweep, answers: list[Answer], console: Console, s
         console.print(Text(failure, style="red"), soft_wrap=True)
     for warning in dict.fromkeys(text for answer in answers for text in answer.warnings):
         console.print(Text(warning, style="yellow"), soft_wrap=True)
-    where = f"sweep.id == '{started.id}'"
-    listing = _command("runs", "--where", f'"{where}"', store=store)
-    console.print(f"\nSee its runs with: [bold]{listing}[/bold]", soft_wrap=True)
+    for purpose, command in (("Compare its arms", "compare"), ("Write it down", "report")):
+        line = _command(command, "--sweep", started.id, store=store)
+        console.print(f"{purpose}: [bold]{line}[/bold]", soft_wrap=True)
 
 
 def _failures(answers: Sequence[Answer]) -> list[str]:

@@ -53,11 +53,12 @@ def test_runs_of_a_seed_pair_up_bit_for_bit_until_the_factor_tells(tracked: tupl
     assert losses[low, 1][0] != losses[low, 4][0]
 
 
-def test_a_sweep_ends_with_a_row_an_arm_and_how_to_list_its_runs(tracked: tuple[Path, str]):
+def test_a_sweep_ends_with_a_row_an_arm_and_how_to_compare_its_arms(tracked: tuple[Path, str]):
     store, output = tracked
     (identifier,) = {read_fields(folder)["sys/sweep/id"] for folder in run_folders(store)}
     assert re.search(r"optimizer\.lr=0\.0001 +2/2 +\d\.\d{3} ± \d\.\d{3} +\d\.\d{3} ± ", output)
-    assert f"""dcgan runs --where "sweep.id == '{identifier}'\"""" in output
+    assert f"dcgan compare --sweep {identifier}" in output
+    assert f"dcgan report --sweep {identifier}" in output
     again = finish(start("rates.toml", "--epochs", "1", *TINY, "--resume", folder=store.parent))
     assert "4 runs, 0 of them to do" in again
     assert len(run_folders(store)) == 4

@@ -1,0 +1,57 @@
+"""A report as one page that needs nothing beside it: no network, no font, no file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import jinja2
+from markupsafe import Markup
+
+from analysis.arm_grids import cropped, read_grid
+from analysis.pictures import Picture, as_png, as_svg
+from analysis.report.content import Panel, Report
+from tracking.fields import plain
+from tracking.pictures import to_png
+
+MOST_VECTOR_BYTES = 400_000
+"""A figure of more is a PNG of 200 dots an inch: a browser would take seconds to draw its lines."""
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("analysis.report"),
+    autoescape=jinja2.select_autoescape(["html"]),
+    undefined=jinja2.StrictUndefined,
+    finalize=lambda value: value if hasattr(value, "__html__") else plain(value),
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def to_html(report: Report) -> str:
+    """The whole page. Raises OSError where an image grid cannot be read."""
+    script = _TEMPLATES.get_template("slider.js").render()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _TEMPLATES.get_template("report.html").render(
+        report=report,
+        script=Markup(script),
+        script_digest=digest,
+        figure=_figure,
+        grid=_grid,
+        kind=lambda block: type(block).__name__,
+    )
+
+
+def _figure(picture: Picture) -> str:
+    svg = as_svg(picture)
+    if len(svg) <= MOST_VECTOR_BYTES:
+        return _data("image/svg+xml", svg)
+    return _data("image/png", as_png(picture))
+
+
+def _grid(panel: Panel, step: int) -> str:
+    pixels = cropped(read_grid(panel.files[step]), panel.image_size)
+    return _data("image/png", to_png(pixels if pixels.ndim == 3 else pixels[:, :, None]))
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,90 @@
+"""Image grids of arms over their steps, as many as a page can carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import PIL.Image
+
+from analysis.arm_grids import SIDE, common_steps, grids_by_step_and_arm
+from analysis.image_grids import PADDING
+from analysis.report.content import Choice, Grids, Panel
+from analysis.run_plots import image_files
+from analysis.runs import Runs
+from tracking.events import CONFIG, FIXED_NOISE, REAL
+
+BUDGET = 5_000_000
+"""Bytes of all grids of a page together."""
+
+MOST_STEPS, MOST_SEEDS, MOST_ARMS = 25, 5, 12
+
+
+def image_series(runs: Runs, labels: Mapping[str, str], seeds: Mapping[str, int]) -> Grids | None:
+    """The grids of one run an arm, with a choice of the seed where there is room.
+
+    labels: run id -> arm; seeds: run id -> seed. Seeds that all arms have come first. None where
+    no run has a grid in a local journal.
+    """
+    by_arm: dict[str, dict[int, Panel]] = {}
+    real: dict[str, Panel] = {}
+    for run, label in labels.items():
+        folder = runs.folder(run)
+        size = runs.table.loc[run].get(f"{CONFIG}/dataset/image_size")
+        if folder is None or not isinstance(size, int):
+            continue
+        if files := image_files(folder, FIXED_NOISE):
+            by_arm.setdefault(label, {})[seeds[run]] = Panel(label, size, files)
+            if given := image_files(folder, REAL):
+                real[label] = Panel("real images", size, given)
+    arms = dict(list(by_arm.items())[:MOST_ARMS])
+    if not arms:
+        return None
+    choices = _choices(arms, next(iter(real.values()), None))
+    every = [panel.files for choice in choices for panel in choice.panels]
+    cost = sum(map(_cropped_bytes, choices[0].panels))
+    steps = common_steps(every, max(2, min(MOST_STEPS, BUDGET // max(1, cost))))
+    seeds_shown = max(1, min(MOST_SEEDS, BUDGET // max(1, cost * len(steps))))
+    first = choices[0]
+    still = grids_by_step_and_arm(
+        {panel.label: panel.files for panel in first.panels},
+        first.panels[0].image_size,
+        real={label: _newest(panel) for label, panel in real.items() if label in arms},
+    )
+    return Grids(_caption(first, len(by_arm)), tuple(steps), tuple(choices[:seeds_shown]), still)
+
+
+def _choices(arms: Mapping[str, Mapping[int, Panel]], real: Panel | None) -> list[Choice]:
+    shared = sorted(set.intersection(*(set(panels) for panels in arms.values())))
+    if shared:
+        return [
+            Choice(f"seed {seed}", tuple(panels[seed] for panels in arms.values()), real)
+            for seed in shared
+        ]
+    # Arms without a common seed: the first of each.
+    firsts = [panels[min(panels)] for panels in arms.values()]
+    return [Choice("the first seed of each", tuple(firsts), real)]
+
+
+def _caption(choice: Choice, arms: int) -> str:
+    left_out = (
+        f" The first {len(choice.panels)} of {arms} arms." if arms > len(choice.panels) else ""
+    )
+    return (
+        f"Images of the same noise over the training, {choice.name}: one run an arm is an "
+        f"anecdote. The first {SIDE} images of the first {SIDE} rows of each grid; none was "
+        f"picked by hand.{left_out}"
+    )
+
+
+def _cropped_bytes(panel: Panel) -> int:
+    """About as many bytes as the cropped grid of a late step takes."""
+    file = panel.files[max(panel.files)]
+    with PIL.Image.open(file) as picture:
+        edge = SIDE * (panel.image_size + PADDING) + PADDING
+        share = min(edge, picture.width) * min(edge, picture.height)
+        return round(file.stat().st_size * share / (picture.width * picture.height))
+
+
+def _newest(panel: Panel) -> Path:
+    return panel.files[max(panel.files)]

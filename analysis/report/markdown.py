@@ -1,0 +1,90 @@
+"""A report as Markdown, as GitHub and CommonMark with tables read it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from analysis.comparison_tables import Table
+from analysis.pictures import Picture
+from analysis.report.content import (
+    Block,
+    Commands,
+    Facts,
+    Figures,
+    Grids,
+    Prose,
+    Report,
+    Section,
+)
+from tracking.fields import plain
+
+_MEANS_SOMETHING = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
+
+
+def to_markdown(report: Report, folder: str) -> str:
+    """folder: where the figures lie as PNG, seen from the file."""
+    parts = [f"# {_escaped(report.question)}", _facts(report.setting)]
+    for section in report.sections:
+        parts += _section(section, folder)
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(section: Section, folder: str) -> list[str]:
+    return [
+        f"## {_escaped(section.title)}",
+        *(part for block in section.blocks for part in _block(block, folder)),
+    ]
+
+
+def _block(block: Block, folder: str) -> list[str]:
+    match block:
+        case Prose(text, tone):
+            said = _escaped(text)
+            return [
+                {"lead": f"**{said}**", "note": f"*{said}*", "warning": f"> {said}"}.get(tone, said)
+            ]
+        case Facts():
+            return [_facts(block)]
+        case Table():
+            return [_escaped(block.caption), _table(block)]
+        case Figures(items):
+            return [part for each in items for part in _picture(each.picture, each.caption, folder)]
+        case Grids(caption=caption, still=still):
+            return _picture(still, caption, folder)
+        case Commands(lines):
+            return [_code(lines)]
+
+
+def _picture(picture: Picture, caption: str, folder: str) -> list[str]:
+    image = f"![{_escaped(picture.alt)}](<{quote(f'{folder}/{picture.name}.png')}>)"
+    return [image, f"*{_escaped(caption)}*"]
+
+
+def _facts(facts: Facts) -> str:
+    return "\n".join(f"- {_escaped(name)}: {_escaped(told)}" for name, told in facts.rows)
+
+
+def _table(table: Table) -> str:
+    rules = ["---" if place < table.texts else "---:" for place in range(len(table.columns))]
+    lines = [_row(table.columns, strong=False), f"|{'|'.join(rules)}|"]
+    lines += [_row(row, place in table.strong) for place, row in enumerate(table.rows)]
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str], strong: bool) -> str:
+    shown = (f"**{_escaped(cell)}**" if strong and cell else _escaped(cell) for cell in cells)
+    return f"| {' | '.join(shown)} |"
+
+
+def _code(lines: Sequence[str]) -> str:
+    text = "\n".join(map(plain, lines))
+    # Longer than any fence within.
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}sh\n{text}\n{fence}"
+
+
+def _escaped(text: str) -> str:
+    """In one line, and nothing in it formats."""
+    return _MEANS_SOMETHING.sub(r"\\\1", plain(" ".join(text.split())))

@@ -1,0 +1,194 @@
+"""A report as a PDF, on A4."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+from fpdf import FPDF, FontFace
+from fpdf.enums import Align, TableBordersLayout, WrapMode, XPos, YPos
+from matplotlib.font_manager import FontProperties, findfont
+
+from analysis.comparison_tables import Table
+from analysis.pictures import Picture, as_png
+from analysis.report.content import (
+    Block,
+    Commands,
+    Facts,
+    Figures,
+    Grids,
+    Prose,
+    Report,
+    Section,
+)
+from tracking.fields import plain
+
+MARGIN = 22
+"""Millimetres on all sides."""
+
+_INK, _FAINT, _LINE = (29, 29, 31), (92, 92, 99), (210, 210, 213)
+_SIZES = {"lead": 12.5, "plain": 10.0, "warning": 10.0, "note": 8.5}
+
+
+def to_pdf(report: Report) -> bytes:
+    """The whole file, without a date: it says of the runs, not of the day on which it was made."""
+    document = _Document()
+    document.set_title(plain(report.question))
+    document.add_page()
+    document.start_section(plain(report.question))
+    _text(document, report.question, size=20, style="B", after=4)
+    _facts(document, report.setting)
+    for section in report.sections:
+        _section(document, section)
+    return bytes(document.output())
+
+
+class _Document(FPDF):
+    """A4 with matplotlib's own letters: they have every sign that a report needs."""
+
+    def __init__(self) -> None:
+        super().__init__(format="A4")
+        for style, weight in (("", "normal"), ("B", "bold")):
+            for family, known in (("text", "DejaVu Sans"), ("code", "DejaVu Sans Mono")):
+                file = findfont(FontProperties(family=known, weight=weight))
+                self.add_font(family, style, file)
+        self.set_margins(MARGIN, MARGIN)
+        self.set_auto_page_break(True, MARGIN)
+        self.set_lang("en-GB")
+        self.set_creation_date(datetime.fromtimestamp(0, UTC))
+
+    def footer(self) -> None:
+        self.set_y(-MARGIN + 6)
+        self.set_font("text", size=8)
+        self.set_text_color(_FAINT)
+        self.cell(0, 5, str(self.page_no()), align=Align.C)
+
+
+def _section(document: FPDF, section: Section) -> None:
+    # A heading does not stand alone at the foot of a page.
+    if document.will_page_break(20 + _height(document, section.blocks[0])):
+        document.add_page()
+    document.ln(4)
+    document.start_section(plain(section.title), level=1)
+    _text(document, section.title, size=14, style="B", after=2)
+    for block in section.blocks:
+        _block(document, block)
+
+
+def _block(document: FPDF, block: Block) -> None:
+    match block:
+        case Prose(text, tone):
+            faint = tone == "note"
+            mark = "Note: " if tone == "warning" else ""
+            style = "B" if tone == "lead" else ""
+            _text(document, mark + text, size=_SIZES[tone], style=style, faint=faint)
+        case Facts():
+            _facts(document, block)
+        case Table():
+            _table(document, block)
+        case Figures(items):
+            for each in items:
+                _picture(document, each.picture, each.caption)
+        case Grids(caption=caption, still=still):
+            _picture(document, still, caption)
+        case Commands(lines):
+            _text(document, "\n".join(lines), size=8.5, family="code")
+
+
+def _text(
+    document: FPDF,
+    text: str,
+    *,
+    size: float,
+    style: str = "",
+    family: str = "text",
+    faint: bool = False,
+    after: float = 2,
+) -> None:
+    document.set_font(family, style, size)
+    document.set_text_color(_FAINT if faint else _INK)
+    document.multi_cell(
+        0,
+        size * 0.5,
+        plain(text),
+        align=Align.L,
+        new_x=XPos.LMARGIN,
+        new_y=YPos.NEXT,
+        wrapmode=WrapMode.CHAR if family == "code" else WrapMode.WORD,
+    )
+    document.ln(after)
+
+
+def _facts(document: FPDF, facts: Facts) -> None:
+    document.set_font("text", size=9)
+    document.set_text_color(_INK)
+    with document.table(
+        borders_layout=TableBordersLayout.NONE,
+        col_widths=(1, 1.9),
+        first_row_as_headings=False,
+        line_height=5,
+        text_align=Align.L,
+    ) as table:
+        for name, told in facts.rows:
+            row = table.row()
+            row.cell(plain(name), style=FontFace(color=_FAINT))
+            row.cell(plain(told))
+    document.ln(2)
+
+
+def _table(document: FPDF, block: Table) -> None:
+    _text(document, block.caption, size=8.5, faint=True, after=1)
+    document.set_font("text", size=7.5)
+    document.set_text_color(_INK)
+    document.set_draw_color(_LINE)
+    texts, columns = block.texts, len(block.columns)
+    with document.table(
+        borders_layout=TableBordersLayout.HORIZONTAL_LINES,
+        col_widths=_widths(block),
+        headings_style=FontFace(emphasis="BOLD", color=_FAINT),
+        line_height=4.2,
+        padding=(0.6, 0.8),
+        text_align=(*[Align.L] * texts, *[Align.R] * (columns - texts)),
+    ) as table:
+        table.row([plain(column) for column in block.columns])
+        for place, cells in enumerate(block.rows):
+            style = FontFace(emphasis="BOLD") if place in block.strong else None
+            table.row([plain(cell) for cell in cells], style=style)
+    document.ln(4)
+
+
+def _widths(block: Table) -> tuple[int, ...]:
+    """As the longest word or number of each column, within limits."""
+    columns = zip(*block.rows, strict=True) if block.rows else ((name,) for name in block.columns)
+    return tuple(
+        max(7, min(24, max(map(len, cells))), *map(len, name.split()))
+        for name, cells in zip(block.columns, columns, strict=True)
+    )
+
+
+def _height(document: FPDF, block: Block) -> float:
+    """Millimetres that a block needs before a page may end within it."""
+    match block:
+        case Figures(items):
+            return _size(document, items[0].picture)[1]
+        case Grids(still=still):
+            return _size(document, still)[1]
+        case _:
+            return 10
+
+
+def _size(document: FPDF, picture: Picture) -> tuple[float, float]:
+    """Millimetres: the width of the page, less where a figure would be higher than it."""
+    width, height = picture.figure.get_size_inches()
+    room = document.eph - 30
+    shown = min(document.epw, room * width / height)
+    return shown, shown * height / width
+
+
+def _picture(document: FPDF, picture: Picture, caption: str) -> None:
+    shown, height = _size(document, picture)
+    if document.will_page_break(height + 12):
+        document.add_page()
+    document.image(io.BytesIO(as_png(picture)), x=Align.C, w=shown, alt_text=plain(picture.alt))
+    document.ln(1)
+    _text(document, caption, size=8.5, faint=True, after=4)

@@ -1,0 +1,52 @@
+"""The runs of a report in cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.comparison import Comparison
+from analysis.comparison_tables import Table, factors, number, short
+from analysis.endings import Ending
+from tracking.events import SYS
+from tracking.fields import to_text
+
+
+def runs_of(comparison: Comparison) -> Table:
+    """Every run with its arm, seed, ending and values."""
+    names = [each.name for each in comparison.measures]
+    rows = (
+        (
+            str(run),
+            short(comparison, row["arm"]),
+            row["ending"],
+            f"{row['seed']}",
+            *(number(row[name]) for name in names),
+        )
+        for run, row in zip(comparison.runs.index, comparison.runs.to_dict("records"), strict=True)
+    )
+    words = (each.words for each in comparison.measures)
+    columns = ("run", factors(comparison), "ending", "seed", *words)
+    return Table("Runs that were compared", columns, tuple(rows), texts=3)
+
+
+def runs_alone(table: pd.DataFrame, endings: Sequence[Ending], last: pd.DataFrame) -> Table:
+    """Every run with what is known of its end. last: the newest value of each metric, by run."""
+    metrics = [path for path in last.columns if last[path].notna().any()]
+    rows = []
+    newest = last.to_dict("index")
+    for (run, fields), ending in zip(table.to_dict("index").items(), endings, strict=True):
+        told = (fields.get(f"{SYS}/{key}") for key in ("recipe", "status"))
+        rows.append(
+            (
+                str(run),
+                *("" if each is None else str(each) for each in told),
+                ending,
+                to_text(fields.get(f"{SYS}/seed")),
+                *(number(newest[run][path]) for path in metrics),
+            )
+        )
+    columns = ("run", "recipe", "status", "ending", "seed")
+    names = (path.rpartition("/")[2] for path in metrics)
+    return Table("Newest values of the batches", (*columns, *names), tuple(rows), texts=4)
