@@ -18,9 +18,11 @@ test: .venv/installed-test system-packages
 	$(BIN)/pytest -rs --numprocesses=auto --dist=loadfile
 
 bench: .venv/installed-test
+	$(BIN)/python benchmarks/training_step.py --output benchmarks/training_step.json
 	$(BIN)/python benchmarks/tracking_overhead.py
 	$(BIN)/python benchmarks/tracking_calls.py --output benchmarks/tracking_calls.json
 	$(BIN)/python benchmarks/local_store.py --output benchmarks/local_store.json
+	$(BIN)/python benchmarks/comparison.py --output benchmarks/comparison.json
 	$(BIN)/python benchmarks/image_cache.py --output benchmarks/image_cache.json
 	$(BIN)/python benchmarks/plots.py --output benchmarks/plots.json
 

@@ -85,6 +85,7 @@ def compare(
     table = _newest_of_twins(table, arms, warnings)
     ids = [run for run in arms.labels if run in table.index]
     measures = find_measures(runs, ids, metrics)
+    values = measured(runs, ids, measures)
     frame = pd.DataFrame(
         {
             "arm": [arms.labels[run] for run in ids],
@@ -92,7 +93,7 @@ def compare(
             "ending": _endings(runs, table, ids),
         },
         index=pd.Index(ids, name="run"),
-    ).join(measured(runs, ids, measures))
+    ).join(values)
     chosen = _find_baseline(arms, baseline)
     if len(known := commits(table)) > 1:
         warnings.append(f"The runs are of {len(known)} states of the code: {', '.join(known)}.")

@@ -12,11 +12,14 @@ import numpy as np
 import pandas as pd
 
 from tracking.backends import load_backend
-from tracking.backends.local import last_values, read_last_steps
+from tracking.errors import StoreError
 from tracking.events import Value
 from tracking.places import Place, find_place
-from tracking.query import known, select
+from tracking.query import Known, known, names_of, select
 from tracking.tables import run_table
+
+BACKEND, PLACE = "/backend", "/place"
+"""Columns of `Runs.table` that no field can have: no path begins with a slash."""
 
 _THREADS = 4
 _Result = TypeVar("_Result")
@@ -26,13 +29,15 @@ _Result = TypeVar("_Result")
 class Runs:
     """Runs whose steps are read when they are asked for.
 
-    table: one row a run, the oldest first, as `tracking.tables.run_table` describes it.
+    table: one row a run, the oldest first, as `tracking.tables.run_table` describes it; its
+        columns `/backend` and `/place` say what read it and where.
     places: run id -> where it was found.
     """
 
     table: pd.DataFrame
     places: Mapping[str, Place]
     _steps: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+    _means: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict, repr=False)
 
     def steps(self, run: str) -> pd.DataFrame:
         """One row a step, as `tracking.tables.step_table` describes it; kept once it is read."""
@@ -41,36 +46,43 @@ class Runs:
             self._steps[run] = load_backend(place.backend).load_steps(place.at, run)
         return self._steps[run]
 
+    def all_steps(self, ids: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
+        """Run id -> `steps` of it, several runs read at once. ids: all runs by default."""
+        chosen = self._chosen(ids)
+        return dict(zip(chosen, _each(self.steps, chosen), strict=True))
+
     def folder(self, run: str) -> Path | None:
         """The folder of a run's journal; None for a run that is read from another store."""
         place = self.places[run]
         return Path(place.at) / run if place.backend == "local" else None
 
     def final_means(
-        self, metrics: Sequence[str], share: float, ids: Sequence[str] | None = None
+        self, metrics: Sequence[str], share: float = 0.1, ids: Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """One row a run, a column a metric: its mean over the last steps, one at least.
+        """One row a run, a float64 column a metric: its mean over its last steps.
 
-        metrics: paths, such as `training/batch/Gloss`. share: of the run's own steps, 0 to 1.
-        ids: of the runs, all by default. NaN and infinities are values: the mean is NaN or
-        infinite where one is in it, and NaN where a run lacks the metric. Of a journal only
-        the end is read.
+        metrics: paths, such as `training/batch/Gloss`. share: of the steps of each run and
+        metric, 0 to 1; one step at least. ids: of the runs, all by default. NaN and infinities
+        are values: one of them makes the mean NaN or infinite. It is also NaN where a run
+        lacks the metric. Of a journal only the end is read; what was read is kept.
         """
 
         def means(run: str) -> list[float]:
-            window = self._last_steps(run, share).reindex(columns=list(metrics))
-            measured = window.dropna(how="all").to_numpy(np.float64)
-            if not len(measured):
-                return [np.nan] * len(metrics)
-            with np.errstate(invalid="ignore"):  # of two infinities
-                found: list[float] = measured.mean(axis=0).tolist()
-            return found
+            kept = self._means.setdefault((run, share), {})
+            if missing := [path for path in metrics if path not in kept]:
+                place = self.places[run]
+                ends = load_backend(place.backend).load_ends(place.at, run, missing, share)
+                with np.errstate(invalid="ignore"):  # of two infinities
+                    kept |= {path: float(ends[path].mean(skipna=False)) for path in ends}
+            return [kept.get(path, np.nan) for path in metrics]
 
         chosen = self._chosen(ids)
-        return pd.DataFrame(_each(means, chosen), index=chosen, columns=list(metrics))
+        return pd.DataFrame(
+            _each(means, chosen), index=chosen, columns=list(metrics), dtype="float64"
+        )
 
     def last_values(self, ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """One row a run, a column a metric: the newest value; NaN where a run lacks it."""
+        """One row a run, a float64 column a metric: the newest value, NaN where it has none."""
         chosen = self._chosen(ids)
         frame = pd.DataFrame(_each(self._newest, chosen), index=chosen, dtype="float64")
         return frame.reindex(columns=sorted(frame.columns))
@@ -78,44 +90,50 @@ class Runs:
     def _chosen(self, ids: Sequence[str] | None) -> pd.Index[str]:
         return pd.Index(self.table.index if ids is None else ids, name="run")
 
-    def _last_steps(self, run: str, share: float) -> pd.DataFrame:
-        if run not in self._steps and (folder := self.folder(run)) is not None:
-            return read_last_steps(folder, share)
-        steps = self.steps(run)
-        last = steps["step"].max() if len(steps) else 0
-        return steps[steps["step"] > last - max(1, round(share * last))]
-
-    def _newest(self, run: str) -> dict[str, float]:
-        if (folder := self.folder(run)) is not None:
-            newest = last_values(folder)
-        else:
-            steps = self.steps(run).drop(columns=["run", "time"]).ffill()
-            newest = {str(k): float(v) for k, v in steps.iloc[-1].items()} if len(steps) else {}
-        return {path: value for path, value in newest.items() if path not in ("step", "time")}
+    def _newest(self, run: str) -> Mapping[str, float]:
+        place = self.places[run]
+        return load_backend(place.backend).load_last_values(place.at, run)
 
 
 def load(*places: str | Path | Place, where: str | None = None) -> Runs:
     """Read the runs of stores, of whatever backends.
 
-    places: folders and addresses, as `tracking.places.find_place` takes them, or what reads
-    them said outright. A run that several hold is read from the first. where: only runs for
-    which this holds, as `tracking.query.select` has it.
-    Raises StoreError where a place holds no runs, QueryError for a wrong expression.
+    places: folders and addresses, or what reads them said outright, as
+    `tracking.places.find_place` takes them. A run that several hold is read from the first.
+    where: only runs for which this holds, as `tracking.query.select` has it.
+    Raises StoreError where a place holds no runs, ServerError where one does not answer,
+    QueryError for a wrong expression.
     """
     found: dict[str, Place] = {}
     fields: dict[str, dict[str, Value]] = {}
-    for place in (each if isinstance(each, Place) else find_place(each) for each in places):
+    for place in map(find_place, places):
         table = load_backend(place.backend).load_runs(place.at)
+        if table.empty:
+            raise StoreError(f"{place.backend} finds no runs of this program in {place.at}.")
         for run, row in table.to_dict("index").items():
             if run not in found:
                 found[str(run)] = place
                 fields[str(run)] = {str(k): value for k, value in row.items() if value is not None}
-    runs = Runs(run_table(fields), found)
-    if where is None:
-        return runs
-    names = dict(zip(fields, _each(runs._newest, list(fields)), strict=True))
-    chosen = select(where, {run: known(fields[run], names[run]) for run in fields})
-    return Runs(runs.table.loc[[run for run in runs.table.index if run in chosen]], found)
+    if where is not None:
+        names = _known(Runs(pd.DataFrame(index=list(fields)), found), fields, where)
+        fields = {run: fields[run] for run in select(where, names)}
+    table = run_table(fields)
+    table[BACKEND] = pd.Series({run: found[run].backend for run in fields}, dtype=object)
+    table[PLACE] = pd.Series({run: str(found[run].at) for run in fields}, dtype=object)
+    return Runs(table, found)
+
+
+def _known(
+    runs: Runs, fields: Mapping[str, Mapping[str, Value]], expression: str
+) -> dict[str, Known]:
+    """What an expression can name of each run; metrics are read only where it names others."""
+    wanted = names_of(expression)
+
+    def names(run: str) -> Known:
+        alone = known(fields[run], {})
+        return alone if wanted <= alone.names.keys() else known(fields[run], runs._newest(run))
+
+    return dict(zip(fields, _each(names, list(fields)), strict=True))
 
 
 def _each(read: Callable[[str], _Result], runs: Sequence[str] | pd.Index[str]) -> list[_Result]:

@@ -149,6 +149,10 @@ class Training(Section):
         "reused",
         description="G's step takes D's fakes, makes them again, or makes new ones",
     )
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "fp32", description="tf32: on NVIDIA GPUs; bf16: the networks in bfloat16, losses in fp32"
+    )
+    compile: bool = Field(False, description="by torch.compile, where a trial says that it pays")
 
     @model_validator(mode="after")
     def _one_length(self) -> Training:

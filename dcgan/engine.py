@@ -5,22 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
+from torch.profiler import record_function
 
 from dcgan.checkpoint import SaveCheckpoint, State
 from dcgan.config import Config
 from dcgan.data import scale
+from dcgan.data.batches import DataWait, gather, place
 from dcgan.distributed import ALONE, World, synchronise_batch_norm
 from dcgan.losses import LOSSES, gradient_penalty
 from dcgan.metric_buffer import MetricBuffer
 from dcgan.models import build_networks
+from dcgan.precision import forward, set_matrix_arithmetic
 from dcgan.sampling import draw_latents, generate, image_grid, moving_average
 from dcgan.stabilisers import labels, view
-from tracking.events import FIXED_NOISE, REAL, Event, Image
+from tracking.events import FIXED_NOISE, REAL, USAGE, Event, Image, Metrics
+
+Network: TypeAlias = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,12 @@ def train(
         on the CPU the run then goes on bit for bit as if it had not been interrupted.
     stopping: asked after each step; True ends the training with a checkpoint.
     world: the processes that train together, each of which calls this alike.
+
+    On the CPU call `dcgan.allocator.keep_memory` before PyTorch is imported: large images
+    then train much faster. A trace of torch.profiler has the ranges `data`, `discriminator`,
+    `generator` and `tracking`.
     """
+    set_matrix_arithmetic(config)
     seeds = _seeds(config.seed)
     run = _begin(config, seeds, device, world)
     if resume_from is not None:
@@ -82,14 +96,17 @@ def train(
     if world.rank > 0:  # the processes perturb images of their own
         run.perturbations.manual_seed((seeds.perturbations + world.rank + run.step) % 2**64)
     recipe, loss = config.training, LOSSES[config.loss.name]
-    total = total_steps(config, len(pixels))
-    pixels = pixels.to(device)
+    total, steps = total_steps(config, len(pixels)), steps_per_epoch(config, len(pixels))
+    draw = _callable(world.parallel(run.generator), config, device)
+    judge = _callable(world.parallel(run.discriminator), config, device)
+    judge_frozen = _callable(run.discriminator, config, device)
+    one_pass = _one_pass(config, run.discriminator)
     fixed_noise = _fixed_noise(config, seeds, device)
-    generator, discriminator = map(world.parallel, (run.generator, run.discriminator))
     metrics = MetricBuffer(emit, run.epoch_sums, run.batch)
     if run.step == 0:
         emit(_picture(REAL, 0, scale(pixels[: config.images.count]), config))
         emit(_samples(run, fixed_noise, config))
+    pixels, wait = place(pixels, device), DataWait()
 
     def see(images: Tensor) -> Tensor:
         return view(images, config.stabilisers, run.step / total, run.perturbations)
@@ -98,70 +115,87 @@ def train(
         return labels(real, count, config.stabilisers, run.perturbations)
 
     while run.step < total:
-        order = _epoch_order(len(pixels), seeds, run.epoch)
-        batches = order.split(recipe.batch_size * recipe.discriminator_batches)
-        for batch in batches[run.batch :]:
+        order = _epoch_order(len(pixels), seeds, run.epoch).to(pixels.device)
+        done = run.batch * recipe.discriminator_batches
+        left = order.split(recipe.batch_size)[done:]
+        batches = zip(
+            map(len, left), gather(pixels, map(world.share, left), device, wait), strict=True
+        )
+        while run.batch < steps:
+            torch.compiler.cudagraph_mark_step_begin()
             # D learns to tell real images from fakes, on one batch or, as a critic, on several.
-            for indices in batch.split(recipe.batch_size):
-                run.discriminator_optimizer.zero_grad()
-                real = see(scale(pixels[world.share(indices).to(device)]))
-                real_logits = discriminator(real)
-                real_loss = loss.discriminator(real_logits, told(True, len(real)))
-                if recipe.discriminator_step != "joint":
-                    world.weighted(real_loss, len(real), len(indices)).backward()
-                if recipe.discriminator_step == "two":
-                    run.discriminator_optimizer.step()
+            for whole, images in islice(batches, recipe.discriminator_batches):
+                with record_function("discriminator"):
                     run.discriminator_optimizer.zero_grad()
+                    real = see(scale(images.contiguous(memory_format=torch.channels_last)))
+                    real_labels = told(True, len(real))
+                    if not one_pass:
+                        real_logits = judge(real)
+                        real_loss = loss.discriminator(real_logits, real_labels)
+                        if recipe.discriminator_step != "joint":
+                            world.weighted(real_loss, len(real), whole).backward()
+                    if recipe.discriminator_step == "two":
+                        run.discriminator_optimizer.step()
+                        run.discriminator_optimizer.zero_grad()
 
-                noise = world.share(draw_latents(len(indices), config.network, run.latents))
-                reused = recipe.generator_fakes == "reused"
-                with torch.set_grad_enabled(reused or not recipe.detach_fakes):
-                    made = generator(noise)
-                fake = see(made.detach() if recipe.detach_fakes else made)
-                fake_logits = discriminator(fake)
-                fake_loss = loss.discriminator(fake_logits, told(False, len(fake)))
-                objective = fake_loss
-                if recipe.discriminator_step == "joint":
-                    objective = real_loss + fake_loss
-                if config.loss.name == "wgan_gp":
-                    penalty = gradient_penalty(discriminator, real, fake, run.perturbations)
-                    objective = objective + config.loss.gradient_penalty * penalty
-                objective = world.weighted(objective, len(real), len(indices))
-                objective.backward(retain_graph=reused and not recipe.detach_fakes)
-                run.discriminator_optimizer.step()
+                    noise = world.share(draw_latents(whole, config.network, run.latents))
+                    reused = recipe.generator_fakes == "reused"
+                    with torch.set_grad_enabled(reused or not recipe.detach_fakes):
+                        made = draw(noise)
+                    fake = see(made.detach() if recipe.detach_fakes else made)
+                    fake_labels = told(False, len(fake))
+                    if one_pass:
+                        real_logits, fake_logits = judge(torch.cat([real, fake])).chunk(2)
+                        real_loss = loss.discriminator(real_logits, real_labels)
+                    else:
+                        fake_logits = judge(fake)
+                    fake_loss = loss.discriminator(fake_logits, fake_labels)
+                    objective = fake_loss
+                    if one_pass or recipe.discriminator_step == "joint":
+                        objective = real_loss + fake_loss
+                    if config.loss.name == "wgan_gp":
+                        penalty = gradient_penalty(judge, real, fake, run.perturbations)
+                        objective = objective + config.loss.gradient_penalty * penalty
+                    objective = world.weighted(objective, len(real), whole)
+                    objective.backward(retain_graph=reused and not recipe.detach_fakes)
+                    run.discriminator_optimizer.step()
 
             # G learns to make the new D take its fakes for real.
-            run.generator_optimizer.zero_grad()
-            run.discriminator.requires_grad_(False)
-            if recipe.generator_fakes == "fresh":
-                noise = world.share(draw_latents(len(indices), config.network, run.latents))
-            if recipe.generator_fakes != "reused":
-                made = generator(noise)
-            fooled_logits = run.discriminator(see(made))
-            generator_loss = loss.generator(fooled_logits)
-            world.weighted(generator_loss, len(real), len(indices)).backward()
-            run.discriminator.requires_grad_(True)
-            run.generator_optimizer.step()
-            if run.average is not None:
-                run.average.update_parameters(run.generator)
+            with record_function("generator"):
+                run.generator_optimizer.zero_grad()
+                run.discriminator.requires_grad_(False)
+                if recipe.generator_fakes == "fresh":
+                    noise = world.share(draw_latents(whole, config.network, run.latents))
+                if recipe.generator_fakes != "reused":
+                    made = draw(noise)
+                fooled_logits = judge_frozen(see(made))
+                generator_loss = loss.generator(fooled_logits)
+                world.weighted(generator_loss, len(real), whole).backward()
+                run.discriminator.requires_grad_(True)
+                run.generator_optimizer.step()
+                if run.average is not None:
+                    run.average.update_parameters(run.generator)
 
             run.step += 1
             run.batch += 1
-            measured = {
-                "Gloss": generator_loss,
-                "Dloss": real_loss + fake_loss,
-                "D_x": loss.score(real_logits),
-                "D_G_z1": loss.score(fake_logits),
-                "D_G_z2": loss.score(fooled_logits),
-            }
-            if config.loss.name == "wgan_gp":
-                measured["gradient_penalty"] = penalty
-            metrics.add(run.step, world.average(measured, len(real), len(indices)))
-            last, epoch_ended = run.step == total, run.batch == len(batches)
-            if last or _grid_is_due(run, config, epoch_ended):
-                metrics.flush()
-                emit(_samples(run, fixed_noise, config))
+            with record_function("tracking"):
+                measured = {
+                    "Gloss": generator_loss,
+                    "Dloss": real_loss + fake_loss,
+                    "D_x": loss.score(real_logits),
+                    "D_G_z1": loss.score(fake_logits),
+                    "D_G_z2": loss.score(fooled_logits),
+                }
+                if config.loss.name == "wgan_gp":
+                    measured["gradient_penalty"] = penalty
+                metrics.add(run.step, world.average(measured, len(real), whole))
+                last, epoch_ended = run.step == total, run.batch == steps
+                if last or _grid_is_due(run, config, epoch_ended):
+                    metrics.flush()
+                    emit(_samples(run, fixed_noise, config))
             stop = world.agreed(stopping(), run.step, device)
+            if stop or last or epoch_ended:
+                emit(_waited(run.step, wait))
             if (stop or last) and not epoch_ended:
                 metrics.flush()
                 run.epoch_sums = metrics.sums
@@ -197,7 +231,8 @@ def _seeds(seed: int) -> Seeds:
 
 def _begin(config: Config, seeds: Seeds, device: torch.device, world: World) -> Training:
     generator, discriminator = (
-        network.to(device) for network in build_networks(config, seeds.weights)
+        network.to(device).to(memory_format=torch.channels_last)
+        for network in build_networks(config, seeds.weights)
     )
     if world.size > 1 and config.training.synchronised_batch_norm:
         generator, discriminator = (
@@ -210,6 +245,7 @@ def _begin(config: Config, seeds: Seeds, device: torch.device, world: World) -> 
             lr=config.optimizer.lr,
             betas=config.optimizer.betas,
             weight_decay=config.optimizer.weight_decay,
+            fused=True,
         )
 
     return Training(
@@ -221,6 +257,28 @@ def _begin(config: Config, seeds: Seeds, device: torch.device, world: World) -> 
         latents=torch.Generator(device).manual_seed(seeds.latents),
         perturbations=torch.Generator(device).manual_seed(seeds.perturbations),
     )
+
+
+def _callable(network: nn.Module, config: Config, device: torch.device) -> Network:
+    """The network as the step calls it; grids and checkpoints take the network itself.
+
+    On CUDA torch.compile replays its kernels as CUDA graphs.
+    """
+    called: Network = network
+    if config.training.compile:
+        mode = "reduce-overhead" if device.type == "cuda" else "default"
+        called = torch.compile(network, mode=mode, dynamic=False)
+    return partial(forward, called, precision=config.training.precision)
+
+
+def _one_pass(config: Config, discriminator: nn.Module) -> bool:
+    """Whether D may see real images and fakes as one batch.
+
+    It is the same step where no layer looks at its batch as a whole, as batch norm does, or
+    counts its passes, as spectral norm does.
+    """
+    apart = config.training.discriminator_step == "two" or config.stabilisers.spectral_norm
+    return not apart and not any(isinstance(each, _BatchNorm) for each in discriminator.modules())
 
 
 def _fixed_noise(config: Config, seeds: Seeds, device: torch.device) -> Tensor:
@@ -243,6 +301,11 @@ def _grid_is_due(run: Training, config: Config, epoch_ended: bool) -> bool:
 def _every(interval: int, count: int) -> bool:
     """Whether `count` is a multiple of `interval`; 0 is never."""
     return interval > 0 and count % interval == 0
+
+
+def _waited(step: int, wait: DataWait) -> Metrics:
+    now = time.time_ns() // 1_000_000
+    return Metrics([step], [now], {f"{USAGE}/data_wait_percent": [wait.percent()]})
 
 
 def _samples(run: Training, fixed_noise: Tensor, config: Config) -> Image:
@@ -282,7 +345,17 @@ def _restore(run: Training, state: State) -> None:
     for name in _STATEFUL:
         if getattr(run, name) is not None:
             getattr(run, name).load_state_dict(state[name])
+    for optimizer in (run.generator_optimizer, run.discriminator_optimizer):
+        _lay_out_as_weights(optimizer)
     for name in _SOURCES:
         getattr(run, name).set_state(state[name].cpu())
     for name in _COUNTERS:
         setattr(run, name, state[name])
+
+
+def _lay_out_as_weights(optimizer: torch.optim.Optimizer) -> None:
+    """Give loaded moments the memory format of their weights, in which fused Adam reads both."""
+    for weights, moments in optimizer.state.items():
+        for name, moment in moments.items():
+            if moment.shape == weights.shape:
+                moments[name] = torch.empty_like(weights).copy_(moment)

@@ -27,7 +27,9 @@ from dcgan.description import RECIPE_FILE, describe_configuration, describe_envi
 from dcgan.device import choose_device
 from dcgan.distributed import ALONE, World
 from dcgan.engine import steps_per_epoch, total_steps, train
+from dcgan.precision import check_precision
 from dcgan.signals import stop_requests
+from dcgan.trial import try_compiling
 from tracking.backends import load_backend
 from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
 from tracking.errors import StoreError
@@ -134,6 +136,7 @@ def prepare(
     for label in filter(None, (labels.name, labels.group, *labels.tags)):
         check_label(label)
     chosen = choose_device(device)
+    check_precision(config, chosen)
     images = load_images(config.dataset, download=download, progress=progress)
     check_batches(config, images.card.size, world)
     return Job(config, images, chosen, store, tuple(trackers), labels, world=world)
@@ -190,6 +193,7 @@ def prepare_resume(
         raise StoreError(f"The run {folder.name} cannot go on: {recipe} is missing.")
     config = load_config(str(recipe), [])
     chosen = choose_device(device)
+    check_precision(config, chosen)
     images = load_images(config.dataset, progress=progress)
     if images.card.fingerprint != fields.get(f"{CONFIG}/dataset/fingerprint"):
         raise StoreError(
@@ -217,7 +221,8 @@ def run_job(
     """Train a job as a tracked run, to its end or to Ctrl-C or SIGTERM.
 
     arguments: the command line, for the record. listen: sees every event.
-    report: is told in a sentence when a tracker fails; the training goes on.
+    report: is told in a sentence when a tracker fails, where the training goes on, and
+        whether it is compiled, where the configuration asks for that.
     stopping: asked after each step in place of waiting for signals; True interrupts the run.
     Raises StoreError where the store cannot be written to or another process writes the
     run; whatever the training raises marks the run `failed` and comes through.
@@ -247,11 +252,15 @@ def run_job(
         try:
             for event in _opening_events(job, folder, arguments):
                 emit(event)
+            config = job.config
+            # Several processes must agree, and a trial may turn out otherwise for each.
+            if config.training.compile and job.world.size == 1:
+                config = _compiled_if_it_pays(job, emit, report)
             began = time.monotonic()
             patient = job.world.size > 1
             with nullcontext(stopping) if stopping else stop_requests(patient) as stop:
                 reached_end = train(
-                    job.config,
+                    config,
                     job.images.pixels,
                     job.device,
                     emit,
@@ -297,6 +306,14 @@ def follow_job(job: Job) -> None:
 
 def _keep_nothing(step: int, state: State, *, marked: bool = False) -> None:
     """The first process saves."""
+
+
+def _compiled_if_it_pays(job: Job, emit: Callable[[Event], None], report: Report) -> Config:
+    trial = try_compiling(job.config, job.device, job.total_steps - job.first_step)
+    emit(Fields(flatten(asdict(trial), "sys/compile")))
+    report(str(trial))
+    training = job.config.training.model_copy(update={"compile": trial.pays})
+    return job.config.model_copy(update={"training": training})
 
 
 def _open_run(job: Job) -> tuple[Run, Path]:

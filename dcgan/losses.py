@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -100,7 +100,10 @@ LOSSES = {
 
 
 def gradient_penalty(
-    discriminator: nn.Module, real: Tensor, fake: Tensor, source: torch.Generator
+    discriminator: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor,
+    source: torch.Generator,
 ) -> Tensor:
     """The mean of (|gradient| - 1)^2 between real images and fakes, a scalar.
 

@@ -14,38 +14,60 @@ _LOOKS = {
     "tensorboard": "tensorboard/*/events*",
     "neptune_export": "**/*_part_0.parquet",
 }
-"""What a folder holds that a backend reads; of several the first, a journal before its copies."""
+"""What a store holds that a backend reads; of several the first, a journal before its copies."""
+
+_OWN_FOLDERS = ("neptune", "tensorboard")
+_DATABASES = (".db", ".sqlite", ".sqlite3")
 
 
 @dataclass(frozen=True)
 class Place:
-    """backend: the one that reads it. at: a folder, or for MLflow also an address."""
+    """backend: the one that reads it. at: a store, or for MLflow also an address."""
 
     backend: str
     at: Path | str
 
 
-def find_place(text: str | Path) -> Place:
-    """Find out what reads the runs at a folder, a sqlite file of MLflow, or an address.
+def find_place(place: str | Path | Place) -> Place:
+    """Find out what reads the runs that lie somewhere.
 
-    Raises StoreError where there is nothing that can be read.
+    place: a store; the folder of Neptune or TensorBoard in one; an export of Neptune; a sqlite
+    file of MLflow; an address of MLflow, with `://`. A `Place` is held to its backend.
+    Raises StoreError where nothing of the kind is there.
     """
-    if isinstance(text, str) and "://" in text:
-        return Place("mlflow", text)
-    path = Path(text)
-    if path.is_file() and path.suffix in (".db", ".sqlite"):
-        return Place("mlflow", _sqlite(path))
-    for backend, pattern in _LOOKS.items():
-        if (found := next(path.glob(pattern), None)) is not None:
-            return Place(backend, _sqlite(found) if backend == "mlflow" else path)
+    backends = list(_LOOKS)
+    at = place
+    if isinstance(place, Place):
+        backends, at = [place.backend], place.at
+        if place.backend not in _LOOKS:
+            raise StoreError(
+                f"There is no backend {place.backend!r} to read {place.at}.\n"
+                f"There are: {', '.join(_LOOKS)}."
+            )
+    if isinstance(at, str) and "://" in at and "mlflow" in backends:
+        return Place("mlflow", at)
+    path = Path(str(at))
+    if path.is_file() and path.suffix in _DATABASES and "mlflow" in backends:
+        return Place("mlflow", _address(path))
+    for backend in backends:
+        if found := _find(path, backend):
+            return found
+    looks = "\n".join(f"  {_LOOKS[backend]}  ({backend})" for backend in backends)
     raise StoreError(
-        f"There are no runs in {path}.\n"
-        "It should be a store of this program, MLflow's sqlite file or address, a folder with "
-        "offline runs\nof Neptune in neptune/offline, an export of Neptune, or a folder with "
-        "runs of TensorBoard in tensorboard/."
+        f"There are no runs in {path}{'' if path.exists() else ', which does not exist'}. "
+        f"Looked for:\n{looks}\n"
+        "MLflow's runs are also read from an address, such as http://localhost:5000."
     )
 
 
-def _sqlite(file: Path) -> str:
+def _find(path: Path, backend: str) -> Place | None:
+    store = path.absolute().parent if path.name == backend in _OWN_FOLDERS else path
+    for each in dict.fromkeys((path, store)):
+        if found := next(each.glob(_LOOKS[backend]), None):
+            return Place(backend, _address(found) if backend == "mlflow" else each)
+    return None
+
+
+def _address(file: Path) -> str:
     """The address of the file itself, whatever the environment says."""
     return f"sqlite:///{file.absolute().as_posix()}"

@@ -15,6 +15,8 @@ import simpleeval
 from tracking.errors import UserError
 from tracking.events import BATCH, CONFIG, EPOCH, SYS, Value
 
+_DOTTED = re.compile(r"\w+(\.\w+)*")
+
 
 class QueryError(UserError):
     """An expression that cannot be read, or names what no run has."""
@@ -52,13 +54,7 @@ def select(expression: str, runs: Mapping[str, Known]) -> list[str]:
     QueryError where the expression is no expression or no run has one of its names.
     """
     evaluator = simpleeval.EvalWithCompoundTypes()
-    try:
-        parsed = ast.parse(expression.strip(), mode="eval").body
-    except (SyntaxError, ValueError) as error:
-        raise QueryError(
-            f"--where {expression!r} cannot be read.\n"
-            "It should be such as: optimizer.lr < 1e-3 and status == 'finished'"
-        ) from error
+    parsed = _parse(expression)
     chosen, missing = [], {}
     for run, what in runs.items():
         evaluator.names = vars(_namespace(what.names))
@@ -80,6 +76,20 @@ def select(expression: str, runs: Mapping[str, Known]) -> list[str]:
     return chosen
 
 
+def names_of(expression: str) -> set[str]:
+    """The dotted names in an expression. Raises QueryError where it cannot be read."""
+    names = set()
+    rest = [_parse(expression)]
+    while rest:
+        node = rest.pop()
+        text = ast.unparse(node)
+        if isinstance(node, ast.Name | ast.Attribute) and _DOTTED.fullmatch(text):
+            names.add(text)
+        else:
+            rest += [each for each in ast.iter_child_nodes(node) if isinstance(each, ast.expr)]
+    return names
+
+
 def order(name: str, runs: Mapping[str, Known], *, descending: bool = False) -> list[str]:
     """All runs by the value of a name, those without one at the end.
 
@@ -96,6 +106,16 @@ def order(name: str, runs: Mapping[str, Known], *, descending: bool = False) -> 
 
     ordered = sorted(having, key=rank, reverse=descending)
     return ordered + [run for run in runs if run not in set(having)]
+
+
+def _parse(expression: str) -> ast.expr:
+    try:
+        return ast.parse(expression.strip(), mode="eval").body
+    except (SyntaxError, ValueError) as error:
+        raise QueryError(
+            f"--where {expression!r} cannot be read.\n"
+            "It should be such as: optimizer.lr < 1e-3 and status == 'finished'"
+        ) from error
 
 
 def _precedence(path: str) -> int:

@@ -9,6 +9,7 @@ from dcgan.cli.diff import diff
 from dcgan.cli.errors import LabGroup
 from dcgan.cli.manage import delete, du, rename, restore, tag
 from dcgan.cli.pictures import plot, sample
+from dcgan.cli.profile import profile
 from dcgan.cli.recipes import app as recipes
 from dcgan.cli.runs import runs, show
 from dcgan.cli.sweep import sweep
@@ -35,6 +36,7 @@ app.command(rich_help_panel="Train")(train)
 app.command(rich_help_panel="Train")(resume)
 app.command(rich_help_panel="Train")(sweep)
 app.add_typer(recipes, name="recipes", rich_help_panel="Train")
+app.command(rich_help_panel="Train")(profile)
 app.command(rich_help_panel="Look")(runs)
 app.command(rich_help_panel="Look")(show)
 app.command(rich_help_panel="Look")(diff)

@@ -67,6 +67,14 @@ Steps = Annotated[
 BatchSize = Annotated[
     int | None, typer.Option(help="Images a step.", rich_help_panel=_CONFIGURATION)
 ]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[fp32|tf32|bf16]",
+        help="tf32 on NVIDIA GPUs; bf16 is fast there and on CPUs with AMX or AVX-512 BF16.",
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
 Data = Annotated[
     Path | None,
     typer.Option(
@@ -104,7 +112,7 @@ Trackers = Annotated[
 
 
 def overrides(
-    settings: list[str] | None, flags: dict[str, tuple[str, int | float | None]]
+    settings: list[str] | None, flags: dict[str, tuple[str, int | float | str | None]]
 ) -> list[Override]:
     """What --set says, then what the flags say. flags: of each the key and the value."""
     from dcgan.config import Override, parse_override

@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import duration
-from tracking.events import BATCH, Event, Metrics
+from tracking.events import BATCH, EPOCH, Event, Metrics
 
 if TYPE_CHECKING:
     from dcgan.launch import Job
@@ -101,7 +101,7 @@ class TrainingProgress:
         step = event.steps[-1]
         if f"{BATCH}/Gloss" in event.values:
             self._show_batch(step, event)
-        elif not self._console.is_terminal:
+        elif f"{EPOCH}/Gloss" in event.values and not self._console.is_terminal:
             self._console.print(self._line(step, event), soft_wrap=True)
 
     def warn(self, message: str) -> None:

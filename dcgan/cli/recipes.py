@@ -12,6 +12,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from dcgan.allocator import keep_memory
 from dcgan.cli.errors import LabGroup
 from dcgan.cli.format import duration
 
@@ -50,6 +51,7 @@ def recipes(
     """
     if ctx.invoked_subcommand is not None:
         return
+    keep_memory()  # as a training does, or the times would be too long
     from dcgan.config import load_config, recipe_names
     from dcgan.trial import expected_seconds, known_seconds
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dcgan.allocator import keep_memory
 from dcgan.cli.format import plain
 from dcgan.cli.options import (
     DEFAULT_STORE,
@@ -120,6 +121,7 @@ def sweep(
         return
     if subject is None:
         raise typer.BadParameter("Name a sweep or a recipe: dcgan sweep --list shows the sweeps.")
+    keep_memory()
     from dcgan.cli.progress import DecodingProgress
     from dcgan.device import choose_device
     from dcgan.sweep.cluster import cluster
@@ -132,7 +134,7 @@ def sweep(
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs}: it should be 1 or more.")
     on_gpu = choose_device(device).type == "cuda"
-    lengths: dict[str, tuple[str, int | float | None]] = {
+    lengths: dict[str, tuple[str, int | float | str | None]] = {
         "--epochs": ("training.epochs", epochs),
         "--steps": ("training.steps", steps),
         "--batch-size": ("training.batch_size", batch_size),

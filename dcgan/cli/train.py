@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from dcgan.allocator import keep_memory
 from dcgan.cli.options import (
     DEFAULT_STORE,
     BatchSize,
@@ -15,6 +16,7 @@ from dcgan.cli.options import (
     Device,
     Download,
     Epochs,
+    Precision,
     RunReference,
     Settings,
     Steps,
@@ -64,6 +66,15 @@ def train(
             rich_help_panel="Configuration",
         ),
     ] = None,
+    precision: Precision = None,
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile",
+            help="Use torch.compile if 20 steps with and without it say that it pays.",
+            rich_help_panel="Configuration",
+        ),
+    ] = None,
     data: Data = None,
     download: Download = False,
     settings: Settings = None,
@@ -89,6 +100,7 @@ def train(
     dcgan train mnist-ablation --no-weight-init --download
     dcgan train celeba --data ~/faces --set images.every_steps=100[/dim]
     """
+    keep_memory()
     from dcgan.cli.progress import DecodingProgress
     from dcgan.config import Override, load_config
     from dcgan.device import choose_device
@@ -103,6 +115,8 @@ def train(
             "--steps": ("training.steps", steps),
             "--batch-size": ("training.batch_size", batch_size),
             "--seed": ("seed", seed),
+            "--precision": ("training.precision", precision),
+            "--compile": ("training.compile", compiled),
         },
     )
     if weight_init is not None:
@@ -135,6 +149,7 @@ def resume(
     It goes on from its last checkpoint, with the same data, order and latents: on the CPU
     bit for bit as if it had never stopped. It is tracked to where it was tracked before.
     """
+    keep_memory()
     from dcgan.cli.progress import DecodingProgress
     from dcgan.device import choose_device
     from dcgan.distributed import joined

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 import torch
 
+from dcgan.allocator import keep_memory
 from dcgan.launch import Labels, Membership, prepare, prepare_resume, run_job
 from dcgan.sweep.kept import StartedSweep
 from dcgan.sweep.plan import Key, Trial
@@ -117,6 +118,7 @@ def _train(order: Order) -> Answer:
     key = order.trial.key
     if stopping():
         return Answer(key)
+    keep_memory()
     torch.set_num_threads(order.threads)
     warnings: list[str] = []
     try:

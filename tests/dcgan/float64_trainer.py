@@ -30,7 +30,8 @@ def main(recipe: str, output: str, *settings: str) -> None:
     def listen(event: Event) -> None:
         if isinstance(event, Metrics):
             for path, values in event.values.items():
-                metrics.setdefault(path, []).extend(values)
+                if path.startswith("training/"):
+                    metrics.setdefault(path, []).extend(values)
 
     def keep_nothing(step: int, state: State, *, marked: bool = False) -> None:
         """No checkpoint is wanted."""

@@ -5,6 +5,7 @@ A new backend is held to it by its name in `tracking.backends.REMOTES` and in `S
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -295,6 +296,35 @@ def test_every_value_keeps_its_precision(backend: Backend, store: Path) -> None:
     np.testing.assert_array_equal(backend.load_steps(store, RUN.id)["a/b"], values)
 
 
+def test_the_ends_of_metrics_tell_nan_from_what_was_not_measured(
+    backend: Backend, store: Path
+) -> None:
+    gloss, cpu, epoch = "training/batch/Gloss", "system/cpu", "training/epoch/Gloss"
+    values = [float(step) for step in range(1, 101)]
+    values[94], values[97] = math.nan, -math.inf
+    steps = list(range(1, 101))
+    events = [
+        FIELDS,
+        Metrics(steps, steps, {gloss: values}),
+        Metrics([95], [95], {cpu: [0.5]}),
+        Metrics([98], [98], {cpu: [math.nan]}),
+        Metrics([100], [100], {epoch: [math.inf]}),
+    ]
+    write(backend.open_tracker(RUN, store), events)
+
+    ends = backend.load_ends(store, RUN.id, [gloss, cpu, epoch, "no/such"], 0.1)
+    assert {path: list(series.index) for path, series in ends.items()} == {
+        gloss: list(range(91, 101)),
+        cpu: [95, 98],
+        epoch: [100],
+    }
+    np.testing.assert_array_equal(ends[gloss], values[90:])
+    np.testing.assert_array_equal(ends[cpu], [0.5, math.nan])
+    last = backend.load_last_values(store, RUN.id)
+    assert list(last) == sorted([gloss, cpu, epoch])
+    np.testing.assert_array_equal([last[gloss], last[cpu], last[epoch]], [100, math.nan, math.inf])
+
+
 def test_artifacts_keep_every_byte_when_their_sources_are_gone(
     backend: Backend, store: Path, tmp_path: Path
 ) -> None:
@@ -365,6 +395,8 @@ def test_reading_where_nothing_is_creates_nothing(backend: Backend, store: Path)
     assert runs.index.name == "run"
     assert_frame_equal(backend.load_steps(store, "x"), local.load_steps(store, "x"))
     assert list(backend.load_events(store, "x")) == []
+    assert backend.load_ends(store, "x", ["training/batch/Gloss"], 0.1) == {}
+    assert backend.load_last_values(store, "x") == {}
     assert not store.exists()
 
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow_process import mlflow_server
 from neptune_exporter import rows_of_offline_run, write_export
 from sample_run import CREATED, RUN, block, epoch_means, write
 
 from analysis import load
-from tracking.backends import load_backend
-from tracking.errors import StoreError
-from tracking.events import Fields
+from analysis.runs import BACKEND, PLACE
+from tracking.backends import REMOTES, load_backend
+from tracking.errors import ServerError, StoreError
+from tracking.events import Fields, Metrics
 from tracking.places import Place, find_place
 from tracking.query import QueryError
 from tracking.tracker import Run
 
+BACKENDS = ("local", *REMOTES)
 GLOSS, DLOSS = "training/batch/Gloss", "training/batch/Dloss"
 
 
@@ -120,11 +126,102 @@ def test_a_place_can_be_said_outright(places: dict[str, str]) -> None:
     assert list(runs.table["sys/seed"]) == [1]
 
 
-def test_values_that_are_not_finite_stay_so_in_the_mean(tmp_path: Path) -> None:
-    run = replace(RUN, id="broken-000001")
-    tracker = load_backend("local").open_tracker(run, tmp_path)
-    write(tracker, [Fields({"sys/seed": 1}), block(1, 20)])  # 7 is NaN, 8 and 9 are infinite
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_nan_of_a_window_makes_the_mean_nan_in_every_store(
+    backend: str, tmp_path: Path
+) -> None:
+    """Also where nothing else of the step is a number, and where other metrics stand there."""
+    steps = list(range(1, 41))
+    values = [math.nan if step == 38 else 1.0 for step in steps]
+    events = [
+        Metrics(steps, steps, {GLOSS: values, DLOSS: [2.0] * 37 + [math.inf] * 3}),
+        Metrics([38], [38], {"training/epoch/Gloss": [0.5], "system/cpu": [0.5]}),
+    ]
+    write(load_backend(backend).open_tracker(RUN, tmp_path), events)
     runs = load(tmp_path)
-    assert np.isnan(runs.final_means([GLOSS], 0.9)[GLOSS].item())
-    assert np.isfinite(runs.final_means([GLOSS], 0.5)[GLOSS].item())
-    assert np.isnan(runs.final_means(["training/batch/none"], 0.5).iloc[0, 0])
+    means = runs.final_means([GLOSS, DLOSS, "training/epoch/Gloss", "training/batch/none"], 0.1)
+    np.testing.assert_array_equal(means.loc[RUN.id], [math.nan, math.inf, 0.5, math.nan])
+    assert runs.final_means([GLOSS], 0.05)[GLOSS].item() == 1
+    assert runs.final_means([GLOSS], 0.1)[GLOSS].isna().item()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_run_that_ended_in_nan_has_no_older_last_value(backend: str, tmp_path: Path) -> None:
+    events = [Metrics([1, 2], [1, 2], {GLOSS: [1.0, math.nan], DLOSS: [1.0, 2.0]})]
+    write(load_backend(backend).open_tracker(RUN, tmp_path), events)
+    np.testing.assert_array_equal(load(tmp_path).last_values()[[DLOSS, GLOSS]], [[2, math.nan]])
+
+
+def test_the_table_says_what_read_each_run_and_where(places: dict[str, str]) -> None:
+    table = load(*places.values()).table
+    assert list(table[BACKEND]) == list(places)
+    assert list(table[PLACE])[2:] == list(places.values())[2:]
+    assert table[PLACE].iloc[1] == f"sqlite:///{places['mlflow']}/mlflow.db"
+
+
+def test_all_steps_are_those_of_each_run(places: dict[str, str]) -> None:
+    runs = load(*places.values())
+    for run, steps in load(*places.values()).all_steps(runs.table.index[1:]).items():
+        pd.testing.assert_frame_equal(steps, runs.steps(run))
+        assert runs.steps(run) is runs.steps(run)
+
+
+@pytest.mark.parametrize("backend", ["neptune", "tensorboard"])
+def test_a_backends_own_folder_is_a_place_too(
+    backend: str, places: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(places[backend])
+    assert len(load(backend).table) == 1
+    assert len(load(Path(places[backend]) / backend).table) == 1
+
+
+def test_the_runs_of_a_server_are_read_beside_others(
+    places: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = f"sqlite:///{places['mlflow']}/mlflow.db"
+    with mlflow_server(tmp_path / "server", database) as address:
+        runs = load(places["local"], address)
+        assert list(runs.table["sys/seed"]) == [0, 1]
+        first, second = (runs.steps(run).drop(columns="run") for run in runs.table.index)
+        pd.testing.assert_frame_equal(first, second)
+        assert runs.final_means([DLOSS]).nunique().item() == 1
+
+
+def test_metrics_are_read_only_for_expressions_that_name_them(tmp_path: Path) -> None:
+    run = track("local", tmp_path, 1)
+    (tmp_path / run.id / "last.json").write_text("damaged")
+    assert len(load(tmp_path, where="optimizer.lr == 1e-3 and seed == 1").table) == 1
+    with pytest.raises(StoreError, match="damaged"):
+        load(tmp_path, where="seed == 1 and Gloss < 2")
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("", r"tensorboard/\*/events\*"),
+        ("nowhere", "does not exist"),
+        ("text.db", "cannot be read"),
+        ("other.db", "not MLflow's"),
+        ("empty.db", "finds no runs"),
+        (Place("tensorboard", "."), r"Looked for:\n  tensorboard/\*/events\*  \(tensorboard\)\n"),
+        (Place("mlfow", "."), "no backend 'mlfow'"),
+    ],
+)
+def test_a_place_without_runs_is_told_and_left_as_it_is(
+    place: str | Place, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.db").write_text("no database")
+    Path("empty.db").touch()
+    with contextlib.closing(sqlite3.connect("other.db")) as database:
+        database.execute("CREATE TABLE x (y)")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(StoreError, match=message):
+        load(place)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "no-such-scheme://x"])
+def test_an_address_at_which_nothing_answers_is_told(address: str) -> None:
+    with pytest.raises(ServerError, match="does not answer at"):
+        load(address)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tracking.query import Known, QueryError, known, order, select
+from tracking.query import Known, QueryError, known, names_of, order, select
 
 RUNS = {
     "slow": known(
@@ -85,3 +85,16 @@ def test_runs_are_ordered_by_a_value_and_those_without_it_come_last() -> None:
 def test_without_runs_nothing_is_chosen() -> None:
     none: dict[str, Known] = {}
     assert select("seed == 1", none) == order("seed", none) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "names"),
+    [
+        ("optimizer.lr < 1e-3 and status == 'finished'", {"optimizer.lr", "status"}),
+        ("'baseline' in tags or Gloss < -2 * a.b.Dloss", {"tags", "Gloss", "a.b.Dloss"}),
+        ("1 < 2", set()),
+        ("[a, b.c][0] == 1 if not d else e.f", {"a", "b.c", "d", "e.f"}),
+    ],
+)  # fmt: skip
+def test_the_names_of_an_expression(expression: str, names: set[str]) -> None:
+    assert names_of(expression) == names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, get_args
 
@@ -34,6 +34,21 @@ class Backend(Protocol):
 
     def load_steps(self, store: Path | str, run: str) -> pd.DataFrame:
         """One row a step of one run, as `tracking.tables.step_table` describes it."""
+        ...
+
+    def load_ends(
+        self, store: Path | str, run: str, paths: Sequence[str], share: float
+    ) -> Mapping[str, pd.Series]:
+        """The last values of metrics by path, each a series by step, in its order.
+
+        share: of each metric's own steps, 0 to 1; one step at least. Unlike a table of all
+        steps it tells what was measured as NaN from what was not measured, which it leaves
+        out; a path that the run lacks is left out as well.
+        """
+        ...
+
+    def load_last_values(self, store: Path | str, run: str) -> Mapping[str, float]:
+        """The newest value of each metric by path; NaN and infinities are values."""
         ...
 
     def load_events(self, store: Path | str, run: str) -> Iterator[Event]:

@@ -14,7 +14,6 @@ JSON has no NaN: non-finite metrics are the strings "NaN", "Infinity", "-Infinit
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import math
 import os
@@ -24,6 +23,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracking.backends.local_metrics import (
+    TAIL_BYTES,
+    complete_lines,
+    metric_rows,
+    read_ends,
+    step_table,
+)
 from tracking.errors import StoreError
 from tracking.events import (
     ARTIFACTS,
@@ -42,7 +48,7 @@ from tracking.fields import flatten, from_utc, nest, utc
 from tracking.files import replacing
 from tracking.lock import is_locked
 from tracking.pictures import from_png, to_png
-from tracking.replay import Row, blocks
+from tracking.replay import blocks
 from tracking.tracker import NOTHING, Held, Run, Status
 
 if TYPE_CHECKING:
@@ -52,7 +58,6 @@ RUN_FILE = "run.json"
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"
 LAST_FILE = "last.json"
-_TAIL_BYTES = 65_536
 
 
 class Journal:
@@ -175,6 +180,20 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
     return read_steps(store / run)
 
 
+def load_ends(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
+    """The last values of metrics by path, as `tracking.tables.end_of` cuts them.
+
+    Only the end of the run's file is read.
+    """
+    return read_ends(store / run / METRICS_FILE, paths, share)
+
+
+def load_last_values(store: Path, run: str) -> dict[str, float]:
+    """The newest value of each metric, by path."""
+    values = last_values(store / run)
+    return {path: value for path, value in values.items() if path not in ("step", "time")}
+
+
 def load_events(store: Path, run: str) -> Iterator[Event]:
     """The whole run as events; nothing where the store lacks it."""
     folder = store / run
@@ -209,38 +228,7 @@ def read_run(folder: Path) -> Run:
 
 def read_steps(folder: Path) -> pd.DataFrame:
     """One row a step of the run in `folder`, as `tracking.tables.step_table` describes it."""
-    return _step_table(folder.name, _complete_lines(folder / METRICS_FILE))
-
-
-def read_last_steps(folder: Path, share: float) -> pd.DataFrame:
-    """The last rows of `read_steps`, one at least, of which only the end of the file is read.
-
-    share: of all steps, from 0 to 1.
-    """
-    lines, first = b"", 0
-    # Lines are of about one length: a little more than the share, and more if it was too little.
-    for part in (0.0, share + 0.02, 2 * share, 1.0):
-        lines = _last_lines(folder / METRICS_FILE, part)
-        if not lines:
-            break
-        earliest, last = (json.loads(line)["step"] for line in _ends(lines))
-        first = last - max(1, round(share * last)) + 1
-        if earliest < first:
-            break
-    table = _step_table(folder.name, lines)
-    return table[table["step"] >= first].reset_index(drop=True)
-
-
-def _step_table(run: str, lines: bytes) -> pd.DataFrame:
-    from tracking.tables import finish_step_table
-
-    frame = _parse_metrics(lines)
-    times = frame.groupby("step")["time"].max()
-    values = frame.drop(columns="time")
-    # The means of an epoch stand on a line of their own, at the step of its last batch.
-    repeated = frame["step"].duplicated().any()
-    wide = values.groupby("step").last() if repeated else values.set_index("step")
-    return finish_step_table(run, wide, times)
+    return step_table(folder.name, complete_lines(folder / METRICS_FILE))
 
 
 def last_values(folder: Path) -> dict[str, float]:
@@ -250,8 +238,8 @@ def last_values(folder: Path) -> dict[str, float]:
     """
     if ended := _read_json(folder / LAST_FILE):
         return {path: float(value) for path, value in ended.items()}
-    data = _complete_lines(folder / METRICS_FILE)
-    lines = data[-_TAIL_BYTES:].splitlines()
+    data = complete_lines(folder / METRICS_FILE)
+    lines = data[-TAIL_BYTES:].splitlines()
     epoch = data.rfind(f'"{EPOCH}/'.encode())  # may stand thousands of steps before the end
     if epoch >= 0:
         lines.insert(0, data[data.rfind(b"\n", 0, epoch) + 1 : data.find(b"\n", epoch)])
@@ -276,7 +264,7 @@ def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
             yield Text(path, file.read_bytes().decode())
         else:
             yield File(path, file)
-    yield from blocks(_metric_rows(_complete_lines(folder / METRICS_FILE)))
+    yield from blocks(metric_rows(complete_lines(folder / METRICS_FILE)))
     for file in sorted(_files(folder / "images")):
         path, step = file.parent.relative_to(folder).as_posix(), int(file.stem)
         if (path, step) in held.images:
@@ -292,7 +280,7 @@ def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
 def rewind(folder: Path, step: int) -> None:
     """Forget what was measured after `step`: a resumed run measures it again."""
     metrics = folder / METRICS_FILE
-    kept = [line for line in _complete_lines(metrics).splitlines(keepends=True)
+    kept = [line for line in complete_lines(metrics).splitlines(keepends=True)
             if json.loads(line)["step"] <= step]  # fmt: skip
     with replacing(metrics) as temporary:
         temporary.write_bytes(b"".join(kept))
@@ -328,7 +316,7 @@ def _held(folder: Path, newest: Mapping[str, tuple[int, float]]) -> Held:
 def _newest(folder: Path) -> dict[str, tuple[int, float]]:
     """The last step and value of each metric's path, and of `time`."""
     newest: dict[str, tuple[int, float]] = {}
-    for step, time, values in _metric_rows(_complete_lines(folder / METRICS_FILE)):
+    for step, time, values in metric_rows(complete_lines(folder / METRICS_FILE)):
         newest |= {path: (step, value) for path, value in values.items()}
         newest["time"] = (step, time)
     return newest
@@ -354,62 +342,8 @@ def _encode(value: float) -> float | str:
     return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
 
 
-def _complete_lines(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    return data[: data.rfind(b"\n") + 1]
-
-
-def _last_lines(path: Path, share: float) -> bytes:
-    """Whole lines from the end of a file: a share of its bytes, 0 to 1, some lines at least."""
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        return b""
-    with path.open("rb") as file:
-        file.seek(max(0, size - max(_TAIL_BYTES, int(share * size))))
-        begins_within = file.tell() > 0
-        data = file.read()
-    end = data.rfind(b"\n") + 1
-    return data[data.find(b"\n") + 1 if begins_within else 0 : end]
-
-
-def _ends(lines: bytes) -> tuple[bytes, bytes]:
-    """The first and the last line, without copying what is between them."""
-    return lines[: lines.find(b"\n")], lines[lines.rfind(b"\n", 0, -1) + 1 :]
-
-
 def _drop_torn_line(path: Path) -> None:
-    os.truncate(path, len(_complete_lines(path)))
-
-
-def _parse_metrics(data: bytes) -> pd.DataFrame:
-    """The lines as a frame: `step`, `time`, and a float64 column for each metric."""
-    import pandas as pd
-
-    if not data:
-        return pd.DataFrame({"step": pd.Series(dtype="int64"), "time": pd.Series(dtype="int64")})
-    import pyarrow as pa
-    import pyarrow.json
-
-    try:
-        table = pyarrow.json.read_json(io.BytesIO(data))
-    except pa.ArrowInvalid:  # a column that mixes numbers and strings: non-finite values
-        table = None
-    if table is not None and not any(pa.types.is_string(field.type) for field in table.schema):
-        frame: pd.DataFrame = table.to_pandas()
-    else:
-        frame = pd.DataFrame([json.loads(line) for line in data.splitlines()])
-    metrics = [column for column in frame.columns if column not in ("step", "time")]
-    return frame.astype({**dict.fromkeys(metrics, "float64"), "step": "int64", "time": "int64"})
-
-
-def _metric_rows(data: bytes) -> Iterator[Row]:
-    for row in map(json.loads, data.splitlines()):
-        step, time = row.pop("step"), row.pop("time")
-        yield step, time, {path: float(value) for path, value in row.items()}
+    os.truncate(path, len(complete_lines(path)))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

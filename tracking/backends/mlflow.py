@@ -18,22 +18,23 @@ off in the menu of the chart (Configure).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import re
 import shutil
+import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import filelock
 
-from tracking.errors import ServerError
+from tracking.errors import ServerError, StoreError
 from tracking.events import (
     ARTIFACTS,
     CONFIG,
@@ -257,14 +258,7 @@ def runs_page(store: Path) -> str:
 
     Raises ServerError where MLflow does not answer.
     """
-    uri = tracking_uri(store)
-    _settle()
-    from mlflow.exceptions import MlflowException
-
-    try:
-        experiment = _find_experiment(uri)
-    except MlflowException as error:
-        raise ServerError(f"MLflow does not answer at {uri}:\n{error}") from error
+    experiment = _find_experiment(tracking_uri(store))
     number = experiment.id if experiment else "0"
     return f"#/experiments/{number}?workflowType=machine_learning"
 
@@ -291,7 +285,32 @@ def load_steps(store: Path | str, run: str) -> pd.DataFrame:
     known = experiment.find(run) if experiment else None
     if experiment is None or known is None:
         return step_table(run, [])
-    return step_table(run, list(_read_points(experiment.client, known)))
+    return step_table(run, list(_read_points(experiment.client, known, known.data.metrics)))
+
+
+def load_ends(
+    store: Path | str, run: str, paths: Sequence[str], share: float
+) -> dict[str, pd.Series]:
+    """The last values of metrics by path, as `tracking.tables.ends_of` gives them.
+
+    MLflow can only be asked for all values of a metric; no other metric is asked for.
+    """
+    from tracking.tables import ends_of
+
+    experiment = _find_experiment(tracking_uri(store))
+    known = experiment.find(run) if experiment else None
+    if experiment is None or known is None:
+        return {}
+    wanted = [path for path in paths if path in known.data.metrics]
+    return ends_of(list(_read_points(experiment.client, known, wanted)), wanted, share)
+
+
+def load_last_values(store: Path | str, run: str) -> dict[str, float]:
+    """The newest value of each metric, by path; MLflow keeps them with the run itself."""
+    experiment = _find_experiment(tracking_uri(store))
+    known = experiment.find(run) if experiment else None
+    metrics = known.data.metrics if known else {}
+    return {path: _unclamp(metrics[path]) for path in sorted(metrics)}
 
 
 def load_events(store: Path | str, run: str) -> Iterator[Event]:
@@ -312,7 +331,7 @@ def load_events(store: Path | str, run: str) -> Iterator[Event]:
                 yield Text(path, file.read_bytes().decode())
             else:
                 yield File(path, file)
-    yield from gather(_read_points(client, known))
+    yield from gather(_read_points(client, known, known.data.metrics))
     for picture in _pictures(client, identifier):
         with _downloaded(client, identifier, picture.artifact) as file:
             pixels = from_png(file.read_bytes())
@@ -386,13 +405,38 @@ def _open_experiment(uri: str) -> _Experiment:
 
 
 def _find_experiment(uri: str) -> _Experiment | None:
-    """The experiment for reading; never creates a file."""
+    """The experiment for reading; never creates a file.
+
+    Raises ServerError where MLflow does not answer, StoreError for a file that is not its own.
+    """
     database = database_file(uri)
-    if database and not database.exists():
+    if database and not (database.exists() and _has_tables(database)):
         return None
-    client = _connect(uri)
-    found = client.get_experiment_by_name(_experiment_name())
+    _settle()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = _connect(uri)
+        found = client.get_experiment_by_name(_experiment_name())
+    except MlflowException as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ServerError(f"MLflow does not answer at {uri}:\n{reason}") from error
     return _Experiment(client, found.experiment_id) if found else None
+
+
+def _has_tables(file: Path) -> bool:
+    """Whether MLflow made its tables in a file; merely asked, it would make them.
+
+    Raises StoreError where the file is something else.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{file} cannot be read as MLflow's sqlite file: {error}.") from error
+    if tables and not tables & {"alembic_version", "experiments"}:
+        raise StoreError(f"{file} is not MLflow's: it has no table of experiments.")
+    return bool(tables)
 
 
 def _settle() -> None:
@@ -495,7 +539,7 @@ def _pictures(client: mlflow.MlflowClient, identifier: str) -> Iterator[_Picture
             )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _downloaded(client: mlflow.MlflowClient, identifier: str, artifact: str) -> Iterator[Path]:
     """An artifact as a file, which is gone afterwards."""
     with tempfile.TemporaryDirectory() as folder:
@@ -518,8 +562,10 @@ def _whole(client: mlflow.MlflowClient, identifier: str, path: str, text: str) -
         return file.read_bytes().decode()
 
 
-def _read_points(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> Iterator[Point]:
-    for path in run.data.metrics:
+def _read_points(
+    client: mlflow.MlflowClient, run: mlflow.entities.Run, paths: Iterable[str]
+) -> Iterator[Point]:
+    for path in paths:
         for metric in client.get_metric_history(run.info.run_id, path):
             yield path, metric.step, metric.timestamp, _unclamp(metric.value)
 

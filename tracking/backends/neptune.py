@@ -26,7 +26,7 @@ import os
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,7 +178,21 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
     """One row a step of one offline run, as `tracking.tables.step_table` describes it."""
     from tracking.tables import step_table
 
-    return step_table(run, [point for each in _containers(store, run) for point in each.points])
+    return step_table(run, _points(store, run))
+
+
+def load_ends(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
+    """The last values of metrics by path, as `tracking.tables.ends_of` gives them."""
+    from tracking.tables import ends_of
+
+    return ends_of(_points(store, run), paths, share)
+
+
+def load_last_values(store: Path, run: str) -> dict[str, float]:
+    """The newest value of each metric, by path."""
+    from tracking.tables import newest_values
+
+    return newest_values(_points(store, run))
 
 
 def load_events(store: Path, run: str) -> Iterator[Event]:
@@ -425,6 +439,10 @@ def _containers(store: Path, run: str | None = None) -> list[_Container]:
     containers = [_read_container(folder) for folder in folders]
     chosen = [each for each in containers if run is None or each.run == run]
     return sorted(chosen, key=lambda container: container.began)
+
+
+def _points(store: Path, run: str) -> list[Point]:
+    return [point for container in _containers(store, run) for point in container.points]
 
 
 def _read_container(folder: Path) -> _Container:

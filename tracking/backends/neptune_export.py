@@ -60,8 +60,21 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
     """One row a step of one run, as `tracking.tables.step_table` describes it."""
     from tracking.tables import step_table
 
-    export = _exports(store).get(run)
-    return step_table(run, list(_points(export)) if export else [])
+    return step_table(run, _points_of(store, run))
+
+
+def load_ends(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
+    """The last values of metrics by path, as `tracking.tables.ends_of` gives them."""
+    from tracking.tables import ends_of
+
+    return ends_of(_points_of(store, run), paths, share)
+
+
+def load_last_values(store: Path, run: str) -> dict[str, float]:
+    """The newest value of each metric, by path."""
+    from tracking.tables import newest_values
+
+    return newest_values(_points_of(store, run))
 
 
 def load_events(store: Path, run: str) -> Iterator[Event]:
@@ -193,6 +206,11 @@ def _step(row: Mapping[str, Any]) -> int:
             Path(row["run_id"]), f"{row['attribute_path']} has the step {step}, no whole number"
         )
     return int(step)
+
+
+def _points_of(store: Path, run: str) -> list[Point]:
+    export = _exports(store).get(run)
+    return list(_points(export)) if export else []
 
 
 def _points(export: _Export) -> Iterator[Point]:

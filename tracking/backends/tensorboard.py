@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,6 +122,20 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
     from tracking.tables import step_table
 
     return step_table(run, _read(store / FOLDER / run).points)
+
+
+def load_ends(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
+    """The last values of metrics by path, as `tracking.tables.ends_of` gives them."""
+    from tracking.tables import ends_of
+
+    return ends_of(_read(store / FOLDER / run).points, paths, share)
+
+
+def load_last_values(store: Path, run: str) -> dict[str, float]:
+    """The newest value of each metric, by path."""
+    from tracking.tables import newest_values
+
+    return newest_values(_read(store / FOLDER / run).points)
 
 
 def load_events(store: Path, run: str) -> Iterator[Event]:

@@ -1,0 +1,204 @@
+"""Many long runs loaded for a comparison, against MLflow's client for the same tables.
+
+200 journals of 20,000 steps of 5 metrics: 20 million points, a gigabyte. MLflow's store has fewer
+and shorter runs, for a full one takes an hour to write; its times are scaled by the points.
+
+    python benchmarks/comparison.py [--runs 200] [--steps 20000] [--output FILE.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import load
+from analysis.comparison import compare
+from tracking.backends import load_backend, local
+from tracking.backends.mlflow import DEFAULT_EXPERIMENT, tracking_uri
+from tracking.events import BATCH, Event, Fields, Metrics
+from tracking.fields import utc
+from tracking.tracker import Run
+
+METRICS = tuple(f"{BATCH}/{name}" for name in ("Gloss", "Dloss", "D_x", "D_G_z1", "D_G_z2"))
+CREATED = 1_700_000_000_000
+MLFLOW_RUNS, MLFLOW_STEPS = 4, 2_000
+REPETITIONS = 3
+LIMIT_SECONDS, LIMIT_BYTES, LIMIT_RATIO = 3.0, 2**30, 100
+"""What loading and comparing may take; how much faster than MLflow's client it has to be."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """seconds: the fastest of some times. peak: bytes of memory, the interpreter's included."""
+
+    seconds: float
+    peak: int
+
+
+def fields(number: int) -> Fields:
+    """Those of one run of two arms."""
+    return Fields(
+        {
+            "config/init/scheme": ("dcgan", "default")[number % 2],
+            "config/optimizer/lr": 2e-4,
+            "config/seed": number // 2,
+            "sys/seed": number // 2,
+            "sys/status": "running",
+            "sys/created": utc(CREATED + number),
+        }
+    )
+
+
+def events(number: int, steps: int) -> list[Event]:
+    draws = random.Random(number)
+    blocks: list[Event] = []
+    for begin in range(1, steps + 1, 50):
+        block = list(range(begin, min(begin + 50, steps + 1)))
+        values = {path: [draws.uniform(0, 2) for _ in block] for path in METRICS}
+        blocks.append(Metrics(block, [CREATED + step for step in block], values))
+    return [fields(number), *blocks]
+
+
+def write(backend: str, store: Path, runs: int, steps: int) -> None:
+    for number in range(runs):
+        run = Run(f"run-{number:06d}", f"run {number}", CREATED + number)
+        tracker = load_backend(backend).open_tracker(run, store)
+        for event in events(number, steps):
+            tracker.write(event)
+        tracker.close("finished")
+
+
+def write_journals(store: Path, runs: int, steps: int) -> None:
+    """Two runs by the journal; the others have the metrics of one of them."""
+    write("local", store, 2, steps)
+    for number in range(2, runs):
+        run = Run(f"run-{number:06d}", f"run {number}", CREATED + number)
+        journal = local.open_tracker(run, store)
+        journal.write(fields(number))
+        journal.close("finished")
+        for name in (local.METRICS_FILE, local.LAST_FILE):
+            shutil.copyfile(store / f"run-{number % 2:06d}" / name, store / run.id / name)
+
+
+def final_means(store: Path) -> None:
+    means = load(store).final_means(METRICS)
+    assert means.notna().all(axis=None)
+
+
+def final_means_of_half_the_runs(store: Path) -> None:
+    runs = load(store)
+    runs.final_means(METRICS, ids=runs.table.index[::2])
+
+
+def comparison(store: Path) -> None:
+    assert len(compare(load(store)).labels) == 2
+
+
+def whole_steps(store: Path) -> None:
+    tables = load(store).all_steps()
+    assert all(len(table.columns) == 3 + len(METRICS) for table in tables.values())
+
+
+def mlflows_client(store: Path) -> None:
+    """The step tables as a user of MLflow gets them."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri(store))
+    experiment = client.get_experiment_by_name(DEFAULT_EXPERIMENT)
+    for run in client.search_runs([experiment.experiment_id]):
+        points = [
+            (path, point.step, point.timestamp, point.value)
+            for path in METRICS
+            for point in client.get_metric_history(run.info.run_id, path)
+        ]
+        frame = pd.DataFrame(points, columns=["path", "step", "time", "value"])
+        assert len(frame.pivot(index="step", columns="path", values="value")) == MLFLOW_STEPS
+
+
+HALF, WHOLE = "final means of half the runs", "whole steps"
+QUESTIONS: dict[str, Callable[[Path], None]] = {
+    "final means": final_means,
+    HALF: final_means_of_half_the_runs,
+    "comparison of two arms": comparison,
+    WHOLE: whole_steps,
+}
+
+
+def measure(action: Callable[[Path], None], store: Path) -> Cost:
+    seconds = []
+    for _ in range(REPETITIONS):
+        began = time.perf_counter()
+        action(store)
+        seconds.append(time.perf_counter() - began)
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return Cost(round(min(seconds), 4), 1024 * int(peak.split()[1]))
+
+
+def in_a_process_of_its_own(action: Callable[[Path], None], store: Path) -> Cost:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(measure, action, store).result()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    points = options.runs * options.steps * len(METRICS)
+    mlflow_points = MLFLOW_RUNS * MLFLOW_STEPS * len(METRICS)
+    with tempfile.TemporaryDirectory() as temporary:
+        journals, mlflow = Path(temporary) / "journals", Path(temporary) / "mlflow"
+        print(f"Writing {points:,} points as journals and {mlflow_points:,} to MLflow ...")
+        write_journals(journals, options.runs, options.steps)
+        write("mlflow", mlflow, MLFLOW_RUNS, MLFLOW_STEPS)
+        costs = {
+            name: in_a_process_of_its_own(action, journals) for name, action in QUESTIONS.items()
+        }
+        client = in_a_process_of_its_own(mlflows_client, mlflow)
+    scaled = client.seconds / mlflow_points * points
+    print(f"{options.runs} runs of {options.steps:,} steps; {os.cpu_count()} cores")
+    print("| loading and | s | peak memory, MB | MLflow's client, scaled: times as long |")
+    print("|---|---|---|---|")
+    for name, cost in costs.items():
+        ratio = f"{scaled / cost.seconds:.0f}" if name != HALF else ""
+        print(f"| {name} | {cost.seconds:.2f} | {cost.peak / 1e6:.0f} | {ratio} |")
+    needed = [cost for name, cost in costs.items() if name != WHOLE]
+    fast = all(each.seconds < LIMIT_SECONDS and each.peak < LIMIT_BYTES for each in needed)
+    ahead = min(scaled / cost.seconds for name, cost in costs.items() if name != HALF)
+    print(
+        f"{'Within' if fast else 'NOT within'} {LIMIT_SECONDS:g} s and {LIMIT_BYTES >> 30} GiB "
+        f"but for the whole steps; {'at least' if ahead >= LIMIT_RATIO else 'NOT'} "
+        f"{LIMIT_RATIO} times as fast as MLflow's client."
+    )
+    result = {
+        "runs": options.runs,
+        "steps": options.steps,
+        "metrics": len(METRICS),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, other jobs beside",
+        "costs": {name: asdict(cost) for name, cost in costs.items()},
+        "mlflow": {"points": mlflow_points, **asdict(client), "scaled_seconds": round(scaled, 1)},
+    }
+    if options.output:
+        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

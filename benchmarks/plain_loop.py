@@ -1,0 +1,59 @@
+"""The training loop of the official PyTorch example (`examples/dcgan/main.py`), written plainly.
+
+Its algorithm and its calls: BCELoss on probabilities, two backward passes for D, D's weights
+left to gather gradients in G's step, Adam as PyTorch has it, five numbers fetched from the
+device in every step. Flags: `--batchSize 128 --nz 100 --ngf 64 --ndf 64 --lr 0.0002
+--beta1 0.5`, and `--imageSize 64` where the recipe has that size; there the networks are the
+example's. Images wait in memory as floats already, which the example's DataLoader does not give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from dcgan.config import Config
+from dcgan.models import build_networks
+
+
+def train_plainly(config: Config, pixels: Tensor, stopping: Callable[[], bool]) -> None:
+    """Train on uint8 images (N, C, H, W), a batch after the other, until `stopping` says so."""
+    generator, discriminator = build_networks(config, seed=0)
+    discriminator = nn.Sequential(*discriminator, nn.Sigmoid())
+    criterion = nn.BCELoss()
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=0.0002, betas=(0.5, 0.999))
+    optimizer_g = torch.optim.Adam(generator.parameters(), lr=0.0002, betas=(0.5, 0.999))
+    batches = (pixels / 127.5 - 1).split(128)
+    real_label, fake_label = 1.0, 0.0
+    step = 0
+    while True:
+        real = batches[step % len(batches)]
+        discriminator.zero_grad()
+        label = torch.full((len(real),), real_label)
+        output = discriminator(real).view(-1)
+        loss_real = criterion(output, label)
+        loss_real.backward()
+        d_x = output.mean().item()
+
+        fake = generator(torch.randn(len(real), 100, 1, 1))
+        label.fill_(fake_label)
+        output = discriminator(fake.detach()).view(-1)
+        loss_fake = criterion(output, label)
+        loss_fake.backward()
+        d_g_z1 = output.mean().item()
+        optimizer_d.step()
+
+        generator.zero_grad()
+        label.fill_(real_label)
+        output = discriminator(fake).view(-1)
+        loss_generator = criterion(output, label)
+        loss_generator.backward()
+        d_g_z2 = output.mean().item()
+        optimizer_g.step()
+
+        _ = ((loss_real + loss_fake).item(), loss_generator.item(), d_x, d_g_z1, d_g_z2)
+        step += 1
+        if stopping():
+            return

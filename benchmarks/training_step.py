@@ -1,0 +1,246 @@
+"""A training step by the engine against the loop of the official PyTorch example, on the CPU.
+
+Each side is a process of its own, for the engine's allocator is set for a whole process: the
+plain loop has glibc's as it comes. Blocks of steps alternate between the two, one waits while
+the other works; a pair of neighbouring blocks gives a ratio, and the median of the ratios is
+printed with their range. The engine runs as `dcgan train` has it, metrics and all; images are
+random noise of the recipe's shape, of which a step takes the same time.
+
+Of the engine's step is printed what part of this machine's best matrix product in float32 it
+achieves, by the operations that torch.utils.flop_counter counts in convolutions and products;
+in bfloat16 more than all of it is possible, where the processor multiplies it natively.
+
+    python benchmarks/training_step.py [--pairs 5] [--steps 10] [--output FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import psutil
+
+from dcgan.allocator import keep_memory
+
+CASES = [
+    (recipe, precision) for recipe in ("celeba", "mnist-ablation") for precision in ("fp32", "bf16")
+]
+NATIVE_BF16 = ("avx512_bf16", "amx_bf16")
+WARM_UP = 3
+FOR_EVER = 10**9
+
+
+@dataclass(frozen=True)
+class Result:
+    """Medians of a pair of sides. peak: of the memory resident in a process, in MiB."""
+
+    plain_ms: float
+    engine_ms: float
+    speedup: float
+    lowest: float
+    highest: float
+    plain_peak: float
+    engine_peak: float
+    gflop_a_step: float
+    of_float32_peak: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=10, help="in a block")
+    parser.add_argument("--output", type=Path, help="a .json file for the results")
+    given = parser.parse_args()
+
+    machine = describe_machine()
+    peak = in_process(matrix_product_peak)
+    print(f"{machine}\nbest matrix product in float32: {peak:.0f} GFLOP/s")
+    print(f"{given.pairs} pairs of blocks of {given.steps} steps")
+    print(
+        "| recipe | precision | plain loop, ms a step | engine | speed-up | range "
+        "| memory, MiB, plain / engine | of float32's peak |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    results: dict[str, object] = {"machine": machine, "float32_peak_gflops": peak}
+    for recipe, precision in CASES:
+        result = compare(recipe, precision, given.pairs, given.steps, peak)
+        results[f"{recipe}: {precision}"] = asdict(result)
+        print(
+            f"| `{recipe}` | {precision} | {result.plain_ms:.1f} | {result.engine_ms:.1f} "
+            f"| {result.speedup:.2f} | {result.lowest:.2f} to {result.highest:.2f} "
+            f"| {result.plain_peak:.0f} / {result.engine_peak:.0f} "
+            f"| {result.of_float32_peak:.0%} |",
+            flush=True,
+        )
+    if given.output:
+        given.output.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def compare(recipe: str, precision: str, pairs: int, steps: int, peak: float) -> Result:
+    """Let the two sides work in turn. peak: GFLOP/s."""
+    context = get_context("spawn")
+    sides = []
+    for function in (run_plain_loop, run_engine):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=function, args=(recipe, precision, theirs))
+        process.start()
+        theirs.close()
+        sides.append((process, ours))
+
+    def block(pipe: Connection, count: int) -> float:
+        pipe.send(count)
+        return float(pipe.recv()) / count
+
+    for _, pipe in sides:
+        block(pipe, WARM_UP)
+    seconds = [[block(pipe, steps) for _, pipe in sides] for _ in range(pairs)]
+    peaks = []
+    for process, pipe in sides:
+        pipe.send(0)
+        peaks.append(pipe.recv())
+        process.join()
+    plain, engine = (statistics.median(column) for column in zip(*seconds, strict=True))
+    ratios = [one / other for one, other in seconds]
+    gflop = in_process(count_gflop, recipe)
+    return Result(
+        plain_ms=1e3 * plain,
+        engine_ms=1e3 * engine,
+        speedup=statistics.median(ratios),
+        lowest=min(ratios),
+        highest=max(ratios),
+        plain_peak=peaks[0],
+        engine_peak=peaks[1],
+        gflop_a_step=gflop,
+        of_float32_peak=gflop / engine / peak,
+    )
+
+
+def run_plain_loop(recipe: str, precision: str, pipe: Connection) -> None:
+    """The side of the plain loop, which knows float32 alone."""
+    from plain_loop import train_plainly
+
+    from dcgan.config import load_config
+    from dcgan.trial import random_images
+
+    config = load_config(recipe, [])
+    train_plainly(config, random_images(config, 4 * 128), blocks(pipe))
+    pipe.send(peak_memory())
+
+
+def run_engine(recipe: str, precision: str, pipe: Connection) -> None:
+    """The side of the engine, as a command of `dcgan` sets it up."""
+    keep_memory()
+    import torch
+
+    from dcgan.config import load_config, parse_override
+    from dcgan.engine import train
+    from dcgan.trial import keep_nothing, only_steps, random_images
+
+    config = load_config(recipe, [parse_override(f"training.precision={precision}")])
+    train(
+        only_steps(config, FOR_EVER),
+        random_images(config, 4 * 128),
+        torch.device("cpu"),
+        lambda event: None,
+        keep_nothing,
+        stopping=blocks(pipe),
+    )
+    pipe.send(peak_memory())
+
+
+def blocks(pipe: Connection) -> Callable[[], bool]:
+    """Asked after each step: answers each order of so many steps with the seconds they took.
+
+    The step before the first order belongs to none; an order of 0 steps ends the training.
+    """
+    left, began = 0, 0.0
+
+    def stopping() -> bool:
+        nonlocal left, began
+        left -= 1
+        if left > 0:
+            return False
+        if left == 0:
+            pipe.send(time.perf_counter() - began)
+        left = pipe.recv()
+        began = time.perf_counter()
+        return left == 0
+
+    return stopping
+
+
+def count_gflop(recipe: str) -> float:
+    """Of the step that the recipe describes, done by the plain loop with G's step on D frozen.
+
+    What the plain loop computes for nothing is not counted.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from dcgan.config import load_config
+    from dcgan.models import build_networks
+
+    config = load_config(recipe, [])
+    generator, discriminator = build_networks(config, seed=0)
+    size, count = config.dataset.image_size, config.training.batch_size
+    real = torch.rand(count, config.dataset.channels, size, size)
+    with FlopCounterMode(display=False) as counter:
+        fake = generator(torch.randn(count, config.network.latent_size, 1, 1))
+        (discriminator(real).sum() + discriminator(fake.detach()).sum()).backward()
+        discriminator.requires_grad_(False)
+        discriminator(fake).sum().backward()
+    return float(counter.get_total_flops()) / 1e9
+
+
+def matrix_product_peak() -> float:
+    """The best of several products of 4096 x 4096 in float32, in GFLOP/s."""
+    import torch
+
+    size = 4096
+    one, other = torch.rand(size, size), torch.rand(size, size)
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        one @ other
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / min(seconds) / 1e9
+
+
+def in_process(function: Callable[..., float], *arguments: str) -> float:
+    """The result of a function in a fresh process."""
+    with get_context("spawn").Pool(1) as pool:
+        return float(pool.apply(function, arguments))
+
+
+def peak_memory() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def describe_machine() -> str:
+    from importlib.metadata import version
+
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        flags = []
+    native = [flag for flag in NATIVE_BF16 if flag in flags]
+    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    return (
+        f"{psutil.cpu_count()} cores, {threads} used, {platform.machine()}, "
+        f"bfloat16 by {' and '.join(native) or 'emulation'}, "
+        f"{platform.libc_ver()[0]} {platform.libc_ver()[1]}, torch {version('torch')}"
+    )
+
+
+if __name__ == "__main__":
+    main()
