@@ -70,6 +70,8 @@ _BETTER = {
     "density": "higher",
     "coverage": "higher",
     "two_sample_accuracy": "0.5",
+    "two_sample_accuracy_real": "0.5",
+    "two_sample_accuracy_fake": "0.5",
     "memorisation": "0.5",
     "class_coverage": "higher",
     "class_divergence": "lower",
@@ -84,18 +86,18 @@ def make_reference(images: ImageSet, space: FeatureSpace, samples: int = SAMPLES
     samples: of each, or half of the images where there are fewer. Both halves were trained on,
     unless `images` are not those of the training.
     """
-    order = torch.randperm(
-        len(images.pixels), generator=torch.Generator().manual_seed(_SPLIT_SEED)
-    )
+    order = torch.randperm(len(images.pixels), generator=torch.Generator().manual_seed(_SPLIT_SEED))
     count = min(samples, len(order) // 2)
     train, held_out = (images.pixels[part] for part in (order[:count], order[-count:]))
-    features = [space.features(each) for each in (train, held_out)]
+    train_features, held_out_features = (space.features(each) for each in (train, held_out))
+    floors = _metrics(space, train, held_out, train_features, held_out_features, held_out_features)
     return Reference(
-        space,
-        train,
-        held_out,
-        *features,
-        floors=dict(_metrics(space, train, held_out, *features, features[1])),
+        space=space,
+        train=train,
+        held_out=held_out,
+        train_features=train_features,
+        held_out_features=held_out_features,
+        floors=dict(floors),
         source="the other half of the images, which were trained on as well",
     )
 
@@ -144,10 +146,10 @@ def _metrics(
     """Names and values. Those in a feature space bear its name."""
     yield f"{space.name}_fid", frechet_distance(real_features, fake_features)
     yield f"{space.name}_kid", kernel_distance(real_features, fake_features)
-    balls = precision_recall_density_coverage(real_features, fake_features)
-    for name, value in balls.items():
+    balls = dict(precision_recall_density_coverage(real_features, fake_features))
+    accuracies = two_sample_accuracy(real_features, fake_features)
+    for name, value in (balls | dict(accuracies)).items():
         yield f"{space.name}_{name}", value
-    yield f"{space.name}_two_sample_accuracy", two_sample_accuracy(real_features, fake_features)
     yield (
         f"{space.name}_memorisation",
         memorisation(real_features, held_out_features, fake_features),

@@ -51,6 +51,7 @@ class RandomFeatures(nn.Module):
             for layer in self.network.modules():
                 if isinstance(layer, nn.Conv2d | nn.Linear):
                     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                    assert layer.bias is not None
                     nn.init.zeros_(layer.bias)
 
     def features(self, images: Tensor) -> Tensor:
