@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.bands import WINDOW, difference, lowest, smoothed
 from analysis.factors import ComparisonError
 from analysis.series import Series, series_of
-from tracking.events import BATCH, EPOCH
+from tracking.events import BATCH, EPOCH, EVALUATION
 
 if TYPE_CHECKING:
     from analysis.runs import Runs
@@ -22,6 +22,9 @@ LAST = 0.1
 """The share of a run's steps, its last ones, over which a metric of batches is averaged."""
 
 NEAREST = "nearest_epoch"
+_QUALITIES = ("_fid", "_precision", "_recall")
+"""Of what was evaluated: more at once would cost every test its power."""
+
 DEFAULTS = ("Gloss", "Dloss", "D_x", "D_G_z1")
 _WORDS = {
     "Gloss": "final loss of G",
@@ -54,7 +57,11 @@ def find_measures(runs: Runs, ids: Sequence[str], names: Sequence[str]) -> list[
     last = runs.last_values(ids)
     paths = [str(column) for column in last.columns]
     evaluated = [
-        path for path in paths if path.startswith("evaluation/") and last[path].notna().all()
+        path
+        for path in paths
+        if path.startswith(f"{EVALUATION}/")
+        and path.endswith(_QUALITIES)
+        and last[path].notna().all()
     ]
     known = {path.rpartition("/")[2]: path for path in paths if not path.startswith(EPOCH)}
     known |= {path: path for path in paths}

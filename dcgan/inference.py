@@ -48,7 +48,7 @@ def sample_run(
     config = load_config(str(recipe), [])
     chosen = choose_device(device)
     state = load_checkpoint(find_checkpoint(folder / CHECKPOINT_FOLDER, step), chosen)
-    generator = _generator(config, state, weights or config.images.weights)
+    generator = restored_generator(config, state, weights or config.images.weights)
     source = torch.Generator().manual_seed(seed)
     latents = draw_latents(count, config.network, source)
     images = generate(generator.to(chosen), latents.to(chosen), mode)
@@ -61,7 +61,8 @@ def sample_run(
         raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
 
 
-def _generator(config: Config, state: State, weights: Weights) -> nn.Module:
+def restored_generator(config: Config, state: State, weights: Weights) -> nn.Module:
+    """The G of a checkpoint, on the CPU. Raises ConfigError where it has no moving average."""
     generator, _ = build_networks(config, seed=0)
     average = moving_average(generator, config.stabilisers.generator_ema)
     if weights == "current":

@@ -7,6 +7,7 @@ import typer
 from dcgan.cli.compare import compare
 from dcgan.cli.diff import diff
 from dcgan.cli.errors import LabGroup
+from dcgan.cli.evaluate import evaluate
 from dcgan.cli.manage import delete, du, rename, restore, tag
 from dcgan.cli.pictures import plot, sample
 from dcgan.cli.profile import profile
@@ -44,6 +45,7 @@ app.command(rich_help_panel="Look")(diff)
 app.command(rich_help_panel="Look")(watch)
 app.command(rich_help_panel="Look")(plot)
 app.command(rich_help_panel="Look")(sample)
+app.command(rich_help_panel="Compare")(evaluate)
 app.command(rich_help_panel="Compare")(compare)
 app.command(rich_help_panel="Compare")(report)
 app.command(rich_help_panel="Look")(ui)

@@ -32,16 +32,16 @@ from dcgan.data.processes import CHUNK, each_chunk
 from dcgan.decoding import Form, Pixels, decode_to
 from tracking.files import replacing
 
-FORMAT = 1
+FORMAT = 2
 """Goes up when the same images would give other pixels or another layout."""
 
-_PIXELS, _CARD = "pixels.uint8", "card.json"
+_PIXELS, _LABELS, _CARD = "pixels.uint8", "labels.npy", "card.json"
 _NAMED = 20
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """One set in one form: a folder with the raw pixels (N, C, H, W) and the card."""
+    """One set in one form: a folder with the raw pixels (N, C, H, W), labels and the card."""
 
     folder: Path
     form: Form
@@ -60,7 +60,13 @@ class _Entry:
             return None
         # Copy-on-write, since PyTorch knows no read-only tensors.
         pixels = np.memmap(self.folder / _PIXELS, np.uint8, mode="c", shape=shape)
-        return ImageSet(torch.from_numpy(pixels), card)
+        labels = None
+        if card.classes:
+            try:
+                labels = torch.from_numpy(np.load(self.folder / _LABELS))
+            except (OSError, ValueError):
+                return None
+        return ImageSet(torch.from_numpy(pixels), card, labels)
 
 
 def cache_folder() -> Path:
@@ -92,7 +98,8 @@ def load_cached(
     unreadable = len(collection.names) - found.card.size
     if unreadable > max_unreadable:
         raise _too_many(found.card.skipped, unreadable, max_unreadable)
-    return ImageSet(found.pixels, dataclasses.replace(found.card, path=collection.path))
+    card = dataclasses.replace(found.card, path=collection.path)
+    return dataclasses.replace(found, card=card)
 
 
 def remembered(signature: str, compute: Callable[[], str]) -> str:
@@ -130,7 +137,7 @@ def _build(
     shutil.rmtree(entry.folder, ignore_errors=True)  # it is not whole, or would have been read
     temporary.mkdir()
     try:
-        card = _decode_to(temporary / _PIXELS, entry.form, collection, max_unreadable, progress)
+        card = _decode_to(temporary, entry.form, collection, max_unreadable, progress)
         (temporary / _CARD).write_text(json.dumps(dataclasses.asdict(card)), encoding="utf-8")
         temporary.rename(entry.folder)
     except BaseException:
@@ -142,12 +149,12 @@ def _build(
 
 
 def _decode_to(
-    file: Path, form: Form, collection: Collection, max_unreadable: int, progress: Progress
+    folder: Path, form: Form, collection: Collection, max_unreadable: int, progress: Progress
 ) -> DatasetCard:
-    """Write the decoded images to a file, and measure them on the way."""
+    """Write the decoded images and their labels to files, and measure them on the way."""
     unreadable: dict[int, str] = {}
     total = len(collection.names)
-    with file.open("w+b") as pixels:
+    with (folder / _PIXELS).open("w+b") as pixels:
         decoded = _decode(pixels, form, collection, max_unreadable, progress, unreadable)
         statistics = measure(decoded, (total, *form.shape))
         size = total - len(unreadable)
@@ -160,7 +167,9 @@ def _decode_to(
         os.fsync(pixels.fileno())
     sizes: tuple[int, ...] = ()
     if collection.labels is not None:
-        sizes = class_sizes(np.delete(collection.labels, list(unreadable)), collection.classes)
+        labels = np.delete(collection.labels, list(unreadable))
+        sizes = class_sizes(labels, collection.classes)
+        np.save(folder / _LABELS, labels)
     return DatasetCard(
         path=collection.path,
         size=size,

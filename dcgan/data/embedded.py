@@ -75,4 +75,4 @@ def _image_set(
         transforms=f"{transforms}, {'grey' if mode == 'L' else 'RGB'}, scale to [-1, 1]",
         fingerprint=statistics.fingerprint,
     )
-    return ImageSet(torch.from_numpy(pixels), card)
+    return ImageSet(torch.from_numpy(pixels), card, torch.from_numpy(labels.astype(np.int64)))

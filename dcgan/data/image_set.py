@@ -51,10 +51,14 @@ class DatasetCard:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """pixels: uint8 (N, C, H, W), values 0 to 255; perhaps a file that is mapped into memory."""
+    """pixels: uint8 (N, C, H, W), values 0 to 255; perhaps a file that is mapped into memory.
+
+    labels: int64 (N,), index into the card's classes; None where there are none.
+    """
 
     pixels: Tensor
     card: DatasetCard
+    labels: Tensor | None = None
 
 
 @dataclass(frozen=True)

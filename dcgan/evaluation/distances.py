@@ -1,0 +1,49 @@
+"""Distances between the features of real images and of fakes: Frechet's and the kernel's."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
+
+SUBSETS, SUBSET_SIZE = 100, 1_000
+
+
+class _Extracted(nn.Module):
+    """Features that are there already, where torchmetrics would extract them."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+def frechet_distance(real: Tensor, fake: Tensor) -> float:
+    """The squared 2-Wasserstein distance of two Gaussians (Heusel et al. 2017, equation 6).
+
+    real, fake: features (N, D), N > D for a covariance of full rank. Smaller is better, from 0.
+    By torchmetrics, in float64.
+    """
+    metric = FrechetInceptionDistance(_Extracted(real.shape[1])).set_dtype(torch.float64)
+    metric.update(real.double(), real=True)
+    metric.update(fake.double(), real=False)
+    return float(metric.compute())
+
+
+def kernel_distance(real: Tensor, fake: Tensor, seed: int = 0) -> float:
+    """The squared maximum mean discrepancy, cubic kernel (Binkowski et al. 2018, section 4).
+
+    real, fake: features (N, D). Smaller is better; unbiased, so it may be below 0. The mean
+    over 100 random subsets of 1,000, or of all where there are fewer. By torchmetrics.
+    """
+    size = min(SUBSET_SIZE, len(real), len(fake))
+    metric = KernelInceptionDistance(_Extracted(real.shape[1]), SUBSETS, size)
+    metric.update(real, real=True)
+    metric.update(fake, real=False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        mean, _ = metric.compute()
+    return float(mean)

@@ -1,0 +1,67 @@
+"""Small networks whose hidden layers are feature spaces: a classifier, and a random one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+FEATURES = 128
+LARGEST = 32
+
+
+class LeNet(nn.Module):
+    """A classifier after LeCun et al. 1998, with ReLU, batch norm and max-pooling.
+
+    Images, float (N, C, S, S) in [-1, 1] with S at least 16, to logits (N, classes); `features`
+    to the hidden layer before, (N, 128). Images of more than 32 pixels are averaged down to 32.
+    """
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(*_block(channels, 16), *_block(16, 32), *_block(32, 64))
+        self.hidden = nn.Sequential(
+            nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * 64, FEATURES), nn.ReLU()
+        )
+        self.output = nn.Linear(FEATURES, classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        if images.shape[-1] > LARGEST:
+            images = adaptive_avg_pool2d(images, LARGEST)
+        hidden: Tensor = self.hidden(self.convolutions(images))
+        return hidden
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.output(self.features(images))
+        return logits
+
+
+class RandomFeatures(nn.Module):
+    """A convolutional network with its first random weights: a projection that nothing taught.
+
+    As LeNet in shape. Naeem et al. 2020, section 5, use such features where what a network has
+    learnt elsewhere does not fit the images.
+    """
+
+    def __init__(self, channels: int, seed: int) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = LeNet(channels, classes=1).eval()
+            for layer in self.network.modules():
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                    assert layer.bias is not None
+                    nn.init.zeros_(layer.bias)
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.network.features(images)
+
+
+def _block(before: int, after: int) -> tuple[nn.Module, ...]:
+    return (
+        nn.Conv2d(before, after, 3, padding=1),
+        nn.BatchNorm2d(after),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+    )
