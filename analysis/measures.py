@@ -78,8 +78,17 @@ def find_measures(runs: Runs, ids: Sequence[str], names: Sequence[str]) -> list[
                 f"{'Did you mean' if near else 'There are'} {', '.join(near or sorted(known))}?"
             )
         short = known[name].rpartition("/")[2]
-        found.append(Measure(short, known[name], _WORDS.get(short, short)))
+        found.append(Measure(short, known[name], _WORDS.get(short) or _spelt(short)))
     return found
+
+
+def _spelt(name: str) -> str:
+    """`lenet_fid` to `LeNet-FID`, as the feature space and the metric are written."""
+    space, underscore, metric = name.partition("_")
+    if space not in ("lenet", "random") or not underscore:
+        return name.replace("_", " ")
+    metric = {"fid": "FID", "kid": "KID"}.get(metric, metric.replace("_", " "))
+    return f"{'LeNet' if space == 'lenet' else 'Random'}-{metric}"
 
 
 def measured(runs: Runs, ids: Sequence[str], measures: Sequence[Measure]) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from analysis.value_plots import factor_intervals, paired_slopes, parallel_coord
 from tracking.events import Value
 from tracking.fields import plain, to_text
 
-_MORE_IS_BETTER = ("precision", "recall", "density", "coverage", "ms_ssim")
+_MORE_IS_BETTER = ("precision", "recall", "density", "coverage")
 _LOSSES = ("Gloss", "Dloss")
 
 
