@@ -154,7 +154,8 @@ def _decode_to(
     """Write the decoded images and their labels to files, and measure them on the way."""
     unreadable: dict[int, str] = {}
     total = len(collection.names)
-    with (folder / _PIXELS).open("w+b") as pixels:
+    # Unbuffered: what was read ahead would be stale once a process has written there.
+    with (folder / _PIXELS).open("w+b", buffering=0) as pixels:
         decoded = _decode(pixels, form, collection, max_unreadable, progress, unreadable)
         statistics = measure(decoded, (total, *form.shape))
         size = total - len(unreadable)

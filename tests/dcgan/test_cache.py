@@ -20,7 +20,9 @@ import torch
 
 from dcgan.config import Dataset
 from dcgan.data import DataError, cache, load_images, processes
-from dcgan.data.image_set import Collection
+from dcgan.data.cache import load_cached
+from dcgan.data.image_set import Collection, measure, silent
+from dcgan.data.processes import CHUNK
 from dcgan.decoding import Form
 
 
@@ -226,3 +228,22 @@ def test_few_chunks_are_in_flight_whatever_the_size_of_the_set(
     )
     assert len(ahead) == 240
     assert max(ahead) < 4 * loky.cpu_count()
+
+
+def test_the_fingerprint_is_that_of_the_pixels_however_processes_race() -> None:
+    """Forty chunks of images that several processes write while the first are read."""
+    images = np.random.default_rng(0).integers(0, 256, (40 * CHUNK, 28, 28), dtype=np.uint8)
+    collection = Collection(
+        path="memory",
+        images=images,
+        names=[f"image {number}" for number in range(len(images))],
+        classes=(),
+        labels=None,
+        content=lambda: "race",
+    )
+
+    found = load_cached(collection, Form(28, 1, "crop"), 0, silent)
+
+    pixels = found.pixels.numpy()
+    np.testing.assert_array_equal(pixels[:, 0], images)
+    assert found.card.fingerprint == measure([pixels], pixels.shape).fingerprint
