@@ -61,7 +61,7 @@ def profile(
     dcgan profile mnist-ablation --precision bf16 --data ~/mnist[/dim]
     """
     keep_memory()
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # or it speaks of GPUs that are not there
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it speaks of GPUs that are not there
     from dcgan.config import load_config
     from dcgan.device import choose_device
     from dcgan.precision import check_precision
