@@ -82,8 +82,8 @@ def _print(evaluation: Evaluation, console: Console) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     for score in evaluation.scores:
         better = _ARROWS.get(score.better, score.better)
-        numbers = (f"{number:.4g}" for number in (score.value, score.spread, score.floor))
-        table.add_row(score.name, Text(better), *numbers)
+        spread = "-" if score.spread is None else f"{score.spread:.2g}"
+        table.add_row(score.name, Text(better), f"{score.value:.4g}", spread, f"{score.floor:.4g}")
     console.print(table)
     console.print(
         f"[dim]Spread: the standard deviation over sets of fakes. Real images: "

@@ -33,14 +33,14 @@ class Score:
 
     name: such as `lenet_fid`. better: `lower`, `higher`, or the value that real images have,
     such as `0.5`. value: the mean over resamples, each with fakes of its own. spread: their
-    standard deviation; 0 where there is one. floor: of held-out real images in the place of
+    standard deviation; None where there is one. floor: of held-out real images in the place of
     fakes. samples: fakes a resample, and real images.
     """
 
     name: str
     better: str
     value: float
-    spread: float
+    spread: float | None
     floor: float
     samples: int
 
@@ -127,7 +127,7 @@ def evaluate(
             name=name,
             better=_BETTER[name.removeprefix(f"{reference.space.name}_")],
             value=statistics.fmean(values),
-            spread=statistics.stdev(values) if len(values) > 1 else 0.0,
+            spread=statistics.stdev(values) if len(values) > 1 else None,
             floor=reference.floors[name],
             samples=count,
         )
