@@ -19,6 +19,8 @@ test: .venv/installed-test system-packages
 
 bench: .venv/installed-test
 	$(BIN)/python benchmarks/training_step.py --output benchmarks/training_step.json
+	$(BIN)/python benchmarks/scaling.py --output benchmarks/scaling.json --plot benchmarks/scaling.png
+	$(BIN)/python benchmarks/start_up.py --output benchmarks/start_up.json
 	$(BIN)/python benchmarks/tracking_overhead.py
 	$(BIN)/python benchmarks/tracking_calls.py --output benchmarks/tracking_calls.json
 	$(BIN)/python benchmarks/local_store.py --output benchmarks/local_store.json
