@@ -52,7 +52,8 @@ def main() -> None:
         times["dcgan --help"].append(seconds(HELP))
         times["dcgan train"].append(seconds_to_first_step())
     medians = {name: statistics.median(each) for name, each in times.items()}
-    machine = f"{psutil.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    python = platform.python_version()
+    machine = f"{psutil.cpu_count()} cores, {platform.machine()}, Python {python}"
     print(f"{machine}; medians of {given.repetitions}")
     print("| | seconds | of `import torch` |")
     print("|---|---|---|")
