@@ -18,15 +18,7 @@ test: .venv/installed-test system-packages
 	$(BIN)/pytest -rs --numprocesses=auto --dist=loadfile
 
 bench: .venv/installed-test
-	$(BIN)/python benchmarks/training_step.py --output benchmarks/training_step.json
-	$(BIN)/python benchmarks/scaling.py --output benchmarks/scaling.json --plot benchmarks/scaling.png
-	$(BIN)/python benchmarks/start_up.py --output benchmarks/start_up.json
-	$(BIN)/python benchmarks/tracking_overhead.py
-	$(BIN)/python benchmarks/tracking_calls.py --output benchmarks/tracking_calls.json
-	$(BIN)/python benchmarks/local_store.py --output benchmarks/local_store.json
-	$(BIN)/python benchmarks/comparison.py --output benchmarks/comparison.json
-	$(BIN)/python benchmarks/image_cache.py --output benchmarks/image_cache.json
-	$(BIN)/python benchmarks/plots.py --output benchmarks/plots.json
+	$(BIN)/python benchmarks
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \

@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
-import platform
 import random
 import shutil
 import tempfile
@@ -23,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
+from machine import describe_machine
 
 from analysis import load
 from analysis.comparison import compare
@@ -162,11 +161,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
+    machine = describe_machine()
     points = options.runs * options.steps * len(METRICS)
     mlflow_points = MLFLOW_RUNS * MLFLOW_STEPS * len(METRICS)
     with tempfile.TemporaryDirectory() as temporary:
         journals, mlflow = Path(temporary) / "journals", Path(temporary) / "mlflow"
-        print(f"Writing {points:,} points as journals and {mlflow_points:,} to MLflow ...")
         write_journals(journals, options.runs, options.steps)
         write("mlflow", mlflow, MLFLOW_RUNS, MLFLOW_STEPS)
         costs = {
@@ -174,7 +173,7 @@ def main() -> None:
         }
         client = in_a_process_of_its_own(mlflows_client, mlflow)
     scaled = client.seconds / mlflow_points * points
-    print(f"{options.runs} runs of {options.steps:,} steps; {os.cpu_count()} cores")
+    print(f"{machine}; {options.runs} runs of {options.steps:,} steps")
     print("| loading and | s | peak memory, MB | MLflow's client, scaled: times as long |")
     print("|---|---|---|---|")
     for name, cost in costs.items():
@@ -192,7 +191,7 @@ def main() -> None:
         "runs": options.runs,
         "steps": options.steps,
         "metrics": len(METRICS),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, other jobs beside",
+        "machine": machine,
         "costs": {name: asdict(cost) for name, cost in costs.items()},
         "mlflow": {"points": mlflow_points, **asdict(client), "scaled_seconds": round(scaled, 1)},
     }

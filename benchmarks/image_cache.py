@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import tempfile
@@ -32,6 +31,7 @@ import numpy as np
 import PIL.Image
 import psutil
 import torch
+from machine import describe_machine
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
@@ -133,10 +133,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    cores = loky.cpu_count()
+    machine, cores = describe_machine(), loky.cpu_count()
     with tempfile.TemporaryDirectory() as temporary:
         folder, quarter = Path(temporary) / "all", Path(temporary) / "quarter"
-        print(f"Writing {options.images:,} JPEGs of 178x218 ...")
         write_jpegs(folder, options.images)
         files = sorted((folder / "faces").iterdir())
         (quarter / "faces").mkdir(parents=True)
@@ -159,8 +158,7 @@ def main() -> None:
     result = {
         "images": options.images,
         "cores": cores,
-        "cpu": platform.processor() or platform.machine(),
-        "torch": torch.__version__,
+        "machine": machine,
         "cache_images_per_second": round(options.images / cached),
         "loader_images_per_second": {
             str(workers): round(options.images / each) for workers, each in loaders.items()
@@ -175,7 +173,12 @@ def main() -> None:
             str(options.images): round(large / 2**20),
         },
     }
-    print(json.dumps(result, indent=2))
+    print(f"{machine}; {options.images:,} JPEGs of 178x218")
+    print("| a shuffled epoch read by | images/s |")
+    print("|---|---|")
+    print(f"| the cache | {options.images / cached:,.0f} |")
+    for workers, each in loaders.items():
+        print(f"| DataLoader, {workers} workers | {options.images / each:,.0f} |")
     print(
         f"\nReading from the cache is {result['reading_ratio']} times as fast as the best "
         f"DataLoader ({best} workers).\nBuilding keeps {share:.2f} of "

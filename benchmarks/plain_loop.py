@@ -4,12 +4,12 @@ Its algorithm and its calls: BCELoss on probabilities, two backward passes for D
 left to gather gradients in G's step, Adam as PyTorch has it, five numbers fetched from the
 device in every step. Flags: `--batchSize 128 --nz 100 --ngf 64 --ndf 64 --lr 0.0002
 --beta1 0.5`, and `--imageSize 64` where the recipe has that size; there the networks are the
-example's. Images wait in memory as floats already, which the example's DataLoader does not give.
+example's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -18,18 +18,15 @@ from dcgan.config import Config
 from dcgan.models import build_networks
 
 
-def train_plainly(config: Config, pixels: Tensor, stopping: Callable[[], bool]) -> None:
-    """Train on uint8 images (N, C, H, W), a batch after the other, until `stopping` says so."""
+def train_plainly(config: Config, batches: Iterator[Tensor], stopping: Callable[[], bool]) -> None:
+    """Train until `stopping` says so. batches: float32 (128, C, H, W) in [-1, 1], without end."""
     generator, discriminator = build_networks(config, seed=0)
     discriminator = nn.Sequential(*discriminator, nn.Sigmoid())
     criterion = nn.BCELoss()
     optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=0.0002, betas=(0.5, 0.999))
     optimizer_g = torch.optim.Adam(generator.parameters(), lr=0.0002, betas=(0.5, 0.999))
-    batches = (pixels / 127.5 - 1).split(128)
     real_label, fake_label = 1.0, 0.0
-    step = 0
-    while True:
-        real = batches[step % len(batches)]
+    for real in batches:
         discriminator.zero_grad()
         label = torch.full((len(real),), real_label)
         output = discriminator(real).view(-1)
@@ -54,6 +51,5 @@ def train_plainly(config: Config, pixels: Tensor, stopping: Callable[[], bool]) 
         optimizer_g.step()
 
         _ = ((loss_real + loss_fake).item(), loss_generator.item(), d_x, d_g_z1, d_g_z2)
-        step += 1
         if stopping():
             return

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -22,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import PIL.Image
+from machine import describe_machine
 
 from analysis.arm_grids import grids_by_step_and_arm
 from analysis.arm_plots import loss_bands, score_bands
@@ -97,6 +96,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
+    machine = describe_machine()
     batches = tables(options.runs, options.steps, epochs=False)
     epochs = tables(options.runs, options.steps, epochs=True)
     ids = list(batches)
@@ -135,7 +135,7 @@ def main() -> None:
                 many, values, metric="loss", lower_is_better=True
             ),
         }
-        print(f"{options.runs} runs of {options.steps:,} steps; {os.cpu_count()} cores")
+        print(f"{machine}; {options.runs} runs of {options.steps:,} steps")
         print("| figure | drawn and saved as PNG, s | by the clock | saving PNG, SVG, CSV, s |")
         print("|---|---|---|---|")
         for name, draw in figures.items():
@@ -153,7 +153,7 @@ def main() -> None:
         "runs": options.runs,
         "steps": options.steps,
         "repetitions": options.repetitions,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, other jobs beside",
+        "machine": machine,
         "seconds": results,
     }
     if options.output:

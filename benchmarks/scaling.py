@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,12 +21,14 @@ from pathlib import Path
 
 import psutil
 import torch
+from machine import describe_machine
 from torch.utils.flop_counter import FlopCounterMode
 
 from analysis.style import DOTS_PER_INCH, house_style, new_figure
-from dcgan.checkpoint import State
+from dcgan.allocator import keep_memory
 from dcgan.config import Config, load_config, parse_override
 from dcgan.engine import train
+from dcgan.trial import keep_nothing
 
 BATCHES = (16, 32, 64, 128, 256)
 SIZES = (32, 64, 128)
@@ -69,15 +70,13 @@ def step_times(config: Config) -> list[float]:
         marks.append(time.perf_counter())
         return False
 
-    def keep_nothing(step: int, state: State, *, marked: bool = False) -> None:
-        """No checkpoint is wanted."""
-
     train(config, pixels, torch.device("cpu"), lambda event: None, keep_nothing, stopping=mark)
     return [end - begin for begin, end in itertools.pairwise(marks)][1:]
 
 
 def measure(batch: int, size: int, cores: int, steps: int) -> dict[str, float]:
-    """Within the process of one setting."""
+    """Within the process of one setting, started by one that called `keep_memory` too."""
+    keep_memory()
     torch.set_num_threads(cores)
     seconds = statistics.median(step_times(configured(batch, size, steps + 2)))
     with FlopCounterMode(display=False) as counter:
@@ -95,10 +94,11 @@ def measure(batch: int, size: int, cores: int, steps: int) -> dict[str, float]:
 
 
 @house_style
-def plot(rows: list[dict[str, float | str]], path: Path, machine: str) -> None:
+def plot(rows: list[dict[str, float | str]], path: Path) -> None:
     note = (
-        f"The networks of Radford et al. on {machine}. Beside the axis that changes: batch "
-        f"{BATCH}, {SIZE}x{SIZE} pixels, all cores. Below: the work that these images are."
+        f"The networks of Radford et al. on {psutil.cpu_count()} cores, torch {torch.__version__}. "
+        f"Beside the axis that changes: batch {BATCH}, {SIZE}x{SIZE} pixels, all cores. "
+        "Below: the work that these images are."
     )
     figure = new_figure(4.6, "Training speed against the work", note)
     panels = figure.subplots(2, 3, sharex="col", sharey="row")
@@ -131,7 +131,8 @@ def main() -> None:
     if given.one:
         print(json.dumps(measure(*given.one, given.steps)))
         return
-    machine = f"{psutil.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
+    keep_memory()
+    machine = describe_machine()
     print(f"{machine}; medians of {given.steps} steps")
     print("| changes | batch | pixels | cores | ms a step | images/s | GFLOP/s |")
     print("|---|---|---|---|---|---|---|")
@@ -150,7 +151,7 @@ def main() -> None:
         result = {"machine": machine, "steps": given.steps, "rows": rows}
         given.output.write_text(json.dumps(result, indent=2) + "\n")
     if given.plot:
-        plot(rows, given.plot, machine)
+        plot(rows, given.plot)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil
+from machine import describe_machine
 
 from tracking.backends.local import read_steps, run_folders
 
@@ -46,14 +45,13 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
+    machine = describe_machine()
     times: dict[str, list[float]] = {"import torch": [], "dcgan --help": [], "dcgan train": []}
     for _ in range(given.repetitions):
         times["import torch"].append(seconds(TORCH))
         times["dcgan --help"].append(seconds(HELP))
         times["dcgan train"].append(seconds_to_first_step())
     medians = {name: statistics.median(each) for name, each in times.items()}
-    python = platform.python_version()
-    machine = f"{psutil.cpu_count()} cores, {platform.machine()}, Python {python}"
     print(f"{machine}; medians of {given.repetitions}")
     print("| | seconds | of `import torch` |")
     print("|---|---|---|")

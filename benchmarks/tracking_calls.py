@@ -16,13 +16,14 @@ import argparse
 import json
 import math
 import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+
+from machine import describe_machine
 
 from tracking.backends import load_backend, local
 from tracking.events import BATCH, Metrics
@@ -140,20 +141,29 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
+    machine = describe_machine()
     for variable in ("MLFLOW_TRACKING_URI", "NEPTUNE_API_TOKEN", "NEPTUNE_PROJECT"):
         os.environ.pop(variable, None)
     with tempfile.TemporaryDirectory() as temporary:
         calls = measure_calls(Path(temporary) / "calls")
         replay = measure_replay(Path(temporary) / "replay")
     result = {
-        "cpu": platform.processor() or platform.machine(),
+        "machine": machine,
         "microseconds_a_step": {name: round(value, 1) for name, value in calls.items()},
         "mlflow_ratio": round(calls["mlflow.log_metrics"] / calls["fan-out"]),
         "neptune_ratio": round(calls["neptune append"] / calls["fan-out"], 1),
         "values_a_second_into_mlflow": {name: round(value) for name, value in replay.items()},
         "replay_ratio": round(replay["replay"] / replay["mlflow.log_metrics"], 1),
     }
-    print(json.dumps(result, indent=2))
+    print(machine)
+    print("| a step of five scalars by | us on the calling thread |")
+    print("|---|---|")
+    for name, value in calls.items():
+        print(f"| {name} | {value:.1f} |")
+    print("\n| into MLflow by | values a second |")
+    print("|---|---|")
+    for name, value in replay.items():
+        print(f"| {name} | {value:,.0f} |")
     print(
         f"\nA step costs the training's thread {calls['fan-out']:.0f} us with all of them on: "
         f"{result['mlflow_ratio']} times less than mlflow.log_metrics, "

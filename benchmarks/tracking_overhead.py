@@ -8,7 +8,7 @@ median of the ratios is printed with the range of its middle half.
 
 The images of `mnist-ablation` are random: a step takes the same time on them.
 
-    python benchmarks/tracking_overhead.py [--pairs 6]
+    python benchmarks/tracking_overhead.py [--pairs 6] [--output FILE.json]
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ import argparse
 import itertools
 import json
 import os
-import platform
 import statistics
 import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
-import psutil
 import torch
+from machine import describe_machine
 
 from dcgan.checkpoint import save_checkpoint
 from dcgan.config import load_config, parse_override
@@ -99,8 +98,9 @@ def measure(recipe: str, remotes: tuple[str, ...], pairs: int, folder: Path) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=6)
-    pairs = parser.parse_args().pairs
-    machine = f"{psutil.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
+    parser.add_argument("--output", type=Path)
+    given = parser.parse_args()
+    pairs, machine = given.pairs, describe_machine()
     results: dict[str, object] = {"machine": machine, "pairs": pairs}
     print(f"{machine}; {pairs} pairs of blocks of {TIMED_STEPS} steps")
     print("| recipe | tracked to | untracked ms/step | tracked ms/step | ratio | middle half |")
@@ -118,7 +118,8 @@ def main() -> None:
             f"| {result['ratio_lower_quartile']:.3f} to {result['ratio_upper_quartile']:.3f} |",
             flush=True,
         )
-    Path(__file__).with_suffix(".json").write_text(json.dumps(results, indent=2) + "\n")
+    if given.output:
+        given.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

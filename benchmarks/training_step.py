@@ -16,10 +16,8 @@ in bfloat16 more than all of it is possible, where the processor multiplies it n
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
-import os
-import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -28,15 +26,14 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import psutil
+from machine import describe_machine
+from turns import blocks, peak_memory, take_turns
 
 from dcgan.allocator import keep_memory
 
 CASES = [
     (recipe, precision) for recipe in ("celeba", "mnist-ablation") for precision in ("fp32", "bf16")
 ]
-NATIVE_BF16 = ("avx512_bf16", "amx_bf16")
-WARM_UP = 3
 FOR_EVER = 10**9
 
 
@@ -87,39 +84,18 @@ def main() -> None:
 
 
 def compare(recipe: str, precision: str, pairs: int, steps: int, peak: float) -> Result:
-    """Let the two sides work in turn. peak: GFLOP/s."""
-    context = get_context("spawn")
-    sides = []
-    for function in (run_plain_loop, run_engine):
-        ours, theirs = context.Pipe()
-        process = context.Process(target=function, args=(recipe, precision, theirs))
-        process.start()
-        theirs.close()
-        sides.append((process, ours))
-
-    def block(pipe: Connection, count: int) -> float:
-        pipe.send(count)
-        return float(pipe.recv()) / count
-
-    for _, pipe in sides:
-        block(pipe, WARM_UP)
-    seconds = [[block(pipe, steps) for _, pipe in sides] for _ in range(pairs)]
-    peaks = []
-    for process, pipe in sides:
-        pipe.send(0)
-        peaks.append(pipe.recv())
-        process.join()
-    plain, engine = (statistics.median(column) for column in zip(*seconds, strict=True))
-    ratios = [one / other for one, other in seconds]
+    """peak: GFLOP/s."""
+    turns = take_turns((run_plain_loop, run_engine), (recipe, precision), pairs, steps)
+    plain, engine = turns.medians
     gflop = in_process(count_gflop, recipe)
     return Result(
         plain_ms=1e3 * plain,
         engine_ms=1e3 * engine,
-        speedup=statistics.median(ratios),
-        lowest=min(ratios),
-        highest=max(ratios),
-        plain_peak=peaks[0],
-        engine_peak=peaks[1],
+        speedup=statistics.median(turns.ratios),
+        lowest=min(turns.ratios),
+        highest=max(turns.ratios),
+        plain_peak=turns.peaks[0],
+        engine_peak=turns.peaks[1],
         gflop_a_step=gflop,
         of_float32_peak=gflop / engine / peak,
     )
@@ -133,7 +109,8 @@ def run_plain_loop(recipe: str, precision: str, pipe: Connection) -> None:
     from dcgan.trial import random_images
 
     config = load_config(recipe, [])
-    train_plainly(config, random_images(config, 4 * 128), blocks(pipe))
+    batches = (random_images(config, 4 * 128) / 127.5 - 1).split(128)
+    train_plainly(config, itertools.cycle(batches), blocks(pipe))
     pipe.send(peak_memory())
 
 
@@ -142,9 +119,10 @@ def run_engine(recipe: str, precision: str, pipe: Connection) -> None:
     keep_memory()
     import torch
 
+    from dcgan.checkpoint import keep_nothing
     from dcgan.config import load_config, parse_override
     from dcgan.engine import train
-    from dcgan.trial import keep_nothing, only_steps, random_images
+    from dcgan.trial import only_steps, random_images
 
     config = load_config(recipe, [parse_override(f"training.precision={precision}")])
     train(
@@ -156,27 +134,6 @@ def run_engine(recipe: str, precision: str, pipe: Connection) -> None:
         stopping=blocks(pipe),
     )
     pipe.send(peak_memory())
-
-
-def blocks(pipe: Connection) -> Callable[[], bool]:
-    """Asked after each step: answers each order of so many steps with the seconds they took.
-
-    The step before the first order belongs to none; an order of 0 steps ends the training.
-    """
-    left, began = 0, 0.0
-
-    def stopping() -> bool:
-        nonlocal left, began
-        left -= 1
-        if left > 0:
-            return False
-        if left == 0:
-            pipe.send(time.perf_counter() - began)
-        left = pipe.recv()
-        began = time.perf_counter()
-        return left == 0
-
-    return stopping
 
 
 def count_gflop(recipe: str) -> float:
@@ -220,26 +177,6 @@ def in_process(function: Callable[..., float], *arguments: str) -> float:
     """The result of a function in a fresh process."""
     with get_context("spawn").Pool(1) as pool:
         return float(pool.apply(function, arguments))
-
-
-def peak_memory() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def describe_machine() -> str:
-    from importlib.metadata import version
-
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
-    except OSError:
-        flags = []
-    native = [flag for flag in NATIVE_BF16 if flag in flags]
-    threads = os.environ.get("OMP_NUM_THREADS", "all")
-    return (
-        f"{psutil.cpu_count()} cores, {threads} used, {platform.machine()}, "
-        f"bfloat16 by {' and '.join(native) or 'emulation'}, "
-        f"{platform.libc_ver()[0]} {platform.libc_ver()[1]}, torch {version('torch')}"
-    )
 
 
 if __name__ == "__main__":

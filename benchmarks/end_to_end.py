@@ -1,0 +1,110 @@
+"""A whole training from a folder of JPEGs, against the official PyTorch example on the same folder.
+
+JPEGs of CelebA's size (178x218) are written to a temporary folder. One side is what
+`dcgan train celeba --data FOLDER` does: the cache of decoded images, which is built before the
+first step, the tracked metrics, and a grid in each block. The other side is the example's loop
+behind its own `ImageFolder`, transforms and `DataLoader` with `--workers 2`, the default.
+Blocks of steps alternate between the two; a pair of neighbouring blocks gives a ratio.
+
+    python benchmarks/end_to_end.py [--pairs 5] [--steps 10] [--images 10240] [--output FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from image_cache import write_jpegs
+from machine import describe_machine
+from turns import blocks, peak_memory, take_turns
+
+from dcgan.allocator import keep_memory
+
+BATCH, SIZE = 128, 64
+PRECISIONS = ("fp32", "bf16")
+
+
+def run_example(folder: str, precision: str, pipe: Connection) -> None:
+    """It knows float32 alone."""
+    from itertools import count
+
+    from plain_loop import train_plainly
+    from torch.utils.data import DataLoader
+    from torchvision import transforms
+    from torchvision.datasets import ImageFolder
+
+    from dcgan.config import load_config
+
+    steps = [transforms.Resize(SIZE), transforms.CenterCrop(SIZE), transforms.ToTensor()]
+    normalised = transforms.Compose([*steps, transforms.Normalize((0.5,) * 3, (0.5,) * 3)])
+    loader = DataLoader(ImageFolder(folder, normalised), BATCH, shuffle=True, num_workers=2)
+    batches = (images for _ in count() for images, _ in loader)
+    train_plainly(load_config("celeba", []), batches, blocks(pipe))
+    pipe.send(peak_memory())
+
+
+def run_engine(folder: str, precision: str, pipe: Connection) -> None:
+    keep_memory()
+    from dcgan.config import load_config, parse_override
+    from dcgan.launch import Labels, prepare, run_job
+
+    changes = {
+        "dataset.name": "folder",
+        "dataset.path": folder,
+        "training.epochs": 1_000,
+        "training.precision": precision,
+        "images.every_steps": 10,
+    }
+    config = load_config("celeba", [parse_override(f"{k}={v}") for k, v in changes.items()])
+    with tempfile.TemporaryDirectory() as store:
+        job = prepare(config, "cpu", Path(store), (), Labels())
+        run_job(job, [], lambda event: None, print, stopping=blocks(pipe))
+    pipe.send(peak_memory())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=10, help="in a block")
+    parser.add_argument("--images", type=int, default=10_240)
+    parser.add_argument("--output", type=Path)
+    given = parser.parse_args()
+    machine = describe_machine()
+    results: dict[str, object] = {"machine": machine, "images": given.images}
+    print(f"{machine}; {given.pairs} pairs of blocks of {given.steps} steps of {BATCH} images")
+    print("| precision | example, images/s | engine, images/s | ratio | range |")
+    print("|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ["DCGAN_CACHE"] = str(Path(temporary) / "cache")
+        folder = Path(temporary) / "images"
+        write_jpegs(folder, given.images)
+        for precision in PRECISIONS:
+            sides = (run_example, run_engine)
+            turns = take_turns(sides, (str(folder), precision), given.pairs, given.steps)
+            example, engine = (BATCH / seconds for seconds in turns.medians)
+            results[precision] = {
+                "example_images_per_second": example,
+                "engine_images_per_second": engine,
+                "ratio": statistics.median(turns.ratios),
+                "lowest": min(turns.ratios),
+                "highest": max(turns.ratios),
+            }
+            print(
+                f"| {precision} | {example:.0f} | {engine:.0f} "
+                f"| {statistics.median(turns.ratios):.2f} "
+                f"| {min(turns.ratios):.2f} to {max(turns.ratios):.2f} |",
+                flush=True,
+            )
+    if given.output:
+        given.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""How long an evaluation takes: all metrics over 10,000 fakes of MNIST's size.
+
+The images are random, of MNIST's shape and with labels, and G has its first weights: the time
+does not depend on what is drawn. The classifier whose features are used is trained first, once
+for a data set. Beside each part stands what scikit-learn or a direct formula in NumPy takes for
+the same, where there is one.
+
+    python benchmarks/evaluation.py [--samples 10000] [--output FILE.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from machine import describe_machine
+from sklearn.neighbors import NearestNeighbors
+
+from dcgan.config import load_config
+from dcgan.data import ImageSet
+from dcgan.data.image_set import DatasetCard
+from dcgan.evaluation.distances import frechet_distance, kernel_distance
+from dcgan.evaluation.evaluate import evaluate, make_reference
+from dcgan.evaluation.feature_space import feature_space
+from dcgan.evaluation.neighbours import (
+    memorisation,
+    nearest,
+    precision_recall_density_coverage,
+    two_sample_accuracy,
+)
+from dcgan.evaluation.pixels import multiscale_similarity, sliced_wasserstein_distance
+from dcgan.models import build_networks
+from dcgan.sampling import draw_pixels
+
+CPU = torch.device("cpu")
+NEIGHBOURS = 5
+LIMIT = 60.0
+"""Seconds for all metrics over one set of fakes, the real images' among them."""
+
+
+def labelled_noise(count: int) -> ImageSet:
+    source = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (count, 1, 28, 28), dtype=torch.uint8, generator=source)
+    labels = torch.randint(0, 10, (count,), generator=source)
+    classes = tuple("0123456789")
+    card = DatasetCard("noise", count, classes, (0,) * 10, (0.0,), (1.0,), "", f"noise of {count}")
+    return ImageSet(pixels, card, labels)
+
+
+def seconds(action: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--output", type=Path)
+    given = parser.parse_args()
+    machine, count = describe_machine(), given.samples
+    print(f"{machine}; {count:,} fakes and twice as many real images of 28x28")
+    config = load_config("mnist-ablation", [])
+    generator, _ = build_networks(config, seed=0)
+    draw = partial(draw_pixels, generator, config.network, CPU)
+    images = labelled_noise(2 * count)
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["DCGAN_CACHE"] = cache
+        training = seconds(lambda: feature_space(images, CPU))
+        space = feature_space(images, CPU)
+        began = time.perf_counter()
+        reference = make_reference(images, None, space, count)
+        real_images = time.perf_counter() - began
+        one_set = seconds(lambda: evaluate(draw, reference, resamples=1))
+        fake = draw(count, 0)
+        features = space.features(fake)
+        real, held_out = reference.train_features, reference.held_out_features
+        parts: dict[str, Callable[[], object]] = {
+            "drawing": lambda: draw(count, 0),
+            "features": lambda: space.features(fake),
+            "FID": lambda: frechet_distance(real, features),
+            "KID": lambda: kernel_distance(real, features),
+            "precision, recall, density, coverage": lambda: precision_recall_density_coverage(
+                real, features
+            ),
+            "1-NN two-sample accuracy": lambda: two_sample_accuracy(real, features),
+            "memorisation": lambda: memorisation(real, held_out, features),
+            "sliced Wasserstein": lambda: sliced_wasserstein_distance(reference.train, fake),
+            "MS-SSIM": lambda: multiscale_similarity(fake),
+        }
+        times = {name: seconds(action) for name, action in parts.items()}
+        ours = seconds(lambda: nearest(features, real, NEIGHBOURS))
+        search = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute")
+        search.fit(real.numpy())
+        theirs = seconds(lambda: search.kneighbors(features.numpy()))
+    print("| | s |")
+    print("|---|---|")
+    for name, value in times.items():
+        print(f"| {name} | {value:.1f} |")
+    print(f"| all of one set of fakes | {one_set:.1f} |")
+    print(f"| the same of held-out real images, once | {real_images:.1f} |")
+    print(f"| training the classifier, once for a data set | {training:.1f} |")
+    whole = one_set + real_images
+    print(
+        f"\nAll metrics take {whole:.0f} s, {'below' if whole < LIMIT else 'NOT below'} "
+        f"{LIMIT:.0f} s. The {NEIGHBOURS} nearest of each fake take {ours:.2f} s, "
+        f"scikit-learn's brute force {theirs:.2f} s: {theirs / ours:.1f} times as long."
+    )
+    if given.output:
+        result = {
+            "machine": machine,
+            "samples": count,
+            "seconds": {**times, "one set": one_set, "real images": real_images},
+            "classifier_seconds": training,
+            "neighbours_ratio": theirs / ours,
+        }
+        given.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
