@@ -22,7 +22,7 @@ LAST = 0.1
 """The share of a run's steps, its last ones, over which a metric of batches is averaged."""
 
 NEAREST = "nearest_epoch"
-_QUALITIES = ("_fid", "_precision", "_recall")
+_QUALITIES = ("fid", "precision", "recall")
 """Of what was evaluated: more at once would cost every test its power."""
 
 DEFAULTS = ("Gloss", "Dloss", "D_x", "D_G_z1")
@@ -84,6 +84,10 @@ def find_measures(runs: Runs, ids: Sequence[str], names: Sequence[str]) -> list[
 
 def _spelt(name: str) -> str:
     """`lenet_fid` to `LeNet-FID`, as the feature space and the metric are written."""
+    if name.startswith("best_"):
+        return f"best {_spelt(name.removeprefix('best_'))}"
+    if name in ("fid", "kid"):
+        return name.upper()
     space, underscore, metric = name.partition("_")
     if space not in ("lenet", "random") or not underscore:
         return name.replace("_", " ")

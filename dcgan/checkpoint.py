@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import torch
 
@@ -16,9 +16,15 @@ State: TypeAlias = dict[str, Any]
 
 
 class SaveCheckpoint(Protocol):
-    """Keeps the state after `step`; a marked one for good."""
+    """Keeps the state after `step`: a marked one for good, the best until a better one comes."""
 
-    def __call__(self, step: int, state: State, *, marked: bool = False) -> object: ...
+    def __call__(
+        self, step: int, state: State, *, marked: bool = False, best: bool = False
+    ) -> object: ...
+
+
+def keep_nothing(step: int, state: State, *, marked: bool = False, best: bool = False) -> None:
+    """The SaveCheckpoint of trainings that nobody will go on with."""
 
 
 KEPT = 2
@@ -30,8 +36,10 @@ class CheckpointError(UserError):
     """A checkpoint that is missing or cannot be read, in words for the user."""
 
 
-def save_checkpoint(folder: Path, step: int, state: State, *, marked: bool = False) -> Path:
-    """Write the checkpoint of `step`, then delete all but the last two and the marked ones.
+def save_checkpoint(
+    folder: Path, step: int, state: State, *, marked: bool = False, best: bool = False
+) -> Path:
+    """Write the checkpoint of `step`, then delete all but the last two, the marked and the best.
 
     It is whole or absent whenever the process dies.
     """
@@ -40,9 +48,13 @@ def save_checkpoint(folder: Path, step: int, state: State, *, marked: bool = Fal
     with replacing(path) as temporary:
         torch.save(state, temporary)
     if marked:
-        _mark(path).touch()
+        _mark(path, "keep").touch()
+    if best:
+        _mark(path, "best").touch()
+        for mark in set(folder.glob("step-*.best")) - {_mark(path, "best")}:
+            mark.unlink()
     for old in checkpoints(folder)[:-KEPT]:
-        if not _mark(old).exists():
+        if not any(_mark(old, reason).exists() for reason in ("keep", "best")):
             old.unlink()
     return path
 
@@ -61,17 +73,28 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.pt"))
 
 
-def find_checkpoint(folder: Path, step: int | None = None) -> Path:
-    """The checkpoint of `step`, or the last; raises CheckpointError where there is none."""
+def find_checkpoint(folder: Path, which: int | Literal["last", "best"] = "last") -> Path:
+    """The checkpoint of a step, the last one, or the best by evaluation.
+
+    Raises CheckpointError where there is none.
+    """
     found = checkpoints(folder)
     if not found:
         raise CheckpointError(f"There is no checkpoint in {folder}.")
-    if step is None:
+    if which == "last":
         return found[-1]
-    path = folder / f"step-{step:08d}.pt"
+    if which == "best":
+        best = [path for path in found if _mark(path, "best").exists()]
+        if not best:
+            raise CheckpointError(
+                "No checkpoint of this run is known as the best: it was not evaluated while it "
+                "trained.\nTrain with --evaluate-every 1, or take a checkpoint by its step."
+            )
+        return best[-1]
+    path = folder / f"step-{which:08d}.pt"
     if path not in found:
         there = ", ".join(str(checkpoint_step(each)) for each in found)
-        raise CheckpointError(f"There is no checkpoint of step {step}; there are: {there}.")
+        raise CheckpointError(f"There is no checkpoint of step {which}; there are: {there}.")
     return path
 
 
@@ -79,5 +102,5 @@ def checkpoint_step(path: Path) -> int:
     return int(path.stem.removeprefix("step-"))
 
 
-def _mark(path: Path) -> Path:
-    return path.with_suffix(".keep")
+def _mark(path: Path, reason: Literal["keep", "best"]) -> Path:
+    return path.with_suffix(f".{reason}")

@@ -31,6 +31,9 @@ from tracking.events import FIXED_NOISE, REAL, USAGE, Event, Image, Metrics
 
 Network: TypeAlias = Callable[[Tensor], Tensor]
 
+Assess: TypeAlias = Callable[[int, nn.Module], bool]
+"""Measures at a step how good a G is; tells whether it is the best so far. It must not raise."""
+
 
 @dataclass(frozen=True)
 class Seeds:
@@ -74,6 +77,7 @@ def train(
     resume_from: State | None = None,
     stopping: Callable[[], bool] = lambda: False,
     world: World = ALONE,
+    assess: Assess | None = None,
 ) -> bool:
     """Train to the end of `config`; return whether it was reached.
 
@@ -83,6 +87,7 @@ def train(
         on the CPU the run then goes on bit for bit as if it had not been interrupted.
     stopping: asked after each step; True ends the training with a checkpoint.
     world: the processes that train together, each of which calls this alike.
+    assess: asked every `evaluation.every_epochs` and after the last step, where it is given.
 
     On the CPU call `dcgan.allocator.keep_memory` before PyTorch is imported: large images
     then train much faster. A trace of torch.profiler has the ranges `data`, `discriminator`,
@@ -161,20 +166,21 @@ def train(
                     run.discriminator_optimizer.step()
 
             # G learns to make the new D take its fakes for real.
-            with record_function("generator"):
-                run.generator_optimizer.zero_grad()
-                run.discriminator.requires_grad_(False)
-                if recipe.generator_fakes == "fresh":
-                    noise = world.share(draw_latents(whole, config.network, run.latents))
-                if recipe.generator_fakes != "reused":
-                    made = draw(noise)
-                fooled_logits = judge_frozen(see(made))
-                generator_loss = loss.generator(fooled_logits)
-                world.weighted(generator_loss, len(real), whole).backward()
-                run.discriminator.requires_grad_(True)
-                run.generator_optimizer.step()
-                if run.average is not None:
-                    run.average.update_parameters(run.generator)
+            for _ in range(recipe.generator_steps):
+                with record_function("generator"):
+                    run.generator_optimizer.zero_grad()
+                    run.discriminator.requires_grad_(False)
+                    if recipe.generator_fakes == "fresh":
+                        noise = world.share(draw_latents(whole, config.network, run.latents))
+                    if recipe.generator_fakes != "reused":
+                        made = draw(noise)
+                    fooled_logits = judge_frozen(see(made))
+                    generator_loss = loss.generator(fooled_logits)
+                    world.weighted(generator_loss, len(real), whole).backward()
+                    run.discriminator.requires_grad_(True)
+                    run.generator_optimizer.step()
+                    if run.average is not None:
+                        run.average.update_parameters(run.generator)
 
             run.step += 1
             run.batch += 1
@@ -198,16 +204,19 @@ def train(
                 emit(_waited(run.step, wait))
             if (stop or last) and not epoch_ended:
                 metrics.flush()
+                best = last and assess is not None and assess(run.step, _drawing(run, config))
                 run.epoch_sums = metrics.sums
-                save(run.step, _state(run))
+                save(run.step, _state(run), best=best)
                 return last
 
         metrics.end_epoch(run.epoch, run.step)
         epoch = run.epoch
+        due = last or _every(config.evaluation.every_epochs, epoch)
+        best = due and assess is not None and assess(run.step, _drawing(run, config))
         run.epoch, run.batch, run.epoch_sums = epoch + 1, 0, None
         marked = _every(config.checkpoints.keep_every, epoch)
-        if stop or last or marked or _every(config.checkpoints.every_epochs, epoch):
-            save(run.step, _state(run), marked=marked)
+        if stop or last or marked or best or _every(config.checkpoints.every_epochs, epoch):
+            save(run.step, _state(run), marked=marked, best=best)
         if stop and not last:
             return False
     return True
@@ -308,11 +317,15 @@ def _waited(step: int, wait: DataWait) -> Metrics:
     return Metrics([step], [now], {f"{USAGE}/data_wait_percent": [wait.percent()]})
 
 
-def _samples(run: Training, fixed_noise: Tensor, config: Config) -> Image:
-    generator = run.generator
+def _drawing(run: Training, config: Config) -> nn.Module:
+    """The G whose images are shown and judged."""
     if config.images.weights == "ema" and run.average is not None:
-        generator = run.average.module
-    images = generate(generator, fixed_noise, config.images.mode)
+        return run.average.module
+    return run.generator
+
+
+def _samples(run: Training, fixed_noise: Tensor, config: Config) -> Image:
+    images = generate(_drawing(run, config), fixed_noise, config.images.mode)
     return _picture(FIXED_NOISE, run.step, images, config)
 
 

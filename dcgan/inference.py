@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import PIL.Image
 import torch
@@ -31,14 +32,14 @@ def sample_run(
     output: Path,
     *,
     seed: int,
-    step: int | None,
+    which: int | Literal["last", "best"],
     mode: BatchNormMode,
     weights: Weights | None,
     device: str,
 ) -> None:
     """Write a PNG grid of `count` images by the generator of the run in `folder`.
 
-    seed: of the latent vectors. step: of the checkpoint, None for the last.
+    seed: of the latent vectors. which: checkpoint.
     weights: of G as it was or of its moving average; None for those of the run's own grids.
     Raises StoreError, CheckpointError or ConfigError where one of them is not usable.
     """
@@ -47,7 +48,7 @@ def sample_run(
         raise StoreError(f"The run {folder.name} cannot be sampled: {recipe} is missing.")
     config = load_config(str(recipe), [])
     chosen = choose_device(device)
-    state = load_checkpoint(find_checkpoint(folder / CHECKPOINT_FOLDER, step), chosen)
+    state = load_checkpoint(find_checkpoint(folder / CHECKPOINT_FOLDER, which), chosen)
     generator = restored_generator(config, state, weights or config.images.weights)
     source = torch.Generator().manual_seed(seed)
     latents = draw_latents(count, config.network, source)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from dcgan.checkpoint import (
     CHECKPOINT_FOLDER,
@@ -18,15 +19,16 @@ from dcgan.checkpoint import (
     State,
     checkpoint_step,
     find_checkpoint,
+    keep_nothing,
     load_checkpoint,
     save_checkpoint,
 )
 from dcgan.config import Config, ConfigError, load_config
-from dcgan.data import ImageSet, Progress, load_images, silent
+from dcgan.data import ImageSet, Progress, load_held_out, load_images, silent
 from dcgan.description import RECIPE_FILE, describe_configuration, describe_environment
 from dcgan.device import choose_device
 from dcgan.distributed import ALONE, World
-from dcgan.engine import steps_per_epoch, total_steps, train
+from dcgan.engine import Assess, steps_per_epoch, total_steps, train
 from dcgan.precision import check_precision
 from dcgan.signals import stop_requests
 from dcgan.trial import try_compiling
@@ -70,6 +72,7 @@ class Job:
     folder: of the run that goes on; None for a new one.
     checkpoint: to go on from; None to start at the first step.
     world: the processes that train it together.
+    held_out: real images that are not trained on, where G is evaluated and there are some.
     """
 
     config: Config
@@ -81,6 +84,7 @@ class Job:
     folder: Path | None = None
     checkpoint: Path | None = None
     world: World = ALONE
+    held_out: ImageSet | None = None
 
     @property
     def total_steps(self) -> int:
@@ -139,7 +143,10 @@ def prepare(
     check_precision(config, chosen)
     images = load_images(config.dataset, download=download, progress=progress)
     check_batches(config, images.card.size, world)
-    return Job(config, images, chosen, store, tuple(trackers), labels, world=world)
+    held_out = _held_out(config)
+    return Job(
+        config, images, chosen, store, tuple(trackers), labels, world=world, held_out=held_out
+    )
 
 
 def check_batches(config: Config, size: int, world: World = ALONE) -> None:
@@ -208,7 +215,14 @@ def prepare_resume(
         path.removeprefix(f"{TRACKERS}/") for path in fields if path.startswith(TRACKERS)
     )
     check_batches(config, images.card.size, world)
-    return Job(config, images, chosen, store, trackers, Labels(), folder, checkpoint, world)
+    held_out = _held_out(config)
+    return Job(
+        config, images, chosen, store, trackers, Labels(), folder, checkpoint, world, held_out
+    )
+
+
+def _held_out(config: Config) -> ImageSet | None:
+    return load_held_out(config.dataset) if config.evaluation.every_epochs else None
 
 
 def run_job(
@@ -248,6 +262,7 @@ def run_job(
                 tracker.write(sample)
 
         status: Status = "failed"
+        pauses: list[float] = []
         began = time.monotonic()
         try:
             for event in _opening_events(job, folder, arguments):
@@ -268,6 +283,7 @@ def run_job(
                     state,
                     stop,
                     job.world,
+                    _assess(job, folder, emit, report, pauses.append),
                 )
             status = "finished" if reached_end else "interrupted"
         except KeyboardInterrupt:
@@ -285,7 +301,8 @@ def run_job(
     images = (steps - job.first_step) / job.steps_per_epoch * job.images.card.size
     states = read_fields(folder)
     incomplete = tuple(n for n in job.trackers if states.get(f"{TRACKERS}/{n}") != "complete")
-    return Outcome(folder, status, steps, seconds, images / seconds, incomplete)
+    speed = images / (seconds - sum(pauses))
+    return Outcome(folder, status, steps, seconds, speed, incomplete)
 
 
 def follow_job(job: Job) -> None:
@@ -297,15 +314,11 @@ def follow_job(job: Job) -> None:
             job.images.pixels,
             job.device,
             lambda event: None,
-            _keep_nothing,
+            keep_nothing,  # the first process saves
             state,
             stop,
             job.world,
         )
-
-
-def _keep_nothing(step: int, state: State, *, marked: bool = False) -> None:
-    """The first process saves."""
 
 
 def _compiled_if_it_pays(job: Job, emit: Callable[[Event], None], report: Report) -> Config:
@@ -314,6 +327,30 @@ def _compiled_if_it_pays(job: Job, emit: Callable[[Event], None], report: Report
     report(str(trial))
     training = job.config.training.model_copy(update={"compile": trial.pays})
     return job.config.model_copy(update={"training": training})
+
+
+def _assess(
+    job: Job,
+    folder: Path,
+    emit: Callable[[Event], None],
+    report: Report,
+    took: Callable[[float], None],
+) -> Assess | None:
+    """took: is told the seconds of each evaluation."""
+    if not job.config.evaluation.every_epochs:
+        return None
+    from dcgan.evaluation.in_training import assessor, best_so_far
+
+    best = best_so_far(last_values(folder))
+    assess = assessor(job.config, job.images, job.held_out, job.device, emit, report, best)
+
+    def timed(step: int, generator: nn.Module) -> bool:
+        began = time.monotonic()
+        is_best = assess(step, generator)
+        took(time.monotonic() - began)
+        return is_best
+
+    return timed
 
 
 def _open_run(job: Job) -> tuple[Run, Path]:
@@ -328,10 +365,10 @@ def _keep_checkpoints(folder: Path, report: Report) -> SaveCheckpoint:
     """Save into a folder; what cannot be saved is told once, and the training goes on."""
     told = False
 
-    def save(step: int, state: State, *, marked: bool = False) -> None:
+    def save(step: int, state: State, *, marked: bool = False, best: bool = False) -> None:
         nonlocal told
         try:
-            save_checkpoint(folder, step, state, marked=marked)
+            save_checkpoint(folder, step, state, marked=marked, best=best)
         except (OSError, RuntimeError) as error:  # PyTorch's writer raises the latter
             if not told:
                 told = True

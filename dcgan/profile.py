@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
+from dcgan.checkpoint import keep_nothing
 from dcgan.config import Config
 from dcgan.engine import train
-from dcgan.trial import keep_nothing, only_steps
+from dcgan.trial import only_steps
 from tracking.errors import UserError
 from tracking.files import replacing
 

@@ -19,6 +19,8 @@ BatchNormMode: TypeAlias = Literal["train", "eval"]
 Weights: TypeAlias = Literal["current", "ema"]
 """G as the last step left it, or its moving average."""
 
+_BATCH = 256
+
 
 def draw_latents(count: int, network: Network, source: torch.Generator) -> Tensor:
     """Latent vectors (count, latent_size, 1, 1) from N(0, 1) or U[-1, 1], on `source`'s device."""
@@ -55,6 +57,22 @@ def generate(generator: nn.Module, latents: Tensor, mode: BatchNormMode) -> Tens
         for buffer, before in buffers:
             buffer.copy_(before)
     return images
+
+
+def draw_pixels(
+    generator: nn.Module, network: Network, device: torch.device, count: int, seed: int
+) -> Tensor:
+    """uint8 images (count, C, H, W) on the CPU, batch norm as G has learnt it.
+
+    G is on `device`; the latents come from `seed` and do not depend on it.
+    """
+    source = torch.Generator().manual_seed(seed)
+    batches = (min(_BATCH, count - start) for start in range(0, count, _BATCH))
+    made = [
+        generate(generator, draw_latents(size, network, source).to(device), "eval").cpu()
+        for size in batches
+    ]
+    return torch.cat(made).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def image_grid(images: Tensor) -> npt.NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dcgan.checkpoint import State
+from dcgan.checkpoint import keep_nothing
 from dcgan.config import Config, to_toml
 from dcgan.data import cache_folder
 from dcgan.device import choose_device
@@ -139,10 +139,6 @@ def _run_trial(config: Config, device: torch.device) -> _Trial:
     train(trial, pixels, device, lambda event: None, keep_nothing, stopping=mark)
     seconds = [end - begin for begin, end in itertools.pairwise(marks)]
     return _Trial(marks[0] - began, statistics.median(seconds))
-
-
-def keep_nothing(step: int, state: State, *, marked: bool = False) -> None:
-    """The trial's checkpoints."""
 
 
 def _record(config: Config, device: torch.device) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import plain
-from dcgan.cli.options import DEFAULT_STORE, Device, Json, Store, known_runs
+from dcgan.cli.options import DEFAULT_STORE, Device, Json, Store, known_runs, parse_checkpoint
 
 if TYPE_CHECKING:
     from dcgan.evaluation.run import Evaluation
@@ -30,23 +31,40 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    step: Annotated[
-        int | None, typer.Option("--checkpoint", help="The step of one; the last by default.")
-    ] = None,
+    checkpoint: Annotated[
+        str,
+        typer.Option(
+            metavar="[STEP|last|best|all]",
+            help="By its step, the last one, the best by evaluation, or all that are kept.",
+        ),
+    ] = "last",
     samples: Annotated[
-        int, typer.Option(min=100, help="Fakes of a set, and as many real images.")
-    ] = 10_000,
+        int | None,
+        typer.Option(
+            min=100,
+            help="Fakes of a set, and as many real images; 10,000 unless the recipe has another.",
+            show_default=False,
+        ),
+    ] = None,
     resamples: Annotated[int, typer.Option(min=1, help="Sets of fakes, for the spread.")] = 3,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Inception's, as torch-fidelity has them, for plain FID and KID; "
+            "found by themselves in the cache.",
+            show_default=False,
+        ),
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Measure how good a run's generator is, beside what held-out real images would get.
 
-    No weights are downloaded: features are those of a LeNet that is trained once on the run's
-    own labelled images, or of a network with random weights where there are no labels, and the
-    metrics bear its name. The values land in the run: [bold]dcgan runs --sort lenet_fid[/bold],
-    [bold]dcgan compare --metric lenet_fid[/bold].
+    No weights are downloaded: without Inception's, features are those of a LeNet that is trained
+    once on the run's own labelled images, or of a network with random weights where there are no
+    labels, and the metrics bear its name. The values land in the run:
+    [bold]dcgan runs --sort lenet_fid[/bold], [bold]dcgan compare --metric lenet_fid[/bold].
     """
     from dcgan.evaluation.run import evaluate_run
     from tracking.store import find_run
@@ -54,13 +72,22 @@ def evaluate(
     console = Console(highlight=False)
     found = []
     for folder in [find_run(store, each) for each in runs or ["last"]]:
-        with Console(stderr=True).status(f"Evaluating {folder.name} ..."):
-            evaluation = evaluate_run(
-                folder, step=step, samples=samples, resamples=resamples, device=device
-            )
-        found.append(evaluation)
-        if not as_json:
-            _print(evaluation, console)
+        evaluations = evaluate_run(
+            folder,
+            which="all" if checkpoint == "all" else parse_checkpoint(checkpoint),
+            samples=samples,
+            resamples=resamples,
+            weights=weights,
+            device=device,
+        )
+        while True:
+            with Console(stderr=True).status(f"Evaluating {folder.name} ..."):
+                evaluation = next(evaluations, None)
+            if evaluation is None:
+                break
+            found.append(evaluation)
+            if not as_json:
+                _print(evaluation, console)
     if as_json:
         trees = [
             {"run": each.run, "step": each.step, "scores": [asdict(score) for score in each.scores]}

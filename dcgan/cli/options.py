@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -40,6 +40,14 @@ RunReference = Annotated[
         metavar="RUN",
         help="An id, the start of an id, a name, or [bold]last[/bold].",
         autocompletion=known_runs,
+    ),
+]
+Checkpoint = Annotated[
+    str,
+    typer.Option(
+        "--checkpoint",
+        metavar="[STEP|last|best]",
+        help="By its step, the last one, or the best by evaluation.",
     ),
 ]
 Device = Annotated[
@@ -109,6 +117,15 @@ Trackers = Annotated[
         rich_help_panel=_TRACKING,
     ),
 ]
+
+
+def parse_checkpoint(text: str) -> int | Literal["last", "best"]:
+    """Raises typer.BadParameter for what is no checkpoint."""
+    if text in ("last", "best"):
+        return cast(Literal["last", "best"], text)
+    if not text.isdecimal():
+        raise typer.BadParameter(f"{text!r} is no step, nor last or best.")
+    return int(text)
 
 
 def overrides(

@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dcgan.cli.options import DEFAULT_STORE, Device, RunReference, Store
+from dcgan.cli.options import (
+    DEFAULT_STORE,
+    Checkpoint,
+    Device,
+    RunReference,
+    Store,
+    parse_checkpoint,
+)
 from tracking.errors import StoreError
 
 
@@ -36,9 +43,7 @@ def sample(
         "grid.png"
     ),
     seed: Annotated[int, typer.Option(min=0, help="Of the latent vectors.")] = 0,
-    step: Annotated[
-        int | None, typer.Option(help="Of a checkpoint; the last one by default.")
-    ] = None,
+    checkpoint: Checkpoint = "last",
     mode: Annotated[
         Mode, typer.Option(help="Batch norm by what G has learnt, or by this batch alone.")
     ] = Mode.EVAL,
@@ -59,7 +64,7 @@ def sample(
         count,
         output,
         seed=seed,
-        step=step,
+        which=parse_checkpoint(checkpoint),
         mode=mode.value,
         weights=weights.value if weights else None,
         device=device,

@@ -66,6 +66,14 @@ def train(
             rich_help_panel="Configuration",
         ),
     ] = None,
+    evaluate_every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="EPOCHS",
+            help="Measure how good the images are, at the end too, and keep the best checkpoint.",
+            rich_help_panel="Configuration",
+        ),
+    ] = None,
     precision: Precision = None,
     compiled: Annotated[
         bool | None,
@@ -115,6 +123,7 @@ def train(
             "--steps": ("training.steps", steps),
             "--batch-size": ("training.batch_size", batch_size),
             "--seed": ("seed", seed),
+            "--evaluate-every": ("evaluation.every_epochs", evaluate_every),
             "--precision": ("training.precision", precision),
             "--compile": ("training.compile", compiled),
         },

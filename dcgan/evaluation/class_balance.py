@@ -14,7 +14,7 @@ def class_coverage(predicted: Tensor, classes: int) -> float:
 def class_divergence(predicted: Tensor, real: Tensor, classes: int) -> float:
     """KL(generated classes || real classes) in nats, 0 where both are alike.
 
-    As the reverse KL of the stacked-MNIST experiments (Srivastava et al. 2017, section 4.2).
+    The reverse KL of the stacked-MNIST experiments (Srivastava et al. 2017, section 4.2).
     predicted, real: int64 (N,). Classes that no real image has are left out of both.
     """
     counts = [torch.bincount(each, minlength=classes).double() for each in (predicted, real)]

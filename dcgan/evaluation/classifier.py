@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import filelock
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from dcgan.data import ImageSet, cache_folder, scale
+from dcgan.data.stacked_mnist import unstack
 from dcgan.evaluation.networks import LeNet
 from tracking.files import replacing
 
@@ -23,24 +24,67 @@ HELD_OUT = 0.1
 IMAGES_SEEN, MOST_EPOCHS = 120_000, 30
 """Training ends after so many images: two epochs of MNIST, 30 of `digits`."""
 
-_BATCH = 128
+LEAST_LABELLED = 1_000
+"""Of fewer images a classifier learns too little for its features to mean much."""
+
+_UNSTACKED = 20_000
+"""Stacks whose digits are learnt from: as many digits as MNIST has to train on."""
+
+_BATCH, _BLOCK = 128, 1_024
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """accuracy: on held-out images, 0 to 1. digest: SHA-256 of the weights, 12 digits."""
+    """accuracy: on held-out images, 0 to 1. digest: SHA-256 of the weights, 12 digits.
+
+    stacked: whether each channel is an image of its own, as in stacked MNIST.
+    """
 
     network: LeNet
     accuracy: float
     digest: str
+    stacked: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many classes there are."""
+        own = self.network.output.out_features
+        return own**3 if self.stacked else own
+
+    @torch.no_grad()
+    def features(self, pixels: Tensor) -> Tensor:
+        """uint8 images (n, C, H, W) to features, float32 (n, 128), or (n, 384) of stacked ones."""
+        if not self.stacked:
+            return self.network.features(scale(pixels))
+        channels = scale(pixels.flatten(0, 1).unsqueeze(1))
+        return self.network.features(channels).view(len(pixels), -1)
+
+    @torch.no_grad()
+    def classes(self, pixels: Tensor) -> Tensor:
+        """uint8 images (N, C, H, W) to the likeliest class, int64 (N,) on the CPU."""
+        device = self.network.output.weight.device
+        single = pixels.flatten(0, 1).unsqueeze(1) if self.stacked else pixels
+        parts = [
+            self.network(scale(each.to(device))).argmax(1).cpu() for each in single.split(_BLOCK)
+        ]
+        found = torch.cat(parts)
+        return found.view(-1, 3) @ torch.tensor([100, 10, 1]) if self.stacked else found
+
+
+def is_labelled(images: ImageSet) -> bool:
+    """Whether a classifier can learn something of a set."""
+    enough = len(images.pixels) >= LEAST_LABELLED
+    return images.labels is not None and len(images.card.classes) > 1 and enough
 
 
 def load_classifier(images: ImageSet, device: torch.device) -> Classifier:
     """The classifier of a labelled set: from the cache, or trained now and kept there.
 
-    Its seed is 0; images and labels decide which one it is. Raises ValueError where there are
-    no labels.
+    Its seed is 0; images and labels decide which one it is. Of stacked MNIST it is one of single
+    digits. Raises ValueError where there are no labels.
     """
+    if digits := unstack(images, _UNSTACKED):
+        return replace(load_classifier(digits, device), stacked=True)
     if images.labels is None or len(images.card.classes) < 2:
         raise ValueError(f"{images.card.path} has no labels.")
     key = hashlib.sha256(f"{FORMAT} {SEED} {images.card.fingerprint}".encode())
@@ -75,13 +119,8 @@ def _train(images: ImageSet, device: torch.device) -> tuple[LeNet, float]:
         loss.backward()
         optimizer.step()
         schedule.step()
-    network.eval()
-    with torch.no_grad():
-        right = sum(
-            int((network(scale(images.pixels[part].to(device))).argmax(1).cpu() == truth).sum())
-            for part, truth in ((each, images.labels[each]) for each in held_out.split(1024))
-        )
-    return network, right / len(held_out)
+    predicted = Classifier(network.eval(), 0.0, "").classes(images.pixels[held_out])
+    return network, (predicted == images.labels[held_out]).double().mean().item()
 
 
 def _untrained(images: ImageSet) -> LeNet:

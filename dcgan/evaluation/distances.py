@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
@@ -40,7 +42,9 @@ def kernel_distance(real: Tensor, fake: Tensor, seed: int = 0) -> float:
     over 100 random subsets of 1,000, or of all where there are fewer. By torchmetrics.
     """
     size = min(SUBSET_SIZE, len(real), len(fake))
-    metric = KernelInceptionDistance(_Extracted(real.shape[1]), SUBSETS, size)
+    with warnings.catch_warnings():  # of the memory that the features take, which is small here
+        warnings.simplefilter("ignore", UserWarning)
+        metric = KernelInceptionDistance(_Extracted(real.shape[1]), SUBSETS, size)
     metric.update(real, real=True)
     metric.update(fake, real=False)
     with torch.random.fork_rng(devices=[]):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from dcgan.data import ImageSet
 from dcgan.evaluation.class_balance import class_coverage, class_divergence
+from dcgan.evaluation.classifier import Classifier, is_labelled, load_classifier
 from dcgan.evaluation.distances import frechet_distance, kernel_distance
 from dcgan.evaluation.feature_space import FeatureSpace
 from dcgan.evaluation.neighbours import (
@@ -20,7 +21,7 @@ from dcgan.evaluation.neighbours import (
 )
 from dcgan.evaluation.pixels import multiscale_similarity, sliced_wasserstein_distance
 
-SAMPLES, RESAMPLES = 10_000, 3
+RESAMPLES = 3
 _SPLIT_SEED = 20_231
 
 GeneratePixels = Callable[[int, int], Tensor]
@@ -50,10 +51,11 @@ class Reference:
     """The real images of an evaluation, with what is computed of them once.
 
     train, held_out: uint8 (N, C, H, W), as many of each. source: where the held-out ones are
-    from, for the reader.
+    from, for the reader. classifier: None where there are no labels.
     """
 
     space: FeatureSpace
+    classifier: Classifier | None
     train: Tensor
     held_out: Tensor
     train_features: Tensor
@@ -75,31 +77,44 @@ _BETTER = {
     "memorisation": "0.5",
     "class_coverage": "higher",
     "class_divergence": "lower",
+    "modes": "higher",
+    "mode_divergence": "lower",
     "sliced_wasserstein": "lower",
     "ms_ssim": "as real",
 }
 
 
-def make_reference(images: ImageSet, space: FeatureSpace, samples: int = SAMPLES) -> Reference:
-    """Divide real images into a reference and as many held-out ones, at random but always alike.
+def make_reference(
+    images: ImageSet, held_out: ImageSet | None, space: FeatureSpace, samples: int
+) -> Reference:
+    """Real images that fakes are measured by, and as many to measure what real ones get.
 
-    samples: of each, or half of the images where there are fewer. Both halves were trained on,
-    unless `images` are not those of the training.
+    images: those of the training. held_out: others of their kind; None takes half of `images`
+    in their place. samples: of each, at most. They are chosen at random but always alike.
     """
-    order = torch.randperm(len(images.pixels), generator=torch.Generator().manual_seed(_SPLIT_SEED))
-    count = min(samples, len(order) // 2)
-    train, held_out = (images.pixels[part] for part in (order[:count], order[-count:]))
-    train_features, held_out_features = (space.features(each) for each in (train, held_out))
-    floors = _metrics(space, train, held_out, train_features, held_out_features, held_out_features)
-    return Reference(
+    order = _shuffled(len(images.pixels))
+    if held_out is None:
+        count = min(samples, len(order) // 2)
+        others = images.pixels[order[-count:]]
+        source = "the other half of the images, which were trained on as well"
+    else:
+        count = min(samples, len(order), len(held_out.pixels))
+        others = held_out.pixels[_shuffled(len(held_out.pixels))[:count]]
+        source = "images of the test split, which were not trained on"
+    train = images.pixels[order[:count]]
+    train_features, held_out_features = (space.features(each) for each in (train, others))
+    reference = Reference(
         space=space,
+        classifier=load_classifier(images, space.device) if is_labelled(images) else None,
         train=train,
-        held_out=held_out,
+        held_out=others,
         train_features=train_features,
         held_out_features=held_out_features,
-        floors=dict(floors),
-        source="the other half of the images, which were trained on as well",
+        floors={},
+        source=source,
     )
+    floors = dict(_metrics(reference, others, held_out_features))
+    return replace(reference, floors=floors)
 
 
 def evaluate(
@@ -113,19 +128,12 @@ def evaluate(
     found: dict[str, list[float]] = {}
     for resample in range(resamples):
         fake = generate(count, seed + resample)
-        for name, value in _metrics(
-            reference.space,
-            reference.train,
-            fake,
-            reference.train_features,
-            reference.space.features(fake),
-            reference.held_out_features,
-        ):
+        for name, value in _metrics(reference, fake, reference.space.features(fake)):
             found.setdefault(name, []).append(value)
     return [
         Score(
             name=name,
-            better=_BETTER[name.removeprefix(f"{reference.space.name}_")],
+            better=_BETTER[name.removeprefix(reference.space.prefix)],
             value=statistics.fmean(values),
             spread=statistics.stdev(values) if len(values) > 1 else None,
             floor=reference.floors[name],
@@ -136,28 +144,30 @@ def evaluate(
 
 
 def _metrics(
-    space: FeatureSpace,
-    real: Tensor,
-    fake: Tensor,
-    real_features: Tensor,
-    fake_features: Tensor,
-    held_out_features: Tensor,
+    reference: Reference, fake: Tensor, fake_features: Tensor
 ) -> Iterable[tuple[str, float]]:
     """Names and values. Those in a feature space bear its name."""
-    yield f"{space.name}_fid", frechet_distance(real_features, fake_features)
-    yield f"{space.name}_kid", kernel_distance(real_features, fake_features)
+    prefix, real_features = reference.space.prefix, reference.train_features
+    yield f"{prefix}fid", frechet_distance(real_features, fake_features)
+    yield f"{prefix}kid", kernel_distance(real_features, fake_features)
     balls = dict(precision_recall_density_coverage(real_features, fake_features))
     accuracies = two_sample_accuracy(real_features, fake_features)
     for name, value in (balls | dict(accuracies)).items():
-        yield f"{space.name}_{name}", value
-    yield (
-        f"{space.name}_memorisation",
-        memorisation(real_features, held_out_features, fake_features),
-    )
-    if space.classifier is not None:
-        classes = space.classifier.network.output.out_features
-        predicted, given = (space.classes(each) for each in (fake_features, real_features))
+        yield f"{prefix}{name}", value
+    copied = memorisation(real_features, reference.held_out_features, fake_features)
+    yield f"{prefix}memorisation", copied
+    if reference.classifier is not None:
+        classes = reference.classifier.count
+        predicted, given = map(reference.classifier.classes, (fake, reference.train))
         yield "class_coverage", class_coverage(predicted, classes)
         yield "class_divergence", class_divergence(predicted, given, classes)
-    yield "sliced_wasserstein", sliced_wasserstein_distance(real, fake)
+        if reference.classifier.stacked:
+            evenly = torch.arange(classes)
+            yield "modes", classes * class_coverage(predicted, classes)
+            yield "mode_divergence", class_divergence(predicted, evenly, classes)
+    yield "sliced_wasserstein", sliced_wasserstein_distance(reference.train, fake)
     yield "ms_ssim", multiscale_similarity(fake)
+
+
+def _shuffled(count: int) -> Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(_SPLIT_SEED))

@@ -2,66 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from dcgan.data import ImageSet, scale
-from dcgan.evaluation.classifier import Classifier, load_classifier
-from dcgan.evaluation.networks import LeNet, RandomFeatures
+from dcgan.evaluation.classifier import is_labelled, load_classifier
+from dcgan.evaluation.inception import find_weights, load_inception
+from dcgan.evaluation.networks import RandomFeatures
 
 RANDOM_SEED = 0
-LEAST_LABELLED = 1_000
-"""Of fewer images a classifier learns too little for its features to mean much."""
-
 _BATCH = 512
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureSpace:
-    """name: before the metrics', such as `lenet` in `lenet_fid`; no plain FID is computed here.
+    """prefix: of the metrics' names, such as `lenet_` in `lenet_fid`; empty for Inception's.
 
-    network: gives the features. classifier: None where there are no labels. description: what
-    a reader must know of the network.
+    extract: uint8 images (n, C, H, W) on `device` to features (n, D). description: what a
+    reader must know of the network.
     """
 
-    name: str
-    network: LeNet | RandomFeatures
-    classifier: Classifier | None
+    prefix: str
+    extract: Callable[[Tensor], Tensor]
+    device: torch.device
     description: str
 
     @torch.no_grad()
     def features(self, pixels: Tensor) -> Tensor:
-        """uint8 images (N, C, H, W) to features, float32 (N, 128) on the CPU."""
-        device = next(self.network.parameters()).device
-        parts = [
-            self.network.features(scale(batch.to(device))).cpu() for batch in pixels.split(_BATCH)
-        ]
+        """uint8 images (N, C, H, W) to features, float32 (N, D) on the CPU."""
+        parts = [self.extract(batch.to(self.device)).cpu() for batch in pixels.split(_BATCH)]
         return torch.cat(parts)
 
-    @torch.no_grad()
-    def classes(self, features: Tensor) -> Tensor:
-        """Features (N, 128) to the likeliest class, int64 (N,); needs a classifier."""
-        assert self.classifier is not None
-        output = self.classifier.network.output
-        predicted: Tensor = output(features.to(output.weight.device)).argmax(dim=1).cpu()
-        return predicted
 
+def feature_space(
+    images: ImageSet, device: torch.device, weights: Path | None = None
+) -> FeatureSpace:
+    """Inception's where its weights are at hand, else features that need no download.
 
-def feature_space(images: ImageSet, device: torch.device) -> FeatureSpace:
-    """A classifier's features where the images are labelled, else those of random weights."""
-    labelled = images.labels is not None and len(images.card.classes) > 1
-    if not labelled or len(images.pixels) < LEAST_LABELLED:
+    weights: a file of Inception's weights; None looks for them in the cache. Without them a
+    classifier's features where the images are labelled, else those of random weights.
+    Raises EvaluationError for a file that is none.
+    """
+    found = weights or find_weights()
+    if found is not None:
+        inception = load_inception(found, device)
+        return FeatureSpace(inception.prefix, inception.extract, device, inception.description)
+    if not is_labelled(images):
         network = RandomFeatures(images.pixels.shape[1], RANDOM_SEED).to(device).eval()
+        described = f"a network with random weights, seed {RANDOM_SEED}"
         return FeatureSpace(
-            "random", network, None, f"a network with random weights, seed {RANDOM_SEED}"
+            "random_", lambda pixels: network.features(scale(pixels)), device, described
         )
     classifier = load_classifier(images, device)
-    return FeatureSpace(
-        "lenet",
-        classifier.network,
-        classifier,
-        f"a LeNet trained here on the same data: accuracy {classifier.accuracy:.4f} on held-out "
-        f"images, weights {classifier.digest}",
+    of_what = "the digits of each channel" if classifier.stacked else "the same data"
+    described = (
+        f"a LeNet trained here on {of_what}: accuracy {classifier.accuracy:.4f} on held-out "
+        f"images, weights {classifier.digest}"
     )
+    return FeatureSpace("lenet_", classifier.features, device, described)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-import torch
-from torch import Tensor, nn
+from typing import Literal, TypeAlias
 
 from dcgan.checkpoint import (
     CHECKPOINT_FOLDER,
@@ -19,20 +17,21 @@ from dcgan.checkpoint import (
     load_checkpoint,
 )
 from dcgan.config import Config, load_config
-from dcgan.data import ImageSet, load_images
+from dcgan.data import ImageSet, load_held_out, load_images
 from dcgan.description import RECIPE_FILE
 from dcgan.device import choose_device
-from dcgan.evaluation.evaluate import RESAMPLES, SAMPLES, Reference, Score, evaluate, make_reference
+from dcgan.evaluation.evaluate import RESAMPLES, Reference, Score, evaluate, make_reference
 from dcgan.evaluation.feature_space import feature_space
 from dcgan.inference import restored_generator
-from dcgan.sampling import draw_latents, generate
+from dcgan.sampling import draw_pixels
 from tracking.backends.local import open_tracker, read_fields, read_run
 from tracking.errors import StoreError
-from tracking.events import CONFIG, EVALUATION, SYS, Fields, Metrics
+from tracking.events import CONFIG, EVALUATION, SYS, Fields, Metrics, Value
 from tracking.lock import locked
 from tracking.tracker import as_status
 
-_BATCH = 256
+Which: TypeAlias = int | Literal["last", "best", "all"]
+"""A checkpoint by its step, the last, the best by evaluation, or all that are kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,34 +48,54 @@ class Evaluation:
 def evaluate_run(
     folder: Path,
     *,
-    step: int | None = None,
-    samples: int = SAMPLES,
+    which: Which = "last",
+    samples: int | None = None,
     resamples: int = RESAMPLES,
+    weights: Path | None = None,
     device: str = "auto",
-) -> Evaluation:
-    """Evaluate the generator of a checkpoint, and write the scores into the run's journal.
+) -> Iterator[Evaluation]:
+    """Evaluate the generators of checkpoints, and write the last one's scores into the journal.
 
-    step: of the checkpoint, None for the last; of an earlier one nothing is written, since a
-    journal goes forward. samples, resamples: fakes of a set, at most as many as half of the
-    real images, and sets. Batch norm works by what G has learnt. Values are metrics,
-    `evaluation/...`; their spreads and floors are fields, `sys/evaluation/...`.
-    Raises StoreError, CheckpointError, ConfigError or DataError.
+    Those of an earlier one are not written, since a journal goes forward. samples: fakes of a
+    set, at most as many as there are real images of each kind; None for what the recipe says.
+    resamples: sets. weights: a file of Inception's. Batch norm works by what G has learnt.
+    Values are metrics, `evaluation/...`; their spreads and floors are fields,
+    `sys/evaluation/...`.
+    Raises StoreError, CheckpointError, ConfigError, DataError or EvaluationError.
     """
     recipe = folder / RECIPE_FILE
     if not recipe.exists():
         raise StoreError(f"The run {folder.name} cannot be evaluated: {recipe} is missing.")
     config, chosen = load_config(str(recipe), []), choose_device(device)
+    kept = checkpoints(folder / CHECKPOINT_FOLDER)
+    if which != "all" or not kept:
+        kept = [find_checkpoint(folder / CHECKPOINT_FOLDER, "last" if which == "all" else which)]
     images = _images(folder, config)
-    path = find_checkpoint(folder / CHECKPOINT_FOLDER, step)
-    state = load_checkpoint(path, chosen)
-    generator = restored_generator(config, state, config.images.weights).to(chosen)
-    reference = make_reference(images, feature_space(images, chosen), samples)
-    draw = partial(_draw, generator, config, chosen)
-    scores = evaluate(draw, reference, resamples=resamples)
-    is_last = path == checkpoints(folder / CHECKPOINT_FOLDER)[-1]
-    if is_last:
-        _keep(folder, checkpoint_step(path), scores, reference, resamples)
-    return Evaluation(folder.name, checkpoint_step(path), scores, reference, is_last)
+    space = feature_space(images, chosen, weights)
+    held_out = load_held_out(config.dataset)
+    reference = make_reference(images, held_out, space, samples or config.evaluation.samples)
+    for path in kept:
+        state = load_checkpoint(path, chosen)
+        generator = restored_generator(config, state, config.images.weights).to(chosen)
+        draw = partial(draw_pixels, generator, config.network, chosen)
+        scores = evaluate(draw, reference, resamples=resamples)
+        is_last = path == checkpoints(folder / CHECKPOINT_FOLDER)[-1]
+        if is_last:
+            _keep(folder, checkpoint_step(path), scores, reference, resamples)
+        yield Evaluation(folder.name, checkpoint_step(path), scores, reference, is_last)
+
+
+def about(reference: Reference, scores: Sequence[Score], resamples: int) -> dict[str, Value]:
+    """What a run says of its evaluation beside the values."""
+    prefix = f"{SYS}/{EVALUATION}"
+    return {
+        f"{prefix}/samples": len(reference.train),
+        f"{prefix}/resamples": resamples,
+        f"{prefix}/feature_space": reference.space.description,
+        f"{prefix}/held_out": reference.source,
+        **{f"{prefix}/floor/{name}": floor for name, floor in reference.floors.items()},
+        **{f"{prefix}/spread/{score.name}": score.spread for score in scores},
+    }
 
 
 def _images(folder: Path, config: Config) -> ImageSet:
@@ -89,19 +108,6 @@ def _images(folder: Path, config: Config) -> ImageSet:
     return images
 
 
-def _draw(
-    generator: nn.Module, config: Config, device: torch.device, count: int, seed: int
-) -> Tensor:
-    """uint8 images (count, C, H, W); the latents do not depend on the device."""
-    source = torch.Generator().manual_seed(seed)
-    batches = (min(_BATCH, count - start) for start in range(0, count, _BATCH))
-    made = [
-        generate(generator, draw_latents(size, config.network, source).to(device), "eval").cpu()
-        for size in batches
-    ]
-    return torch.cat(made).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-
-
 def _keep(
     folder: Path, step: int, scores: Sequence[Score], reference: Reference, resamples: int
 ) -> None:
@@ -111,17 +117,5 @@ def _keep(
         journal = open_tracker(read_run(folder), folder.parent)
         values = {f"{EVALUATION}/{score.name}": [score.value] for score in scores}
         journal.write(Metrics([step], [now], values))
-        prefix = f"{SYS}/{EVALUATION}"
-        journal.write(
-            Fields(
-                {
-                    f"{prefix}/samples": scores[0].samples,
-                    f"{prefix}/resamples": resamples,
-                    f"{prefix}/feature_space": reference.space.description,
-                    f"{prefix}/held_out": reference.source,
-                    **{f"{prefix}/floor/{score.name}": score.floor for score in scores},
-                    **{f"{prefix}/spread/{score.name}": score.spread for score in scores},
-                }
-            )
-        )
+        journal.write(Fields(about(reference, scores, resamples)))
         journal.close(status)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from dcgan.checkpoint import State
+from dcgan.checkpoint import keep_nothing
 from dcgan.config import load_config, parse_override
 from dcgan.distributed import joined
 from dcgan.engine import train
@@ -32,9 +32,6 @@ def main(recipe: str, output: str, *settings: str) -> None:
             for path, values in event.values.items():
                 if path.startswith("training/"):
                     metrics.setdefault(path, []).extend(values)
-
-    def keep_nothing(step: int, state: State, *, marked: bool = False) -> None:
-        """No checkpoint is wanted."""
 
     device = torch.device("cpu")
     with joined(device) as world:

@@ -32,6 +32,21 @@ def test_the_last_two_and_the_marked_stay(tmp_path: Path):
     assert load_checkpoint(find_checkpoint(tmp_path, 3), CPU) == {"step": 3}
 
 
+def test_the_best_stays_until_there_is_a_better_one(tmp_path: Path):
+    with pytest.raises(CheckpointError, match="no checkpoint in"):
+        find_checkpoint(tmp_path, "best")
+    for step in range(1, 8):
+        save_checkpoint(tmp_path, step, {"step": step}, marked=step == 1, best=step in (1, 2, 4))
+    assert steps(tmp_path) == [1, 4, 6, 7]
+    assert load_checkpoint(find_checkpoint(tmp_path, "best"), CPU) == {"step": 4}
+
+
+def test_without_an_evaluation_none_is_the_best(tmp_path: Path):
+    save_checkpoint(tmp_path, 1, {"step": 1})
+    with pytest.raises(CheckpointError, match="--evaluate-every 1"):
+        find_checkpoint(tmp_path, "best")
+
+
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path):
     save_checkpoint(tmp_path, 1, {"step": 1})
     with pytest.raises((AttributeError, pickle.PicklingError)):  # by the version of Python

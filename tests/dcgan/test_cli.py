@@ -176,7 +176,7 @@ def test_unknown_and_ambiguous_runs(store: Path, tmp_path: Path):
     assert "could be any of" in refused("show", "digits", "--store", str(store))
     assert "There are no runs" in refused("show", "last", "--store", str(tmp_path))
     assert "no checkpoint of step 3" in refused(
-        "sample", "last", "--step", "3", "--store", str(store)
+        "sample", "last", "--checkpoint", "3", "--store", str(store)
     )
     assert "has finished" in refused("resume", "last", "--store", str(store))
     assert "tracked to MLflow" in refused("ui", "--store", str(store))

@@ -12,12 +12,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils._pytree import tree_map_only
 
 from dcgan import engine
-from dcgan.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from dcgan.checkpoint import find_checkpoint, keep_nothing, load_checkpoint, save_checkpoint
 from dcgan.config import Config, ConfigError, load_config, parse_override
 from dcgan.device import choose_device
 from dcgan.models import build_networks
 from dcgan.precision import check_precision
-from dcgan.trial import keep_nothing, random_images
+from dcgan.trial import random_images
 from tracking.events import Event, Metrics
 
 CPU = torch.device("cpu")
