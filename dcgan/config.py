@@ -42,10 +42,12 @@ EMBEDDED = ("digits", "sky")
 class Dataset(Section):
     """Which images, and the form in which the networks see them."""
 
-    name: Literal["digits", "sky", "mnist", "fashion-mnist", "cifar10", "celeba", "folder"]
+    name: Literal[
+        "digits", "sky", "mnist", "stacked-mnist", "fashion-mnist", "cifar10", "celeba", "folder"
+    ]
     path: str | None = Field(None, description="where the files are")
     split: Literal["train", "test", "all"] = Field(
-        "train", description="of mnist, fashion-mnist, cifar10 and celeba"
+        "train", description="of mnist and its kin, cifar10 and celeba"
     )
     image_size: Literal[28, 32, 64, 128] = Field(64, description="height and width in pixels")
     channels: Literal[1, 3] = Field(3, description="1 for grey, 3 for RGB")
@@ -73,17 +75,18 @@ class Network(Section):
     """The architecture of both networks.
 
     dcgan: Radford et al. 2016, figure 1. compact: a small pair for 28x28, ReLU before batch
-    norm, D without it. dense: fully connected layers beside the convolutions.
+    norm, D without it. dense: fully connected layers beside the convolutions. kim: 5x5 filters
+    as in DCGAN-tensorflow.
     """
 
-    family: Literal["dcgan", "compact", "dense"] = "dcgan"
+    family: Literal["dcgan", "compact", "dense", "kim"] = "dcgan"
     latent_size: int = Field(100, ge=1, le=4096)
     latent_law: Literal["normal", "uniform"] = Field("normal", description="N(0, 1) or U[-1, 1]")
     generator_features: int = Field(
-        64, ge=1, le=1024, description="dcgan: maps of G's last hidden layer"
+        64, ge=1, le=1024, description="dcgan, kim: maps of G's last hidden layer"
     )
     discriminator_features: int = Field(
-        64, ge=1, le=1024, description="dcgan: maps of D's first layer"
+        64, ge=1, le=1024, description="dcgan, kim: maps of D's first layer"
     )
     discriminator_batch_norm: Literal["all_but_first", "all", "none"] = Field(
         "all_but_first", description="dcgan: which hidden layers of D have batch norm"
@@ -149,6 +152,7 @@ class Training(Section):
         "reused",
         description="G's step takes D's fakes, makes them again, or makes new ones",
     )
+    generator_steps: int = Field(1, ge=1, le=100, description="of G for one of D")
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         "fp32", description="tf32: on NVIDIA GPUs; bf16: the networks in bfloat16, losses in fp32"
     )
@@ -209,10 +213,22 @@ class Images(Section):
 
 
 class Checkpoints(Section):
-    """The last two stay, and those kept here; one is always written at the end."""
+    """The last two stay, the best by evaluation, and those kept here.
+
+    One is always written at the end.
+    """
 
     every_epochs: int = Field(1, ge=1)
     keep_every: int = Field(0, ge=0, description="every so many epochs; 0 keeps none")
+
+
+class Evaluation(Section):
+    """Metrics of G's images; see `dcgan evaluate`."""
+
+    every_epochs: int = Field(
+        0, ge=0, description="while training, and at its end; 0 is never; the best G is kept"
+    )
+    samples: int = Field(10_000, ge=100, description="fakes, and at most as many real images")
 
 
 class Config(Section):
@@ -229,6 +245,7 @@ class Config(Section):
     stabilisers: Stabilisers = Stabilisers()
     images: Images = Images()
     checkpoints: Checkpoints = Checkpoints()
+    evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")
     def _parts_that_fit(self) -> Config:
@@ -266,6 +283,11 @@ def _conflicts(config: Config) -> Iterator[tuple[bool, LiteralString]]:
         loss.name == "wgan_gp" and config.training.discriminator_step == "two",
         'loss.name = "wgan_gp" takes real images and fakes together: '
         'set training.discriminator_step = "joint" or "accumulated"',
+    )
+    yield (
+        config.training.generator_steps > 1 and config.training.generator_fakes == "reused",
+        "training.generator_steps above 1 needs fakes of the new G: "
+        'set training.generator_fakes = "regenerated" or "fresh"',
     )
     yield (
         stabilisers.label_smoothing > 0 and loss.name in ("hinge", "wgan_gp"),

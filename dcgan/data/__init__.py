@@ -22,6 +22,7 @@ __all__ = [
     "Progress",
     "cache_folder",
     "holds",
+    "load_held_out",
     "load_images",
     "scale",
     "silent",
@@ -53,6 +54,16 @@ def load_images(
         collection = find_folder(path)
     form = Form(dataset.image_size, dataset.channels, dataset.fit)
     return load_cached(collection, form, dataset.max_unreadable, progress)
+
+
+def load_held_out(dataset: Dataset) -> ImageSet | None:
+    """The test split of a set that was trained on its train split; None where there is none.
+
+    Raises DataError, as `load_images`.
+    """
+    if dataset.name not in TORCHVISION_SETS or dataset.split != "train":
+        return None
+    return load_images(dataset.model_copy(update={"split": "test"}))
 
 
 def scale(pixels: Tensor) -> Tensor:

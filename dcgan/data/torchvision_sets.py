@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dcgan.config import Dataset
+from dcgan.data import stacked_mnist
 from dcgan.data.cache import cache_folder
 from dcgan.data.folder import collect_files
 from dcgan.data.image_set import Collection, DataError
@@ -70,7 +71,7 @@ def find_torchvision_set(dataset: Dataset, folder: Path | None, download: bool) 
 
 
 def _collect_idx(dataset: Dataset, root: Path, download: bool) -> Collection:
-    """MNIST and Fashion-MNIST: grey, 28x28."""
+    """MNIST and Fashion-MNIST: grey, 28x28; stacked MNIST: three digits in RGB."""
     from torchvision import datasets
 
     name = _IDX_CLASSES[dataset.name]
@@ -81,12 +82,12 @@ def _collect_idx(dataset: Dataset, root: Path, download: bool) -> Collection:
         getattr(datasets, name)(str(where), train=train, download=download)
         for train in _train_flags(dataset)
     ]
-    return _collect_arrays(
-        root,
-        np.concatenate([part.data.numpy() for part in parts]),
-        np.concatenate([part.targets.numpy() for part in parts]),
-        tuple(name.partition(" - ")[0] for name in parts[0].classes),  # "0 - zero" in MNIST
-    )
+    images = np.concatenate([part.data.numpy() for part in parts])
+    labels = np.concatenate([part.targets.numpy() for part in parts])
+    if dataset.name == "stacked-mnist":
+        return _collect_arrays(root, *stacked_mnist.stack(images, labels), stacked_mnist.CLASSES)
+    classes = tuple(name.partition(" - ")[0] for name in parts[0].classes)  # "0 - zero" in MNIST
+    return _collect_arrays(root, images, labels, classes)
 
 
 def _collect_cifar10(dataset: Dataset, root: Path, download: bool) -> Collection:
@@ -168,10 +169,11 @@ def _laid_out(files: dict[str, Path], name: str) -> Path:
     return root
 
 
-_IDX_CLASSES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
+_IDX_CLASSES = {"mnist": "MNIST", "stacked-mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 
 TORCHVISION_SETS = {
     "mnist": TorchvisionSet("MNIST/raw/train-images-idx3-ubyte", _collect_idx),
+    "stacked-mnist": TorchvisionSet("MNIST/raw/train-images-idx3-ubyte", _collect_idx),
     "fashion-mnist": TorchvisionSet("FashionMNIST/raw/train-images-idx3-ubyte", _collect_idx),
     "cifar10": TorchvisionSet("cifar-10-batches-py", _collect_cifar10),
     "celeba": TorchvisionSet("celeba/img_align_celeba", _collect_celeba),

@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from dcgan.config import Config, Init
-from dcgan.models import compact, dense, radford
+from dcgan.models import compact, dense, kim, radford
 from dcgan.models.initialisation import initialise_dcgan, initialise_glorot
 
-FAMILIES = {"dcgan": radford, "compact": compact, "dense": dense}
+FAMILIES = {"dcgan": radford, "compact": compact, "dense": dense, "kim": kim}
 
 
 def build_networks(config: Config, seed: int) -> tuple[nn.Sequential, nn.Sequential]:

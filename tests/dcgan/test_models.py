@@ -45,6 +45,28 @@ def test_the_other_families(family: str, channels: int):
     assert discriminator(images).shape == (5, 1)
 
 
+@pytest.mark.parametrize(("size", "hidden"), [(28, [14, 7, 4, 2]), (32, [16, 8, 4, 2])])
+def test_kims_layers_halve_as_tensorflow_pads(size: int, hidden: list[int]):
+    generator, discriminator = networks("network.family=kim", f"dataset.image_size={size}")
+    images = torch.randn(2, 3, size, size)
+    assert generator(torch.randn(2, 100, 1, 1)).shape == images.shape
+    shapes, given = [], images
+    for layer in discriminator:
+        given = layer(given)
+        shapes += [given.shape[-1]] if isinstance(layer, nn.Conv2d) else []
+    assert shapes == [*hidden, 1]
+    # `same` puts the odd row of padding after the image.
+    padded = discriminator[0](images)
+    assert torch.equal(padded[:, :, 1 : 1 + size, 1 : 1 + size], images)
+    assert padded.shape[-1] == size + 3
+    if size == 28:
+        counts = [
+            sum(each.numel() for each in each_of.parameters())
+            for each_of in networks("network.family=kim", "dataset.image_size=28")
+        ]
+        assert counts == [4_512_323, 4_309_505]
+
+
 def test_which_layers_of_the_discriminator_have_batch_norm():
     hidden = {
         "all_but_first": ["Conv2d", "LeakyReLU", *["Conv2d", "BatchNorm2d", "LeakyReLU"] * 3],
