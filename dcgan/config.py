@@ -229,6 +229,9 @@ class Evaluation(Section):
         0, ge=0, description="while training, and at its end; 0 is never; the best G is kept"
     )
     samples: int = Field(10_000, ge=100, description="fakes, and at most as many real images")
+    held_out: str | None = Field(
+        None, description="a folder of real images that are not trained on, where the set has none"
+    )
 
 
 class Config(Section):

@@ -222,7 +222,9 @@ def prepare_resume(
 
 
 def _held_out(config: Config) -> ImageSet | None:
-    return load_held_out(config.dataset) if config.evaluation.every_epochs else None
+    if not config.evaluation.every_epochs:
+        return None
+    return load_held_out(config.dataset, config.evaluation.held_out)
 
 
 def run_job(

@@ -56,11 +56,14 @@ def load_images(
     return load_cached(collection, form, dataset.max_unreadable, progress)
 
 
-def load_held_out(dataset: Dataset) -> ImageSet | None:
-    """The test split of a set that was trained on its train split; None where there is none.
+def load_held_out(dataset: Dataset, folder: str | None) -> ImageSet | None:
+    """Images of the kind of `dataset` that are not trained on; None where there are none.
 
+    folder: of such images; None for the test split of a set that is trained on its train split.
     Raises DataError, as `load_images`.
     """
+    if folder is not None:
+        return load_images(dataset.model_copy(update={"name": "folder", "path": folder}))
     if dataset.name not in TORCHVISION_SETS or dataset.split != "train":
         return None
     return load_images(dataset.model_copy(update={"split": "test"}))

@@ -100,7 +100,7 @@ def make_reference(
     else:
         count = min(samples, len(order), len(held_out.pixels))
         others = held_out.pixels[_shuffled(len(held_out.pixels))[:count]]
-        source = "images of the test split, which were not trained on"
+        source = "others, which were not trained on"
     train = images.pixels[order[:count]]
     train_features, held_out_features = (space.features(each) for each in (train, others))
     reference = Reference(

@@ -72,7 +72,7 @@ def evaluate_run(
         kept = [find_checkpoint(folder / CHECKPOINT_FOLDER, "last" if which == "all" else which)]
     images = _images(folder, config)
     space = feature_space(images, chosen, weights)
-    held_out = load_held_out(config.dataset)
+    held_out = load_held_out(config.dataset, config.evaluation.held_out)
     reference = make_reference(images, held_out, space, samples or config.evaluation.samples)
     for path in kept:
         state = load_checkpoint(path, chosen)

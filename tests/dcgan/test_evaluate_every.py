@@ -16,6 +16,7 @@ from dcgan.cli import app
 from dcgan.config import Config
 from dcgan.engine import train
 from dcgan.evaluation import in_training
+from tests.dcgan.test_cache import save
 from tests.dcgan.test_evaluate import TINY, invoke
 from tests.dcgan.test_torchvision_sets import write_idx
 from tracking.backends.local import last_values, read_fields, read_steps, run_folders
@@ -138,4 +139,21 @@ def test_held_out_images_are_the_test_split_where_it_was_not_trained_on(tmp_path
     result = invoke("evaluate", "--samples", "100", "--resamples", "1", *store)
     assert result.exit_code == 0, result.output
     assert "10 fakes a set" in result.output
-    assert "images of the test split, which were not trained on" in result.output
+    assert "others, which were not trained on" in result.output
+
+    held_out = tmp_path / "held_out"
+    held_out.mkdir()
+    for number in range(7):
+        save(held_out / f"{number}.png", number)
+    store = ("--store", str(tmp_path / "digits"))
+    settings = (*TINY, "--set", f"evaluation.held_out={held_out}")
+    assert invoke("train", "digits", *settings, *store).exit_code == 0
+    result = invoke("evaluate", "--samples", "100", "--resamples", "1", *store)
+    assert "7 fakes a set" in result.output
+    assert "others, which were not trained on" in result.output
+    assert (
+        invoke(
+            "train", *settings[:-1], "evaluation.held_out=/nowhere", "--evaluate-every", "1", *store
+        ).exit_code
+        == 2
+    )
