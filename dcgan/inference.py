@@ -11,6 +11,7 @@ from torch import nn
 
 from dcgan.checkpoint import CHECKPOINT_FOLDER, State, find_checkpoint, load_checkpoint
 from dcgan.config import Config, ConfigError, load_config
+from dcgan.data import ImageSet, load_images
 from dcgan.description import RECIPE_FILE
 from dcgan.device import choose_device
 from dcgan.models import build_networks
@@ -22,7 +23,9 @@ from dcgan.sampling import (
     image_grid,
     moving_average,
 )
+from tracking.backends.local import read_fields
 from tracking.errors import StoreError
+from tracking.events import CONFIG
 from tracking.files import replacing
 
 
@@ -43,10 +46,7 @@ def sample_run(
     weights: of G as it was or of its moving average; None for those of the run's own grids.
     Raises StoreError, CheckpointError or ConfigError where one of them is not usable.
     """
-    recipe = folder / RECIPE_FILE
-    if not recipe.exists():
-        raise StoreError(f"The run {folder.name} cannot be sampled: {recipe} is missing.")
-    config = load_config(str(recipe), [])
+    config = config_of(folder)
     chosen = choose_device(device)
     state = load_checkpoint(find_checkpoint(folder / CHECKPOINT_FOLDER, which), chosen)
     generator = restored_generator(config, state, weights or config.images.weights)
@@ -60,6 +60,32 @@ def sample_run(
             PIL.Image.fromarray(image_grid(images).squeeze()).save(temporary, format="PNG")
     except OSError as error:
         raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
+
+
+def config_of(folder: Path) -> Config:
+    """What a run was trained by; raises StoreError where it does not say so."""
+    recipe = folder / RECIPE_FILE
+    if not recipe.exists():
+        raise StoreError(f"The run {folder.name} cannot be used again: {recipe} is missing.")
+    return load_config(str(recipe), [])
+
+
+def images_of(folder: Path, config: Config) -> ImageSet:
+    """What a run was trained on; raises StoreError where the images are others now."""
+    images = load_images(config.dataset)
+    if images.card.fingerprint != read_fields(folder).get(f"{CONFIG}/dataset/fingerprint"):
+        raise StoreError(
+            f"The images in {images.card.path} are not those that the run {folder.name} was "
+            "trained on.\nBring them back to use it again."
+        )
+    return images
+
+
+def restored_discriminator(config: Config, state: State) -> nn.Sequential:
+    """The D of a checkpoint, on the CPU."""
+    _, discriminator = build_networks(config, seed=0)
+    discriminator.load_state_dict(state["discriminator"])
+    return discriminator
 
 
 def restored_generator(config: Config, state: State, weights: Weights) -> nn.Module:

@@ -10,6 +10,7 @@ from dcgan.cli.errors import LabGroup
 from dcgan.cli.evaluate import evaluate
 from dcgan.cli.manage import delete, du, rename, restore, tag
 from dcgan.cli.pictures import plot, sample
+from dcgan.cli.probe import app as probe
 from dcgan.cli.profile import profile
 from dcgan.cli.recipes import app as recipes
 from dcgan.cli.report import report
@@ -46,6 +47,7 @@ app.command(rich_help_panel="Look")(watch)
 app.command(rich_help_panel="Look")(plot)
 app.command(rich_help_panel="Look")(sample)
 app.command(rich_help_panel="Compare")(evaluate)
+app.add_typer(probe, name="probe", rich_help_panel="Compare")
 app.command(rich_help_panel="Compare")(compare)
 app.command(rich_help_panel="Compare")(report)
 app.command(rich_help_panel="Look")(ui)

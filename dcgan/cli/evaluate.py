@@ -116,5 +116,10 @@ def _print(evaluation: Evaluation, console: Console) -> None:
         f"[dim]Spread: the standard deviation over sets of fakes. Real images: "
         f"{evaluation.reference.source}.[/dim]"
     )
+    console.print(
+        f"[dim]Fakes beside their nearest training images: dcgan probe neighbours "
+        f"{evaluation.run}[/dim]",
+        soft_wrap=True,
+    )
     if not evaluation.kept:
         console.print("[dim]Not written to the run: there is a newer checkpoint.[/dim]")

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from dcgan.amend import amend
 from dcgan.checkpoint import (
     CHECKPOINT_FOLDER,
     checkpoint_step,
@@ -16,19 +17,13 @@ from dcgan.checkpoint import (
     find_checkpoint,
     load_checkpoint,
 )
-from dcgan.config import Config, load_config
-from dcgan.data import ImageSet, load_held_out, load_images
-from dcgan.description import RECIPE_FILE
+from dcgan.data import load_held_out
 from dcgan.device import choose_device
 from dcgan.evaluation.evaluate import RESAMPLES, Reference, Score, evaluate, make_reference
 from dcgan.evaluation.feature_space import feature_space
-from dcgan.inference import restored_generator
+from dcgan.inference import config_of, images_of, restored_generator
 from dcgan.sampling import draw_pixels
-from tracking.backends.local import open_tracker, read_fields, read_run
-from tracking.errors import StoreError
-from tracking.events import CONFIG, EVALUATION, SYS, Fields, Metrics, Value
-from tracking.lock import locked
-from tracking.tracker import as_status
+from tracking.events import EVALUATION, SYS, Fields, Metrics, Value
 
 Which: TypeAlias = int | Literal["last", "best", "all"]
 """A checkpoint by its step, the last, the best by evaluation, or all that are kept."""
@@ -63,14 +58,11 @@ def evaluate_run(
     `sys/evaluation/...`.
     Raises StoreError, CheckpointError, ConfigError, DataError or EvaluationError.
     """
-    recipe = folder / RECIPE_FILE
-    if not recipe.exists():
-        raise StoreError(f"The run {folder.name} cannot be evaluated: {recipe} is missing.")
-    config, chosen = load_config(str(recipe), []), choose_device(device)
+    config, chosen = config_of(folder), choose_device(device)
     kept = checkpoints(folder / CHECKPOINT_FOLDER)
     if which != "all" or not kept:
         kept = [find_checkpoint(folder / CHECKPOINT_FOLDER, "last" if which == "all" else which)]
-    images = _images(folder, config)
+    images = images_of(folder, config)
     space = feature_space(images, chosen, weights)
     held_out = load_held_out(config.dataset, config.evaluation.held_out)
     reference = make_reference(images, held_out, space, samples or config.evaluation.samples)
@@ -81,7 +73,10 @@ def evaluate_run(
         scores = evaluate(draw, reference, resamples=resamples)
         is_last = path == checkpoints(folder / CHECKPOINT_FOLDER)[-1]
         if is_last:
-            _keep(folder, checkpoint_step(path), scores, reference, resamples)
+            now = time.time_ns() // 1_000_000
+            values = {f"{EVALUATION}/{score.name}": [score.value] for score in scores}
+            metrics = Metrics([checkpoint_step(path)], [now], values)
+            amend(folder, [metrics, Fields(about(reference, scores, resamples))])
         yield Evaluation(folder.name, checkpoint_step(path), scores, reference, is_last)
 
 
@@ -96,26 +91,3 @@ def about(reference: Reference, scores: Sequence[Score], resamples: int) -> dict
         **{f"{prefix}/floor/{name}": floor for name, floor in reference.floors.items()},
         **{f"{prefix}/spread/{score.name}": score.spread for score in scores},
     }
-
-
-def _images(folder: Path, config: Config) -> ImageSet:
-    images = load_images(config.dataset)
-    if images.card.fingerprint != read_fields(folder).get(f"{CONFIG}/dataset/fingerprint"):
-        raise StoreError(
-            f"The images in {images.card.path} are not those that the run {folder.name} was "
-            "trained on.\nBring them back to evaluate it."
-        )
-    return images
-
-
-def _keep(
-    folder: Path, step: int, scores: Sequence[Score], reference: Reference, resamples: int
-) -> None:
-    now = time.time_ns() // 1_000_000
-    with locked(folder, patience=0):
-        status = as_status(read_fields(folder, alive=False).get(f"{SYS}/status"))
-        journal = open_tracker(read_run(folder), folder.parent)
-        values = {f"{EVALUATION}/{score.name}": [score.value] for score in scores}
-        journal.write(Metrics([step], [now], values))
-        journal.write(Fields(about(reference, scores, resamples)))
-        journal.close(status)
