@@ -67,6 +67,8 @@ def runs(
         if sort is not None:
             chosen = order(sort, {run: names[run] for run in chosen}, descending=descending)
     rows = [_row(run, *found[run]) for run in chosen]
+    if sort is not None:
+        rows = [row | {"sorted_by": names[str(row["run"])].names.get(sort)} for row in rows]
     if as_json:
         print(json.dumps(rows, indent=2))
         return
@@ -78,6 +80,8 @@ def runs(
     left_out = max(0, len(rows) - limit) if limit else 0
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("run", no_wrap=True)
+    if sort is not None:
+        table.add_column(plain(sort), justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for name in ("epochs", "G loss", "D loss", "age"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -151,12 +155,18 @@ def _cells(row: dict[str, Any]) -> list[Text]:
     ]
     return [
         Text(row["run"] if row["name"] == row["run"] else f"{row['run']} ({plain(row['name'])})"),
+        *([_value(row["sorted_by"])] if "sorted_by" in row else []),
         Text(str(row["status"]), style=STATUS_STYLES.get(row["status"], "")),
         Text(f"{row['epochs']}/{row['epochs_planned'] or '?'}"),
         *map(Text, losses),
         Text(age),
         Text(", ").join([Text("local"), *trackers]),
     ]
+
+
+def _value(value: object) -> Text:
+    shown = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+    return Text(plain(shown))
 
 
 def _pairs(values: dict[str, Any], prefix: str) -> Table:
@@ -173,8 +183,8 @@ def _listed_files(folder: Path) -> list[str]:
     """The files of a run, a series of pictures in one line."""
     lines = [str(file) for file in sorted(folder.glob("*.json*"))]
     lines += [str(file) for file in sorted((folder / "artifacts").glob("*"))]
-    for series in sorted((folder / "images").glob("*")):
-        pictures = sorted(series.glob("*.png"))
+    series = {file.parent for file in (folder / "images").rglob("*.png")}
+    for pictures in (sorted(each.glob("*.png")) for each in sorted(series)):
         lines.append(f"{pictures[-1]} (the last of {len(pictures)})")
     lines += [str(file) for file in sorted((folder / "checkpoints").glob("*.pt"))]
     return lines

@@ -59,6 +59,8 @@ def test_runs_are_filtered_and_sorted(store: Path):
     ]
     assert listed(store, "--sort", "Gloss")[0] == "digits-run002"
     assert listed(store, "--sort", "optimizer.lr", "--desc")[0] == "digits-run002"
+    screen = said(store, "runs", "--sort", "optimizer.lr")
+    assert "optimizer.lr" in screen.splitlines()[0], "what they are sorted by is shown"
     assert "no such runs" in said(store, "runs", "--where", "optimizer.lr > 1")
     assert "optimizer.lr" in refused(store, "runs", "--where", "optimzer.lr > 1")
 

@@ -53,6 +53,9 @@ def test_pictures_land_in_the_run_and_are_tracked(store: Path, digits: Path, nam
     assert np.array_equal(*pixels)
     assert pixels[0].std() > 10
     assert read_fields(digits)["sys/status"] == "finished"
+    assert (
+        f"probes/{title}/00000006.png" in invoke("show", digits.name, "--store", str(store)).output
+    )
     assert len(read_steps(digits)) == steps
 
 
