@@ -43,9 +43,10 @@ def compare(
 ) -> None:
     """Hold arms of runs against each other: does the factor change the outcome?
 
-    Of each metric: its mean and spread over seeds, the difference to the first arm with a 95%
-    interval (BCa bootstrap), a permutation test, paired where arms share their seeds, corrected
-    for the number of tests (Holm). With fewer than six pairs no claim is made.
+    Of each metric: its mean and spread over seeds, the difference to the first
+    arm with a 95% interval (BCa bootstrap), a permutation test, paired where
+    arms share their seeds, corrected for the number of tests (Holm). With fewer
+    than six pairs no claim is made.
 
     [dim]dcgan compare --sweep weight-init
     dcgan compare --by optimizer.lr --where 'recipe == "astro"' --metric nearest_epoch[/dim]

@@ -61,10 +61,13 @@ def evaluate(
 ) -> None:
     """Measure how good a run's generator is, beside what held-out real images would get.
 
-    No weights are downloaded: without Inception's, features are those of a LeNet that is trained
-    once on the run's own labelled images, or of a network with random weights where there are no
-    labels, and the metrics bear its name. The values land in the run:
-    [bold]dcgan runs --sort lenet_fid[/bold], [bold]dcgan compare --metric lenet_fid[/bold].
+    No weights are downloaded: without Inception's, features are those of a
+    LeNet that is trained once on the run's own labelled images, or of a network
+    with random weights where there are no labels, and the metrics bear its
+    name. The values land in the run:
+
+    [dim]dcgan runs --sort lenet_fid
+    dcgan compare --metric lenet_fid[/dim]
     """
     from dcgan.evaluation.run import evaluate_run
     from tracking.store import find_run

@@ -184,8 +184,9 @@ def features(
 ) -> None:
     """Classify images by D's features with a linear SVM, against three controls.
 
-    Features are all of D's convolutions, max-pooled to 4x4 (section 5.1). The controls see the
-    same labels: raw pixels, their principal components, and a D with random weights.
+    Features are all of D's convolutions, max-pooled to 4x4 (section 5.1). The
+    controls see the same labels: raw pixels, their principal components, and a
+    D with random weights.
 
     [dim]dcgan probe features last --most 1000
     dcgan probe features last --data cifar10/train --held-out cifar10/test[/dim]
@@ -299,7 +300,8 @@ def arithmetic(
 ) -> None:
     """Shift latents from the mean of one class toward that of another.
 
-    Classes are those that a classifier, trained on the run's own images, sees in G's.
+    Classes are those that a classifier, trained on the run's own images, sees
+    in G's.
 
     [dim]dcgan probe arithmetic last --from 4 --to 9[/dim]
     """

@@ -54,8 +54,8 @@ def profile(
 ) -> None:
     """Show where the time of a training step goes: its parts, and its slowest operators.
 
-    Nothing is tracked or kept. The profiler itself slows steps, small ones the most: take the
-    shares from here, and the speed from a training.
+    Nothing is tracked or kept. The profiler itself slows steps, small ones the
+    most: take the shares from here, and the speed from a training.
 
     [dim]dcgan profile celeba --steps 10 --trace celeba.json
     dcgan profile mnist-ablation --precision bf16 --data ~/mnist[/dim]

@@ -46,8 +46,8 @@ def recipes(
 ) -> None:
     """List the recipes with their source, their data, and how long each takes here.
 
-    The time is that of 20 steps on random images, times the steps of the whole run. It is
-    measured once on a machine and remembered.
+    The time is that of 20 steps on random images, times the steps of the whole
+    run. It is measured once on a machine and remembered.
     """
     if ctx.invoked_subcommand is not None:
         return

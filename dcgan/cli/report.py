@@ -51,9 +51,9 @@ def report(
 ) -> None:
     """Write down what a comparison found: the answer, figures, images, and all it rests on.
 
-    The page needs no network and no other file. Markdown has its figures in a folder beside it.
-    Of one run, or of runs that are no two arms, the report shows curves and images and claims
-    nothing.
+    The page needs no network and no other file. Markdown has its figures in a
+    folder beside it. Of one run, or of runs that are no two arms, the report
+    shows curves and images and claims nothing.
 
     [dim]dcgan report --sweep weight-init -o weight-init.html
     dcgan report last -o last.pdf[/dim]

@@ -108,9 +108,10 @@ def sweep(
 ) -> None:
     """Train every combination of some values with the same seeds.
 
-    Two arms of the same seed see the same data in the same order and draw the same latents:
-    they differ in the factor alone. Ctrl-C lets every run write a checkpoint; the same command
-    with [bold]--resume[/bold], or [bold]dcgan sweep NAME --resume[/bold], runs what is missing.
+    Two arms of the same seed see the same data in the same order and draw the
+    same latents: they differ in the factor alone. Ctrl-C lets every run write a
+    checkpoint; the same command with [bold]--resume[/bold], or
+    [bold]dcgan sweep NAME --resume[/bold], runs what is missing.
 
     [dim]dcgan sweep weight-init --seeds 10 --download
     dcgan sweep digits --over optimizer.lr=2e-4,2e-3 --over init.scheme=dcgan,default --jobs 4[/dim]

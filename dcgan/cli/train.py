@@ -155,8 +155,9 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted, failed or killed.
 
-    It goes on from its last checkpoint, with the same data, order and latents: on the CPU
-    bit for bit as if it had never stopped. It is tracked to where it was tracked before.
+    It goes on from its last checkpoint, with the same data, order and latents:
+    on the CPU bit for bit as if it had never stopped. It is tracked to where it
+    was tracked before.
     """
     keep_memory()
     from dcgan.cli.progress import DecodingProgress

@@ -39,8 +39,8 @@ def sync(
 ) -> None:
     """Send to a tracker what it lacks of a run: all of it, or what it missed.
 
-    It can be stopped and begun again, and sends nothing twice. A run that is being written
-    is left out: its own trackers are at work.
+    It can be stopped and begun again, and sends nothing twice. A run that is
+    being written is left out: its own trackers are at work.
     """
     from tracking.backends.local import run_folders
     from tracking.lock import is_locked
@@ -79,9 +79,9 @@ def import_runs(
 ) -> None:
     """Bring runs that were tracked elsewhere into this store.
 
-    Runs that are here already get what they lack. [bold]neptune-export[/bold] reads the Parquet
-    and files that Neptune's exporter saved of its hosted service. To compare old runs with new
-    ones give their settings the paths of ours:
+    Runs that are here already get what they lack. [bold]neptune-export[/bold] reads the
+    Parquet and files that Neptune's exporter saved of its hosted service. To
+    compare old runs with new ones give their settings the paths of ours:
     [bold]--rename parameters/lr=config/optimizer/lr[/bold].
     """
     from tracking.backends import load_backend

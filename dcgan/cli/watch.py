@@ -37,8 +37,8 @@ def watch(
 ) -> None:
     """Watch a run from a terminal: its curves, its last grid, until it ends or Ctrl-C.
 
-    It reads the journal alone: it can run on another machine that sees the folder, and
-    neither slows nor stops the training.
+    It reads the journal alone: it can run on another machine that sees the
+    folder, and neither slows nor stops the training.
     """
     from tracking.store import find_run
 
