@@ -12,11 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from dcgan_ui import dcgan_ui
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 from typer.testing import CliRunner
 
 from dcgan.cli import app
+from tests.dcgan_ui import dcgan_ui
 from tracking.backends import local
 
 SCREENSHOTS = Path(

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from dcgan_ui import dcgan_ui
 from typer.testing import CliRunner
 
 from dcgan.cli import app
+from tests.dcgan_ui import dcgan_ui
 from tracking.backends.mlflow import open_tracker
 from tracking.backends.mlflow_server import Server
 from tracking.errors import ServerError
