@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
 from analysis import style
-from analysis.style import house_style, legend_above, new_figure
+from analysis.style import house_style, new_figure
 
 Mosaic: TypeAlias = npt.NDArray[np.uint8]
 """Images in rows and columns: uint8 (rows, columns, H, W, C), C = 1 or 3."""
@@ -74,7 +74,7 @@ def class_shift(
     height = _height(images)
     figure = new_figure(height + 3.1, title, note)
     above, below = figure.subplots(2, 1, height_ratios=[height, 2.0])
-    _show(above, images, [f"{each:g}" for each in strengths])
+    _show(above, images, [f"{each:.3g}" for each in strengths])
     below.plot(strengths, shares, marker="o", color=style.GENERATOR, label="towards the class")
     below.plot(
         strengths, control, marker="s", color=style.REFERENCE, linestyle="--", label="at random"
@@ -83,7 +83,7 @@ def class_shift(
     below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     below.set_xlabel("multiples of the difference of the classes' mean latents")
     below.set_ylabel("taken for the target")
-    legend_above(below)
+    below.legend(loc="upper right")
     return figure
 
 

@@ -320,7 +320,7 @@ def arithmetic(
     def classify(made: torch.Tensor) -> torch.Tensor:
         return classifier.classes(made.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8))
 
-    strengths = [strength * number / 6 for number in range(7)]
+    strengths = [strength * number / 8 for number in range(9)]
     with Console(stderr=True).status("Drawing and classifying ..."):
         found = shift(
             subject.generator(),
@@ -329,6 +329,7 @@ def arithmetic(
             source=first,
             target=second,
             strengths=strengths,
+            rows=6,
             seed=seed,
         )
     note = (
