@@ -363,7 +363,10 @@ def filters(
     from dcgan.probes.filters import first_filters, strongest_responses
 
     subject = _subject(run, checkpoint, store)
-    pixels = subject.images().pixels[:2_000]
+    every = subject.images().pixels
+    # At random, for a folder's images lie in the order of their classes.
+    order = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))
+    pixels = every[order[:2_000]]
     networks = {
         "trained D": subject.discriminator(),
         "random weights": subject.untrained_discriminator(),
@@ -385,8 +388,8 @@ def filters(
         last[name] = subject.mosaic(pairs)
     note = (
         "Above: filters of D's first convolution. Below, a row for each of the first features of "
-        "its last one: the four images of 2,000 with the strongest response, and right of each "
-        "what in it raises the response, by guided backpropagation."
+        "its last one: the four of 2,000 random images with the strongest response, and right of "
+        "each what in it raises the response, by guided backpropagation."
     )
     _keep(subject, "filters", filter_figure(first, last, subject.title, note), output)
 

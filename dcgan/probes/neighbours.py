@@ -9,6 +9,9 @@ from torch import Tensor
 
 from dcgan.evaluation.neighbours import nearest
 
+_TYPICAL = 1_000
+"""Training images, evenly spread, whose own distances are measured at most."""
+
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
@@ -39,6 +42,6 @@ def nearest_training_images(
         places = project(train)
         distances[space], indices = nearest(project(fakes), places, count)
         found[space] = train[indices.flatten()].unflatten(0, indices.shape)
-        some = places[: min(1_000, len(places))]
+        some = places[:: -(-len(places) // _TYPICAL)]
         typical[space] = nearest(some, places, 2)[0][:, 1].median().item()
     return Neighbours(fakes, found, distances, typical)
