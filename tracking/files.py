@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -23,3 +25,11 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_remains(folder: Path) -> None:
+    """Delete what processes that were killed within `replacing` left anywhere below `folder`."""
+    for remains in folder.rglob(".*.tmp"):
+        process = remains.suffixes[-2].removeprefix(".")
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            remains.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import os
 import resource
 import sys
 import threading
@@ -454,6 +455,22 @@ def test_a_rewound_run_forgets_what_was_measured_later_and_nothing_else(
     again = open_tracker(RUN, tmp_path)
     write_all(again, later)
     assert_holds(journal.folder, [*kept, *later])
+
+
+def test_what_a_killed_process_left_half_written_goes_with_the_next_one(tmp_path: Path) -> None:
+    journal = open_tracker(RUN, tmp_path)
+    journal.write(Fields({"config/seed": 1}))
+    dead = multiprocessing.Process(target=int)
+    dead.start()
+    dead.join()
+    checkpoints = journal.folder / "checkpoints"
+    checkpoints.mkdir()
+    remains = checkpoints / f".step-00000030.pt.{dead.pid}.tmp"
+    being_written = checkpoints / f".step-00000031.pt.{os.getpid()}.tmp"
+    for file in (remains, being_written, checkpoints / "step-00000029.pt"):
+        file.touch()
+    rewind(journal.folder, 0)
+    assert sorted(checkpoints.iterdir()) == [being_written, checkpoints / "step-00000029.pt"]
 
 
 def test_a_run_can_be_rewound_to_its_start_even_before_its_first_step(tmp_path: Path) -> None:

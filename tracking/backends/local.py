@@ -45,7 +45,7 @@ from tracking.events import (
     Value,
 )
 from tracking.fields import flatten, from_utc, nest, utc
-from tracking.files import replacing
+from tracking.files import remove_remains, replacing
 from tracking.lock import is_locked
 from tracking.pictures import from_png, to_png
 from tracking.replay import blocks
@@ -278,7 +278,11 @@ def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
 
 
 def rewind(folder: Path, step: int) -> None:
-    """Forget what was measured after `step`: a resumed run measures it again."""
+    """Forget what was measured after `step`: a resumed run measures it again.
+
+    What a killed process left half-written goes too.
+    """
+    remove_remains(folder)
     metrics = folder / METRICS_FILE
     kept = [line for line in complete_lines(metrics).splitlines(keepends=True)
             if json.loads(line)["step"] <= step]  # fmt: skip
