@@ -62,6 +62,8 @@ def run(name: str) -> str:
     lines = []
     for line in process.stdout:
         print(line, end="", flush=True)
+        if line.startswith("[neptune]"):  # its client greets on the standard output
+            continue
         # A table needs an empty line before and after it.
         in_table = [each.startswith("|") for each in (lines[-1] if lines else line, line)]
         lines += ["\n", line] if in_table[0] != in_table[1] and line.strip() else [line]
