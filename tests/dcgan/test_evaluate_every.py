@@ -27,9 +27,11 @@ FID = "evaluation/lenet_fid"
 
 
 def trained(store: Path, *arguments: str) -> tuple[Path, Result]:
+    before = set(run_folders(store))
     result = invoke("train", "digits", *arguments, "--store", str(store))
     assert result.exit_code == 0, result.output
-    return run_folders(store)[-1], result
+    (folder,) = set(run_folders(store)) - before
+    return folder, result
 
 
 def test_a_series_and_the_best_checkpoint(tmp_path: Path) -> None:
