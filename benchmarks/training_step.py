@@ -7,8 +7,9 @@ printed with their range. The engine runs as `dcgan train` has it, metrics and a
 random noise of the recipe's shape, of which a step takes the same time.
 
 Of the engine's step is printed what part of this machine's best matrix product in float32 it
-achieves, by the operations that torch.utils.flop_counter counts in convolutions and products;
-in bfloat16 more than all of it is possible, where the processor multiplies it natively.
+achieves, by the operations that torch.utils.flop_counter counts in convolutions and products:
+those of the plain sums, of which Winograd's convolutions need fewer. In bfloat16 more than all
+of it is possible, where the processor multiplies it natively.
 
     python benchmarks/training_step.py [--pairs 5] [--steps 10] [--output FILE]
 """
