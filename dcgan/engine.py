@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 from torch.profiler import record_function
 
-from dcgan import winograd
+from dcgan import convolutions
 from dcgan.checkpoint import SaveCheckpoint, State
 from dcgan.config import Config
 from dcgan.data import scale
@@ -272,15 +272,15 @@ def _begin(config: Config, seeds: Seeds, device: torch.device, world: World) -> 
 def _callable(network: nn.Module, config: Config, device: torch.device) -> Network:
     """The network as the step calls it; grids and checkpoints take the network itself.
 
-    On CUDA torch.compile replays its kernels as CUDA graphs; on the CPU it would not look into
-    Winograd's convolutions.
+    On CUDA torch.compile replays its kernels as CUDA graphs; on the CPU it would not take in the
+    fast convolutions.
     """
     called: Network = network
     if config.training.compile:
         mode = "reduce-overhead" if device.type == "cuda" else "default"
         called = torch.compile(network, mode=mode, dynamic=False)
     elif device.type == "cpu":
-        called = partial(winograd.call, network)
+        called = partial(convolutions.call, network)
     return partial(forward, called, precision=config.training.precision)
 
 

@@ -1,4 +1,4 @@
-"""Convolutions by Winograd's minimal filtering, with 9 multiplications where there were 16.
+"""4x4 convolutions of stride 2 by Winograd's minimal filtering: 9 multiplications for 16.
 
 Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (CVPR 2016), section 4, as
 F(2x2, 2x2): a 4x4 filter of stride 2 is a 2x2 filter of stride 1 on the four images that the
@@ -6,92 +6,39 @@ even and odd rows and columns make. It is the same sum in another order: all fac
 transforms are 0, 1 and -1. What remains is nine matrix products, which the CPU does best; the
 transforms pass over memory a few times, so that only wide layers gain.
 
-The three functions take and give tensors as PyTorch has them; inside, images are (N, H, W, C),
+The functions take and give tensors as PyTorch has them; inside, images are (N, H, W, C),
 H and W multiples of 4, filters (O, 4, 4, C) and maps (N, H/2, W/2, O), all contiguous. A tile
 is 4x4 pixels, which with their neighbours make 2x2 pixels of the map.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.overrides import TorchFunctionMode
-
-WIDE = 128 * 256
-"""Channels before times channels after, from which on a layer gains: on four CPU cores celeba's
-layer of 256 x 512 took 0.6 times as long, that of 128 x 256 0.95 times, and 64 x 128 1.5 times."""
 
 
-class WinogradConvolutions(TorchFunctionMode):
-    """Within it wide 4x4 convolutions of stride 2 on the CPU are done in this way.
+def convolve(images: Tensor, filters: Tensor) -> Tensor:
+    """conv2d(images, filters, stride=2, padding=1) for filters of 4x4, differentiable.
 
-    Both kinds, plain and transposed, in float32 and float64, with derivatives of any order.
+    images: (N, C, H, W), H and W multiples of 4. filters: (O, C, 4, 4). Both of one type, on the
+    CPU. Returns (N, O, H/2, W/2), channels last.
     """
-
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: object,
-        arguments: tuple[Any, ...] = (),
-        options: dict[str, Any] | None = None,
-    ) -> Any:
-        if function is torch.conv2d and not options and _suits(*arguments):
-            images, filters = arguments[:2]
-            return _Convolution.apply(images, filters)
-        if function is torch.conv_transpose2d and not options and _suits_transposed(*arguments):
-            maps, filters = arguments[:2]
-            return _Transposed.apply(maps, filters)
-        return function(*arguments, **(options or {}))
+    maps: Tensor = _Convolution.apply(images, filters)
+    return maps
 
 
-def call(network: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
-    """network(given) with these convolutions."""
-    with WinogradConvolutions():
-        return network(given)
+def convolve_transposed(maps: Tensor, filters: Tensor) -> Tensor:
+    """conv_transpose2d(maps, filters, stride=2, padding=1) for filters of 4x4, differentiable.
 
-
-def _suits(
-    images: Tensor,
-    filters: Tensor,
-    bias: Tensor | None = None,
-    stride: object = 1,
-    padding: object = 0,
-    dilation: object = 1,
-    groups: int = 1,
-) -> bool:
-    height, width = images.shape[-2:]
-    return (
-        bias is None
-        and filters.shape[2:] == (4, 4)
-        and filters.shape[0] * filters.shape[1] >= WIDE
-        and (stride, padding, dilation, groups) == ((2, 2), (1, 1), (1, 1), 1)
-        and height % 4 == width % 4 == 0
-        and images.dtype in (torch.float32, torch.float64)
-        and images.dtype == filters.dtype
-        and images.device.type == "cpu"
-        and not torch.is_autocast_enabled("cpu")
-    )
-
-
-def _suits_transposed(
-    maps: Tensor,
-    filters: Tensor,
-    bias: Tensor | None = None,
-    stride: object = 1,
-    padding: object = 0,
-    output_padding: object = 0,
-    groups: int = 1,
-    dilation: object = 1,
-) -> bool:
-    height, width = maps.shape[-2:]
-    images = maps.new_empty((1, 1, 1, 1)).expand(1, 1, 2 * height, 2 * width)
-    return output_padding == (0, 0) and _suits(
-        images, filters, bias, stride, padding, dilation, groups
-    )
+    maps: (N, O, H, W), H and W even. filters: (O, C, 4, 4). Both of one type, on the CPU.
+    Returns (N, C, 2H, 2W), channels last.
+    """
+    images: Tensor = _Transposed.apply(maps, filters)
+    return images
 
 
 def _as_rows(images: Tensor) -> Tensor:

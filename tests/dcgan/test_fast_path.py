@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils._pytree import tree_map_only
 
-from dcgan import engine, winograd
+from dcgan import convolutions, engine
 from dcgan.checkpoint import find_checkpoint, keep_nothing, load_checkpoint, save_checkpoint
 from dcgan.config import Config, ConfigError, load_config, parse_override
 from dcgan.device import choose_device
@@ -83,11 +83,11 @@ def plain_losses(config: Config, pixels: Tensor) -> Losses:
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("recipe", SIZES)
-@pytest.mark.parametrize("wide", [winograd.WIDE, 1], ids=["as it is", "all layers by Winograd"])
+@pytest.mark.parametrize("wide", [convolutions.WIDE, 1], ids=["as it is", "all layers by Winograd"])
 def test_twenty_steps_have_the_losses_of_a_plain_loop(
     recipe: str, wide: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(winograd, "WIDE", wide)
+    monkeypatch.setattr(convolutions, "WIDE", wide)
     config = small(recipe)
     pixels = random_images(config, STEPS * BATCH)
     fast, plain = fast_losses(config, pixels), plain_losses(config, pixels)
