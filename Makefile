@@ -15,7 +15,7 @@ test: .venv/installed-test system-packages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -rs --numprocesses=auto --dist=loadfile
+	$(BIN)/pytest -rs --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 bench: .venv/installed-test
 	$(BIN)/python benchmarks

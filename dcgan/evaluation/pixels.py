@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d, pad
@@ -32,9 +34,15 @@ def sliced_wasserstein_distance(real: Tensor, fake: Tensor, seed: int = 0) -> fl
         directions = torch.randn(patches[0].shape[1], PROJECTIONS, generator=source)
         directions /= directions.norm(dim=0)
         for some in directions.split(64, dim=1):  # all at once would take gigabytes
-            first, second = ((each @ some).sort(dim=0).values for each in patches)
-            distances.append((first - second).abs().mean().item() * 1e3)
+            first, second = (_sorted_rows(some.t() @ each.t()) for each in patches)
+            distances.append(float(np.abs(first - second).mean()) * 1e3)
     return sum(distances) / len(distances)
+
+
+def _sorted_rows(rows: Tensor) -> np.ndarray:
+    """By NumPy, which sorts with SIMD: 4 times as fast as torch.sort on a thread, here on all."""
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        return np.stack(list(threads.map(np.sort, rows.numpy())))
 
 
 def multiscale_similarity(fake: Tensor, seed: int = 0) -> float:
