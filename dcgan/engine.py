@@ -128,7 +128,8 @@ def train(
             map(len, left), gather(pixels, map(world.share, left), device, wait), strict=True
         )
         while run.batch < steps:
-            torch.compiler.cudagraph_mark_step_begin()
+            if config.training.compile:
+                torch.compiler.cudagraph_mark_step_begin()
             # D learns to tell real images from fakes, on one batch or, as a critic, on several.
             for whole, images in islice(batches, recipe.discriminator_batches):
                 with record_function("discriminator"):
