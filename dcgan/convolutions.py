@@ -59,7 +59,7 @@ def _convolution(
     if bias is not None or dilation != (1, 1) or groups != 1 or not _batch_on_cpu(images):
         return None
     if images.shape[2:] == filters.shape[2:] and padding == (0, 0):
-        return (_as_rows(images) @ _as_rows(filters).t())[:, :, None, None]
+        return (_flattened(images) @ _flattened(filters).t())[:, :, None, None]
     height, width = images.shape[2:]
     if height % 4 == width % 4 == 0 and _wide(images, filters, stride, padding):
         return convolve(images, filters)
@@ -82,7 +82,7 @@ def _transposed_convolution(
     height, width = maps.shape[2:]
     if height == width == 1 and padding == (0, 0):
         _, channels, *size = filters.shape
-        images = maps.flatten(1) @ _as_rows(filters)
+        images = maps.flatten(1) @ _flattened(filters)
         return images.view(-1, *size, channels).permute(0, 3, 1, 2)
     if height % 2 == width % 2 == 0 and _wide(maps, filters, stride, padding):
         return convolve_transposed(maps, filters)
@@ -104,6 +104,6 @@ def _wide(images: Tensor, filters: Tensor, stride: object, padding: object) -> b
     )
 
 
-def _as_rows(images: Tensor) -> Tensor:
+def _flattened(images: Tensor) -> Tensor:
     """(N, C, H, W) as (N, HWC), which is how channels-last images lie in memory."""
     return images.permute(0, 2, 3, 1).flatten(1)

@@ -128,7 +128,7 @@ def train(
             map(len, left), gather(pixels, map(world.share, left), device, wait), strict=True
         )
         while run.batch < steps:
-            if config.training.compile:
+            if config.training.compile:  # the mark imports Inductor, which takes a second
                 torch.compiler.cudagraph_mark_step_begin()
             # D learns to tell real images from fakes, on one batch or, as a critic, on several.
             for whole, images in islice(batches, recipe.discriminator_batches):
