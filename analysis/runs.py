@@ -14,8 +14,8 @@ import pandas as pd
 from tracking.backends import load_backend
 from tracking.errors import StoreError
 from tracking.events import Value
-from tracking.places import Place, find_place
 from tracking.query import Known, known, names_of, select
+from tracking.sources import Place, find_place
 from tracking.tables import run_table
 
 BACKEND, PLACE = "/backend", "/place"
@@ -99,7 +99,7 @@ def load(*places: str | Path | Place, where: str | None = None) -> Runs:
     """Read the runs of stores, of whatever backends.
 
     places: folders and addresses, or what reads them said outright, as
-    `tracking.places.find_place` takes them. A run that several hold is read from the first.
+    `tracking.sources.find_place` takes them. A run that several hold is read from the first.
     where: only runs for which this holds, as `tracking.query.select` has it.
     Raises StoreError where a place holds no runs, ServerError where one does not answer,
     QueryError for a wrong expression.

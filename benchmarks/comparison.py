@@ -24,7 +24,7 @@ import pandas as pd
 from machine import describe_machine
 
 from analysis import load
-from analysis.comparison import compare
+from analysis.comparison.compare import compare
 from tracking.backends import load_backend, local
 from tracking.backends.mlflow import DEFAULT_EXPERIMENT, tracking_uri
 from tracking.events import BATCH, Event, Fields, Metrics

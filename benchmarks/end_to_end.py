@@ -23,7 +23,7 @@ from image_cache import write_jpegs
 from machine import describe_machine
 from turns import blocks, peak_memory, take_turns
 
-from dcgan.allocator import keep_memory
+from dcgan.cpu.allocator import keep_memory
 
 BATCH, SIZE = 128, 64
 PRECISIONS = ("fp32", "bf16")
@@ -38,7 +38,7 @@ def run_example(folder: str, precision: str, pipe: Connection) -> None:
     from torchvision import transforms
     from torchvision.datasets import ImageFolder
 
-    from dcgan.config import load_config
+    from dcgan.config.loading import load_config
 
     steps = [transforms.Resize(SIZE), transforms.CenterCrop(SIZE), transforms.ToTensor()]
     normalised = transforms.Compose([*steps, transforms.Normalize((0.5,) * 3, (0.5,) * 3)])
@@ -50,8 +50,9 @@ def run_example(folder: str, precision: str, pipe: Connection) -> None:
 
 def run_engine(folder: str, precision: str, pipe: Connection) -> None:
     keep_memory()
-    from dcgan.config import load_config, parse_override
-    from dcgan.launch import Labels, prepare, run_job
+    from dcgan.config.loading import load_config, parse_override
+    from dcgan.jobs.prepare import Labels, prepare
+    from dcgan.jobs.run import run_job
 
     changes = {
         "dataset.name": "folder",

@@ -23,19 +23,18 @@ import torch
 from machine import describe_machine
 from sklearn.neighbors import NearestNeighbors
 
-from dcgan.config import load_config
-from dcgan.data import ImageSet
-from dcgan.data.image_set import DatasetCard
-from dcgan.evaluation.distances import frechet_distance, kernel_distance
-from dcgan.evaluation.evaluate import evaluate, make_reference
-from dcgan.evaluation.feature_space import feature_space
-from dcgan.evaluation.neighbours import (
+from dcgan.config.loading import load_config
+from dcgan.data.image_set import DatasetCard, ImageSet
+from dcgan.evaluation.evaluator import evaluate, make_reference
+from dcgan.evaluation.features.feature_space import feature_space
+from dcgan.evaluation.metrics.distances import frechet_distance, kernel_distance
+from dcgan.evaluation.metrics.image_space import multiscale_similarity, sliced_wasserstein_distance
+from dcgan.evaluation.metrics.nearest_neighbours import (
     memorisation,
     nearest,
     precision_recall_density_coverage,
     two_sample_accuracy,
 )
-from dcgan.evaluation.pixels import multiscale_similarity, sliced_wasserstein_distance
 from dcgan.models import build_networks
 from dcgan.sampling import draw_pixels
 

@@ -36,9 +36,10 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from dcgan.config import Dataset
-from dcgan.data import load_images, scale
-from dcgan.decoding import Form, decode
+from dcgan.config.schema import Dataset
+from dcgan.data.decoding import Form, decode
+from dcgan.data.loading import load_images
+from dcgan.data.scaling import scale
 
 BATCH, SIZE, REPETITIONS = 128, 64, 5
 WORKERS = (0, 1, 2, 4, 8)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from dcgan.config import Config
+from dcgan.config.schema import Config
 from dcgan.models import build_networks
 
 

@@ -22,11 +22,12 @@ import pandas as pd
 import PIL.Image
 from machine import describe_machine
 
-from analysis.arm_grids import grids_by_step_and_arm
-from analysis.arm_plots import loss_bands, score_bands
-from analysis.pictures import Picture, save
-from analysis.style import DOTS_PER_INCH
-from analysis.value_plots import factor_intervals, paired_slopes, parallel_coordinates
+from analysis.plots.arm_curves import loss_bands, score_bands
+from analysis.plots.arm_grids import grids_by_step_and_arm
+from analysis.plots.figure_file import Picture, save
+from analysis.plots.parallel_coordinates import parallel_coordinates
+from analysis.plots.style import DOTS_PER_INCH
+from analysis.plots.values import factor_intervals, paired_slopes
 from tracking.events import BATCH, EPOCH
 
 METRICS = ("Gloss", "Dloss", "D_x", "D_G_z1", "D_G_z2")

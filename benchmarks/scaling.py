@@ -24,11 +24,12 @@ import torch
 from machine import describe_machine
 from torch.utils.flop_counter import FlopCounterMode
 
-from analysis.style import DOTS_PER_INCH, house_style, new_figure
-from dcgan.allocator import keep_memory
-from dcgan.config import Config, load_config, parse_override
-from dcgan.engine import train
-from dcgan.trial import keep_nothing
+from analysis.plots.style import DOTS_PER_INCH, house_style, new_figure
+from dcgan.config.loading import load_config, parse_override
+from dcgan.config.schema import Config
+from dcgan.cpu.allocator import keep_memory
+from dcgan.profiling.step_timing import keep_nothing
+from dcgan.training.loop import train
 
 BATCHES = (16, 32, 64, 128, 256)
 SIZES = (32, 64, 128)

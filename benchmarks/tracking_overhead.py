@@ -26,9 +26,9 @@ from pathlib import Path
 import torch
 from machine import describe_machine
 
-from dcgan.checkpoint import save_checkpoint
-from dcgan.config import load_config, parse_override
-from dcgan.engine import train
+from dcgan.config.loading import load_config, parse_override
+from dcgan.training.checkpoint import save_checkpoint
+from dcgan.training.loop import train
 from tracking.backends import load_backend
 from tracking.backends.local import read_events
 from tracking.events import Event, Fields

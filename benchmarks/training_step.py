@@ -30,7 +30,7 @@ from pathlib import Path
 from machine import describe_machine
 from turns import blocks, peak_memory, take_turns
 
-from dcgan.allocator import keep_memory
+from dcgan.cpu.allocator import keep_memory
 
 CASES = [
     (recipe, precision) for recipe in ("celeba", "mnist-ablation") for precision in ("fp32", "bf16")
@@ -106,8 +106,8 @@ def run_plain_loop(recipe: str, precision: str, pipe: Connection) -> None:
     """The side of the plain loop, which knows float32 alone."""
     from plain_loop import train_plainly
 
-    from dcgan.config import load_config
-    from dcgan.trial import random_images
+    from dcgan.config.loading import load_config
+    from dcgan.profiling.step_timing import random_images
 
     config = load_config(recipe, [])
     batches = (random_images(config, 4 * 128) / 127.5 - 1).split(128)
@@ -120,10 +120,10 @@ def run_engine(recipe: str, precision: str, pipe: Connection) -> None:
     keep_memory()
     import torch
 
-    from dcgan.checkpoint import keep_nothing
-    from dcgan.config import load_config, parse_override
-    from dcgan.engine import train
-    from dcgan.trial import only_steps, random_images
+    from dcgan.config.loading import load_config, parse_override
+    from dcgan.profiling.step_timing import only_steps, random_images
+    from dcgan.training.checkpoint import keep_nothing
+    from dcgan.training.loop import train
 
     config = load_config(recipe, [parse_override(f"training.precision={precision}")])
     train(
@@ -145,7 +145,7 @@ def count_gflop(recipe: str) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from dcgan.config import load_config
+    from dcgan.config.loading import load_config
     from dcgan.models import build_networks
 
     config = load_config(recipe, [])

@@ -8,16 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.utils import make_grid
 
-from dcgan.config import Network
+from dcgan.config.schema import Network
 
 BatchNormMode: TypeAlias = Literal["train", "eval"]
 """Whether batch norm uses the statistics of the batch at hand, or those it has learnt."""
 
+
 Weights: TypeAlias = Literal["current", "ema"]
 """G as the last step left it, or its moving average."""
+
 
 _BATCH = 256
 
@@ -28,17 +29,6 @@ def draw_latents(count: int, network: Network, source: torch.Generator) -> Tenso
     if network.latent_law == "uniform":
         return torch.rand(shape, generator=source, device=source.device) * 2 - 1
     return torch.randn(shape, generator=source, device=source.device)
-
-
-def moving_average(generator: nn.Module, decay: float) -> AveragedModel | None:
-    """An exponential moving average of G's weights; None where `decay` is 0.
-
-    Yazici et al. 2019, The Unusual Effectiveness of Averaging in GAN Training. Batch norm's
-    statistics are not averaged but those of G.
-    """
-    if decay == 0:
-        return None
-    return AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tracking.events import TRACKERS, Event, Fields, Metrics
-from tracking.privacy import cleaned, cleaner
+from tracking.redaction import cleaned, cleaner
 from tracking.replay import Ledger
 from tracking.tracker import Held, Status, Tracker
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking.events import SYS, Value
-from tracking.privacy import REDACTED, SECRET_NAME, clean_fields, cleaner
+from tracking.redaction import REDACTED, SECRET_NAME, clean_fields, cleaner
 
 if TYPE_CHECKING:
     import git

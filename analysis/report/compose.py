@@ -7,23 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.comparison import Comparison, compare, endings, is_shown
-from analysis.comparison_tables import differences, values
-from analysis.comparison_tables import endings as endings_by_arm
-from analysis.conclusions import CAVEAT, runs_that_broke, sentences, verdict
-from analysis.endings import RULE
-from analysis.factors import NoArmsError
-from analysis.measures import DEFAULTS
+from analysis.comparison.arms import NoArmsError
+from analysis.comparison.compare import Comparison, compare, endings, is_shown
+from analysis.comparison.conclusions import CAVEAT, runs_that_broke, sentences, verdict
+from analysis.comparison.failures import RULE
+from analysis.comparison.measures import DEFAULTS
+from analysis.comparison.tables import differences, values
+from analysis.comparison.tables import endings as endings_by_arm
 from analysis.report.content import Block, Commands, Facts, Prose, Report, Section
-from analysis.report.facts import (
-    configuration,
-    data_sets,
-    distinct,
-    environment,
-    is_synthetic,
-    words,
-)
-from analysis.report.figures import (
+from analysis.report.figure_sections import (
     arms_and_seeds,
     collapsed,
     curve_figures,
@@ -31,6 +23,14 @@ from analysis.report.figures import (
     value_figures,
 )
 from analysis.report.image_series import image_series
+from analysis.report.metadata_sections import (
+    configuration,
+    data_sets,
+    distinct,
+    environment,
+    is_synthetic,
+    words,
+)
 from analysis.report.run_tables import runs_alone, runs_of
 from analysis.runs import Runs
 from tracking.events import BATCH, CONFIG, SWEEP, SYS

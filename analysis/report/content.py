@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from analysis.comparison_tables import Table
-from analysis.pictures import Picture
+from analysis.comparison.tables import Table
+from analysis.plots.figure_file import Picture
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import hashlib
 import jinja2
 from markupsafe import Markup
 
-from analysis.arm_grids import cropped, read_grid
-from analysis.pictures import Picture, as_png, as_svg
+from analysis.plots.arm_grids import cropped, read_grid
+from analysis.plots.figure_file import Picture, as_png, as_svg
 from analysis.report.content import Panel, Report
 from tracking.fields import plain
-from tracking.pictures import to_png
+from tracking.png import to_png
 
 MOST_VECTOR_BYTES = 400_000
 """A figure of more is a PNG of 200 dots an inch: a browser would take seconds to draw its lines."""

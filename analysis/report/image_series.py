@@ -7,10 +7,10 @@ from pathlib import Path
 
 import PIL.Image
 
-from analysis.arm_grids import SIDE, common_steps, grids_by_step_and_arm
+from analysis.image_files import image_files
 from analysis.image_grids import PADDING
+from analysis.plots.arm_grids import SIDE, common_steps, grids_by_step_and_arm
 from analysis.report.content import Choice, Grids, Panel
-from analysis.run_plots import image_files
 from analysis.runs import Runs
 from tracking.events import CONFIG, FIXED_NOISE, REAL
 

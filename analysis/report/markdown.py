@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from analysis.comparison_tables import Table
-from analysis.pictures import Picture
+from analysis.comparison.tables import Table
+from analysis.plots.figure_file import Picture
 from analysis.report.content import (
     Block,
     Commands,

@@ -9,8 +9,8 @@ from fpdf import FPDF, FontFace
 from fpdf.enums import Align, TableBordersLayout, WrapMode, XPos, YPos
 from matplotlib.font_manager import FontProperties, findfont
 
-from analysis.comparison_tables import Table
-from analysis.pictures import Picture, as_png
+from analysis.comparison.tables import Table
+from analysis.plots.figure_file import Picture, as_png
 from analysis.report.content import (
     Block,
     Commands,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.comparison import Comparison
-from analysis.comparison_tables import Table, factors, number, short
-from analysis.endings import Ending
+from analysis.comparison.compare import Comparison
+from analysis.comparison.failures import Ending
+from analysis.comparison.tables import Table, factors, number, short
 from tracking.events import SYS
 from tracking.fields import to_text
 

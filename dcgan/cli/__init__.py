@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import typer
 
-from dcgan.cli.compare import compare
-from dcgan.cli.diff import diff
+from dcgan.cli.commands.compare import compare
+from dcgan.cli.commands.diff import diff
+from dcgan.cli.commands.evaluate import evaluate
+from dcgan.cli.commands.plot import plot
+from dcgan.cli.commands.probe import app as probe
+from dcgan.cli.commands.profile import profile
+from dcgan.cli.commands.recipes import app as recipes
+from dcgan.cli.commands.report import report
+from dcgan.cli.commands.runs import runs, show
+from dcgan.cli.commands.sample import sample
+from dcgan.cli.commands.store import delete, du, rename, restore, tag
+from dcgan.cli.commands.sweep import sweep
+from dcgan.cli.commands.train import resume, train
+from dcgan.cli.commands.transfer import import_runs, sync
+from dcgan.cli.commands.ui import ui
+from dcgan.cli.commands.watch import watch
 from dcgan.cli.errors import LabGroup
-from dcgan.cli.evaluate import evaluate
-from dcgan.cli.manage import delete, du, rename, restore, tag
-from dcgan.cli.pictures import plot, sample
-from dcgan.cli.probe import app as probe
-from dcgan.cli.profile import profile
-from dcgan.cli.recipes import app as recipes
-from dcgan.cli.report import report
-from dcgan.cli.runs import runs, show
-from dcgan.cli.sweep import sweep
-from dcgan.cli.train import resume, train
-from dcgan.cli.transfer import import_runs, sync
-from dcgan.cli.ui import ui
-from dcgan.cli.watch import watch
 
 app = typer.Typer(
     cls=LabGroup,

@@ -8,6 +8,14 @@ __all__ = ["duration", "plain", "size"]
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
+STATUS_STYLES = {
+    "running": "cyan",
+    "finished": "green",
+    "interrupted": "yellow",
+    "failed": "red",
+    "killed": "red",
+}
+
 
 def duration(seconds: float) -> str:
     """`42 s`, `3 min 20 s`, `5 h 02 min`, `3 d 04 h`."""

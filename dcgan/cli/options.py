@@ -11,7 +11,7 @@ import typer
 from tracking.backends import REMOTES
 
 if TYPE_CHECKING:
-    from dcgan.config import Override
+    from dcgan.config.loading import Override
 
 Store = Annotated[
     Path,
@@ -132,7 +132,7 @@ def overrides(
     settings: list[str] | None, flags: dict[str, tuple[str, int | float | str | None]]
 ) -> list[Override]:
     """What --set says, then what the flags say. flags: of each the key and the value."""
-    from dcgan.config import Override, parse_override
+    from dcgan.config.loading import Override, parse_override
 
     given = [parse_override(setting) for setting in settings or []]
     return given + [
@@ -144,8 +144,8 @@ def overrides(
 
 def place(dataset: str, folder: Path) -> list[Override]:
     """The recipe's own data set where `folder` holds it, otherwise the images in `folder`."""
-    from dcgan.config import Override
-    from dcgan.data import holds
+    from dcgan.config.loading import Override
+    from dcgan.data.sources.torchvision_sets import holds
 
     name = dataset if holds(dataset, folder) else "folder"
     return [

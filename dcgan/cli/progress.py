@@ -24,7 +24,7 @@ from dcgan.cli.format import duration
 from tracking.events import BATCH, EPOCH, Event, Metrics
 
 if TYPE_CHECKING:
-    from dcgan.launch import Job
+    from dcgan.jobs.prepare import Job
 
 _RATE_WINDOW_SECONDS = 10.0
 

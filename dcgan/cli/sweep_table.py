@@ -11,13 +11,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import duration, plain
-from dcgan.cli.runs import STATUS_STYLES
-from dcgan.sweep.standing import Standing, journal_reader
+from dcgan.cli.format import STATUS_STYLES, duration, plain
+from dcgan.sweep.progress import Standing, journal_reader
 
 if TYPE_CHECKING:
-    from dcgan.sweep.kept import StartedSweep
     from dcgan.sweep.plan import Key, Trial
+    from dcgan.sweep.storage import StartedSweep
 
 _OTHER_COLUMNS = 57
 """The width of all but the arm, with the gaps."""
@@ -28,7 +27,7 @@ class SweepTable:
     """A row a run; where they are too many, those at work. In a log file, a line a change."""
 
     def __init__(self, started: StartedSweep, sizes: Mapping[Key, int], console: Console) -> None:
-        from dcgan.engine import steps_per_epoch, total_steps
+        from dcgan.training.schedule import steps_per_epoch, total_steps
 
         self._trials = started.sweep.trials
         # The values alone, under the last words of the keys: whole keys would hide the values.

@@ -16,9 +16,10 @@ from typing import Any, BinaryIO
 
 import filelock
 import numpy as np
-import platformdirs
 import torch
 
+from dcgan.cache_dir import cache_folder
+from dcgan.data.decoding import Form, Pixels, decode_to
 from dcgan.data.image_set import (
     Collection,
     DataError,
@@ -28,14 +29,16 @@ from dcgan.data.image_set import (
     class_sizes,
     measure,
 )
-from dcgan.data.processes import CHUNK, each_chunk
-from dcgan.decoding import Form, Pixels, decode_to
-from tracking.files import replacing
+from dcgan.data.parallel import CHUNK, each_chunk
+from tracking.atomic_files import replacing
 
 FORMAT = 2
 """Goes up when the same images would give other pixels or another layout."""
 
+
 _PIXELS, _LABELS, _CARD = "pixels.uint8", "labels.npy", "card.json"
+
+
 _NAMED = 20
 
 
@@ -67,12 +70,6 @@ class _Entry:
             except (OSError, ValueError):
                 return None
         return ImageSet(torch.from_numpy(pixels), card, labels)
-
-
-def cache_folder() -> Path:
-    """Where is kept what can be made again: $DCGAN_CACHE, or the user's cache folder."""
-    named = os.environ.get("DCGAN_CACHE")
-    return Path(named).expanduser() if named else platformdirs.user_cache_path("dcgan-lab")
 
 
 def load_cached(

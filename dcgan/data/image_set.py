@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from dcgan.decoding import Pixels
+from dcgan.data.decoding import Pixels
 from tracking.errors import UserError
 
 Progress: TypeAlias = Callable[[int, int], None]

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from dcgan.config import Config, Init
-from dcgan.models import compact, dense, kim, radford
-from dcgan.models.initialisation import initialise_dcgan, initialise_glorot
+from dcgan.config.schema import Config, Init
+from dcgan.models import compact, dense, kim
+from dcgan.models import dcgan as radford
+from dcgan.models.weight_init import initialise_dcgan, initialise_glorot
 
 FAMILIES = {"dcgan": radford, "compact": compact, "dense": dense, "kim": kim}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from dcgan.config import Dataset, Network
+from dcgan.config.schema import Dataset, Network
 
 
 def build_generator(dataset: Dataset, network: Network) -> nn.Sequential:

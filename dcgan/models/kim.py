@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from dcgan.config import Dataset, Network
+from dcgan.config.schema import Dataset, Network
 
 _LAYERS = 4
 

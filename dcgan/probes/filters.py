@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from dcgan.data import scale
+from dcgan.data.scaling import scale
 
 _BATCH = 256
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dcgan.config import Network
+from dcgan.config.schema import Network
 from dcgan.sampling import draw_latents, generate
 from tracking.errors import UserError
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, Strict, ValidationError
 
-from dcgan.config import ConfigError, Section, load_config, recipe_names
+from dcgan.config.loading import load_config, recipe_names
+from dcgan.config.schema import ConfigError, Section
 from dcgan.sweep.plan import Factor
 
 SEEDS = 5

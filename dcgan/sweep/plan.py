@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from dcgan.config import Config, ConfigError, Override, load_config, parse_value
+from dcgan.config.loading import Override, load_config, parse_value
+from dcgan.config.schema import Config, ConfigError
 from tracking.fields import to_text
-from tracking.privacy import cleaner
+from tracking.redaction import cleaner
 from tracking.store import check_label
 
 Key: TypeAlias = tuple[str, int]

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dcgan.config import Config, load_config, parse_override
+from dcgan.config.loading import load_config, parse_override
+from dcgan.config.schema import Config
 
 SMALL = (
     "network.generator_features=4",

@@ -17,20 +17,20 @@ import PIL.Image
 import pytest
 from pandas.testing import assert_frame_equal
 
-from tests.faults.writers import STEPS
+from tests.support import REPOSITORY, SUPPORT
+from tests.support.concurrent_writers import STEPS
 from tracking.backends import load_backend, local
 from tracking.backends.local import read_fields, read_steps, run_folders
 from tracking.events import TRACKERS
 from tracking.transfer import send_run
 
-REPOSITORY = Path(__file__).parents[2]
 SMALL = ("network.generator_features=4", "network.discriminator_features=4", "images.count=4")
 
 
 @pytest.mark.parametrize("count", [2, 20])
 def test_runs_that_write_to_one_store_at_once(count: int, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    script = Path(__file__).with_name("writers.py")
+    script = SUPPORT / "concurrent_writers.py"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     environment.pop("MLFLOW_TRACKING_URI", None)
     told = subprocess.run(

@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.support import REPOSITORY, SUPPORT
 from tracking.backends.local import load_steps, read_fields, run_folders
 
 KILLS = 20
@@ -60,11 +61,11 @@ class Trainer:
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[subprocess.Popen[str]]:
-    trainer = Path(__file__).with_name("trainer.py")
+    trainer = SUPPORT / "forking_trainer.py"
     with subprocess.Popen(
         [sys.executable, trainer],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "200"},
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -15,8 +15,8 @@ import pytest
 from mlflow import MlflowClient
 from pandas.testing import assert_frame_equal
 
-from tests.faults.proxy import Fault, Proxy, faulty_proxy
-from tests.tracking.mlflow_process import free_port, mlflow_server
+from tests.support.faulty_proxy import Fault, Proxy, faulty_proxy
+from tests.support.mlflow_process import free_port, mlflow_server
 from tracking.backends import load_backend, local, mlflow
 from tracking.events import (
     FIXED_NOISE,

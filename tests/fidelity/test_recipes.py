@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dcgan import engine
-from dcgan.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
-from dcgan.config import Config, load_config, parse_override
+from dcgan.config.loading import load_config, parse_override
+from dcgan.config.schema import Config
 from dcgan.models import build_networks
+from dcgan.training import loop as engine
+from dcgan.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from tests.fidelity import anime_tf, astro, celeba, mnist_ablation, mnist_softmax
 from tracking.events import Event, Metrics
 

@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pandas.testing import assert_frame_equal
-from sample_run import (
+
+from tests.support import REPOSITORY
+from tests.support.sample_run import (
     CREATED,
     FIELDS,
     NON_FINITE,
@@ -27,7 +29,6 @@ from sample_run import (
     whole_run,
     write,
 )
-
 from tracking.backends import REMOTES, Backend, load_backend, local
 from tracking.events import (
     ARTIFACTS,
@@ -46,7 +47,6 @@ from tracking.lock import locked
 from tracking.replay import Ledger
 from tracking.tracker import Held, Run, Status
 
-REPOSITORY = Path(local.__file__).parents[2]
 SDKS = {
     "local": ("pandas", "PIL"),
     "mlflow": ("mlflow", "pandas"),

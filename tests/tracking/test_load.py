@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow_process import mlflow_server
-from neptune_exporter import rows_of_offline_run, write_export
-from sample_run import CREATED, RUN, block, epoch_means, write
 
 from analysis import load
 from analysis.runs import BACKEND, PLACE
+from tests.support.mlflow_process import mlflow_server
+from tests.support.neptune_exporter import rows_of_offline_run, write_export
+from tests.support.sample_run import CREATED, RUN, block, epoch_means, write
 from tracking.backends import REMOTES, load_backend
 from tracking.errors import ServerError, StoreError
 from tracking.events import Fields, Metrics
-from tracking.places import Place, find_place
 from tracking.query import QueryError
+from tracking.sources import Place, find_place
 from tracking.tracker import Run
 
 BACKENDS = ("local", *REMOTES)

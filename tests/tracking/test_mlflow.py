@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from mlflow_process import free_port, mlflow_server
-from sample_run import (
+
+from tests.support import REPOSITORY
+from tests.support.mlflow_process import free_port, mlflow_server
+from tests.support.sample_run import (
     CREATED,
     FIELDS,
     RUN,
@@ -23,7 +25,6 @@ from sample_run import (
     whole_run,
     write,
 )
-
 from tracking.backends import local
 from tracking.backends import mlflow as backend
 from tracking.events import (
@@ -39,8 +40,6 @@ from tracking.tracker import Run, Status
 if TYPE_CHECKING:
     import mlflow.entities
     from mlflow import MlflowClient
-
-REPOSITORY = Path(backend.__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

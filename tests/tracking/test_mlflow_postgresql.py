@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from mlflow_process import mlflow_server
-from sample_run import FIELDS, RUN, assert_same_as_journal, whole_run, write
 
+from tests.support.mlflow_process import mlflow_server
+from tests.support.sample_run import FIELDS, RUN, assert_same_as_journal, whole_run, write
 from tracking.backends import local
 from tracking.backends import mlflow as backend
 from tracking.events import Fields

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from neptune_server import token
-from sample_run import (
+
+from tests.support import REPOSITORY
+from tests.support.neptune_server import token
+from tests.support.sample_run import (
     CREATED,
     RUN,
     block,
@@ -24,13 +26,10 @@ from sample_run import (
     whole_run,
     write,
 )
-
 from tracking.backends import local
 from tracking.backends import neptune as backend
 from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, REAL, Metrics
 from tracking.replay import Ledger
-
-REPOSITORY = Path(backend.__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

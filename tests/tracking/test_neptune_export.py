@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from neptune_exporter import (
+from pandas.testing import assert_frame_equal
+
+from tests.support.neptune_exporter import (
     moment,
     png,
     row,
@@ -16,9 +18,7 @@ from neptune_exporter import (
     save_file,
     write_export,
 )
-from pandas.testing import assert_frame_equal
-from sample_run import CREATED, RUN, whole_run, write
-
+from tests.support.sample_run import CREATED, RUN, whole_run, write
 from tracking.backends import local, neptune
 from tracking.backends import neptune_export as backend
 from tracking.errors import StoreError

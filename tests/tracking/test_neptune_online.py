@@ -16,10 +16,11 @@ from typing import IO, Any
 import numpy as np
 import PIL.Image
 import pytest
-from neptune_server import Attribute, NeptuneServer, neptune_server
 from pandas.testing import assert_frame_equal
-from sample_run import RUN, whole_run, write
 
+from tests.support import REPOSITORY
+from tests.support.neptune_server import Attribute, NeptuneServer, neptune_server
+from tests.support.sample_run import RUN, whole_run, write
 from tracking.backends import local
 from tracking.backends import neptune as backend
 from tracking.errors import StoreError
@@ -40,8 +41,6 @@ from tracking.fields import from_text
 from tracking.replay import Ledger
 from tracking.tables import Point, run_table, step_table
 from tracking.tracker import Held
-
-TESTS = Path(__file__).parent
 
 
 @pytest.fixture
@@ -168,7 +167,7 @@ def begin_in_a_process(folder: Path, code: str) -> subprocess.Popen[str]:
     program = f"""
 import sys
 from pathlib import Path
-from sample_run import RUN, block, picture, whole_run
+from tests.support.sample_run import RUN, block, picture, whole_run
 from tracking.backends import neptune as backend
 from tracking.events import FIXED_NOISE, Fields
 folder = Path({str(folder)!r})
@@ -177,7 +176,7 @@ backend.STOP_SECONDS = 3
 tracker = backend.open_tracker(RUN, folder)
 {code}
 """
-    path = os.pathsep.join([str(TESTS), str(TESTS.parents[1])])
+    path = str(REPOSITORY)
     return subprocess.Popen(
         [sys.executable, "-c", program],
         env={**os.environ, "PYTHONPATH": path},

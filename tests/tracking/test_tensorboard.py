@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from sample_run import (
+
+from tests.support.sample_run import (
     RUN,
     assert_same_as_journal,
     block,
@@ -17,11 +18,10 @@ from sample_run import (
     whole_run,
     write,
 )
-
 from tracking.backends import local
 from tracking.backends import tensorboard as backend
 from tracking.events import FIXED_NOISE, GENERATOR_ARCH, REAL, Fields, Metrics
-from tracking.pictures import from_png
+from tracking.png import from_png
 from tracking.replay import Ledger
 
 if TYPE_CHECKING:

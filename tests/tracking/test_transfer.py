@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from mlflow_process import free_port, mlflow_server
-from neptune_exporter import row, rows_of_offline_run, write_export
 from pandas.testing import assert_frame_equal
-from sample_run import CREATED, RUN, assert_same_as_journal, whole_run, write
 from typer.testing import CliRunner
 
 from dcgan.cli import app
+from tests.support.mlflow_process import free_port, mlflow_server
+from tests.support.neptune_exporter import row, rows_of_offline_run, write_export
+from tests.support.sample_run import CREATED, RUN, assert_same_as_journal, whole_run, write
 from tracking.backends import REMOTES, load_backend, local
 from tracking.errors import StoreError
 from tracking.events import TRACKERS, Event, Fields, Metrics
@@ -252,7 +252,7 @@ def test_a_place_without_runs_is_told(
 
 def test_hostile_paths_of_an_imported_run_stay_inside(tmp_path: Path) -> None:
     exports, store = tmp_path / "exports", tmp_path / "store"
-    from neptune_exporter import save_file
+    from tests.support.neptune_exporter import save_file
 
     hostile = "io_files/artifacts/../../../outside"
     kept = save_file(exports, "X-1", "innocent", b"text")

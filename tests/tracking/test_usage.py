@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tracking.events import USAGE
-from tracking.usage import UsageSampler
+from tracking.system_usage import UsageSampler
 
 
 def test_a_sample_has_the_processor_and_the_memory() -> None:

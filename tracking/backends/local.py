@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracking.atomic_files import remove_remains, replacing
 from tracking.backends.local_metrics import (
     TAIL_BYTES,
     complete_lines,
@@ -45,9 +46,8 @@ from tracking.events import (
     Value,
 )
 from tracking.fields import flatten, from_utc, nest, utc
-from tracking.files import remove_remains, replacing
 from tracking.lock import is_locked
-from tracking.pictures import from_png, to_png
+from tracking.png import from_png, to_png
 from tracking.replay import blocks
 from tracking.tracker import NOTHING, Held, Run, Status
 

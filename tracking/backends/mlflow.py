@@ -49,7 +49,7 @@ from tracking.events import (
     Value,
 )
 from tracking.fields import from_text, to_text, utc
-from tracking.pictures import from_png
+from tracking.png import from_png
 from tracking.replay import gather
 from tracking.tracker import Held, Run, Status
 

@@ -34,11 +34,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
+from tracking.atomic_files import replacing
 from tracking.errors import StoreError
 from tracking.events import CONFIG, SYS, Event, Fields, File, Image, Metrics, Text, Value
 from tracking.fields import from_text, to_text, utc
-from tracking.files import replacing
-from tracking.pictures import from_png, to_png
+from tracking.png import from_png, to_png
 from tracking.replay import gather
 from tracking.tracker import Held, Run, Status
 

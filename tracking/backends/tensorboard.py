@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracking.atomic_files import replacing
 from tracking.events import ARTIFACTS, CONFIG, Event, Fields, File, Image, Metrics, Text, Value
 from tracking.fields import to_text, utc
-from tracking.files import replacing
-from tracking.pictures import from_png, to_png
+from tracking.png import from_png, to_png
 from tracking.replay import gather
 from tracking.tracker import Held, Run, Status
 

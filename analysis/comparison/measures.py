@@ -1,0 +1,136 @@
+"""The one number of a run that a comparison is about."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analysis.bands import WINDOW, difference, lowest, smoothed
+from analysis.comparison.arms import ComparisonError
+from analysis.series import Series, series_of
+from tracking.events import BATCH, EPOCH, EVALUATION
+
+if TYPE_CHECKING:
+    from analysis.runs import Runs
+
+LAST = 0.1
+"""The share of a run's steps, its last ones, over which a metric of batches is averaged."""
+
+NEAREST = "nearest_epoch"
+_QUALITIES = ("fid", "precision", "recall")
+"""Of what was evaluated: more at once would cost every test its power."""
+
+DEFAULTS = ("Gloss", "Dloss", "D_x", "D_G_z1")
+_WORDS = {
+    "Gloss": "final loss of G",
+    "Dloss": "final loss of D",
+    "D_x": "final D(x)",
+    "D_G_z1": "final D(G(z))",
+    "D_G_z2": "final D(G(z)) after D's step",
+    NEAREST: "epoch at which D(x) and D(G(z)) are nearest",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """name: as a user types it, such as `Gloss`. path: of the metric; empty for what is derived.
+
+    words: as a sentence has it.
+    """
+
+    name: str
+    path: str
+    words: str
+
+
+def find_measures(runs: Runs, ids: Sequence[str], names: Sequence[str]) -> list[Measure]:
+    """Measures by name: the last word of a metric's path, or all of it, or `nearest_epoch`.
+
+    Without names: what was evaluated in all runs, then the losses and D's scores.
+    Raises ComparisonError for a name that no run has.
+    """
+    last = runs.last_values(ids)
+    paths = [str(column) for column in last.columns]
+    evaluated = [
+        path
+        for path in paths
+        if path.startswith(f"{EVALUATION}/")
+        and path.endswith(_QUALITIES)
+        and last[path].notna().all()
+    ]
+    known = {path.rpartition("/")[2]: path for path in paths if not path.startswith(EPOCH)}
+    known |= {path: path for path in paths}
+    wanted = names or [*evaluated, *(name for name in DEFAULTS if name in known)]
+    found = []
+    for name in wanted:
+        if name == NEAREST:
+            found.append(Measure(name, "", _WORDS[name]))
+            continue
+        if name not in known:
+            near = difflib.get_close_matches(name, [*known, NEAREST], n=3)
+            raise ComparisonError(
+                f"--metric {name}: no run has it.\n"
+                f"{'Did you mean' if near else 'There are'} {', '.join(near or sorted(known))}?"
+            )
+        short = known[name].rpartition("/")[2]
+        found.append(Measure(short, known[name], _WORDS.get(short) or _spelt(short)))
+    return found
+
+
+def _spelt(name: str) -> str:
+    """`lenet_fid` to `LeNet-FID`, as the feature space and the metric are written."""
+    if name.startswith("best_"):
+        return f"best {_spelt(name.removeprefix('best_'))}"
+    if name in ("fid", "kid"):
+        return name.upper()
+    space, underscore, metric = name.partition("_")
+    if space not in ("lenet", "random") or not underscore:
+        return name.replace("_", " ")
+    metric = {"fid": "FID", "kid": "KID"}.get(metric, metric.replace("_", " "))
+    return f"{'LeNet' if space == 'lenet' else 'Random'}-{metric}"
+
+
+def measured(runs: Runs, ids: Sequence[str], measures: Sequence[Measure]) -> pd.DataFrame:
+    """One row a run, one float64 column a measure, by its name; NaN where a run lacks it.
+
+    Of a metric of batches the mean over the last tenth of the run's steps, of any other the
+    newest value.
+    """
+    index = pd.Index(ids, name="run")
+    values = pd.DataFrame(index=index)
+    batches = [each.path for each in measures if each.path.startswith(f"{BATCH}/")]
+    means = runs.final_means(batches, LAST, ids) if batches else values
+    last = runs.last_values(ids)
+    for each in measures:
+        if each.name == NEAREST:
+            values[each.name] = [_nearest_epoch(runs.steps(run)) for run in ids]
+        elif each.path in batches:
+            values[each.name] = means[each.path]
+        else:
+            values[each.name] = last[each.path]
+    return values.astype("float64")
+
+
+def _nearest_epoch(steps: pd.DataFrame) -> float:
+    """The middle of the ten epochs over which D(x) and D(G(z)) are nearest."""
+    numbers = series_of(steps, f"{EPOCH}/number")
+    ends = np.isfinite(numbers.values)
+    if ends.sum() < WINDOW:
+        return float("nan")
+
+    def epochs(name: str) -> Series:
+        values = series_of(steps, f"{EPOCH}/{name}").values[ends]
+        return Series(numbers.values[ends].astype(np.int64), values)
+
+    nearest = lowest(smoothed(difference(epochs("D_x"), epochs("D_G_z1"))))
+    return float("nan") if nearest is None else float(nearest)
+
+
+def words(measures: Sequence[Measure]) -> Mapping[str, str]:
+    """For each name what a sentence calls it."""
+    return {each.name: each.words for each in measures}

@@ -1,0 +1,52 @@
+"""Ticks and their labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+
+from analysis.series import Floats
+
+DECADE = 10
+"""Values whose largest is more than so many times the smallest stand on a logarithmic axis."""
+
+
+def spans_decade(values: Floats) -> bool:
+    return len(values) > 0 and values.min() > 0 and values.max() > DECADE * values.min()
+
+
+def tick_values(axes: Axes, values: Floats, logarithmic: bool) -> None:
+    """Ticks at the values themselves while there is room for them."""
+    if 0 < len(values) <= 9:
+        axes.set_xticks(values, [f"{value:g}" for value in values])
+        axes.xaxis.set_minor_locator(NullLocator())
+        scaled = np.log(values) if logarithmic else values
+        gaps = np.diff(scaled) / (scaled[-1] - scaled[0]) if len(values) > 1 else scaled
+        if gaps.min() < 0.11 and len(values) > 1:
+            axes.tick_params(axis="x", rotation=45)
+    elif logarithmic:
+        axes.xaxis.set_major_locator(LogLocator(numticks=9))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def wrapped(label: str, width: int) -> str:
+    """The label in lines of at most `width` letters, broken where a reader would break it."""
+    lines = [""]
+    for piece in re.split(r"(?<=[\s_/,=])|(?<=\.)(?=[A-Za-z])", label):
+        if len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return "\n".join(line.rstrip() for line in lines if line.strip()) or label
+
+
+def label_ticks(axes: Axes, positions: Sequence[float], labels: Sequence[str], width: int) -> None:
+    """Arms on the x axis: a label is no formula and may be long."""
+    axes.set_xticks(positions, [wrapped(label, width) for label in labels])
+    for text in axes.get_xticklabels():
+        text.set_parse_math(False)

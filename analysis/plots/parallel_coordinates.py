@@ -1,0 +1,182 @@
+"""A sweep over several keys as parallel coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.ticker import LogLocator, MaxNLocator
+
+from analysis.plots.axes import label_ticks, spans_decade, wrapped
+from analysis.plots.figure_file import Picture
+from analysis.plots.style import house_style, new_figure
+from analysis.series import Floats
+
+_NARROW = 14
+
+
+@house_style
+def parallel_coordinates(
+    keys: pd.DataFrame,
+    values: Mapping[str, float],
+    *,
+    metric: str,
+    lower_is_better: bool,
+    title: str = "",
+) -> Picture:
+    """A sweep over several keys: a line a run through its keys to its metric, the best on top.
+
+    keys: one row a run, indexed by run id, one column a key; numbers run from the smallest to
+    the largest, logarithmically where positive ones span more than a decade; anything else,
+    and a column with any gap, stands at evenly spaced ticks. Keys that do not vary are left
+    out. values: run id -> the metric, NaN where a run has none: such runs are dashed and grey
+    and end before the metric. The best 10% are the darkest and the thickest.
+    Raises ValueError where fewer than two runs or no varying key is given.
+    """
+    metrics = np.array([float(values.get(str(run), np.nan)) for run in keys.index])
+    metrics[~np.isfinite(metrics)] = np.nan
+    varying = [name for name in keys.columns if len(set(map(str, keys[name]))) > 1]
+    scales = [_key_scale(str(name), keys[name].tolist()) for name in varying]
+    if not scales:
+        raise ValueError("Parallel coordinates need two runs and a key in which runs differ.")
+    finite = np.isfinite(metrics)
+    if finite.any():
+        scales.append(_numeric_scale(metric, metrics))
+    heights = np.stack([scale.heights for scale in scales], axis=1)
+    best = _best(metrics, lower_is_better)
+    note = (
+        f"{len(keys)} runs, a line each, with the seed that it had; keys that do not vary are "
+        f"left out. Thick: the best {np.count_nonzero(best)} by {metric}. "
+        f"{np.count_nonzero(~finite)} without a finite value: dashed. "
+        "What goes together in a sweep need not be cause and effect."
+    )
+    figure = new_figure(4.4, title, note)
+    axes = figure.subplots()
+    _draw_lines(axes, heights[~finite], "broken", colors="#999999", linewidths=0.7, linestyles="--")
+    if finite.any():
+        colours = _dark_is_best(lower_is_better)
+        norm = Normalize(np.nanmin(metrics), np.nanmax(metrics))
+        rest, top = finite & ~best, best
+        for chosen, name, width in ((rest, "rest", 0.7), (top, "best", 2.2)):
+            _draw_lines(
+                axes, heights[chosen], name, colors=colours(norm(metrics[chosen])), linewidths=width
+            )
+        figure.colorbar(ScalarMappable(norm, colours), ax=axes, label=metric, pad=0.06, aspect=30)
+    for position, scale in enumerate(scales):
+        _draw_scale(axes, position, scale)
+    axes.set_xlim(-0.15, len(scales) - 0.85)
+    axes.set_ylim(-0.04, 1.04)
+    axes.set_yticks([])
+    width = max(9, 84 // len(scales))
+    label_ticks(axes, range(len(scales)), [scale.label for scale in scales], width)
+    axes.tick_params(axis="x", length=0)
+    axes.spines[:].set_visible(False)
+    data = keys.astype(object).reset_index(names="run").assign(value=metrics, best=best)
+    for scale in scales:
+        data[f"height of {scale.name}"] = scale.heights
+    winner = ""
+    if finite.any():
+        index = int(np.nanargmin(metrics) if lower_is_better else np.nanargmax(metrics))
+        chosen_keys = ", ".join(f"{s.name} {s.shown[index]}" for s in scales[:-1])
+        winner = f"; the best, {metrics[index]:.3g}, has {chosen_keys}"
+    alt = f"{metric} of {len(keys)} runs over {_keys(len(scales) - finite.any())}{winner}."
+    return Picture(figure, "parallel_coordinates", alt, data)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scale:
+    """One upright axis. heights: of each run, 0 to 1, NaN where it has none; shown: in words.
+
+    label: the name with what must be known to read the axis. ticks: height and text.
+    """
+
+    name: str
+    label: str
+    heights: Floats
+    shown: tuple[str, ...]
+    ticks: tuple[tuple[float, str], ...]
+
+
+def _key_scale(name: str, cells: Sequence[object]) -> _Scale:
+    numeric = all(isinstance(cell, Real) and not isinstance(cell, bool) for cell in cells)
+    if numeric and np.isfinite(np.array(cells, float)).all():
+        return _numeric_scale(name, np.array(cells, float))
+    # A frame of numbers says NaN where a run lacks a key, one of objects None.
+    shown = tuple("none" if str(cell) in ("None", "nan") else str(cell) for cell in cells)
+    names = sorted(set(shown))
+    heights = np.linspace(0, 1, len(names)) if len(names) > 1 else np.array([0.5])
+    place = dict(zip(names, heights.tolist(), strict=True))
+    ticks = tuple((place[each], wrapped(each, _NARROW)) for each in names)
+    return _Scale(name, name, np.array([place[each] for each in shown]), shown, ticks)
+
+
+def _numeric_scale(name: str, values: Floats) -> _Scale:
+    known = values[np.isfinite(values)]
+    low, high = known.min(), known.max()
+    logarithmic = spans_decade(known)
+    scaled, bottom, top = (
+        (np.log(values), np.log(low), np.log(high)) if logarithmic else (values, low, high)
+    )
+    span = top - bottom
+    heights = (scaled - bottom) / span if span else np.where(np.isfinite(values), 0.5, np.nan)
+    between = LogLocator() if logarithmic else MaxNLocator(5)
+    distinct = np.unique(known)
+    inner = distinct if len(distinct) <= 6 else np.asarray(between.tick_values(low, high))
+    ticks = [(0.0, f"{low:.3g}"), (1.0, f"{high:.3g}")] if span else [(0.5, f"{low:.3g}")]
+    for tick in inner[(inner > low) & (inner < high)]:
+        height = float(((np.log(tick) if logarithmic else tick) - bottom) / span)
+        if all(abs(height - other) > 0.07 for other, _ in ticks):
+            ticks.append((height, f"{tick:.3g}"))
+    shown = tuple(f"{value:g}" for value in values)
+    label = f"{name} (log)" if logarithmic else name
+    return _Scale(name, label, heights, shown, tuple(ticks))
+
+
+def _draw_scale(axes: Axes, position: int, scale: _Scale) -> None:
+    axes.axvline(position, color="#333333", linewidth=0.8, zorder=5)
+    for height, text in scale.ticks:
+        axes.plot(position, height, marker="_", color="#333333", markersize=5, zorder=5)
+        axes.text(
+            position + 0.03,
+            height,
+            text,
+            fontsize="small",
+            va="center",
+            parse_math=False,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
+            zorder=6,
+        )
+
+
+def _draw_lines(axes: Axes, heights: Floats, name: str, **look: object) -> None:
+    points = np.stack(
+        [np.broadcast_to(np.arange(heights.shape[1]), heights.shape), heights], axis=-1
+    )
+    axes.add_collection(LineCollection(list(points), gid=name, **look), autolim=False)  # type: ignore[arg-type]
+
+
+def _best(metrics: Floats, lower_is_better: bool) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """The best tenth of the runs with a finite value, one at least."""
+    best = np.zeros(len(metrics), bool)
+    order = np.argsort(metrics if lower_is_better else -metrics)  # NaN come last
+    known = np.count_nonzero(np.isfinite(metrics))
+    best[order[: -(-known // 10)]] = True
+    return best
+
+
+def _dark_is_best(lower_is_better: bool) -> Colormap:
+    """Viridis without its palest end, which is lost on white."""
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.92, 256))
+    return ListedColormap(colours if lower_is_better else colours[::-1])
+
+
+def _keys(count: int) -> str:
+    return f"{count} {'key' if count == 1 else 'keys'}"

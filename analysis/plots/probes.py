@@ -1,0 +1,151 @@
+"""The figures of the probes: mosaics of images with what was measured beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import PercentFormatter
+
+from analysis.plots import style
+from analysis.plots.style import house_style, new_figure
+
+Mosaic: TypeAlias = npt.NDArray[np.uint8]
+"""Images in rows and columns: uint8 (rows, columns, H, W, C), C = 1 or 3."""
+
+_GAP = 2
+
+
+@house_style
+def label_efficiency(table: pd.DataFrame, title: str, note: str) -> Figure:
+    """Test accuracy of a linear classifier against the number of labels, a line for each space.
+
+    table: columns features, labels (a class), draw, accuracy (0 to 1). Bands go from the worst
+    draw to the best.
+    """
+    figure = new_figure(4.4, title, note)
+    axes = figure.subplots()
+    for number, (name, rows) in enumerate(table.groupby("features", sort=False)):
+        found = rows.groupby("labels")["accuracy"].agg(["mean", "min", "max"])
+        colour = f"C{number}"
+        axes.plot(found.index, found["mean"], marker="os^D"[number % 4], color=colour, label=name)
+        axes.fill_between(
+            found.index, found["min"], found["max"], color=colour, alpha=0.2, linewidth=0
+        )
+    counts = sorted(table["labels"].unique())
+    axes.set_xscale("log")
+    axes.set_xticks(counts, [f"{count:,}" for count in counts])
+    axes.minorticks_off()
+    axes.set_xlabel("labels a class")
+    axes.set_ylabel("test accuracy")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.legend(loc="lower right")
+    return figure
+
+
+@house_style
+def mosaic_figure(images: Mosaic, title: str, note: str) -> Figure:
+    """Images in rows and columns, nothing else."""
+    figure = new_figure(_height(images) + 0.9, title, note)
+    _show(figure.subplots(), images)
+    return figure
+
+
+@house_style
+def class_shift(
+    images: Mosaic,
+    strengths: Sequence[float],
+    shares: Sequence[float],
+    control: Sequence[float],
+    title: str,
+    note: str,
+) -> Figure:
+    """Images along a direction in latent space, and how many the classifier takes for the target.
+
+    images: a column for each strength. shares, control: 0 to 1, along the direction and along
+    a random one of the same length.
+    """
+    height = _height(images)
+    figure = new_figure(height + 3.1, title, note)
+    above, below = figure.subplots(2, 1, height_ratios=[height, 2.0])
+    _show(above, images, [f"{each:.3g}" for each in strengths])
+    below.plot(strengths, shares, marker="o", color=style.GENERATOR, label="towards the class")
+    below.plot(
+        strengths, control, marker="s", color=style.REFERENCE, linestyle="--", label="at random"
+    )
+    below.set_ylim(-0.02, 1.02)
+    below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    below.set_xlabel("multiples of the difference of the classes' mean latents")
+    below.set_ylabel("taken for the target")
+    below.legend(loc="upper right")
+    return figure
+
+
+@house_style
+def neighbour_figure(fakes: Mosaic, nearest: Mapping[str, Mosaic], title: str, note: str) -> Figure:
+    """Fakes, one a row, and right of each its nearest training images in each space.
+
+    fakes: (rows, 1, H, W, C). nearest: space -> (rows, k, H, W, C).
+    """
+    columns = [fakes, *nearest.values()]
+    widths = [each.shape[1] + 0.3 for each in columns]
+    height = style.WIDTH / sum(widths) * fakes.shape[0]
+    figure = new_figure(height + 1.2, title, note)
+    panels = figure.subplots(1, len(columns), width_ratios=widths)
+    for axes, images, name in zip(
+        panels, columns, ["fake", *(f"nearest by {each}" for each in nearest)], strict=True
+    ):
+        _show(axes, images)
+        axes.set_title(name, fontsize="medium")
+    return figure
+
+
+@house_style
+def filter_figure(
+    filters: Mapping[str, Mosaic], responses: Mapping[str, Mosaic], title: str, note: str
+) -> Figure:
+    """Side by side what networks look for: first filters above, strongest responses below.
+
+    filters, responses: network -> mosaic, the same networks in both.
+    """
+    heights = [
+        max(_height(each) for each in group.values()) / len(group) for group in (filters, responses)
+    ]
+    figure = new_figure(sum(heights) + 1.5, title, note)
+    panels = figure.subplots(2, len(filters), height_ratios=heights, squeeze=False)
+    figure.set_layout_engine(ConstrainedLayoutEngine(h_pad=0.08, wspace=0.05))
+    for column, name in enumerate(filters):
+        for row, group in enumerate((filters, responses)):
+            _show(panels[row, column], group[name])
+        panels[0, column].set_title(name)
+    return figure
+
+
+def _show(axes: Axes, images: Mosaic, columns: Sequence[str] = ()) -> None:
+    rows, count, height, width, channels = images.shape
+    whole = np.full(
+        (rows * (height + _GAP) - _GAP, count * (width + _GAP) - _GAP, channels), 255, np.uint8
+    )
+    for row in range(rows):
+        for column in range(count):
+            top, left = row * (height + _GAP), column * (width + _GAP)
+            whole[top : top + height, left : left + width] = images[row, column]
+    axes.imshow(whole.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.set_yticks([])
+    centres = [column * (width + _GAP) + (width - 1) / 2 for column in range(len(columns))]
+    axes.set_xticks(centres, columns)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _height(images: Mosaic) -> float:
+    """Inches at the full width of a figure."""
+    rows, columns, height, width, _ = images.shape
+    return float(style.WIDTH * rows * (height + _GAP) / (columns * (width + _GAP)))

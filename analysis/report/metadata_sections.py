@@ -1,0 +1,131 @@
+"""What the fields of runs say: in what they differ, on what data and where they ran."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from analysis.comparison.arms import as_texts, commits
+from analysis.comparison.tables import Table
+from analysis.report.content import Facts, Prose, Section
+from tracking.events import CONFIG, SYS, Value
+from tracking.fields import to_text
+
+MOST_VALUES = 8
+"""Values of one field that are listed; of more it is said how many there are."""
+
+_CARD = {
+    "name": "Name",
+    "path": "Source",
+    "split": "Split",
+    "size": "Images",
+    "classes": "Classes",
+    "image_size": "Pixels along a side",
+    "channels": "Channels",
+    "transforms": "Transforms",
+    "mean": "Mean by channel",
+    "std": "Standard deviation by channel",
+    "fingerprint": "Fingerprint",
+}
+_MACHINE = {
+    "device": "Device",
+    "hardware/cpu": "Processor",
+    "hardware/cores": "Cores",
+    "hardware/memory_gib": "Memory, GiB",
+    "platform": "Platform",
+    "python": "Python",
+}
+
+
+def configuration(table: pd.DataFrame, factors: Sequence[str]) -> Section:
+    """The keys in which the runs differ, the factors first, and those that are the same in all."""
+    keys = {column: _key(column) for column in table.columns if column.startswith(f"{CONFIG}/")}
+    texts = {key: as_texts(table[column]) for column, key in keys.items()}
+    varying = [key for key, values in texts.items() if values.nunique() > 1]
+    order = [*(key for key in factors if key in varying)]
+    order += [key for key in varying if key not in factors]
+    constant = tuple((key, text.iloc[0]) for key, text in texts.items() if key not in varying)
+    blocks: list[Table | Facts | Prose] = []
+    if order:
+        rows = tuple((key, _counted(texts[key].tolist())) for key in order)
+        blocks.append(Table("In what the runs differ", ("key", "values"), rows, texts=2))
+    if constant and len(table) > 1:
+        blocks.append(Prose("The same in all runs:"))
+    return Section("Configuration", (*blocks, Facts(constant)), folded=True)
+
+
+def data_sets(table: pd.DataFrame) -> Section:
+    """A card for each data set, by its fingerprint; what is synthetic is called so."""
+    column = f"{CONFIG}/dataset/fingerprint"
+    names = table[column] if column in table else pd.Series("", table.index)
+    blocks: list[Facts | Prose] = []
+    for _, rows in table.groupby(as_texts(names), sort=False):
+        if is_synthetic(rows):
+            blocks.append(
+                Prose(
+                    "SYNTHETIC: these images were rendered by a program. What holds for them need "
+                    "not hold for photographs.",
+                    "warning",
+                )
+            )
+        blocks.append(_named(rows, f"{CONFIG}/dataset", _CARD))
+    return Section("Data set" if len(blocks) < 3 else "Data sets", tuple(blocks))
+
+
+def is_synthetic(table: pd.DataFrame) -> bool:
+    """Whether the images of any of the runs were made by a program."""
+    return any("(synthetic)" in str(path) for path in distinct(table, f"{CONFIG}/dataset/path"))
+
+
+def environment(table: pd.DataFrame) -> Section:
+    """The states of the code, the machines and the packages."""
+    rows = [("Code", ", ".join(commits(table)) or "not known")]
+    rows += _named(table, SYS, _MACHINE).rows
+    packages = {
+        str(column).removeprefix(f"{SYS}/"): str(column).rpartition("/")[2]
+        for column in table.columns
+        if str(column).startswith(f"{SYS}/packages/")
+    }
+    rows += _named(table, SYS, packages).rows
+    return Section("Environment", (Facts(tuple(rows)),), folded=True)
+
+
+def distinct(table: pd.DataFrame, path: str) -> list[Value]:
+    """The values of one field, each once, in the order of the runs; without those that lack it."""
+    if path not in table:
+        return []
+    known = table[path][table[path].notna()]
+    return list({to_text(value): value for value in known}.values())
+
+
+def words(values: Sequence[Value]) -> str:
+    """Values in one line; of many how many there are."""
+    shown = [_in_words(each) for each in values[:MOST_VALUES]]
+    more = len(values) - len(shown)
+    return "; ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _named(table: pd.DataFrame, prefix: str, names: Mapping[str, str]) -> Facts:
+    found = ((name, distinct(table, f"{prefix}/{key}")) for key, name in names.items())
+    return Facts(tuple((name, words(values)) for name, values in found if values))
+
+
+def _in_words(value: Value) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_words, value))
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if whole else str(value)
+
+
+def _counted(texts: Sequence[str]) -> str:
+    counts = pd.Series(texts, dtype=object).value_counts(sort=False)
+    if len(counts) > MOST_VALUES:
+        return f"{len(counts)} values, {', '.join(map(str, counts.index[:3]))}, ..."
+    if counts.max() == 1:
+        return ", ".join(map(str, counts.index))
+    return ", ".join(f"{text} ({count} runs)" for text, count in counts.items())
+
+
+def _key(path: str) -> str:
+    return path.removeprefix(f"{CONFIG}/").replace("/", ".")

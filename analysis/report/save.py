@@ -1,0 +1,68 @@
+"""Writes a report: as a page, as Markdown with its figures, as a PDF."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from analysis.plots.figure_file import save
+from analysis.report.content import Report
+from tracking.atomic_files import replacing
+from tracking.errors import UserError
+
+Format: TypeAlias = Literal["html", "md", "pdf"]
+
+
+def format_of(path: Path) -> Format:
+    """By the end of the name. Raises UserError where it tells none."""
+    for each in get_args(Format):
+        if path.suffix.lower() == f".{each}":
+            return each  # type: ignore[no-any-return]
+    raise UserError(
+        f"{path} does not say what to write: its name should end in .html, .md or .pdf.\n"
+        "Or say it with --format."
+    )
+
+
+def save_report(
+    report: Report, path: Path, format: Format, figures: Path | None = None
+) -> list[Path]:
+    """Write the report to `path`, each of its files whole or not at all.
+
+    figures: a folder that gets every figure as PNG, SVG and its numbers as CSV. Of Markdown
+    they lie in `<name>_files` beside it in any case.
+    Returns the files, the report first. Raises UserError where one cannot be written.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder. Give the name of a file in it.")
+    written = []
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if figures is not None:
+            written += _save_figures(report, figures)
+        match format:
+            case "html":
+                from analysis.report.html import to_html
+
+                content = to_html(report).encode()
+            case "md":
+                from analysis.report.markdown import to_markdown
+
+                folder = path.with_name(f"{path.stem}_files")
+                written += _save_figures(report, folder)
+                content = to_markdown(report, folder.name).encode()
+            case "pdf":
+                from analysis.report.pdf import to_pdf
+
+                content = to_pdf(report)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or path} cannot be read or written: {error.strerror or error}."
+        ) from error
+    return [path, *written]
+
+
+def _save_figures(report: Report, folder: Path) -> list[Path]:
+    return [file for picture in report.pictures for file in save(picture, folder)]

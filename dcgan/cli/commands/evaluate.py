@@ -1,0 +1,128 @@
+"""`dcgan evaluate`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dcgan.cli.format import plain
+from dcgan.cli.options import DEFAULT_STORE, Device, Json, Store, known_runs, parse_checkpoint
+
+if TYPE_CHECKING:
+    from dcgan.evaluation.evaluate_run import Evaluation
+
+_ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
+
+
+def evaluate(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Ids, starts of ids or names; the newest run by default.",
+            autocompletion=known_runs,
+            show_default=False,
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str,
+        typer.Option(
+            metavar="[STEP|last|best|all]",
+            help="By its step, the last one, the best by evaluation, or all that are kept.",
+        ),
+    ] = "last",
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            min=100,
+            help="Fakes of a set, and as many real images; 10,000 unless the recipe has another.",
+            show_default=False,
+        ),
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=1, help="Sets of fakes, for the spread.")] = 3,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Inception's, as torch-fidelity has them, for plain FID and KID; "
+            "found by themselves in the cache.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Measure how good a run's generator is, beside what held-out real images would get.
+
+    No weights are downloaded: without Inception's, features are those of a
+    LeNet that is trained once on the run's own labelled images, or of a network
+    with random weights where there are no labels, and the metrics bear its
+    name. The values land in the run:
+
+    [dim]dcgan runs --sort lenet_fid
+    dcgan compare --metric lenet_fid[/dim]
+    """
+    from dcgan.evaluation.evaluate_run import evaluate_run
+    from tracking.store import find_run
+
+    console = Console(highlight=False)
+    found = []
+    for folder in [find_run(store, each) for each in runs or ["last"]]:
+        evaluations = evaluate_run(
+            folder,
+            which="all" if checkpoint == "all" else parse_checkpoint(checkpoint),
+            samples=samples,
+            resamples=resamples,
+            weights=weights,
+            device=device,
+        )
+        while True:
+            with Console(stderr=True).status(f"Evaluating {folder.name} ..."):
+                evaluation = next(evaluations, None)
+            if evaluation is None:
+                break
+            found.append(evaluation)
+            if not as_json:
+                _print(evaluation, console)
+    if as_json:
+        trees = [
+            {"run": each.run, "step": each.step, "scores": [asdict(score) for score in each.scores]}
+            for each in found
+        ]
+        print(json.dumps(trees, indent=2))
+
+
+def _print(evaluation: Evaluation, console: Console) -> None:
+    first = evaluation.scores[0]
+    console.print(
+        f"[bold]{evaluation.run}[/bold] at step {evaluation.step:,}: {first.samples:,} fakes a set "
+        f"against as many real images, by {plain(evaluation.reference.space.description)}."
+    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("metric", no_wrap=True)
+    table.add_column("better", no_wrap=True)
+    for column in ("value", "spread", "real images"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for score in evaluation.scores:
+        better = _ARROWS.get(score.better, score.better)
+        spread = "-" if score.spread is None else f"{score.spread:.2g}"
+        table.add_row(score.name, Text(better), f"{score.value:.4g}", spread, f"{score.floor:.4g}")
+    console.print(table)
+    console.print(
+        f"[dim]Spread: the standard deviation over sets of fakes. Real images: "
+        f"{evaluation.reference.source}.[/dim]"
+    )
+    console.print(
+        f"[dim]Fakes beside their nearest training images: dcgan probe neighbours "
+        f"{evaluation.run}[/dim]",
+        soft_wrap=True,
+    )
+    if not evaluation.kept:
+        console.print("[dim]Not written to the run: there is a newer checkpoint.[/dim]")

@@ -1,0 +1,1 @@
+"""What makes a DCGAN fast on CPUs. Imports nothing, so that the allocator can come before torch."""

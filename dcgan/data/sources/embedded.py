@@ -1,0 +1,78 @@
+"""The data sets that need no files: real digits, and a synthetic sky."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+import torch
+
+from dcgan.config.schema import Dataset
+from dcgan.data.decoding import Pixels
+from dcgan.data.image_set import DatasetCard, ImageSet, class_sizes, measure
+
+
+def load_digits(dataset: Dataset) -> ImageSet:
+    """The 1,797 8x8 digits of scikit-learn (Alpaydin and Kaynak 1998), enlarged."""
+    from sklearn import datasets
+
+    digits = datasets.load_digits()
+    shades = (digits.images * (255 / 16)).round().astype(np.uint8)  # 0 to 16
+    return _image_set(
+        dataset,
+        shades,
+        PIL.Image.Resampling.BICUBIC,
+        path="sklearn.datasets.load_digits",
+        classes=tuple("0123456789"),
+        labels=digits.target,
+        transforms=f"resize {dataset.image_size} (bicubic)",
+    )
+
+
+def load_sky(dataset: Dataset) -> ImageSet:
+    """200 synthetic astronomical images, rendered by this project."""
+    from dcgan.data.sources.sky import SKY_CLASSES, render_sky
+
+    pixels, labels = render_sky()
+    return _image_set(
+        dataset,
+        pixels,
+        PIL.Image.Resampling.BILINEAR,
+        path="dcgan.data.sky (synthetic)",
+        classes=SKY_CLASSES,
+        labels=labels,
+        transforms=f"render 64, resize {dataset.image_size} (bilinear)",
+    )
+
+
+def _image_set(
+    dataset: Dataset,
+    images: Pixels,
+    resampling: PIL.Image.Resampling,
+    *,
+    path: str,
+    classes: tuple[str, ...],
+    labels: npt.NDArray[np.int64],
+    transforms: str,
+) -> ImageSet:
+    size, mode = dataset.image_size, "L" if dataset.channels == 1 else "RGB"
+    resized = [
+        PIL.Image.fromarray(image).resize((size, size), resampling).convert(mode)
+        for image in images
+    ]
+    array = np.stack([np.asarray(image) for image in resized])
+    array = array.reshape(len(images), size, size, dataset.channels).transpose(0, 3, 1, 2)
+    pixels = np.ascontiguousarray(array)
+    shape = (len(pixels), dataset.channels, size, size)
+    statistics = measure([pixels], shape)
+    card = DatasetCard(
+        path=path,
+        size=len(pixels),
+        classes=classes,
+        class_sizes=class_sizes(labels, classes),
+        mean=statistics.mean,
+        std=statistics.std,
+        transforms=f"{transforms}, {'grey' if mode == 'L' else 'RGB'}, scale to [-1, 1]",
+        fingerprint=statistics.fingerprint,
+    )
+    return ImageSet(torch.from_numpy(pixels), card, torch.from_numpy(labels.astype(np.int64)))

@@ -1,0 +1,81 @@
+"""Evaluation while a training lasts."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+
+from dcgan.config.schema import Config
+from dcgan.data.image_set import ImageSet
+from dcgan.evaluation.evaluate_run import about
+from dcgan.evaluation.evaluator import Reference, evaluate, make_reference
+from dcgan.evaluation.features.feature_space import feature_space
+from dcgan.sampling import draw_pixels
+from dcgan.training.loop import EvaluateCallback
+from tracking.events import EVALUATION, SYS, Event, Fields, Metrics
+
+BEST_STEP = f"{SYS}/{EVALUATION}/best_step"
+"""Of a run: the step of its best checkpoint."""
+
+_BEST = f"{EVALUATION}/best_"
+
+
+def assessor(
+    config: Config,
+    images: ImageSet,
+    held_out: ImageSet | None,
+    device: torch.device,
+    emit: Callable[[Event], None],
+    report: Callable[[str], None],
+    best: float | None = None,
+) -> EvaluateCallback:
+    """What `train` asks how good its G is: all metrics over one set of fakes, `evaluation/...`.
+
+    The best G is that with the smallest Frechet distance; the best distance so far is a metric
+    of its own, such as `evaluation/best_lenet_fid`. best: that of the run before it goes on.
+    report: is told once where an evaluation fails; the training goes on.
+    """
+    reference: Reference | None = None
+    failed = False
+
+    def assess(step: int, generator: nn.Module) -> bool:
+        nonlocal reference, best, failed
+        if failed:
+            return False
+        try:
+            if reference is None:
+                space = feature_space(images, device)
+                reference = make_reference(images, held_out, space, config.evaluation.samples)
+                emit(Fields(about(reference, [], resamples=1)))
+            scores = evaluate(
+                lambda count, seed: draw_pixels(generator, config.network, device, count, seed),
+                reference,
+                resamples=1,
+            )
+        except Exception as error:  # a fault of the evaluation is none of the training
+            failed = True
+            report(f"The evaluation at step {step} failed: {error}. The training goes on.")
+            return False
+        distance = scores[0]
+        finite = math.isfinite(distance.value)
+        is_best = finite and (best is None or distance.value <= best)
+        if is_best:
+            best = distance.value
+            emit(Fields({BEST_STEP: step}))
+        values = {f"{EVALUATION}/{score.name}": [score.value] for score in scores}
+        if best is not None:
+            values[f"{EVALUATION}/best_{distance.name}"] = [best]
+        emit(Metrics([step], [time.time_ns() // 1_000_000], values))
+        return is_best
+
+    return assess
+
+
+def best_so_far(last_values: Mapping[str, float]) -> float | None:
+    """The best of a run that goes on, by the newest values of its metrics."""
+    found = [value for path, value in last_values.items() if path.startswith(_BEST)]
+    return found[0] if found else None

@@ -1,0 +1,1 @@
+"""The networks in whose feature spaces images are compared."""

@@ -1,0 +1,1 @@
+"""The metrics of an evaluation, by what they measure in."""

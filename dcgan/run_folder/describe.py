@@ -1,0 +1,90 @@
+"""What a run says of itself before its first step."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+import torchinfo
+from torch import Tensor, nn
+
+from dcgan.config.loading import to_toml
+from dcgan.config.schema import Config
+from dcgan.data.image_set import ImageSet
+from dcgan.data.scaling import scale
+from dcgan.models import build_networks
+from dcgan.sampling import image_grid
+from tracking import provenance
+from tracking.atomic_files import replacing
+from tracking.events import (
+    ARTIFACTS,
+    CONFIG,
+    DATASET,
+    DISCRIMINATOR_ARCH,
+    GENERATOR_ARCH,
+    GIT_DIFF,
+    Event,
+    Fields,
+    File,
+    Image,
+    Text,
+)
+from tracking.fields import flatten
+from tracking.redaction import cleaner
+
+RECIPE_FILE = Path("artifacts/recipe.toml")
+
+
+def describe_configuration(config: Config, images: ImageSet, folder: Path) -> Iterator[Event]:
+    """The whole configuration, the data-set card with nine images, both architectures, the recipe.
+
+    The recipe is written to the run's folder first: `dcgan train` runs it again.
+    """
+    fields = flatten(config.model_dump(mode="json"), CONFIG)
+    yield Fields(fields | flatten({"dataset": dataclasses.asdict(images.card)}, CONFIG))
+    yield Image(DATASET, 0, time.time_ns() // 1_000_000, image_grid(scale(_spread(images.pixels))))
+    recipe = folder / RECIPE_FILE
+    recipe.parent.mkdir(exist_ok=True)
+    with replacing(recipe) as temporary:
+        temporary.write_text(cleaner()(to_toml(config)), encoding="utf-8")
+    yield File(f"{ARTIFACTS}/recipe", recipe)
+    generator, discriminator = build_networks(config, seed=0)
+    latents = (config.training.batch_size, config.network.latent_size, 1, 1)
+    size = config.dataset.image_size
+    batch = (config.training.batch_size, config.dataset.channels, size, size)
+    yield Text(GENERATOR_ARCH, describe_network(generator, latents))
+    yield Text(DISCRIMINATOR_ARCH, describe_network(discriminator, batch))
+
+
+def describe_environment(device: torch.device, arguments: Sequence[str]) -> Iterator[Event]:
+    """The code, the packages, the machine, and the command line."""
+    fields, diff = provenance.describe(arguments)
+    yield Fields({**fields, "sys/device": _device_name(device)})
+    if diff:
+        yield Text(GIT_DIFF, diff)
+
+
+def describe_network(network: nn.Module, input_size: Sequence[int]) -> str:
+    """PyTorch's own dump, then torchinfo's table of shapes and parameter counts."""
+    table = torchinfo.summary(
+        network,
+        input_size=tuple(input_size),
+        col_names=("input_size", "output_size", "kernel_size", "num_params", "mult_adds"),
+        device="cpu",
+        verbose=0,
+    )
+    return f"{network}\n\n{table}\n"
+
+
+def _spread(pixels: Tensor) -> Tensor:
+    """Nine images from evenly over the whole set, or all where there are fewer."""
+    return pixels[torch.linspace(0, len(pixels) - 1, min(9, len(pixels))).long()]
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device}: {torch.cuda.get_device_name(device)}"
+    return str(device)

@@ -1,0 +1,206 @@
+"""Arms of runs held against each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import load
+from analysis.comparison.arms import ComparisonError
+from analysis.comparison.compare import Comparison, compare, is_shown
+from analysis.comparison.conclusions import conclusion, runs_that_broke
+from tests.support.sample_journals import write_journal
+
+
+def two_arms(store: Path, seeds: Sequence[int], effect: float = 0.5) -> None:
+    """Runs with and without weight initialisation; the latter's G loses by `effect` more."""
+    draws = np.random.default_rng(0)
+    for seed in seeds:
+        noise = draws.normal(0, 0.1, 2)
+        write_journal(store, f"with-{seed:06d}", seed=seed, losses=(1.5 + noise[0], 1.0))
+        write_journal(
+            store,
+            f"without-{seed:06d}",
+            seed=seed,
+            losses=(1.5 + effect + noise[1], 1.0),
+            created=2_000,
+            init__scheme="default",
+        )
+
+
+def row(comparison: Comparison, metric: str, arm: str) -> pd.Series:
+    table = comparison.differences
+    return table[(table["metric"] == metric) & (table["arm"] == arm)].iloc[0]
+
+
+def test_the_factor_is_found_and_its_effect_is_shown(tmp_path: Path) -> None:
+    two_arms(tmp_path, range(8))
+
+    comparison = compare(load(tmp_path))
+
+    assert comparison.arms.factors == ("init.scheme",)
+    assert comparison.labels == ["init.scheme=dcgan", "init.scheme=default"]
+    assert comparison.arms.constant["optimizer.lr"] == 2e-4
+    assert comparison.warnings == ()
+    found = row(comparison, "Gloss", "init.scheme=default")
+    assert found["paired"]
+    assert found["counts"] == (8, 8)
+    assert found["mean"] == pytest.approx(0.5, abs=0.15)
+    assert found["low"] < found["mean"] < found["high"]
+    assert found["p"] == pytest.approx(2 / 2**8)
+    assert found["p_holm"] == pytest.approx(4 * 2 / 2**8), "of four metrics"
+    assert found["larger"] == 1
+    assert is_shown(found)
+    assert not is_shown(row(comparison, "Dloss", "init.scheme=default"))
+    said = conclusion(comparison)
+    assert "over 8 pairs of seeds: the final loss of G is higher by" in said
+    assert "no difference was shown in the final loss of D" in said
+
+
+def test_values_are_means_over_the_last_tenth_of_the_steps(tmp_path: Path) -> None:
+    two_arms(tmp_path, range(6))
+    runs = load(tmp_path)
+
+    comparison = compare(runs, metrics=["Gloss", "nearest_epoch"])
+
+    for run, value in comparison.runs["Gloss"].items():
+        steps = runs.steps(str(run))
+        last = steps[steps["step"] > 36]["training/batch/Gloss"]
+        assert value == pytest.approx(last.mean())
+    assert set(comparison.runs["nearest_epoch"]) == {9}, "the middle of 4 to 13"
+    values = comparison.runs[comparison.runs["arm"] == "init.scheme=dcgan"]["Gloss"]
+    summary = comparison.summary.iloc[0]
+    assert summary["n"] == 6
+    assert summary["mean"] == pytest.approx(values.mean())
+    assert summary["median"] == pytest.approx(values.median())
+    assert summary["std"] == pytest.approx(values.std(ddof=1))
+
+
+def test_five_pairs_allow_no_claim(tmp_path: Path) -> None:
+    two_arms(tmp_path, range(5), effect=50)
+    comparison = compare(load(tmp_path), metrics=["Gloss"])
+    found = row(comparison, "Gloss", "init.scheme=default")
+    assert found["p"] == pytest.approx(0.0625)
+    assert not is_shown(found)
+    assert "no claim can be made from 5 pairs of seeds" in conclusion(comparison)
+
+
+def test_arms_that_differ_in_more_are_refused(tmp_path: Path) -> None:
+    two_arms(tmp_path, range(3))
+    write_journal(tmp_path, "longer-000009", seed=9, training__epochs=30)
+    runs = load(tmp_path)
+
+    with pytest.raises(ComparisonError, match=r"differ in 2 keys.*\n.*init.scheme"):
+        compare(runs)
+    with pytest.raises(
+        ComparisonError, match=r"more than init.scheme(.|\n)*training.epochs: 20, 30"
+    ):
+        compare(runs, by=["init.scheme"])
+    comparison = compare(runs, by=["init.scheme"], anyway=True)
+    assert "differ in more than init.scheme: training.epochs: 20, 30" in comparison.warnings[0]
+
+
+def test_what_is_no_part_of_the_training_may_differ(tmp_path: Path) -> None:
+    write_journal(tmp_path, "one-000001", seed=0, images__every_epochs=1)
+    write_journal(tmp_path, "two-000001", seed=0, images__every_epochs=2, optimizer__lr=2e-3)
+    assert compare(load(tmp_path)).arms.factors == ("optimizer.lr",)
+
+
+def test_runs_without_a_difference_are_no_arms(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_journal(tmp_path, f"run-{seed:06d}", seed=seed)
+    with pytest.raises(ComparisonError, match="nothing but the seed"):
+        compare(load(tmp_path))
+    with pytest.raises(ComparisonError, match=r"All 3 runs have init.scheme = dcgan"):
+        compare(load(tmp_path), by=["init.scheme"])
+    with pytest.raises(ComparisonError, match=r"Did you mean optimizer.lr"):
+        compare(load(tmp_path), by=["optimizer.rl"])
+
+
+def test_numbers_are_arms_in_their_order_and_a_baseline_can_be_chosen(tmp_path: Path) -> None:
+    for created, rate in enumerate((2e-3, 1e-4, 5e-4)):
+        for seed in range(6):
+            name = f"rate-{created}{seed}"
+            write_journal(tmp_path, name, seed=seed, created=created, optimizer__lr=rate)
+    comparison = compare(load(tmp_path), metrics=["Gloss"])
+    rates = ["optimizer.lr=0.0001", "optimizer.lr=0.0005", "optimizer.lr=0.002"]
+    assert comparison.labels == rates
+    assert list(comparison.differences["arm"]) == rates[1:]
+    other = compare(load(tmp_path), metrics=["Gloss"], baseline="2e-3")
+    assert other.labels == [rates[2], *rates[:2]]
+    with pytest.raises(ComparisonError, match="no such arm"):
+        compare(load(tmp_path), baseline="3e-3")
+
+
+def test_seeds_that_differ_are_not_paired(tmp_path: Path) -> None:
+    for seed in range(6):
+        write_journal(tmp_path, f"a-{seed:06d}", seed=seed)
+        write_journal(tmp_path, f"b-{seed:06d}", seed=seed + 100, init__scheme="default")
+    comparison = compare(load(tmp_path), metrics=["Gloss"])
+    assert not comparison.differences["paired"].any()
+    assert comparison.differences["exact"].all()
+    assert "6 and 6 runs of other seeds" in conclusion(comparison)
+
+
+def test_broken_runs_are_counted_and_their_pairs_left_out(tmp_path: Path) -> None:
+    two_arms(tmp_path, range(7))
+    nan = float("nan")
+    write_journal(tmp_path, "with-000007", seed=7, losses=(nan, 1.0))
+    write_journal(tmp_path, "without-000007", seed=7, init__scheme="default")
+    write_journal(tmp_path, "with-000008", seed=8, losses=(9.0, 0.001))
+    write_journal(tmp_path, "without-000008", seed=8, init__scheme="default", images_alike=True)
+
+    comparison = compare(load(tmp_path), metrics=["Gloss"])
+
+    ends = comparison.runs["ending"]
+    assert ends["with-000007"] == "diverged"
+    assert ends["with-000008"] == "collapsed", "D won"
+    assert ends["without-000008"] == "collapsed", "all images are alike"
+    assert (ends == "whole").sum() == 15
+    counts = comparison.endings.set_index("arm")
+    assert counts.loc["init.scheme=dcgan", ["runs", "collapsed", "diverged"]].tolist() == [9, 1, 1]
+    assert counts.loc["init.scheme=default", ["collapsed", "diverged"]].tolist() == [1, 0]
+    assert "2 of 9 with init.scheme=dcgan (95% interval 6% to 55%)" in runs_that_broke(comparison)
+    assert row(comparison, "Gloss", "init.scheme=default")["counts"] == (8, 8)
+    assert any("leaves out 2 of 18 runs" in each for each in comparison.warnings)
+    assert math.isnan(comparison.runs.loc["with-000007", "Gloss"])
+
+
+def test_unfinished_runs_and_older_twins_are_left_out(tmp_path: Path) -> None:
+    two_arms(tmp_path, range(6))
+    write_journal(tmp_path, "half-000001", seed=20, status="interrupted")
+    write_journal(tmp_path, "old-000001", seed=3, losses=(99.0, 1.0), created=10)
+
+    comparison = compare(load(tmp_path), metrics=["Gloss"])
+
+    assert len(comparison.runs) == 12
+    assert "half-000001" not in comparison.runs.index
+    assert "old-000001" not in comparison.runs.index
+    assert "1 interrupted" in comparison.warnings[0]
+    assert "a newer one (old-000001)" in comparison.warnings[1]
+    with pytest.raises(ComparisonError, match="no run has it"):
+        compare(load(tmp_path), metrics=["fidd"])
+
+
+def test_several_factors_make_an_arm_of_each_combination(tmp_path: Path) -> None:
+    for place, (scheme, rate) in enumerate(
+        [("dcgan", 2e-4), ("default", 2e-4), ("dcgan", 2e-3), ("default", 2e-3)]
+    ):
+        for seed in range(2):
+            write_journal(
+                tmp_path,
+                f"run-{place}{seed}",
+                seed=seed,
+                created=place,
+                init__scheme=scheme,
+                optimizer__lr=rate,
+            )
+    comparison = compare(load(tmp_path), by=["init.scheme", "optimizer.lr"])
+    assert len(comparison.labels) == 4
+    assert comparison.labels[0] == "init.scheme=dcgan, optimizer.lr=0.0002"
+    assert comparison.arms.values[comparison.labels[3]] == ("default", 2e-3)

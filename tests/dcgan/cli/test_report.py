@@ -1,0 +1,74 @@
+"""`dcgan report`, as a user meets it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from dcgan.cli import app
+from tests.support.sample_journals import write_journal
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "runs"
+    for seed in range(2):
+        write_journal(folder, f"with-{seed:06d}", seed=seed)
+        write_journal(folder, f"without-{seed:06d}", seed=seed, init__scheme="default")
+    return folder
+
+
+def report(store: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(
+        app, ["report", "--store", str(store), *arguments], env={"COLUMNS": "160"}
+    )
+
+
+def test_the_end_of_the_name_says_what_is_written(store: Path, tmp_path: Path) -> None:
+    for name, start in (("a.html", "<!DOCTYPE html>"), ("a.md", "# Does init.scheme")):
+        result = report(store, "--metric", "Gloss", "-o", str(tmp_path / name))
+        assert result.exit_code == 0, result.output
+        assert str(tmp_path / name) in result.output
+        assert (tmp_path / name).read_text(encoding="utf-8").startswith(start)
+    assert "The figures are in" in result.output
+
+
+def test_the_format_can_be_said(store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "paper"
+    result = report(store, "with-000001", "--format", "pdf", "-o", str(file))
+    assert result.exit_code == 0, result.output
+    assert file.read_bytes().startswith(b"%PDF-")
+
+
+def test_runs_are_chosen_as_in_compare(store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "one.md"
+    result = report(store, "--where", "seed == 1", "--metric", "Gloss", "-o", str(file))
+    assert result.exit_code == 0, result.output
+    assert "- Seeds: 1\n" in file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-o", "report.docx"], "should end in .html, .md or .pdf"),
+        (["--by", "init.skeme"], "Did you mean init.scheme"),
+        (["--metric", "fid"], "no run has it"),
+        (["nobody"], "There is no run 'nobody'"),
+        (["with-000000", "--by", "init.scheme"], "there is nothing to compare"),
+    ],
+)
+def test_a_mistake_is_told_and_nothing_is_written(
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = report(store, *arguments)
+    assert result.exit_code == 2
+    assert said in re.sub(r"[\s│]+", " ", result.output)
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]

@@ -1,0 +1,153 @@
+"""Sweeps on this machine: run by workers, stopped, killed, resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.sweep_process import TINY, finish, keys, runs_by_status, start, wait_for_step
+from tracking.backends.local import read_fields, read_steps, run_folders
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The store of a finished sweep of two arms and two seeds, and what it printed."""
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "rates.toml").write_text(
+        'name = "rates"\nrecipe = "digits"\nseeds = [1, 4]\n[over]\n"optimizer.lr" = [1e-4, 1e-3]\n'
+    )
+    options = ("--epochs", "1", "--jobs", "4", "--tracker", "mlflow")
+    return folder / "runs", finish(start("rates.toml", *options, *TINY, folder=folder))
+
+
+def test_every_run_says_what_it_is_part_of(tracked: tuple[Path, str]):
+    store, _ = tracked
+    folders = run_folders(store)
+    arms = ("optimizer.lr=0.0001", "optimizer.lr=0.001")
+    assert keys(folders) == sorted((arm, seed) for arm in arms for seed in (1, 4))
+    fields = [read_fields(folder) for folder in folders]
+    (identifier,) = {each["sys/sweep/id"] for each in fields}
+    assert str(identifier).startswith("rates-")
+    for each in fields:
+        assert each["sys/status"] == "finished"
+        assert each["sys/sweep/name"] == each["sys/group"] == "rates"
+        assert each["sys/sweep/arm"] == f"optimizer.lr={each['config/optimizer/lr']}"
+        value = str(each["sys/sweep/arm"]).partition("=")[2]
+        assert each["sys/name"] == f"rates/{value}/seed-{each['sys/seed']}"
+
+
+def test_runs_of_a_seed_pair_up_bit_for_bit_until_the_factor_tells(tracked: tuple[Path, str]):
+    store, _ = tracked
+    losses = {
+        keys([folder])[0]: read_steps(folder)["training/batch/D_x"] for folder in run_folders(store)
+    }
+    low, high = "optimizer.lr=0.0001", "optimizer.lr=0.001"
+    for seed in (1, 4):
+        assert losses[low, seed][0] == losses[high, seed][0]
+        assert losses[low, seed][3] != losses[high, seed][3]
+    assert losses[low, 1][0] != losses[low, 4][0]
+
+
+def test_a_sweep_ends_with_a_row_an_arm_and_how_to_compare_its_arms(tracked: tuple[Path, str]):
+    store, output = tracked
+    (identifier,) = {read_fields(folder)["sys/sweep/id"] for folder in run_folders(store)}
+    assert re.search(r"optimizer\.lr=0\.0001 +2/2 +\d\.\d{3} ± \d\.\d{3} +\d\.\d{3} ± ", output)
+    assert f"dcgan compare --sweep {identifier}" in output
+    assert f"dcgan report --sweep {identifier}" in output
+    again = finish(start("rates.toml", "--epochs", "1", *TINY, "--resume", folder=store.parent))
+    assert "4 runs, 0 of them to do" in again
+    assert len(run_folders(store)) == 4
+
+
+def test_mlflow_has_one_parent_of_all_runs(tracked: tuple[Path, str]):
+    from mlflow import MlflowClient
+
+    from tracking.backends.mlflow import load_runs, tracking_uri
+
+    store, _ = tracked
+    client = MlflowClient(tracking_uri(store))
+    experiment = client.get_experiment_by_name("dcgan").experiment_id
+    found = client.search_runs([experiment])
+    (parent,) = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in found if run is not parent]
+    assert len(children) == 4
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    assert parent.info.run_name == "rates"
+    assert parent.info.status == "FINISHED"
+    assert sorted(load_runs(store).index) == [folder.name for folder in run_folders(store)]
+
+
+def test_a_run_that_fails_fails_alone_and_is_started_again(tmp_path: Path):
+    # Batch norm in a fully connected layer cannot make a grid of one image.
+    settings = ("--set", "network.family=dense", "--set", "dataset.image_size=28")
+    output = finish(
+        start(
+            "digits", "--over", "images.count=4,1", "--seeds", "2", "--steps", "3",
+            "--batch-size", "128", *settings, folder=tmp_path,
+        ),
+        code=1,
+    )  # fmt: skip
+    store = tmp_path / "runs"
+    before = runs_by_status(store)
+    assert keys(before["finished"]) == [("images.count=4", 0), ("images.count=4", 1)]
+    assert keys(before["failed"]) == [("images.count=1", 0), ("images.count=1", 1)]
+    assert re.search(r"images\.count=4 +2/2 +\d", output)
+    assert re.search(r"images\.count=1 +0/2 +2", output)
+    assert "ValueError: Expected more than 1 value per channel" in output
+    again = finish(start("digits", "--resume", folder=tmp_path), code=1)
+    assert "4 runs, 2 of them to do" in again
+    after = runs_by_status(store)
+    assert after["finished"] == before["finished"]
+    assert keys(after["failed"]) == sorted(keys(before["failed"]) * 2)
+
+
+SLOW = ("--over", "optimizer.lr=2e-4,2e-3", "--seeds", "2", "--epochs", "8", *TINY)
+
+
+def assert_whole_without_duplicates(store: Path) -> None:
+    """One finished run an arm and seed, with each of its 120 steps once."""
+    found = runs_by_status(store)
+    assert list(found) == ["finished"]
+    arms = ("optimizer.lr=0.0002", "optimizer.lr=0.002")
+    assert keys(found["finished"]) == sorted((arm, seed) for arm in arms for seed in (0, 1))
+    for folder in found["finished"]:
+        lines = [
+            json.loads(line)["step"]
+            for line in (folder / "metrics.jsonl").read_text().splitlines()
+            if "training/batch/Gloss" in line
+        ]
+        assert lines == list(range(1, 8 * 15 + 1))
+
+
+def test_a_sweep_that_is_killed_goes_on_without_duplicates(tmp_path: Path):
+    store = tmp_path / "runs"
+    running = start("digits", *SLOW, "--jobs", "2", folder=tmp_path)
+    wait_for_step(store, 20, running, runs=2)
+    running.kill()
+    running.communicate()
+    output = finish(start("digits", *SLOW, "--jobs", "2", "--resume", folder=tmp_path))
+    assert "4 runs, 4 of them to do" in output
+    assert_whole_without_duplicates(store)
+
+
+def test_ctrl_c_lets_every_run_write_a_checkpoint(tmp_path: Path):
+    store = tmp_path / "runs"
+    running = start("digits", *SLOW, "--jobs", "2", folder=tmp_path)
+    wait_for_step(store, 20, running, runs=2)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+    output = finish(running, code=130)
+    resumption = re.search(r"dcgan sweep (digits-\w+) --resume", output)
+    assert resumption
+    stopped = runs_by_status(store)
+    assert list(stopped) == ["interrupted"]
+    assert len(stopped["interrupted"]) == 2  # those that waited have not begun
+    for folder in stopped["interrupted"]:
+        last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+        assert (folder / f"checkpoints/step-{last:08d}.pt").exists()
+    finish(start("digits", "--resume", "--jobs", "2", folder=tmp_path))
+    assert_whole_without_duplicates(store)

@@ -1,0 +1,136 @@
+"""`dcgan ui`: the right runs at the printed address, and nothing left when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from dcgan.cli import app
+from tests.support.dcgan_ui import dcgan_ui
+from tracking.backends.mlflow import open_tracker
+from tracking.errors import ServerError
+from tracking.events import Fields
+from tracking.mlflow_server import Server
+from tracking.tracker import Run
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one run in MLflow."""
+    folder = tmp_path_factory.mktemp("ui") / "runs"
+    tracker = open_tracker(Run("digits-abc234", "the only run", 1_700_000_000_000), folder)
+    tracker.write(Fields({"config/seed": 1}))
+    tracker.close("finished")
+    return folder
+
+
+def refused(*arguments: str) -> str:
+    """What `dcgan ui` says when it ends with an error."""
+    result = CliRunner().invoke(app, ["ui", *arguments], env={"COLUMNS": "120"})
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    return re.sub(r"[\s│]+", " ", result.output)
+
+
+def names_of_runs(address: str) -> list[str]:
+    """The runs of the experiment that the address opens, asked of the server there."""
+    experiment = re.fullmatch(
+        r"/experiments/(\d+)\?workflowType=machine_learning", urlsplit(address).fragment
+    )
+    assert experiment
+    request = urllib.request.Request(
+        f"http://{urlsplit(address).netloc}/api/2.0/mlflow/runs/search",
+        json.dumps({"experiment_ids": [experiment[1]]}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return [run["info"]["run_name"] for run in json.load(answer)["runs"]]
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "environment", "telemetry_is_off"),
+    [
+        (signal.SIGINT, 0, {}, "true"),
+        # What the user asks for is passed on; the test itself asks that nothing is sent.
+        (signal.SIGTERM, 143, {"MLFLOW_DISABLE_TELEMETRY": "false", "DO_NOT_TRACK": "1"}, "false"),
+    ],
+)
+def test_the_printed_address_opens_the_runs_and_a_signal_ends_all(
+    store: Path,
+    ending: signal.Signals,
+    status: int,
+    environment: dict[str, str],
+    telemetry_is_off: str,
+):
+    with dcgan_ui(store, **environment) as interface:
+        assert names_of_runs(interface.address) == ["the only run"]
+        servers = interface.servers()
+        assert servers
+        for server in servers:
+            assert server.environ()["MLFLOW_DISABLE_TELEMETRY"] == telemetry_is_off
+        for connection in servers[-1].net_connections("tcp"):
+            assert connection.laddr.ip == "127.0.0.1"
+
+        interface.process.send_signal(ending)
+        assert interface.process.wait(timeout=120) == status
+        _, alive = psutil.wait_procs(servers, timeout=20)
+        assert not alive
+
+
+def test_a_port_in_use_is_told_and_nobody_elses_page_is_shown(store: Path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        message = refused("--port", port, "--store", str(store))
+    assert f"Port {port} cannot be used: Address already in use." in message
+    assert "--port" in message
+
+
+def test_a_database_without_runs_is_told_by_its_own_folder(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+):
+    elsewhere = tmp_path / "elsewhere"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{elsewhere}/other.db")
+    message = refused("--store", str(store)).replace(" ", "")
+    assert f"Norunin{elsewhere}wastrackedtoMLflow." in message
+    assert not elsewhere.exists()
+
+
+def test_a_server_of_the_users_own_that_is_down_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    assert f"MLflow does not answer at {address}" in refused("--store", str(tmp_path))
+
+
+def test_a_server_of_the_users_own_is_not_started_again(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with dcgan_ui(store) as own:
+        page = urlsplit(own.address)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{page.netloc}")
+        result = CliRunner().invoke(app, ["ui", "--store", str(tmp_path)], env={"COLUMNS": "20"})
+        assert result.exit_code == 0, result.output
+        assert own.address in result.output
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_ends_by_itself_is_told_with_its_last_words(tmp_path: Path):
+    log = tmp_path / "log"
+    log.write_text("out of memory\n")
+    ended = subprocess.Popen([sys.executable, "-c", ""], env=dict(os.environ))
+    with pytest.raises(ServerError, match="ended by itself:\nout of memory"):
+        Server("http://127.0.0.1:1", ended, log).wait()

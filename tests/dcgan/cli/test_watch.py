@@ -1,0 +1,107 @@
+"""A run watched from a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from typer.testing import CliRunner
+
+from dcgan.cli import app
+from tests.support import REPOSITORY
+from tracking.backends.local import Journal, open_tracker
+from tracking.events import BATCH, EPOCH, FIXED_NOISE, Fields, Image, Metrics
+from tracking.lock import locked
+from tracking.tracker import Run
+
+CREATED = 1_790_000_000_000
+
+
+def begin(store: Path) -> Journal:
+    journal = open_tracker(Run("digits-abc234", "watched", CREATED), store)
+    journal.write(Fields({"sys/status": "running"}))
+    return journal
+
+
+def block(first: int, last: int) -> Metrics:
+    steps = list(range(first, last + 1))
+    names = ("Gloss", "Dloss", "D_x", "D_G_z1")
+    values = {f"{BATCH}/{name}": [math.sin(step / 9) + 1 for step in steps] for name in names}
+    return Metrics(steps, [CREATED + step for step in steps], values)
+
+
+def frame(store: Path) -> str:
+    result = CliRunner().invoke(app, ["watch", "--store", str(store)], env={"COLUMNS": "80"})
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.output.splitlines())) <= 80
+    return result.output
+
+
+def test_a_frame_shows_the_curves_the_step_and_the_last_grid(tmp_path: Path):
+    journal = begin(tmp_path)
+    assert "nothing measured yet" in frame(tmp_path)
+    journal.write(block(1, 1200))
+    shown = frame(tmp_path)
+    assert "loss (batches) by step" in shown
+    assert "D's output" in shown
+    assert "step 1,200" in shown
+    assert "last grid" not in shown
+    for epoch in (1, 2, 3):
+        means = {f"{EPOCH}/number": [epoch], f"{EPOCH}/Gloss": [1 / epoch]}
+        journal.write(Metrics([400 * epoch], [CREATED], means))
+    journal.write(Image(FIXED_NOISE, 1200, CREATED, np.zeros((4, 4, 3), np.uint8)))
+    shown = frame(tmp_path)
+    assert "loss (epoch means) by step" in shown
+    assert "epoch 3" in shown
+    assert "00001200.png" in shown.replace("\n", "")
+
+
+def test_losses_that_are_not_finite_leave_the_rest_to_be_seen(tmp_path: Path):
+    journal = begin(tmp_path)
+    values = {f"{BATCH}/Gloss": [math.nan, 1.0, math.inf], f"{BATCH}/Dloss": [math.nan] * 3}
+    journal.write(Metrics([1, 2, 3], [CREATED] * 3, values))
+    assert "loss (batches) by step" in frame(tmp_path)
+
+
+def test_a_terminal_is_kept_up_to_date_until_the_run_ends(tmp_path: Path):
+    journal = begin(tmp_path)
+    with locked(journal.folder):
+        journal.write(block(1, 10))
+        primary, secondary = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dcgan", "watch", "--every", "0.2", "--store", str(tmp_path)],
+            cwd=REPOSITORY,
+            stdout=secondary,
+            stderr=secondary,
+            env={**os.environ, "COLUMNS": "80", "LINES": "40", "TERM": "xterm"},
+        )
+        os.close(secondary)
+        seen = read_until(primary, b"step 10")
+        journal.write(block(11, 777))
+        seen += read_until(primary, b"step 777")
+        assert process.poll() is None, seen
+        journal.close("finished")
+    read_until(primary, b"finished")
+    with contextlib.suppress(OSError):  # the end of the terminal
+        while os.read(primary, 65_536):
+            pass
+    assert process.wait(timeout=30) == 0
+
+
+def read_until(terminal: int, wanted: bytes) -> bytes:
+    seen = b""
+    deadline = time.monotonic() + 60
+    while wanted not in seen:
+        assert time.monotonic() < deadline, seen
+        try:
+            seen += os.read(terminal, 65_536)
+        except OSError as error:  # the process has ended
+            raise AssertionError(seen) from error
+    return seen

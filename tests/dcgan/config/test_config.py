@@ -1,0 +1,124 @@
+"""Recipes, overrides, and what a user reads after a mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dcgan.config.loading import Override, load_config, parse_override, recipe_names, to_toml
+from dcgan.config.schema import ConfigError
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_is_valid_and_survives_being_written_out(name: str, tmp_path: Path):
+    config = load_config(name, [])
+    assert config.name == name
+    copy = tmp_path / "copy.toml"
+    copy.write_text(to_toml(config))
+    assert load_config(str(copy), []) == config
+
+
+def test_overrides_are_typed_and_the_later_one_counts():
+    config = load_config(
+        "digits",
+        [
+            parse_override("optimizer.lr=1"),
+            parse_override("optimizer.betas=[0.0, 0.9]"),
+            parse_override("init.scheme=default"),
+            parse_override("training.epochs=3"),
+            Override("training.epochs", 4, "--epochs 4"),
+        ],
+    )
+    assert config.optimizer.lr == 1.0
+    assert config.optimizer.betas == (0.0, 0.9)
+    assert config.init.scheme == "default"
+    assert config.training.epochs == 4
+
+
+@pytest.mark.parametrize(
+    ("setting", "parts"),
+    [
+        ("optimizer.lrr=3", ["optimizer.lrr", "no such key", "Did you mean optimizer.lr?"]),
+        ("lr=3", ["lr: there is no such key", "Did you mean optimizer.lr?"]),
+        ("trainig.epochs=3", ["trainig: there is no such key", "Did you mean training?"]),
+        ("optimizer.lr=-1", ["optimizer.lr = -1", "greater than 0", "--set optimizer.lr=-1"]),
+        ("optimizer.lr=nan", ["optimizer.lr = nan", "finite"]),
+        ("optimizer.betas=[0.5, 2]", ["optimizer.betas = 2", "less than 1"]),
+        ("optimizer.betas=[0.5]", ["optimizer.betas"]),
+        ("training.epochs=many", ["training.epochs = 'many'", "valid integer"]),
+        ("training.epochs=true", ["training.epochs = True", "valid integer"]),
+        ("training.epochs=2.5", ["training.epochs = 2.5", "valid integer"]),
+        ("dataset.name=mnits", ["dataset.name = 'mnits'", "'digits'"]),
+        ("dataset.image_size=48", ["dataset.image_size = 48", "28, 32, 64 or 128"]),
+        ("loss.name=wgan_gp", ["wgan_gp", 'discriminator_batch_norm = "none"']),
+        ("network.family=compact", ["draws 28x28 alone", "dataset.image_size = 28"]),
+        ("images.weights=ema", ["stabilisers.generator_ema, such as 0.999"]),
+        ("stabilisers.diff_augment=['colour']", ["'colour'", "'color'"]),
+        ("stabilisers.label_flipping=0.5", ["label_flipping = 0.5", "less than 0.5"]),
+        ("dataset.path=here", ["dataset", "embedded"]),
+        ("seed.x=1", ["seed.x", "single value"]),
+        ("seed=-1", ["seed = -1", "greater than or equal to 0"]),
+        ("epochs", ["--set epochs", "key=value"]),
+    ],
+)
+def test_a_mistake_is_named_with_what_would_be_right(setting: str, parts: list[str]):
+    with pytest.raises(ConfigError) as caught:
+        load_config("digits", [parse_override(setting)])
+    for part in parts:
+        assert part in str(caught.value)
+    assert len(str(caught.value).splitlines()) < 10
+
+
+def test_what_takes_the_place_of_a_key_of_the_recipe_replaces_it():
+    config = load_config("digits", [parse_override("training.steps=7")])
+    assert (config.training.steps, config.training.epochs) == (7, None)
+    config = load_config("mnist-softmax", [Override("training.epochs", 2, "--epochs 2")])
+    assert (config.training.steps, config.training.epochs) == (None, 2)
+    config = load_config("digits", [parse_override("images.every_epochs=3")])
+    assert (config.images.every_steps, config.images.every_epochs) == (None, 3)
+
+
+def test_two_lengths_or_none_in_a_recipe(tmp_path: Path):
+    recipe = tmp_path / "mine.toml"
+    for length in ("epochs = 1\nsteps = 1\n", ""):
+        recipe.write_text(f'[dataset]\nname = "digits"\n[training]\n{length}')
+        with pytest.raises(ConfigError, match=r"training: give either epochs or steps"):
+            load_config(str(recipe), [])
+
+
+def test_all_mistakes_come_at_once():
+    with pytest.raises(ConfigError) as caught:
+        load_config("digits", [parse_override("optimizer.lr=-1"), parse_override("seed=x")])
+    assert "optimizer.lr" in str(caught.value)
+    assert "seed" in str(caught.value)
+
+
+def test_an_unknown_recipe_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"(?s)digts.*Did you mean digits.*The recipes are"):
+        load_config("digts", [])
+
+
+def test_a_recipe_file_that_is_missing_broken_or_binary(tmp_path: Path):
+    with pytest.raises(ConfigError, match="No such file"):
+        load_config(str(tmp_path / "none.toml"), [])
+    broken = tmp_path / "broken.toml"
+    broken.write_text("seed = = 3")
+    with pytest.raises(ConfigError, match=r"broken\.toml is not valid TOML.*line 1"):
+        load_config(str(broken), [])
+    broken.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(str(broken), [])
+
+
+def test_a_recipe_without_a_name_takes_that_of_its_file(tmp_path: Path):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('[dataset]\nname = "digits"\n[training]\nepochs = 1\n')
+    assert load_config(str(recipe), []).name == "mine"
+
+
+def test_a_missing_key_is_named(tmp_path: Path):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('[dataset]\nname = "digits"\n')
+    with pytest.raises(ConfigError, match=r"training: it is missing \(.*mine\.toml\)"):
+        load_config(str(recipe), [])

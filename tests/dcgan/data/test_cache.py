@@ -1,0 +1,253 @@
+"""The cache of decoded images: built once, whole or absent, found by content."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import loky
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from dcgan.config.schema import Dataset
+from dcgan.data import cache
+from dcgan.data import parallel as processes
+from dcgan.data.cache import load_cached
+from dcgan.data.decoding import Form
+from dcgan.data.image_set import Collection, DataError, measure, silent
+from dcgan.data.loading import load_images
+from dcgan.data.parallel import CHUNK
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    for number in range(12):
+        save(folder / f"{number:02d}.png", number)
+    return folder
+
+
+def save(file: Path, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 36, 3), dtype=np.uint8)
+    PIL.Image.fromarray(pixels).save(file)
+
+
+def dataset(folder: Path, **settings: object) -> Dataset:
+    return Dataset.model_validate(
+        {"name": "folder", "path": str(folder), "image_size": 32, **settings}
+    )
+
+
+def decoded(folder: Path, **settings: object) -> int:
+    """How many images a load decodes: 0 where it comes from the cache."""
+    calls = [0]
+    load_images(dataset(folder, **settings), progress=lambda done, total: calls.append(done))
+    return calls[-1]
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(each.name for each in (folder / "images").iterdir() if each.is_dir())
+
+
+def test_a_set_is_decoded_once_and_maps_the_same_pixels(faces: Path):
+    first = load_images(dataset(faces))
+    assert decoded(faces) == 0
+    again = load_images(dataset(faces))
+    assert torch.equal(first.pixels, again.pixels)
+    assert first.card == again.card
+
+
+def test_the_form_is_part_of_the_key(faces: Path):
+    assert decoded(faces) == 12
+    for settings in ({"image_size": 64}, {"channels": 1}, {"fit": "stretch"}):
+        assert decoded(faces, **settings) == 12, settings
+        assert decoded(faces, **settings) == 0, settings
+    assert decoded(faces, max_unreadable=5) == 0
+
+
+@pytest.mark.parametrize("change", ["content", "added", "removed", "renamed"])
+def test_a_changed_folder_is_noticed(faces: Path, change: str):
+    before = load_images(dataset(faces)).card.fingerprint
+    actions: dict[str, Callable[[], object]] = {
+        "content": lambda: save(faces / "03.png", 99),
+        "added": lambda: save(faces / "12.png", 99),
+        "removed": (faces / "03.png").unlink,
+        "renamed": lambda: (faces / "03.png").rename(faces / "99.png"),
+    }
+    actions[change]()
+    assert decoded(faces) > 0
+    assert load_images(dataset(faces)).card.fingerprint != before
+
+
+def test_a_touched_and_a_copied_folder_are_found_again(faces: Path, tmp_path: Path):
+    assert decoded(faces) == 12
+    os.utime(faces / "03.png", (1, 1))
+    assert decoded(faces) == 0
+    shutil.copytree(faces, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert decoded(tmp_path / "copy") == 0
+    assert load_images(dataset(tmp_path / "copy")).card.path == str(tmp_path / "copy")
+
+
+def test_the_files_are_read_only_where_their_signature_is_new(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+):
+    load_images(dataset(faces))
+    monkeypatch.setattr(
+        "dcgan.data.sources.image_folder._digest", lambda *_: pytest.fail("read again")
+    )
+    load_images(dataset(faces))
+
+
+def test_writing_to_the_pixels_does_not_change_the_cache(faces: Path):
+    load_images(dataset(faces)).pixels.fill_(7)
+    assert (load_images(dataset(faces)).pixels != 7).any()
+
+
+def test_processes_decode_the_same_pixels_in_the_same_order(
+    faces: Path, monkeypatch: pytest.MonkeyPatch, cache_folder: Path
+):
+    alone = load_images(dataset(faces)).pixels.clone()
+    shutil.rmtree(cache_folder)
+    monkeypatch.setattr(processes, "SMALL", 0)
+    monkeypatch.setattr(cache, "CHUNK", 5)
+    (faces / "05b.png").write_bytes(b"no image")
+    seen: list[tuple[int, int]] = []
+    images = load_images(dataset(faces, max_unreadable=1), progress=lambda *each: seen.append(each))
+    assert torch.equal(images.pixels, alone)
+    assert images.card.skipped[0].startswith("05b.png")
+    assert seen == [(5, 13), (10, 13), (13, 13)]
+
+
+def test_an_interrupted_build_leaves_nothing(faces: Path, cache_folder: Path):
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_images(dataset(faces), progress=interrupt)
+    assert entries(cache_folder) == []
+    assert decoded(faces) == 12
+
+
+def test_a_killed_build_is_never_used_and_is_cleared_away(faces: Path, cache_folder: Path):
+    code = (
+        "import sys, time\n"
+        "from dcgan.config import Dataset\n"
+        "from dcgan.data import load_images\n"
+        "def stay(done, total): print('here', flush=True); time.sleep(60)\n"
+        "load_images(Dataset(name='folder', path=sys.argv[1], image_size=32), progress=stay)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(faces)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"here\n"
+    (half,) = entries(cache_folder)
+    assert half.endswith(".tmp")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    save(faces / "99.png", 99)  # another set: the remains are not overwritten by chance
+    assert decoded(faces) == 13
+    (whole,) = entries(cache_folder)
+    assert not whole.endswith(".tmp")
+
+
+def test_two_processes_build_a_set_once(faces: Path):
+    code = (
+        "import sys\n"
+        "from dcgan.config import Dataset\n"
+        "from dcgan.data import load_images\n"
+        "import time\n"
+        "def slow(done, total): time.sleep(1); print(done)\n"
+        "load_images(Dataset(name='folder', path=sys.argv[1], image_size=32), progress=slow)\n"
+    )
+    command = [sys.executable, "-c", code, str(faces)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = sorted(process.communicate(timeout=120)[0] for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert said == ["", "12\n"]
+
+
+def test_a_damaged_entry_is_built_again(faces: Path, cache_folder: Path):
+    load_images(dataset(faces))
+    (key,) = entries(cache_folder)
+    with (cache_folder / "images" / key / "pixels.uint8").open("r+b") as pixels:
+        pixels.truncate(1000)
+    assert decoded(faces) == 12
+
+
+def test_a_cache_that_cannot_be_written(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DataError, match="DCGAN_CACHE"):
+        load_images(dataset(faces))
+
+
+def test_a_disk_that_fills_up_in_the_middle(faces: Path, cache_folder: Path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # the pixels are 36,864 bytes
+    try:
+        with pytest.raises(DataError, match=r"File too large(.|\n)*DCGAN_CACHE"):
+            load_images(dataset(faces))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert entries(cache_folder) == []
+    assert decoded(faces) == 12
+
+
+def test_few_chunks_are_in_flight_whatever_the_size_of_the_set(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(processes, "SMALL", 0)
+    monkeypatch.setattr(cache, "CHUNK", 1)
+    taken = 0
+
+    class Watched(list[Path]):
+        def __getitem__(self, part: Any) -> Any:
+            nonlocal taken
+            taken = part.start
+            return super().__getitem__(part)
+
+    files = Watched(sorted(faces.iterdir()) * 20)
+    names = [str(number) for number in range(len(files))]
+    collection = Collection(str(faces), files, names, (), None, lambda: "content")
+    ahead: list[int] = []
+    cache.load_cached(
+        collection, Form(32, 3, "crop"), 0, lambda done, total: ahead.append(taken - done)
+    )
+    assert len(ahead) == 240
+    assert max(ahead) < 4 * loky.cpu_count()
+
+
+def test_the_fingerprint_is_that_of_the_pixels_however_processes_race() -> None:
+    """Forty chunks of images that several processes write while the first are read."""
+    images = np.random.default_rng(0).integers(0, 256, (40 * CHUNK, 28, 28), dtype=np.uint8)
+    collection = Collection(
+        path="memory",
+        images=images,
+        names=[f"image {number}" for number in range(len(images))],
+        classes=(),
+        labels=None,
+        content=lambda: "race",
+    )
+
+    found = load_cached(collection, Form(28, 1, "crop"), 0, silent)
+
+    pixels = found.pixels.numpy()
+    np.testing.assert_array_equal(pixels[:, 0], images)
+    assert found.card.fingerprint == measure([pixels], pixels.shape).fingerprint

@@ -1,0 +1,161 @@
+"""Evaluation while a training lasts: `dcgan train --evaluate-every`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from typer.testing import CliRunner, Result
+
+from dcgan.cli import app
+from dcgan.config.schema import Config
+from dcgan.evaluation import callback as in_training
+from dcgan.training.checkpoint import checkpoint_step, checkpoints, find_checkpoint, keep_nothing
+from dcgan.training.loop import train
+from tests.dcgan.cli.test_evaluate import TINY, invoke
+from tests.dcgan.data.test_cache import save
+from tests.dcgan.data.test_torchvision_sets import write_idx
+from tracking.backends.local import last_values, read_fields, read_steps, run_folders
+from tracking.events import Event, Metrics
+
+EVERY = (*TINY[:-2], "--set", "evaluation.samples=120", "--epochs", "4", "--evaluate-every", "2")
+FID = "evaluation/lenet_fid"
+
+
+def trained(store: Path, *arguments: str) -> tuple[Path, Result]:
+    before = set(run_folders(store))
+    result = invoke("train", "digits", *arguments, "--store", str(store))
+    assert result.exit_code == 0, result.output
+    (folder,) = set(run_folders(store)) - before
+    return folder, result
+
+
+def test_a_series_and_the_best_checkpoint(tmp_path: Path) -> None:
+    folder, _ = trained(tmp_path, *EVERY, "--set", "checkpoints.every_epochs=1")
+    series = read_steps(folder)[["step", FID, "evaluation/best_lenet_fid"]].dropna()
+    assert series["step"].tolist() == [16, 32], "every second epoch of eight steps"
+    assert series["evaluation/best_lenet_fid"].tolist() == series[FID].cummin().tolist()
+
+    fields = read_fields(folder)
+    best = int(series.loc[series[FID].idxmin(), "step"])
+    assert fields["sys/evaluation/best_step"] == best
+    assert checkpoint_step(find_checkpoint(folder / "checkpoints", "best")) == best
+    assert fields["sys/evaluation/samples"] == 120
+    assert "floor" in str([path for path in fields if "evaluation" in path])
+
+    picture = tmp_path / "best.png"
+    drawn = invoke(
+        "sample", "--checkpoint", "best", "-o", str(picture), "-n", "4", "--store", str(tmp_path)
+    )
+    assert drawn.exit_code == 0, drawn.output
+    assert picture.stat().st_size > 100
+    every = invoke(
+        "evaluate", "--checkpoint", "all", "--samples", "120", "--resamples", "1",
+        "--store", str(tmp_path),
+    )  # fmt: skip
+    kept = [checkpoint_step(path) for path in checkpoints(folder / "checkpoints")]
+    found = re.findall(r"at step (\d+)", every.output)
+    assert [int(step) for step in found] == kept
+    compared = invoke("runs", "--sort", "best_lenet_fid", "--store", str(tmp_path))
+    assert compared.exit_code == 0
+
+
+def test_training_is_the_same_with_it_and_without(tmp_path: Path) -> None:
+    evaluated, _ = trained(tmp_path, *EVERY)
+    plain, _ = trained(tmp_path, *EVERY[:-2])
+    assert FID not in read_steps(plain)
+    losses = [read_steps(each)["training/batch/Gloss"].dropna() for each in (evaluated, plain)]
+    assert losses[0].tolist() == losses[1].tolist()
+
+
+def test_a_resumed_run_knows_its_best(
+    tmp_path: Path, small_config: Callable[..., Config], pixels: Tensor
+) -> None:
+    assert in_training.best_so_far({"evaluation/best_lenet_fid": 3.0, FID: 9.0}) == 3.0
+    assert in_training.best_so_far({FID: 9.0}) is None
+
+    asked: list[int] = []
+
+    def assess(step: int, generator: torch.nn.Module) -> bool:
+        asked.append(step)
+        return step == 3
+
+    saved: list[tuple[int, bool]] = []
+
+    def save(step: int, state: object, *, marked: bool = False, best: bool = False) -> None:
+        saved.append((step, best))
+
+    config = small_config("evaluation.every_epochs=1", "training.epochs=2")
+    train(config, pixels, torch.device("cpu"), lambda event: None, save, assess=assess)
+    assert asked == [3, 6]
+    assert saved == [(3, True), (6, False)]
+    asked.clear()
+    by_steps = small_config("evaluation.every_epochs=0", "training.steps=4")
+    train(by_steps, pixels, torch.device("cpu"), lambda event: None, keep_nothing, assess=assess)
+    assert asked == [4], "a training ends with an evaluation"
+
+
+def test_an_evaluation_that_fails_is_told_once_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **more: object) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(in_training, "evaluate", broken)
+    folder, result = trained(tmp_path, *EVERY)
+    assert result.output.count("no memory") == 1
+    assert read_fields(folder)["sys/status"] == "finished"
+    assert last_values(folder)["step"] == 32
+
+
+def test_a_diverged_generator_is_not_the_best(small_config: Callable[..., Config]) -> None:
+    from dcgan.data.loading import load_images
+    from dcgan.models import build_networks
+
+    config = small_config("evaluation.every_epochs=1", "evaluation.samples=120")
+    events: list[Event] = []
+    assess = in_training.assessor(
+        config, load_images(config.dataset), None, torch.device("cpu"), events.append, print
+    )
+    generator, _ = build_networks(config, seed=0)
+    assert assess(1, generator)
+    with torch.no_grad():
+        for weights in generator.parameters():
+            weights.fill_(float("nan"))
+    assert not assess(2, generator)
+    values = [event.values for event in events if isinstance(event, Metrics)]
+    assert len(values) == 2
+
+
+def test_held_out_images_are_the_test_split_where_it_was_not_trained_on(tmp_path: Path) -> None:
+    write_idx(tmp_path / "mnist" / "MNIST" / "raw", gzipped=False)
+    settings = (*TINY, "--batch-size", "8", "--set", "dataset.split=train")
+    arguments = ("train", "mnist-ablation", "--data", str(tmp_path / "mnist"), *settings)
+    store = ("--store", str(tmp_path / "runs"))
+    result = CliRunner().invoke(app, [*arguments, *store])
+    assert result.exit_code == 0, result.output
+    result = invoke("evaluate", "--samples", "100", "--resamples", "1", *store)
+    assert result.exit_code == 0, result.output
+    assert "10 fakes a set" in result.output
+    assert "others, which were not trained on" in result.output
+
+    held_out = tmp_path / "held_out"
+    held_out.mkdir()
+    for number in range(7):
+        save(held_out / f"{number}.png", number)
+    store = ("--store", str(tmp_path / "digits"))
+    settings = (*TINY, "--set", f"evaluation.held_out={held_out}")
+    assert invoke("train", "digits", *settings, *store).exit_code == 0
+    result = invoke("evaluate", "--samples", "100", "--resamples", "1", *store)
+    assert "7 fakes a set" in result.output
+    assert "others, which were not trained on" in result.output
+    assert (
+        invoke(
+            "train", *settings[:-1], "evaluation.held_out=/nowhere", "--evaluate-every", "1", *store
+        ).exit_code
+        == 2
+    )

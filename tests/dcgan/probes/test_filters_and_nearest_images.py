@@ -1,0 +1,72 @@
+"""What D's features respond to, and which training images are nearest to fakes."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from dcgan.config.loading import load_config, parse_override
+from dcgan.data.scaling import scale
+from dcgan.models import build_networks
+from dcgan.probes.filters import first_filters, strongest_responses
+from dcgan.probes.nearest_images import nearest_training_images
+
+SOURCE = torch.Generator().manual_seed(0)
+PIXELS = torch.randint(0, 256, (40, 1, 28, 28), dtype=torch.uint8, generator=SOURCE)
+
+
+def discriminator(family: str) -> nn.Sequential:
+    settings = (f"network.family={family}", "dataset.image_size=28", "dataset.channels=1")
+    return build_networks(load_config("celeba", [parse_override(each) for each in settings]), 0)[1]
+
+
+def test_the_strongest_images_of_the_last_hidden_convolution() -> None:
+    network = discriminator("compact").eval()
+    found = strongest_responses(network, PIXELS, features=3, images=4)
+    assert found.images.shape == found.gradients.shape == (3, 4, 1, 28, 28)
+    with torch.no_grad():
+        maxima = network[:4](scale(PIXELS)).amax((2, 3))
+    for feature in found.features:
+        best = maxima[:, feature].argsort(descending=True)[:4]
+        assert torch.equal(found.images[feature], scale(PIXELS[best]))
+
+
+def test_gradients_are_guided_where_they_are_negative() -> None:
+    """Two layers by hand: only what is positive goes back through the nonlinearity."""
+    network = nn.Sequential(
+        nn.Conv2d(1, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True),
+        nn.Conv2d(2, 1, 1, bias=False), nn.LeakyReLU(0.2, inplace=True), nn.Flatten(),
+    )  # fmt: skip
+    with torch.no_grad():
+        network[0].weight.copy_(torch.tensor([1.0, 3.0]).view(2, 1, 1, 1))
+        network[2].weight.copy_(torch.tensor([2.0, -0.5]).view(1, 2, 1, 1))
+    pixels = torch.full((1, 1, 2, 2), 200, dtype=torch.uint8)
+    found = strongest_responses(network, pixels, features=1, images=1)
+    # Plainly it would be 2 * 1 - 0.5 * 3 = 0.5; guided the second way is shut: 2 * 1.
+    assert found.gradients.sum().item() == 2.0
+
+
+def test_looking_changes_nothing_and_kims_network_is_understood() -> None:
+    network = discriminator("kim").train()
+    before = [each.clone() for each in network.state_dict().values()]
+    found = strongest_responses(network, PIXELS, features=2, images=2)
+    assert found.gradients.abs().sum() > 0
+    assert network.training
+    assert all(map(torch.equal, before, network.state_dict().values()))
+    assert first_filters(network).shape == (64, 1, 5, 5)
+
+
+def test_a_copy_is_found_by_pixels_and_by_features() -> None:
+    fakes = torch.stack([PIXELS[7], PIXELS[3].flip(-1)])
+
+    def features(images: torch.Tensor) -> torch.Tensor:
+        """Blind to which way an image looks."""
+        return (images + images.flip(-1).float()).flatten(1).float()
+
+    found = nearest_training_images(fakes, PIXELS, features, "features", 3)
+    assert found.nearest["features"].shape == (2, 3, 1, 28, 28)
+    assert torch.equal(found.nearest["pixels"][0, 0], PIXELS[7])
+    assert torch.equal(found.nearest["features"][1, 0], PIXELS[3])
+    assert found.distances["pixels"][0, 0] < 1e-2
+    assert found.distances["pixels"][1, 0] > 0.5 * found.typical["pixels"]
+    assert (found.distances["pixels"].diff(dim=1) >= 0).all()

@@ -1,0 +1,81 @@
+"""D's features, and what linear classifiers make of features."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import adaptive_max_pool2d
+
+from dcgan.config.loading import load_config, parse_override
+from dcgan.data.scaling import scale
+from dcgan.models import build_networks
+from dcgan.probes.linear_probe import (
+    convolutional_features,
+    linear_accuracies,
+    principal_components,
+)
+
+SIZES = {  # maps of each convolution, by 4x4 or what is left of them
+    ("dcgan", 32): (64 + 128 + 256) * 16,
+    ("compact", 28): (32 + 64) * 16,
+    ("dense", 28): (64 + 128) * 16,
+    ("kim", 28): (64 + 128 + 256) * 16 + 512 * 4,
+}
+
+
+@pytest.mark.parametrize(("family", "size"), SIZES)
+def test_all_convolutions_are_pooled_to_4x4(family: str, size: int) -> None:
+    settings = (f"network.family={family}", f"dataset.image_size={size}", "dataset.channels=1")
+    config = load_config("celeba", [parse_override(each) for each in settings])
+    discriminator = build_networks(config, 0)[1].train()
+    source = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (300, 1, size, size), dtype=torch.uint8, generator=source)
+    before = {name: each.clone() for name, each in discriminator.state_dict().items()}
+    features = convolutional_features(discriminator, pixels)
+    assert features.shape == (300, SIZES[family, size])
+    assert discriminator.training
+    for name, each in discriminator.state_dict().items():
+        assert torch.equal(each, before[name]), "looking leaves batch norm as it was"
+
+    discriminator.eval()
+    activation = next(
+        n for n, layer in enumerate(discriminator) if type(layer).__name__ == "LeakyReLU"
+    )
+    with torch.no_grad():
+        first = discriminator[: activation + 1](scale(pixels[:7]))
+    pooled = adaptive_max_pool2d(first, 4).flatten(1)
+    np.testing.assert_allclose(features[:7, : pooled.shape[1]], pooled, rtol=1e-5, atol=1e-6)
+
+
+def test_classifiers_see_the_same_labels_and_tell_what_can_be_told() -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 60)
+    noise = random.normal(size=(240, 10)).astype(np.float32)
+    told = noise.copy()
+    told[np.arange(240), labels] += 20
+    spaces = {"told": (told, told), "noise": (noise, noise), "told again": (told, told)}
+    found = linear_accuracies(spaces, labels, labels, [5, 20], draws=3)
+    by = {(each.features, each.labels, each.draw): each.accuracy for each in found}
+    assert len(by) == 3 * 2 * 3
+    assert all(value > 0.95 for (name, _, _), value in by.items() if name == "told")
+    assert all(0.2 < value < 0.5 for (name, _, _), value in by.items() if name == "noise")
+    assert {each.size for each in found} == {10}
+    again = linear_accuracies(spaces, labels, labels, [5, 20], draws=3)
+    assert again == found
+    assert len({by["noise", 5, draw] for draw in range(3)}) > 1, "draws differ"
+
+
+def test_one_label_a_class_is_enough_to_begin_with() -> None:
+    points = np.eye(3, dtype=np.float32) * 10
+    labels = np.arange(3)
+    (found,) = linear_accuracies({"points": (points, points)}, labels, labels, [1], draws=1)
+    assert found.accuracy == 1
+
+
+def test_principal_components_are_those_of_the_training_images() -> None:
+    random = np.random.default_rng(0)
+    train = random.normal(size=(200, 5)).astype(np.float32) * [10, 1, 1, 1, 0.1]
+    project = principal_components(train.astype(np.float32))
+    along = project(np.array([[10, 0, 0, 0, 0], [-10, 0, 0, 0, 0]], np.float32))
+    assert abs(along[0, 0] - along[1, 0]) == pytest.approx(20, rel=0.01)

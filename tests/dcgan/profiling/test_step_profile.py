@@ -1,0 +1,47 @@
+"""`dcgan profile`: the parts of a step add up to it, and a trace is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from dcgan.cli import app
+from dcgan.profiling import step_profile as profile
+
+
+def test_the_parts_of_a_step_add_up_to_it(small_config, pixels):
+    found = profile.profile_steps(small_config(), pixels, torch.device("cpu"), steps=4)
+    parts = {part.name: part for part in found.parts}
+    assert tuple(parts) == profile.PARTS
+    assert sum(part.ms for part in found.parts) == pytest.approx(found.step_ms)
+    assert sum(part.share for part in found.parts) == pytest.approx(1)
+    for name, part in parts.items():
+        assert part.ms > 0, name
+    assert parts["discriminator"].calls == parts["generator"].calls == parts["tracking"].calls == 1
+    assert parts["optimiser"].calls == 4  # of each network one step, and gradients cleared once
+    names = [operator.name for operator in found.operators]
+    assert any("convolution" in name for name in names)
+    assert not {"discriminator", "generator"} & set(names)
+
+
+def test_the_command_says_what_it_used_and_writes_a_trace(tmp_path: Path):
+    trace = tmp_path / "trace.json"
+    arguments = ["profile", "digits", "--steps", "2", "--batch-size", "8", "--trace", str(trace)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "digits on cpu, fp32: 2 steps of 8, random images" in " ".join(result.output.split())
+    names = {event.get("name") for event in json.loads(trace.read_text())["traceEvents"]}
+    assert {"data", "discriminator", "generator", "tracking"} <= names
+
+
+def test_a_trace_that_cannot_be_written_is_told(tmp_path: Path):
+    trace = tmp_path / "none" / "trace.json"
+    arguments = ["profile", "digits", "--steps", "1", "--batch-size", "4", "--trace", str(trace)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "cannot be written" in result.output
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,166 @@
+"""Sweeps before anything runs: planned, read from files, kept in the store, refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from dcgan.cli import app
+from dcgan.config.loading import parse_override
+from dcgan.config.schema import Config
+from dcgan.sweep.definition import read_definition, sweep_names
+from dcgan.sweep.plan import Factor, parse_factor, plan_sweep
+from dcgan.sweep.storage import find_sweep, keep_sweep
+from dcgan.training import loop as engine
+from tests.support.sweep_process import refused
+from tracking.errors import UserError
+
+LR = Factor("optimizer.lr", (2e-4, 2e-3), "--over optimizer.lr=2e-4,2e-3")
+SCHEME = Factor("init.scheme", ("dcgan", "default"), "--over init.scheme=dcgan,default")
+
+
+def test_a_plan_is_the_full_cross_product_with_the_same_seeds():
+    sweep = plan_sweep("pair", "digits", [], [LR, SCHEME], [3, 5, 8])
+    assert len(sweep.trials) == 2 * 2 * 3
+    assert [arm.label for arm in sweep.arms] == [
+        "optimizer.lr=0.0002, init.scheme=dcgan",
+        "optimizer.lr=0.0002, init.scheme=default",
+        "optimizer.lr=0.002, init.scheme=dcgan",
+        "optimizer.lr=0.002, init.scheme=default",
+    ]
+    for arm in sweep.arms:
+        assert [trial.seed for trial in sweep.trials if trial.arm == arm] == [3, 5, 8]
+    for trial in sweep.trials:
+        assert trial.config.seed == trial.seed
+        assert f"optimizer.lr={trial.config.optimizer.lr}" in trial.arm.label
+        assert trial.arm.label.endswith(f"init.scheme={trial.config.init.scheme}")
+    assert sweep.trials[-1].name == "pair/0.002,default/seed-8"
+
+
+def test_settings_apply_to_all_runs_and_values_are_read_as_set_reads_them():
+    betas = parse_factor("optimizer.betas=[0.5, 0.9],[0.0, 0.99]")
+    sweep = plan_sweep("b", "digits", [parse_override("training.steps=7")], [betas], [0])
+    assert [trial.config.optimizer.betas for trial in sweep.trials] == [(0.5, 0.9), (0.0, 0.99)]
+    assert {trial.config.training.steps for trial in sweep.trials} == {7}
+    assert parse_factor("init.scheme=dcgan, default").values == ("dcgan", "default")
+
+
+def test_an_arm_is_named_as_the_journal_has_it():
+    home = Path.home()
+    folders = Factor("dataset.path", (f"{home}/a", f"{home}/b"), "--over")
+    overrides = [parse_override("dataset.name=folder")]
+    sweep = plan_sweep("homes", "digits", overrides, [folders], [0])
+    assert [arm.label for arm in sweep.arms] == ["dataset.path=~/a", "dataset.path=~/b"]
+
+
+def test_the_sweeps_that_come_with_the_project_can_be_planned():
+    factors = {}
+    for name in sweep_names():
+        definition = read_definition(name)
+        assert definition.name == name
+        plan_sweep(name, definition.recipe, [], definition.factors, definition.seeds)
+        factors[name] = (definition.recipe, *definition.factors[0].values)
+    assert factors == {
+        "weight-init": ("mnist-ablation", "dcgan", "default"),
+        "learning-rate": ("astro", 1e-4, 2e-4, 5e-4, 1e-3, 2e-3),
+    }
+    listed = CliRunner().invoke(app, ["sweep", "--list"], env={"COLUMNS": "80"}).output
+    assert all(name in listed for name in sweep_names())
+    assert max(map(len, listed.splitlines())) <= 80
+
+
+def test_a_kept_sweep_is_found_again_and_is_a_sweep_file(tmp_path: Path):
+    overrides = [parse_override("training.steps=7")]
+    sweep = plan_sweep("pair", "digits", overrides, [LR, SCHEME], [3, 5])
+    started = keep_sweep(tmp_path, sweep, ["mlflow"])
+    keep_sweep(tmp_path, plan_sweep("pair", "digits", overrides, [LR], [3]), [])
+    for found in (find_sweep(tmp_path, started.id), find_sweep(tmp_path, "pair", like=sweep)):
+        assert found.id == started.id
+        assert found.trackers == ("mlflow",)
+        assert [(each.key, each.config) for each in found.sweep.trials] == [
+            (each.key, each.config) for each in sweep.trials
+        ]
+    assert find_sweep(tmp_path, "pair").id != started.id
+    other = plan_sweep("pair", "digits", [], [LR], [4])
+    with pytest.raises(UserError, match="of these very runs"):
+        find_sweep(tmp_path, "pair", like=other)
+
+
+def test_arms_of_a_seed_see_the_same_images_and_latents(
+    monkeypatch: pytest.MonkeyPatch,
+    small_config: Callable[..., Config],
+    pixels: torch.Tensor,
+):
+    seen: list[list[torch.Tensor]] = []
+
+    def spy(name: str) -> None:
+        real = getattr(engine, name)
+
+        def spying(*arguments: object) -> torch.Tensor:
+            value: torch.Tensor = real(*arguments)
+            seen[-1].append(value.clone())
+            return value
+
+        monkeypatch.setattr(engine, name, spying)
+
+    spy("scale")
+    spy("draw_latents")
+    own = small_config().model_dump(mode="json", exclude_none=True)
+    overrides = [
+        parse_override(f"{section}.{key}={json.dumps(value)}")
+        for section, values in own.items()
+        if isinstance(values, dict) and section in ("network", "training", "images")
+        for key, value in values.items()
+    ]
+    sweep = plan_sweep("pair", "digits", overrides, [SCHEME], [0, 1])
+    for trial in sweep.trials:
+        seen.append([])
+        engine.train(
+            trial.config, pixels, torch.device("cpu"), lambda event: None, lambda *a, **k: None
+        )
+    (first, second), (third, fourth) = seen[:2], seen[2:]
+    for ours, theirs in ((first, second), (third, fourth)):
+        assert len(ours) == len(theirs) > 10
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, third, strict=True))
+
+
+def test_mistakes_are_told_before_anything_starts(tmp_path: Path):
+    store = tmp_path / "runs"
+    (tmp_path / "own.toml").write_text('name = "own"\nrecipe = "digits"\nover = 3\n')
+    (tmp_path / "far.toml").write_text(
+        'name = "far"\nrecipe = "digits"\n[over]\n"optimizer.lr" = [1e-3, 7]\n'
+    )
+    mistakes = {
+        ("nothing",): "The sweeps are: learning-rate, weight-init; the recipes are:",
+        ("digits", "--over", "optimizer.lrr=1,2"): "Did you mean optimizer.lr?",
+        ("digits", "--over", "optimizer.lr=1e-3,7"): "less than or equal to 1",
+        ("digits", "--over", "init.scheme=dcgan,none"): "'dcgan', 'glorot' or 'default'",
+        ("digits", "--over", "optimizer.lr=2e-4,0.0002"): "optimizer.lr = 0.0002 is given twice",
+        ("digits", "--over", "seed=1,2"): "Use --seed-list",
+        ("digits", "--over", "optimizer.lr"): "--over key=value,value",
+        ("digits", "--over", "optimizer.lr=1e-3,"): "lacks a value",
+        ("digits", "--over", "optimizer.lr=1e-3", "--over", "optimizer.lr=1e-4"): "in one --over",
+        ("digits", "--over", "training.epochs=1,2", "--epochs", "3"): "is set by --epochs 3 and",
+        ("digits", "--over", "training.batch_size=8,5000"): "only 1797 images",
+        ("digits", "--seeds", "0"): "at least one seed",
+        ("digits", "--seed-list", "1,1"): "The seed 1 is given twice",
+        ("digits", "--seed-list", "1,x"): "whole numbers",
+        ("digits", "--seeds", "2", "--seed-list", "1"): "either --seeds or --seed-list",
+        ("digits", "--seed-list", "-1"): "greater than or equal to 0",
+        ("digits", "--jobs", "0"): "1 or more",
+        ("digits", "--cluster", "here:1"): "--backend ray",
+        ("digits", "--device", "toaster"): "no such device",
+        ("weight-init", "--resume"): "no sweep 'weight-init'",
+        (str(tmp_path / "own.toml"),): "over: Input should be a valid dictionary",
+        (str(tmp_path / "far.toml"),): "optimizer.lr = 7",
+        (str(tmp_path / "none.toml"),): "cannot be read",
+    }
+    for arguments, message in mistakes.items():
+        assert message in refused(*arguments, "--store", str(store)), arguments
+    assert not store.exists()

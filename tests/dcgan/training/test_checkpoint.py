@@ -1,0 +1,71 @@
+"""Checkpoints: whole or absent, the last two and the marked ones."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from dcgan.training.checkpoint import (
+    CheckpointError,
+    checkpoint_step,
+    checkpoints,
+    find_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+
+CPU = torch.device("cpu")
+
+
+def steps(folder: Path) -> list[int]:
+    return [checkpoint_step(path) for path in checkpoints(folder)]
+
+
+def test_the_last_two_and_the_marked_stay(tmp_path: Path):
+    for step in range(1, 7):
+        save_checkpoint(tmp_path, step, {"step": step}, marked=step in (2, 3))
+    assert steps(tmp_path) == [2, 3, 5, 6]
+    assert load_checkpoint(find_checkpoint(tmp_path), CPU) == {"step": 6}
+    assert load_checkpoint(find_checkpoint(tmp_path, 3), CPU) == {"step": 3}
+
+
+def test_the_best_stays_until_there_is_a_better_one(tmp_path: Path):
+    with pytest.raises(CheckpointError, match="no checkpoint in"):
+        find_checkpoint(tmp_path, "best")
+    for step in range(1, 8):
+        save_checkpoint(tmp_path, step, {"step": step}, marked=step == 1, best=step in (1, 2, 4))
+    assert steps(tmp_path) == [1, 4, 6, 7]
+    assert load_checkpoint(find_checkpoint(tmp_path, "best"), CPU) == {"step": 4}
+
+
+def test_without_an_evaluation_none_is_the_best(tmp_path: Path):
+    save_checkpoint(tmp_path, 1, {"step": 1})
+    with pytest.raises(CheckpointError, match="--evaluate-every 1"):
+        find_checkpoint(tmp_path, "best")
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path):
+    save_checkpoint(tmp_path, 1, {"step": 1})
+    with pytest.raises((AttributeError, pickle.PicklingError)):  # by the version of Python
+        save_checkpoint(tmp_path, 2, {"step": lambda: None})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.pt"]
+
+
+def test_no_checkpoint_a_missing_step_and_a_damaged_file(tmp_path: Path):
+    with pytest.raises(CheckpointError, match="no checkpoint in"):
+        find_checkpoint(tmp_path)
+    path = save_checkpoint(tmp_path, 5, {"weights": torch.zeros(100)})
+    with pytest.raises(CheckpointError, match="step 4; there are: 5"):
+        find_checkpoint(tmp_path, 4)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_checkpoint(path, CPU)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path: Path):
+    torch.save({"code": Path}, tmp_path / "step-00000001.pt")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_checkpoint(find_checkpoint(tmp_path), CPU)
