@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.series import POINTS, Floats, Integers, Series, thin
+from analysis.series import POINTS, Floats, Integers, Series, downsample
 
 WINDOW = 10
 """Epochs over which a distance is smoothed before its smallest value is looked for."""
@@ -50,7 +50,7 @@ def thin_band(band: Band, points: int = POINTS) -> Band:
         return band
     edges = (band.minimum, band.median, band.maximum)
     kept = np.unique(
-        np.concatenate([thin(Series(band.steps, edge), points).steps for edge in edges])
+        np.concatenate([downsample(Series(band.steps, edge), points).steps for edge in edges])
     )
     index = np.searchsorted(band.steps, kept)
     return Band(
@@ -70,7 +70,7 @@ def difference(first: Series, second: Series) -> Series:
     return Series(steps, first.values[one] - second.values[other])
 
 
-def smoothed(series: Series, window: int = WINDOW) -> Series:
+def moving_average(series: Series, window: int = WINDOW) -> Series:
     """The mean over each `window` neighbours, at their middle, rounded up; full windows alone.
 
     A shorter window at the ends would be noisier and so hold the smallest value more often.
@@ -84,7 +84,7 @@ def smoothed(series: Series, window: int = WINDOW) -> Series:
     return Series(middles, windows.mean(axis=1))
 
 
-def lowest(series: Series) -> int | None:
+def argmin_step(series: Series) -> int | None:
     """The first step at which the series is smallest; None where it has no finite value."""
     if not np.isfinite(series.values).any():
         return None

@@ -16,7 +16,7 @@ def image_files(folder: Path, path: str) -> dict[int, Path]:
     return {int(file.stem): file for file in sorted((folder / path).glob("[!.]*.png"))}
 
 
-def spread(steps: Sequence[int], count: int) -> list[int]:
+def evenly_spaced(steps: Sequence[int], count: int) -> list[int]:
     """At most `count` of the sorted `steps`, the first and the last, the others evenly between."""
     if len(steps) <= count:
         return list(steps)

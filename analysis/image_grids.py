@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-PADDING = 2
-"""Pixels between the images of a grid and around them."""
+from tracking.events import GRID_PADDING
 
 
 def split_grid(pixels: npt.NDArray[np.uint8], image_size: int, count: int) -> npt.NDArray[np.uint8]:
@@ -14,9 +13,11 @@ def split_grid(pixels: npt.NDArray[np.uint8], image_size: int, count: int) -> np
 
     pixels: uint8 (H, W) or (H, W, C). image_size: pixels along a side of one image.
     """
-    cell = image_size + PADDING
-    rows, columns = ((edge - PADDING) // cell for edge in pixels.shape[:2])
-    inner = pixels[PADDING : PADDING + rows * cell, PADDING : PADDING + columns * cell]
+    cell = image_size + GRID_PADDING
+    rows, columns = ((edge - GRID_PADDING) // cell for edge in pixels.shape[:2])
+    inner = pixels[
+        GRID_PADDING : GRID_PADDING + rows * cell, GRID_PADDING : GRID_PADDING + columns * cell
+    ]
     cells = inner.reshape(rows, cell, columns, cell, -1)[:, :image_size, :, :image_size]
     images = cells.transpose(0, 2, 1, 3, 4).reshape(rows * columns, image_size, image_size, -1)
     return images[:count]

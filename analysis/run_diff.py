@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from analysis.comparison.arms import MEASURED_OF_DATA
 from tracking.events import BATCH, CONFIG, EPOCH, SYS, USAGE, Value
-from tracking.fields import to_text
+from tracking.fields import config_key, to_text
 from tracking.provenance import UNTRACKED_NOTE
 
 CAVEAT = "One run of each is an anecdote, and a loss is not a quality."
@@ -22,7 +22,7 @@ _NAME_IN_NOTE = re.compile(r"^#   (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RunRecord:
     """What a store knows of one run.
 
     fields: by path. last: the newest value of each metric, and its `step`; both as
@@ -37,7 +37,7 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Pair:
+class ValuePair:
     """One name and its value in either run, None where a run has none."""
 
     name: str
@@ -46,10 +46,10 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Part:
+class SectionDiff:
     """Names in which two runs differ, and what is the same in both, by name."""
 
-    differing: tuple[Pair, ...]
+    differing: tuple[ValuePair, ...]
     equal: Mapping[str, Value]
 
 
@@ -67,7 +67,7 @@ class MetricPair:
 
 
 @dataclass(frozen=True)
-class Differences:
+class RunDiff:
     """Two runs side by side.
 
     runs: their ids. outline: recipe, status, seed, and how far each run came, alike or not.
@@ -81,24 +81,24 @@ class Differences:
     """
 
     runs: tuple[str, str]
-    outline: tuple[Pair, ...]
-    configuration: Part
-    data: Part
+    outline: tuple[ValuePair, ...]
+    configuration: SectionDiff
+    data: SectionDiff
     same_data: bool | None
-    code: Part
-    uncommitted: Part
-    packages: Part
-    machine: Part
+    code: SectionDiff
+    uncommitted: SectionDiff
+    packages: SectionDiff
+    machine: SectionDiff
     metrics: tuple[MetricPair, ...]
     warnings: tuple[str, ...]
 
 
-def differences(first: Recorded, second: Recorded) -> Differences:
+def diff_runs(first: RunRecord, second: RunRecord) -> RunDiff:
     """Hold two runs against each other."""
     both = (first, second)
     configurations = [_configuration(run.fields) for run in both]
     data = _part(*(_chosen(each, _DATA) for each in configurations))
-    return Differences(
+    return RunDiff(
         runs=(first.run, second.run),
         outline=_outline(first, second),
         configuration=_part(
@@ -115,16 +115,16 @@ def differences(first: Recorded, second: Recorded) -> Differences:
     )
 
 
-def _part(first: Mapping[str, Value], second: Mapping[str, Value]) -> Part:
+def _part(first: Mapping[str, Value], second: Mapping[str, Value]) -> SectionDiff:
     """A value that is None is one that is missing: an older version may not have had its name."""
     differing, equal = [], {}
     for name in dict.fromkeys((*first, *second)):
         one, other = first.get(name), second.get(name)
         if to_text(one) != to_text(other):
-            differing.append(Pair(name, one, other))
+            differing.append(ValuePair(name, one, other))
         else:
             equal[name] = one
-    return Part(tuple(differing), equal)
+    return SectionDiff(tuple(differing), equal)
 
 
 def _under(fields: Mapping[str, Value], prefix: str) -> dict[str, Value]:
@@ -140,7 +140,7 @@ def _chosen(values: Mapping[str, Value], names: Iterable[str]) -> dict[str, Valu
 
 
 def _configuration(fields: Mapping[str, Value]) -> dict[str, Value]:
-    keys = {path: path.removeprefix(f"{CONFIG}/").replace("/", ".") for path in fields}
+    keys = {path: config_key(path) for path in fields}
     return {key: fields[path] for path, key in keys.items() if path.startswith(f"{CONFIG}/")}
 
 
@@ -154,13 +154,13 @@ def _machine(fields: Mapping[str, Value]) -> dict[str, Value]:
     return known | _under(fields, f"{SYS}/hardware/")
 
 
-def _outline(first: Recorded, second: Recorded) -> tuple[Pair, ...]:
+def _outline(first: RunRecord, second: RunRecord) -> tuple[ValuePair, ...]:
     one, other = (
         {name: run.fields.get(f"{SYS}/{name}") for name in ("recipe", "status", "seed")}
         | {"epochs": int(run.last.get(f"{EPOCH}/number", 0)), "steps": int(run.last.get("step", 0))}
         for run in (first, second)
     )
-    return tuple(Pair(name, one[name], other[name]) for name in one)
+    return tuple(ValuePair(name, one[name], other[name]) for name in one)
 
 
 def _same_data(first: Mapping[str, Value], second: Mapping[str, Value]) -> bool | None:
@@ -168,7 +168,7 @@ def _same_data(first: Mapping[str, Value], second: Mapping[str, Value]) -> bool 
     return None if one is None or other is None else one == other
 
 
-def _uncommitted(first: str, second: str) -> Part:
+def _uncommitted(first: str, second: str) -> SectionDiff:
     """By file; patches that add and take off as many lines may still differ, and then say so."""
     ours, theirs = _patches(first), _patches(second)
     differing, equal = [], {}
@@ -180,8 +180,8 @@ def _uncommitted(first: str, second: str) -> Part:
             continue
         if sizes[0] == sizes[1]:
             sizes[1] = f"{sizes[1]}, other lines"
-        differing.append(Pair(file, *sizes))
-    return Part(tuple(differing), equal)
+        differing.append(ValuePair(file, *sizes))
+    return SectionDiff(tuple(differing), equal)
 
 
 def _patches(text: str) -> dict[str, str]:
@@ -223,7 +223,7 @@ def _metric_pair(path: str, first: float | None, second: float | None) -> Metric
     return MetricPair(path, first, second, difference)
 
 
-def _warnings(first: Recorded, second: Recorded) -> Iterable[str]:
+def _warnings(first: RunRecord, second: RunRecord) -> Iterable[str]:
     for run in (first, second):
         if run.fields.get(f"{SYS}/git/dirty") and not run.patch:
             yield f"{run.run} had uncommitted changes that were not kept."

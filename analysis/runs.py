@@ -14,8 +14,8 @@ import pandas as pd
 from tracking.backends import load_backend
 from tracking.errors import StoreError
 from tracking.events import Value
-from tracking.query import Known, known, names_of, select
-from tracking.sources import Place, find_place
+from tracking.query import RunNames, names_of, run_names, select
+from tracking.sources import RunSource, resolve_source
 from tracking.tables import run_table
 
 BACKEND, PLACE = "/backend", "/place"
@@ -35,7 +35,7 @@ class Runs:
     """
 
     table: pd.DataFrame
-    places: Mapping[str, Place]
+    places: Mapping[str, RunSource]
     _steps: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     _means: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict, repr=False)
 
@@ -71,7 +71,7 @@ class Runs:
             kept = self._means.setdefault((run, share), {})
             if missing := [path for path in metrics if path not in kept]:
                 place = self.places[run]
-                ends = load_backend(place.backend).load_ends(place.at, run, missing, share)
+                ends = load_backend(place.backend).load_tails(place.at, run, missing, share)
                 with np.errstate(invalid="ignore"):  # of two infinities
                     kept |= {path: float(ends[path].mean(skipna=False)) for path in ends}
             return [kept.get(path, np.nan) for path in metrics]
@@ -95,7 +95,7 @@ class Runs:
         return load_backend(place.backend).load_last_values(place.at, run)
 
 
-def load(*places: str | Path | Place, where: str | None = None) -> Runs:
+def load(*places: str | Path | RunSource, where: str | None = None) -> Runs:
     """Read the runs of stores, of whatever backends.
 
     places: folders and addresses, or what reads them said outright, as
@@ -104,9 +104,9 @@ def load(*places: str | Path | Place, where: str | None = None) -> Runs:
     Raises StoreError where a place holds no runs, ServerError where one does not answer,
     QueryError for a wrong expression.
     """
-    found: dict[str, Place] = {}
+    found: dict[str, RunSource] = {}
     fields: dict[str, dict[str, Value]] = {}
-    for place in map(find_place, places):
+    for place in map(resolve_source, places):
         table = load_backend(place.backend).load_runs(place.at)
         if table.empty:
             raise StoreError(f"{place.backend} finds no runs of this program in {place.at}.")
@@ -125,13 +125,13 @@ def load(*places: str | Path | Place, where: str | None = None) -> Runs:
 
 def _known(
     runs: Runs, fields: Mapping[str, Mapping[str, Value]], expression: str
-) -> dict[str, Known]:
+) -> dict[str, RunNames]:
     """What an expression can name of each run; metrics are read only where it names others."""
     wanted = names_of(expression)
 
-    def names(run: str) -> Known:
-        alone = known(fields[run], {})
-        return alone if wanted <= alone.names.keys() else known(fields[run], runs._newest(run))
+    def names(run: str) -> RunNames:
+        alone = run_names(fields[run], {})
+        return alone if wanted <= alone.names.keys() else run_names(fields[run], runs._newest(run))
 
     return dict(zip(fields, _each(names, list(fields)), strict=True))
 

@@ -37,7 +37,7 @@ def series_of(steps: pd.DataFrame, path: str) -> Series:
     )
 
 
-def thin(series: Series, points: int = POINTS) -> Series:
+def downsample(series: Series, points: int = POINTS) -> Series:
     """At most about `points` of the series, with the extremes of every stretch among them.
 
     points: even. Infinities become NaN, and one NaN stays of each stretch without a finite

@@ -28,7 +28,7 @@ from analysis.comparison.compare import compare
 from tracking.backends import load_backend, local
 from tracking.backends.mlflow import DEFAULT_EXPERIMENT, tracking_uri
 from tracking.events import BATCH, Event, Fields, Metrics
-from tracking.fields import utc
+from tracking.fields import to_iso8601
 from tracking.tracker import Run
 
 METRICS = tuple(f"{BATCH}/{name}" for name in ("Gloss", "Dloss", "D_x", "D_G_z1", "D_G_z2"))
@@ -56,7 +56,7 @@ def fields(number: int) -> Fields:
             "config/seed": number // 2,
             "sys/seed": number // 2,
             "sys/status": "running",
-            "sys/created": utc(CREATED + number),
+            "sys/created": to_iso8601(CREATED + number),
         }
     )
 

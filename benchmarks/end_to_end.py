@@ -51,7 +51,7 @@ def run_example(folder: str, precision: str, pipe: Connection) -> None:
 def run_engine(folder: str, precision: str, pipe: Connection) -> None:
     keep_memory()
     from dcgan.config.loading import load_config, parse_override
-    from dcgan.jobs.prepare import Labels, prepare
+    from dcgan.jobs.prepare import RunMetadata, prepare
     from dcgan.jobs.run import run_job
 
     changes = {
@@ -63,7 +63,7 @@ def run_engine(folder: str, precision: str, pipe: Connection) -> None:
     }
     config = load_config("celeba", [parse_override(f"{k}={v}") for k, v in changes.items()])
     with tempfile.TemporaryDirectory() as store:
-        job = prepare(config, "cpu", Path(store), (), Labels())
+        job = prepare(config, "cpu", Path(store), (), RunMetadata())
         run_job(job, [], lambda event: None, print, stopping=blocks(pipe))
     pipe.send(peak_memory())
 

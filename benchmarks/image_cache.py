@@ -39,7 +39,7 @@ from torchvision.datasets import ImageFolder
 from dcgan.config.schema import Dataset
 from dcgan.data.decoding import Form, decode
 from dcgan.data.loading import load_images
-from dcgan.data.scaling import scale
+from dcgan.data.scaling import to_unit_range
 
 BATCH, SIZE, REPETITIONS = 128, 64, 5
 WORKERS = (0, 1, 2, 4, 8)
@@ -61,7 +61,7 @@ def read_from_cache(pixels: torch.Tensor) -> float:
     """Seconds for a shuffled epoch."""
     began = time.perf_counter()
     for indices in torch.randperm(len(pixels)).split(BATCH):
-        scale(pixels[indices])
+        to_unit_range(pixels[indices])
     return time.perf_counter() - began
 
 

@@ -24,7 +24,7 @@ from machine import describe_machine
 
 from analysis.plots.arm_curves import loss_bands, score_bands
 from analysis.plots.arm_grids import grids_by_step_and_arm
-from analysis.plots.figure_file import Picture, save
+from analysis.plots.figure_file import FigureFile, save
 from analysis.plots.parallel_coordinates import parallel_coordinates
 from analysis.plots.style import DOTS_PER_INCH
 from analysis.plots.values import factor_intervals, paired_slopes
@@ -73,7 +73,7 @@ def grids(folder: Path) -> dict[str, dict[int, Path]]:
     return found
 
 
-def seconds(draw: Callable[[], Picture], folder: Path, repetitions: int) -> dict[str, float]:
+def seconds(draw: Callable[[], FigureFile], folder: Path, repetitions: int) -> dict[str, float]:
     """The median times until the figure is a PNG, and that PNG, SVG and CSV take to be saved."""
     times: dict[str, list[float]] = {"processor": [], "clock": [], "all_files_processor": []}
     for _ in range(repetitions):
@@ -117,7 +117,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         pictures = grids(folder)
-        figures: dict[str, Callable[[], Picture]] = {
+        figures: dict[str, Callable[[], FigureFile]] = {
             "loss_bands, 2 arms, batches": lambda: loss_bands(batches, two, seeds_of_two),
             "loss_bands, 5 arms, batches": lambda: loss_bands(batches, five, seeds_of_five),
             "loss_bands, 2 arms, epochs": lambda: loss_bands(epochs, two, seeds_of_two),

@@ -28,7 +28,7 @@ from analysis.plots.style import DOTS_PER_INCH, house_style, new_figure
 from dcgan.config.loading import load_config, parse_override
 from dcgan.config.schema import Config
 from dcgan.cpu.allocator import keep_memory
-from dcgan.profiling.step_timing import keep_nothing
+from dcgan.profiling.step_timing import no_checkpoints
 from dcgan.training.loop import train
 
 BATCHES = (16, 32, 64, 128, 256)
@@ -71,7 +71,14 @@ def step_times(config: Config) -> list[float]:
         marks.append(time.perf_counter())
         return False
 
-    train(config, pixels, torch.device("cpu"), lambda event: None, keep_nothing, stopping=mark)
+    train(
+        config,
+        pixels,
+        device=torch.device("cpu"),
+        emit=lambda event: None,
+        save=no_checkpoints,
+        stopping=mark,
+    )
     return [end - begin for begin, end in itertools.pairwise(marks)][1:]
 
 

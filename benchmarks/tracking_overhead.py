@@ -77,7 +77,7 @@ def measure(recipe: str, remotes: tuple[str, ...], pairs: int, folder: Path) -> 
         return len(clock) > BLOCK * (2 * pairs + 1)
 
     save = partial(save_checkpoint, run_folder / "checkpoints")
-    train(config, pixels, torch.device("cpu"), emit, save, stopping=stopping)
+    train(config, pixels, device=torch.device("cpu"), emit=emit, save=save, stopping=stopping)
     tracker.close("interrupted")
     seconds = [
         (clock[end] - clock[end - TIMED_STEPS]) / TIMED_STEPS

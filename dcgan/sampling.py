@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from dcgan.config.schema import Network
+from dcgan.data.scaling import to_uint8
+from tracking.events import GRID_PADDING
 
 BatchNormMode: TypeAlias = Literal["train", "eval"]
 """Whether batch norm uses the statistics of the batch at hand, or those it has learnt."""
@@ -23,12 +25,12 @@ Weights: TypeAlias = Literal["current", "ema"]
 _BATCH = 256
 
 
-def draw_latents(count: int, network: Network, source: torch.Generator) -> Tensor:
+def draw_latents(count: int, network: Network, rng: torch.Generator) -> Tensor:
     """Latent vectors (count, latent_size, 1, 1) from N(0, 1) or U[-1, 1], on `source`'s device."""
     shape = (count, network.latent_size, 1, 1)
     if network.latent_law == "uniform":
-        return torch.rand(shape, generator=source, device=source.device) * 2 - 1
-    return torch.randn(shape, generator=source, device=source.device)
+        return torch.rand(shape, generator=rng, device=rng.device) * 2 - 1
+    return torch.randn(shape, generator=rng, device=rng.device)
 
 
 @torch.no_grad()
@@ -62,13 +64,15 @@ def draw_pixels(
         generate(generator, draw_latents(size, network, source).to(device), "eval").cpu()
         for size in batches
     ]
-    return torch.cat(made).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+    return to_uint8(torch.cat(made))
 
 
 def image_grid(images: Tensor) -> npt.NDArray[np.uint8]:
     """Images (N, C, H, W) in [-1, 1] as one uint8 picture (H, W, C), nearly square."""
     columns = round(len(images) ** 0.5)
-    grid = make_grid(images.float(), nrow=columns, normalize=True, value_range=(-1, 1))
+    grid = make_grid(
+        images.float(), nrow=columns, padding=GRID_PADDING, normalize=True, value_range=(-1, 1)
+    )
     pixels = grid.mul(255).round().to(torch.uint8).permute(1, 2, 0)
     channels = images.shape[1]  # make_grid turns grey into RGB
     return np.ascontiguousarray(pixels[:, :, :channels].cpu().numpy())

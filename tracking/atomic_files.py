@@ -11,7 +11,7 @@ import psutil
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what is written there replaces `path` at once.
 
     After an exception `path` is as it was, and nothing is left behind. The data is
@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def remove_remains(folder: Path) -> None:
+def remove_stale_temporaries(folder: Path) -> None:
     """Delete what processes that were killed within `replacing` left anywhere below `folder`."""
     for remains in folder.rglob(".*.tmp"):
         process = remains.suffixes[-2].removeprefix(".")

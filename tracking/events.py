@@ -35,6 +35,9 @@ FIXED_NOISE = f"{IMAGES}/fixed_noise"
 REAL = f"{IMAGES}/real"
 DATASET = f"{IMAGES}/dataset"
 
+GRID_PADDING = 2
+"""Pixels between the images of a grid and around them, for who makes grids and who cuts them."""
+
 Scalar: TypeAlias = bool | int | float | str | None
 Value: TypeAlias = Scalar | Sequence[Scalar]
 

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tracking.events import TRACKERS, Event, Fields, Metrics
-from tracking.redaction import cleaned, cleaner
+from tracking.redaction import make_redactor, redact_event
 from tracking.replay import Ledger
 from tracking.tracker import Held, Status, Tracker
 
-Report: TypeAlias = Callable[[str], None]
+Warn: TypeAlias = Callable[[str], None]
 
 QUEUE_LENGTH = 256
 PATIENCE_SECONDS = 30.0
@@ -48,7 +48,7 @@ class FanOut:
         journal: Tracker,
         remotes: Mapping[str, Callable[[], Tracker]],
         history: Callable[[], Iterable[Event]],
-        report: Report,
+        warn: Warn,
         *,
         queue_length: int = QUEUE_LENGTH,
         patience: float = PATIENCE_SECONDS,
@@ -56,12 +56,12 @@ class FanOut:
     ) -> None:
         self._journal = journal
         self._journal_failed = False
-        self._report = report
-        self._clean = cleaner()
+        self._report = warn
+        self._clean = make_redactor()
         if remotes:
             self._note(dict.fromkeys(remotes, "open"))
         self._remotes = [
-            _Remote(name, open_tracker, history, report, queue_length, patience, retry)
+            _Remote(name, open_tracker, history, warn, queue_length, patience, retry)
             for name, open_tracker in remotes.items()
         ]
 
@@ -69,7 +69,7 @@ class FanOut:
         return self._journal.held()
 
     def write(self, event: Event) -> None:
-        event = cleaned(event, self._clean)
+        event = redact_event(event, self._clean)
         in_journal = self._guard_journal(lambda: self._journal.write(event))
         for remote in self._remotes:
             remote.put(event, in_journal=in_journal)
@@ -119,7 +119,7 @@ class _Remote:
         name: str,
         open_tracker: Callable[[], Tracker],
         history: Callable[[], Iterable[Event]],
-        report: Report,
+        report: Warn,
         queue_length: int,
         patience: float,
         retry: float,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tracking.events import Value
+from tracking.events import CONFIG, Value
 
 _NOT_JSON = (ValueError, RecursionError)  # the latter where a text begins with many brackets
 
@@ -55,21 +55,31 @@ def from_text(text: str) -> Value:
     return value
 
 
-def plain(text: object) -> str:
+def config_key(path: str) -> str:
+    """The key of a configuration's path: `config/optimizer/lr` to `optimizer.lr`."""
+    return path.removeprefix(f"{CONFIG}/").replace("/", ".")
+
+
+def config_path(key: str) -> str:
+    """The path of a configuration's key; the inverse of `config_key`."""
+    return f"{CONFIG}/{key.replace('.', '/')}"
+
+
+def escape_control_characters(text: object) -> str:
     """A text that steers no terminal and fits every encoding: what cannot be printed is escaped."""
     return "".join(
         each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in str(text)
     )
 
 
-def utc(milliseconds: int) -> str:
+def to_iso8601(milliseconds: int) -> str:
     """ISO 8601 in UTC, to the millisecond."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def from_utc(text: str) -> int:
-    """Milliseconds since the Unix epoch; the inverse of `utc`."""
+def from_iso8601(text: str) -> int:
+    """Milliseconds since the Unix epoch; the inverse of `to_iso8601`."""
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking.events import SYS, Value
-from tracking.redaction import REDACTED, SECRET_NAME, clean_fields, cleaner
+from tracking.redaction import REDACTED, SECRET_NAME, make_redactor, redact_fields
 
 if TYPE_CHECKING:
     import git
@@ -69,8 +69,8 @@ def describe(arguments: Sequence[str]) -> tuple[dict[str, Value], str | None]:
         **{f"packages/{name}": version for name, version in _packages().items()},
         **{f"hardware/{name}": value for name, value in _hardware().items()},
     }
-    clean = cleaner()
-    told = clean_fields({f"{SYS}/{name}": value for name, value in fields.items()}, clean)
+    clean = make_redactor()
+    told = redact_fields({f"{SYS}/{name}": value for name, value in fields.items()}, clean)
     return told, difference and clean(difference)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import simpleeval
 
 from tracking.errors import UserError
 from tracking.events import BATCH, CONFIG, EPOCH, SYS, Value
+from tracking.wording import did_you_mean
 
 _DOTTED = re.compile(r"\w+(\.\w+)*")
 
@@ -23,7 +23,7 @@ class QueryError(UserError):
 
 
 @dataclass(frozen=True)
-class Known:
+class RunNames:
     """What an expression can name of one run.
 
     names: by dotted name, such as `optimizer.lr`, `status`, `training.epoch.Gloss`.
@@ -32,7 +32,7 @@ class Known:
     names: Mapping[str, Any]
 
 
-def known(fields: Mapping[str, Value], last: Mapping[str, float]) -> Known:
+def run_names(fields: Mapping[str, Value], last: Mapping[str, float]) -> RunNames:
     """The names of a run: the keys of its recipe, its other fields, its newest values.
 
     A metric can also be named by its last word; that of the epoch goes before that of the
@@ -44,10 +44,10 @@ def known(fields: Mapping[str, Value], last: Mapping[str, float]) -> Known:
     names |= {path.replace("/", "."): value for path, value in last.items()}
     for path, field in fields.items():
         names[re.sub(f"^({CONFIG}|{SYS})/", "", path).replace("/", ".")] = field
-    return Known(names)
+    return RunNames(names)
 
 
-def select(expression: str, runs: Mapping[str, Known]) -> list[str]:
+def select(expression: str, runs: Mapping[str, RunNames]) -> list[str]:
     """The runs for which an expression of Python's operators is true.
 
     A run that lacks a name, or whose value cannot be compared, is left out. Raises
@@ -90,7 +90,7 @@ def names_of(expression: str) -> set[str]:
     return names
 
 
-def order(name: str, runs: Mapping[str, Known], *, descending: bool = False) -> list[str]:
+def order(name: str, runs: Mapping[str, RunNames], *, descending: bool = False) -> list[str]:
     """All runs by the value of a name, those without one at the end.
 
     Raises QueryError where no run has it.
@@ -139,11 +139,9 @@ def _namespace(names: Mapping[str, Any]) -> SimpleNamespace:
     return root
 
 
-def _unknown(name: str, runs: Mapping[str, Known]) -> QueryError:
-    every = sorted({each for what in runs.values() for each in what.names})
-    words = {each.rpartition(".")[2]: each for each in every} | {each: each for each in every}
-    near = [words[word] for word in difflib.get_close_matches(name, words, n=3)]
-    hint = f"Did you mean {', '.join(dict.fromkeys(near))}?" if near else (
+def _unknown(name: str, runs: Mapping[str, RunNames]) -> QueryError:
+    existing = sorted({each for run in runs.values() for each in run.names})
+    hint = did_you_mean(name, existing) or (
         "Names are those that dcgan show prints, with dots: optimizer.lr, status, seed, Gloss."
-    )  # fmt: skip
+    )
     return QueryError(f"No run has {name!r}.\n{hint}")

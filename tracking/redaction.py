@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from tracking.events import Event, Fields, Text, Value
 
-Clean: TypeAlias = Callable[[str], str]
+Redactor: TypeAlias = Callable[[str], str]
 
 REDACTED = "REDACTED"
 SECRET_NAME = r"(?:token|passw(?:or)?d|passphrase|secret|api[-_]?key|access[-_]?key|credential)"
@@ -27,7 +27,7 @@ _TOKEN = re.compile(
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 
 
-def cleaner(environment: Mapping[str, str] = os.environ) -> Clean:
+def make_redactor(environment: Mapping[str, str] = os.environ) -> Redactor:
     """A function that takes out of a text what must not be seen.
 
     The values of variables whose names tell of a secret, tokens by their form, and the
@@ -53,22 +53,22 @@ def cleaner(environment: Mapping[str, str] = os.environ) -> Clean:
     return clean
 
 
-def cleaned(event: Event, clean: Clean) -> Event:
+def redact_event(event: Event, clean: Redactor) -> Event:
     """An event with all of its texts cleaned; files are as they are."""
     match event:
         case Fields(values):
-            return Fields(clean_fields(values, clean))
+            return Fields(redact_fields(values, clean))
         case Text(_, content):
             return replace(event, content=clean(content))
     return event
 
 
-def clean_fields(values: Mapping[str, Value], clean: Clean) -> dict[str, Value]:
+def redact_fields(values: Mapping[str, Value], clean: Redactor) -> dict[str, Value]:
     """The same for the values of fields."""
     return {path: _clean_value(value, clean) for path, value in values.items()}
 
 
-def _clean_value(value: Value, clean: Clean) -> Value:
+def _clean_value(value: Value, clean: Redactor) -> Value:
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, (list, tuple)):

@@ -21,14 +21,14 @@ _DATABASES = (".db", ".sqlite", ".sqlite3")
 
 
 @dataclass(frozen=True)
-class Place:
+class RunSource:
     """backend: the one that reads it. at: a store, or for MLflow also an address."""
 
     backend: str
     at: Path | str
 
 
-def find_place(place: str | Path | Place) -> Place:
+def resolve_source(place: str | Path | RunSource) -> RunSource:
     """Find out what reads the runs that lie somewhere.
 
     place: a store; the folder of Neptune or TensorBoard in one; an export of Neptune; a sqlite
@@ -37,7 +37,7 @@ def find_place(place: str | Path | Place) -> Place:
     """
     backends = list(_LOOKS)
     at = place
-    if isinstance(place, Place):
+    if isinstance(place, RunSource):
         backends, at = [place.backend], place.at
         if place.backend not in _LOOKS:
             raise StoreError(
@@ -45,10 +45,10 @@ def find_place(place: str | Path | Place) -> Place:
                 f"There are: {', '.join(_LOOKS)}."
             )
     if isinstance(at, str) and "://" in at and "mlflow" in backends:
-        return Place("mlflow", at)
+        return RunSource("mlflow", at)
     path = Path(str(at))
     if path.is_file() and path.suffix in _DATABASES and "mlflow" in backends:
-        return Place("mlflow", _address(path))
+        return RunSource("mlflow", _address(path))
     for backend in backends:
         if found := _find(path, backend):
             return found
@@ -60,11 +60,11 @@ def find_place(place: str | Path | Place) -> Place:
     )
 
 
-def _find(path: Path, backend: str) -> Place | None:
+def _find(path: Path, backend: str) -> RunSource | None:
     store = path.absolute().parent if path.name == backend in _OWN_FOLDERS else path
     for each in dict.fromkeys((path, store)):
         if found := next(each.glob(_LOOKS[backend]), None):
-            return Place(backend, _address(found) if backend == "mlflow" else each)
+            return RunSource(backend, _address(found) if backend == "mlflow" else each)
     return None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from tracking.clock import now_ms
 from tracking.events import USAGE, Metrics
 
 SAMPLE_SECONDS = 10.0
@@ -44,7 +45,7 @@ class UsageSampler:
             "process_memory_gib": self._process.memory_info().rss / _GIB,
             **dict(self._gpu_values()),
         }
-        at = time.time_ns() // 1_000_000
+        at = now_ms()
         return Metrics([step], [at], {f"{USAGE}/{name}": [v] for name, v in values.items()})
 
     def _gpu_values(self) -> Iterator[tuple[str, float]]:

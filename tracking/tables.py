@@ -43,30 +43,30 @@ def step_table(run: str, points: Sequence[Point]) -> pd.DataFrame:
     return finish_step_table(run, wide, long.groupby("step")["time"].max())
 
 
-def ends_of(points: Sequence[Point], paths: Sequence[str], share: float) -> dict[str, pd.Series]:
+def tails_of(points: Sequence[Point], paths: Sequence[str], share: float) -> dict[str, pd.Series]:
     """The end of each metric that has points, as `end_of` cuts it; points in any order."""
     series: dict[str, dict[int, float]] = {path: {} for path in paths}
     for path, step, _, value in points:
         if path in series:
             series[path][step] = value
-    return {path: end_of(pd.Series(each), share) for path, each in series.items() if each}
+    return {path: tail_of(pd.Series(each), share) for path, each in series.items() if each}
 
 
-def end_of(values: pd.Series, share: float) -> pd.Series:
+def tail_of(values: pd.Series, share: float) -> pd.Series:
     """The last `share`, 0 to 1, of a metric's own steps, by their numbers; one step at least.
 
     values: float64 by step, in the order of writing: of a step that comes twice the last counts.
     """
     once = values[~values.index.duplicated(keep="last")]
-    return once[once.index >= first_of_end(int(once.index.max()), share)].sort_index()
+    return once[once.index >= tail_start(int(once.index.max()), share)].sort_index()
 
 
-def first_of_end(last: int, share: float) -> int:
+def tail_start(last: int, share: float) -> int:
     """The first of the last `share` of the steps 1 to `last`; at most `last`."""
     return last - max(1, round(share * last)) + 1
 
 
-def newest_values(points: Sequence[Point]) -> dict[str, float]:
+def last_values(points: Sequence[Point]) -> dict[str, float]:
     """The value of each metric at its own last step; NaN and infinities are values."""
     newest: dict[str, tuple[int, float]] = {}
     for path, step, _, value in points:

@@ -15,7 +15,7 @@ from tracking.backends import load_backend
 from tracking.backends.local import amend_fields, open_tracker, read_events, read_fields, read_run
 from tracking.errors import StoreError
 from tracking.events import TRACKERS, Event, Fields, File, Image, Metrics, Text, Value
-from tracking.fields import from_utc
+from tracking.fields import from_iso8601
 from tracking.lock import locked
 from tracking.replay import Ledger
 from tracking.tracker import Run, Status, Tracker, as_status
@@ -25,7 +25,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # it becomes the na
 
 
 @dataclass(frozen=True)
-class Moved:
+class TransferCount:
     """What a target lacked: values of metrics, pictures, and texts or files."""
 
     values: int = 0
@@ -35,13 +35,13 @@ class Moved:
     def __bool__(self) -> bool:
         return bool(self.values or self.images or self.files)
 
-    def __add__(self, other: Moved) -> Moved:
-        return Moved(
+    def __add__(self, other: TransferCount) -> TransferCount:
+        return TransferCount(
             self.values + other.values, self.images + other.images, self.files + other.files
         )
 
 
-def send_run(folder: Path, remote: str) -> Moved:
+def send_run(folder: Path, remote: str) -> TransferCount:
     """Make a remote hold what the journal in `folder` holds.
 
     Raises StoreError where the run is being written, or the remote fails: what has arrived
@@ -70,7 +70,7 @@ def import_run(
     fields: Mapping[str, Value],
     store: Path,
     new_paths: Mapping[str, str] = {},
-) -> Moved | None:
+) -> TransferCount | None:
     """Bring a run that another store holds into the journal of this one.
 
     source: a backend that can be read. place: its store. fields: a row of its run table.
@@ -84,7 +84,7 @@ def import_run(
     known = read_fields(folder)
     if known and IMPORTED not in known:
         return None
-    created = from_utc(str(fields["sys/created"]))
+    created = from_iso8601(str(fields["sys/created"]))
     name = str(known.get("sys/name") or fields.get("sys/name") or identifier)
     status = as_status(fields.get("sys/status"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,8 +96,8 @@ def import_run(
         return _move(_with_status(events, "running"), journal, status)
 
 
-def _move(events: Iterable[Event], tracker: Tracker, status: Status) -> Moved:
-    moved = Moved()
+def _move(events: Iterable[Event], tracker: Tracker, status: Status) -> TransferCount:
+    moved = TransferCount()
     for event in Ledger(tracker.held()).missing(events):
         tracker.write(event)
         moved += _size(event)
@@ -105,15 +105,15 @@ def _move(events: Iterable[Event], tracker: Tracker, status: Status) -> Moved:
     return moved
 
 
-def _size(event: Event) -> Moved:
+def _size(event: Event) -> TransferCount:
     match event:
         case Metrics(steps, _, values):
-            return Moved(values=len(steps) * len(values))
+            return TransferCount(values=len(steps) * len(values))
         case Image():
-            return Moved(images=1)
+            return TransferCount(images=1)
         case Text() | File():
-            return Moved(files=1)
-    return Moved()
+            return TransferCount(files=1)
+    return TransferCount()
 
 
 def _with_status(events: Iterable[Event], status: Status) -> Iterator[Event]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,8 @@ import pandas as pd
 
 from tracking.errors import UserError
 from tracking.events import CONFIG, SWEEP, SYS, Value
-from tracking.fields import to_text
+from tracking.fields import config_key, to_text
+from tracking.wording import did_you_mean
 
 _NO_PART_OF_TRAINING = (
     "name",
@@ -59,7 +59,7 @@ class Arms:
     constant: Mapping[str, Value]
 
 
-def divide(table: pd.DataFrame, by: Sequence[str] = ()) -> Arms:
+def group_into_arms(table: pd.DataFrame, by: Sequence[str] = ()) -> Arms:
     """Divide runs into arms by the keys in `by`, or by those in which they are seen to differ.
 
     table: one row a run, `tracking.tables.run_table`. Without `by`: the factors of the sweep
@@ -68,7 +68,9 @@ def divide(table: pd.DataFrame, by: Sequence[str] = ()) -> Arms:
     Raises ComparisonError where there are no two arms, no such key, or no telling which one.
     """
     configurations = {
-        _key(column): table[column] for column in table.columns if column.startswith(f"{CONFIG}/")
+        config_key(column): table[column]
+        for column in table.columns
+        if column.startswith(f"{CONFIG}/")
     }
     texts = {key: as_texts(column) for key, column in configurations.items()}
     varying = [
@@ -149,16 +151,10 @@ def _is_number(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _key(path: str) -> str:
-    return path.removeprefix(f"{CONFIG}/").replace("/", ".")
-
-
 def _no_such_key(wrong: str, keys: Sequence[str]) -> ComparisonError:
-    leaves = {key.rpartition(".")[2]: key for key in keys} | {key: key for key in keys}
-    near = difflib.get_close_matches(wrong, leaves, n=3)
-    hint = f"Did you mean {', '.join(dict.fromkeys(leaves[word] for word in near))}?" if near else (
+    hint = did_you_mean(wrong, keys) or (
         "It should be a key of the recipe, such as init.scheme or optimizer.lr."
-    )  # fmt: skip
+    )
     return ComparisonError(f"--by {wrong}: no run has such a key.\n{hint}")
 
 

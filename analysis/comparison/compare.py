@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.arms import Arms, ComparisonError, NoArmsError, commits, divide
-from analysis.comparison.failures import Ending, ending, relative_variation
+from analysis.comparison.arms import Arms, ComparisonError, NoArmsError, commits, group_into_arms
+from analysis.comparison.failures import TrainingOutcome, ending, relative_variation
 from analysis.comparison.measures import LAST, Measure, find_measures, measured
 from analysis.comparison.statistics import (
     LEAST_PAIRS,
     LEVEL,
-    Difference,
-    adjusted,
+    EffectEstimate,
+    holm_adjust,
     paired_difference,
-    proportion_interval,
     unpaired_difference,
+    wilson_interval,
 )
 from tracking.events import BATCH, CONFIG, SYS, Value
-from tracking.fields import from_text, to_text
+from tracking.fields import config_path, from_text, to_text
 
 if TYPE_CHECKING:
     from analysis.runs import Runs
@@ -79,7 +79,7 @@ def compare(
     Raises ComparisonError where there are no arms to compare, or they differ in more.
     """
     table, warnings = _finished(runs.table)
-    arms = divide(table, by)
+    arms = group_into_arms(table, by)
     if arms.others:
         _refuse_or_warn(table, arms, anyway, warnings)
     table = _newest_of_twins(table, arms, warnings)
@@ -127,7 +127,7 @@ def _finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def _refuse_or_warn(table: pd.DataFrame, arms: Arms, anyway: bool, warnings: list[str]) -> None:
     lines = []
     for key in arms.others[:8]:
-        values = sorted(table[_path(key)].map(to_text).unique())
+        values = sorted(table[config_path(key)].map(to_text).unique())
         lines.append(f"{key}: {', '.join(map(_short, values[:4]))}{', ...' * (len(values) > 4)}")
     more = len(arms.others) - len(lines)
     lines += [f"and {more} more keys"] if more else []
@@ -135,7 +135,7 @@ def _refuse_or_warn(table: pd.DataFrame, arms: Arms, anyway: bool, warnings: lis
     if anyway:
         warnings.append(f"The runs differ in more than {factor}: {'; '.join(lines)}.")
         return
-    usual = from_text(table[_path(arms.others[0])].map(to_text).mode()[0])
+    usual = from_text(table[config_path(arms.others[0])].map(to_text).mode()[0])
     raise ComparisonError(
         f"The runs differ in more than {factor}, so no difference could be laid to it alone:\n  "
         + "\n  ".join(lines)
@@ -177,7 +177,7 @@ def _find_baseline(arms: Arms, wanted: str | None) -> str:
     )
 
 
-def endings(runs: Runs, ids: Sequence[str]) -> list[Ending]:
+def endings(runs: Runs, ids: Sequence[str]) -> list[TrainingOutcome]:
     """How each run ended, in the order of `ids`."""
     final = runs.final_means(_LOSSES, LAST, ids).to_dict("index")
     rows = cast(dict[str, dict[str, Value]], runs.table.loc[list(ids)].to_dict("index"))
@@ -202,7 +202,7 @@ def _count_endings(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for arm, ends in frame.groupby("arm", sort=False)["ending"]:
         collapsed, diverged = (int((ends == each).sum()) for each in ("collapsed", "diverged"))
-        low, high = proportion_interval(collapsed + diverged, len(ends))
+        low, high = wilson_interval(collapsed + diverged, len(ends))
         rows.append((arm, len(ends), collapsed, diverged, low, high))
     return pd.DataFrame(rows, columns=["arm", "runs", "collapsed", "diverged", "low", "high"])
 
@@ -246,12 +246,12 @@ def _differences(
                     "that have no finite value, or whose twin has none: what is left is kinder."
                 )
             rows.append({"metric": measure.name, "arm": arm, **asdict(result)})
-    columns = ["metric", "arm", *Difference.__dataclass_fields__]
+    columns = ["metric", "arm", *EffectEstimate.__dataclass_fields__]
     table = pd.DataFrame(rows, columns=columns)
-    return table.assign(p_holm=adjusted(table["p"].tolist()))
+    return table.assign(p_holm=holm_adjust(table["p"].tolist()))
 
 
-def _difference(first: pd.Series, second: pd.Series) -> Difference | None:
+def _difference(first: pd.Series, second: pd.Series) -> EffectEstimate | None:
     """Paired where most seeds of the two arms are the same."""
     shared = first.index.intersection(second.index)
     paired = 2 * len(shared) >= max(len(first), len(second))
@@ -266,16 +266,12 @@ def _difference(first: pd.Series, second: pd.Series) -> Difference | None:
     return paired_difference(one, other) if paired else unpaired_difference(one, other)
 
 
-def is_shown(difference: Mapping[Any, Any]) -> bool:
+def is_significant(difference: Mapping[Any, Any]) -> bool:
     """Whether a row of `Comparison.differences` may be believed at the 5% level.
 
     Of fewer than 6 pairs, or fewer than 6 runs an arm, nothing may.
     """
     return bool(min(difference["counts"]) >= LEAST_PAIRS and difference["p_holm"] < LEVEL)
-
-
-def _path(key: str) -> str:
-    return f"{CONFIG}/{key.replace('.', '/')}"
 
 
 def _short(text: str) -> str:

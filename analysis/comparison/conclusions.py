@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from analysis.comparison.compare import Comparison, is_shown
+from analysis.comparison.compare import Comparison, is_significant
 from analysis.comparison.statistics import LEAST_PAIRS
+from tracking.wording import plural
 
 CAVEAT = "Losses and scores tell how the game of G and D went, not how good the images are."
 
@@ -14,7 +15,7 @@ CAVEAT = "Losses and scores tell how the game of G and D went, not how good the 
 def verdict(comparison: Comparison) -> str:
     """The shortest answer: in what a difference was shown."""
     rows = comparison.differences.to_dict("records")
-    shown = {row["metric"] for row in rows if is_shown(row)}
+    shown = {row["metric"] for row in rows if is_significant(row)}
     if shown:
         names = _list([each.words for each in comparison.measures if each.name in shown])
         return f"A difference was shown in the {names}."
@@ -64,9 +65,9 @@ def _sentence(comparison: Comparison, arm: str, rows: Sequence[Mapping[Hashable,
         f"{abs(row['mean']):.3g} (95% interval {signed(row['low'])} to {signed(row['high'])}, "
         f"p = {row['p_holm']:.2g})"
         for row in rows
-        if is_shown(row)
+        if is_significant(row)
     ]
-    hidden = [row for row in rows if not is_shown(row)]
+    hidden = [row for row in rows if not is_significant(row)]
     parts = [_list(shown)] if shown else []
     if hidden:
         names = _list([words[row["metric"]] for row in hidden])
@@ -87,7 +88,7 @@ def signed(number: float) -> str:
 def _counted(row: Mapping[Hashable, Any]) -> str:
     first, second = row["counts"]
     if row["paired"]:
-        return f"{first} {'pair' if first == 1 else 'pairs'} of seeds"
+        return f"{plural(first, 'pair')} of seeds"
     return f"{second} and {first} runs of other seeds"
 
 

@@ -15,7 +15,7 @@ import PIL.Image
 from analysis.image_grids import split_grid, variation
 from tracking.events import BATCH, CONFIG, FIXED_NOISE, REAL, Value
 
-Ending: TypeAlias = Literal["whole", "collapsed", "diverged"]
+TrainingOutcome: TypeAlias = Literal["whole", "collapsed", "diverged"]
 
 WON = 0.01
 """A loss of D below which it is hardly ever wrong: what then happens to G is told by Arjovsky and
@@ -33,7 +33,7 @@ RULE = (
 
 def ending(
     fields: Mapping[str, Value], final: Mapping[str, float], relative_variation: float
-) -> Ending:
+) -> TrainingOutcome:
     """How one run ended.
 
     final: means over its last steps of `training/batch/...`. relative_variation: as the

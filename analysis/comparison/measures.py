@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.bands import WINDOW, difference, lowest, smoothed
+from analysis.bands import WINDOW, argmin_step, difference, moving_average
 from analysis.comparison.arms import ComparisonError
 from analysis.series import Series, series_of
 from tracking.events import BATCH, EPOCH, EVALUATION
+from tracking.wording import did_you_mean
 
 if TYPE_CHECKING:
     from analysis.runs import Runs
@@ -72,11 +72,10 @@ def find_measures(runs: Runs, ids: Sequence[str], names: Sequence[str]) -> list[
             found.append(Measure(name, "", _WORDS[name]))
             continue
         if name not in known:
-            near = difflib.get_close_matches(name, [*known, NEAREST], n=3)
-            raise ComparisonError(
-                f"--metric {name}: no run has it.\n"
-                f"{'Did you mean' if near else 'There are'} {', '.join(near or sorted(known))}?"
+            hint = (
+                did_you_mean(name, [*known, NEAREST]) or f"There are: {', '.join(sorted(known))}."
             )
+            raise ComparisonError(f"--metric {name}: no run has it.\n{hint}")
         short = known[name].rpartition("/")[2]
         found.append(Measure(short, known[name], _WORDS.get(short) or _spelt(short)))
     return found
@@ -127,7 +126,7 @@ def _nearest_epoch(steps: pd.DataFrame) -> float:
         values = series_of(steps, f"{EPOCH}/{name}").values[ends]
         return Series(numbers.values[ends].astype(np.int64), values)
 
-    nearest = lowest(smoothed(difference(epochs("D_x"), epochs("D_G_z1"))))
+    nearest = argmin_step(moving_average(difference(epochs("D_x"), epochs("D_G_z1"))))
     return float("nan") if nearest is None else float(nearest)
 
 

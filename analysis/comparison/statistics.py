@@ -35,7 +35,7 @@ _NONE = float("nan")
 
 
 @dataclass(frozen=True)
-class Difference:
+class EffectEstimate:
     """The mean of a second arm less that of a first one.
 
     paired: by seed. counts: values of the first arm and of the second; pairs where paired.
@@ -59,7 +59,7 @@ class Difference:
     detectable: float
 
 
-def paired_difference(first: Floats, second: Floats) -> Difference:
+def paired_difference(first: Floats, second: Floats) -> EffectEstimate:
     """Of finite values of which those at the same place belong together; one pair at least."""
     each = second - first
     count = len(each)
@@ -68,7 +68,7 @@ def paired_difference(first: Floats, second: Floats) -> Difference:
     if count > 1:
         sizes = TTestPower().solve_power(nobs=count, alpha=LEVEL, power=POWER)
         detectable = float(sizes * each.std(ddof=1))
-    return Difference(
+    return EffectEstimate(
         paired=True,
         counts=(count, count),
         mean=float(each.mean()),
@@ -81,7 +81,7 @@ def paired_difference(first: Floats, second: Floats) -> Difference:
     )
 
 
-def unpaired_difference(first: Floats, second: Floats) -> Difference:
+def unpaired_difference(first: Floats, second: Floats) -> EffectEstimate:
     """Of finite values that do not belong together; one of each arm at least."""
     counts = len(first), len(second)
     low, high = _interval((first, second), _difference_of_means)
@@ -93,7 +93,7 @@ def unpaired_difference(first: Floats, second: Floats) -> Difference:
             nobs1=counts[0], ratio=counts[1] / counts[0], alpha=LEVEL, power=POWER
         )
         detectable = float(sizes * np.sqrt(squares / freedom))
-    return Difference(
+    return EffectEstimate(
         paired=False,
         counts=counts,
         mean=float(second.mean() - first.mean()),
@@ -111,7 +111,7 @@ def mean_interval(values: Floats) -> tuple[float, float]:
     return _interval((values,), np.mean)
 
 
-def adjusted(p_values: Sequence[float]) -> list[float]:
+def holm_adjust(p_values: Sequence[float]) -> list[float]:
     """p values that hold for all of them together (Holm 1979); NaN stay out of it."""
     p = np.asarray(p_values, float)
     known = np.isfinite(p)
@@ -121,7 +121,7 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
     return [float(each) for each in result]
 
 
-def proportion_interval(count: int, of: int) -> tuple[float, float]:
+def wilson_interval(count: int, of: int) -> tuple[float, float]:
     """The 95% interval of a proportion (Wilson 1927): 0 of 10 is not never."""
     low, high = proportion_confint(count, of, alpha=LEVEL, method="wilson")
     return float(low), float(high)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from analysis.comparison.compare import Comparison, is_shown
+from analysis.comparison.compare import Comparison, is_significant
 from analysis.comparison.conclusions import signed
 from tracking.fields import to_text
 
@@ -25,7 +25,7 @@ class Table:
     strong: frozenset[int] = frozenset()
 
 
-def values(comparison: Comparison) -> Table:
+def summary_table(comparison: Comparison) -> Table:
     """Mean and spread of each measure in each arm."""
     rows = []
     for measure in comparison.measures:
@@ -33,18 +33,18 @@ def values(comparison: Comparison) -> Table:
             table = comparison.summary
             row = table[(table["metric"] == measure.name) & (table["arm"] == label)].iloc[0]
             count = f"{row['n']}" if row["n"] == row["runs"] else f"{row['n']} of {row['runs']}"
-            numbers = (number(row[key]) for key in ("mean", "std", "median", "min", "max"))
-            rows.append((measure.words, short(comparison, label), count, *numbers))
+            numbers = (format_number(row[key]) for key in ("mean", "std", "median", "min", "max"))
+            rows.append((measure.words, short_label(comparison, label), count, *numbers))
     return Table(
         "Values over the seeds of each arm. Metrics of batches are means over the last tenth of "
         "the steps; n counts finite values.",
-        ("metric", factors(comparison), "n", "mean", "std", "median", "min", "max"),
+        ("metric", factor_header(comparison), "n", "mean", "std", "median", "min", "max"),
         tuple(rows),
         texts=2,
     )
 
 
-def differences(comparison: Comparison) -> Table:
+def effect_table(comparison: Comparison) -> Table:
     """How far each arm lies from the baseline; rows that may be believed stand out."""
     words = {each.name: each.words for each in comparison.measures}
     records = comparison.differences.to_dict("records")
@@ -55,13 +55,13 @@ def differences(comparison: Comparison) -> Table:
         rows.append(
             (
                 words[row["metric"]],
-                short(comparison, row["arm"]),
+                short_label(comparison, row["arm"]),
                 f"{first} pairs" if row["paired"] else f"{second} v {first}",
                 signed(row["mean"]),
                 f"{signed(row['low'])} to {signed(row['high'])}" if known else "\N{EN DASH}",
                 f"{row['p_holm']:.2g}",
                 f"{row['larger']:.2f}",
-                number(row["detectable"]),
+                format_number(row["detectable"]),
             )
         )
     return Table(
@@ -71,7 +71,7 @@ def differences(comparison: Comparison) -> Table:
         "shown. Bold: shown at the 5% level.",
         (
             "metric",
-            factors(comparison),
+            factor_header(comparison),
             "runs",
             "difference",
             "95% interval",
@@ -81,15 +81,15 @@ def differences(comparison: Comparison) -> Table:
         ),
         tuple(rows),
         texts=2,
-        strong=frozenset(place for place, row in enumerate(records) if is_shown(row)),
+        strong=frozenset(place for place, row in enumerate(records) if is_significant(row)),
     )
 
 
-def endings(comparison: Comparison) -> Table:
+def failure_table(comparison: Comparison) -> Table:
     """How many runs of each arm broke."""
     rows = (
         (
-            short(comparison, row["arm"]),
+            short_label(comparison, row["arm"]),
             f"{row['runs']}",
             f"{row['collapsed']}",
             f"{row['diverged']}",
@@ -99,17 +99,17 @@ def endings(comparison: Comparison) -> Table:
     )
     return Table(
         "Runs that broke, and the 95% interval of their share (Wilson).",
-        (factors(comparison), "runs", "collapsed", "diverged", "95% interval"),
+        (factor_header(comparison), "runs", "collapsed", "diverged", "95% interval"),
         tuple(rows),
     )
 
 
-def short(comparison: Comparison, label: str) -> str:
+def short_label(comparison: Comparison, label: str) -> str:
     """An arm by its values alone, where their keys stand above."""
     return ", ".join(map(to_text, comparison.arms.values[label]))
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Four digits; a dash for what is not finite."""
     if not math.isfinite(value):
         return "\N{EN DASH}"
@@ -117,6 +117,6 @@ def number(value: float) -> str:
     return shown.replace("-", "\N{MINUS SIGN}")
 
 
-def factors(comparison: Comparison) -> str:
+def factor_header(comparison: Comparison) -> str:
     """The head of a column of arms."""
     return ", ".join(comparison.arms.factors)

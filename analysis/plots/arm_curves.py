@@ -13,14 +13,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from analysis.bands import WINDOW, Band, band_of, difference, lowest, smoothed, thin_band
+from analysis.bands import WINDOW, Band, argmin_step, band_of, difference, moving_average, thin_band
 from analysis.plots import style
-from analysis.plots.arm_style import Arm, arms_of, count_of_seeds, legend_of_arms
+from analysis.plots.arm_style import ArmStyle, arms_of, count_of_seeds, legend_of_arms
 from analysis.plots.axes import wrapped
-from analysis.plots.figure_file import Picture
+from analysis.plots.figure_file import FigureFile
 from analysis.plots.style import house_style, new_figure
-from analysis.series import Floats, Series, series_of, thin
+from analysis.series import Floats, Series, downsample, series_of
 from tracking.events import BATCH, EPOCH
+from tracking.wording import plural
 
 LOSS_NOTE = "A loss says how the game goes, not how good the images are."
 FEW_SEEDS = 5
@@ -44,7 +45,7 @@ def loss_bands(
     *,
     collapsed: Collection[str] = (),
     title: str = "",
-) -> Picture:
+) -> FigureFile:
     """The losses of G and D, apart and overlapping: medians over seeds, and their spread.
 
     steps: for each run id its table, `tracking.tables.step_table`; means of epochs are drawn
@@ -83,10 +84,10 @@ def loss_bands(
         for g, d in zip(generator, discriminator, strict=True)
     )
     alt = (
-        f"Losses of G and D by {time.name} in {_count(len(groups), 'arm')} with "
+        f"Losses of G and D by {time.name} in {plural(len(groups), 'arm')} with "
         f"{count_of_seeds(groups)}; the last medians are {ends or 'none'}."
     )
-    return Picture(figure, "loss_bands", alt, data)
+    return FigureFile(figure, "loss_bands", alt, data)
 
 
 @house_style
@@ -97,7 +98,7 @@ def score_bands(
     *,
     published: tuple[float, float] | None = None,
     title: str = "",
-) -> Picture:
+) -> FigureFile:
     """D(x) and D(G(z)) with the spread of seeds, and when the two networks are nearest.
 
     Nearest: the epoch at which D(x) - D(G(z)), smoothed over 10 epochs, is smallest; a tick a
@@ -111,7 +112,7 @@ def score_bands(
     real = _curves(steps, groups, time, "D_x")
     fake = _curves(steps, groups, time, "D_G_z1")
     gaps = _gaps(real, fake) if time.name == "epoch" else []
-    nearest = [[lowest(series) for series in each.series] for each in gaps]
+    nearest = [[argmin_step(series) for series in each.series] for each in gaps]
     known = any(epoch is not None for arm in nearest for epoch in arm)
     note = _note(groups, time, [*real, *fake], _score_note(known, published, time))
     figure = new_figure(6.2 + 0.22 * len(groups) if known else 3.8, title, note)
@@ -144,7 +145,7 @@ def score_bands(
     legend_of_arms(scores, groups, others)
     figure.align_ylabels()
     alt = (
-        f"D's output for real and fake images by {time.name} in {_count(len(groups), 'arm')} "
+        f"D's output for real and fake images by {time.name} in {plural(len(groups), 'arm')} "
         f"with {count_of_seeds(groups)}"
         + (
             f"; the median epoch at which they are nearest is {_medians(groups, nearest)}"
@@ -153,7 +154,7 @@ def score_bands(
         )
         + "."
     )
-    return Picture(figure, "score_bands", alt, pd.concat(frames, ignore_index=True))
+    return FigureFile(figure, "score_bands", alt, pd.concat(frames, ignore_index=True))
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ class _ArmCurves:
     collapsed or ceased to be finite.
     """
 
-    arm: Arm
+    arm: ArmStyle
     metric: str
     series: tuple[Series, ...]
     band: Band
@@ -198,7 +199,7 @@ class _ArmCurves:
 
     @staticmethod
     def of(
-        arm: Arm, metric: str, series: Sequence[Series], collapsed: Collection[str]
+        arm: ArmStyle, metric: str, series: Sequence[Series], collapsed: Collection[str]
     ) -> _ArmCurves:
         singles = tuple(
             position
@@ -210,7 +211,7 @@ class _ArmCurves:
 
 def _curves(
     steps: Mapping[str, pd.DataFrame],
-    groups: Sequence[Arm],
+    groups: Sequence[ArmStyle],
     time: _Time,
     metric: str,
     collapsed: Collection[str] = (),
@@ -224,7 +225,9 @@ def _curves(
 def _gaps(real: Sequence[_ArmCurves], fake: Sequence[_ArmCurves]) -> list[_ArmCurves]:
     found = []
     for one, other in zip(real, fake, strict=True):
-        series = [smoothed(difference(x, z)) for x, z in zip(one.series, other.series, strict=True)]
+        series = [
+            moving_average(difference(x, z)) for x, z in zip(one.series, other.series, strict=True)
+        ]
         found.append(_ArmCurves.of(one.arm, "smoothed D_x - D_G_z1", series, ()))
     return found
 
@@ -232,7 +235,7 @@ def _gaps(real: Sequence[_ArmCurves], fake: Sequence[_ArmCurves]) -> list[_ArmCu
 def _draw_spread(axes: Axes, curves: Sequence[_ArmCurves]) -> None:
     for each in curves:
         for position in each.singles if len(each.series) > 1 else ():
-            line = thin(each.series[position], POINTS)
+            line = downsample(each.series[position], POINTS)
             axes.plot(
                 line.steps,
                 line.values,
@@ -316,7 +319,7 @@ def _draw_gaps(axes: Axes, gaps: Sequence[_ArmCurves]) -> None:
 
 
 def _draw_nearest(
-    axes: Axes, groups: Sequence[Arm], nearest: Sequence[Sequence[int | None]]
+    axes: Axes, groups: Sequence[ArmStyle], nearest: Sequence[Sequence[int | None]]
 ) -> pd.DataFrame:
     axes.set_title("Epoch at which they are nearest: a tick a seed, the median large")
     rows: list[tuple[str, str, str, float, int]] = []
@@ -374,7 +377,7 @@ def _frame(panels: Sequence[Sequence[_ArmCurves]], time: _Time) -> pd.DataFrame:
                 lines.append((name.replace("_", " "), Series(band.steps, edge), band.runs))
         for position in each.singles:
             lines.append(
-                (f"seed {each.arm.seeds[position]}", thin(each.series[position], POINTS), 1)
+                (f"seed {each.arm.seeds[position]}", downsample(each.series[position], POINTS), 1)
             )
         for name, line, runs in lines:
             columns = {"arm": each.arm.label, "metric": each.metric, "line": name}
@@ -393,7 +396,7 @@ def _set_scale(axes: Axes, panels: Sequence[Sequence[_ArmCurves]]) -> None:
     if len(highs) and lows.min() > 0 and highs.max() > 30 * np.median(highs):
         axes.set_yscale("log")
     if len(highs) == 0:
-        style.say_nothing_to_draw(axes)
+        style.annotate_empty(axes)
 
 
 def _finish_time(axes: Axes, time: _Time) -> None:
@@ -420,7 +423,7 @@ def _other_marks(
     return marks
 
 
-def _note(groups: Sequence[Arm], time: _Time, curves: Sequence[_ArmCurves], last: str) -> str:
+def _note(groups: Sequence[ArmStyle], time: _Time, curves: Sequence[_ArmCurves], last: str) -> str:
     most = max((len(arm.runs) for arm in groups), default=0)
     least = min((len(arm.runs) for arm in groups), default=0)
     values = "means of epochs" if time.name == "epoch" else "single batches"
@@ -465,7 +468,7 @@ def _last_median(curves: _ArmCurves) -> str:
     return f"{finite[-1]:.3g}" if len(finite) else "never finite"
 
 
-def _medians(groups: Sequence[Arm], nearest: Sequence[Sequence[int | None]]) -> str:
+def _medians(groups: Sequence[ArmStyle], nearest: Sequence[Sequence[int | None]]) -> str:
     known = {
         arm.label: [epoch for epoch in epochs if epoch is not None]
         for arm, epochs in zip(groups, nearest, strict=True)
@@ -474,7 +477,3 @@ def _medians(groups: Sequence[Arm], nearest: Sequence[Sequence[int | None]]) -> 
         f"{np.median(epochs):g} in {label}" if epochs else f"unknown in {label}"
         for label, epochs in known.items()
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -33,7 +33,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">", "X")
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmStyle:
     """Runs that differ in the seed alone. runs, seeds: as many, in the order of the seeds.
 
     Colour, dashes and marker differ from those of every other arm, so that two of the three
@@ -48,7 +48,9 @@ class Arm:
     marker: str
 
 
-def arms_of(runs: Iterable[str], arms: Mapping[str, str], seeds: Mapping[str, int]) -> list[Arm]:
+def arms_of(
+    runs: Iterable[str], arms: Mapping[str, str], seeds: Mapping[str, int]
+) -> list[ArmStyle]:
     """The arms of `runs`, in the order in which `arms` names them.
 
     arms: run id -> label. seeds: run id -> seed.
@@ -78,11 +80,11 @@ def arms_of(runs: Iterable[str], arms: Mapping[str, str], seeds: Mapping[str, in
                     "Are these two arms with the same label?"
                 )
         numbers = tuple(seeds[run] for run in ids)
-        found.append(Arm(label, tuple(ids), numbers, colour, dashes, marker))
+        found.append(ArmStyle(label, tuple(ids), numbers, colour, dashes, marker))
     return found
 
 
-def count_of_seeds(arms: Sequence[Arm]) -> str:
+def count_of_seeds(arms: Sequence[ArmStyle]) -> str:
     """Such as `5 seeds an arm`, `1 seed`, `3 to 5 seeds an arm`."""
     counts = {len(arm.runs) for arm in arms} or {0}
     least, most = min(counts), max(counts)
@@ -90,7 +92,7 @@ def count_of_seeds(arms: Sequence[Arm]) -> str:
     return f"{number} {'seed' if most == 1 else 'seeds'}{' an arm' if len(arms) > 1 else ''}"
 
 
-def legend_of_arms(axes: Axes, arms: Sequence[Arm], others: Mapping[str, Artist]) -> None:
+def legend_of_arms(axes: Axes, arms: Sequence[ArmStyle], others: Mapping[str, Artist]) -> None:
     """A legend above the title of the first panel: the arms with their seeds, then `others`.
 
     The figure grows by its height, so that many arms do not squash the panels.

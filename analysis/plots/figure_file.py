@@ -11,11 +11,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.plots import style
-from tracking.atomic_files import replacing
+from tracking.atomic_files import atomic_write
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class FigureFile:
     """name: of its files, without an ending. alt: one plain sentence for who cannot see it.
 
     data: the numbers that are drawn, one row a point.
@@ -27,7 +27,7 @@ class Picture:
     data: pd.DataFrame
 
 
-def as_png(picture: Picture) -> bytes:
+def as_png(picture: FigureFile) -> bytes:
     """The file, with the sentence in its metadata and neither a date nor random ids."""
     buffer = io.BytesIO()
     picture.figure.savefig(
@@ -39,7 +39,7 @@ def as_png(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
-def as_svg(picture: Picture) -> bytes:
+def as_svg(picture: FigureFile) -> bytes:
     """The file, with the sentence in its metadata and neither a date nor random ids."""
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": picture.name}):
@@ -51,7 +51,7 @@ def as_svg(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
-def save(picture: Picture, folder: Path) -> list[Path]:
+def save(picture: FigureFile, folder: Path) -> list[Path]:
     """Write <name>.png, <name>.svg and <name>.csv into `folder`, which is made where it lacks.
 
     Each file is whole or not there.
@@ -59,10 +59,10 @@ def save(picture: Picture, folder: Path) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     png, svg, csv = (folder / f"{picture.name}.{ending}" for ending in ("png", "svg", "csv"))
-    with replacing(png) as temporary:
+    with atomic_write(png) as temporary:
         temporary.write_bytes(as_png(picture))
-    with replacing(svg) as temporary:
+    with atomic_write(svg) as temporary:
         temporary.write_bytes(as_svg(picture))
-    with replacing(csv) as temporary:
+    with atomic_write(csv) as temporary:
         picture.data.to_csv(temporary, index=False)
     return [png, svg, csv]

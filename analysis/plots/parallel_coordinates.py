@@ -16,9 +16,10 @@ from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from analysis.plots.axes import label_ticks, spans_decade, wrapped
-from analysis.plots.figure_file import Picture
+from analysis.plots.figure_file import FigureFile
 from analysis.plots.style import house_style, new_figure
 from analysis.series import Floats
+from tracking.wording import plural
 
 _NARROW = 14
 
@@ -31,7 +32,7 @@ def parallel_coordinates(
     metric: str,
     lower_is_better: bool,
     title: str = "",
-) -> Picture:
+) -> FigureFile:
     """A sweep over several keys: a line a run through its keys to its metric, the best on top.
 
     keys: one row a run, indexed by run id, one column a key; numbers run from the smallest to
@@ -87,8 +88,8 @@ def parallel_coordinates(
         index = int(np.nanargmin(metrics) if lower_is_better else np.nanargmax(metrics))
         chosen_keys = ", ".join(f"{s.name} {s.shown[index]}" for s in scales[:-1])
         winner = f"; the best, {metrics[index]:.3g}, has {chosen_keys}"
-    alt = f"{metric} of {len(keys)} runs over {_keys(len(scales) - finite.any())}{winner}."
-    return Picture(figure, "parallel_coordinates", alt, data)
+    alt = f"{metric} of {len(keys)} runs over {plural(len(scales) - finite.any(), 'key')}{winner}."
+    return FigureFile(figure, "parallel_coordinates", alt, data)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +177,3 @@ def _dark_is_best(lower_is_better: bool) -> Colormap:
     """Viridis without its palest end, which is lost on white."""
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.92, 256))
     return ListedColormap(colours if lower_is_better else colours[::-1])
-
-
-def _keys(count: int) -> str:
-    return f"{count} {'key' if count == 1 else 'keys'}"

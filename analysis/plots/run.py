@@ -15,11 +15,11 @@ import PIL.Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.image_files import image_files, spread
+from analysis.image_files import evenly_spaced, image_files
 from analysis.plots import style
 from analysis.plots.run_curves import Curve, draw_panel, finish_time_axis, line_note
 from analysis.plots.style import house_style, new_figure
-from tracking.atomic_files import replacing
+from tracking.atomic_files import atomic_write
 from tracking.backends.local import read_fields, read_steps
 from tracking.events import BATCH, FIXED_NOISE, REAL, SYS
 
@@ -103,7 +103,7 @@ def grid_progression(images: Mapping[int, Pixels], title: str = "") -> Figure:
 
     images: by step, uint8 (H, W, C), C = 1 or 3. Raises ValueError where there is none.
     """
-    chosen = spread(sorted(images), MAX_GRIDS)
+    chosen = evenly_spaced(sorted(images), MAX_GRIDS)
     if not chosen:
         raise ValueError("There is no image to show.")
     rows = 1 if len(chosen) <= 3 else 2
@@ -154,7 +154,7 @@ def save_run_plots(
             continue
         output.mkdir(parents=True, exist_ok=True)
         path = output / drawing.name
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             drawing.draw().savefig(temporary, format="png", dpi=style.DOTS_PER_INCH)
         saved.append(path)
     return saved
@@ -184,7 +184,7 @@ def _drawings(folder: Path) -> list[_Drawing]:
     no_reals = "" if reals else f"picture in {REAL}"
 
     def draw_progression() -> Figure:
-        chosen = spread(list(fakes), MAX_GRIDS)
+        chosen = evenly_spaced(list(fakes), MAX_GRIDS)
         return grid_progression({step: _read(fakes[step]) for step in chosen}, title)
 
     def draw_real_and_fake() -> Figure:

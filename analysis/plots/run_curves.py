@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from analysis.plots import style
-from analysis.plots.style import legend_above, say_nothing_to_draw
-from analysis.series import Series, series_of, stretches, thin
+from analysis.plots.style import annotate_empty, legend_above
+from analysis.series import Series, downsample, series_of, stretches
 from tracking.events import BATCH, EPOCH
 
 
@@ -36,7 +36,7 @@ def draw_panel(axes: Axes, steps: pd.DataFrame, title: str, curves: Sequence[Cur
         if len(means):
             _draw_means(axes, means, curve)
     if not any(np.isfinite(series.values).any() for series in batches):
-        say_nothing_to_draw(axes)
+        annotate_empty(axes)
     _mark_nonfinite(axes, batches)
     legend_above(axes)
 
@@ -63,7 +63,7 @@ def _ends_of_epochs(steps: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw_batches(axes: Axes, series: Series, curve: Curve, pale: bool) -> None:
-    thinned = thin(series)
+    thinned = downsample(series)
     axes.plot(
         thinned.steps,
         thinned.values,
@@ -78,7 +78,7 @@ def _draw_batches(axes: Axes, series: Series, curve: Curve, pale: bool) -> None:
 
 
 def _draw_means(axes: Axes, means: Series, curve: Curve) -> None:
-    thinned = thin(means)
+    thinned = downsample(means)
     axes.plot(
         thinned.steps,
         thinned.values,

@@ -77,7 +77,7 @@ def legend_above(axes: Axes) -> None:
         legend.set_in_layout(False)
 
 
-def say_nothing_to_draw(axes: Axes) -> None:
+def annotate_empty(axes: Axes) -> None:
     """Empty axes say that they are meant to be empty."""
     axes.set_yticks([])
     axes.text(

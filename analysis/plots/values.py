@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.plots import style
-from analysis.plots.arm_style import Arm, arms_of, count_of_seeds
+from analysis.plots.arm_style import ArmStyle, arms_of, count_of_seeds
 from analysis.plots.axes import label_ticks, spans_decade, tick_values
-from analysis.plots.figure_file import Picture
+from analysis.plots.figure_file import FigureFile
 from analysis.plots.style import house_style, new_figure
 from analysis.series import Floats
+from tracking.wording import plural
 
 Interval = tuple[float, float]
 
@@ -30,7 +31,7 @@ def paired_slopes(
     interval: Interval | None = None,
     interval_name: str = "95% interval",
     title: str = "",
-) -> Picture:
+) -> FigureFile:
     """A metric of two arms that share their seeds: a dot a run, the dots of a seed joined.
 
     values: run id -> the metric, NaN where a run has none; metric: its name and unit, for the
@@ -51,7 +52,7 @@ def paired_slopes(
         for run, seed in zip(arm.runs, arm.seeds, strict=True)
     ]
     data = pd.DataFrame(rows, columns=["arm", "seed", "run", "value"])
-    return Picture(drawn.figure, "paired_slopes", drawn.alt, data)
+    return FigureFile(drawn.figure, "paired_slopes", drawn.alt, data)
 
 
 @house_style
@@ -66,7 +67,7 @@ def factor_intervals(
     interval_name: str = "95% interval",
     collapsed: Collection[str] = (),
     title: str = "",
-) -> Picture:
+) -> FigureFile:
     """A metric against a numeric factor: a dot a run, the mean of each value, how many collapsed.
 
     values: run id -> the metric, NaN where a run has none. factors: run id -> the factor,
@@ -146,7 +147,7 @@ def factor_intervals(
     axes.margins(x=0.08)
     tick_values(axes, counts.index.to_numpy(dtype=float), spans)
     if known.empty:
-        style.say_nothing_to_draw(axes)
+        style.annotate_empty(axes)
     data = frame.merge(means.rename("mean").reset_index(), on="factor", how="left")
     for place, edge in enumerate(("interval_low", "interval_high")):
         data[edge] = [(intervals or {}).get(v, (np.nan, np.nan))[place] for v in data["factor"]]
@@ -155,7 +156,7 @@ def factor_intervals(
         f"{metric} against {factor} at {len(counts)} values with {number} runs each{best}; "
         f"{int(frame['collapsed'].sum())} of {len(frame)} runs collapsed."
     )
-    return Picture(figure, "factor_intervals", alt, data)
+    return FigureFile(figure, "factor_intervals", alt, data)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +167,7 @@ class _Drawn:
 
 def _pairs(
     values: Mapping[str, float],
-    groups: Sequence[Arm],
+    groups: Sequence[ArmStyle],
     metric: str,
     interval: Interval | None,
     interval_name: str,
@@ -180,7 +181,7 @@ def _pairs(
     differences = pairs[whole, 1] - pairs[whole, 0]
     left_out = np.count_nonzero(~whole)
     note = (
-        f"{len(pairs)} {'seed' if len(pairs) == 1 else 'seeds'} an arm: a dot a run, a line a "
+        f"{plural(len(pairs), 'seed')} per arm: one dot per run, one line per "
         f"seed. Difference: {second.label} minus {first.label}; large: the mean"
         + (f" with its {interval_name}." if interval else "; no interval was given.")
         + (f" {left_out} left out: a value of the pair is not finite." if left_out else "")
@@ -206,7 +207,7 @@ def _pairs(
     beside.set_xticks([])
     beside.set_ylabel("difference")
     if len(differences) == 0:
-        style.say_nothing_to_draw(beside)
+        style.annotate_empty(beside)
         return _Drawn(figure, f"{metric} of two arms: no pair of seeds has finite values.")
     mean = differences.mean()
     beside.plot(0.4, mean, marker="D", markersize=7, color="#111111", gid="mean difference")
@@ -217,13 +218,15 @@ def _pairs(
             gid="interval",
         )  # fmt: skip
         result += f", {interval_name} {_signed(interval[0])} to {_signed(interval[1])}"
-    number = f"{len(differences)} {'pair' if len(differences) == 1 else 'pairs'}"
+    number = plural(len(differences), "pair")
     slopes.set_title(textwrap.fill(f"{result} ({number})", 66))
     alt = f"{metric} of each seed in {first.label} and in {second.label}: {result} over {number}."
     return _Drawn(figure, alt)
 
 
-def _strips(values: Mapping[str, float], groups: Sequence[Arm], metric: str, title: str) -> _Drawn:
+def _strips(
+    values: Mapping[str, float], groups: Sequence[ArmStyle], metric: str, title: str
+) -> _Drawn:
     lost = sum(not np.isfinite(values[run]) for arm in groups for run in arm.runs)
     note = (
         f"{count_of_seeds(groups).capitalize()}, not paired: a dot a run; boxes: the median and "
@@ -255,7 +258,7 @@ def _strips(values: Mapping[str, float], groups: Sequence[Arm], metric: str, tit
     axes.set_ylabel(metric)
     axes.set_xlabel("")
     if lost == len(values):
-        style.say_nothing_to_draw(axes)
+        style.annotate_empty(axes)
     alt = f"{metric} with {count_of_seeds(groups)}; the medians are {', '.join(medians) or 'none'}."
     return _Drawn(figure, alt)
 

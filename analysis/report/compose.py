@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.arms import NoArmsError
-from analysis.comparison.compare import Comparison, compare, endings, is_shown
+from analysis.comparison.compare import Comparison, compare, endings, is_significant
 from analysis.comparison.conclusions import CAVEAT, runs_that_broke, sentences, verdict
 from analysis.comparison.failures import RULE
 from analysis.comparison.measures import DEFAULTS
-from analysis.comparison.tables import differences, values
-from analysis.comparison.tables import endings as endings_by_arm
+from analysis.comparison.tables import effect_table, summary_table
+from analysis.comparison.tables import failure_table as endings_by_arm
 from analysis.report.content import Block, Commands, Facts, Prose, Report, Section
 from analysis.report.figure_sections import (
     arms_and_seeds,
@@ -29,11 +29,12 @@ from analysis.report.metadata_sections import (
     distinct,
     environment,
     is_synthetic,
-    words,
+    join_values,
 )
 from analysis.report.run_tables import runs_alone, runs_of
 from analysis.runs import Runs
 from tracking.events import BATCH, CONFIG, SWEEP, SYS
+from tracking.wording import plural
 
 ANECDOTE = (
     "One run is an anecdote: another seed may end otherwise, and nothing here tells how far. "
@@ -74,8 +75,8 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
     labels, seeds = arms_and_seeds(comparison)
     factors = comparison.arms.factors
     numbers = (
-        values(comparison),
-        differences(comparison),
+        summary_table(comparison),
+        effect_table(comparison),
         endings_by_arm(comparison),
     )
     sections = [
@@ -93,13 +94,13 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
     verb = "Does" if len(factors) == 1 else "Do"
     question = f"{verb} {' and '.join(factors)} change the outcome?"
     counts = comparison.runs["arm"].value_counts()
-    arms = "; ".join(f"{label} ({_runs(counts[label])})" for label in comparison.labels)
+    arms = "; ".join(f"{label} ({plural(counts[label], 'run')})" for label in comparison.labels)
     return Report(question, Facts((("Arms", arms), *_setting(table))), tuple(sections))
 
 
 def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
     table = runs.table
-    statuses = ("Status", words(distinct(table, f"{SYS}/status")))
+    statuses = ("Status", join_values(distinct(table, f"{SYS}/status")))
     ids = [str(run) for run in table.index]
     seeds = _known_seeds(table)
     if len(ids) == 1:
@@ -107,7 +108,9 @@ def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
         labels = {ids[0]: ids[0]}
         curves = run_figures(runs, ids[0])
     else:
-        title = f"{len(ids)} runs of {words(distinct(table, f'{SYS}/recipe')) or 'some recipe'}"
+        title = (
+            f"{len(ids)} runs of {join_values(distinct(table, f'{SYS}/recipe')) or 'some recipe'}"
+        )
         # Runs of one seed each are an arm; two of the same seed are drawn one by one.
         alike = len(set(seeds.values())) == len(ids)
         labels = dict.fromkeys(ids, "all runs") if alike else {run: run for run in ids}
@@ -143,7 +146,7 @@ def _findings(comparison: Comparison) -> list[str]:
     if len(said) <= FEW_ARMS:
         return [*said.values(), runs_that_broke(comparison)]
     rows = comparison.differences.to_dict("records")
-    shown = {row["arm"] for row in rows if is_shown(row)}
+    shown = {row["arm"] for row in rows if is_significant(row)}
     found = [sentence for arm, sentence in said.items() if arm in shown]
     rest = len(said) - len(shown)
     if rest and shown:
@@ -160,14 +163,14 @@ def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:
     """What was trained, with which seeds, on what."""
     seeds = sorted(int(str(seed)) for seed in distinct(table, f"{SYS}/seed"))
     synthetic = ", SYNTHETIC" if is_synthetic(table) else ""
-    size = words(distinct(table, f"{CONFIG}/dataset/size"))
-    data = words(distinct(table, f"{CONFIG}/dataset/name"))
+    size = join_values(distinct(table, f"{CONFIG}/dataset/size"))
+    data = join_values(distinct(table, f"{CONFIG}/dataset/name"))
     rows = [
         ("Seeds", _range(seeds)),
-        ("Recipe", words(distinct(table, f"{SYS}/recipe"))),
+        ("Recipe", join_values(distinct(table, f"{SYS}/recipe"))),
         ("Data set", f"{data}, {size} images{synthetic}" if data else ""),
-        ("Epochs", words(distinct(table, f"{CONFIG}/training/epochs"))),
-        ("Sweep", words(distinct(table, f"{SWEEP}/id"))),
+        ("Epochs", join_values(distinct(table, f"{CONFIG}/training/epochs"))),
+        ("Sweep", join_values(distinct(table, f"{SWEEP}/id"))),
     ]
     return [(name, told) for name, told in rows if told]
 
@@ -203,7 +206,3 @@ def _range(seeds: Sequence[int]) -> str:
     if len(seeds) > 2 and bool(np.all(np.diff(seeds) == 1)):
         return f"{seeds[0]} to {seeds[-1]}"
     return ", ".join(map(str, seeds))
-
-
-def _runs(count: int) -> str:
-    return f"{count} {'run' if count == 1 else 'runs'}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from analysis.comparison.tables import Table
-from analysis.plots.figure_file import Picture
+from analysis.plots.figure_file import FigureFile
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Facts:
 class Figure:
     """A picture and the words below it."""
 
-    picture: Picture
+    picture: FigureFile
     caption: str
 
 
@@ -69,7 +69,7 @@ class Grids:
     caption: str
     steps: tuple[int, ...]
     choices: tuple[Choice, ...]
-    still: Picture
+    still: FigureFile
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Report:
     sections: tuple[Section, ...] = field(default=())
 
     @property
-    def pictures(self) -> list[Picture]:
+    def pictures(self) -> list[FigureFile]:
         """All figures, each with a name of its own, in the order in which they are read."""
         found = []
         for block in (block for section in self.sections for block in section.blocks):

@@ -11,16 +11,16 @@ import pandas as pd
 from analysis.comparison.compare import Comparison
 from analysis.comparison.measures import Measure
 from analysis.comparison.statistics import mean_interval
-from analysis.comparison.tables import short
+from analysis.comparison.tables import short_label
 from analysis.plots.arm_curves import loss_bands, score_bands
-from analysis.plots.figure_file import Picture
+from analysis.plots.figure_file import FigureFile
 from analysis.plots.parallel_coordinates import parallel_coordinates
 from analysis.plots.run import loss_curves, score_curves
 from analysis.plots.values import factor_intervals, paired_slopes
 from analysis.report.content import Figure, Figures
 from analysis.runs import Runs
 from tracking.events import Value
-from tracking.fields import plain, to_text
+from tracking.fields import escape_control_characters, to_text
 
 _MORE_IS_BETTER = ("precision", "recall", "density", "coverage")
 _LOSSES = ("Gloss", "Dloss")
@@ -64,11 +64,11 @@ def run_figures(runs: Runs, run: str) -> Figures:
     return Figures(
         (
             Figure(
-                Picture(loss_curves(steps), "loss", f"Losses of G and D {told}.", data),
+                FigureFile(loss_curves(steps), "loss", f"Losses of G and D {told}.", data),
                 "Losses of G and of D, apart and in one.",
             ),
             Figure(
-                Picture(score_curves(steps), "scores", f"D's scores {told}.", data),
+                FigureFile(score_curves(steps), "scores", f"D's scores {told}.", data),
                 "What D says of real images and of fakes.",
             ),
         )
@@ -81,7 +81,7 @@ def arms_and_seeds(comparison: Comparison) -> tuple[dict[str, str], dict[str, in
     arms = {str(run): str(label) for run, label in comparison.runs["arm"].items()}
     seeds = {str(run): int(seed) for run, seed in comparison.runs["seed"].items()}
     ordered = sorted(arms.items(), key=lambda item: order[item[1]])
-    return {run: plain(label) for run, label in ordered}, seeds
+    return {run: escape_control_characters(label) for run, label in ordered}, seeds
 
 
 def collapsed(comparison: Comparison) -> list[str]:
@@ -96,7 +96,9 @@ def _of_measure(comparison: Comparison, measure: Measure) -> list[Figure]:
     if len(comparison.arms.factors) > 1:
         # Keys in front of every value would leave no room between the ticks.
         labels = comparison.arms.labels
-        named = {run: plain(short(comparison, labels[run])) for run in arms}
+        named = {
+            run: escape_control_characters(short_label(comparison, labels[run])) for run in arms
+        }
         figures = [_strips(values, named, seeds, measure)]
         return figures + [_coordinates(comparison, values, measure)] * _is_ranked(measure)
     numbers = {label: each[0] for label, each in comparison.arms.values.items()}

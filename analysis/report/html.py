@@ -9,9 +9,9 @@ import jinja2
 from markupsafe import Markup
 
 from analysis.plots.arm_grids import cropped, read_grid
-from analysis.plots.figure_file import Picture, as_png, as_svg
+from analysis.plots.figure_file import FigureFile, as_png, as_svg
 from analysis.report.content import Panel, Report
-from tracking.fields import plain
+from tracking.fields import escape_control_characters
 from tracking.png import to_png
 
 MOST_VECTOR_BYTES = 400_000
@@ -21,7 +21,9 @@ _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("analysis.report"),
     autoescape=jinja2.select_autoescape(["html"]),
     undefined=jinja2.StrictUndefined,
-    finalize=lambda value: value if hasattr(value, "__html__") else plain(value),
+    finalize=lambda value: (
+        value if hasattr(value, "__html__") else escape_control_characters(value)
+    ),
     trim_blocks=True,
     lstrip_blocks=True,
 )
@@ -41,7 +43,7 @@ def to_html(report: Report) -> str:
     )
 
 
-def _figure(picture: Picture) -> str:
+def _figure(picture: FigureFile) -> str:
     svg = as_svg(picture)
     if len(svg) <= MOST_VECTOR_BYTES:
         return _data("image/svg+xml", svg)

@@ -8,11 +8,10 @@ from pathlib import Path
 import PIL.Image
 
 from analysis.image_files import image_files
-from analysis.image_grids import PADDING
 from analysis.plots.arm_grids import SIDE, common_steps, grids_by_step_and_arm
 from analysis.report.content import Choice, Grids, Panel
 from analysis.runs import Runs
-from tracking.events import CONFIG, FIXED_NOISE, REAL
+from tracking.events import CONFIG, FIXED_NOISE, GRID_PADDING, REAL
 
 BUDGET = 5_000_000
 """Bytes of all grids of a page together."""
@@ -81,7 +80,7 @@ def _cropped_bytes(panel: Panel) -> int:
     """About as many bytes as the cropped grid of a late step takes."""
     file = panel.files[max(panel.files)]
     with PIL.Image.open(file) as picture:
-        edge = SIDE * (panel.image_size + PADDING) + PADDING
+        edge = SIDE * (panel.image_size + GRID_PADDING) + GRID_PADDING
         share = min(edge, picture.width) * min(edge, picture.height)
         return round(file.stat().st_size * share / (picture.width * picture.height))
 

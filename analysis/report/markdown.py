@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from analysis.comparison.tables import Table
-from analysis.plots.figure_file import Picture
+from analysis.plots.figure_file import FigureFile
 from analysis.report.content import (
     Block,
     Commands,
@@ -18,7 +18,7 @@ from analysis.report.content import (
     Report,
     Section,
 )
-from tracking.fields import plain
+from tracking.fields import escape_control_characters
 
 _MEANS_SOMETHING = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 
@@ -57,7 +57,7 @@ def _block(block: Block, folder: str) -> list[str]:
             return [_code(lines)]
 
 
-def _picture(picture: Picture, caption: str, folder: str) -> list[str]:
+def _picture(picture: FigureFile, caption: str, folder: str) -> list[str]:
     image = f"![{_escaped(picture.alt)}](<{quote(f'{folder}/{picture.name}.png')}>)"
     return [image, f"*{_escaped(caption)}*"]
 
@@ -79,7 +79,7 @@ def _row(cells: Sequence[str], strong: bool) -> str:
 
 
 def _code(lines: Sequence[str]) -> str:
-    text = "\n".join(map(plain, lines))
+    text = "\n".join(map(escape_control_characters, lines))
     # Longer than any fence within.
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}sh\n{text}\n{fence}"
@@ -87,4 +87,4 @@ def _code(lines: Sequence[str]) -> str:
 
 def _escaped(text: str) -> str:
     """In one line, and nothing in it formats."""
-    return _MEANS_SOMETHING.sub(r"\\\1", plain(" ".join(text.split())))
+    return _MEANS_SOMETHING.sub(r"\\\1", escape_control_characters(" ".join(text.split())))

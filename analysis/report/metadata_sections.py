@@ -10,7 +10,7 @@ from analysis.comparison.arms import as_texts, commits
 from analysis.comparison.tables import Table
 from analysis.report.content import Facts, Prose, Section
 from tracking.events import CONFIG, SYS, Value
-from tracking.fields import to_text
+from tracking.fields import config_key, to_text
 
 MOST_VALUES = 8
 """Values of one field that are listed; of more it is said how many there are."""
@@ -40,7 +40,9 @@ _MACHINE = {
 
 def configuration(table: pd.DataFrame, factors: Sequence[str]) -> Section:
     """The keys in which the runs differ, the factors first, and those that are the same in all."""
-    keys = {column: _key(column) for column in table.columns if column.startswith(f"{CONFIG}/")}
+    keys = {
+        column: config_key(column) for column in table.columns if column.startswith(f"{CONFIG}/")
+    }
     texts = {key: as_texts(table[column]) for column, key in keys.items()}
     varying = [key for key, values in texts.items() if values.nunique() > 1]
     order = [*(key for key in factors if key in varying)]
@@ -99,7 +101,7 @@ def distinct(table: pd.DataFrame, path: str) -> list[Value]:
     return list({to_text(value): value for value in known}.values())
 
 
-def words(values: Sequence[Value]) -> str:
+def join_values(values: Sequence[Value]) -> str:
     """Values in one line; of many how many there are."""
     shown = [_in_words(each) for each in values[:MOST_VALUES]]
     more = len(values) - len(shown)
@@ -108,7 +110,7 @@ def words(values: Sequence[Value]) -> str:
 
 def _named(table: pd.DataFrame, prefix: str, names: Mapping[str, str]) -> Facts:
     found = ((name, distinct(table, f"{prefix}/{key}")) for key, name in names.items())
-    return Facts(tuple((name, words(values)) for name, values in found if values))
+    return Facts(tuple((name, join_values(values)) for name, values in found if values))
 
 
 def _in_words(value: Value) -> str:
@@ -125,7 +127,3 @@ def _counted(texts: Sequence[str]) -> str:
     if counts.max() == 1:
         return ", ".join(map(str, counts.index))
     return ", ".join(f"{text} ({count} runs)" for text, count in counts.items())
-
-
-def _key(path: str) -> str:
-    return path.removeprefix(f"{CONFIG}/").replace("/", ".")

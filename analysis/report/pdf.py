@@ -10,7 +10,7 @@ from fpdf.enums import Align, TableBordersLayout, WrapMode, XPos, YPos
 from matplotlib.font_manager import FontProperties, findfont
 
 from analysis.comparison.tables import Table
-from analysis.plots.figure_file import Picture, as_png
+from analysis.plots.figure_file import FigureFile, as_png
 from analysis.report.content import (
     Block,
     Commands,
@@ -21,7 +21,7 @@ from analysis.report.content import (
     Report,
     Section,
 )
-from tracking.fields import plain
+from tracking.fields import escape_control_characters
 
 MARGIN = 22
 """Millimetres on all sides."""
@@ -33,9 +33,9 @@ _SIZES = {"lead": 12.5, "plain": 10.0, "warning": 10.0, "note": 8.5}
 def to_pdf(report: Report) -> bytes:
     """The whole file, without a date: it says of the runs, not of the day on which it was made."""
     document = _Document()
-    document.set_title(plain(report.question))
+    document.set_title(escape_control_characters(report.question))
     document.add_page()
-    document.start_section(plain(report.question))
+    document.start_section(escape_control_characters(report.question))
     _text(document, report.question, size=20, style="B", after=4)
     _facts(document, report.setting)
     for section in report.sections:
@@ -69,7 +69,7 @@ def _section(document: FPDF, section: Section) -> None:
     if document.will_page_break(20 + _height(document, section.blocks[0])):
         document.add_page()
     document.ln(4)
-    document.start_section(plain(section.title), level=1)
+    document.start_section(escape_control_characters(section.title), level=1)
     _text(document, section.title, size=14, style="B", after=2)
     for block in section.blocks:
         _block(document, block)
@@ -110,7 +110,7 @@ def _text(
     document.multi_cell(
         0,
         size * 0.5,
-        plain(text),
+        escape_control_characters(text),
         align=Align.L,
         new_x=XPos.LMARGIN,
         new_y=YPos.NEXT,
@@ -131,8 +131,8 @@ def _facts(document: FPDF, facts: Facts) -> None:
     ) as table:
         for name, told in facts.rows:
             row = table.row()
-            row.cell(plain(name), style=FontFace(color=_FAINT))
-            row.cell(plain(told))
+            row.cell(escape_control_characters(name), style=FontFace(color=_FAINT))
+            row.cell(escape_control_characters(told))
     document.ln(2)
 
 
@@ -150,10 +150,10 @@ def _table(document: FPDF, block: Table) -> None:
         padding=(0.6, 0.8),
         text_align=(*[Align.L] * texts, *[Align.R] * (columns - texts)),
     ) as table:
-        table.row([plain(column) for column in block.columns])
+        table.row([escape_control_characters(column) for column in block.columns])
         for place, cells in enumerate(block.rows):
             style = FontFace(emphasis="BOLD") if place in block.strong else None
-            table.row([plain(cell) for cell in cells], style=style)
+            table.row([escape_control_characters(cell) for cell in cells], style=style)
     document.ln(4)
 
 
@@ -177,7 +177,7 @@ def _height(document: FPDF, block: Block) -> float:
             return 10
 
 
-def _size(document: FPDF, picture: Picture) -> tuple[float, float]:
+def _size(document: FPDF, picture: FigureFile) -> tuple[float, float]:
     """Millimetres: the width of the page, less where a figure would be higher than it."""
     width, height = picture.figure.get_size_inches()
     room = document.eph - 30
@@ -185,10 +185,15 @@ def _size(document: FPDF, picture: Picture) -> tuple[float, float]:
     return shown, shown * height / width
 
 
-def _picture(document: FPDF, picture: Picture, caption: str) -> None:
+def _picture(document: FPDF, picture: FigureFile, caption: str) -> None:
     shown, height = _size(document, picture)
     if document.will_page_break(height + 12):
         document.add_page()
-    document.image(io.BytesIO(as_png(picture)), x=Align.C, w=shown, alt_text=plain(picture.alt))
+    document.image(
+        io.BytesIO(as_png(picture)),
+        x=Align.C,
+        w=shown,
+        alt_text=escape_control_characters(picture.alt),
+    )
     document.ln(1)
     _text(document, caption, size=8.5, faint=True, after=4)

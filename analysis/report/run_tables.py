@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.comparison.compare import Comparison
-from analysis.comparison.failures import Ending
-from analysis.comparison.tables import Table, factors, number, short
+from analysis.comparison.failures import TrainingOutcome
+from analysis.comparison.tables import Table, factor_header, format_number, short_label
 from tracking.events import SYS
 from tracking.fields import to_text
 
@@ -19,19 +19,21 @@ def runs_of(comparison: Comparison) -> Table:
     rows = (
         (
             str(run),
-            short(comparison, row["arm"]),
+            short_label(comparison, row["arm"]),
             row["ending"],
             f"{row['seed']}",
-            *(number(row[name]) for name in names),
+            *(format_number(row[name]) for name in names),
         )
         for run, row in zip(comparison.runs.index, comparison.runs.to_dict("records"), strict=True)
     )
     words = (each.words for each in comparison.measures)
-    columns = ("run", factors(comparison), "ending", "seed", *words)
+    columns = ("run", factor_header(comparison), "ending", "seed", *words)
     return Table("Runs that were compared", columns, tuple(rows), texts=3)
 
 
-def runs_alone(table: pd.DataFrame, endings: Sequence[Ending], last: pd.DataFrame) -> Table:
+def runs_alone(
+    table: pd.DataFrame, endings: Sequence[TrainingOutcome], last: pd.DataFrame
+) -> Table:
     """Every run with what is known of its end. last: the newest value of each metric, by run."""
     metrics = [path for path in last.columns if last[path].notna().any()]
     rows = []
@@ -44,7 +46,7 @@ def runs_alone(table: pd.DataFrame, endings: Sequence[Ending], last: pd.DataFram
                 *("" if each is None else str(each) for each in told),
                 ending,
                 to_text(fields.get(f"{SYS}/seed")),
-                *(number(newest[run][path]) for path in metrics),
+                *(format_number(newest[run][path]) for path in metrics),
             )
         )
     columns = ("run", "recipe", "status", "ending", "seed")

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from analysis.plots.figure_file import save
 from analysis.report.content import Report
-from tracking.atomic_files import replacing
+from tracking.atomic_files import atomic_write
 from tracking.errors import UserError
 
 Format: TypeAlias = Literal["html", "md", "pdf"]
@@ -55,7 +55,7 @@ def save_report(
                 from analysis.report.pdf import to_pdf
 
                 content = to_pdf(report)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(content)
     except OSError as error:
         raise UserError(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tracking.fields import plain
+from tracking.fields import escape_control_characters
 
-__all__ = ["duration", "plain", "size"]
+__all__ = ["duration", "escape_control_characters", "size"]
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 

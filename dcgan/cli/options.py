@@ -12,6 +12,7 @@ from tracking.backends import REMOTES
 
 if TYPE_CHECKING:
     from dcgan.config.loading import Override
+    from dcgan.training.checkpoint import CheckpointRef
 
 Store = Annotated[
     Path,
@@ -119,7 +120,7 @@ Trackers = Annotated[
 ]
 
 
-def parse_checkpoint(text: str) -> int | Literal["last", "best"]:
+def parse_checkpoint(text: str) -> CheckpointRef:
     """Raises typer.BadParameter for what is no checkpoint."""
     if text in ("last", "best"):
         return cast(Literal["last", "best"], text)

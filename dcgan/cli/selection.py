@@ -27,7 +27,7 @@ RunReferences = Annotated[
         show_default=False,
     ),
 ]
-Sweep = Annotated[
+SweepOption = Annotated[
     str | None, typer.Option(help="Only the runs of a sweep: its id, or the newest of its name.")
 ]
 Where = Annotated[
@@ -47,7 +47,7 @@ By = Annotated[
         metavar="KEY", help="The factor, such as init.scheme; found by itself if it can be."
     ),
 ]
-Metrics = Annotated[
+MetricsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--metric",

@@ -11,12 +11,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import STATUS_STYLES, duration, plain
-from dcgan.sweep.progress import Standing, journal_reader
+from dcgan.cli.format import STATUS_STYLES, duration, escape_control_characters
+from dcgan.sweep.progress import RunProgress, progress_reader
 
 if TYPE_CHECKING:
-    from dcgan.sweep.plan import Key, Trial
-    from dcgan.sweep.storage import StartedSweep
+    from dcgan.sweep.plan import Key, SweepRun
+    from dcgan.sweep.storage import StoredSweep
 
 _OTHER_COLUMNS = 57
 """The width of all but the arm, with the gaps."""
@@ -26,7 +26,7 @@ _LINES_AROUND = 5
 class SweepTable:
     """A row a run; where they are too many, those at work. In a log file, a line a change."""
 
-    def __init__(self, started: StartedSweep, sizes: Mapping[Key, int], console: Console) -> None:
+    def __init__(self, started: StoredSweep, sizes: Mapping[Key, int], console: Console) -> None:
         from dcgan.training.schedule import steps_per_epoch, total_steps
 
         self._trials = started.sweep.trials
@@ -34,10 +34,10 @@ class SweepTable:
         words = [factor.key.rpartition(".")[2] for factor in started.sweep.factors]
         self._arms = ",".join(words) or "arm"
         self._console = console
-        self._read = journal_reader(started)
+        self._read = progress_reader(started)
         self._before = self._read()
-        self._now: dict[Key, Standing] = {}
-        self._first: dict[Key, Standing] = {}
+        self._now: dict[Key, RunProgress] = {}
+        self._first: dict[Key, RunProgress] = {}
         self._steps = {
             trial.key: total_steps(trial.config, sizes[trial.key]) for trial in self._trials
         }
@@ -60,32 +60,32 @@ class SweepTable:
         """Read all journals and show what they say."""
         found = self._read()
         for trial in self._trials:
-            standing = self._this_time(trial.key, found.get(trial.key, Standing()))
-            changed = standing.state != self._now.get(trial.key, Standing()).state
+            standing = self._this_time(trial.key, found.get(trial.key, RunProgress()))
+            changed = standing.state != self._now.get(trial.key, RunProgress()).state
             self._now[trial.key] = standing
             at_work = standing.state == "running"
-            if at_work and standing.step != self._before.get(trial.key, Standing()).step:
+            if at_work and standing.step != self._before.get(trial.key, RunProgress()).step:
                 self._first.setdefault(trial.key, standing)
             if changed and not self._console.is_terminal:
                 self._console.print(self._line(trial, standing), soft_wrap=True)
         if self._live.is_started:
             self._live.update(self._render(), refresh=True)
 
-    def _this_time(self, key: Key, standing: Standing) -> Standing:
+    def _this_time(self, key: Key, standing: RunProgress) -> RunProgress:
         """What stopped in an earlier sitting waits for its turn in this one."""
         before = self._before.get(key)
         same = before and (before.folder, before.ended) == (standing.folder, standing.ended)
         if same and standing.state not in ("finished", "running"):
-            return Standing(step=standing.step, epoch=standing.epoch, losses=standing.losses)
+            return RunProgress(step=standing.step, epoch=standing.epoch, losses=standing.losses)
         return standing
 
-    def _line(self, trial: Trial, standing: Standing) -> Text:
-        said = Text(f"{plain(trial.arm.label)}  seed {trial.seed}  ")
+    def _line(self, trial: SweepRun, standing: RunProgress) -> Text:
+        said = Text(f"{escape_control_characters(trial.arm.label)}  seed {trial.seed}  ")
         said.append(standing.state, style=STATUS_STYLES.get(standing.state, ""))
         if standing.losses and standing.state == "finished":
             said.append("  G {:.3f}  D {:.3f}".format(*standing.losses))
         if standing.error:
-            said.append(f"  {plain(standing.error)}")
+            said.append(f"  {escape_control_characters(standing.error)}")
         return said
 
     def _render(self) -> Group:
@@ -101,26 +101,26 @@ class SweepTable:
             table.add_row(*self._cells(trial))
         return Group(table, Text(self._counts(), style="dim"))
 
-    def _shown(self) -> list[Trial]:
+    def _shown(self) -> list[SweepRun]:
         """All, or as many as the screen takes, the ones at work first."""
         room = max(1, self._console.height - _LINES_AROUND)
         if len(self._trials) <= room:
             return list(self._trials)
         precedence = ("running", "failed", "interrupted", "waiting", "killed", "finished")
 
-        def rank(trial: Trial) -> int:
+        def rank(trial: SweepRun) -> int:
             return precedence.index(self._now[trial.key].state)
 
         chosen = sorted(self._trials, key=rank)[:room]
         return [trial for trial in self._trials if trial in chosen]
 
-    def _cells(self, trial: Trial) -> list[Text]:
+    def _cells(self, trial: SweepRun) -> list[Text]:
         standing = self._now[trial.key]
         begun = standing.step > 0
         losses = [f"{each:.3f}" for each in standing.losses] if standing.losses else ["", ""]
         left = self._seconds_left(trial.key) if standing.state == "running" else None
         return [
-            Text(plain(trial.arm.short)),
+            Text(escape_control_characters(trial.arm.short)),
             Text(str(trial.seed)),
             Text(standing.state, style=STATUS_STYLES.get(standing.state, "dim")),
             Text(f"{standing.epoch}/{self._epochs[trial.key]}" if begun else ""),

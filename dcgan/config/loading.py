@@ -5,7 +5,6 @@ A key is written `section.name`, such as `optimizer.lr`, wherever a person types
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dcgan.config.schema import Config, ConfigError, Section
+from tracking.wording import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def recipe_text(name: str) -> str:
     names = recipe_names()
     if name not in names:
         raise ConfigError(
-            f"There is no recipe {name!r}.{_nearest(name, names)}\n"
+            f"There is no recipe {name!r}. {did_you_mean(name, names, limit=1)}".rstrip() + "\n"
             f"The recipes are: {', '.join(names)}; or give the path of a .toml file."
         )
     file = resources.files("dcgan.recipes") / f"{name}.toml"
@@ -129,7 +129,8 @@ def _explain(problem: ErrorDetails, origins: Mapping[str, str], where: str) -> s
     origin = origins.get(key, where)
     if problem["type"] == "extra_forbidden":
         keys = list(_keys(Config))
-        return f"{key}: there is no such key ({origin}).{_nearest(key, keys)}"
+        hint = did_you_mean(key, keys, limit=1)
+        return f"{key}: there is no such key ({origin}). {hint}".rstrip()
     if problem["type"] == "missing":
         return f"{key}: it is missing ({origin})."
     if isinstance(problem["input"], Mapping | BaseModel):
@@ -140,15 +141,6 @@ def _explain(problem: ErrorDetails, origins: Mapping[str, str], where: str) -> s
 def _allowed(problem: ErrorDetails) -> str:
     """What would be right, from pydantic's 'Input should be ...'."""
     return problem["msg"].replace("Input should be", "it should be", 1)
-
-
-def _nearest(wrong: str, known: list[str]) -> str:
-    leaves = {key.rpartition(".")[2]: key for key in known}
-    found = difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
-    if not found:
-        leaf = difflib.get_close_matches(wrong.rpartition(".")[2], leaves, n=1, cutoff=0.6)
-        found = [leaves[name] for name in leaf]
-    return f" Did you mean {found[0]}?" if found else ""
 
 
 def _keys(section: type[BaseModel], prefix: str = "") -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, LiteralString
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
@@ -104,11 +105,39 @@ class Init(Section):
     init_discriminator: bool = Field(True, description="dcgan, glorot: D too, or G alone")
 
 
+@dataclass(frozen=True)
+class LossTraits:
+    """What an adversarial loss asks of D and of the recipe; `training/losses.py` has its formulas.
+
+    Attributes:
+        outputs: Outputs of D per image (and position).
+        gradient_penalty: Whether D's loss has a penalty on its gradient.
+        uses_labels: Whether its targets are labels, which can be smoothed.
+    """
+
+    outputs: int = 1
+    gradient_penalty: bool = False
+    uses_labels: bool = True
+
+
+LOSS_TRAITS = {
+    "bce": LossTraits(),
+    "softmax": LossTraits(outputs=2),
+    "hinge": LossTraits(uses_labels=False),
+    "least_squares": LossTraits(),
+    "wgan_gp": LossTraits(gradient_penalty=True, uses_labels=False),
+}
+
+
 class Loss(Section):
-    """bce and softmax: Goodfellow et al. 2014, G's non-saturating; the other three are papers'."""
+    """The adversarial loss; bce and softmax with G's non-saturating form."""
 
     name: Literal["bce", "softmax", "hinge", "least_squares", "wgan_gp"] = "bce"
     gradient_penalty: float = Field(10.0, ge=0, description="wgan_gp: the weight of the penalty")
+
+    @property
+    def traits(self) -> LossTraits:
+        return LOSS_TRAITS[self.name]
 
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -262,19 +291,19 @@ def _conflicts(config: Config) -> Iterator[tuple[bool, LiteralString]]:
         'network.discriminator_head = "2x2" needs network.family = "dcgan" at 32 pixels or more',
     )
     yield (
-        loss.name == "wgan_gp" and network.family == "dense",
+        loss.traits.gradient_penalty and network.family == "dense",
         'loss.name = "wgan_gp" needs a D without batch norm (Gulrajani et al. 2017, section 4), '
         'which the family "dense" has not: take "dcgan" or "compact"',
     )
     yield (
-        loss.name == "wgan_gp"
+        loss.traits.gradient_penalty
         and network.family == "dcgan"
         and network.discriminator_batch_norm != "none",
         'loss.name = "wgan_gp" needs a D without batch norm (Gulrajani et al. 2017, section 4): '
         'set network.discriminator_batch_norm = "none"',
     )
     yield (
-        loss.name == "wgan_gp" and config.training.discriminator_step == "two",
+        loss.traits.gradient_penalty and config.training.discriminator_step == "two",
         'loss.name = "wgan_gp" takes real images and fakes together: '
         'set training.discriminator_step = "joint" or "accumulated"',
     )
@@ -284,7 +313,7 @@ def _conflicts(config: Config) -> Iterator[tuple[bool, LiteralString]]:
         'set training.generator_fakes = "regenerated" or "fresh"',
     )
     yield (
-        stabilisers.label_smoothing > 0 and loss.name in ("hinge", "wgan_gp"),
+        stabilisers.label_smoothing > 0 and not loss.traits.uses_labels,
         "stabilisers.label_smoothing needs a loss with labels: bce, softmax or least_squares",
     )
     yield (

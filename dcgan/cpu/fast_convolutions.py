@@ -40,7 +40,7 @@ class FastConvolutions(TorchFunctionMode):
         return function(*arguments, **(options or {})) if result is None else result
 
 
-def call(network: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
+def with_fast_convolutions(network: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
     """network(given) with these convolutions."""
     with FastConvolutions():
         return network(given)

@@ -31,7 +31,7 @@ class DataWait:
         return share
 
 
-def place(pixels: Tensor, device: torch.device) -> Tensor:
+def to_device_if_it_fits(pixels: Tensor, device: torch.device) -> Tensor:
     """The images where batches of them are at hand at once, if there is room.
 
     pixels: uint8 (N, C, H, W), perhaps a file that is mapped into memory. On CUDA they may
@@ -44,7 +44,7 @@ def place(pixels: Tensor, device: torch.device) -> Tensor:
     return pixels.clone() if pixels.nbytes <= IN_MEMORY_BYTES else pixels
 
 
-def gather(
+def iterate_batches(
     pixels: Tensor, batches: Iterable[Tensor], device: torch.device, wait: DataWait
 ) -> Iterator[Tensor]:
     """The images of each batch of indices, uint8 (n, C, H, W), in order, on `device`.

@@ -30,7 +30,7 @@ from dcgan.data.image_set import (
     measure,
 )
 from dcgan.data.parallel import CHUNK, each_chunk
-from tracking.atomic_files import replacing
+from tracking.atomic_files import atomic_write
 
 FORMAT = 2
 """Goes up when the same images would give other pixels or another layout."""
@@ -108,7 +108,7 @@ def remembered(signature: str, compute: Callable[[], str]) -> str:
         content = compute()
     with _writing(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as temporary:
+        with atomic_write(file) as temporary:
             temporary.write_text(content, encoding="ascii")
     return content
 

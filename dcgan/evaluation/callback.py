@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 
 import torch
@@ -11,11 +10,12 @@ from torch import nn
 
 from dcgan.config.schema import Config
 from dcgan.data.image_set import ImageSet
-from dcgan.evaluation.evaluate_run import about
-from dcgan.evaluation.evaluator import Reference, evaluate, make_reference
+from dcgan.evaluation.evaluate_run import evaluation_fields
+from dcgan.evaluation.evaluator import RealReference, evaluate, make_reference
 from dcgan.evaluation.features.feature_space import feature_space
 from dcgan.sampling import draw_pixels
 from dcgan.training.loop import EvaluateCallback
+from tracking.clock import now_ms
 from tracking.events import EVALUATION, SYS, Event, Fields, Metrics
 
 BEST_STEP = f"{SYS}/{EVALUATION}/best_step"
@@ -24,13 +24,13 @@ BEST_STEP = f"{SYS}/{EVALUATION}/best_step"
 _BEST = f"{EVALUATION}/best_"
 
 
-def assessor(
+def evaluation_callback(
     config: Config,
     images: ImageSet,
     held_out: ImageSet | None,
     device: torch.device,
     emit: Callable[[Event], None],
-    report: Callable[[str], None],
+    warn: Callable[[str], None],
     best: float | None = None,
 ) -> EvaluateCallback:
     """What `train` asks how good its G is: all metrics over one set of fakes, `evaluation/...`.
@@ -39,7 +39,7 @@ def assessor(
     of its own, such as `evaluation/best_lenet_fid`. best: that of the run before it goes on.
     report: is told once where an evaluation fails; the training goes on.
     """
-    reference: Reference | None = None
+    reference: RealReference | None = None
     failed = False
 
     def assess(step: int, generator: nn.Module) -> bool:
@@ -50,7 +50,7 @@ def assessor(
             if reference is None:
                 space = feature_space(images, device)
                 reference = make_reference(images, held_out, space, config.evaluation.samples)
-                emit(Fields(about(reference, [], resamples=1)))
+                emit(Fields(evaluation_fields(reference, [], resamples=1)))
             scores = evaluate(
                 lambda count, seed: draw_pixels(generator, config.network, device, count, seed),
                 reference,
@@ -58,7 +58,7 @@ def assessor(
             )
         except Exception as error:  # a fault of the evaluation is none of the training
             failed = True
-            report(f"The evaluation at step {step} failed: {error}. The training goes on.")
+            warn(f"The evaluation at step {step} failed: {error}. The training goes on.")
             return False
         distance = scores[0]
         finite = math.isfinite(distance.value)
@@ -69,7 +69,7 @@ def assessor(
         values = {f"{EVALUATION}/{score.name}": [score.value] for score in scores}
         if best is not None:
             values[f"{EVALUATION}/best_{distance.name}"] = [best]
-        emit(Metrics([step], [time.time_ns() // 1_000_000], values))
+        emit(Metrics([step], [now_ms()], values))
         return is_best
 
     return assess

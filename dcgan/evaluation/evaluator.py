@@ -47,7 +47,7 @@ class Score:
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class RealReference:
     """The real images of an evaluation, with what is computed of them once.
 
     train, held_out: uint8 (N, C, H, W), as many of each. source: where the held-out ones are
@@ -64,7 +64,7 @@ class Reference:
     source: str
 
 
-_BETTER = {
+METRIC_DIRECTIONS = {
     "fid": "lower",
     "kid": "lower",
     "precision": "higher",
@@ -86,7 +86,7 @@ _BETTER = {
 
 def make_reference(
     images: ImageSet, held_out: ImageSet | None, space: FeatureSpace, samples: int
-) -> Reference:
+) -> RealReference:
     """Real images that fakes are measured by, and as many to measure what real ones get.
 
     images: those of the training. held_out: others of their kind; None takes half of `images`
@@ -103,7 +103,7 @@ def make_reference(
         source = "others, which were not trained on"
     train = images.pixels[order[:count]]
     train_features, held_out_features = (space.features(each) for each in (train, others))
-    reference = Reference(
+    reference = RealReference(
         space=space,
         classifier=load_classifier(images, space.device) if is_labelled(images) else None,
         train=train,
@@ -118,7 +118,7 @@ def make_reference(
 
 
 def evaluate(
-    generate: GeneratePixels, reference: Reference, *, resamples: int = RESAMPLES, seed: int = 0
+    generate: GeneratePixels, reference: RealReference, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Score]:
     """Every metric of a generator, over several sets of fakes.
 
@@ -133,7 +133,7 @@ def evaluate(
     return [
         Score(
             name=name,
-            better=_BETTER[name.removeprefix(reference.space.prefix)],
+            better=METRIC_DIRECTIONS[name.removeprefix(reference.space.prefix)],
             value=statistics.fmean(values),
             spread=statistics.stdev(values) if len(values) > 1 else None,
             floor=reference.floors[name],
@@ -144,7 +144,7 @@ def evaluate(
 
 
 def _metrics(
-    reference: Reference, fake: Tensor, fake_features: Tensor
+    reference: RealReference, fake: Tensor, fake_features: Tensor
 ) -> Iterable[tuple[str, float]]:
     """Names and values. Those in a feature space bear its name."""
     prefix, real_features = reference.space.prefix, reference.train_features

@@ -8,29 +8,28 @@ from pathlib import Path
 
 import torch
 
-from dcgan.config.loading import load_config
 from dcgan.config.schema import Config, ConfigError
 from dcgan.data.image_set import ImageSet, Progress, silent
 from dcgan.data.loading import load_held_out, load_images
-from dcgan.run_folder.describe import RECIPE_FILE
+from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
+from dcgan.run_folder.trained_run import load_training_images, read_config
 from dcgan.training.checkpoint import (
-    CHECKPOINT_FOLDER,
     CheckpointError,
     checkpoint_step,
     find_checkpoint,
 )
 from dcgan.training.device import choose_device
-from dcgan.training.distributed import ALONE, World
+from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.precision import check_precision
 from dcgan.training.schedule import steps_per_epoch, total_steps
 from tracking.backends.local import read_fields
 from tracking.errors import StoreError
-from tracking.events import CONFIG, TRACKERS
+from tracking.events import TRACKERS
 from tracking.store import check_label, find_run
 
 
 @dataclass(frozen=True)
-class Membership:
+class SweepMembership:
     """The sweep that a run is part of. arm: what is its own, such as `init.scheme=default`."""
 
     name: str
@@ -39,16 +38,16 @@ class Membership:
 
 
 @dataclass(frozen=True)
-class Labels:
+class RunMetadata:
     """What is said of a run beside its configuration."""
 
     name: str | None = None
     group: str | None = None
     tags: tuple[str, ...] = ()
-    sweep: Membership | None = None
+    sweep: SweepMembership | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """A run that is ready to start: all that can be wrong with its input has been checked.
 
@@ -64,10 +63,10 @@ class Job:
     device: torch.device
     store: Path
     trackers: tuple[str, ...] = ()
-    labels: Labels = Labels()
+    metadata: RunMetadata = RunMetadata()
     folder: Path | None = None
     checkpoint: Path | None = None
-    world: World = ALONE
+    world: World = SINGLE_PROCESS
     held_out: ImageSet | None = None
 
     @property
@@ -94,30 +93,36 @@ def prepare(
     device: str,
     store: Path,
     trackers: Sequence[str],
-    labels: Labels,
+    metadata: RunMetadata,
     *,
     download: bool = False,
     progress: Progress = silent,
-    world: World = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> Job:
     """Load the data and check everything; writes nothing but the cache of the data.
 
     download: whether torchvision may fetch what is missing. progress: of the decoding.
     Raises ConfigError, DataError, or StoreError for a label that is no plain text.
     """
-    for label in filter(None, (labels.name, labels.group, *labels.tags)):
+    for label in filter(None, (metadata.name, metadata.group, *metadata.tags)):
         check_label(label)
     chosen = choose_device(device)
     check_precision(config, chosen)
     images = load_images(config.dataset, download=download, progress=progress)
     check_batches(config, images.card.size, world)
-    held_out = _held_out(config)
     return Job(
-        config, images, chosen, store, tuple(trackers), labels, world=world, held_out=held_out
+        config=config,
+        images=images,
+        device=chosen,
+        store=store,
+        trackers=tuple(trackers),
+        metadata=metadata,
+        world=world,
+        held_out=_held_out(config),
     )
 
 
-def check_batches(config: Config, size: int, world: World = ALONE) -> None:
+def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> None:
     """Raise ConfigError where `size` images give batches that cannot be trained on."""
     batch_size = config.training.batch_size
     if batch_size > size:
@@ -150,7 +155,7 @@ def prepare_resume(
     device: str,
     *,
     progress: Progress = silent,
-    world: World = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> Job:
     """Find an interrupted run and check that it can go on; writes nothing to the run.
 
@@ -158,34 +163,33 @@ def prepare_resume(
     """
     folder = find_run(store, reference)
     fields = read_fields(folder)
-    recipe = folder / RECIPE_FILE
     if fields.get("sys/status") == "finished":
         raise StoreError(
             f"The run {folder.name} has finished: there is nothing to resume.\n"
-            f"The same again, as a new run: dcgan train {recipe}"
+            f"The same again, as a new run: dcgan train {folder / RECIPE_FILE}"
         )
-    if not recipe.exists():
-        raise StoreError(f"The run {folder.name} cannot go on: {recipe} is missing.")
-    config = load_config(str(recipe), [])
+    config = read_config(folder)
     chosen = choose_device(device)
     check_precision(config, chosen)
-    images = load_images(config.dataset, progress=progress)
-    if images.card.fingerprint != fields.get(f"{CONFIG}/dataset/fingerprint"):
-        raise StoreError(
-            f"The images in {images.card.path} are no longer those with which the run "
-            f"{folder.name} began.\nBring them back, or train a new run."
-        )
+    images = load_training_images(folder, config, progress)
     try:
-        checkpoint = find_checkpoint(folder / CHECKPOINT_FOLDER)
+        checkpoint = find_checkpoint(folder / CHECKPOINT_DIR)
     except CheckpointError:  # it was interrupted before the first one
         checkpoint = None
     trackers = tuple(
         path.removeprefix(f"{TRACKERS}/") for path in fields if path.startswith(TRACKERS)
     )
     check_batches(config, images.card.size, world)
-    held_out = _held_out(config)
     return Job(
-        config, images, chosen, store, trackers, Labels(), folder, checkpoint, world, held_out
+        config=config,
+        images=images,
+        device=chosen,
+        store=store,
+        trackers=trackers,
+        folder=folder,
+        checkpoint=checkpoint,
+        world=world,
+        held_out=_held_out(config),
     )
 
 

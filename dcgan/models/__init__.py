@@ -12,11 +12,10 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from dcgan.config.schema import Config, Init
-from dcgan.models import compact, dense, kim
-from dcgan.models import dcgan as radford
+from dcgan.models import compact, dcgan, dense, kim
 from dcgan.models.weight_init import initialise_dcgan, initialise_glorot
 
-FAMILIES = {"dcgan": radford, "compact": compact, "dense": dense, "kim": kim}
+FAMILIES = {"dcgan": dcgan, "compact": compact, "dense": dense, "kim": kim}
 
 
 def build_networks(config: Config, seed: int) -> tuple[nn.Sequential, nn.Sequential]:
@@ -25,11 +24,12 @@ def build_networks(config: Config, seed: int) -> tuple[nn.Sequential, nn.Sequent
     All randomness comes from `seed`; the global generator is left as it was.
     """
     family = FAMILIES[config.network.family]
-    outputs = 2 if config.loss.name == "softmax" else 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator = family.build_generator(config.dataset, config.network)
-        discriminator = family.build_discriminator(config.dataset, config.network, outputs)
+        discriminator = family.build_discriminator(
+            config.dataset, config.network, config.loss.traits.outputs
+        )
         for network in (generator, discriminator):
             if network is generator or config.init.init_discriminator:
                 _initialise(network, config.init)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from dcgan.data.scaling import scale
+from dcgan.data.scaling import to_unit_range
 
 _BATCH = 256
 
@@ -43,10 +43,10 @@ def strongest_responses(
     """
     hidden = _up_to_last_hidden_convolution(discriminator)
     with torch.no_grad():
-        parts = [hidden(scale(each)).amax((2, 3)) for each in pixels.split(_BATCH)]
+        parts = [hidden(to_unit_range(each)).amax((2, 3)) for each in pixels.split(_BATCH)]
     maxima = torch.cat(parts)[:, :features]
     best = maxima.topk(images, dim=0).indices.T  # (features, images)
-    shown = scale(pixels[best.flatten()])
+    shown = to_unit_range(pixels[best.flatten()])
     given = shown.clone().requires_grad_()
     responses = hidden(given).amax((2, 3))
     numbers = torch.arange(maxima.shape[1]).repeat_interleave(images)

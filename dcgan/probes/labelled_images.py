@@ -21,7 +21,7 @@ TEST_SHARE = 0.2
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class LabelledSplit:
     """source: where the test images are from, in a sentence for the reader."""
 
     train: ImageSet
@@ -43,7 +43,7 @@ def labelled_images(
     folder: Path | None,
     held_out: Path | None,
     seed: int,
-) -> Labelled:
+) -> LabelledSplit:
     """Labelled images in the form in which D sees them.
 
     own: loads those that the run was trained on. folder, held_out: others in their place, and
@@ -73,13 +73,13 @@ def labelled_images(
                 f"{', '.join(test.card.classes)}, but not {', '.join(images.card.classes)}."
             )
         count = len(test.pixels)
-        return Labelled(images, test, f"Tested on {count:,} images that D has not seen.")
+        return LabelledSplit(images, test, f"Tested on {count:,} images that D has not seen.")
     indices = np.arange(len(images.pixels))
     train, rest = train_test_split(
         indices, test_size=TEST_SHARE, random_state=seed, stratify=_labels(images)
     )
     seen = "" if folder else ", which D has seen without labels"
-    return Labelled(
+    return LabelledSplit(
         _part(images, train), _part(images, rest), f"Tested on {len(rest):,} images{seen}."
     )
 

@@ -46,14 +46,14 @@ def interpolate(
     """
     ends = draw_latents(2 * rows, network, torch.Generator().manual_seed(seed))
     first, last = ends.flatten(1).chunk(2)
-    between = spherical if network.latent_law == "normal" else torch.lerp
+    between = slerp if network.latent_law == "normal" else torch.lerp
     ways = [between(first, last, t) for t in torch.linspace(0, 1, columns)]
     latents = torch.stack(ways, dim=1).reshape(-1, network.latent_size, 1, 1)
     images = _images(generator, latents)
     return images.view(rows, columns, *images.shape[1:])
 
 
-def spherical(first: Tensor, last: Tensor, share: Tensor) -> Tensor:
+def slerp(first: Tensor, last: Tensor, share: Tensor) -> Tensor:
     """Points on great circles (Shoemake 1985). first, last: (N, D); share: 0 is first, 1 last.
 
     The length goes linearly from that of the one to that of the other.
@@ -71,8 +71,8 @@ def arithmetic(
     network: Network,
     classify: Callable[[Tensor], Tensor],
     *,
-    source: int,
-    target: int,
+    from_class: int,
+    to_class: int,
     strengths: list[float],
     rows: int = 8,
     samples: int = 10_000,
@@ -86,8 +86,8 @@ def arithmetic(
     random = torch.Generator().manual_seed(seed)
     latents = draw_latents(samples, network, random)
     classes = torch.cat([classify(_images(generator, each)) for each in latents.split(_BATCH)])
-    of_source, of_target = (latents[classes == each] for each in (source, target))
-    for name, found in ((source, of_source), (target, of_target)):
+    of_source, of_target = (latents[classes == each] for each in (from_class, to_class))
+    for name, found in ((from_class, of_source), (to_class, of_target)):
         if len(found) < _LEAST:
             raise ProbeError(
                 f"Of {samples:,} images by this generator the classifier takes {len(found)} for "
@@ -100,12 +100,12 @@ def arithmetic(
     # Other latents than those of the mean, lest the mean speak for itself.
     fresh = draw_latents(samples, network, random)
     begins = torch.cat([classify(_images(generator, each)) for each in fresh.split(_BATCH)])
-    starts = fresh[begins == source][:500]
+    starts = fresh[begins == from_class][:500]
 
     def share(direction: Tensor, strength: float) -> float:
         shifted = (starts + strength * direction).split(_BATCH)
         found = torch.cat([classify(_images(generator, each)) for each in shifted])
-        return (found == target).double().mean().item()
+        return (found == to_class).double().mean().item()
 
     shown = torch.stack([starts[:rows] + each * difference for each in strengths], dim=1)
     images = _images(generator, shown.flatten(0, 1))

@@ -16,7 +16,7 @@ from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d
 
-from dcgan.data.scaling import scale
+from dcgan.data.scaling import to_unit_range
 
 GRID = 4
 """Maps are max-pooled to so many rows and columns, as in the paper."""
@@ -53,7 +53,9 @@ def convolutional_features(discriminator: nn.Sequential, pixels: Tensor) -> Feat
     device = next(discriminator.parameters()).device
     was_training = discriminator.training
     discriminator.eval()
-    parts = [_of_batch(discriminator, scale(each.to(device))) for each in pixels.split(_BATCH)]
+    parts = [
+        _of_batch(discriminator, to_unit_range(each.to(device))) for each in pixels.split(_BATCH)
+    ]
     discriminator.train(was_training)
     return torch.cat(parts).cpu().numpy()
 
@@ -69,7 +71,7 @@ def _of_batch(discriminator: nn.Sequential, images: Tensor) -> Tensor:
 
 
 def pixel_features(pixels: Tensor) -> Features:
-    return scale(pixels).flatten(1).numpy()
+    return to_unit_range(pixels).flatten(1).numpy()
 
 
 def principal_components(train: Features) -> Callable[[Features], Features]:

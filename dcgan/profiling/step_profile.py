@@ -12,9 +12,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from dcgan.config.schema import Config
 from dcgan.profiling.step_timing import only_steps
-from dcgan.training.checkpoint import keep_nothing
+from dcgan.training.checkpoint import no_checkpoints
 from dcgan.training.loop import train
-from tracking.atomic_files import replacing
+from tracking.atomic_files import atomic_write
 from tracking.errors import UserError
 
 PARTS = ("data", "discriminator", "generator", "optimiser", "tracking", "other")
@@ -24,7 +24,7 @@ _OPTIMISER = ("Optimizer.step#", "Optimizer.zero_grad#")
 
 
 @dataclass(frozen=True)
-class Share:
+class TimeShare:
     """ms: of the training's thread, a step. share: of the whole step. calls: a step."""
 
     name: str
@@ -41,8 +41,8 @@ class StepProfile:
     """
 
     step_ms: float
-    parts: tuple[Share, ...]
-    operators: tuple[Share, ...]
+    parts: tuple[TimeShare, ...]
+    operators: tuple[TimeShare, ...]
 
 
 def profile_steps(
@@ -75,10 +75,17 @@ def profile_steps(
         return done == WARM_UP + steps
 
     longer = only_steps(config, WARM_UP + steps + 1)  # no grid at the end
-    train(longer, pixels, device, lambda event: None, keep_nothing, stopping=stopping)
+    train(
+        longer,
+        pixels,
+        device=device,
+        emit=lambda event: None,
+        save=no_checkpoints,
+        stopping=stopping,
+    )
     if trace is not None:
         try:
-            with replacing(trace) as temporary:
+            with atomic_write(trace) as temporary:
                 profiler.export_chrome_trace(str(temporary))
         except OSError as error:
             raise UserError(f"The trace {trace} cannot be written: {error.strerror}.") from error
@@ -88,7 +95,7 @@ def profile_steps(
     return StepProfile(whole, _parts(events, steps, whole), _operators(profiler, steps, whole))
 
 
-def _parts(events: list[FunctionEvent], steps: int, whole: float) -> tuple[Share, ...]:
+def _parts(events: list[FunctionEvent], steps: int, whole: float) -> tuple[TimeShare, ...]:
     ms, calls = dict.fromkeys(PARTS, 0.0), dict.fromkeys(PARTS, 0.0)
     for event in events:
         taken = event.time_range.elapsed_us() / 1e3 / steps
@@ -99,10 +106,10 @@ def _parts(events: list[FunctionEvent], steps: int, whole: float) -> tuple[Share
             if part == "optimiser" and event.cpu_parent and event.cpu_parent.name in ms:
                 ms[event.cpu_parent.name] -= taken
     ms["other"] = max(whole - sum(ms.values()), 0.0)
-    return tuple(Share(name, ms[name], ms[name] / whole, calls[name]) for name in PARTS)
+    return tuple(TimeShare(name, ms[name], ms[name] / whole, calls[name]) for name in PARTS)
 
 
-def _operators(profiler: profile, steps: int, whole: float) -> tuple[Share, ...]:
+def _operators(profiler: profile, steps: int, whole: float) -> tuple[TimeShare, ...]:
     averages = [
         (each.self_device_time_total or each.self_cpu_time_total, each)
         for each in profiler.key_averages()
@@ -110,6 +117,6 @@ def _operators(profiler: profile, steps: int, whole: float) -> tuple[Share, ...]
     ]
     slowest = sorted(averages, key=lambda pair: pair[0], reverse=True)[:SLOWEST]
     return tuple(
-        Share(each.key, us / 1e3 / steps, us / 1e3 / steps / whole, each.count / steps)
+        TimeShare(each.key, us / 1e3 / steps, us / 1e3 / steps / whole, each.count / steps)
         for us, each in slowest
     )

@@ -17,18 +17,18 @@ from torch import Tensor
 from dcgan.cache_dir import cache_folder
 from dcgan.config.loading import to_toml
 from dcgan.config.schema import Config
-from dcgan.training.checkpoint import keep_nothing
+from dcgan.training.checkpoint import no_checkpoints
 from dcgan.training.device import choose_device
 from dcgan.training.loop import train
 from dcgan.training.schedule import total_steps
-from tracking.atomic_files import replacing
+from tracking.atomic_files import atomic_write
 
 TRIAL_STEPS = 20
 
 
 def known_seconds(config: Config, device: str = "auto") -> float | None:
     """The time of an earlier trial on this machine, None where there was none."""
-    file = _record(config, choose_device(device))
+    file = _timing_file(config, choose_device(device))
     try:
         return float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
     except (OSError, ValueError, KeyError):
@@ -43,11 +43,11 @@ def expected_seconds(config: Config, device: str = "auto") -> float:
     """
     chosen = choose_device(device)
     steps = total_steps(config, config.source.images or 1)
-    seconds = _run_trial(config, chosen).step * steps
-    file = _record(config, chosen)
+    seconds = _time_steps(config, chosen).step * steps
+    file = _timing_file(config, chosen)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as temporary:
+        with atomic_write(file) as temporary:
             temporary.write_text(json.dumps({"recipe": config.name, "seconds": seconds}))
     except OSError:  # it is measured again the next time
         pass
@@ -55,7 +55,7 @@ def expected_seconds(config: Config, device: str = "auto") -> float:
 
 
 @dataclass(frozen=True)
-class CompileTrial:
+class CompileComparison:
     """Steps of a recipe as it is and by torch.compile, in seconds.
 
     plain, compiled: the median step. start: until the first compiled step was done.
@@ -79,22 +79,22 @@ class CompileTrial:
         )
 
 
-def try_compiling(config: Config, device: torch.device, steps: int) -> CompileTrial:
+def try_compiling(config: Config, device: torch.device, steps: int) -> CompileComparison:
     """Train 20 steps on random images with and without torch.compile.
 
     steps: of the training to come, over which the time to compile must be won back. That
     training is not touched: the trials have networks and generators of their own.
     """
-    plain = _run_trial(_compiling(config, False), device)
+    plain = _time_steps(_compiling(config, False), device)
     try:
-        compiled = _run_trial(_compiling(config, True), device)
+        compiled = _time_steps(_compiling(config, True), device)
     except Exception as error:  # no compiler, or any fault of a large machinery
         failure = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return CompileTrial(plain.step, None, None, failure, pays=False)
+        return CompileComparison(plain.step, None, None, failure, pays=False)
     finally:
         torch.compiler.reset()
     pays = compiled.start + steps * compiled.step < steps * plain.step
-    return CompileTrial(plain.step, compiled.step, compiled.start, None, pays)
+    return CompileComparison(plain.step, compiled.step, compiled.start, None, pays)
 
 
 def random_images(config: Config, count: int) -> Tensor:
@@ -125,7 +125,7 @@ class _Trial:
     step: float
 
 
-def _run_trial(config: Config, device: torch.device) -> _Trial:
+def _time_steps(config: Config, device: torch.device) -> _Trial:
     batch = config.training.batch_size * config.training.discriminator_batches
     pixels = random_images(config, 4 * batch)
     marks: list[float] = []
@@ -138,12 +138,12 @@ def _run_trial(config: Config, device: torch.device) -> _Trial:
 
     began = time.perf_counter()
     trial = only_steps(config, TRIAL_STEPS + 1)
-    train(trial, pixels, device, lambda event: None, keep_nothing, stopping=mark)
+    train(trial, pixels, device=device, emit=lambda event: None, save=no_checkpoints, stopping=mark)
     seconds = [end - begin for begin, end in itertools.pairwise(marks)]
     return _Trial(marks[0] - began, statistics.median(seconds))
 
 
-def _record(config: Config, device: torch.device) -> Path:
+def _timing_file(config: Config, device: torch.device) -> Path:
     """Another recipe, machine, version of PyTorch or number of threads is another trial."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     made_of = (to_toml(config), name, platform.node(), torch.__version__, torch.get_num_threads())

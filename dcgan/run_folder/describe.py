@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,11 +13,13 @@ from torch import Tensor, nn
 from dcgan.config.loading import to_toml
 from dcgan.config.schema import Config
 from dcgan.data.image_set import ImageSet
-from dcgan.data.scaling import scale
+from dcgan.data.scaling import to_unit_range
 from dcgan.models import build_networks
+from dcgan.run_folder import RECIPE_FILE
 from dcgan.sampling import image_grid
 from tracking import provenance
-from tracking.atomic_files import replacing
+from tracking.atomic_files import atomic_write
+from tracking.clock import now_ms
 from tracking.events import (
     ARTIFACTS,
     CONFIG,
@@ -33,9 +34,7 @@ from tracking.events import (
     Text,
 )
 from tracking.fields import flatten
-from tracking.redaction import cleaner
-
-RECIPE_FILE = Path("artifacts/recipe.toml")
+from tracking.redaction import make_redactor
 
 
 def describe_configuration(config: Config, images: ImageSet, folder: Path) -> Iterator[Event]:
@@ -45,11 +44,11 @@ def describe_configuration(config: Config, images: ImageSet, folder: Path) -> It
     """
     fields = flatten(config.model_dump(mode="json"), CONFIG)
     yield Fields(fields | flatten({"dataset": dataclasses.asdict(images.card)}, CONFIG))
-    yield Image(DATASET, 0, time.time_ns() // 1_000_000, image_grid(scale(_spread(images.pixels))))
+    yield Image(DATASET, 0, now_ms(), image_grid(to_unit_range(_spread(images.pixels))))
     recipe = folder / RECIPE_FILE
     recipe.parent.mkdir(exist_ok=True)
-    with replacing(recipe) as temporary:
-        temporary.write_text(cleaner()(to_toml(config)), encoding="utf-8")
+    with atomic_write(recipe) as temporary:
+        temporary.write_text(make_redactor()(to_toml(config)), encoding="utf-8")
     yield File(f"{ARTIFACTS}/recipe", recipe)
     generator, discriminator = build_networks(config, seed=0)
     latents = (config.training.batch_size, config.network.latent_size, 1, 1)

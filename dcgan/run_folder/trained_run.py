@@ -1,100 +1,143 @@
-"""A trained generator put to use."""
+"""A trained run opened from its folder: configuration, images, and both networks."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import PIL.Image
 import torch
 from torch import nn
 
 from dcgan.config.loading import load_config
 from dcgan.config.schema import Config, ConfigError
-from dcgan.data.image_set import ImageSet
+from dcgan.data.image_set import ImageSet, Progress, silent
 from dcgan.data.loading import load_images
 from dcgan.models import build_networks
 from dcgan.models.ema import moving_average
-from dcgan.run_folder.describe import RECIPE_FILE
-from dcgan.sampling import BatchNormMode, Weights, draw_latents, generate, image_grid
-from dcgan.training.checkpoint import CHECKPOINT_FOLDER, State, find_checkpoint, load_checkpoint
-from dcgan.training.device import choose_device
-from tracking.atomic_files import replacing
+from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
+from dcgan.sampling import Weights
+from dcgan.training.checkpoint import (
+    CheckpointRef,
+    CheckpointState,
+    checkpoint_step,
+    find_checkpoint,
+    list_checkpoints,
+    load_checkpoint,
+)
 from tracking.backends.local import read_fields
 from tracking.errors import StoreError
 from tracking.events import CONFIG
 
 
-def sample_run(
-    folder: Path,
-    count: int,
-    output: Path,
-    *,
-    seed: int,
-    which: int | Literal["last", "best"],
-    mode: BatchNormMode,
-    weights: Weights | None,
-    device: str,
-) -> None:
-    """Write a PNG grid of `count` images by the generator of the run in `folder`.
+@dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """A run at one of its checkpoints.
 
-    seed: of the latent vectors. which: checkpoint.
-    weights: of G as it was or of its moving average; None for those of the run's own grids.
-    Raises StoreError, CheckpointError or ConfigError where one of them is not usable.
+    Attributes:
+        folder: The run's folder; its name is the run's id.
+        config: What the run was trained by.
+        checkpoint: The file of the checkpoint.
+        state: What the file holds, on `device`.
+        device: Where `generator` and `discriminator` put the networks.
     """
-    config = config_of(folder)
-    chosen = choose_device(device)
-    state = load_checkpoint(find_checkpoint(folder / CHECKPOINT_FOLDER, which), chosen)
-    generator = restored_generator(config, state, weights or config.images.weights)
-    source = torch.Generator().manual_seed(seed)
-    latents = draw_latents(count, config.network, source)
-    images = generate(generator.to(chosen), latents.to(chosen), mode)
-    if config.images.inverted:
-        images = -images
-    try:
-        with replacing(output) as temporary:
-            PIL.Image.fromarray(image_grid(images).squeeze()).save(temporary, format="PNG")
-    except OSError as error:
-        raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
+
+    folder: Path
+    config: Config
+    checkpoint: Path
+    state: CheckpointState
+    device: torch.device
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        checkpoint: CheckpointRef = "last",
+        device: torch.device | None = None,
+    ) -> TrainedRun:
+        """Open the run in a folder.
+
+        Args:
+            folder: The run's folder.
+            checkpoint: The last one, the best by evaluation, or that of a step.
+            device: Where the networks are put; the CPU if omitted.
+
+        Raises:
+            StoreError: The folder holds no recipe.
+            CheckpointError: There is no such checkpoint, or its file is damaged.
+            ConfigError: The recipe is not valid.
+        """
+        config = read_config(folder)
+        path = find_checkpoint(folder / CHECKPOINT_DIR, checkpoint)
+        device = device or torch.device("cpu")
+        return cls(folder, config, path, load_checkpoint(path, device), device)
+
+    @property
+    def step(self) -> int:
+        """The training step of the checkpoint."""
+        return checkpoint_step(self.checkpoint)
+
+    @property
+    def is_latest(self) -> bool:
+        """Whether the run has no newer checkpoint, so that its journal can take more values."""
+        return self.checkpoint == list_checkpoints(self.folder / CHECKPOINT_DIR)[-1]
+
+    def images(self) -> ImageSet:
+        """The images that the run was trained on; raises StoreError or DataError without them."""
+        return load_training_images(self.folder, self.config)
+
+    def generator(self, weights: Weights | None = None) -> nn.Module:
+        """G as the checkpoint holds it, in training mode.
+
+        Args:
+            weights: `current` or `ema`; those that the run's own grids were drawn with if omitted.
+
+        Raises:
+            ConfigError: `ema` is asked of a run that has no moving average of G.
+        """
+        generator, _ = build_networks(self.config, seed=0)
+        average = moving_average(generator, self.config.stabilisers.generator_ema)
+        if (weights or self.config.images.weights) == "current":
+            generator.load_state_dict(self.state["generator"])
+            return generator.to(self.device)
+        if average is None:
+            raise ConfigError(
+                "--weights ema: this run has no moving average of G.\n"
+                "Train one with --set stabilisers.generator_ema=0.999."
+            )
+        average.load_state_dict(self.state["average"])
+        return average.module.to(self.device)
+
+    def discriminator(self) -> nn.Sequential:
+        """D as the checkpoint holds it, in training mode."""
+        _, discriminator = build_networks(self.config, seed=0)
+        discriminator.load_state_dict(self.state["discriminator"])
+        return discriminator.to(self.device)
 
 
-def config_of(folder: Path) -> Config:
-    """What a run was trained by; raises StoreError where it does not say so."""
+def read_config(folder: Path) -> Config:
+    """What the run in a folder was trained by; raises StoreError if it holds no recipe."""
     recipe = folder / RECIPE_FILE
     if not recipe.exists():
         raise StoreError(f"The run {folder.name} cannot be used again: {recipe} is missing.")
     return load_config(str(recipe), [])
 
 
-def images_of(folder: Path, config: Config) -> ImageSet:
-    """What a run was trained on; raises StoreError where the images are others now."""
-    images = load_images(config.dataset)
+def load_training_images(folder: Path, config: Config, progress: Progress = silent) -> ImageSet:
+    """Load the images that a run was trained on.
+
+    Args:
+        folder: The run's folder.
+        config: The run's configuration.
+        progress: Called while images are decoded.
+
+    Raises:
+        StoreError: The images have changed since the run began.
+        DataError: The images cannot be loaded.
+    """
+    images = load_images(config.dataset, progress=progress)
     if images.card.fingerprint != read_fields(folder).get(f"{CONFIG}/dataset/fingerprint"):
         raise StoreError(
             f"The images in {images.card.path} are not those that the run {folder.name} was "
-            "trained on.\nBring them back to use it again."
+            "trained on.\nBring them back, or train a new run."
         )
     return images
-
-
-def restored_discriminator(config: Config, state: State) -> nn.Sequential:
-    """The D of a checkpoint, on the CPU."""
-    _, discriminator = build_networks(config, seed=0)
-    discriminator.load_state_dict(state["discriminator"])
-    return discriminator
-
-
-def restored_generator(config: Config, state: State, weights: Weights) -> nn.Module:
-    """The G of a checkpoint, on the CPU. Raises ConfigError where it has no moving average."""
-    generator, _ = build_networks(config, seed=0)
-    average = moving_average(generator, config.stabilisers.generator_ema)
-    if weights == "current":
-        generator.load_state_dict(state["generator"])
-        return generator
-    if average is None:
-        raise ConfigError(
-            "--weights ema: this run has no moving average of G.\n"
-            "Train one with --set stabilisers.generator_ema=0.999."
-        )
-    average.load_state_dict(state["average"])
-    return average.module

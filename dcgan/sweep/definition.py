@@ -19,7 +19,7 @@ SEEDS = 5
 
 
 @dataclass(frozen=True)
-class Definition:
+class SweepDefinition:
     """What a sweep's file, or the name of a recipe, says of a sweep."""
 
     name: str
@@ -48,7 +48,7 @@ def sweep_names() -> list[str]:
     )
 
 
-def read_definition(subject: str) -> Definition:
+def read_definition(subject: str) -> SweepDefinition:
     """A sweep by name or by the path of its TOML file; a recipe is a sweep without factors.
 
     Raises ConfigError where there is neither, and for a file that is no sweep.
@@ -57,7 +57,7 @@ def read_definition(subject: str) -> Definition:
         file = resources.files("dcgan.sweeps") / f"{subject}.toml"
         return _parse(file.read_text(encoding="utf-8"), f"the sweep {subject}", Path())
     if subject in recipe_names():
-        return Definition(load_config(subject, []).name, "", subject)
+        return SweepDefinition(load_config(subject, []).name, "", subject)
     if not subject.endswith(".toml"):
         raise ConfigError(
             f"There is no sweep and no recipe {subject!r}.\n"
@@ -74,11 +74,11 @@ def read_definition(subject: str) -> Definition:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{subject} is not valid TOML: {error}.") from error
     if is_recipe:
-        return Definition(load_config(subject, []).name, "", subject)
+        return SweepDefinition(load_config(subject, []).name, "", subject)
     return _parse(text, subject, Path(subject).parent)
 
 
-def _parse(text: str, where: str, folder: Path) -> Definition:
+def _parse(text: str, where: str, folder: Path) -> SweepDefinition:
     try:
         file = _SweepFile.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -89,7 +89,7 @@ def _parse(text: str, where: str, folder: Path) -> Definition:
             for each in error.errors()
         ]
         raise ConfigError("\n".join(problems)) from error
-    return Definition(
+    return SweepDefinition(
         name=file.name,
         description=file.description,
         recipe=str(folder / file.recipe) if file.recipe.endswith(".toml") else file.recipe,

@@ -11,11 +11,18 @@ from typing import Any
 import joblib
 
 from dcgan.jobs.signals import stop_requests
-from dcgan.sweep.worker import LOOK_SECONDS, Answer, Backend, Order, run_order, settle_worker
+from dcgan.sweep.worker import (
+    LOOK_SECONDS,
+    Executor,
+    WorkItem,
+    WorkResult,
+    init_worker,
+    run_work_item,
+)
 from tracking.errors import UserError
 
 
-def threads_a_job(jobs: int, backend: Backend) -> int:
+def threads_per_job(jobs: int, backend: Executor) -> int:
     """So many that all jobs together use this machine once.
 
     A cluster gives each job one core; which machine that is on, nobody knows here.
@@ -23,9 +30,9 @@ def threads_a_job(jobs: int, backend: Backend) -> int:
     return max(1, joblib.cpu_count() // jobs) if backend == "loky" else 1
 
 
-def run_orders(
-    work: Sequence[Order], backend: Backend, jobs: int, watch: Callable[[], None]
-) -> tuple[list[Answer], bool]:
+def run_work_items(
+    work: Sequence[WorkItem], backend: Executor, jobs: int, watch: Callable[[], None]
+) -> tuple[list[WorkResult], bool]:
     """Run all orders by joblib; return what the workers answered, and whether all was done.
 
     watch: called about once a second. SIGINT or SIGTERM lets every worker write a checkpoint
@@ -34,7 +41,7 @@ def run_orders(
     """
     stop = work[0].stop
     stop.unlink(missing_ok=True)
-    answers: list[Answer] = []
+    answers: list[WorkResult] = []
     deaths: list[BaseException] = []
 
     def run() -> None:
@@ -42,7 +49,7 @@ def run_orders(
             with _configured(backend, jobs, work[0].threads):
                 # Small batches, or runs that wait would start after a stop or share a worker.
                 parallel = joblib.Parallel(batch_size=1, pre_dispatch=jobs)
-                answers.extend(parallel(joblib.delayed(run_order)(order) for order in work))
+                answers.extend(parallel(joblib.delayed(run_work_item)(order) for order in work))
         except Exception as error:
             deaths.append(error)
 
@@ -68,7 +75,7 @@ def run_orders(
 
 
 @contextmanager
-def cluster(backend: Backend, address: str | None) -> Iterator[int]:
+def cluster(backend: Executor, address: str | None) -> Iterator[int]:
     """This machine, or a connection to a Ray or Dask cluster; yields how many cores it has.
 
     address: None for the cluster that the environment names, or else one on this machine.
@@ -130,13 +137,13 @@ def _not_installed(library: str) -> UserError:
 
 
 @contextmanager
-def _configured(backend: Backend, jobs: int, threads: int) -> Iterator[None]:
+def _configured(backend: Executor, jobs: int, threads: int) -> Iterator[None]:
     """joblib's own configuration; it is the thread's."""
     more: dict[str, Any] = {}
     if backend == "loky":
         more = {
             "inner_max_num_threads": threads,
-            "initializer": settle_worker,
+            "initializer": init_worker,
             "initargs": (os.getpid(),),
         }
     with joblib.parallel_config(backend=backend, n_jobs=jobs, **more):

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from dcgan.config.loading import Override, load_config, parse_value
 from dcgan.config.schema import Config, ConfigError
 from tracking.fields import to_text
-from tracking.redaction import cleaner
+from tracking.redaction import make_redactor
 from tracking.store import check_label
 
 Key: TypeAlias = tuple[str, int]
@@ -27,7 +27,7 @@ class Factor:
 
 
 @dataclass(frozen=True)
-class Arm:
+class SweepArm:
     """One value of each factor.
 
     label: such as `optimizer.lr=0.002, init.scheme=dcgan`. short: the values alone.
@@ -38,10 +38,10 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Trial:
+class SweepRun:
     """One run of a sweep."""
 
-    arm: Arm
+    arm: SweepArm
     seed: int
     config: Config
     name: str
@@ -58,10 +58,10 @@ class Sweep:
     name: str
     factors: tuple[Factor, ...]
     seeds: tuple[int, ...]
-    trials: tuple[Trial, ...]
+    trials: tuple[SweepRun, ...]
 
     @property
-    def arms(self) -> list[Arm]:
+    def arms(self) -> list[SweepArm]:
         return list(dict.fromkeys(trial.arm for trial in self.trials))
 
 
@@ -122,17 +122,17 @@ def plan_sweep(
             recipe, [*overrides, *chosen, Override("seed", seed, f"the seed {seed}")]
         )
         arm = _arm(name, chosen)
-        trials.append(Trial(arm, seed, config, f"{name}/{arm.short}/seed-{seed}"))
+        trials.append(SweepRun(arm, seed, config, f"{name}/{arm.short}/seed-{seed}"))
     for trial in trials:
         check_label(trial.name)
     return Sweep(name, tuple(factors), tuple(seeds), tuple(trials))
 
 
-def _arm(name: str, chosen: Sequence[Override]) -> Arm:
+def _arm(name: str, chosen: Sequence[Override]) -> SweepArm:
     if not chosen:
-        return Arm(name, "all")
-    clean = cleaner()  # as the journal has it, by which the runs are found again
-    return Arm(
+        return SweepArm(name, "all")
+    clean = make_redactor()  # as the journal has it, by which the runs are found again
+    return SweepArm(
         label=clean(", ".join(f"{each.key}={to_text(each.value)}" for each in chosen)),
         short=clean(",".join(to_text(each.value) for each in chosen)),
     )

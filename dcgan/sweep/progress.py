@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dcgan.run_folder.describe import RECIPE_FILE
-from dcgan.sweep.plan import Key, Trial
-from dcgan.sweep.storage import StartedSweep
+from dcgan.run_folder import RECIPE_FILE
+from dcgan.sweep.plan import Key, SweepRun
+from dcgan.sweep.storage import StoredSweep
 from tracking.backends.local import last_values, read_fields, run_folders
 from tracking.errors import StoreError
 from tracking.events import BATCH, EPOCH, SWEEP
@@ -21,7 +21,7 @@ _ORPHAN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunProgress:
     """How far a run is, from its journal.
 
     state: a run's status, or `waiting`. step, epoch: done. time: of that step, milliseconds
@@ -40,12 +40,12 @@ class Standing:
     losses: tuple[float, float] | None = None
 
 
-def journal_reader(started: StartedSweep) -> Callable[[], dict[Key, Standing]]:
+def progress_reader(started: StoredSweep) -> Callable[[], dict[Key, RunProgress]]:
     """A function that reads how far each run of a sweep is; of a run begun twice the newer one."""
     keys: dict[Path, Key | None] = {}
-    finished: dict[Path, Standing] = {}
+    finished: dict[Path, RunProgress] = {}
 
-    def read_one(folder: Path) -> Standing | None:
+    def read_one(folder: Path) -> RunProgress | None:
         """None for a run that is not of this sweep, or has yet to say so."""
         if folder in finished:
             return finished[folder]
@@ -63,8 +63,8 @@ def journal_reader(started: StartedSweep) -> Callable[[], dict[Key, Standing]]:
             return standing
         return None
 
-    def read() -> dict[Key, Standing]:
-        found: dict[Key, Standing] = {}
+    def read() -> dict[Key, RunProgress]:
+        found: dict[Key, RunProgress] = {}
         for folder in run_folders(started.store):
             standing, key = read_one(folder), keys.get(folder)
             if standing and key and (key not in found or found[key].created < standing.created):
@@ -74,13 +74,13 @@ def journal_reader(started: StartedSweep) -> Callable[[], dict[Key, Standing]]:
     return read
 
 
-def missing_runs(started: StartedSweep) -> dict[Trial, str | None]:
+def missing_runs(started: StoredSweep) -> dict[SweepRun, str | None]:
     """The runs that a sweep lacks, each with the id of the run that goes on, if one does.
 
     Waits for workers that outlived a sweep that was killed: they stop by themselves. Raises
     StoreError where one does not.
     """
-    read = journal_reader(started)
+    read = progress_reader(started)
     deadline = time.monotonic() + _ORPHAN_SECONDS
     found = read()
     while running := [each for each in found.values() if each.state == "running"]:
@@ -89,9 +89,9 @@ def missing_runs(started: StartedSweep) -> dict[Trial, str | None]:
             raise StoreError(f"Another process still trains runs of {started.id}: {names}.")
         time.sleep(_LOOK_SECONDS)
         found = read()
-    missing: dict[Trial, str | None] = {}
+    missing: dict[SweepRun, str | None] = {}
     for trial in started.sweep.trials:
-        standing = found.get(trial.key, Standing())
+        standing = found.get(trial.key, RunProgress())
         if standing.state == "finished":
             continue
         missing[trial] = None
@@ -103,11 +103,11 @@ def missing_runs(started: StartedSweep) -> dict[Trial, str | None]:
     return missing
 
 
-def _standing(folder: Path, fields: Mapping[str, Any]) -> Standing:
+def _standing(folder: Path, fields: Mapping[str, Any]) -> RunProgress:
     last = last_values(folder)
     names = [f"{each}/{loss}" for each in (EPOCH, BATCH) for loss in ("Gloss", "Dloss")]
     losses = [last[name] for name in names if name in last][:2]
-    return Standing(
+    return RunProgress(
         state=str(fields.get("sys/status")),
         folder=folder,
         created=str(fields.get("sys/created")),

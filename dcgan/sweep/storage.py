@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +13,11 @@ from dcgan.config.loading import to_toml
 from dcgan.config.schema import Config
 from dcgan.sweep.definition import read_definition
 from dcgan.sweep.plan import Sweep, plan_sweep
-from tracking.atomic_files import replacing
+from tracking.atomic_files import atomic_write
+from tracking.clock import now_ms
 from tracking.errors import StoreError
-from tracking.fields import utc
-from tracking.redaction import cleaner
+from tracking.fields import to_iso8601
+from tracking.redaction import make_redactor
 from tracking.store import new_identifier
 
 SWEEP_FOLDER = "sweeps"
@@ -27,7 +27,7 @@ _SWEEP_FILE, _RECIPE = "sweep.toml", "recipe.toml"
 
 
 @dataclass(frozen=True)
-class StartedSweep:
+class StoredSweep:
     """A sweep that the store knows. id: such as `weight-init-x7k2m9`. folder: holds its files."""
 
     id: str
@@ -40,7 +40,7 @@ class StartedSweep:
         return self.folder.parent.parent
 
 
-def keep_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StartedSweep:
+def save_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StoredSweep:
     """Write a sweep into the store, as a sweep's file and the recipe that it names.
 
     Raises StoreError where the store cannot be written to.
@@ -49,7 +49,7 @@ def keep_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StartedSwe
     folder = store.absolute() / SWEEP_FOLDER / identifier
     tree = {
         "name": sweep.name,
-        "created": utc(time.time_ns() // 1_000_000),
+        "created": to_iso8601(now_ms()),
         "recipe": _RECIPE,
         "seeds": list(sweep.seeds),
         "trackers": list(trackers),
@@ -58,22 +58,22 @@ def keep_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StartedSwe
     # The recipe of one run serves all: the rest of them override what is its own.
     texts = {
         _RECIPE: _clean_toml(sweep.trials[0].config),
-        _SWEEP_FILE: cleaner()(tomli_w.dumps(tree)),
+        _SWEEP_FILE: make_redactor()(tomli_w.dumps(tree)),
     }
     try:
         folder.mkdir(parents=True)
         for file, text in texts.items():
-            with replacing(folder / file) as temporary:
+            with atomic_write(folder / file) as temporary:
                 temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"The store {store} cannot be written to: {error.strerror}.\n"
             "Give a folder of your own with --store."
         ) from error
-    return StartedSweep(identifier, folder, sweep, tuple(trackers))
+    return StoredSweep(identifier, folder, sweep, tuple(trackers))
 
 
-def find_sweep(store: Path, reference: str, like: Sweep | None = None) -> StartedSweep:
+def find_sweep(store: Path, reference: str, like: Sweep | None = None) -> StoredSweep:
     """The newest sweep of the store with an id or a name.
 
     like: it must consist of the same runs. Raises StoreError where there is none.
@@ -87,7 +87,7 @@ def find_sweep(store: Path, reference: str, like: Sweep | None = None) -> Starte
             definition.name, definition.recipe, [], definition.factors, definition.seeds
         )
         if like is None or _runs_of(sweep) == _runs_of(like):
-            return StartedSweep(file.parent.name, file.parent, sweep, definition.trackers)
+            return StoredSweep(file.parent.name, file.parent, sweep, definition.trackers)
     known = ", ".join(file.parent.name for file in files[-5:]) or "none"
     alike = " of these very runs" if like else ""
     raise StoreError(
@@ -97,7 +97,7 @@ def find_sweep(store: Path, reference: str, like: Sweep | None = None) -> Starte
 
 
 def _clean_toml(config: Config) -> str:
-    return cleaner()(to_toml(config))
+    return make_redactor()(to_toml(config))
 
 
 def _runs_of(sweep: Sweep) -> list[tuple[str, str]]:

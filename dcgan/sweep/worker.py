@@ -15,13 +15,13 @@ from typing import Literal, TypeAlias
 import torch
 
 from dcgan.cpu.allocator import keep_memory
-from dcgan.jobs.prepare import Labels, Membership, prepare, prepare_resume
+from dcgan.jobs.prepare import RunMetadata, SweepMembership, prepare, prepare_resume
 from dcgan.jobs.run import run_job
-from dcgan.sweep.plan import Key, Trial
-from dcgan.sweep.storage import StartedSweep
+from dcgan.sweep.plan import Key, SweepRun
+from dcgan.sweep.storage import StoredSweep
 from tracking.errors import UserError
 
-Backend: TypeAlias = Literal["loky", "ray", "dask"]
+Executor: TypeAlias = Literal["loky", "ray", "dask"]
 
 LOOK_SECONDS = 0.5
 """Between two looks at whether a sweep shall stop."""
@@ -31,15 +31,15 @@ _AT_WORK = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Order:
+class WorkItem:
     """What a worker needs to train one run.
 
     resume: the id of the run that goes on. threads: of PyTorch. stop: the file that ends the
     sweep. owner: the process without which no worker goes on; None on a cluster.
     """
 
-    trial: Trial
-    labels: Labels
+    trial: SweepRun
+    labels: RunMetadata
     store: Path
     device: str
     trackers: tuple[str, ...]
@@ -51,7 +51,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Answer:
+class WorkResult:
     """What a worker says at the end of a run. failure: what went wrong, in a sentence."""
 
     key: Key
@@ -59,21 +59,23 @@ class Answer:
     warnings: tuple[str, ...] = ()
 
 
-def make_orders(
-    started: StartedSweep,
-    missing: Mapping[Trial, str | None],
+def make_work_items(
+    started: StoredSweep,
+    missing: Mapping[SweepRun, str | None],
     *,
     device: str,
-    backend: Backend,
+    backend: Executor,
     threads: int,
     arguments: Sequence[str],
-) -> list[Order]:
+) -> list[WorkItem]:
     """One order for each run that is missing."""
     name = started.sweep.name
     return [
-        Order(
+        WorkItem(
             trial=trial,
-            labels=Labels(trial.name, name, (), Membership(name, started.id, trial.arm.label)),
+            labels=RunMetadata(
+                trial.name, name, (), SweepMembership(name, started.id, trial.arm.label)
+            ),
             store=started.store,
             device=device,
             trackers=started.trackers,
@@ -87,7 +89,7 @@ def make_orders(
     ]
 
 
-def run_order(order: Order) -> Answer:
+def run_work_item(order: WorkItem) -> WorkResult:
     """Train one run in a worker, to its end or until the sweep is told to stop.
 
     A run that fails is marked so in the store and answered for; nothing is raised.
@@ -96,7 +98,7 @@ def run_order(order: Order) -> Answer:
         return _train(order)
 
 
-def settle_worker(owner: int) -> None:
+def init_worker(owner: int) -> None:
     """Leave signals to the sweep, and go when it is gone.
 
     A terminal sends signals to workers too, which would then take the next run. Those whose
@@ -114,11 +116,11 @@ def settle_worker(owner: int) -> None:
     threading.Thread(target=go_with_the_sweep, daemon=True).start()
 
 
-def _train(order: Order) -> Answer:
+def _train(order: WorkItem) -> WorkResult:
     stopping = _stop_watch(order.stop, order.owner)
     key = order.trial.key
     if stopping():
-        return Answer(key)
+        return WorkResult(key)
     keep_memory()
     torch.set_num_threads(order.threads)
     warnings: list[str] = []
@@ -131,10 +133,10 @@ def _train(order: Order) -> Answer:
             )
         run_job(job, order.arguments, lambda event: None, warnings.append, stopping)
     except UserError as error:
-        return Answer(key, str(error), tuple(warnings))
+        return WorkResult(key, str(error), tuple(warnings))
     except Exception as error:
-        return Answer(key, f"{type(error).__name__}: {error}", tuple(warnings))
-    return Answer(key, None, tuple(warnings))
+        return WorkResult(key, f"{type(error).__name__}: {error}", tuple(warnings))
+    return WorkResult(key, None, tuple(warnings))
 
 
 def _stop_watch(stop: Path, owner: int | None) -> Callable[[], bool]:

@@ -8,28 +8,33 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import torch
 
-from tracking.atomic_files import replacing
+from tracking.atomic_files import atomic_write
 from tracking.errors import UserError
 
-State: TypeAlias = dict[str, Any]
+CheckpointState: TypeAlias = dict[str, Any]
 """Nested dictionaries of tensors and plain values, as `state_dict()` gives them."""
+
+
+CheckpointRef: TypeAlias = int | Literal["last", "best"]
+"""A checkpoint by its step, the last one, or the best by evaluation."""
 
 
 class SaveCheckpoint(Protocol):
     """Keeps the state after `step`: a marked one for good, the best until a better one comes."""
 
     def __call__(
-        self, step: int, state: State, *, marked: bool = False, best: bool = False
+        self, step: int, state: CheckpointState, *, marked: bool = False, best: bool = False
     ) -> object: ...
 
 
-def keep_nothing(step: int, state: State, *, marked: bool = False, best: bool = False) -> None:
+def no_checkpoints(
+    step: int, state: CheckpointState, *, marked: bool = False, best: bool = False
+) -> None:
     """The SaveCheckpoint of trainings that nobody will go on with."""
 
 
 KEPT = 2
-CHECKPOINT_FOLDER = "checkpoints"
-"""Within the folder of a run."""
+"""So many of the newest checkpoints are kept, beside the marked ones and the best."""
 
 
 class CheckpointError(UserError):
@@ -37,7 +42,7 @@ class CheckpointError(UserError):
 
 
 def save_checkpoint(
-    folder: Path, step: int, state: State, *, marked: bool = False, best: bool = False
+    folder: Path, step: int, state: CheckpointState, *, marked: bool = False, best: bool = False
 ) -> Path:
     """Write the checkpoint of `step`, then delete all but the last two, the marked and the best.
 
@@ -45,7 +50,7 @@ def save_checkpoint(
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.pt"
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save(state, temporary)
     if marked:
         _mark(path, "keep").touch()
@@ -53,32 +58,32 @@ def save_checkpoint(
         _mark(path, "best").touch()
         for mark in set(folder.glob("step-*.best")) - {_mark(path, "best")}:
             mark.unlink()
-    for old in checkpoints(folder)[:-KEPT]:
+    for old in list_checkpoints(folder)[:-KEPT]:
         if not any(_mark(old, reason).exists() for reason in ("keep", "best")):
             old.unlink()
     return path
 
 
-def load_checkpoint(path: Path, device: torch.device) -> State:
+def load_checkpoint(path: Path, device: torch.device) -> CheckpointState:
     """Read a checkpoint; raises CheckpointError where the file is damaged."""
     try:
-        state: State = torch.load(path, map_location=device, weights_only=True)
+        state: CheckpointState = torch.load(path, map_location=device, weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"The checkpoint {path} cannot be read: {error}") from error
     return state
 
 
-def checkpoints(folder: Path) -> list[Path]:
+def list_checkpoints(folder: Path) -> list[Path]:
     """All checkpoints in a folder, the oldest first."""
     return sorted(folder.glob("step-*.pt"))
 
 
-def find_checkpoint(folder: Path, which: int | Literal["last", "best"] = "last") -> Path:
+def find_checkpoint(folder: Path, which: CheckpointRef = "last") -> Path:
     """The checkpoint of a step, the last one, or the best by evaluation.
 
     Raises CheckpointError where there is none.
     """
-    found = checkpoints(folder)
+    found = list_checkpoints(folder)
     if not found:
         raise CheckpointError(f"There is no checkpoint in {folder}.")
     if which == "last":

@@ -18,7 +18,7 @@ Draw: TypeAlias = Callable[[], Tensor]
 """Draws uniform values in [0, 1), (N, 1, 1, 1), one an image."""
 
 
-def diff_augment(images: Tensor, policy: Sequence[str], source: torch.Generator) -> Tensor:
+def diff_augment(images: Tensor, policy: Sequence[str], rng: torch.Generator) -> Tensor:
     """Images (N, C, H, W) in [-1, 1] after the changes of `policy`, in its order.
 
     policy: of `color`, `translation` and `cutout`. Colours may leave [-1, 1].
@@ -26,7 +26,7 @@ def diff_augment(images: Tensor, policy: Sequence[str], source: torch.Generator)
 
     def draw() -> Tensor:
         shape = (len(images), 1, 1, 1)
-        return torch.rand(shape, generator=source, device=source.device).to(images)
+        return torch.rand(shape, generator=rng, device=rng.device).to(images)
 
     for name in policy:
         images = POLICIES[name](images, draw)

@@ -35,18 +35,18 @@ class World:
     rank: int = 0
     size: int = 1
 
-    def share(self, batch: Tensor) -> Tensor:
+    def shard(self, batch: Tensor) -> Tensor:
         """This process's part of a batch, by its first dimension; sizes differ by one at most."""
         return batch.tensor_split(self.size)[self.rank] if self.size > 1 else batch
 
-    def weighted(self, mean: Tensor, share: int, whole: int) -> Tensor:
+    def rescale_mean(self, mean: Tensor, share: int, whole: int) -> Tensor:
         """A mean over this process's share so that the processes' average is that over all.
 
         share, whole: images in the share and in the batch.
         """
         return mean if share * self.size == whole else mean * (share * self.size / whole)
 
-    def parallel(self, network: nn.Module) -> nn.Module:
+    def wrap_ddp(self, network: nn.Module) -> nn.Module:
         """The network, its gradients averaged over all processes at each backward pass."""
         if self.size == 1:
             return network
@@ -56,7 +56,9 @@ class World:
         options: dict[str, Any] = {name: False}
         return DistributedDataParallel(network, **options)
 
-    def average(self, values: Mapping[str, Tensor], share: int, whole: int) -> dict[str, Tensor]:
+    def all_reduce_mean(
+        self, values: Mapping[str, Tensor], share: int, whole: int
+    ) -> dict[str, Tensor]:
         """Scalars that are means over a share, as means over the whole batch."""
         if self.size == 1:
             return dict(values)
@@ -64,7 +66,7 @@ class World:
         dist.all_reduce(row)
         return dict(zip(values, row.unbind(), strict=True))
 
-    def agreed(self, stop: bool, step: int, device: torch.device) -> bool:
+    def any_requested_stop(self, stop: bool, step: int, device: torch.device) -> bool:
         """Whether any process was told to stop; asked every 20 steps, since asking waits."""
         if self.size == 1:
             return stop
@@ -75,7 +77,7 @@ class World:
         return bool(told.item())
 
     @contextmanager
-    def in_turn(self) -> Iterator[None]:
+    def main_process_first(self) -> Iterator[None]:
         """The first process goes before all others, such as to fill a cache that they read.
 
         Where it fails the others fail likewise, instead of waiting for ever.
@@ -89,15 +91,15 @@ class World:
                 dist.barrier()
 
 
-ALONE = World()
+SINGLE_PROCESS = World()
 """The only process."""
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[World]:
+def process_group(device: torch.device) -> Iterator[World]:
     """Meet the other processes that `torchrun` started; alone where it started none."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)

@@ -103,14 +103,14 @@ def gradient_penalty(
     discriminator: Callable[[Tensor], Tensor],
     real: Tensor,
     fake: Tensor,
-    source: torch.Generator,
+    rng: torch.Generator,
 ) -> Tensor:
     """The mean of (|gradient| - 1)^2 between real images and fakes, a scalar.
 
     real, fake: (N, C, H, W). source: of the point on each line between the two.
     Gulrajani et al. 2017, section 4: algorithm 1, lines 4 to 7.
     """
-    mixture = torch.rand(len(real), 1, 1, 1, generator=source, device=source.device).to(real)
+    mixture = torch.rand(len(real), 1, 1, 1, generator=rng, device=rng.device).to(real)
     between = torch.lerp(fake.detach(), real.detach(), mixture).requires_grad_()
     logits = discriminator(between)
     outputs = logits.flatten(start_dim=1).mean(dim=1).sum()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from tracking.clock import now_ms
 from tracking.events import BATCH, EPOCH, Metrics
 
 BLOCK_STEPS = 50
@@ -42,7 +43,7 @@ class MetricBuffer:
         self.count += 1
         self._rows.append(row)
         self._steps.append(step)
-        self._times.append(time.time_ns() // 1_000_000)
+        self._times.append(now_ms())
         if len(self._rows) == BLOCK_STEPS or time.monotonic() - self._began > BLOCK_SECONDS:
             self.flush()
 
@@ -63,6 +64,6 @@ class MetricBuffer:
             return
         means = (self.sums / self.count).tolist()
         values = {f"{EPOCH}/{name}": [mean] for name, mean in zip(self._names, means, strict=True)}
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         self._emit(Metrics([step], [now], {f"{EPOCH}/number": [float(epoch)], **values}))
         self.sums, self.count = None, 0

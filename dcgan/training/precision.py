@@ -20,7 +20,7 @@ def check_precision(config: Config, device: torch.device) -> None:
         )
 
 
-def set_matrix_arithmetic(config: Config) -> None:
+def set_matmul_precision(config: Config) -> None:
     """Say whether CUDA's products of float32 use TF32, for the whole process; fp32 says no.
 
     PyTorch's own default is TF32 in convolutions and not in matrix products.
@@ -30,13 +30,15 @@ def set_matrix_arithmetic(config: Config) -> None:
     torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
 
 
-def forward(network: Callable[[Tensor], Tensor], given: Tensor, precision: str) -> Tensor:
+def forward_in_precision(
+    network: Callable[[Tensor], Tensor], images: Tensor, precision: str
+) -> Tensor:
     """network(given); with `bf16` its convolutions and products in bfloat16.
 
     The result is float32 then too, so that losses are; weights and Adam's moments always are.
     bfloat16 has float32's range, so no gradient needs scaling.
     """
     if precision != "bf16":
-        return network(given)
-    with torch.autocast(given.device.type, torch.bfloat16):
-        return network(given).float()
+        return network(images)
+    with torch.autocast(images.device.type, torch.bfloat16):
+        return network(images).float()

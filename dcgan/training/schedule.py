@@ -1,4 +1,4 @@
-"""When things happen: steps, epochs, the order of the images, and what is due."""
+"""When things happen: the steps of a run, the order of its images, and what is due at a step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dcgan.config.schema import Config
-from dcgan.training.state import Seeds, Training
+from dcgan.training.state import Seeds
 
 
 def steps_per_epoch(config: Config, size: int) -> int:
@@ -22,18 +22,21 @@ def total_steps(config: Config, size: int) -> int:
     return (config.training.epochs or 0) * steps_per_epoch(config, size)
 
 
-def _epoch_order(size: int, seeds: Seeds, epoch: int) -> Tensor:
-    """The order of the images in an epoch, a function of seed and epoch alone."""
+def epoch_order(size: int, seeds: Seeds, epoch: int) -> Tensor:
+    """The order of the images in an epoch, a function of seed and epoch alone.
+
+    Args:
+        size: Number of images.
+        seeds: Of which `data_order` is used.
+        epoch: From 1.
+
+    Returns:
+        A permutation of 0 to `size` - 1, int64 (size,).
+    """
     seed = np.random.SeedSequence([seeds.data_order, epoch]).generate_state(1, np.uint64)
     return torch.randperm(size, generator=torch.Generator().manual_seed(int(seed[0])))
 
 
-def _grid_is_due(run: Training, config: Config, epoch_ended: bool) -> bool:
-    if config.images.every_epochs is not None:
-        return epoch_ended and _every(config.images.every_epochs, run.epoch)
-    return _every(config.images.every_steps or 0, run.step)
-
-
-def _every(interval: int, count: int) -> bool:
-    """Whether `count` is a multiple of `interval`; 0 is never."""
+def is_due(interval: int, count: int) -> bool:
+    """Whether `count` is a multiple of `interval`; an interval of 0 is never due."""
     return interval > 0 and count % interval == 0

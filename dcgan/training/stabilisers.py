@@ -9,8 +9,8 @@ from dcgan.config.schema import Stabilisers
 from dcgan.training.diff_augment import diff_augment
 
 
-def view(
-    images: Tensor, stabilisers: Stabilisers, progress: float, source: torch.Generator
+def augment(
+    images: Tensor, stabilisers: Stabilisers, progress: float, rng: torch.Generator
 ) -> Tensor:
     """Images (N, C, H, W) as D sees them: augmented, then under noise.
 
@@ -18,22 +18,22 @@ def view(
     section 3: instance noise). Without either the very same tensor comes back.
     """
     if stabilisers.diff_augment:
-        images = diff_augment(images, stabilisers.diff_augment, source)
+        images = diff_augment(images, stabilisers.diff_augment, rng)
     strength = stabilisers.instance_noise * (1 - progress)
     if strength > 0:
-        noise = torch.randn(images.shape, generator=source, device=source.device).to(images)
+        noise = torch.randn(images.shape, generator=rng, device=rng.device).to(images)
         images = images + strength * noise
     return images
 
 
-def labels(real: bool, count: int, stabilisers: Stabilisers, source: torch.Generator) -> Tensor:
+def make_targets(real: bool, count: int, stabilisers: Stabilisers, rng: torch.Generator) -> Tensor:
     """What D is told of `count` images, (count,): 1 for real, 0 for fake.
 
     Smoothing is one-sided (Salimans et al. 2016, section 3.4): only real images have it.
     """
     label = 1.0 - stabilisers.label_smoothing if real else 0.0
-    told = torch.full((count,), label, device=source.device)
+    targets = torch.full((count,), label, device=rng.device)
     if stabilisers.label_flipping > 0:
-        chance = torch.rand(count, generator=source, device=source.device)
-        told = torch.where(chance < stabilisers.label_flipping, 0.0 if real else 1.0, told)
-    return told
+        chance = torch.rand(count, generator=rng, device=rng.device)
+        targets = torch.where(chance < stabilisers.label_flipping, 0.0 if real else 1.0, targets)
+    return targets

@@ -12,14 +12,14 @@ from torch.optim.swa_utils import AveragedModel
 from dcgan.config.schema import Config
 from dcgan.models import build_networks
 from dcgan.models.ema import moving_average
-from dcgan.training.checkpoint import State
+from dcgan.training.checkpoint import CheckpointState
 from dcgan.training.distributed import World
 from dcgan.training.sync_batch_norm import synchronise_batch_norm
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """One seed a purpose, so that what one consumes never shifts another."""
+    """One seed per purpose, so that what one consumes never shifts another."""
 
     weights: int
     data_order: int
@@ -29,12 +29,18 @@ class Seeds:
 
 
 @dataclass
-class Training:
-    """All that changes while a run lasts; what a checkpoint holds.
+class TrainingState:
+    """The networks, their optimizers, the random generators, and how far the training is.
 
-    average: the exponential moving average of G, where the recipe asks for one.
-    perturbations: the source of all that `stabilisers` and the gradient penalty draw.
-    epoch: from 1. batch: steps of this epoch that are done. step: steps done in all.
+    Attributes:
+        generator, discriminator: On the training device, in channels-last format.
+        average: The exponential moving average of G; None if the recipe asks for none.
+        latents: Draws the latents of both networks' steps.
+        perturbations: Draws for `stabilisers` and for the gradient penalty.
+        epoch: The current epoch, from 1.
+        batch: Finished steps of this epoch.
+        step: Finished steps in all.
+        epoch_sums: Sums of this epoch's metrics so far, float64 (metrics,); None before the first.
     """
 
     generator: nn.Module
@@ -49,12 +55,55 @@ class Training:
     step: int = 0
     epoch_sums: Tensor | None = None
 
+    def to_checkpoint(self) -> CheckpointState:
+        """All of it as nested dictionaries of tensors and plain values."""
+        modules = {name: getattr(self, name) for name in _MODULES}
+        return {
+            **{name: part.state_dict() for name, part in modules.items() if part is not None},
+            **{name: getattr(self, name).get_state() for name in _RANDOM_GENERATORS},
+            **{name: getattr(self, name) for name in _COUNTERS},
+        }
 
-def _seeds(seed: int) -> Seeds:
+    def restore(self, checkpoint: CheckpointState) -> None:
+        """Continue from what `to_checkpoint` gave for the same configuration."""
+        for name in _MODULES:
+            if getattr(self, name) is not None:
+                getattr(self, name).load_state_dict(checkpoint[name])
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            _lay_out_as_weights(optimizer)
+        for name in _RANDOM_GENERATORS:
+            getattr(self, name).set_state(checkpoint[name].cpu())
+        for name in _COUNTERS:
+            setattr(self, name, checkpoint[name])
+
+
+_MODULES = (
+    "generator",
+    "discriminator",
+    "generator_optimizer",
+    "discriminator_optimizer",
+    "average",
+)
+_RANDOM_GENERATORS = ("latents", "perturbations")
+_COUNTERS = ("epoch", "batch", "step", "epoch_sums")
+
+
+def derive_seeds(seed: int) -> Seeds:
+    """Independent seeds from that of the recipe, as NumPy's SeedSequence spawns them."""
     return Seeds(*(int(each) for each in np.random.SeedSequence(seed).generate_state(5, np.uint64)))
 
 
-def _begin(config: Config, seeds: Seeds, device: torch.device, world: World) -> Training:
+def initial_state(
+    config: Config, seeds: Seeds, device: torch.device, world: World
+) -> TrainingState:
+    """The state before the first step.
+
+    Args:
+        config: The recipe.
+        seeds: Where the weights and the random generators start.
+        device: Where the networks are put.
+        world: The processes that train together; batch norm may be synchronised over them.
+    """
     generator, discriminator = (
         network.to(device).to(memory_format=torch.channels_last)
         for network in build_networks(config, seeds.weights)
@@ -73,7 +122,7 @@ def _begin(config: Config, seeds: Seeds, device: torch.device, world: World) -> 
             fused=True,
         )
 
-    return Training(
+    return TrainingState(
         generator=generator,
         discriminator=discriminator,
         generator_optimizer=adam(generator),
@@ -82,42 +131,6 @@ def _begin(config: Config, seeds: Seeds, device: torch.device, world: World) -> 
         latents=torch.Generator(device).manual_seed(seeds.latents),
         perturbations=torch.Generator(device).manual_seed(seeds.perturbations),
     )
-
-
-_STATEFUL = (
-    "generator",
-    "discriminator",
-    "generator_optimizer",
-    "discriminator_optimizer",
-    "average",
-)
-
-
-_SOURCES = ("latents", "perturbations")
-
-
-_COUNTERS = ("epoch", "batch", "step", "epoch_sums")
-
-
-def _state(run: Training) -> State:
-    parts = {name: getattr(run, name) for name in _STATEFUL}
-    return {
-        **{name: part.state_dict() for name, part in parts.items() if part is not None},
-        **{name: getattr(run, name).get_state() for name in _SOURCES},
-        **{name: getattr(run, name) for name in _COUNTERS},
-    }
-
-
-def _restore(run: Training, state: State) -> None:
-    for name in _STATEFUL:
-        if getattr(run, name) is not None:
-            getattr(run, name).load_state_dict(state[name])
-    for optimizer in (run.generator_optimizer, run.discriminator_optimizer):
-        _lay_out_as_weights(optimizer)
-    for name in _SOURCES:
-        getattr(run, name).set_state(state[name].cpu())
-    for name in _COUNTERS:
-        setattr(run, name, state[name])
 
 
 def _lay_out_as_weights(optimizer: torch.optim.Optimizer) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from analysis.run_diff import Differences, MetricPair, Pair, Recorded, differences
+from analysis.run_diff import MetricPair, RunDiff, RunRecord, ValuePair, diff_runs
 from tracking.events import BATCH, EPOCH
 from tracking.provenance import UNTRACKED_NOTE
 
@@ -39,10 +39,10 @@ def held(
     *,
     last: tuple[dict[str, float], dict[str, float]] = (LAST, LAST),
     patches: tuple[str, str] = ("", ""),
-) -> Differences:
+) -> RunDiff:
     """A run against the same one with some fields changed."""
-    first = Recorded("a", FIELDS, last[0], patches[0])
-    return differences(first, Recorded("b", FIELDS | (changes or {}), last[1], patches[1]))
+    first = RunRecord("a", FIELDS, last[0], patches[0])
+    return diff_runs(first, RunRecord("b", FIELDS | (changes or {}), last[1], patches[1]))
 
 
 def test_a_run_does_not_differ_from_itself():
@@ -60,11 +60,11 @@ def test_a_run_does_not_differ_from_itself():
 def test_keys_that_differ_are_told_from_those_that_do_not():
     found = held({"config/optimizer/lr": 2e-3, "config/seed": 7, "sys/seed": 7, "config/new": 1})
     assert found.configuration.differing == (
-        Pair("optimizer.lr", 2e-4, 2e-3),
-        Pair("new", None, 1),
+        ValuePair("optimizer.lr", 2e-4, 2e-3),
+        ValuePair("new", None, 1),
     )
     assert set(found.configuration.equal) == {"optimizer.betas", "training.steps"}
-    assert Pair("seed", 0, 7) in found.outline
+    assert ValuePair("seed", 0, 7) in found.outline
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_a_package_may_be_missing_and_a_machine_another():
         {"sys/packages/torch": "2.11.0", "sys/packages/neptune": None, "sys/device": "cuda:0"}
     )
     assert found.packages.differing == (
-        Pair("torch", "2.15.0", "2.11.0"),
-        Pair("neptune", "1.14.0", None),
+        ValuePair("torch", "2.15.0", "2.11.0"),
+        ValuePair("neptune", "1.14.0", None),
     )
-    assert found.machine.differing == (Pair("device", "cpu", "cuda:0"),)
+    assert found.machine.differing == (ValuePair("device", "cpu", "cuda:0"),)
 
 
 def patch(file: str, *lines: str) -> str:
@@ -100,9 +100,9 @@ def test_uncommitted_changes_are_told_by_file():
     theirs = patch("same.py", "+1") + patch("z.py", "-1", "+2") + f"\n{UNTRACKED_NOTE}\n#   new\n"
     found = held({"sys/git/dirty": True}, patches=(ours, theirs))
     assert found.uncommitted.differing == (
-        Pair("ours.py", "+2 -1", None),
-        Pair("z.py", "+1 -1", "+1 -1, other lines"),
-        Pair("new", None, "untracked"),
+        ValuePair("ours.py", "+2 -1", None),
+        ValuePair("z.py", "+1 -1", "+1 -1, other lines"),
+        ValuePair("new", None, "untracked"),
     )
     assert dict(found.uncommitted.equal) == {"same.py": "+1 -0"}
     assert "names alone" in " ".join(found.warnings)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.series import Series, series_of, stretches, thin
+from analysis.series import Series, downsample, series_of, stretches
 
 
 def noise(length: int) -> Series:
@@ -17,7 +17,7 @@ def noise(length: int) -> Series:
 def test_a_short_series_stays_as_it_is() -> None:
     series = noise(100)
 
-    thinned = thin(series, 100)
+    thinned = downsample(series, 100)
 
     np.testing.assert_array_equal(thinned.steps, series.steps)
     np.testing.assert_array_equal(thinned.values, series.values)
@@ -29,7 +29,7 @@ def test_every_spike_survives(spike: int, height: float) -> None:
     series = noise(100_000)
     series.values[spike] = height
 
-    thinned = thin(series, 4_000)
+    thinned = downsample(series, 4_000)
 
     assert len(thinned) <= 4_002
     assert thinned.values[thinned.steps == spike + 1] == height
@@ -40,7 +40,7 @@ def test_every_spike_survives(spike: int, height: float) -> None:
 def test_the_extremes_of_every_stretch_survive() -> None:
     series = noise(100_000)
 
-    thinned = thin(series, 2_000)
+    thinned = downsample(series, 2_000)
 
     for part in np.split(np.arange(100_000), 100):
         kept = thinned.values[np.isin(thinned.steps, series.steps[part])]
@@ -55,7 +55,7 @@ def test_no_line_bridges_a_hole(length: int, hole: float) -> None:
     series.values[500:600] = hole
     series.values[700] = hole
 
-    thinned = thin(series, 4_000)
+    thinned = downsample(series, 4_000)
 
     for first, last in ((501, 600), (701, 701)):
         inside = (thinned.steps >= first) & (thinned.steps <= last)
@@ -66,7 +66,7 @@ def test_no_line_bridges_a_hole(length: int, hole: float) -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 10_000])
 def test_a_series_without_a_finite_value_is_thinned_too(length: int) -> None:
-    thinned = thin(Series(np.arange(length), np.full(length, np.nan)), 100)
+    thinned = downsample(Series(np.arange(length), np.full(length, np.nan)), 100)
 
     assert len(thinned) <= 2
     assert np.isnan(thinned.values).all()

@@ -30,7 +30,7 @@ from tracking.events import (
 )
 from tracking.fanout import FanOut
 from tracking.tracker import Run
-from tracking.transfer import Moved, send_run
+from tracking.transfer import TransferCount, send_run
 
 BLOCK = 50
 BLOCKS = 40
@@ -122,7 +122,7 @@ def assert_survived(training: Training, told: int) -> None:
 def assert_sync_makes_it_equal(training: Training) -> None:
     """Value for value, and nothing twice."""
     send_run(training.folder, "mlflow")
-    assert send_run(training.folder, "mlflow") == Moved()
+    assert send_run(training.folder, "mlflow") == TransferCount()
     backend, run = load_backend("mlflow"), training.run.id
     assert fields(backend.load_runs(training.store), run) == fields(
         local.load_runs(training.store), run
@@ -174,7 +174,7 @@ def test_a_server_that_is_slower_than_the_training(proxy: Proxy, tmp_path: Path)
     training.end()
     assert_survived(training, told=0)
     assert training.state() == "complete"
-    assert send_run(training.folder, "mlflow") == Moved()
+    assert send_run(training.folder, "mlflow") == TransferCount()
     proxy.fault = "none"
     assert_sync_makes_it_equal(training)
 

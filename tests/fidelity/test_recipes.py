@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from dcgan.config.loading import load_config, parse_override
 from dcgan.config.schema import Config
 from dcgan.models import build_networks
-from dcgan.training import loop as engine
 from dcgan.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from dcgan.training.loop import train
+from dcgan.training.schedule import epoch_order
+from dcgan.training.state import derive_seeds
 from tests.fidelity import anime_tf, astro, celeba, mnist_ablation, mnist_softmax
 from tracking.events import Event, Metrics
 
@@ -179,7 +181,7 @@ def reference_run(
     source: ModuleType, config: Config, pixels: Tensor
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     """The source's script from our first weights, on our batches, with our latents."""
-    seeds = engine._seeds(config.seed)
+    seeds = derive_seeds(config.seed)
     generator, discriminator = source.Generator(), source.Discriminator()
     for theirs, ours in zip(
         (generator, discriminator), build_networks(config, seeds.weights), strict=True
@@ -200,7 +202,7 @@ def reference_run(
     optimizers = source.optimizer(generator), source.optimizer(discriminator)
     losses = [
         source.step(generator, discriminator, *optimizers, pixels[batch] / 127.5 - 1, draw)
-        for batch in engine._epoch_order(len(pixels), seeds, 1).split(BATCH)
+        for batch in epoch_order(len(pixels), seeds, 1).split(BATCH)
     ]
     return losses, {
         "generator": generator,
@@ -214,8 +216,12 @@ def engine_run(
     config: Config, pixels: Tensor, folder: Path
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     events: list[Event] = []
-    assert engine.train(
-        config, pixels, torch.device("cpu"), events.append, partial(save_checkpoint, folder)
+    assert train(
+        config,
+        pixels,
+        device=torch.device("cpu"),
+        emit=events.append,
+        save=partial(save_checkpoint, folder),
     )
     rows = [
         {path.rpartition("/")[2]: column[row] for path, column in event.values.items()}

@@ -17,7 +17,7 @@ from tests.support import REPOSITORY
 from tracking.backends import REMOTES
 from tracking.backends.local import read_fields, run_folders
 from tracking.events import Fields, Metrics, Text
-from tracking.redaction import cleaned, cleaner
+from tracking.redaction import make_redactor, redact_event
 
 ACCOUNT = {"api_address": "http://127.0.0.1:9", "api_url": "http://127.0.0.1:9", "api_key": "k1"}
 SECRETS = {
@@ -100,7 +100,7 @@ def places(store: Path, secret: str) -> list[str]:
 
 def test_a_text_keeps_all_that_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
-    clean = cleaner({"A_TOKEN": "tok-5f2d8a", "SHORT_TOKEN": "a", "PATH": "/usr/bin"})
+    clean = make_redactor({"A_TOKEN": "tok-5f2d8a", "SHORT_TOKEN": "a", "PATH": "/usr/bin"})
     assert clean("a text with /usr/bin and a") == "a text with /usr/bin and a"
     assert clean("x tok-5f2d8a y") == "x REDACTED y"
     assert clean("/home/ada/faces /home/adam /x/home/ada") == "~/faces /home/adam /x/home/ada"
@@ -114,7 +114,9 @@ def test_every_text_of_an_event_is_cleaned() -> None:
         return text.upper()
 
     fields = Fields({"a": "b", "c": ["d", 1, None], "e": 2.5, "f": True})
-    assert cleaned(fields, shout) == Fields({"a": "B", "c": ["D", 1, None], "e": 2.5, "f": True})
-    assert cleaned(Text("p", "q"), shout) == Text("p", "Q")
+    assert redact_event(fields, shout) == Fields(
+        {"a": "B", "c": ["D", 1, None], "e": 2.5, "f": True}
+    )
+    assert redact_event(Text("p", "q"), shout) == Text("p", "Q")
     metrics = Metrics([1], [2], {"a": [3.0]})
-    assert cleaned(metrics, shout) is metrics
+    assert redact_event(metrics, shout) is metrics

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from dcgan.config.loading import load_config, parse_override
-from dcgan.training.checkpoint import keep_nothing
-from dcgan.training.distributed import joined
+from dcgan.training.checkpoint import no_checkpoints
+from dcgan.training.distributed import process_group
 from dcgan.training.loop import train
 from tracking.events import Event, Metrics
 
@@ -34,8 +34,8 @@ def main(recipe: str, output: str, *settings: str) -> None:
                     metrics.setdefault(path, []).extend(values)
 
     device = torch.device("cpu")
-    with joined(device) as world:
-        train(config, pixels, device, listen, keep_nothing, world=world)
+    with process_group(device) as world:
+        train(config, pixels, device=device, emit=listen, save=no_checkpoints, world=world)
         if world.rank == 0:
             Path(output).write_text(json.dumps(metrics))
 

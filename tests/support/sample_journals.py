@@ -10,7 +10,7 @@ import numpy as np
 
 from tracking.backends.local import open_tracker
 from tracking.events import Fields, Image, Metrics
-from tracking.fields import utc
+from tracking.fields import to_iso8601
 from tracking.tracker import Run, Status
 
 STEPS, EPOCHS = 40, 20
@@ -60,7 +60,7 @@ def write_journal(
                 "sys/seed": seed,
                 "sys/recipe": "sample",
                 "sys/status": "running",
-                "sys/created": utc(created),
+                "sys/created": to_iso8601(created),
                 "sys/git/commit": "0123456789abcdef",
                 "sys/git/dirty": False,
             }

@@ -312,7 +312,7 @@ def test_the_ends_of_metrics_tell_nan_from_what_was_not_measured(
     ]
     write(backend.open_tracker(RUN, store), events)
 
-    ends = backend.load_ends(store, RUN.id, [gloss, cpu, epoch, "no/such"], 0.1)
+    ends = backend.load_tails(store, RUN.id, [gloss, cpu, epoch, "no/such"], 0.1)
     assert {path: list(series.index) for path, series in ends.items()} == {
         gloss: list(range(91, 101)),
         cpu: [95, 98],
@@ -395,7 +395,7 @@ def test_reading_where_nothing_is_creates_nothing(backend: Backend, store: Path)
     assert runs.index.name == "run"
     assert_frame_equal(backend.load_steps(store, "x"), local.load_steps(store, "x"))
     assert list(backend.load_events(store, "x")) == []
-    assert backend.load_ends(store, "x", ["training/batch/Gloss"], 0.1) == {}
+    assert backend.load_tails(store, "x", ["training/batch/Gloss"], 0.1) == {}
     assert backend.load_last_values(store, "x") == {}
     assert not store.exists()
 

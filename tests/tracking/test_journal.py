@@ -52,14 +52,14 @@ from tracking.events import (
     Text,
     Value,
 )
-from tracking.fields import utc
+from tracking.fields import to_iso8601
 from tracking.lock import locked
 from tracking.tables import Point, run_table, step_table
 from tracking.tracker import Held, Run
 
 CREATED = 1_700_000_000_123
 RUN = Run("digits-abc234", "a first run", CREATED)
-IDENTITY = {"sys/id": RUN.id, "sys/name": RUN.name, "sys/created": utc(CREATED)}
+IDENTITY = {"sys/id": RUN.id, "sys/name": RUN.name, "sys/created": to_iso8601(CREATED)}
 GLOSS = "training/batch/Gloss"
 DLOSS = "training/batch/Dloss"
 EPOCH_GLOSS = "training/epoch/Gloss"
@@ -227,7 +227,7 @@ def test_both_tables_are_those_of_the_events(tmp_path: Path) -> None:
         f"run-{index}": {
             "sys/id": f"run-{index}",
             "sys/name": name,
-            "sys/created": utc(CREATED - index),
+            "sys/created": to_iso8601(CREATED - index),
             "sys/status": "finished",
             "config/seed": index,
             f"config/only_{index}": [index],

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tracking.backends.local import METRICS_FILE, load_ends, open_tracker, rewind
+from tracking.backends.local import METRICS_FILE, load_tails, open_tracker, rewind
 from tracking.events import Metrics
 from tracking.tracker import Run
 
@@ -55,7 +55,7 @@ def ends(written: pd.DataFrame, share: float) -> dict[str, list[tuple[int, float
 def assert_read(store: Path, written: pd.DataFrame, share: float) -> None:
     expected = ends(written, share)
     for paths in ([GLOSS], [D_X, GLOSS], [CPU], [NUMBER, GLOSS]):
-        read = load_ends(store, RUN.id, [*paths, "no/such"], share)
+        read = load_tails(store, RUN.id, [*paths, "no/such"], share)
         assert list(read) == [path for path in paths if path in expected]
         for path, series in read.items():
             steps, values = zip(*expected[path], strict=True)
@@ -82,7 +82,7 @@ def test_a_series_of_nothing_but_nan_is_read_as_such(tmp_path: Path) -> None:
         tracker.write(Metrics([step], [step], {GLOSS: [math.nan]}))
         tracker.write(Metrics([step], [step], {CPU: [1.0]}))
     tracker.close("finished")
-    read = load_ends(tmp_path, RUN.id, [GLOSS, CPU], 0.1)
+    read = load_tails(tmp_path, RUN.id, [GLOSS, CPU], 0.1)
     assert np.isnan(read[GLOSS]).all()
     assert len(read[GLOSS]) == len(read[CPU]) == 3
 
@@ -106,7 +106,7 @@ def test_a_metric_that_was_appended_later_does_not_hide_the_end_of_another(tmp_p
     tracker.write(Metrics(steps, steps, {"new": [0.5] * 3_000}))
     tracker.close("finished")
     assert_read(tmp_path, written, 0.1)
-    assert len(load_ends(tmp_path, RUN.id, ["new"], 0.1)["new"]) == 300
+    assert len(load_tails(tmp_path, RUN.id, ["new"], 0.1)["new"]) == 300
 
 
 def test_of_a_long_journal_only_the_end_is_read(tmp_path: Path) -> None:
@@ -115,11 +115,11 @@ def test_of_a_long_journal_only_the_end_is_read(tmp_path: Path) -> None:
     content = bytearray(file.read_bytes())
     content[: len(content) // 2] = b"x" * (len(content) // 2)  # what is not read cannot fail
     file.write_bytes(content)
-    read = load_ends(tmp_path, RUN.id, [GLOSS], 0.1)
+    read = load_tails(tmp_path, RUN.id, [GLOSS], 0.1)
     assert list(read[GLOSS].items()) == ends(written, 0.1)[GLOSS]
 
 
 def test_a_run_without_steps_has_no_end(tmp_path: Path) -> None:
-    assert load_ends(tmp_path, RUN.id, [GLOSS], 0.1) == {}
+    assert load_tails(tmp_path, RUN.id, [GLOSS], 0.1) == {}
     write(tmp_path, 1, 0)
-    assert load_ends(tmp_path, RUN.id, [GLOSS], 0.1) == {}
+    assert load_tails(tmp_path, RUN.id, [GLOSS], 0.1) == {}

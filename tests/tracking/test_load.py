@@ -21,7 +21,7 @@ from tracking.backends import REMOTES, load_backend
 from tracking.errors import ServerError, StoreError
 from tracking.events import Fields, Metrics
 from tracking.query import QueryError
-from tracking.sources import Place, find_place
+from tracking.sources import RunSource, resolve_source
 from tracking.tracker import Run
 
 BACKENDS = ("local", *REMOTES)
@@ -105,13 +105,13 @@ def test_a_run_that_two_places_hold_counts_once(tmp_path: Path) -> None:
 
 def test_what_lies_at_a_place_is_found_out(places: dict[str, str], tmp_path: Path) -> None:
     for backend, folder in places.items():
-        assert find_place(folder).backend == backend
+        assert resolve_source(folder).backend == backend
     database = Path(places["mlflow"]) / "mlflow.db"
-    assert find_place(database) == Place("mlflow", f"sqlite:///{database}")
-    assert find_place(places["mlflow"]) == find_place(database)
-    assert find_place("http://127.0.0.1:5000") == Place("mlflow", "http://127.0.0.1:5000")
+    assert resolve_source(database) == RunSource("mlflow", f"sqlite:///{database}")
+    assert resolve_source(places["mlflow"]) == resolve_source(database)
+    assert resolve_source("http://127.0.0.1:5000") == RunSource("mlflow", "http://127.0.0.1:5000")
     with pytest.raises(StoreError, match="There are no runs in"):
-        find_place(tmp_path / "nowhere")
+        resolve_source(tmp_path / "nowhere")
 
 
 def test_a_sqlite_file_is_read_whatever_server_the_environment_names(
@@ -122,7 +122,7 @@ def test_a_sqlite_file_is_read_whatever_server_the_environment_names(
 
 
 def test_a_place_can_be_said_outright(places: dict[str, str]) -> None:
-    runs = load(Place("mlflow", f"sqlite:///{places['mlflow']}/mlflow.db"))
+    runs = load(RunSource("mlflow", f"sqlite:///{places['mlflow']}/mlflow.db"))
     assert list(runs.table["sys/seed"]) == [1]
 
 
@@ -203,12 +203,15 @@ def test_metrics_are_read_only_for_expressions_that_name_them(tmp_path: Path) ->
         ("text.db", "cannot be read"),
         ("other.db", "not MLflow's"),
         ("empty.db", "finds no runs"),
-        (Place("tensorboard", "."), r"Looked for:\n  tensorboard/\*/events\*  \(tensorboard\)\n"),
-        (Place("mlfow", "."), "no backend 'mlfow'"),
+        (
+            RunSource("tensorboard", "."),
+            r"Looked for:\n  tensorboard/\*/events\*  \(tensorboard\)\n",
+        ),
+        (RunSource("mlfow", "."), "no backend 'mlfow'"),
     ],
 )
 def test_a_place_without_runs_is_told_and_left_as_it_is(
-    place: str | Place, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str | RunSource, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("text.db").write_text("no database")

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from tracking.query import Known, QueryError, known, names_of, order, select
+from tracking.query import QueryError, RunNames, names_of, order, run_names, select
 
 RUNS = {
-    "slow": known(
+    "slow": run_names(
         {
             "config/optimizer/lr": 2e-4,
             "config/training/epochs": 20,
@@ -19,7 +19,7 @@ RUNS = {
         },
         {"training/batch/Gloss": 9.0, "training/epoch/Gloss": 1.5, "evaluation/fid": 30.0},
     ),
-    "fast": known(
+    "fast": run_names(
         {
             "config/optimizer/lr": 2e-3,
             "config/training/epochs": 20,
@@ -29,7 +29,7 @@ RUNS = {
         },
         {"training/batch/Gloss": 3.0, "evaluation/fid": math.nan},
     ),
-    "other": known({"config/optimizer/lr": None, "sys/status": "finished", "sys/seed": 2}, {}),
+    "other": run_names({"config/optimizer/lr": None, "sys/status": "finished", "sys/seed": 2}, {}),
 }
 
 
@@ -83,7 +83,7 @@ def test_runs_are_ordered_by_a_value_and_those_without_it_come_last() -> None:
 
 
 def test_without_runs_nothing_is_chosen() -> None:
-    none: dict[str, Known] = {}
+    none: dict[str, RunNames] = {}
     assert select("seed == 1", none) == order("seed", none) == []
 
 

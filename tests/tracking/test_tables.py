@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tracking.events import Value
-from tracking.fields import utc
+from tracking.fields import to_iso8601
 from tracking.tables import Point, run_table, step_table
 
 TIME = 1_700_000_000_123
@@ -18,7 +18,7 @@ TIME = 1_700_000_000_123
 
 def fields(created: int, **values: Value) -> Mapping[str, Value]:
     return {
-        "sys/created": utc(created),
+        "sys/created": to_iso8601(created),
         **{f"config/{key}": value for key, value in values.items()},
     }
 

@@ -18,7 +18,7 @@ from tracking.backends import REMOTES, load_backend, local
 from tracking.errors import StoreError
 from tracking.events import TRACKERS, Event, Fields, Metrics
 from tracking.lock import locked
-from tracking.transfer import IMPORTED, Moved, import_run, send_run
+from tracking.transfer import IMPORTED, TransferCount, import_run, send_run
 
 REMOTE = pytest.mark.parametrize("remote", REMOTES)
 
@@ -74,7 +74,7 @@ def test_a_transfer_that_was_cut_short_goes_on(
     monkeypatch.undo()
     send_run(store / RUN.id, remote)
     assert_same_as_journal(load_backend(remote), store, ignore=TRACKERS)
-    assert send_run(store / RUN.id, remote) == Moved()
+    assert send_run(store / RUN.id, remote) == TransferCount()
 
 
 @REMOTE

@@ -36,7 +36,7 @@ class Backend(Protocol):
         """One row a step of one run, as `tracking.tables.step_table` describes it."""
         ...
 
-    def load_ends(
+    def load_tails(
         self, store: Path | str, run: str, paths: Sequence[str], share: float
     ) -> Mapping[str, pd.Series]:
         """The last values of metrics by path, each a series by step, in its order.

@@ -23,12 +23,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracking.atomic_files import remove_remains, replacing
+from tracking.atomic_files import atomic_write, remove_stale_temporaries
 from tracking.backends.local_metrics import (
     TAIL_BYTES,
     complete_lines,
     metric_rows,
-    read_ends,
+    read_tails,
     step_table,
 )
 from tracking.errors import StoreError
@@ -45,7 +45,7 @@ from tracking.events import (
     Text,
     Value,
 )
-from tracking.fields import flatten, from_utc, nest, utc
+from tracking.fields import flatten, from_iso8601, nest, to_iso8601
 from tracking.lock import is_locked
 from tracking.png import from_png, to_png
 from tracking.replay import blocks
@@ -75,7 +75,7 @@ class Journal:
         self._held = _held(folder, newest)
         self._last = {path: value for path, (_, value) in newest.items()}
         self._last |= {"step": step, "time": time} if newest else {}
-        identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": utc(run.created)}
+        identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": to_iso8601(run.created)}
         self._fields = read_fields(folder) | identity
         metrics = folder / METRICS_FILE
         if metrics.exists():
@@ -123,16 +123,16 @@ class Journal:
         match event:
             case Image(path, step, time, pixels):
                 target = self._inside(Path(path, f"{step:08d}.png"))
-                with replacing(target) as temporary:
+                with atomic_write(target) as temporary:
                     temporary.write_bytes(to_png(pixels))
                     os.utime(temporary, ns=(time * 1_000_000, time * 1_000_000))
             case Text(path, content):
-                with replacing(self._artifact(path, ".txt")) as temporary:
+                with atomic_write(self._artifact(path, ".txt")) as temporary:
                     temporary.write_bytes(content.encode())  # line ends stay as they are
             case File(path, source):
                 target = self._artifact(path, source.suffix)
                 if source.resolve() != target.resolve():
-                    with replacing(target) as temporary:
+                    with atomic_write(target) as temporary:
                         shutil.copyfile(source, temporary)
 
     def _write_fields(self, values: Mapping[str, Value]) -> None:
@@ -180,12 +180,12 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
     return read_steps(store / run)
 
 
-def load_ends(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
+def load_tails(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
     """The last values of metrics by path, as `tracking.tables.end_of` cuts them.
 
     Only the end of the run's file is read.
     """
-    return read_ends(store / run / METRICS_FILE, paths, share)
+    return read_tails(store / run / METRICS_FILE, paths, share)
 
 
 def load_last_values(store: Path, run: str) -> dict[str, float]:
@@ -222,7 +222,7 @@ def amend_fields(folder: Path, values: Mapping[str, Value]) -> None:
 def read_run(folder: Path) -> Run:
     """What identifies the run in `folder`."""
     fields = read_fields(folder)
-    created = from_utc(str(fields["sys/created"]))
+    created = from_iso8601(str(fields["sys/created"]))
     return Run(id=folder.name, name=str(fields["sys/name"]), created=created)
 
 
@@ -282,11 +282,11 @@ def rewind(folder: Path, step: int) -> None:
 
     What a killed process left half-written goes too.
     """
-    remove_remains(folder)
+    remove_stale_temporaries(folder)
     metrics = folder / METRICS_FILE
     kept = [line for line in complete_lines(metrics).splitlines(keepends=True)
             if json.loads(line)["step"] <= step]  # fmt: skip
-    with replacing(metrics) as temporary:
+    with atomic_write(metrics) as temporary:
         temporary.write_bytes(b"".join(kept))
     for file in _files(folder / "images"):
         if int(file.stem) > step:
@@ -363,7 +363,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         text = json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
         # A file's name may hold bytes that are no text: to JSON what replaces them is an escape.
         temporary.write_bytes(text.encode(errors="backslashreplace"))

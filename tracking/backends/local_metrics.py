@@ -55,15 +55,15 @@ def step_table(run: str, lines: bytes) -> pd.DataFrame:
     return finish_step_table(run, pd.DataFrame(columns, index), pd.Series(times, index))
 
 
-def read_ends(file: Path, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
+def read_tails(file: Path, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
     """The last values of metrics, as `tracking.tables.end_of` cuts them; only they are read."""
-    from tracking.tables import end_of
+    from tracking.tables import tail_of
 
     frame = _parse(_end_lines(file, paths, share), paths)
     frame = frame.set_index("step")
     # What was not measured is missing; what was measured as NaN is still a text.
     series = {path: frame[path].dropna().astype("float64") for path in paths if path in frame}
-    return {path: end_of(values, share) for path, values in series.items() if len(values)}
+    return {path: tail_of(values, share) for path, values in series.items() if len(values)}
 
 
 def _end_lines(file: Path, paths: Sequence[str], share: float) -> bytes:
@@ -89,14 +89,14 @@ def _last_lines(file: Path, part: float) -> bytes:
 
 def _reaches_back(lines: bytes, path: str, share: float) -> bool:
     """Whether lines begin before the last share of a metric's steps."""
-    from tracking.tables import first_of_end
+    from tracking.tables import tail_start
 
     key = lines.rfind(f"{json.dumps(path)}: ".encode())
     if key < 0:
         return False
     begin = json.loads(lines[: lines.find(b"\n")])
     newest = json.loads(lines[lines.rfind(b"\n", 0, key) + 1 : lines.find(b"\n", key)])
-    return bool(begin["step"] < first_of_end(newest["step"], share))
+    return bool(begin["step"] < tail_start(newest["step"], share))
 
 
 def _parse(lines: bytes, paths: Sequence[str] | None = None) -> pd.DataFrame:

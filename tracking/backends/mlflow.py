@@ -48,7 +48,7 @@ from tracking.events import (
     Text,
     Value,
 )
-from tracking.fields import from_text, to_text, utc
+from tracking.fields import from_text, to_iso8601, to_text
 from tracking.png import from_png
 from tracking.replay import gather
 from tracking.tracker import Held, Run, Status
@@ -288,21 +288,21 @@ def load_steps(store: Path | str, run: str) -> pd.DataFrame:
     return step_table(run, list(_read_points(experiment.client, known, known.data.metrics)))
 
 
-def load_ends(
+def load_tails(
     store: Path | str, run: str, paths: Sequence[str], share: float
 ) -> dict[str, pd.Series]:
     """The last values of metrics by path, as `tracking.tables.ends_of` gives them.
 
     MLflow can only be asked for all values of a metric; no other metric is asked for.
     """
-    from tracking.tables import ends_of
+    from tracking.tables import tails_of
 
     experiment = _find_experiment(tracking_uri(store))
     known = experiment.find(run) if experiment else None
     if experiment is None or known is None:
         return {}
     wanted = [path for path in paths if path in known.data.metrics]
-    return ends_of(list(_read_points(experiment.client, known, wanted)), wanted, share)
+    return tails_of(list(_read_points(experiment.client, known, wanted)), wanted, share)
 
 
 def load_last_values(store: Path | str, run: str) -> dict[str, float]:
@@ -376,7 +376,7 @@ class _Experiment:
 
     def create(self, run: Run) -> str:
         """Create a run and return MLflow's own id of it."""
-        identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": utc(run.created)}
+        identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": to_iso8601(run.created)}
         tags = {path: to_text(value) for path, value in identity.items()}
         created = self.client.create_run(
             self.id, start_time=run.created, tags=tags, run_name=run.name

@@ -34,10 +34,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-from tracking.atomic_files import replacing
+from tracking.atomic_files import atomic_write
 from tracking.errors import StoreError
 from tracking.events import CONFIG, SYS, Event, Fields, File, Image, Metrics, Text, Value
-from tracking.fields import from_text, to_text, utc
+from tracking.fields import from_text, to_iso8601, to_text
 from tracking.png import from_png, to_png
 from tracking.replay import gather
 from tracking.tracker import Held, Run, Status
@@ -79,7 +79,7 @@ class NeptuneTracker:
         online = _open_online(run, store, self._sent_pictures)
         self._offline = online is None
         self._run, self._held = online or _open_offline(run, store)
-        identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": utc(run.created)}
+        identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": to_iso8601(run.created)}
         self.write(Fields(identity))
 
     def held(self) -> Held:
@@ -181,18 +181,18 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
     return step_table(run, _points(store, run))
 
 
-def load_ends(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
+def load_tails(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
     """The last values of metrics by path, as `tracking.tables.ends_of` gives them."""
-    from tracking.tables import ends_of
+    from tracking.tables import tails_of
 
-    return ends_of(_points(store, run), paths, share)
+    return tails_of(_points(store, run), paths, share)
 
 
 def load_last_values(store: Path, run: str) -> dict[str, float]:
     """The newest value of each metric, by path."""
-    from tracking.tables import newest_values
+    from tracking.tables import last_values
 
-    return newest_values(_points(store, run))
+    return last_values(_points(store, run))
 
 
 def load_events(store: Path, run: str) -> Iterator[Event]:
@@ -385,7 +385,7 @@ def _confirmed_pictures(sent_pictures: Path, counts: Counter[str]) -> list[tuple
         if left[path] > 0:
             left[path] -= 1
             confirmed.append((str(path), int(step)))
-    with replacing(sent_pictures) as temporary:
+    with atomic_write(sent_pictures) as temporary:
         temporary.write_text("".join(json.dumps(each) + "\n" for each in confirmed))
     return confirmed
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tracking.backends.neptune import LONG_FIELDS, NON_FINITE, PROVENANCE
 from tracking.errors import StoreError
 from tracking.events import ARTIFACTS, IMAGES, SYS, Event, Fields, File, Image, Text, Value
-from tracking.fields import from_text, utc
+from tracking.fields import from_text, to_iso8601
 from tracking.replay import gather
 from tracking.tracker import Run, Tracker
 
@@ -63,18 +63,18 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
     return step_table(run, _points_of(store, run))
 
 
-def load_ends(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
+def load_tails(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
     """The last values of metrics by path, as `tracking.tables.ends_of` gives them."""
-    from tracking.tables import ends_of
+    from tracking.tables import tails_of
 
-    return ends_of(_points_of(store, run), paths, share)
+    return tails_of(_points_of(store, run), paths, share)
 
 
 def load_last_values(store: Path, run: str) -> dict[str, float]:
     """The newest value of each metric, by path."""
-    from tracking.tables import newest_values
+    from tracking.tables import last_values
 
-    return newest_values(_points_of(store, run))
+    return last_values(_points_of(store, run))
 
 
 def load_events(store: Path, run: str) -> Iterator[Event]:
@@ -163,7 +163,7 @@ def _fields(export: _Export) -> dict[str, Value]:
     if export.made_here:
         return dict(_own_fields(raw, export))
     fields = {_field_path(path): value for path, value in raw.items()}
-    created = fields.get(f"{_NEPTUNE}/creation_time") or utc(0)
+    created = fields.get(f"{_NEPTUNE}/creation_time") or to_iso8601(0)
     fields["sys/id"] = export.run
     fields["sys/created"] = created
     fields["sys/name"] = fields.get("sys/name") or str(raw.get("sys/id") or export.run)
@@ -191,7 +191,7 @@ def _own_fields(raw: Mapping[str, Value], export: _Export) -> Iterator[tuple[str
 def _value(row: Mapping[str, Any]) -> Value:
     value = row[f"{row['attribute_type']}_value"]
     if isinstance(value, datetime):
-        return utc(_milliseconds(value))
+        return to_iso8601(_milliseconds(value))
     return sorted(value) if isinstance(value, list) else value
 
 

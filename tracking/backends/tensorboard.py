@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracking.atomic_files import replacing
+from tracking.atomic_files import atomic_write
 from tracking.events import ARTIFACTS, CONFIG, Event, Fields, File, Image, Metrics, Text, Value
-from tracking.fields import to_text, utc
+from tracking.fields import to_iso8601, to_text
 from tracking.png import from_png, to_png
 from tracking.replay import gather
 from tracking.tracker import Held, Run, Status
@@ -58,7 +58,7 @@ class TensorBoardTracker:
         self._records = RecordWriter(self._file)
         version = Record(file_version="brain.Event:2", wall_time=time.time())
         self._records.write(version.SerializeToString())
-        identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": utc(run.created)}
+        identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": to_iso8601(run.created)}
         self.write(Fields(identity))
 
     def held(self) -> Held:
@@ -79,7 +79,7 @@ class TensorBoardTracker:
             case File(path, source):
                 target = self._folder / f"{path}{source.suffix}"
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with replacing(target) as temporary:
+                with atomic_write(target) as temporary:
                     shutil.copyfile(source, temporary)
         self._file.flush()
 
@@ -124,18 +124,18 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
     return step_table(run, _read(store / FOLDER / run).points)
 
 
-def load_ends(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
+def load_tails(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
     """The last values of metrics by path, as `tracking.tables.ends_of` gives them."""
-    from tracking.tables import ends_of
+    from tracking.tables import tails_of
 
-    return ends_of(_read(store / FOLDER / run).points, paths, share)
+    return tails_of(_read(store / FOLDER / run).points, paths, share)
 
 
 def load_last_values(store: Path, run: str) -> dict[str, float]:
     """The newest value of each metric, by path."""
-    from tracking.tables import newest_values
+    from tracking.tables import last_values
 
-    return newest_values(_read(store / FOLDER / run).points)
+    return last_values(_read(store / FOLDER / run).points)
 
 
 def load_events(store: Path, run: str) -> Iterator[Event]:

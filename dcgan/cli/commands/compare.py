@@ -9,20 +9,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import plain
+from dcgan.cli.format import escape_control_characters
 from dcgan.cli.options import DEFAULT_STORE, Json, Store
 from dcgan.cli.selection import (
     Anyway,
     Baseline,
     By,
-    Metrics,
+    MetricsOption,
     Places,
     RunReferences,
     Selection,
-    Sweep,
+    SweepOption,
     Where,
     select_runs,
 )
+from tracking.wording import plural
 
 if TYPE_CHECKING:
     from analysis.comparison.compare import Comparison
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 def compare(
     runs: RunReferences = None,
     by: By = None,
-    metric: Metrics = None,
-    sweep: Sweep = None,
+    metric: MetricsOption = None,
+    sweep: SweepOption = None,
     where: Where = None,
     baseline: Baseline = None,
     anyway: Anyway = False,
@@ -66,29 +67,29 @@ def compare(
 def _print(comparison: Comparison, console: Console) -> None:
     from analysis.comparison.conclusions import CAVEAT, conclusion, runs_that_broke
     from analysis.comparison.failures import RULE
-    from analysis.comparison.tables import differences, values
+    from analysis.comparison.tables import effect_table, summary_table
 
     console.print(Text(_headline(comparison), style="bold"))
     for warning in comparison.warnings:
-        console.print(Text(plain(warning), style="yellow"), soft_wrap=True)
+        console.print(Text(escape_control_characters(warning), style="yellow"), soft_wrap=True)
     console.print()
-    for table in (values(comparison), differences(comparison)):
+    for table in (summary_table(comparison), effect_table(comparison)):
         console.print(_rich(table))
-        console.print(Text(plain(table.caption), style="dim"))
+        console.print(Text(escape_control_characters(table.caption), style="dim"))
         console.print()
-    console.print(Text(plain(runs_that_broke(comparison))))
+    console.print(Text(escape_control_characters(runs_that_broke(comparison))))
     console.print(Text(RULE, style="dim"))
     console.print()
-    console.print(Text(plain(conclusion(comparison)), style="bold"))
+    console.print(Text(escape_control_characters(conclusion(comparison)), style="bold"))
     console.print(Text(CAVEAT, style="dim"))
 
 
 def _headline(comparison: Comparison) -> str:
     seeds = sorted(set(comparison.runs["seed"]))
     same = len(comparison.arms.constant)
-    return plain(
+    return escape_control_characters(
         f"{', '.join(comparison.arms.factors)}: {len(comparison.labels)} arms, "
-        f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'}, "
+        f"{plural(len(seeds), 'seed')}, "
         f"{len(comparison.runs)} runs; {same} other keys are the same in all."
     )
 
@@ -99,13 +100,15 @@ def _rich(table: Cells) -> Table:
     for place, column in enumerate(table.columns):
         words = place < table.texts
         shown.add_column(
-            plain(column), justify="left" if words else "right", no_wrap=place == 0 or not words
+            escape_control_characters(column),
+            justify="left" if words else "right",
+            no_wrap=place == 0 or not words,
         )
     above = ""
     for place, (name, *others) in enumerate(table.rows):
         style = "bold" if place in table.strong else ""
         cells = ("" if name == above else name, *others)
-        shown.add_row(*(Text(plain(cell)) for cell in cells), style=style)
+        shown.add_row(*(Text(escape_control_characters(cell)) for cell in cells), style=style)
         above = name
     return shown
 

@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import plain
+from dcgan.cli.format import escape_control_characters
 from dcgan.cli.options import DEFAULT_STORE, Json, Store, known_runs
 from tracking.events import ARTIFACTS, GIT_DIFF
 from tracking.fields import to_text
 
 if TYPE_CHECKING:
-    from analysis.run_diff import Differences, MetricPair, Pair, Part, Recorded
+    from analysis.run_diff import MetricPair, RunDiff, RunRecord, SectionDiff, ValuePair
     from tracking.events import Value
 
 _WIDEST = 120
@@ -47,30 +47,30 @@ def diff(
 
     [dim]dcgan diff digits-x7k2m9 last[/dim]
     """
-    from analysis.run_diff import differences
+    from analysis.run_diff import diff_runs
     from tracking.store import find_run
 
-    found = differences(*(_read(find_run(store, reference)) for reference in (first, second)))
+    found = diff_runs(*(_read(find_run(store, reference)) for reference in (first, second)))
     if as_json:
         print(json.dumps(_finite(asdict(found)), indent=2))
         return
     _print(found, Console(highlight=False))
 
 
-def _read(folder: Path) -> Recorded:
-    from analysis.run_diff import Recorded
+def _read(folder: Path) -> RunRecord:
+    from analysis.run_diff import RunRecord
     from tracking.backends.local import last_values, read_fields
 
     patch = folder / "artifacts" / f"{GIT_DIFF.removeprefix(f'{ARTIFACTS}/')}.txt"
     text = patch.read_text(encoding="utf-8", errors="replace") if patch.exists() else ""
-    return Recorded(folder.name, read_fields(folder), last_values(folder), text)
+    return RunRecord(folder.name, read_fields(folder), last_values(folder), text)
 
 
-def _print(found: Differences, console: Console) -> None:
+def _print(found: RunDiff, console: Console) -> None:
     from analysis.run_diff import CAVEAT
 
     for letter, run in zip("AB", found.runs, strict=True):
-        console.print(Text(f"{letter}  {plain(run)}", style="bold"))
+        console.print(Text(f"{letter}  {escape_control_characters(run)}", style="bold"))
     widths = _widths(found, console.width)
     console.print()
     console.print(_pairs(found.outline, widths))
@@ -84,18 +84,18 @@ def _print(found: Differences, console: Console) -> None:
     ):
         if part is found.uncommitted and not (part.differing or part.equal):
             continue
-        console.print(Text(f"\n{plain(heading)}", style="bold"))
+        console.print(Text(f"\n{escape_control_characters(heading)}", style="bold"))
         if part.differing:
             rows = _whole(part) if part is found.code else part.differing
             console.print(_pairs(rows, widths))
     console.print("\n[bold]Final metrics[/bold], means of the last epoch where both runs have them")
     console.print(_metrics(found.metrics, widths))
     for warning in found.warnings:
-        console.print(Text(plain(warning), style="yellow"))
+        console.print(Text(escape_control_characters(warning), style="yellow"))
     console.print(Text(CAVEAT, style="dim"))
 
 
-def _heading(subject: str, unit: str, part: Part) -> str:
+def _heading(subject: str, unit: str, part: SectionDiff) -> str:
     known = len(part.differing) + len(part.equal)
     units = unit if known == 1 else f"{unit}s"
     if not known:
@@ -105,7 +105,7 @@ def _heading(subject: str, unit: str, part: Part) -> str:
     return f"The {subject} differ in {len(part.differing)} of {known} {units}"
 
 
-def _data_heading(found: Differences) -> str:
+def _data_heading(found: RunDiff) -> str:
     if found.same_data is None:
         return "Whether the data are the same is not known"
     if not found.same_data:
@@ -114,7 +114,7 @@ def _data_heading(found: Differences) -> str:
     return f"The data are the same: {size} images" + (f" of {name}" if name else "")
 
 
-def _code_heading(code: Part) -> str:
+def _code_heading(code: SectionDiff) -> str:
     if any(pair.name == "commit" for pair in code.differing):
         return "The code is of different commits"
     if not code.equal.get("commit"):
@@ -127,14 +127,14 @@ def _code_heading(code: Part) -> str:
     return f"The code is of the same commit, {commit}{branch}, {changes} uncommitted changes"
 
 
-def _whole(part: Part) -> list[Pair]:
-    from analysis.run_diff import Pair
+def _whole(part: SectionDiff) -> list[ValuePair]:
+    from analysis.run_diff import ValuePair
 
-    equal = (Pair(name, value, value) for name, value in part.equal.items())
+    equal = (ValuePair(name, value, value) for name, value in part.equal.items())
     return sorted((*part.differing, *equal), key=lambda pair: pair.name)
 
 
-def _widths(found: Differences, screen: int) -> tuple[int, int]:
+def _widths(found: RunDiff, screen: int) -> tuple[int, int]:
     """Of the names and of either value: all tables of one screen have the same columns."""
     parts = (found.configuration, found.data, found.code, found.uncommitted, found.packages)
     names = [pair.name for part in (*parts, found.machine) for pair in part.differing]
@@ -143,11 +143,14 @@ def _widths(found: Differences, screen: int) -> tuple[int, int]:
     return name, (min(screen, _WIDEST) - name - _DIFFERENCE_WIDTH - _GAPS) // 2
 
 
-def _pairs(pairs: Sequence[Pair], widths: tuple[int, int]) -> Table:
+def _pairs(pairs: Sequence[ValuePair], widths: tuple[int, int]) -> Table:
     table = _table(widths, show_header=False)
     for pair in pairs:
-        values = (Text(plain(_shown(pair.name, each))) for each in (pair.first, pair.second))
-        table.add_row(Text(plain(pair.name), style="dim"), *values)
+        values = (
+            Text(escape_control_characters(_shown(pair.name, each)))
+            for each in (pair.first, pair.second)
+        )
+        table.add_row(Text(escape_control_characters(pair.name), style="dim"), *values)
     return table
 
 
@@ -157,7 +160,9 @@ def _metrics(metrics: Sequence[MetricPair], widths: tuple[int, int]) -> Table:
     for each in metrics:
         values = (_number(number, ".4g") for number in (each.first, each.second))
         table.add_row(
-            Text(plain(each.path), style="dim"), *values, _number(each.difference, "+.4g")
+            Text(escape_control_characters(each.path), style="dim"),
+            *values,
+            _number(each.difference, "+.4g"),
         )
     return table
 

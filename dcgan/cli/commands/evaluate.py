@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import plain
+from dcgan.cli.format import escape_control_characters
 from dcgan.cli.options import DEFAULT_STORE, Device, Json, Store, known_runs, parse_checkpoint
 
 if TYPE_CHECKING:
-    from dcgan.evaluation.evaluate_run import Evaluation
+    from dcgan.evaluation.evaluate_run import EvaluationResult
 
 _ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 
@@ -99,11 +99,12 @@ def evaluate(
         print(json.dumps(trees, indent=2))
 
 
-def _print(evaluation: Evaluation, console: Console) -> None:
+def _print(evaluation: EvaluationResult, console: Console) -> None:
     first = evaluation.scores[0]
     console.print(
         f"[bold]{evaluation.run}[/bold] at step {evaluation.step:,}: {first.samples:,} fakes a set "
-        f"against as many real images, by {plain(evaluation.reference.space.description)}."
+        f"against as many real images, by "
+        f"{escape_control_characters(evaluation.reference.space.description)}."
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("metric", no_wrap=True)

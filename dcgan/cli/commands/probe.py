@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +18,7 @@ from dcgan.cli.options import (
     Store,
     parse_checkpoint,
 )
+from tracking.clock import now_ms
 
 if TYPE_CHECKING:
     import torch
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 
     from analysis.plots.probes import Mosaic
     from dcgan.config.schema import Config
-    from dcgan.data.image_set import ImageSet
-    from dcgan.training.checkpoint import State
+    from dcgan.run_folder.trained_run import TrainedRun
 
 app = typer.Typer(
     help="See what G and D have learnt: the probes of Radford et al. 2016.",
@@ -49,73 +47,38 @@ Output = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")]
 
 
-@dataclass(frozen=True, eq=False)
-class _Subject:
-    """A run that is probed. is_last: whether its journal can still take what is found."""
-
-    folder: Path
-    config: Config
-    state: State
-    step: int
-    is_last: bool
-
-    @property
-    def title(self) -> str:
-        return f"{self.folder.name}, step {self.step:,}"
-
-    def generator(self) -> nn.Module:
-        from dcgan.run_folder.trained_run import restored_generator
-
-        return restored_generator(self.config, self.state, self.config.images.weights)
-
-    def discriminator(self) -> nn.Sequential:
-        from dcgan.run_folder.trained_run import restored_discriminator
-
-        return restored_discriminator(self.config, self.state)
-
-    def untrained_discriminator(self) -> nn.Sequential:
-        """Of other weights than those that the training began with."""
-        from dcgan.models import build_networks
-
-        return build_networks(self.config, self.config.seed + 1)[1]
-
-    def images(self) -> ImageSet:
-        from dcgan.run_folder.trained_run import images_of
-
-        return images_of(self.folder, self.config)
-
-    def mosaic(self, images: torch.Tensor) -> Mosaic:
-        """Images (rows, columns, C, H, W), uint8 or floats in [-1, 1], as the run shows them."""
-        import torch
-
-        if images.dtype != torch.uint8:
-            images = images.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-        shown = 255 - images if self.config.images.inverted else images
-        return shown.permute(0, 1, 3, 4, 2).numpy()
-
-
-def _subject(run: str, checkpoint: str, store: Path) -> _Subject:
-    import torch
-
-    from dcgan.run_folder.trained_run import config_of
-    from dcgan.training.checkpoint import (
-        CHECKPOINT_FOLDER,
-        checkpoint_step,
-        find_checkpoint,
-        load_checkpoint,
-    )
+def _open(run: str, checkpoint: str, store: Path) -> TrainedRun:
+    from dcgan.run_folder.trained_run import TrainedRun
     from tracking.store import find_run
 
-    folder = find_run(store, run)
-    config = config_of(folder)
-    path = find_checkpoint(folder / CHECKPOINT_FOLDER, parse_checkpoint(checkpoint))
-    last = find_checkpoint(folder / CHECKPOINT_FOLDER)
-    state = load_checkpoint(path, torch.device("cpu"))
-    return _Subject(folder, config, state, checkpoint_step(path), path == last)
+    return TrainedRun.open(find_run(store, run), parse_checkpoint(checkpoint))
+
+
+def _title(run: TrainedRun) -> str:
+    return f"{run.folder.name}, step {run.step:,}"
+
+
+def _untrained_discriminator(config: Config) -> nn.Sequential:
+    """Of other weights than those that the training began with."""
+    from dcgan.models import build_networks
+
+    return build_networks(config, config.seed + 1)[1]
+
+
+def _mosaic(config: Config, images: torch.Tensor) -> Mosaic:
+    """Images (rows, columns, C, H, W), uint8 or floats in [-1, 1], as the run shows them."""
+    import torch
+
+    from dcgan.data.scaling import to_uint8
+
+    if images.dtype != torch.uint8:
+        images = to_uint8(images)
+    shown = 255 - images if config.images.inverted else images
+    return shown.permute(0, 1, 3, 4, 2).numpy()
 
 
 def _keep(
-    subject: _Subject,
+    trained_run: TrainedRun,
     name: str,
     figure: Figure,
     output: Path | None,
@@ -129,31 +92,31 @@ def _keep(
 
     from analysis.plots.style import DOTS_PER_INCH
     from dcgan.run_folder.amend import amend
-    from tracking.atomic_files import replacing
+    from tracking.atomic_files import atomic_write
     from tracking.errors import StoreError
     from tracking.events import IMAGES, PROBES, Event, Image, Metrics
 
-    path = output or subject.folder / "plots" / f"probe-{name}.png"
+    path = output or trained_run.folder / "plots" / f"probe-{name}.png"
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(buffer.getvalue())
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
     console = Console(highlight=False)
     console.print(str(path), soft_wrap=True)
-    if not subject.is_last:
+    if not trained_run.is_latest:
         console.print("[dim]Not written to the run: there is a newer checkpoint.[/dim]")
         return
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     pixels = np.asarray(PIL.Image.open(buffer).convert("RGB"))
-    events: list[Event] = [Image(f"{IMAGES}/{PROBES}/{name}", subject.step, now, pixels)]
+    events: list[Event] = [Image(f"{IMAGES}/{PROBES}/{name}", trained_run.step, now, pixels)]
     if values:
         named = {f"{PROBES}/{name}/{key}": [value] for key, value in values.items()}
-        events.append(Metrics([subject.step], [now], named))
-    amend(subject.folder, events)
+        events.append(Metrics([trained_run.step], [now], named))
+    amend(trained_run.folder, events)
 
 
 @app.command()
@@ -202,15 +165,18 @@ def features(
         principal_components,
     )
 
-    subject = _subject(run, checkpoint, store)
-    known = labelled_images(subject.config, subject.images, data, held_out, seed)
+    trained_run = _open(run, checkpoint, store)
+    known = labelled_images(trained_run.config, trained_run.images, data, held_out, seed)
     with Console(stderr=True).status("Computing features and fitting classifiers ..."):
         parts = (known.train.pixels, known.test.pixels)
         pixels = tuple(map(pixel_features, parts))
         components = principal_components(pixels[0])
         trained, untrained = (
             tuple(convolutional_features(network, each) for each in parts)
-            for network in (subject.discriminator(), subject.untrained_discriminator())
+            for network in (
+                trained_run.discriminator(),
+                _untrained_discriminator(trained_run.config),
+            )
         )
         spaces = {
             "D": trained,
@@ -247,7 +213,7 @@ def features(
     console.print(screen)
     console.print(f"[dim]Linear SVM, {draws} draws of the labels. {known.source}[/dim]")
     note = f"Linear SVM; bands: the worst and the best of {draws} draws. {known.source}"
-    figure = label_efficiency(table, subject.title, note)
+    figure = label_efficiency(table, _title(trained_run), note)
     top = table[table["labels"] == counts[-1]].groupby("features")["accuracy"].mean()
     names = {
         "D": "discriminator",
@@ -256,7 +222,7 @@ def features(
         "pixels": "pixels",
     }
     values = {f"{names[name]}_accuracy": float(top[name]) for name in names}
-    _keep(subject, "features", figure, output, values | {"labels_a_class": counts[-1]})
+    _keep(trained_run, "features", figure, output, values | {"labels_a_class": counts[-1]})
 
 
 @app.command()
@@ -276,13 +242,13 @@ def interpolate(
     from analysis.plots.probes import mosaic_figure
     from dcgan.probes.latent import interpolate as walk
 
-    subject = _subject(run, checkpoint, store)
-    network = subject.config.network
-    images = walk(subject.generator(), network, rows=rows, columns=columns, seed=seed)
+    trained_run = _open(run, checkpoint, store)
+    network = trained_run.config.network
+    images = walk(trained_run.generator(), network, rows=rows, columns=columns, seed=seed)
     way = "great circles" if network.latent_law == "normal" else "straight lines"
     note = f"Each row: images on a way between two random latents, on {way}."
-    figure = mosaic_figure(subject.mosaic(images), subject.title, note)
-    _keep(subject, "interpolation", figure, output)
+    figure = mosaic_figure(_mosaic(trained_run.config, images), _title(trained_run), note)
+    _keep(trained_run, "interpolation", figure, output)
 
 
 @app.command()
@@ -308,26 +274,27 @@ def arithmetic(
     import torch
 
     from analysis.plots.probes import class_shift
+    from dcgan.data.scaling import to_uint8
     from dcgan.evaluation.features.classifier import load_classifier
     from dcgan.probes.labelled_images import number_of_class
     from dcgan.probes.latent import arithmetic as shift
 
-    subject = _subject(run, checkpoint, store)
-    images = subject.images()
+    trained_run = _open(run, checkpoint, store)
+    images = trained_run.images()
     first, second = (number_of_class(images, name) for name in (source, target))
     classifier = load_classifier(images, torch.device("cpu"))
 
     def classify(made: torch.Tensor) -> torch.Tensor:
-        return classifier.classes(made.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8))
+        return classifier.classes(to_uint8(made))
 
     strengths = [strength * number / 8 for number in range(9)]
     with Console(stderr=True).status("Drawing and classifying ..."):
         found = shift(
-            subject.generator(),
-            subject.config.network,
+            trained_run.generator(),
+            trained_run.config.network,
             classify,
-            source=first,
-            target=second,
+            from_class=first,
+            to_class=second,
             strengths=strengths,
             rows=6,
             seed=seed,
@@ -337,10 +304,10 @@ def arithmetic(
         f"{target} less that of {source}. Below: the share of {found.starts} such latents whose "
         f"image a classifier (accuracy {classifier.accuracy:.3f}) takes for {target}."
     )
-    shown = subject.mosaic(found.images)
-    figure = class_shift(shown, strengths, found.shares, found.control, subject.title, note)
+    shown = _mosaic(trained_run.config, found.images)
+    figure = class_shift(shown, strengths, found.shares, found.control, _title(trained_run), note)
     values = {"share": max(found.shares), "share_at_random": max(found.control)}
-    _keep(subject, "arithmetic", figure, output, values)
+    _keep(trained_run, "arithmetic", figure, output, values)
 
 
 @app.command()
@@ -362,14 +329,14 @@ def filters(
     from analysis.plots.probes import filter_figure
     from dcgan.probes.filters import first_filters, strongest_responses
 
-    subject = _subject(run, checkpoint, store)
-    every = subject.images().pixels
+    trained_run = _open(run, checkpoint, store)
+    every = trained_run.images().pixels
     # At random, for a folder's images lie in the order of their classes.
     order = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))
     pixels = every[order[:2_000]]
     networks = {
-        "trained D": subject.discriminator(),
-        "random weights": subject.untrained_discriminator(),
+        "trained D": trained_run.discriminator(),
+        "random weights": _untrained_discriminator(trained_run.config),
     }
 
     def scaled(values: torch.Tensor) -> torch.Tensor:
@@ -380,18 +347,19 @@ def filters(
     for name, network in networks.items():
         weights = scaled(first_filters(network))[:32]
         columns = min(8, len(weights))
-        first[name] = subject.mosaic(
-            weights[: len(weights) // columns * columns].unflatten(0, (-1, columns))
+        first[name] = _mosaic(
+            trained_run.config,
+            weights[: len(weights) // columns * columns].unflatten(0, (-1, columns)),
         )
         found = strongest_responses(network, pixels, features=count, images=4)
         pairs = torch.stack([found.images, scaled(found.gradients)], dim=2).flatten(1, 2)
-        last[name] = subject.mosaic(pairs)
+        last[name] = _mosaic(trained_run.config, pairs)
     note = (
         "Above: filters of D's first convolution. Below, a row for each of the first features of "
         "its last one: the four of 2,000 random images with the strongest response, and right of "
         "each what in it raises the response, by guided backpropagation."
     )
-    _keep(subject, "filters", filter_figure(first, last, subject.title, note), output)
+    _keep(trained_run, "filters", filter_figure(first, last, _title(trained_run), note), output)
 
 
 @app.command()
@@ -415,11 +383,11 @@ def neighbours(
     from dcgan.probes.nearest_images import nearest_training_images
     from dcgan.sampling import draw_pixels
 
-    subject = _subject(run, checkpoint, store)
-    images, cpu = subject.images(), torch.device("cpu")
+    trained_run = _open(run, checkpoint, store)
+    images, cpu = trained_run.images(), torch.device("cpu")
     with Console(stderr=True).status("Searching ..."):
         space = feature_space(images, cpu)
-        draw = partial(draw_pixels, subject.generator(), subject.config.network, cpu)
+        draw = partial(draw_pixels, trained_run.generator(), trained_run.config.network, cpu)
         fakes = draw(rows, seed)
         found = nearest_training_images(fakes, images.pixels, space.features, "features", count)
         near = {name: each[:, 0].median().item() for name, each in found.distances.items()}
@@ -430,7 +398,9 @@ def neighbours(
         + ", ".join(f"{ratio:.2f} by {name}" for name, ratio in ratios.items())
         + "; near 0 is a copy."
     )
-    nearest = {name: subject.mosaic(each) for name, each in found.nearest.items()}
-    figure = neighbour_figure(subject.mosaic(fakes[:, None]), nearest, subject.title, note)
+    nearest = {name: _mosaic(trained_run.config, each) for name, each in found.nearest.items()}
+    figure = neighbour_figure(
+        _mosaic(trained_run.config, fakes[:, None]), nearest, _title(trained_run), note
+    )
     values = {f"{name}_distance_ratio": ratio for name, ratio in ratios.items()}
-    _keep(subject, "neighbours", figure, output, values)
+    _keep(trained_run, "neighbours", figure, output, values)

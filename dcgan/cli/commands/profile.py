@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan.config.schema import Config
-    from dcgan.profiling.step_profile import Share
+    from dcgan.profiling.step_profile import TimeShare
 
 
 def _recipe_names() -> list[str]:
@@ -119,7 +119,7 @@ def _title(config: Config, device: torch.device, steps: int, data: str) -> str:
     )
 
 
-def _table(name: str, shares: tuple[Share, ...], total: float | None = None) -> Table:
+def _table(name: str, shares: tuple[TimeShare, ...], total: float | None = None) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column(name, min_width=40)
     for column in ("ms a step", "share", "calls a step"):

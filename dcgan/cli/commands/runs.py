@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import STATUS_STYLES, duration, plain
+from dcgan.cli.format import STATUS_STYLES, duration, escape_control_characters
 from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
 from tracking.events import BATCH, CONFIG, EPOCH, TRACKERS
-from tracking.fields import from_utc
+from tracking.fields import from_iso8601
 
 LISTED = 50
 """Runs that a screen or two can show."""
@@ -46,14 +46,14 @@ def runs(
     [bold]--where 'optimizer.lr < 1e-3 and status == "finished" and "baseline" in tags'[/bold].
     """
     from tracking.backends.local import last_values, read_fields, run_folders
-    from tracking.query import known, order, select
+    from tracking.query import order, run_names, select
 
     found = {
         folder.name: (read_fields(folder), last_values(folder)) for folder in run_folders(store)
     }
     chosen = sorted(found, key=lambda run: str(found[run][0].get("sys/created")))
     if where is not None or sort is not None:
-        names = {run: known(*found[run]) for run in chosen}
+        names = {run: run_names(*found[run]) for run in chosen}
         if where is not None:
             chosen = select(where, names)
         if sort is not None:
@@ -73,7 +73,7 @@ def runs(
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("run", no_wrap=True)
     if sort is not None:
-        table.add_column(plain(sort), justify="right", no_wrap=True)
+        table.add_column(escape_control_characters(sort), justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for name in ("epochs", "G loss", "D loss", "age"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -105,7 +105,7 @@ def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAU
     console.print(_pairs({path: v for path, v in values.items() if "/" in path}, ""))
     console.print("\n[bold]Files[/bold]")
     for path in _listed_files(folder):
-        console.print(f"  {plain(path)}", soft_wrap=True, markup=False)
+        console.print(f"  {escape_control_characters(path)}", soft_wrap=True, markup=False)
 
 
 def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, object]:
@@ -140,13 +140,17 @@ def _epochs_planned(fields: dict[str, Any]) -> int | None:
 
 def _cells(row: dict[str, Any]) -> list[Text]:
     losses = ["" if row[name] is None else f"{row[name]:.3f}" for name in ("g_loss", "d_loss")]
-    age = duration(time.time() - from_utc(row["created"]) / 1000)
+    age = duration(time.time() - from_iso8601(row["created"]) / 1000)
     trackers = [
         Text(name, style="" if state in ("complete", "open") else "red")
         for name, state in row["trackers"].items()
     ]
     return [
-        Text(row["run"] if row["name"] == row["run"] else f"{row['run']} ({plain(row['name'])})"),
+        Text(
+            row["run"]
+            if row["name"] == row["run"]
+            else f"{row['run']} ({escape_control_characters(row['name'])})"
+        ),
         *([_value(row["sorted_by"])] if "sorted_by" in row else []),
         Text(str(row["status"]), style=STATUS_STYLES.get(row["status"], "")),
         Text(f"{row['epochs']}/{row['epochs_planned'] or '?'}"),
@@ -158,7 +162,7 @@ def _cells(row: dict[str, Any]) -> list[Text]:
 
 def _value(value: object) -> Text:
     shown = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
-    return Text(plain(shown))
+    return Text(escape_control_characters(shown))
 
 
 def _pairs(values: dict[str, Any], prefix: str) -> Table:
@@ -167,7 +171,10 @@ def _pairs(values: dict[str, Any], prefix: str) -> Table:
         if path.startswith(prefix):
             value = values[path]
             shown = f"{value:.6g}" if isinstance(value, float) else str(value)
-            table.add_row(Text(plain(path.removeprefix(prefix)), style="dim"), Text(plain(shown)))
+            table.add_row(
+                Text(escape_control_characters(path.removeprefix(prefix)), style="dim"),
+                Text(escape_control_characters(shown)),
+            )
     return table
 
 

@@ -54,18 +54,19 @@ def sample(
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Make new images with a run's generator."""
-    from dcgan.run_folder.trained_run import sample_run
+    from dcgan.run_folder.sample_grid import write_sample_grid
+    from dcgan.run_folder.trained_run import TrainedRun
+    from dcgan.training.device import choose_device
     from tracking.store import find_run
 
     folder = find_run(store, run)
-    sample_run(
-        folder,
+    trained_run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
+    write_sample_grid(
+        trained_run,
         count,
         output,
         seed=seed,
-        which=parse_checkpoint(checkpoint),
         mode=mode.value,
         weights=weights.value if weights else None,
-        device=device,
     )
     Console(highlight=False).print(f"{count} images of {folder.name} in {output}", soft_wrap=True)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import plain, size
+from dcgan.cli.format import escape_control_characters, size
 from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
 
 
@@ -28,7 +28,7 @@ def tag(
 
     folder = find_run(store, run)
     left = tag_run(folder, [] if remove else tags, tags if remove else [])
-    said = ", ".join(map(plain, left)) or "no tags"
+    said = ", ".join(map(escape_control_characters, left)) or "no tags"
     Console(highlight=False).print(f"{folder.name}: {said}", markup=False)
 
 
@@ -114,7 +114,7 @@ def du(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
         cells = (size(sizes[part]) if sizes[part] else "" for part in parts)
         table.add_row(Text(run), size(sum(sizes.values())), *cells)
     for name, taken in beside.items():
-        table.add_row(Text(plain(name), style="dim"), size(taken))
+        table.add_row(Text(escape_control_characters(name), style="dim"), size(taken))
     total = sum(sum(each.values()) for each in rows.values()) + sum(beside.values())
     table.add_row(Text("all", style="bold"), Text(size(total), style="bold"))
     Console(highlight=False).print(table)

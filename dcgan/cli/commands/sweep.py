@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import plain
+from dcgan.cli.format import escape_control_characters
 from dcgan.cli.options import (
     DEFAULT_STORE,
     BatchSize,
@@ -29,13 +29,14 @@ from dcgan.cli.options import (
     place,
 )
 from dcgan.cpu.allocator import keep_memory
+from tracking.wording import plural
 
 if TYPE_CHECKING:
     from dcgan.config.loading import Override
-    from dcgan.sweep.definition import Definition
-    from dcgan.sweep.plan import Key, Sweep, Trial
-    from dcgan.sweep.storage import StartedSweep
-    from dcgan.sweep.worker import Answer, Backend
+    from dcgan.sweep.definition import SweepDefinition
+    from dcgan.sweep.plan import Key, Sweep, SweepRun
+    from dcgan.sweep.storage import StoredSweep
+    from dcgan.sweep.worker import Executor, WorkResult
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
@@ -128,7 +129,7 @@ def sweep(
     from dcgan.sweep.definition import read_definition
     from dcgan.sweep.executor import cluster
     from dcgan.sweep.progress import missing_runs
-    from dcgan.sweep.storage import find_sweep, keep_sweep
+    from dcgan.sweep.storage import find_sweep, save_sweep
     from dcgan.training.device import choose_device
     from tracking.errors import UserError
 
@@ -160,7 +161,7 @@ def sweep(
         sizes = load_data(planned, download=download, progress=progress.show)
     with cluster(backend, address) as cores:
         if started is None:
-            started = keep_sweep(store, planned, tracker or ())
+            started = save_sweep(store, planned, tracker or ())
         missing = missing_runs(started)
         at_once = jobs or (1 if on_gpu and backend == "loky" else cores)
         try:
@@ -177,7 +178,7 @@ def sweep(
 
 
 def _plan(
-    definition: Definition,
+    definition: SweepDefinition,
     name: str | None,
     over: list[str] | None,
     seeds: int | None,
@@ -205,18 +206,18 @@ def _plan(
 
 
 def _run(
-    started: StartedSweep,
-    missing: dict[Trial, str | None],
+    started: StoredSweep,
+    missing: dict[SweepRun, str | None],
     sizes: dict[Key, int],
     console: Console,
-    backend: Backend,
+    backend: Executor,
     at_once: int,
     device: str,
-) -> tuple[list[Answer], bool]:
+) -> tuple[list[WorkResult], bool]:
     """What the workers answered, and whether they came to the end."""
     from dcgan.cli.sweep_table import SweepTable
-    from dcgan.sweep.executor import run_orders, threads_a_job
-    from dcgan.sweep.worker import make_orders
+    from dcgan.sweep.executor import run_work_items, threads_per_job
+    from dcgan.sweep.worker import make_work_items
 
     trials = started.sweep.trials
     console.print(
@@ -226,21 +227,23 @@ def _run(
     if not missing:
         return [], True
     jobs = min(at_once, len(missing))
-    threads = threads_a_job(jobs, backend)
-    console.print(f"{jobs} at a time, each on {threads} {'core' if threads == 1 else 'cores'}.")
-    orders = make_orders(
+    threads = threads_per_job(jobs, backend)
+    console.print(f"{jobs} at a time, each on {plural(threads, 'core')}.")
+    orders = make_work_items(
         started, missing, device=device, backend=backend, threads=threads, arguments=sys.argv
     )
     with SweepTable(started, sizes, console) as table:
-        return run_orders(orders, backend, jobs, table.refresh)
+        return run_work_items(orders, backend, jobs, table.refresh)
 
 
-def _summarize(started: StartedSweep, answers: list[Answer], console: Console, store: Path) -> None:
+def _summarize(
+    started: StoredSweep, answers: list[WorkResult], console: Console, store: Path
+) -> None:
     """A row an arm, what failed and why, and what to type next."""
-    from dcgan.sweep.progress import Standing, journal_reader
+    from dcgan.sweep.progress import RunProgress, progress_reader
 
-    found = journal_reader(started)()
-    standings = {trial: found.get(trial.key, Standing()) for trial in started.sweep.trials}
+    found = progress_reader(started)()
+    standings = {trial: found.get(trial.key, RunProgress()) for trial in started.sweep.trials}
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("arm")
     for column in ("finished", "failed", "G loss", "D loss"):
@@ -252,7 +255,7 @@ def _summarize(started: StartedSweep, answers: list[Answer], console: Console, s
         failed = sum(key in failures or each.state == "failed" for key, each in own.items())
         losses = [each.losses for each in finished if each.losses]
         table.add_row(
-            Text(plain(arm.label)),
+            Text(escape_control_characters(arm.label)),
             f"{len(finished)}/{len(own)}",
             Text(str(failed or ""), style="red"),
             *(_mean_and_spread([pair[network] for pair in losses]) for network in (0, 1)),
@@ -271,13 +274,15 @@ def _summarize(started: StartedSweep, answers: list[Answer], console: Console, s
         console.print(f"{purpose}: [bold]{line}[/bold]", soft_wrap=True)
 
 
-def _failures(answers: Sequence[Answer]) -> list[str]:
+def _failures(answers: Sequence[WorkResult]) -> list[str]:
     """A line for each kind of failure, with the runs that it befell."""
     befell: dict[str, list[str]] = {}
     for answer in answers:
         if answer.failure:
             arm, seed = answer.key
-            befell.setdefault(plain(answer.failure), []).append(f"{plain(arm)} seed {seed}")
+            befell.setdefault(escape_control_characters(answer.failure), []).append(
+                f"{escape_control_characters(arm)} seed {seed}"
+            )
     return [
         f"{', '.join(runs[:3])}{f' and {len(runs) - 3} more' if len(runs) > 3 else ''}: {failure}"
         for failure, runs in befell.items()

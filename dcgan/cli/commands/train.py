@@ -28,7 +28,7 @@ from dcgan.cpu.allocator import keep_memory
 
 if TYPE_CHECKING:
     from dcgan.jobs.prepare import Job
-    from dcgan.jobs.run import Outcome
+    from dcgan.jobs.run import TrainingResult
 
 EXIT_INTERRUPTED = 130
 
@@ -112,9 +112,9 @@ def train(
     keep_memory()
     from dcgan.cli.progress import DecodingProgress
     from dcgan.config.loading import Override, load_config
-    from dcgan.jobs.prepare import Labels, prepare
+    from dcgan.jobs.prepare import RunMetadata, prepare
     from dcgan.training.device import choose_device
-    from dcgan.training.distributed import joined
+    from dcgan.training.distributed import process_group
 
     given = overrides(
         settings,
@@ -135,9 +135,9 @@ def train(
     config = load_config(recipe, given)
     if data is not None:
         config = load_config(recipe, given + place(config.dataset.name, data))
-    labels = Labels(name, group, tuple(tag or ()))
-    with joined(choose_device(device)) as world:
-        with world.in_turn(), DecodingProgress() as progress:
+    labels = RunMetadata(name, group, tuple(tag or ()))
+    with process_group(choose_device(device)) as world:
+        with world.main_process_first(), DecodingProgress() as progress:
             job = prepare(
                 config,
                 device,
@@ -164,20 +164,20 @@ def resume(
     from dcgan.cli.progress import DecodingProgress
     from dcgan.jobs.prepare import prepare_resume
     from dcgan.training.device import choose_device
-    from dcgan.training.distributed import joined
+    from dcgan.training.distributed import process_group
 
-    with joined(choose_device(device)) as world:
-        with world.in_turn(), DecodingProgress() as progress:
+    with process_group(choose_device(device)) as world:
+        with world.main_process_first(), DecodingProgress() as progress:
             job = prepare_resume(store, run, device, progress=progress.show, world=world)
         _run(job)
 
 
 def _run(job: Job) -> None:
     from dcgan.cli.progress import TrainingProgress
-    from dcgan.jobs.run import follow_job, run_job
+    from dcgan.jobs.run import run_job, run_worker_rank
 
     if job.world.rank > 0:
-        follow_job(job)
+        run_worker_rank(job)
         return
     console = Console(highlight=False)
     with TrainingProgress(job, console) as progress:
@@ -187,7 +187,7 @@ def _run(job: Job) -> None:
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _summarize(outcome: Outcome, job: Job, console: Console) -> None:
+def _summarize(outcome: TrainingResult, job: Job, console: Console) -> None:
     """Where the run lies, what came out, and what to type next."""
     from dcgan.cli.format import duration
     from tracking.events import FIXED_NOISE

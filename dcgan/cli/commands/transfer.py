@@ -12,12 +12,13 @@ from rich.console import Console
 from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
 from tracking.backends import Remote
 from tracking.errors import StoreError
+from tracking.wording import plural
 
 if TYPE_CHECKING:
-    from tracking.transfer import Moved
+    from tracking.transfer import TransferCount
 
 
-class Source(StrEnum):
+class ImportSource(StrEnum):
     """What runs can be imported from."""
 
     MLFLOW = "mlflow"
@@ -68,7 +69,7 @@ def import_runs(
             help="A store or folder; for MLflow also the address of a server or database.",
         ),
     ],
-    kind: Annotated[Source, typer.Option("--from", help="What kept the runs.")],
+    kind: Annotated[ImportSource, typer.Option("--from", help="What kept the runs.")],
     rename: Annotated[
         list[str],
         typer.Option(
@@ -103,8 +104,8 @@ def import_runs(
             console.print(f"{run}  {_said(moved, 'nothing was missing')}")
 
 
-def _place(source: str, kind: Source) -> Path | str:
-    if kind is Source.MLFLOW and "://" in source:
+def _place(source: str, kind: ImportSource) -> Path | str:
+    if kind is ImportSource.MLFLOW and "://" in source:
         return source
     place = Path(source)
     if not place.is_dir():
@@ -119,10 +120,8 @@ def _pair(text: str) -> tuple[str, str]:
     return old, new
 
 
-def _said(moved: Moved, nothing: str) -> str:
+def _said(moved: TransferCount, nothing: str) -> str:
     if not moved:
         return f"[dim]{nothing}[/dim]"
     parts = ((moved.values, "value"), (moved.images, "image"), (moved.files, "file"))
-    return ", ".join(
-        f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in parts if count
-    )
+    return ", ".join(plural(count, name) for count, name in parts if count)

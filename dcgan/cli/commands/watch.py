@@ -12,10 +12,10 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from dcgan.cli.format import duration, plain
+from dcgan.cli.format import duration, escape_control_characters
 from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
 from tracking.events import BATCH, EPOCH, FIXED_NOISE
-from tracking.fields import from_utc
+from tracking.fields import from_iso8601
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +64,7 @@ def _frame(folder: Path, console: Console) -> Group:
     fields, last = read_fields(folder), last_values(folder)
     steps = read_steps(folder)
     lines = [Text(folder.name, style="bold"), Text(f"  {fields.get('sys/status')}")]
-    age = duration(time.time() - from_utc(str(fields["sys/created"])) / 1000)
+    age = duration(time.time() - from_iso8601(str(fields["sys/created"])) / 1000)
     epoch = f", epoch {last[f'{EPOCH}/number']:.0f}" if f"{EPOCH}/number" in last else ""
     lines.append(Text(f"  step {last.get('step', 0):,.0f}{epoch}, begun {age} ago"))
     parts: list[Text] = [Text.assemble(*lines)]
@@ -73,7 +73,7 @@ def _frame(folder: Path, console: Console) -> Group:
     parts += [_panel(steps, title, curves, size) for title, curves in _PANELS]
     grids = sorted((folder / FIXED_NOISE).glob("*.png"))
     if grids:
-        parts.append(Text(f"last grid  {plain(grids[-1])}", overflow="fold"))
+        parts.append(Text(f"last grid  {escape_control_characters(grids[-1])}", overflow="fold"))
     return Group(*parts)
 
 

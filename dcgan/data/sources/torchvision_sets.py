@@ -18,7 +18,7 @@ from dcgan.data.decoding import Pixels
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.sources import stacked_mnist
 from dcgan.data.sources.image_folder import collect_files
-from tracking.atomic_files import replacing
+from tracking.atomic_files import atomic_write
 
 IDX_FILES = tuple(
     f"{split}-{kind}-ubyte"
@@ -162,7 +162,7 @@ def _laid_out(files: dict[str, Path], name: str) -> Path:
             opener = gzip.open if file.suffix == ".gz" else open
             with (
                 opener(file, "rb") as source,
-                replacing(raw / plain) as temporary,
+                atomic_write(raw / plain) as temporary,
                 temporary.open("wb") as target,
             ):
                 shutil.copyfileobj(source, target)

@@ -14,10 +14,10 @@ from torch.nn.functional import cross_entropy
 
 from dcgan.cache_dir import cache_folder
 from dcgan.data.image_set import ImageSet
-from dcgan.data.scaling import scale
+from dcgan.data.scaling import to_unit_range
 from dcgan.data.sources.stacked_mnist import unstack
 from dcgan.evaluation.features.lenet import LeNet
-from tracking.atomic_files import replacing
+from tracking.atomic_files import atomic_write
 
 FORMAT, SEED = 1, 0
 HELD_OUT = 0.1
@@ -57,8 +57,8 @@ class Classifier:
     def features(self, pixels: Tensor) -> Tensor:
         """uint8 images (n, C, H, W) to features, float32 (n, 128), or (n, 384) of stacked ones."""
         if not self.stacked:
-            return self.network.features(scale(pixels))
-        channels = scale(pixels.flatten(0, 1).unsqueeze(1))
+            return self.network.features(to_unit_range(pixels))
+        channels = to_unit_range(pixels.flatten(0, 1).unsqueeze(1))
         return self.network.features(channels).view(len(pixels), -1)
 
     @torch.no_grad()
@@ -67,7 +67,8 @@ class Classifier:
         device = self.network.output.weight.device
         single = pixels.flatten(0, 1).unsqueeze(1) if self.stacked else pixels
         parts = [
-            self.network(scale(each.to(device))).argmax(1).cpu() for each in single.split(_BLOCK)
+            self.network(to_unit_range(each.to(device))).argmax(1).cpu()
+            for each in single.split(_BLOCK)
         ]
         found = torch.cat(parts)
         return found.view(-1, 3) @ torch.tensor([100, 10, 1]) if self.stacked else found
@@ -115,7 +116,7 @@ def _train(images: ImageSet, device: torch.device) -> tuple[LeNet, float]:
     source = torch.Generator().manual_seed(SEED)
     for _ in range(steps):
         chosen = rest[torch.randint(len(rest), (_BATCH,), generator=source)]
-        logits = network(scale(images.pixels[chosen].to(device)))
+        logits = network(to_unit_range(images.pixels[chosen].to(device)))
         loss = cross_entropy(logits, images.labels[chosen].to(device))
         optimizer.zero_grad()
         loss.backward()
@@ -133,5 +134,5 @@ def _untrained(images: ImageSet) -> LeNet:
 
 def _keep(file: Path, network: LeNet, accuracy: float) -> None:
     weights: dict[str, Tensor] = {k: v.cpu() for k, v in network.state_dict().items()}
-    with replacing(file) as temporary:
+    with atomic_write(file) as temporary:
         torch.save({"weights": weights, "accuracy": accuracy}, temporary)

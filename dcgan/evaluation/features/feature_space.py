@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dcgan.data.image_set import ImageSet
-from dcgan.data.scaling import scale
+from dcgan.data.scaling import to_unit_range
 from dcgan.evaluation.features.classifier import is_labelled, load_classifier
 from dcgan.evaluation.features.inception import find_weights, load_inception
 from dcgan.evaluation.features.lenet import RandomFeatures
@@ -56,7 +56,7 @@ def feature_space(
         network = RandomFeatures(images.pixels.shape[1], RANDOM_SEED).to(device).eval()
         described = f"a network with random weights, seed {RANDOM_SEED}"
         return FeatureSpace(
-            "random_", lambda pixels: network.features(scale(pixels)), device, described
+            "random_", lambda pixels: network.features(to_unit_range(pixels)), device, described
         )
     classifier = load_classifier(images, device)
     of_what = "the digits of each channel" if classifier.stacked else "the same data"

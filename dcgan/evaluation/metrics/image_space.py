@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
+from dcgan.data.scaling import to_unit_range
+
 PATCH, PATCHES_AN_IMAGE, SMALLEST_LEVEL = 7, 128, 16
 PROJECTIONS, IMAGES = 512, 1_024
 PAIRS = 1_000
@@ -73,7 +75,7 @@ def multiscale_similarity(fake: Tensor, seed: int = 0) -> float:
 
 def _pyramid(images: Tensor) -> Iterator[Tensor]:
     """Differences of neighbouring scales, full size first, and the smallest scale itself."""
-    level = images.float() / 127.5 - 1
+    level = to_unit_range(images)
     while level.shape[-1] >= 2 * SMALLEST_LEVEL and level.shape[-1] % 2 == 0:
         smaller = _reduced(level)
         yield level - _expanded(smaller)

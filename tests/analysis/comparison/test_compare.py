@@ -12,7 +12,7 @@ import pytest
 
 from analysis import load
 from analysis.comparison.arms import ComparisonError
-from analysis.comparison.compare import Comparison, compare, is_shown
+from analysis.comparison.compare import Comparison, compare, is_significant
 from analysis.comparison.conclusions import conclusion, runs_that_broke
 from tests.support.sample_journals import write_journal
 
@@ -55,8 +55,8 @@ def test_the_factor_is_found_and_its_effect_is_shown(tmp_path: Path) -> None:
     assert found["p"] == pytest.approx(2 / 2**8)
     assert found["p_holm"] == pytest.approx(4 * 2 / 2**8), "of four metrics"
     assert found["larger"] == 1
-    assert is_shown(found)
-    assert not is_shown(row(comparison, "Dloss", "init.scheme=default"))
+    assert is_significant(found)
+    assert not is_significant(row(comparison, "Dloss", "init.scheme=default"))
     said = conclusion(comparison)
     assert "over 8 pairs of seeds: the final loss of G is higher by" in said
     assert "no difference was shown in the final loss of D" in said
@@ -86,7 +86,7 @@ def test_five_pairs_allow_no_claim(tmp_path: Path) -> None:
     comparison = compare(load(tmp_path), metrics=["Gloss"])
     found = row(comparison, "Gloss", "init.scheme=default")
     assert found["p"] == pytest.approx(0.0625)
-    assert not is_shown(found)
+    assert not is_significant(found)
     assert "no claim can be made from 5 pairs of seeds" in conclusion(comparison)
 
 

@@ -10,10 +10,10 @@ import pytest
 from scipy import stats
 
 from analysis.comparison.statistics import (
-    adjusted,
+    holm_adjust,
     paired_difference,
-    proportion_interval,
     unpaired_difference,
+    wilson_interval,
 )
 
 DRAWS = np.random.default_rng(7)
@@ -113,14 +113,14 @@ def test_a_detectable_difference_is_detected_four_times_in_five(paired: bool) ->
 
 
 def test_p_values_are_corrected_for_their_number() -> None:
-    assert adjusted([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    with_gap = adjusted([0.01, float("nan"), 0.5])
+    assert holm_adjust([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    with_gap = holm_adjust([0.01, float("nan"), 0.5])
     assert with_gap[0] == pytest.approx(0.02)
     assert math.isnan(with_gap[1])
-    assert adjusted([]) == []
+    assert holm_adjust([]) == []
 
 
 def test_none_of_ten_is_not_never() -> None:
-    low, high = proportion_interval(0, 10)
+    low, high = wilson_interval(0, 10)
     assert low == 0
     assert high == pytest.approx(0.2775, abs=1e-4)

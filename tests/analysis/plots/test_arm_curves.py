@@ -16,11 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 
-from analysis.bands import band_of, smoothed
+from analysis.bands import band_of, moving_average
 from analysis.plots.arm_curves import LOSS_NOTE, loss_bands, score_bands
 from analysis.plots.arm_style import arms_of
 from analysis.plots.axes import wrapped
-from analysis.plots.figure_file import Picture, save
+from analysis.plots.figure_file import FigureFile, save
 from analysis.series import Series
 from tracking.events import BATCH, EPOCH
 
@@ -71,11 +71,11 @@ def names(axes: Axes, beginning: str) -> list[str]:
     return [each for each in ids if each.startswith(beginning)]
 
 
-def note(picture: Picture) -> str:
+def note(picture: FigureFile) -> str:
     return picture.figure.get_supxlabel().replace("\n", " ")
 
 
-def legend(picture: Picture) -> list[str]:
+def legend(picture: FigureFile) -> list[str]:
     found = picture.figure.axes[0].get_legend()
     return [text.get_text() for text in found.get_texts()] if found else []
 
@@ -368,7 +368,7 @@ def test_a_window_with_a_gap_is_no_mean() -> None:
     values = np.arange(30.0)
     values[15] = np.inf
 
-    series = smoothed(Series(np.arange(1, 31), values))
+    series = moving_average(Series(np.arange(1, 31), values))
 
     assert series.steps.tolist() == list(range(6, 27))
     assert series.values[0] == pytest.approx(4.5)

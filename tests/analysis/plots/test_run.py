@@ -16,7 +16,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.image_files import spread
+from analysis.image_files import evenly_spaced
 from analysis.plots import style
 from analysis.plots.run import (
     grid_progression,
@@ -316,9 +316,9 @@ def test_progression_of_nothing_is_an_error() -> None:
 
 
 def test_spread_keeps_both_ends() -> None:
-    assert spread([1, 2, 1_000], 6) == [1, 2, 1_000]
-    assert spread([0, 1, 2, 3, 4, 5, 6, 1_000], 6) == [0, 6, 1_000]
-    assert spread(list(range(0, 501)), 6) == [0, 100, 200, 300, 400, 500]
+    assert evenly_spaced([1, 2, 1_000], 6) == [1, 2, 1_000]
+    assert evenly_spaced([0, 1, 2, 3, 4, 5, 6, 1_000], 6) == [0, 6, 1_000]
+    assert evenly_spaced(list(range(0, 501)), 6) == [0, 100, 200, 300, 400, 500]
 
 
 def test_grey_is_shown_on_the_full_scale() -> None:

@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
-from analysis.plots.figure_file import Picture, save
+from analysis.plots.figure_file import FigureFile, save
 from analysis.plots.parallel_coordinates import parallel_coordinates
 from analysis.plots.values import factor_intervals, paired_slopes
 
@@ -50,7 +50,7 @@ def ticks(axes: Axes) -> list[str]:
     return [text.get_text() for text in axes.get_xticklabels()]
 
 
-def note(picture: Picture) -> str:
+def note(picture: FigureFile) -> str:
     return picture.figure.get_supxlabel().replace("\n", " ")
 
 
@@ -219,7 +219,7 @@ def sweep(count: int = 30) -> tuple[pd.DataFrame, dict[str, float]]:
     return keys, {f"run-{position}": float(position) for position in range(count)}
 
 
-def collection(picture: Picture, name: str) -> LineCollection:
+def collection(picture: FigureFile, name: str) -> LineCollection:
     (found,) = [each for each in picture.figure.axes[0].collections if each.get_gid() == name]
     assert isinstance(found, LineCollection)
     return found

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dcgan.data import batches
-from dcgan.data.batches import DataWait, gather, place
+from dcgan.data.batches import DataWait, iterate_batches, to_device_if_it_fits
 
 CPU = torch.device("cpu")
 
@@ -18,11 +18,11 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("limit", [0, 2**28])
 def test_batches_come_whole_and_in_order(pixels: Tensor, monkeypatch, limit: int):
     monkeypatch.setattr(batches, "IN_MEMORY_BYTES", limit)
-    placed = place(pixels, CPU)
+    placed = to_device_if_it_fits(pixels, CPU)
     assert (placed.data_ptr() == pixels.data_ptr()) == (limit == 0)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
     wait = DataWait()
-    found = list(gather(placed, order.split(16), CPU, wait))
+    found = list(iterate_batches(placed, order.split(16), CPU, wait))
     assert [len(images) for images in found] == [16, 16, 8]
     assert torch.equal(torch.cat(found), pixels[order])
     assert 0 < wait.percent() <= 100
@@ -40,7 +40,7 @@ def test_one_batch_is_gathered_ahead_and_the_thread_ends_with_the_training(
             asked.append(number)
             yield torch.tensor([number])
 
-    found = gather(pixels, indices(), CPU, DataWait())
+    found = iterate_batches(pixels, indices(), CPU, DataWait())
     next(found)
     next(found)
     assert asked == [0, 1, 2]

@@ -14,7 +14,7 @@ from torchvision import transforms
 from dcgan.config.schema import Dataset
 from dcgan.data.image_set import DataError
 from dcgan.data.loading import load_images
-from dcgan.data.scaling import scale
+from dcgan.data.scaling import to_unit_range
 
 
 def picture(width: int, height: int, seed: int = 0) -> PIL.Image.Image:
@@ -36,14 +36,14 @@ def test_digits_are_those_of_scikit_learn():
     assert images.card.size == 1797
     assert images.card.classes == tuple("0123456789")
     assert sum(images.card.class_sizes) == 1797
-    scaled = scale(images.pixels).double()
+    scaled = to_unit_range(images.pixels).double()
     assert images.card.mean == (pytest.approx(scaled.mean().item(), abs=1e-5),)
     assert images.card.std == (pytest.approx(scaled.std(correction=0).item(), abs=1e-5),)
 
 
 def test_scale_maps_bytes_onto_the_range_of_tanh():
     bytes_ = torch.tensor([0, 51, 255], dtype=torch.uint8)
-    torch.testing.assert_close(scale(bytes_), torch.tensor([-1.0, -0.6, 1.0]))
+    torch.testing.assert_close(to_unit_range(bytes_), torch.tensor([-1.0, -0.6, 1.0]))
 
 
 def test_a_folder_is_read_nested_in_the_order_of_its_paths(tmp_path: Path):

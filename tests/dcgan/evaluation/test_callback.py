@@ -14,7 +14,12 @@ from typer.testing import CliRunner, Result
 from dcgan.cli import app
 from dcgan.config.schema import Config
 from dcgan.evaluation import callback as in_training
-from dcgan.training.checkpoint import checkpoint_step, checkpoints, find_checkpoint, keep_nothing
+from dcgan.training.checkpoint import (
+    checkpoint_step,
+    find_checkpoint,
+    list_checkpoints,
+    no_checkpoints,
+)
 from dcgan.training.loop import train
 from tests.dcgan.cli.test_evaluate import TINY, invoke
 from tests.dcgan.data.test_cache import save
@@ -57,7 +62,7 @@ def test_a_series_and_the_best_checkpoint(tmp_path: Path) -> None:
         "evaluate", "--checkpoint", "all", "--samples", "120", "--resamples", "1",
         "--store", str(tmp_path),
     )  # fmt: skip
-    kept = [checkpoint_step(path) for path in checkpoints(folder / "checkpoints")]
+    kept = [checkpoint_step(path) for path in list_checkpoints(folder / "checkpoints")]
     found = re.findall(r"at step (\d+)", every.output)
     assert [int(step) for step in found] == kept
     compared = invoke("runs", "--sort", "best_lenet_fid", "--store", str(tmp_path))
@@ -90,12 +95,26 @@ def test_a_resumed_run_knows_its_best(
         saved.append((step, best))
 
     config = small_config("evaluation.every_epochs=1", "training.epochs=2")
-    train(config, pixels, torch.device("cpu"), lambda event: None, save, assess=assess)
+    train(
+        config,
+        pixels,
+        device=torch.device("cpu"),
+        emit=lambda event: None,
+        save=save,
+        evaluate=assess,
+    )
     assert asked == [3, 6]
     assert saved == [(3, True), (6, False)]
     asked.clear()
     by_steps = small_config("evaluation.every_epochs=0", "training.steps=4")
-    train(by_steps, pixels, torch.device("cpu"), lambda event: None, keep_nothing, assess=assess)
+    train(
+        by_steps,
+        pixels,
+        device=torch.device("cpu"),
+        emit=lambda event: None,
+        save=no_checkpoints,
+        evaluate=assess,
+    )
     assert asked == [4], "a training ends with an evaluation"
 
 
@@ -118,7 +137,7 @@ def test_a_diverged_generator_is_not_the_best(small_config: Callable[..., Config
 
     config = small_config("evaluation.every_epochs=1", "evaluation.samples=120")
     events: list[Event] = []
-    assess = in_training.assessor(
+    assess = in_training.evaluation_callback(
         config, load_images(config.dataset), None, torch.device("cpu"), events.append, print
     )
     generator, _ = build_networks(config, seed=0)

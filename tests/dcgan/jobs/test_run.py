@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dcgan.training.checkpoint import checkpoints, load_checkpoint
+from dcgan.training.checkpoint import list_checkpoints, load_checkpoint
 from tracking.backends.local import load_runs, load_steps, read_fields, run_folders
 
 SETTINGS = (
@@ -93,7 +93,7 @@ def assert_same_run(run: Path, whole: Path) -> None:
     assert len(pictures) == len(list(whole.glob("images/*/*.png")))
     cpu = torch.device("cpu")
     ours, theirs = (
-        load_checkpoint(checkpoints(each / "checkpoints")[-1], cpu) for each in (run, whole)
+        load_checkpoint(list_checkpoints(each / "checkpoints")[-1], cpu) for each in (run, whole)
     )
     assert ours["step"] == theirs["step"] == 171
     for network in ("generator", "discriminator"):
@@ -124,7 +124,7 @@ def test_an_interrupted_run_keeps_a_checkpoint_and_says_how_to_resume(
     assert f"dcgan resume {run.name}" in output
     assert read_fields(run)["sys/status"] == "interrupted"
     done = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["step"]
-    assert checkpoints(run / "checkpoints")[-1].name == f"step-{done:08d}.pt"
+    assert list_checkpoints(run / "checkpoints")[-1].name == f"step-{done:08d}.pt"
     finish(dcgan("resume", run.name, folder=tmp_path))
     assert_same_run(run, whole)
 

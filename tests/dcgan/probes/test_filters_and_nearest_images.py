@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from dcgan.config.loading import load_config, parse_override
-from dcgan.data.scaling import scale
+from dcgan.data.scaling import to_unit_range
 from dcgan.models import build_networks
 from dcgan.probes.filters import first_filters, strongest_responses
 from dcgan.probes.nearest_images import nearest_training_images
@@ -25,10 +25,10 @@ def test_the_strongest_images_of_the_last_hidden_convolution() -> None:
     found = strongest_responses(network, PIXELS, features=3, images=4)
     assert found.images.shape == found.gradients.shape == (3, 4, 1, 28, 28)
     with torch.no_grad():
-        maxima = network[:4](scale(PIXELS)).amax((2, 3))
+        maxima = network[:4](to_unit_range(PIXELS)).amax((2, 3))
     for feature in found.features:
         best = maxima[:, feature].argsort(descending=True)[:4]
-        assert torch.equal(found.images[feature], scale(PIXELS[best]))
+        assert torch.equal(found.images[feature], to_unit_range(PIXELS[best]))
 
 
 def test_gradients_are_guided_where_they_are_negative() -> None:

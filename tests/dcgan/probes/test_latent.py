@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dcgan.config.schema import Network
-from dcgan.probes.latent import ProbeError, arithmetic, interpolate, spherical
+from dcgan.probes.latent import ProbeError, arithmetic, interpolate, slerp
 from dcgan.sampling import draw_latents
 
 
@@ -27,12 +27,12 @@ def classify(images: Tensor) -> Tensor:
 def test_great_circles_keep_length_and_angle() -> None:
     source = torch.Generator().manual_seed(0)
     first, last = torch.randn(2, 5, 100, generator=source)
-    middle = spherical(first, last, torch.tensor(0.5))
+    middle = slerp(first, last, torch.tensor(0.5))
     torch.testing.assert_close(middle.norm(dim=1), (first.norm(dim=1) + last.norm(dim=1)) / 2)
     angles = [torch.cosine_similarity(middle, end) for end in (first, last)]
     torch.testing.assert_close(*angles)
-    torch.testing.assert_close(spherical(first, last, torch.tensor(0.0)), first)
-    torch.testing.assert_close(spherical(first, last, torch.tensor(1.0)), last)
+    torch.testing.assert_close(slerp(first, last, torch.tensor(0.0)), first)
+    torch.testing.assert_close(slerp(first, last, torch.tensor(1.0)), last)
     straight = torch.lerp(first, last, 0.5)
     assert (straight.norm(dim=1) < 0.85 * middle.norm(dim=1)).all(), "what a line would do"
 
@@ -53,7 +53,7 @@ def test_a_way_begins_and_ends_at_its_latents(law: str) -> None:
 def test_the_difference_of_the_means_leads_to_the_class_and_chance_does_not() -> None:
     network = Network(latent_size=50)
     found = arithmetic(
-        _FirstIsBright(), network, classify, source=0, target=1, strengths=[0.0, 1.0], rows=4
+        _FirstIsBright(), network, classify, from_class=0, to_class=1, strengths=[0.0, 1.0], rows=4
     )
     assert found.images.shape == (4, 2, 1, 4, 4)
     assert (found.images[:, 0] < 0).all(), "it begins with images of the class"
@@ -66,5 +66,11 @@ def test_the_difference_of_the_means_leads_to_the_class_and_chance_does_not() ->
 def test_a_class_that_is_hardly_drawn_is_told() -> None:
     with pytest.raises(ProbeError, match="0 for class 3"):
         arithmetic(
-            _FirstIsBright(), Network(), classify, source=0, target=3, strengths=[1.0], samples=500
+            _FirstIsBright(),
+            Network(),
+            classify,
+            from_class=0,
+            to_class=3,
+            strengths=[1.0],
+            samples=500,
         )

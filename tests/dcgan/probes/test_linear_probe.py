@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import adaptive_max_pool2d
 
 from dcgan.config.loading import load_config, parse_override
-from dcgan.data.scaling import scale
+from dcgan.data.scaling import to_unit_range
 from dcgan.models import build_networks
 from dcgan.probes.linear_probe import (
     convolutional_features,
@@ -43,7 +43,7 @@ def test_all_convolutions_are_pooled_to_4x4(family: str, size: int) -> None:
         n for n, layer in enumerate(discriminator) if type(layer).__name__ == "LeakyReLU"
     )
     with torch.no_grad():
-        first = discriminator[: activation + 1](scale(pixels[:7]))
+        first = discriminator[: activation + 1](to_unit_range(pixels[:7]))
     pooled = adaptive_max_pool2d(first, 4).flatten(1)
     np.testing.assert_allclose(features[:7, : pooled.shape[1]], pooled, rtol=1e-5, atol=1e-6)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import joblib
 import pytest
 
-from dcgan.sweep.executor import threads_a_job
+from dcgan.sweep.executor import threads_per_job
 from tests.support.sweep_process import TINY, finish, keys, refused, runs_by_status, start
 from tracking.backends.local import read_fields
 
@@ -17,11 +17,11 @@ from tracking.backends.local import read_fields
 def test_the_jobs_use_this_machine_once():
     cores = joblib.cpu_count()
     for jobs in range(1, 2 * cores + 1):
-        threads = threads_a_job(jobs, "loky")
+        threads = threads_per_job(jobs, "loky")
         assert threads >= 1
         assert threads * jobs <= max(cores, jobs)
         assert (threads + 1) * jobs > cores
-        assert threads_a_job(jobs, "ray") == 1
+        assert threads_per_job(jobs, "ray") == 1
 
 
 def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -15,8 +15,8 @@ from dcgan.config.loading import parse_override
 from dcgan.config.schema import Config
 from dcgan.sweep.definition import read_definition, sweep_names
 from dcgan.sweep.plan import Factor, parse_factor, plan_sweep
-from dcgan.sweep.storage import find_sweep, keep_sweep
-from dcgan.training import loop as engine
+from dcgan.sweep.storage import find_sweep, save_sweep
+from dcgan.training import loop, step
 from tests.support.sweep_process import refused
 from tracking.errors import UserError
 
@@ -77,8 +77,8 @@ def test_the_sweeps_that_come_with_the_project_can_be_planned():
 def test_a_kept_sweep_is_found_again_and_is_a_sweep_file(tmp_path: Path):
     overrides = [parse_override("training.steps=7")]
     sweep = plan_sweep("pair", "digits", overrides, [LR, SCHEME], [3, 5])
-    started = keep_sweep(tmp_path, sweep, ["mlflow"])
-    keep_sweep(tmp_path, plan_sweep("pair", "digits", overrides, [LR], [3]), [])
+    started = save_sweep(tmp_path, sweep, ["mlflow"])
+    save_sweep(tmp_path, plan_sweep("pair", "digits", overrides, [LR], [3]), [])
     for found in (find_sweep(tmp_path, started.id), find_sweep(tmp_path, "pair", like=sweep)):
         assert found.id == started.id
         assert found.trackers == ("mlflow",)
@@ -99,16 +99,17 @@ def test_arms_of_a_seed_see_the_same_images_and_latents(
     seen: list[list[torch.Tensor]] = []
 
     def spy(name: str) -> None:
-        real = getattr(engine, name)
+        real = getattr(step, name)
 
         def spying(*arguments: object) -> torch.Tensor:
             value: torch.Tensor = real(*arguments)
             seen[-1].append(value.clone())
             return value
 
-        monkeypatch.setattr(engine, name, spying)
+        for module in (loop, step):
+            monkeypatch.setattr(module, name, spying)
 
-    spy("scale")
+    spy("to_unit_range")
     spy("draw_latents")
     own = small_config().model_dump(mode="json", exclude_none=True)
     overrides = [
@@ -120,8 +121,12 @@ def test_arms_of_a_seed_see_the_same_images_and_latents(
     sweep = plan_sweep("pair", "digits", overrides, [SCHEME], [0, 1])
     for trial in sweep.trials:
         seen.append([])
-        engine.train(
-            trial.config, pixels, torch.device("cpu"), lambda event: None, lambda *a, **k: None
+        loop.train(
+            trial.config,
+            pixels,
+            device=torch.device("cpu"),
+            emit=lambda event: None,
+            save=lambda *a, **k: None,
         )
     (first, second), (third, fourth) = seen[:2], seen[2:]
     for ours, theirs in ((first, second), (third, fourth)):

@@ -11,8 +11,8 @@ import torch
 from dcgan.training.checkpoint import (
     CheckpointError,
     checkpoint_step,
-    checkpoints,
     find_checkpoint,
+    list_checkpoints,
     load_checkpoint,
     save_checkpoint,
 )
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 def steps(folder: Path) -> list[int]:
-    return [checkpoint_step(path) for path in checkpoints(folder)]
+    return [checkpoint_step(path) for path in list_checkpoints(folder)]
 
 
 def test_the_last_two_and_the_marked_stay(tmp_path: Path):

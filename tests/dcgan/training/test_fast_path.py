@@ -16,15 +16,18 @@ from dcgan.config.schema import Config, ConfigError
 from dcgan.cpu import fast_convolutions as convolutions
 from dcgan.models import build_networks
 from dcgan.profiling.step_timing import random_images
-from dcgan.training import loop as engine
 from dcgan.training.checkpoint import (
     find_checkpoint,
-    keep_nothing,
     load_checkpoint,
+    no_checkpoints,
     save_checkpoint,
 )
 from dcgan.training.device import choose_device
+from dcgan.training.loop import train
 from dcgan.training.precision import check_precision
+from dcgan.training.schedule import epoch_order
+from dcgan.training.state import derive_seeds
+from dcgan.training.step import can_share_d_pass
 from tracking.events import Event, Metrics
 
 CPU = torch.device("cpu")
@@ -41,9 +44,9 @@ def small(recipe: str, *settings: str) -> Config:
     return load_config(recipe, [parse_override(s) for s in (*given, *SIZES[recipe], *settings)])
 
 
-def fast_losses(config: Config, pixels: Tensor, save=keep_nothing, **arguments) -> Losses:
+def fast_losses(config: Config, pixels: Tensor, save=no_checkpoints, **arguments) -> Losses:
     events: list[Event] = []
-    engine.train(config, pixels, CPU, events.append, save, **arguments)
+    train(config, pixels, device=CPU, emit=events.append, save=save, **arguments)
     blocks = [
         event.values
         for event in events
@@ -54,7 +57,7 @@ def fast_losses(config: Config, pixels: Tensor, save=keep_nothing, **arguments) 
 
 
 def plain_losses(config: Config, pixels: Tensor) -> Losses:
-    seeds = engine._seeds(config.seed)
+    seeds = derive_seeds(config.seed)
     generator, discriminator = build_networks(config, seeds.weights)
     generator_optimizer, discriminator_optimizer = (
         torch.optim.Adam(
@@ -72,7 +75,7 @@ def plain_losses(config: Config, pixels: Tensor) -> Losses:
         return binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
     losses = []
-    for indices in engine._epoch_order(len(pixels), seeds, 1).split(BATCH):
+    for indices in epoch_order(len(pixels), seeds, 1).split(BATCH):
         discriminator.zero_grad()
         real_loss = loss(discriminator(pixels[indices] / 127.5 - 1), 1.0)
         real_loss.backward()
@@ -116,10 +119,10 @@ def test_d_sees_both_at_once_only_where_that_is_the_same_step(
 ):
     config = small("mnist-ablation", *settings)
     _, discriminator = build_networks(config, seed=0)
-    assert engine._one_pass(config, discriminator) == expected
+    assert can_share_d_pass(config, discriminator) == expected
     with_batch_norm = small("celeba")
     _, discriminator = build_networks(with_batch_norm, seed=0)
-    assert not engine._one_pass(with_batch_norm, discriminator)
+    assert not can_share_d_pass(with_batch_norm, discriminator)
 
 
 def test_bfloat16_gives_nearly_the_losses_of_float32_and_keeps_weights_in_it(tmp_path: Path):

@@ -13,8 +13,10 @@ from torch.nn import functional
 
 from dcgan.config.schema import Config
 from dcgan.models import build_networks
-from dcgan.training import loop as engine
+from dcgan.training import loop, step
 from dcgan.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from dcgan.training.schedule import epoch_order
+from dcgan.training.state import derive_seeds
 from tracking.events import Event, Image, Metrics
 
 CPU = torch.device("cpu")
@@ -22,8 +24,13 @@ CPU = torch.device("cpu")
 
 def run(config: Config, pixels: Tensor, folder: Path, **arguments) -> list[Event]:
     events: list[Event] = []
-    assert engine.train(
-        config, pixels, CPU, events.append, partial(save_checkpoint, folder), **arguments
+    assert loop.train(
+        config,
+        pixels,
+        device=CPU,
+        emit=events.append,
+        save=partial(save_checkpoint, folder),
+        **arguments,
     )
     return events
 
@@ -95,7 +102,7 @@ def bce(probability: Tensor, label: int) -> Tensor:
 @pytest.mark.usefixtures("float64")
 def test_losses_and_weights_equal_a_reference_written_by_hand(small_config, pixels, tmp_path):
     config = small_config("training.epochs=1")
-    seeds = engine._seeds(config.seed)
+    seeds = derive_seeds(config.seed)
     generator, discriminator = map(Reference, build_networks(config, seeds.weights))
     latents = torch.Generator().manual_seed(seeds.latents)
     expected: dict[str, list[float]] = {
@@ -105,7 +112,7 @@ def test_losses_and_weights_equal_a_reference_written_by_hand(small_config, pixe
         "D_G_z1": [],
         "D_G_z2": [],
     }
-    for t, indices in enumerate(engine._epoch_order(40, seeds, 1).split(16), start=1):
+    for t, indices in enumerate(epoch_order(40, seeds, 1).split(16), start=1):
         real = pixels[indices].double() / 127.5 - 1
         fake = generator.generate(torch.randn(len(real), 8, 1, 1, generator=latents))
         d_real, d_fake = discriminator.discriminate(real), discriminator.discriminate(fake.detach())
@@ -148,7 +155,7 @@ def test_switching_the_initialisation_off_changes_nothing_else(
     small_config, pixels, tmp_path, monkeypatch
 ):
     seen: list[list[Tensor]] = []
-    real_scale, real_noise = engine.scale, engine.draw_latents
+    real_scale, real_noise = step.to_unit_range, step.draw_latents
 
     def watch(function, log):
         def watched(*arguments):
@@ -160,8 +167,9 @@ def test_switching_the_initialisation_off_changes_nothing_else(
 
     for scheme in ("dcgan", "default"):
         log: list[Tensor] = []
-        monkeypatch.setattr(engine, "scale", watch(real_scale, log))
-        monkeypatch.setattr(engine, "draw_latents", watch(real_noise, log))
+        for module in (loop, step):
+            monkeypatch.setattr(module, "to_unit_range", watch(real_scale, log))
+            monkeypatch.setattr(module, "draw_latents", watch(real_noise, log))
         run(small_config(f"init.scheme={scheme}"), pixels, tmp_path / scheme)
         seen.append(log)
     batches_and_latents, theirs = seen
@@ -229,12 +237,12 @@ def test_a_stopped_run_goes_on_bit_for_bit(small_config, pixels, tmp_path, stop_
     whole = run(small_config(), pixels, tmp_path / "whole")
     steps = iter(range(1, 100))
     events: list[Event] = []
-    finished = engine.train(
+    finished = loop.train(
         small_config(),
         pixels,
-        CPU,
-        events.append,
-        partial(save_checkpoint, tmp_path / "parts"),
+        device=CPU,
+        emit=events.append,
+        save=partial(save_checkpoint, tmp_path / "parts"),
         stopping=lambda: next(steps) >= stop_at,
     )
     assert not finished

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dcgan.config.schema import Stabilisers
 from dcgan.training.diff_augment import diff_augment
-from dcgan.training.stabilisers import labels, view
+from dcgan.training.stabilisers import augment, make_targets
 
 
 def source(seed: int = 0) -> torch.Generator:
@@ -23,28 +23,32 @@ def test_all_is_off_by_default_and_draws_nothing():
     drawn = source()
     before = drawn.get_state()
     batch = images()
-    assert view(batch, Stabilisers(), 0.0, drawn) is batch
-    assert (labels(True, 8, Stabilisers(), drawn) == 1).all()
-    assert (labels(False, 8, Stabilisers(), drawn) == 0).all()
+    assert augment(batch, Stabilisers(), 0.0, drawn) is batch
+    assert (make_targets(True, 8, Stabilisers(), drawn) == 1).all()
+    assert (make_targets(False, 8, Stabilisers(), drawn) == 0).all()
     assert torch.equal(drawn.get_state(), before)
 
 
 def test_label_smoothing_is_one_sided():
     smooth = Stabilisers(label_smoothing=0.1)
-    assert labels(True, 4, smooth, source()).tolist() == pytest.approx([0.9] * 4)
-    assert (labels(False, 4, smooth, source()) == 0).all()
+    assert make_targets(True, 4, smooth, source()).tolist() == pytest.approx([0.9] * 4)
+    assert (make_targets(False, 4, smooth, source()) == 0).all()
 
 
 def test_label_flipping_turns_its_share_of_both():
     flipping = Stabilisers(label_flipping=0.2)
-    assert labels(True, 10_000, flipping, source()).mean().item() == pytest.approx(0.8, abs=0.02)
-    assert labels(False, 10_000, flipping, source()).mean().item() == pytest.approx(0.2, abs=0.02)
+    assert make_targets(True, 10_000, flipping, source()).mean().item() == pytest.approx(
+        0.8, abs=0.02
+    )
+    assert make_targets(False, 10_000, flipping, source()).mean().item() == pytest.approx(
+        0.2, abs=0.02
+    )
 
 
 @pytest.mark.parametrize(("progress", "expected"), [(0.0, 0.5), (0.5, 0.25), (1.0, 0.0)])
 def test_instance_noise_fades_to_nothing(progress: float, expected: float):
     batch = images()
-    seen = view(batch, Stabilisers(instance_noise=0.5), progress, source())
+    seen = augment(batch, Stabilisers(instance_noise=0.5), progress, source())
     assert (seen - batch).std().item() == pytest.approx(expected, rel=0.02)
 
 

@@ -38,7 +38,14 @@ CRITIC = (
 
 def run(config: Config, pixels: torch.Tensor, folder: Path, **arguments: Any) -> list[Event]:
     events: list[Event] = []
-    assert train(config, pixels, CPU, events.append, partial(save_checkpoint, folder), **arguments)
+    assert train(
+        config,
+        pixels,
+        device=CPU,
+        emit=events.append,
+        save=partial(save_checkpoint, folder),
+        **arguments,
+    )
     return events
 
 
@@ -227,8 +234,14 @@ def test_a_stopped_run_goes_on_bit_for_bit(small_config, pixels, tmp_path, setti
     whole = losses(run(config, pixels, tmp_path / "whole"))
     steps = iter(range(1, 100))
     events: list[Event] = []
-    train(config, pixels, CPU, events.append, partial(save_checkpoint, tmp_path / "parts"),
-          stopping=lambda: next(steps) >= stop_at)  # fmt: skip
+    train(
+        config,
+        pixels,
+        device=CPU,
+        emit=events.append,
+        save=partial(save_checkpoint, tmp_path / "parts"),
+        stopping=lambda: next(steps) >= stop_at,
+    )
     resumed = state(tmp_path / "parts")
     assert resumed["step"] == stop_at
     events += run(config, pixels, tmp_path / "parts", resume_from=resumed)

@@ -1,0 +1,19 @@
+"""The phrases that messages share."""
+
+from __future__ import annotations
+
+from tracking.wording import did_you_mean, plural
+
+
+def test_a_noun_agrees_with_its_count():
+    assert [plural(count, "run") for count in (0, 1, 2, 1_000)] == [
+        "0 runs", "1 run", "2 runs", "1,000 runs",
+    ]  # fmt: skip
+
+
+def test_the_closest_names_are_suggested_by_the_whole_name_then_by_its_last_part():
+    keys = ["optimizer.lr", "optimizer.betas", "training.epochs"]
+    assert did_you_mean("optimizer.lrr", keys, limit=1) == "Did you mean optimizer.lr?"
+    assert did_you_mean("lr", keys) == "Did you mean optimizer.lr?"
+    assert did_you_mean("nothing.alike", keys) == ""
+    assert did_you_mean("anything", []) == ""
