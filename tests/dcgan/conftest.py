@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -39,10 +38,3 @@ def pixels() -> Tensor:
     """uint8 (40, 1, 32, 32): two full batches of 16 and one of 8."""
     source = torch.Generator().manual_seed(7)
     return torch.randint(0, 256, (40, 1, 32, 32), dtype=torch.uint8, generator=source)
-
-
-@pytest.fixture
-def float64() -> Any:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)

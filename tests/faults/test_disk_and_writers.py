@@ -77,7 +77,7 @@ def train(store: Path, *settings: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "dcgan", "train", "--store", str(store)]
     for setting in (*SMALL, *settings):
         command += ["--set", setting]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+    environment = {**os.environ, "COLUMNS": "120"}
     return subprocess.Popen(
         command,
         cwd=REPOSITORY,

@@ -113,13 +113,6 @@ TOTALS = {
 }
 
 
-@pytest.fixture
-def float64() -> Any:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 def layers(network: nn.Module, given: Tensor) -> Layers:
     table: Layers = []
 

@@ -13,14 +13,12 @@ import sys
 
 
 def main() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
-    import torch
+    import torch  # noqa: F401
 
     import dcgan.cli
     import dcgan.jobs.run
     import dcgan.run_folder.describe
 
-    torch.set_num_threads(1)
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()

@@ -182,6 +182,7 @@ def test_the_environment_names_the_server_and_the_experiment(
 SCRIPT = """
 import sys
 from pathlib import Path
+import mlflow
 from tracking.backends.mlflow import open_tracker
 from tracking.events import Fields
 from tracking.tracker import Run

@@ -8,7 +8,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -318,17 +317,16 @@ def test_a_run_keeps_it_all(tmp_path: Path) -> None:
 
 def test_it_is_fast_and_imports_nothing_heavy(tmp_path: Path, installed: Path) -> None:
     code = (
-        "import sys, time; start = time.perf_counter()\n"
+        "import os, sys\n"
         "from tracking import provenance; provenance.describe(['dcgan'])\n"
-        "print(time.perf_counter() - start)\n"
+        "print(sum(os.times()[:4]))\n"  # its own processor time, and that of the gits it asked
         "print(*{'torch', 'mlflow', 'neptune', 'pandas', 'numpy'} & set(sys.modules))"
     )
     durations = []
-    for _ in range(3):
-        began = time.perf_counter()
+    for number in range(3):
         output = subprocess.run(
             [sys.executable, "-c", code],
-            cwd=repository(tmp_path / f"code{began}"),
+            cwd=repository(tmp_path / f"code{number}"),
             env={**os.environ, "PYTHONPATH": str(installed)},
             check=True,
             capture_output=True,
@@ -337,4 +335,4 @@ def test_it_is_fast_and_imports_nothing_heavy(tmp_path: Path, installed: Path) -
         seconds, heavy = output.split("\n")[:2]
         durations.append(float(seconds))
         assert heavy == ""
-    assert min(durations) < 0.5  # 0.1 s on an idle machine
+    assert min(durations) < 0.5  # 0.1 s, of which most is Python's own start

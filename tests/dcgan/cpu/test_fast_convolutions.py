@@ -101,7 +101,10 @@ def test_whole_maps_are_one_product_in_bfloat16_too(kind: Any, size: int):
         expected = layer(images)
     assert not done_by_pytorch(ours)
     assert ours.dtype == expected.dtype == torch.bfloat16
-    torch.testing.assert_close(ours, expected, rtol=2**-7, atol=2**-7)
+    rounded = layer.to(torch.bfloat16).double()
+    truth = rounded(images.to(torch.bfloat16).double())
+    for maps in (ours, expected):
+        torch.testing.assert_close(maps.double(), truth, rtol=2**-7, atol=2**-7)
 
 
 def test_narrow_layers_odd_sizes_and_bfloat16_are_left_to_pytorch(monkeypatch: pytest.MonkeyPatch):
@@ -118,11 +121,13 @@ def test_narrow_layers_odd_sizes_and_bfloat16_are_left_to_pytorch(monkeypatch: p
 
 
 def test_float32_is_as_near_to_the_truth_as_pytorchs():
+    """PyTorch's own kernels are 0.5 to 2 roundings of a sum's products away, by the CPU."""
     torch.manual_seed(0)
     layer = nn.Conv2d(64, 128, 4, stride=2, padding=1, bias=False)
     images = torch.randn(4, 64, 16, 16)
-    direct = layer(images)
     with FastConvolutions():
         ours = layer(images)
-    truth = layer.double()(images.double())
-    assert (ours - truth).abs().max() < 4 * (direct - truth).abs().max()
+    layer, images = layer.double(), images.double()
+    products = nn.functional.conv2d(images.abs(), layer.weight.abs(), None, 2, 1)
+    rounding = torch.finfo(torch.float32).eps * products.max()
+    assert (ours - layer(images)).abs().max() < 2 * rounding

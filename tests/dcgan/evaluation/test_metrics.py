@@ -27,8 +27,8 @@ from dcgan.evaluation.metrics.nearest_neighbours import (
 )
 
 SOURCE = torch.Generator().manual_seed(0)
-REAL = torch.randn(400, 8, generator=SOURCE)
-FAKE = 1.2 * torch.randn(400, 8, generator=SOURCE) + 0.3
+REAL = torch.randn(400, 8, generator=SOURCE, dtype=torch.float64)
+FAKE = 1.2 * torch.randn(400, 8, generator=SOURCE, dtype=torch.float64) + 0.3
 
 
 def test_the_frechet_distance_is_that_of_the_formula() -> None:

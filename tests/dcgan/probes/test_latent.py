@@ -24,6 +24,7 @@ def classify(images: Tensor) -> Tensor:
     return (level > 0).long() + (level > 0.9).long()
 
 
+@pytest.mark.usefixtures("float64")
 def test_great_circles_keep_length_and_angle() -> None:
     source = torch.Generator().manual_seed(0)
     first, last = torch.randn(2, 5, 100, generator=source)
@@ -37,6 +38,7 @@ def test_great_circles_keep_length_and_angle() -> None:
     assert (straight.norm(dim=1) < 0.85 * middle.norm(dim=1)).all(), "what a line would do"
 
 
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("law", ["normal", "uniform"])
 def test_a_way_begins_and_ends_at_its_latents(law: str) -> None:
     network = Network.model_validate({"latent_size": 20, "latent_law": law})

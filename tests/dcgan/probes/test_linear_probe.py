@@ -24,6 +24,7 @@ SIZES = {  # maps of each convolution, by 4x4 or what is left of them
 }
 
 
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(("family", "size"), SIZES)
 def test_all_convolutions_are_pooled_to_4x4(family: str, size: int) -> None:
     settings = (f"network.family={family}", f"dataset.image_size={size}", "dataset.channels=1")
@@ -45,7 +46,7 @@ def test_all_convolutions_are_pooled_to_4x4(family: str, size: int) -> None:
     with torch.no_grad():
         first = discriminator[: activation + 1](to_unit_range(pixels[:7]))
     pooled = adaptive_max_pool2d(first, 4).flatten(1)
-    np.testing.assert_allclose(features[:7, : pooled.shape[1]], pooled, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(features[:7, : pooled.shape[1]], pooled, rtol=1e-10, atol=1e-12)
 
 
 def test_classifiers_see_the_same_labels_and_tell_what_can_be_told() -> None:

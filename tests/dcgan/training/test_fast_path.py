@@ -126,12 +126,15 @@ def test_d_sees_both_at_once_only_where_that_is_the_same_step(
 
 
 def test_bfloat16_gives_nearly_the_losses_of_float32_and_keeps_weights_in_it(tmp_path: Path):
-    config, halves = small("mnist-ablation"), small("mnist-ablation", "training.precision=bf16")
+    # At twice this rate what bfloat16 rounds away grows from step to step, on some CPUs faster.
+    rate = "optimizer.lr=1e-4"
+    config = small("mnist-ablation", rate)
+    halves = small("mnist-ablation", rate, "training.precision=bf16")
     pixels = random_images(config, STEPS * BATCH)
     single = torch.tensor(fast_losses(config, pixels))
     half = torch.tensor(fast_losses(halves, pixels, partial(save_checkpoint, tmp_path)))
     assert not torch.equal(single, half)
-    torch.testing.assert_close(half, single, rtol=0.1, atol=0.05)
+    torch.testing.assert_close(half, single, rtol=0.03, atol=0)
     state = load_checkpoint(find_checkpoint(tmp_path), CPU)
     assert state["generator"]["0.weight"].dtype == torch.float32
 

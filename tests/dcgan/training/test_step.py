@@ -96,6 +96,7 @@ def test_two_backward_passes_are_one_on_the_sum_and_two_steps_are_not(
         assert_same_weights(tmp_path / "accumulated", tmp_path / "two", exactly=False)
 
 
+@pytest.mark.usefixtures("float64")
 def test_fakes_made_again_move_only_the_running_statistics_of_the_generator(
     small_config, pixels, tmp_path
 ):
@@ -162,6 +163,7 @@ def test_the_mode_of_batch_norm_changes_the_grid_and_not_the_training(
     assert_same_weights(tmp_path / "train", tmp_path / "eval")
 
 
+@pytest.mark.usefixtures("float64")
 def test_the_moving_average_is_that_of_the_weights_after_each_step(small_config, pixels, tmp_path):
     decay, average = 0.9, None
     config = small_config(f"stabilisers.generator_ema={decay}")
