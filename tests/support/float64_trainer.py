@@ -1,6 +1,9 @@
-"""Trains a recipe on random images in float64 and writes its metrics: `torchrun` starts it.
+"""Trains recipes on random images in float64 and writes their metrics: `torchrun` starts it.
 
-float64_trainer.py RECIPE OUTPUT.json [KEY=VALUE]...
+float64_trainer.py TRAININGS.json OUTPUT.json
+
+TRAININGS holds, for the name of each training, its recipe and then its settings (KEY=VALUE);
+OUTPUT, for each name, the values of each metric.
 """
 
 from __future__ import annotations
@@ -13,19 +16,23 @@ import torch
 
 from dcgan.config.loading import load_config, parse_override
 from dcgan.training.checkpoint import no_checkpoints
-from dcgan.training.distributed import process_group
+from dcgan.training.distributed import World, process_group
 from dcgan.training.loop import train
 from tracking.events import Event, Metrics
 
+CPU = torch.device("cpu")
 
-def main(recipe: str, output: str, *settings: str) -> None:
-    torch.set_default_dtype(torch.float64)
+
+Metric = dict[str, list[float]]
+
+
+def trained(world: World, recipe: str, *settings: str) -> Metric:
     config = load_config(recipe, [parse_override(setting) for setting in settings])
     dataset = config.dataset
     shape = (50, dataset.channels, dataset.image_size, dataset.image_size)
     source = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=source)
-    metrics: dict[str, list[float]] = {}
+    metrics: Metric = {}
 
     def listen(event: Event) -> None:
         if isinstance(event, Metrics):
@@ -33,9 +40,17 @@ def main(recipe: str, output: str, *settings: str) -> None:
                 if path.startswith("training/"):
                     metrics.setdefault(path, []).extend(values)
 
-    device = torch.device("cpu")
-    with process_group(device) as world:
-        train(config, pixels, device=device, emit=listen, save=no_checkpoints, world=world)
+    train(config, pixels, device=CPU, emit=listen, save=no_checkpoints, world=world)
+    return metrics
+
+
+def main(trainings: str, output: str) -> None:
+    torch.set_default_dtype(torch.float64)
+    with process_group(CPU) as world:
+        metrics = {
+            name: trained(world, *arguments)
+            for name, arguments in json.loads(Path(trainings).read_text()).items()
+        }
         if world.rank == 0:
             Path(output).write_text(json.dumps(metrics))
 
