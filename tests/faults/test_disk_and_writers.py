@@ -19,10 +19,13 @@ from pandas.testing import assert_frame_equal
 
 from tests.support import REPOSITORY, SUPPORT
 from tests.support.concurrent_writers import STEPS
+from tests.support.forked import Command, fork_command
 from tracking.backends import load_backend, local
 from tracking.backends.local import read_fields, read_steps, run_folders
 from tracking.events import TRACKERS
 from tracking.transfer import send_run
+
+pytestmark = pytest.mark.slow
 
 SMALL = ("network.generator_features=4", "network.discriminator_features=4", "images.count=4")
 
@@ -73,19 +76,16 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def train(store: Path, *settings: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "dcgan", "train", "--store", str(store)]
-    for setting in (*SMALL, *settings):
-        command += ["--set", setting]
-    environment = {**os.environ, "COLUMNS": "120"}
-    return subprocess.Popen(
-        command,
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-    )
+def train(store: Path, *settings: str) -> Command:
+    """Start a training in the folder that holds the disk."""
+    chosen = [part for setting in (*SMALL, *settings) for part in ("--set", setting)]
+    arguments = ("train", "--store", str(store), *chosen)
+    return fork_command(*arguments, folder=store.parents[1], COLUMNS="120")
+
+
+def end(process: Command, timeout: float) -> str:
+    """All that it has written once it has ended."""
+    return "".join(process.communicate(timeout))
 
 
 def fill(disk: Path) -> Path:
@@ -103,7 +103,7 @@ def steps_done(store: Path) -> int:
     return 0
 
 
-def wait_for_step(store: Path, step: int, process: subprocess.Popen[str]) -> None:
+def wait_for_step(store: Path, step: int, process: Command) -> None:
     deadline = time.monotonic() + 120
     while steps_done(store) < step:
         assert process.poll() is None, process.communicate()
@@ -121,7 +121,7 @@ def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
         time.sleep(3)
         assert process.poll() is None, process.communicate()
         ballast.unlink()
-        output, _ = process.communicate(timeout=250)
+        output = end(process, timeout=250)
         assert process.returncode == 0, output
         assert "Traceback" not in output
         assert output.count("The local journal cannot be written") == 1
@@ -140,7 +140,7 @@ def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
 def test_a_store_on_a_read_only_disk_is_told_before_anything_starts(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "size=1m,ro") as disk:
         process = train(disk / "runs")
-        output, _ = process.communicate(timeout=120)
+        output = end(process, timeout=120)
         assert process.returncode == 2
         assert "Traceback" not in output
         assert "Read-only file system" in " ".join(output.replace("│", " ").split())

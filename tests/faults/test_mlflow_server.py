@@ -32,21 +32,41 @@ from tracking.fanout import FanOut
 from tracking.tracker import Run
 from tracking.transfer import TransferCount, send_run
 
+pytestmark = pytest.mark.slow
+
 BLOCK = 50
 BLOCKS = 40
 GLOSS = "training/batch/Gloss"
 
 
+class Server:
+    """An MLflow server that can be killed and started again, at one address on one database."""
+
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
+        self.address = f"http://127.0.0.1:{port}"
+        self._start = partial(mlflow_server, folder, f"sqlite:///{folder}/mlflow.db", port)
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        self._running.enter_context(self._start())
+
+    def kill(self) -> None:
+        self._running.close()
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("server")
-    with mlflow_server(folder, f"sqlite:///{folder}/mlflow.db") as address:
-        yield address
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """It runs whenever a test begins."""
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture
-def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    with faulty_proxy(server) as proxy:
+def proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    with faulty_proxy(server.address) as proxy:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.address)
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
         yield proxy
@@ -181,24 +201,21 @@ def test_a_server_that_is_slower_than_the_training(proxy: Proxy, tmp_path: Path)
 
 @pytest.mark.parametrize("returns", [True, False], ids=["restarted", "never_back"])
 def test_a_server_that_is_killed(
-    returns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    returns: bool, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = free_port()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    start = partial(mlflow_server, tmp_path / "server", f"sqlite:///{tmp_path}/mlflow.db", port)
-    with start():
-        training = Training(tmp_path)
-        training.go_on(5)
-        wait_until(lambda: arrived(training))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    training = Training(tmp_path)
+    training.go_on(5)
+    wait_until(lambda: arrived(training))
+    server.kill()
     training.go_on(20)
     wait_until(lambda: len(training.reports) == 1)
-    with ExitStack() as stack:
-        if returns:
-            stack.enter_context(start())
-        training.go_on(BLOCKS - 25)
-        training.end()
-        assert_survived(training, told=1)
-        assert training.state().startswith("complete" if returns else "incomplete")
-        if not returns:
-            stack.enter_context(start())
-        assert_sync_makes_it_equal(training)
+    if returns:
+        server.start()
+    training.go_on(BLOCKS - 25)
+    training.end()
+    assert_survived(training, told=1)
+    assert training.state().startswith("complete" if returns else "incomplete")
+    if not returns:
+        server.start()
+    assert_sync_makes_it_equal(training)

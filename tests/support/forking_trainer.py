@@ -13,11 +13,15 @@ import sys
 
 
 def main() -> None:
+    # All that a training imports before its first step.
+    import git  # noqa: F401
+    import sklearn.datasets  # noqa: F401
     import torch  # noqa: F401
 
     import dcgan.cli
     import dcgan.jobs.run
     import dcgan.run_folder.describe
+    import dcgan.cli.progress
 
     for line in sys.stdin:
         order = json.loads(line)

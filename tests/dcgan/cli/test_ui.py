@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,12 +19,15 @@ import pytest
 from typer.testing import CliRunner
 
 from dcgan.cli import app
-from tests.support.dcgan_ui import dcgan_ui
+from tests.support.dcgan_ui import UserInterface, dcgan_ui
 from tracking.backends.mlflow import open_tracker
 from tracking.errors import ServerError
 from tracking.events import Fields
 from tracking.mlflow_server import Server
 from tracking.tracker import Run
+
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +38,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tracker.write(Fields({"config/seed": 1}))
     tracker.close("finished")
     return folder
+
+
+@pytest.fixture(scope="module")
+def interface(store: Path) -> Iterator[UserInterface]:
+    """`dcgan ui` on that store, which the last test that uses it ends."""
+    with dcgan_ui(store) as running:
+        yield running
 
 
 def refused(*arguments: str) -> str:
@@ -59,34 +70,43 @@ def names_of_runs(address: str) -> list[str]:
         return [run["info"]["run_name"] for run in json.load(answer)["runs"]]
 
 
-@pytest.mark.parametrize(
-    ("ending", "status", "environment", "telemetry_is_off"),
-    [
-        (signal.SIGINT, 0, {}, "true"),
-        # What the user asks for is passed on; the test itself asks that nothing is sent.
-        (signal.SIGTERM, 143, {"MLFLOW_DISABLE_TELEMETRY": "false", "DO_NOT_TRACK": "1"}, "false"),
-    ],
-)
-def test_the_printed_address_opens_the_runs_and_a_signal_ends_all(
-    store: Path,
-    ending: signal.Signals,
-    status: int,
-    environment: dict[str, str],
-    telemetry_is_off: str,
+def test_a_server_of_the_users_own_is_not_started_again(
+    interface: UserInterface, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    with dcgan_ui(store, **environment) as interface:
-        assert names_of_runs(interface.address) == ["the only run"]
-        servers = interface.servers()
-        assert servers
-        for server in servers:
-            assert server.environ()["MLFLOW_DISABLE_TELEMETRY"] == telemetry_is_off
-        for connection in servers[-1].net_connections("tcp"):
-            assert connection.laddr.ip == "127.0.0.1"
+    page = urlsplit(interface.address)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{page.netloc}")
+    result = CliRunner().invoke(app, ["ui", "--store", str(tmp_path)], env={"COLUMNS": "20"})
+    assert result.exit_code == 0, result.output
+    assert interface.address in result.output
+    assert list(tmp_path.iterdir()) == []
 
-        interface.process.send_signal(ending)
-        assert interface.process.wait(timeout=120) == status
-        _, alive = psutil.wait_procs(servers, timeout=20)
-        assert not alive
+
+def test_the_printed_address_opens_the_runs_and_ctrl_c_ends_all(interface: UserInterface):
+    assert_it_serves_until(signal.SIGINT, interface, status=0, telemetry_is_off="true")
+
+
+def test_sigterm_ends_all_too_and_what_the_user_asks_of_mlflow_is_passed_on(store: Path):
+    # The test itself asks that nothing is sent.
+    asked = {"MLFLOW_DISABLE_TELEMETRY": "false", "DO_NOT_TRACK": "1"}
+    with dcgan_ui(store, **asked) as interface:
+        assert_it_serves_until(signal.SIGTERM, interface, status=143, telemetry_is_off="false")
+
+
+def assert_it_serves_until(
+    ending: signal.Signals, interface: UserInterface, *, status: int, telemetry_is_off: str
+) -> None:
+    assert names_of_runs(interface.address) == ["the only run"]
+    servers = interface.servers()
+    assert servers
+    for server in servers:
+        assert server.environ()["MLFLOW_DISABLE_TELEMETRY"] == telemetry_is_off
+    for connection in servers[-1].net_connections("tcp"):
+        assert connection.laddr.ip == "127.0.0.1"
+
+    interface.process.send_signal(ending)
+    assert interface.process.wait(timeout=120) == status
+    _, alive = psutil.wait_procs(servers, timeout=20)
+    assert not alive
 
 
 def test_a_port_in_use_is_told_and_nobody_elses_page_is_shown(store: Path):
@@ -114,18 +134,6 @@ def test_a_server_of_the_users_own_that_is_down_is_told(
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     assert f"MLflow does not answer at {address}" in refused("--store", str(tmp_path))
-
-
-def test_a_server_of_the_users_own_is_not_started_again(
-    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
-):
-    with dcgan_ui(store) as own:
-        page = urlsplit(own.address)
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{page.netloc}")
-        result = CliRunner().invoke(app, ["ui", "--store", str(tmp_path)], env={"COLUMNS": "20"})
-        assert result.exit_code == 0, result.output
-        assert own.address in result.output
-        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_ends_by_itself_is_told_with_its_last_words(tmp_path: Path):

@@ -18,6 +18,7 @@ from dcgan.evaluation.features.inception import (
     find_weights,
     load_inception,
 )
+from dcgan.cache_dir import cache_folder
 
 CPU = torch.device("cpu")
 
@@ -53,6 +54,9 @@ def test_other_weights_bear_their_hash_and_give_its_features(weights: Path) -> N
 def test_weights_in_the_cache_are_found(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    classifiers = cache_folder() / "classifiers"  # of the digits one may be trained already
+    classifiers.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "classifiers").symlink_to(classifiers)
     monkeypatch.setenv("DCGAN_CACHE", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
     images = load_images(load_config("digits", []).dataset)

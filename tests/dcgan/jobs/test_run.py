@@ -18,6 +18,8 @@ from dcgan.training.checkpoint import list_checkpoints, load_checkpoint
 from tests.support.forked import Command, fork_command
 from tracking.backends.local import load_runs, load_steps, read_fields, run_folders
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = (
     "network.generator_features=8",
     "network.discriminator_features=8",

@@ -14,6 +14,9 @@ from tests.support.sweep_process import TINY, finish, keys, refused, runs_by_sta
 from tracking.backends.local import read_fields
 
 
+pytestmark = pytest.mark.slow
+
+
 def test_the_jobs_use_this_machine_once():
     cores = joblib.cpu_count()
     for jobs in range(1, 2 * cores + 1):

@@ -24,6 +24,8 @@ from tests.support import REPOSITORY, SUPPORT
 from tests.support.forked import Command, fork_command
 from tracking.backends.local import read_fields, read_steps, run_folders
 
+pytestmark = pytest.mark.slow
+
 TRAINER = SUPPORT / "float64_trainer.py"
 SMALL = (
     "training.batch_size=16",
