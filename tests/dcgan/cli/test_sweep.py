@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from dcgan.cli import app
 from tracking.backends.local import read_fields, read_steps, run_folders
 
-
 pytestmark = pytest.mark.slow
 
 

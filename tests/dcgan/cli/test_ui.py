@@ -26,7 +26,6 @@ from tracking.events import Fields
 from tracking.mlflow_server import Server
 from tracking.tracker import Run
 
-
 pytestmark = pytest.mark.slow
 
 

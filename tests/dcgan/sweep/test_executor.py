@@ -13,7 +13,6 @@ from dcgan.sweep.executor import threads_per_job
 from tests.support.sweep_process import TINY, finish, keys, refused, runs_by_status, start
 from tracking.backends.local import read_fields
 
-
 pytestmark = pytest.mark.slow
 
 
