@@ -114,11 +114,14 @@ def test_a_run_that_fails_fails_alone_and_is_started_again(tmp_path: Path):
     assert keys(after["failed"]) == sorted(keys(before["failed"]) * 2)
 
 
-SLOW = ("--over", "optimizer.lr=2e-4,2e-3", "--seeds", "2", "--epochs", "16", *TINY)
+SLOW = (
+    "--over", "optimizer.lr=2e-4,2e-3", "--seeds", "2",
+    *TINY[:-1], "training.batch_size=32", "--epochs", "3",
+)  # fmt: skip
 
 
 def assert_whole_without_duplicates(store: Path) -> None:
-    """One finished run an arm and seed, with each of its 240 steps once."""
+    """One finished run an arm and seed, with each of its 171 steps once."""
     found = runs_by_status(store)
     assert list(found) == ["finished"]
     arms = ("optimizer.lr=0.0002", "optimizer.lr=0.002")
@@ -129,16 +132,16 @@ def assert_whole_without_duplicates(store: Path) -> None:
             for line in (folder / "metrics.jsonl").read_text().splitlines()
             if "training/batch/Gloss" in line
         ]
-        assert lines == list(range(1, 16 * 15 + 1))
+        assert lines == list(range(1, 3 * 57 + 1))
 
 
 def test_a_sweep_that_is_killed_goes_on_without_duplicates(tmp_path: Path):
     store = tmp_path / "runs"
     running = start("digits", *SLOW, "--jobs", "2", folder=tmp_path)
-    wait_for_step(store, 20, running, runs=2)
+    wait_for_step(store, 57, running, runs=2)
     running.kill()
     running.communicate()
-    output = finish(start("digits", *SLOW, "--jobs", "1", "--resume", folder=tmp_path))
+    output = finish(start("digits", *SLOW, "--jobs", "2", "--resume", folder=tmp_path))
     assert "4 runs, 4 of them to do" in output
     assert_whole_without_duplicates(store)
 
@@ -146,7 +149,7 @@ def test_a_sweep_that_is_killed_goes_on_without_duplicates(tmp_path: Path):
 def test_ctrl_c_lets_every_run_write_a_checkpoint(tmp_path: Path):
     store = tmp_path / "runs"
     running = start("digits", *SLOW, "--jobs", "2", folder=tmp_path)
-    wait_for_step(store, 20, running, runs=2)
+    wait_for_step(store, 57, running, runs=2)
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does
     output = finish(running, code=130)
     resumption = re.search(r"dcgan sweep (digits-\w+) --resume", output)
@@ -157,5 +160,5 @@ def test_ctrl_c_lets_every_run_write_a_checkpoint(tmp_path: Path):
     for folder in stopped["interrupted"]:
         last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["step"]
         assert (folder / f"checkpoints/step-{last:08d}.pt").exists()
-    finish(start("digits", "--resume", "--jobs", "1", folder=tmp_path))
+    finish(start("digits", "--resume", "--jobs", "2", folder=tmp_path))
     assert_whole_without_duplicates(store)
