@@ -104,7 +104,7 @@ def steps_done(store: Path) -> int:
 
 
 def wait_for_step(store: Path, step: int, process: Command) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while steps_done(store) < step:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

@@ -42,7 +42,7 @@ def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
 
 
 def finish(running: subprocess.Popen[str], code: int = 0) -> str:
-    output, errors = running.communicate(timeout=200)
+    output, errors = running.communicate(timeout=400)
     assert running.returncode == code, output + errors
     return output
 
@@ -71,7 +71,7 @@ def keys(folders: list[Path]) -> list[tuple[object, object]]:
 
 def wait_for_step(store: Path, step: int, running: subprocess.Popen[str], runs: int = 1) -> None:
     """Until so many runs have come so far."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and running.poll() is None:
         far = [
             folder

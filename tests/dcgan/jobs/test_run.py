@@ -43,7 +43,7 @@ def start_training(folder: Path, *more: str) -> Command:
 
 def wait_for_step(store: Path, step: int, process: Command) -> Path:
     """Wait until the run's journal has reached a step; return the run's folder."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         for folder in run_folders(store):
             lines = (folder / "metrics.jsonl").read_bytes().splitlines()
