@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 # What `dcgan train` and `dcgan resume` import before their first step.
-IMPORTS = ("torch", "git", "sklearn.datasets", "dcgan.cli", "dcgan.cli.progress", "dcgan.launch")
+IMPORTS = ("torch", "git", "sklearn.datasets", "dcgan.cli", "dcgan.cli.progress", "dcgan.jobs.run")
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ def main() -> None:
     import torch  # noqa: F401
 
     import dcgan.cli
+    import dcgan.cli.progress
     import dcgan.jobs.run
     import dcgan.run_folder.describe
-    import dcgan.cli.progress
 
     for line in sys.stdin:
         order = json.loads(line)

@@ -9,10 +9,10 @@ import signal
 from pathlib import Path
 
 import pytest
-
-from tests.support.sweep_process import TINY, finish, keys, runs_by_status, start, wait_for_step
 from typer.testing import CliRunner
+
 from dcgan.cli import app
+from tests.support.sweep_process import TINY, finish, keys, runs_by_status, start, wait_for_step
 from tracking.backends.local import read_fields, read_steps, run_folders
 
 pytestmark = pytest.mark.slow

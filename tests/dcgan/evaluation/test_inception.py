@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
+from dcgan.cache_dir import cache_folder
 from dcgan.config.loading import load_config
 from dcgan.data.loading import load_images
 from dcgan.evaluation.features.feature_space import feature_space
@@ -18,7 +19,6 @@ from dcgan.evaluation.features.inception import (
     find_weights,
     load_inception,
 )
-from dcgan.cache_dir import cache_folder
 
 CPU = torch.device("cpu")
 

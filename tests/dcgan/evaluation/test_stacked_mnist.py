@@ -17,10 +17,10 @@ from dcgan.data.loading import load_images
 from dcgan.data.sources import stacked_mnist
 from dcgan.data.sources.stacked_mnist import CLASSES, stack, unstack
 from dcgan.evaluation.evaluator import evaluate, make_reference
+from dcgan.evaluation.features import classifier as classifier_module
 from dcgan.evaluation.features.classifier import load_classifier
 from dcgan.evaluation.features.feature_space import feature_space
 from tests.dcgan.data.test_torchvision_sets import mnist, write_idx
-from dcgan.evaluation.features import classifier as classifier_module
 
 CPU = torch.device("cpu")
 
