@@ -20,6 +20,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import jwt
 
+from tests.support.neptune_swagger import OPERATIONS, answers, swagger
+
 BACKEND = "/api/backend"
 LEADERBOARD = "/api/leaderboard"
 EXPERIMENTS = f"{LEADERBOARD}/v1/experiments"
@@ -130,72 +132,7 @@ class _Request(NamedTuple):
         return self.experiment.attributes[self.query["attribute"]]
 
 
-@dataclass(frozen=True)
-class _Operation:
-    id: str
-    method: str
-    path: str
-    parameters: tuple[str, ...]
-    answer: Callable[[_Request], Any]
-    many: bool
-
-    def described(self) -> dict[str, Any]:
-        model = {"$ref": "#/definitions/Model"}
-        schema = {"type": "array", "items": model} if self.many else model
-        return {
-            "operationId": self.id,
-            "parameters": [_parameter(name) for name in self.parameters],
-            "responses": {"200": {"description": "", "schema": schema}},
-        }
-
-
-_operations: dict[tuple[str, str], _Operation] = {}
-
-
-def _operation(id: str, method: str, path: str, *parameters: str, many: bool = False) -> Any:
-    def register(answer: Callable[[_Request], Any]) -> Callable[[_Request], Any]:
-        operation = _Operation(id, method, path, parameters, answer, many)
-        _operations[method, path] = operation
-        return answer
-
-    return register
-
-
-def _parameter(name: str) -> dict[str, Any]:
-    if name == "experimentCreationParams":
-        return {"in": "body", "name": name, "schema": {"type": "object"}}
-    if name == "operations":
-        items = {"type": "object"}
-        return {"in": "body", "name": name, "schema": {"type": "array", "items": items}}
-    return {"in": "header" if name.startswith("X-") else "query", "name": name, "type": "string"}
-
-
-def _swagger(base: str) -> dict[str, Any]:
-    """The operations under one path; without tags, so that all are attributes of `api`."""
-    one, some = {"$ref": "#/definitions/Model"}, {"type": "array", "items": {"type": "object"}}
-    many = {"type": "array", "items": one}
-    lists = dict.fromkeys(("attributes", "values"), many)
-    paths: dict[str, dict[str, Any]] = {}
-    for operation in _operations.values():
-        if operation.path.startswith(base):
-            described = operation.described()
-            paths.setdefault(operation.path, {})[operation.method.lower()] = described
-    return {
-        "swagger": "2.0",
-        "info": {"title": "Neptune", "version": "1"},
-        "paths": paths,
-        "definitions": {
-            "Model": {
-                "type": "object",
-                "properties": {**lists, "errors": some, "multiPartUpload": one},
-            }
-        },
-    }
-
-
-@_operation(
-    "getClientConfig", "GET", f"{BACKEND}/v1/clients/config", "X-Neptune-Api-Token", "alpha"
-)
+@answers("getClientConfig", "GET", f"{BACKEND}/v1/clients/config", "X-Neptune-Api-Token", "alpha")
 def _config(request: _Request) -> Any:
     return {
         "apiUrl": request.server.address,
@@ -211,7 +148,7 @@ def _config(request: _Request) -> Any:
     }
 
 
-@_operation(
+@answers(
     "exchangeApiToken", "GET", f"{BACKEND}/v1/authorization/oauth-token", "X-Neptune-Api-Token"
 )
 def _exchange(request: _Request) -> Any:
@@ -221,7 +158,7 @@ def _exchange(request: _Request) -> Any:
     return {"accessToken": access, "refreshToken": "again"}
 
 
-@_operation("refreshToken", "POST", f"{REALM}/protocol/openid-connect/token")
+@answers("refreshToken", "POST", f"{REALM}/protocol/openid-connect/token")
 def _refresh(request: _Request) -> Any:
     exchanged = _exchange(request)
     return {
@@ -232,13 +169,13 @@ def _refresh(request: _Request) -> Any:
     }
 
 
-@_operation("getProject", "GET", f"{BACKEND}/v1/projects/get", "projectIdentifier")
+@answers("getProject", "GET", f"{BACKEND}/v1/projects/get", "projectIdentifier")
 def _project(request: _Request) -> Any:
     space, _, name = request.query["projectIdentifier"].partition("/")
     return {"id": "p1", "name": name, "organizationName": space, "projectKey": "P", "version": 2}
 
 
-@_operation(
+@answers(
     "createExperiment", "POST", EXPERIMENTS, "experimentCreationParams", "X-Neptune-CliVersion"
 )
 def _create(request: _Request) -> Any:
@@ -251,7 +188,7 @@ def _create(request: _Request) -> Any:
     return _described(experiments[-1])
 
 
-@_operation("getExperiment", "GET", EXPERIMENTS, "experimentId")
+@answers("getExperiment", "GET", EXPERIMENTS, "experimentId")
 def _get(request: _Request) -> Any:
     return _described(request.experiment)
 
@@ -268,13 +205,13 @@ def _described(experiment: Experiment) -> Any:
     }
 
 
-@_operation("getExperimentAttributes", "GET", f"{EXPERIMENTS}/attributes", "experimentId")
+@answers("getExperimentAttributes", "GET", f"{EXPERIMENTS}/attributes", "experimentId")
 def _attributes(request: _Request) -> Any:
     attributes = request.experiment.attributes.items()
     return {"attributes": [{"name": path, "type": each.type} for path, each in attributes]}
 
 
-@_operation("ping", "POST", f"{ATTRIBUTES}/ping", "experimentId")
+@answers("ping", "POST", f"{ATTRIBUTES}/ping", "experimentId")
 def _ping(request: _Request) -> Any:
     return {}
 
@@ -296,7 +233,7 @@ def _series(type: str) -> Callable[[_Request], Any]:
 for _type in ("Float", "String", "Image"):
     _path = f"{ATTRIBUTES}/series/{_type.lower()}"
     _page = ("experimentId", "attribute", "limit", "offset")
-    _operation(f"get{_type}SeriesValues", "GET", _path, *_page)(_series(f"{_type.lower()}Series"))
+    answers(f"get{_type}SeriesValues", "GET", _path, *_page)(_series(f"{_type.lower()}Series"))
 
 
 _TYPES = {
@@ -311,7 +248,7 @@ _TYPES = {
 }
 
 
-@_operation(
+@answers(
     "executeOperations",
     "POST",
     f"{ATTRIBUTES}/operations",
@@ -352,13 +289,13 @@ def _point(name: str, entry: Any) -> Point:
     return Point(entry["step"], entry["timestampMilliseconds"], value)
 
 
-@_operation("fileAtomUpload", "POST", UPLOAD)
+@answers("fileAtomUpload", "POST", UPLOAD)
 def _upload(request: _Request) -> Any:
     _keep_file(request, request.body)
     return {"errors": []}
 
 
-@_operation(
+@answers(
     "fileAtomMultipartUploadStart",
     "POST",
     f"{UPLOAD}/start",
@@ -370,7 +307,7 @@ def _start_upload(request: _Request) -> Any:
     return {"uploadId": upload, "errors": []}
 
 
-@_operation("fileAtomMultipartUploadPart", "POST", f"{UPLOAD}/part")
+@answers("fileAtomMultipartUploadPart", "POST", f"{UPLOAD}/part")
 def _upload_part(request: _Request) -> Any:
     begin, _, end = (
         request.headers["X-Range"].removeprefix("bytes=").partition("/")[0].partition("-")
@@ -379,7 +316,7 @@ def _upload_part(request: _Request) -> Any:
     return {"errors": []}
 
 
-@_operation(
+@answers(
     "fileAtomMultipartUploadFinish",
     "POST",
     f"{UPLOAD}/finish",
@@ -403,9 +340,9 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         request = _Request(self.neptune, dict(parse_qsl(url.query)), self.headers, body)
-        operation = _operations.get((self.command, url.path))
+        operation = OPERATIONS.get((self.command, url.path))
         if url.path in (f"{BACKEND}/swagger.json", f"{LEADERBOARD}/swagger.json"):
-            self._reply(200, _swagger(url.path.removesuffix("swagger.json")))
+            self._reply(200, swagger(url.path.removesuffix("swagger.json")))
         elif operation is None:  # the websocket of stop signals among others
             self._reply(404, {})
         else:

@@ -144,3 +144,35 @@ def assert_same_as_journal(
     for path in expected.columns:
         assert type(runs.loc[RUN.id, path]) is type(expected.loc[RUN.id, path]), path
     assert_frame_equal(backend.load_steps(store, RUN.id), local.load_steps(beside, RUN.id))
+
+
+def content(events: Iterable[Event]) -> dict[str, object]:
+    """All that a run's events say, in a form that can be compared.
+
+    NaN is not equal to itself, hence the values of metrics are texts that tell them all apart.
+    """
+    fields: dict[str, object] = {}
+    points: dict[tuple[str, int], tuple[int, str]] = {}
+    images: dict[tuple[str, int], object] = {}
+    artifacts: dict[str, object] = {}
+    for event in events:
+        match event:
+            case Fields(values):
+                assert not fields
+                fields = dict(values)
+            case Metrics(steps, times, values):
+                for path, series in values.items():
+                    for step, time, value in zip(steps, times, series, strict=True):
+                        assert (path, step) not in points, f"{path} at {step} twice"
+                        points[path, step] = (time, repr(value))
+            case Image(path, step, time, pixels):
+                assert pixels.dtype == np.uint8
+                assert (path, step) not in images
+                images[path, step] = (time, pixels.shape, pixels.tobytes())
+            case Text(path, text):
+                assert path not in artifacts
+                artifacts[path] = text
+            case File(path, source):
+                assert path not in artifacts
+                artifacts[path] = (source.suffix, source.read_bytes())
+    return {"fields": fields, "points": points, "images": images, "artifacts": artifacts}

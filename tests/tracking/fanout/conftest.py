@@ -1,0 +1,56 @@
+"""A fan-out over a real journal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.support.small_training import (
+    RUN,
+)
+from tracking.backends.local import Journal, open_tracker, read_events
+from tracking.fanout import FanOut
+from tracking.tracker import Tracker
+
+
+@pytest.fixture
+def reports() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def over() -> Iterator[threading.Event]:
+    """Set at the end of the test, so that no thread of it stays stuck."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return open_tracker(RUN, tmp_path)
+
+
+@pytest.fixture
+def fan_out(journal: Journal, reports: list[str]) -> Callable[..., FanOut]:
+    def build(
+        remotes: dict[str, Callable[[], Tracker]],
+        queue_length: int = 256,
+        patience: float = 30,
+        retry: float = 60,
+    ) -> FanOut:
+        return FanOut(
+            journal,
+            remotes,
+            partial(read_events, journal.folder),
+            reports.append,
+            queue_length=queue_length,
+            patience=patience,
+            retry=retry,
+        )
+
+    return build
