@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracking.backends.mlflow import database_file, tracking_uri
+from tracking.backends.mlflow.address import database_file, tracking_uri
 from tracking.errors import ServerError, StoreError
 
 START_SECONDS = 60.0
@@ -24,30 +24,39 @@ LOG_FILE = "mlflow-server.log"
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers at `address`."""
+    """A running server.
+
+    Attributes:
+        address: Where it answers, `http://127.0.0.1:<port>`.
+        process: Its main process.
+        log: The file that has its output.
+    """
 
     address: str
     process: subprocess.Popen[bytes]
     log: Path
 
     def wait(self) -> None:
-        """Wait as long as it runs; raises ServerError when it ends by itself."""
+        """Wait until the server ends by itself, then raise ServerError."""
         self.process.wait()
         raise ServerError(f"The MLflow server ended by itself:\n{_last_lines(self.log)}")
 
 
-def users_server(store: Path) -> str | None:
-    """The address of the user's own server, if the runs go to one."""
+def external_server_address(store: Path) -> str | None:
+    """The address of the server that MLFLOW_TRACKING_URI names; None if runs go to a file."""
     uri = tracking_uri(store)
     return uri.rstrip("/") if uri.startswith(("http://", "https://")) else None
 
 
 @contextlib.contextmanager
 def mlflow_server(store: Path, port: int = 0) -> Iterator[Server]:
-    """Serve the store's MLflow runs on the loopback interface; port 0 takes a free one.
+    """Serve the store's MLflow runs on the loopback interface; port 0 picks a free one.
 
-    The server and the workers that it spawns end with the context. Raises StoreError
-    where there is nothing to serve, ServerError where the server does not start.
+    The server and the workers that it spawns end with the context.
+
+    Raises:
+        StoreError: No run in the store was tracked to MLflow.
+        ServerError: The port is in use, or the server does not start.
     """
     uri = tracking_uri(store)
     database = database_file(uri)
@@ -82,20 +91,20 @@ def mlflow_server(store: Path, port: int = 0) -> Iterator[Server]:
 
 
 def _free_port(port: int) -> int:
-    """The port, or a free one for 0. Otherwise whoever holds it would be taken for the server."""
+    """Check that a port is free, or find one for 0; else its owner would pass for the server."""
     try:
         with socket.create_server(("127.0.0.1", port)) as listener:
-            free: int = listener.getsockname()[1]
+            free_port: int = listener.getsockname()[1]
     except OSError as error:
         raise ServerError(
             f"Port {port} cannot be used: {os.strerror(error.errno or 0)}.\n"
             "Choose another one, or leave --port out for one that is free."
         ) from error
-    return free
+    return free_port
 
 
 def _answers(address: str, process: subprocess.Popen[bytes]) -> bool:
-    """Wait until the server is up; False where its process ended or time is over."""
+    """Wait until the server is up; False if its process ends or time runs out."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -112,7 +121,7 @@ def _last_lines(log: Path) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all of its group, even where the first of them ended before the rest."""
+    """End a process and its whole group, even if the process itself has ended already."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -97,11 +97,11 @@ def rows_of_offline_run(store: Path, folder: Path, run: str) -> Iterator[dict[st
     """What the exporter would have found, had an offline run of ours been sent to the service."""
     from neptune.internal import operation as operations
 
-    from tracking.backends.neptune import _operations
+    from tracking.backends.neptune.offline_folders import read_operations
 
     fields: dict[str, dict[str, Any]] = {}
     for container in (store / "neptune" / "offline").glob("run__*"):
-        for operation, _ in _operations(container):
+        for operation, _ in read_operations(container):
             path = "/".join(operation.path)
             match operation:
                 case operations.AssignString(value=value):

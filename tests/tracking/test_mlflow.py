@@ -151,7 +151,7 @@ def test_a_config_value_cannot_change(tmp_path: Path) -> None:
 def test_runs_come_oldest_first_over_several_pages_and_without_those_of_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "_RUNS_PER_PAGE", 2)
+    monkeypatch.setattr("tracking.backends.mlflow.experiment.RUNS_PER_PAGE", 2)
     for index in (3, 1, 0, 4, 2):
         backend.open_tracker(Run(f"run-{index}", "same name", CREATED + index), tmp_path)
     client, experiment = mlflow_experiment(tmp_path)

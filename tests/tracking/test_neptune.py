@@ -28,6 +28,7 @@ from tests.support.sample_run import (
 )
 from tracking.backends import local
 from tracking.backends import neptune as backend
+from tracking.backends.neptune import offline_folders
 from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, REAL, Metrics
 from tracking.replay import Ledger
 
@@ -57,7 +58,7 @@ def test_neptunes_own_operations_have_the_published_paths(tmp_path: Path) -> Non
 
     [folder] = (tmp_path / "neptune" / "offline").iterdir()
     by_kind: dict[type, set[str]] = {}
-    for operation, _ in backend._operations(folder):
+    for operation, _ in offline_folders.read_operations(folder):
         by_kind.setdefault(type(operation), set()).add("/".join(operation.path))
     assert {"training/batch/Gloss", "training/batch/Dloss"} < by_kind[LogFloats]
     assert by_kind[LogImages] == {FIXED_NOISE, REAL}
@@ -75,7 +76,11 @@ def test_nothing_of_an_interrupted_run_is_sent_twice(tmp_path: Path) -> None:
     again = backend.open_tracker(RUN, tmp_path)
     write(again, Ledger(again.held()).missing(local.read_events(journal.folder)))
 
-    points = [point for each in backend._containers(tmp_path) for point in each.points]
+    points = [
+        point
+        for container in offline_folders.read_containers(tmp_path)
+        for point in container.points
+    ]
     assert len(points) == len({point[:2] for point in points}) == 2 * 2_500 + 2
 
 

@@ -169,10 +169,11 @@ import sys
 from pathlib import Path
 from tests.support.sample_run import RUN, block, picture, whole_run
 from tracking.backends import neptune as backend
+from tracking.backends.neptune import writing
 from tracking.events import FIXED_NOISE, Fields
 folder = Path({str(folder)!r})
 events = whole_run(folder)
-backend.STOP_SECONDS = 3
+writing.STOP_SECONDS = 3
 tracker = backend.open_tracker(RUN, folder)
 {code}
 """

@@ -1,4 +1,4 @@
-"""One file a store: the only place that imports that store's SDK, and only when it is used."""
+"""One module or package per store: only it imports that store's SDK, and only when used."""
 
 from __future__ import annotations
 
@@ -15,48 +15,55 @@ if TYPE_CHECKING:
 
 Remote: TypeAlias = Literal["mlflow", "neptune", "tensorboard"]
 REMOTES: tuple[Remote, ...] = get_args(Remote)
-"""The backends that a run can be tracked to beside the local journal."""
+"""The backends to which a run can be tracked in addition to the local journal."""
 
 
 class Backend(Protocol):
-    """What the module of each backend offers.
+    """The functions that the module of each backend has.
 
-    A store is a folder; MLflow's runs are also read from an address, a string.
+    A store is a folder; MLflow's runs can also be read from an address, a string.
     """
 
     def open_tracker(self, run: Run, store: Path) -> Tracker:
-        """Open a run for writing: a new one, or the same again after an interruption."""
+        """Open a run for writing: a new one, or an existing one to continue it."""
         ...
 
     def load_runs(self, store: Path | str) -> pd.DataFrame:
-        """One row a run, as `tracking.tables.run_table` describes it."""
+        """One row per run, as `tracking.tables.run_table` describes it."""
         ...
 
     def load_steps(self, store: Path | str, run: str) -> pd.DataFrame:
-        """One row a step of one run, as `tracking.tables.step_table` describes it."""
+        """One row per step of one run, as `tracking.tables.step_table` describes it."""
         ...
 
     def load_tails(
-        self, store: Path | str, run: str, paths: Sequence[str], share: float
+        self, store: Path | str, run: str, paths: Sequence[str], fraction: float
     ) -> Mapping[str, pd.Series]:
-        """The last values of metrics by path, each a series by step, in its order.
+        """The last values of metrics by path.
 
-        share: of each metric's own steps, 0 to 1; one step at least. Unlike a table of all
-        steps it tells what was measured as NaN from what was not measured, which it leaves
-        out; a path that the run lacks is left out as well.
+        Args:
+            store: The store, or an address of MLflow.
+            run: The run's id.
+            paths: The paths of the metrics; those that the run lacks are left out.
+            fraction: Of each metric's own steps, 0 to 1; at least one step.
+
+        Returns:
+            Each metric's values, float64, indexed by step in ascending order. A step at which
+            the metric was not measured is absent; unlike in the table of all steps, NaN means
+            that NaN was measured.
         """
         ...
 
     def load_last_values(self, store: Path | str, run: str) -> Mapping[str, float]:
-        """The newest value of each metric by path; NaN and infinities are values."""
+        """The last value of each metric by path; NaN and infinities are values."""
         ...
 
     def load_events(self, store: Path | str, run: str) -> Iterator[Event]:
-        """The whole run as events, in the form in which it was written: what replay moves.
+        """The complete run as events, from which it can be written to another store.
 
         First `Fields`, then texts and files, then metrics in the order of their steps, then
-        images. Nothing where the store lacks the run. The source of a `File` is there until
-        the next event is asked for.
+        images. Nothing if the store lacks the run. The source of a `File` exists until the
+        next event is requested.
         """
         ...
 

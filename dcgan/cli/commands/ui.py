@@ -22,10 +22,10 @@ def ui(
     """
     from dcgan.jobs.signals import termination_leaves_contexts
     from tracking.backends.mlflow import runs_page
-    from tracking.mlflow_server import mlflow_server, users_server
+    from tracking.mlflow_server import external_server_address, mlflow_server
 
     console = Console(highlight=False)
-    if address := users_server(store):
+    if address := external_server_address(store):
         page = f"{address}/{runs_page(store)}"
         console.print(f"The MLflow UI of your own server is at [bold]{page}[/bold]", soft_wrap=True)
         return

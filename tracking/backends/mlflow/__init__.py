@@ -1,0 +1,44 @@
+"""MLflow 3: a sqlite file in the store, or the server that MLFLOW_TRACKING_URI names.
+
+    config/...      params, which MLflow never lets change
+    other fields    tags; the tag sys/id identifies the run
+    metrics         under their own paths, at their own steps and times
+    images          the series that the UI shows by step
+    texts, files    artifacts under their own paths
+    long_fields/    artifacts: the full text of each value too long for a param or a tag
+    sys/sweep/...   tags; and the run becomes the child of one parent run per sweep
+
+The data set is also logged as MLflow's own dataset input, and the tags `mlflow.source.*`
+show the code version in MLflow's UI. `sys/tags` is a single tag, a JSON list; search for one
+of its names with ``tags.`sys/tags` LIKE '%"baseline"%'``.
+
+MLflow's UI prints all params above each picture, until "Show run parameters" is switched
+off in the menu of the chart (Configure).
+"""
+
+from tracking.backends.mlflow.address import DATABASE_FILE, database_file, tracking_uri
+from tracking.backends.mlflow.experiment import ARTIFACT_FOLDER, DEFAULT_EXPERIMENT, runs_page
+from tracking.backends.mlflow.reading import (
+    load_events,
+    load_last_values,
+    load_runs,
+    load_steps,
+    load_tails,
+)
+from tracking.backends.mlflow.writing import MlflowTracker, open_tracker
+
+__all__ = [
+    "ARTIFACT_FOLDER",
+    "DATABASE_FILE",
+    "DEFAULT_EXPERIMENT",
+    "MlflowTracker",
+    "database_file",
+    "load_events",
+    "load_last_values",
+    "load_runs",
+    "load_steps",
+    "load_tails",
+    "open_tracker",
+    "runs_page",
+    "tracking_uri",
+]

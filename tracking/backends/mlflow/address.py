@@ -1,0 +1,25 @@
+"""Where the runs of a store are kept: a server, or a sqlite file in the store."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+DATABASE_FILE = "mlflow.db"
+
+
+def tracking_uri(store: Path | str) -> str:
+    """MLflow's address for a store: MLFLOW_TRACKING_URI, or else the store's own sqlite file.
+
+    A string is an address already and is returned unchanged.
+    """
+    if isinstance(store, str):
+        return store
+    database = (store / DATABASE_FILE).absolute().as_posix()
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database}"
+
+
+def database_file(uri: str) -> Path | None:
+    """The sqlite file that a tracking URI names; None for any other URI."""
+    path = uri.removeprefix("sqlite:///")
+    return None if path == uri else Path(path).absolute()

@@ -1,0 +1,144 @@
+"""Reads runs from MLflow: as tables, last values, and events."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from tracking.backends.mlflow.address import tracking_uri
+from tracking.backends.mlflow.artifacts import downloaded, list_files, list_pictures
+from tracking.backends.mlflow.experiment import find_experiment
+from tracking.backends.mlflow.layout import length_limit, long_field_artifact
+from tracking.events import ARTIFACTS, Event, Fields, File, Image, Text, Value
+from tracking.fields import from_text
+from tracking.png import from_png
+from tracking.replay import gather
+
+if TYPE_CHECKING:
+    import mlflow
+    import mlflow.entities
+    import pandas as pd
+
+    from tracking.tables import Point
+
+
+def load_runs(store: Path | str) -> pd.DataFrame:
+    """One row per run, the oldest first, as `tracking.tables.run_table` describes it.
+
+    Runs that other programs logged to the same experiment are left out.
+    """
+    from tracking.tables import run_table
+
+    experiment = find_experiment(tracking_uri(store))
+    if experiment is None:
+        return run_table({})
+    runs = [_read_fields(experiment.client, run) for run in experiment.runs()]
+    return run_table({str(fields["sys/id"]): fields for fields in runs if "sys/id" in fields})
+
+
+def load_steps(store: Path | str, run: str) -> pd.DataFrame:
+    """One row per step of one run, as `tracking.tables.step_table` describes it."""
+    from tracking.tables import step_table
+
+    match = _find(store, run)
+    if match is None:
+        return step_table(run, [])
+    client, entry = match
+    return step_table(run, list(_read_points(client, entry, entry.data.metrics)))
+
+
+def load_tails(
+    store: Path | str, run: str, paths: Sequence[str], fraction: float
+) -> dict[str, pd.Series]:
+    """The last values of metrics by path, as `tracking.tables.tails_of` gives them.
+
+    MLflow returns a metric's values all at once; no other metric is fetched.
+
+    Args:
+        store: The store, or an address of MLflow.
+        run: The run's id.
+        paths: The paths of the metrics; those that the run lacks are left out.
+        fraction: Of each metric's own steps, 0 to 1; at least one step.
+
+    Returns:
+        Each metric's values, float64, indexed by step.
+    """
+    from tracking.tables import tails_of
+
+    match = _find(store, run)
+    if match is None:
+        return {}
+    client, entry = match
+    present = [path for path in paths if path in entry.data.metrics]
+    return tails_of(list(_read_points(client, entry, present)), present, fraction)
+
+
+def load_last_values(store: Path | str, run: str) -> dict[str, float]:
+    """The last value of each metric by path; MLflow keeps them with the run itself."""
+    match = _find(store, run)
+    metrics = match[1].data.metrics if match else {}
+    return {path: _unclamp(metrics[path]) for path in sorted(metrics)}
+
+
+def load_events(store: Path | str, run: str) -> Iterator[Event]:
+    """The complete run as events; none if the store lacks it.
+
+    Artifacts at other paths than `io_files/artifacts/`, such as `long_fields/`, are left out.
+    """
+    match = _find(store, run)
+    if match is None:
+        return
+    client, entry = match
+    run_id = entry.info.run_id
+    yield Fields(_read_fields(client, entry))
+    for artifact in sorted(list_files(client, run_id, ARTIFACTS)):
+        path = str(PurePosixPath(artifact).with_suffix(""))
+        with downloaded(client, run_id, artifact) as file:
+            if file.suffix == ".txt":
+                yield Text(path, file.read_bytes().decode())
+            else:
+                yield File(path, file)
+    yield from gather(_read_points(client, entry, entry.data.metrics))
+    for picture in list_pictures(client, run_id):
+        with downloaded(client, run_id, picture.artifact) as file:
+            pixels = from_png(file.read_bytes())
+        yield Image(picture.path, picture.step, picture.time, pixels)
+
+
+def _find(store: Path | str, run: str) -> tuple[mlflow.MlflowClient, mlflow.entities.Run] | None:
+    """MLflow's entry for a run, and the client that reaches it; None if there is no such run."""
+    experiment = find_experiment(tracking_uri(store))
+    entry = experiment.find(run) if experiment else None
+    return (experiment.client, entry) if experiment and entry else None
+
+
+def _read_fields(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> dict[str, Value]:
+    tags = {path: text for path, text in run.data.tags.items() if not path.startswith("mlflow.")}
+    return {
+        path: from_text(_full_text(client, run.info.run_id, path, text))
+        for path, text in (tags | run.data.params).items()
+    }
+
+
+def _full_text(client: mlflow.MlflowClient, run_id: str, path: str, text: str) -> str:
+    """A field's text, from its artifact if MLflow holds it cut: `MlflowTracker._fit` undone."""
+    if len(text) < length_limit(path):
+        return text
+    with downloaded(client, run_id, long_field_artifact(path)) as file:
+        return file.read_bytes().decode()
+
+
+def _read_points(
+    client: mlflow.MlflowClient, run: mlflow.entities.Run, paths: Iterable[str]
+) -> Iterator[Point]:
+    for path in paths:
+        for metric in client.get_metric_history(run.info.run_id, path):
+            yield path, metric.step, metric.timestamp, _unclamp(metric.value)
+
+
+def _unclamp(value: float) -> float:
+    """MLflow keeps an infinity as the largest float."""
+    return math.copysign(math.inf, value) if abs(value) >= sys.float_info.max else value

@@ -1,0 +1,147 @@
+"""The folders that Neptune's client writes offline, read by the client's own parser."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracking.backends.neptune.layout import (
+    DATA_FOLDER,
+    LONG_FIELDS,
+    NON_FINITE,
+    PROVENANCE,
+    TEXT_LENGTH,
+    from_neptune,
+)
+from tracking.events import CONFIG, Value
+from tracking.fields import from_text
+from tracking.tracker import Held
+
+if TYPE_CHECKING:
+    from tracking.tables import Point
+
+
+@dataclass
+class Container:
+    """The content of one offline folder.
+
+    Attributes:
+        run: Our id of the run, or the container's id if the run was not made here.
+        began: When the folder was begun, in seconds since the Unix epoch.
+        fields: The fields by path.
+        cut: The paths of fields whose text reaches Neptune's limit and may go on in a file.
+        points: The values of the metrics.
+        images: The time in milliseconds since the Unix epoch and the PNG file of each picture,
+            by path and step.
+        files: The texts and files by path.
+    """
+
+    run: str
+    began: float = 0.0
+    fields: dict[str, Value] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)
+    points: list[Point] = field(default_factory=list)
+    images: dict[tuple[str, int], tuple[int, bytes]] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+def read_containers(store: Path, run: str | None = None) -> list[Container]:
+    """All offline folders in the store, or those of one run, the oldest first."""
+    folders = (store / DATA_FOLDER / "offline").glob("run__*")
+    containers = [_read_container(folder) for folder in folders]
+    selected = [container for container in containers if run is None or container.run == run]
+    return sorted(selected, key=lambda container: container.began)
+
+
+def read_points(store: Path, run: str) -> list[Point]:
+    """The values of all metrics of one run, in the order of writing."""
+    return [point for container in read_containers(store, run) for point in container.points]
+
+
+def held_offline(store: Path, run: str) -> Held:
+    """What the store has of one run."""
+    containers = read_containers(store, run)
+    last: dict[str, int] = {}
+    for container in containers:
+        for path, step, _, _ in container.points:
+            last[path] = max(step, last.get(path, step))
+    return Held(
+        last_step=last,
+        images=frozenset(key for container in containers for key in container.images),
+        files=frozenset(path for container in containers for path in container.files),
+    )
+
+
+def read_operations(folder: Path) -> Iterator[tuple[Any, float]]:
+    """Each operation that the client wrote to a folder, with its time in seconds.
+
+    A torn end is left out.
+    """
+    from neptune.core.components.queue.json_file_splitter import JsonFileSplitter
+    from neptune.internal.operation import Operation
+
+    logs = sorted(folder.glob("data-*.log"), key=lambda log: int(log.stem.partition("-")[2]))
+    for log in logs:
+        with JsonFileSplitter(log) as entries:
+            while entry := entries.get():
+                yield Operation.from_dict(entry["obj"]), entry["at"]
+
+
+def _read_container(folder: Path) -> Container:
+    container = Container(run=folder.name.split("__")[1])
+    for operation, time in read_operations(folder):
+        container.began = container.began or time
+        _apply(operation, container, folder)
+    own = {
+        from_neptune(path): value
+        for path, value in container.fields.items()
+        if path.startswith((f"{CONFIG}/", f"{PROVENANCE}/"))
+    }
+    if "sys/id" in own:  # made here: Neptune's own fields add nothing
+        cut = map(from_neptune, container.cut)
+        container.fields = own | {path: _full_value(path, container) for path in cut if path in own}
+        container.run = str(own["sys/id"])
+    return container
+
+
+def _apply(operation: Any, container: Container, folder: Path) -> None:
+    from neptune.internal import operation as operations
+
+    path = "/".join(operation.path)
+    match operation:
+        case operations.AssignString(value=value):
+            container.fields[path] = from_text(value)
+            (container.cut.add if len(value) == TEXT_LENGTH else container.cut.discard)(path)
+        case (
+            operations.AssignBool(value=value)
+            | operations.AssignInt(value=value)
+            | operations.AssignFloat(value=value)
+        ):
+            container.fields[path] = value
+            container.cut.discard(path)
+        case operations.AddStrings(values=values):
+            container.fields[path] = sorted(values)
+        case operations.LogFloats(values=values):
+            container.points += (_point(path, value) for value in values)
+        case operations.LogStrings(values=values) if path.startswith(f"{NON_FINITE}/"):
+            path = path.removeprefix(f"{NON_FINITE}/")
+            container.points += (_point(path, value) for value in values)
+        case operations.LogImages(values=values):
+            for value in values:
+                content = base64.b64decode(value.value.data)
+                container.images[path, int(value.step or 0)] = (round(value.ts * 1000), content)
+        case operations.UploadFile(file_path=file_path, tmp_file_name=name):
+            source = Path(file_path) if file_path else folder / "upload_path" / name
+            container.files[path] = source
+
+
+def _point(path: str, value: Any) -> Point:
+    return path, int(value.step or 0), round(value.ts * 1000), float(value.value)
+
+
+def _full_value(path: str, container: Container) -> Value:
+    """A field whose text was cut, from the file that has the full text."""
+    return from_text(container.files[f"{LONG_FIELDS}/{path}"].read_bytes().decode())
