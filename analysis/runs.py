@@ -43,7 +43,7 @@ class Runs:
         """One row a step, as `tracking.tables.step_table` describes it; kept once it is read."""
         if run not in self._steps:
             place = self.places[run]
-            self._steps[run] = load_backend(place.backend).load_steps(place.at, run)
+            self._steps[run] = load_backend(place.backend).load_steps(place.location, run)
         return self._steps[run]
 
     def all_steps(self, ids: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
@@ -54,7 +54,7 @@ class Runs:
     def folder(self, run: str) -> Path | None:
         """The folder of a run's journal; None for a run that is read from another store."""
         place = self.places[run]
-        return Path(place.at) / run if place.backend == "local" else None
+        return Path(place.location) / run if place.backend == "local" else None
 
     def final_means(
         self, metrics: Sequence[str], share: float = 0.1, ids: Sequence[str] | None = None
@@ -71,7 +71,7 @@ class Runs:
             kept = self._means.setdefault((run, share), {})
             if missing := [path for path in metrics if path not in kept]:
                 place = self.places[run]
-                ends = load_backend(place.backend).load_tails(place.at, run, missing, share)
+                ends = load_backend(place.backend).load_tails(place.location, run, missing, share)
                 with np.errstate(invalid="ignore"):  # of two infinities
                     kept |= {path: float(ends[path].mean(skipna=False)) for path in ends}
             return [kept.get(path, np.nan) for path in metrics]
@@ -92,7 +92,7 @@ class Runs:
 
     def _newest(self, run: str) -> Mapping[str, float]:
         place = self.places[run]
-        return load_backend(place.backend).load_last_values(place.at, run)
+        return load_backend(place.backend).load_last_values(place.location, run)
 
 
 def load(*places: str | Path | RunSource, where: str | None = None) -> Runs:
@@ -107,9 +107,9 @@ def load(*places: str | Path | RunSource, where: str | None = None) -> Runs:
     found: dict[str, RunSource] = {}
     fields: dict[str, dict[str, Value]] = {}
     for place in map(resolve_source, places):
-        table = load_backend(place.backend).load_runs(place.at)
+        table = load_backend(place.backend).load_runs(place.location)
         if table.empty:
-            raise StoreError(f"{place.backend} finds no runs of this program in {place.at}.")
+            raise StoreError(f"{place.backend} finds no runs of this program in {place.location}.")
         for run, row in table.to_dict("index").items():
             if run not in found:
                 found[str(run)] = place
@@ -119,7 +119,7 @@ def load(*places: str | Path | RunSource, where: str | None = None) -> Runs:
         fields = {run: fields[run] for run in select(where, names)}
     table = run_table(fields)
     table[BACKEND] = pd.Series({run: found[run].backend for run in fields}, dtype=object)
-    table[PLACE] = pd.Series({run: str(found[run].at) for run in fields}, dtype=object)
+    table[PLACE] = pd.Series({run: str(found[run].location) for run in fields}, dtype=object)
     return Runs(table, found)
 
 

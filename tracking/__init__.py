@@ -1,1 +1,1 @@
-"""Tracks runs: one interface, several stores, and readers that agree with each other."""
+"""Tracks runs: one interface, several stores, and readers that return the same tables."""

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are either complete or absent."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import psutil
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; what is written there replaces `path` at once.
+    """Yield a temporary path beside `path`; the file written there replaces `path` atomically.
 
-    After an exception `path` is as it was, and nothing is left behind. The data is
-    synced to the disk before the rename, so that a power cut cannot leave an empty file.
+    After an exception `path` is unchanged and the temporary file is deleted. The data is synced
+    to the disk before the rename, so that a power cut cannot leave an empty file.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -28,8 +28,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def remove_stale_temporaries(folder: Path) -> None:
-    """Delete what processes that were killed within `replacing` left anywhere below `folder`."""
-    for remains in folder.rglob(".*.tmp"):
-        process = remains.suffixes[-2].removeprefix(".")
+    """Delete the files below `folder` that processes killed within `atomic_write` left."""
+    for temporary in folder.rglob(".*.tmp"):
+        process = temporary.suffixes[-2].removeprefix(".")
         if process.isdecimal() and not psutil.pid_exists(int(process)):
-            remains.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)

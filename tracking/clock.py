@@ -1,4 +1,4 @@
-"""The time that events bear."""
+"""The clock whose time events carry."""
 
 from __future__ import annotations
 

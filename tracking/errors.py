@@ -1,8 +1,8 @@
-"""What can go wrong that is the user's to mend."""
+"""Errors that the user can fix."""
 
 
 class UserError(Exception):
-    """Says in words for the user what was wrong, where, and what would be right."""
+    """Its message tells the user what was wrong, where, and what would be right."""
 
 
 class StoreError(UserError):

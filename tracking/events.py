@@ -1,8 +1,8 @@
-"""The events of a run, and the paths by which every store knows them.
+"""The events of a run, and the paths under which every store keeps them.
 
-A run is a stream of five kinds of events. The engine emits them, each backend
-writes them down in its own way, and each backend's reader gives them back. The
-paths are those of the published Neptune experiment: one vocabulary everywhere.
+A run is a stream of five kinds of events. The engine emits them, each backend writes them in its
+own way and reads them back as events. The paths are those of the published Neptune experiment,
+the same in every store.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REAL = f"{IMAGES}/real"
 DATASET = f"{IMAGES}/dataset"
 
 GRID_PADDING = 2
-"""Pixels between the images of a grid and around them, for who makes grids and who cuts them."""
+"""Pixels between and around the images of a grid; used to make grids and to cut them apart."""
 
 Scalar: TypeAlias = bool | int | float | str | None
 Value: TypeAlias = Scalar | Sequence[Scalar]
@@ -48,6 +48,9 @@ class Fields:
 
     A run that is part of a sweep has `sys/sweep/id`, `sys/sweep/name` and `sys/sweep/arm`.
     `sys/tags` is a list of strings; a later event overrides an earlier one.
+
+    Attributes:
+        values: The values by path.
     """
 
     values: Mapping[str, Value]
@@ -55,11 +58,12 @@ class Fields:
 
 @dataclass(frozen=True)
 class Metrics:
-    """A block of steps: `values[path][i]` was measured at `steps[i]`, at `times[i]`.
+    """A block of steps: `values[path][i]` was measured at step `steps[i]`, at time `times[i]`.
 
-    steps: increasing; the number of finished training steps, from 1.
-    times: milliseconds since the Unix epoch.
-    values: each sequence as long as `steps`; NaN and infinities are values.
+    Attributes:
+        steps: Numbers of finished training steps, from 1, increasing.
+        times: Milliseconds since the Unix epoch.
+        values: By path, each sequence as long as `steps`; NaN and infinities are values.
     """
 
     steps: Sequence[int]
@@ -71,8 +75,11 @@ class Metrics:
 class Image:
     """One picture of a series.
 
-    pixels: uint8 array (H, W, C), C = 1 or 3, values 0 to 255.
-    time: milliseconds since the Unix epoch.
+    Attributes:
+        path: The path of the series, below `images/`.
+        step: The number of finished training steps.
+        time: Milliseconds since the Unix epoch.
+        pixels: uint8 (H, W, C), C = 1 or 3, values 0 to 255.
     """
 
     path: str
@@ -83,7 +90,12 @@ class Image:
 
 @dataclass(frozen=True)
 class Text:
-    """A text document under `io_files/artifacts/`, such as an architecture dump."""
+    """A text document, such as a printed architecture.
+
+    Attributes:
+        path: Its path, below `io_files/artifacts/`.
+        content: The text.
+    """
 
     path: str
     content: str
@@ -91,7 +103,12 @@ class Text:
 
 @dataclass(frozen=True)
 class File:
-    """A file under `io_files/artifacts/`; the path carries no suffix, the source's is kept."""
+    """A file.
+
+    Attributes:
+        path: Its path, below `io_files/artifacts/`, without a suffix.
+        source: Where the file is now; its suffix is kept.
+    """
 
     path: str
     source: Path

@@ -1,9 +1,8 @@
-"""One run to several stores: the journal at once, every remote from a thread of its own.
+"""Writes one run to several stores: the journal at once, each remote from its own thread.
 
-A remote can fail, stall or lag. It is reported once and never holds up the
-training, and since the journal has everything first, whatever a remote missed
-comes from there: at the start, after an interruption, after its queue overflowed, and
-after it failed, when it is tried again.
+A remote can fail, stall or lag. It never holds up the training, and a failure is reported once.
+The journal has every event first, so a remote gets from it whatever it missed: at the start,
+after an interruption, after its queue overflowed, and when it is tried again after a failure.
 """
 
 from __future__ import annotations
@@ -26,21 +25,15 @@ Warn: TypeAlias = Callable[[str], None]
 
 QUEUE_LENGTH = 256
 PATIENCE_SECONDS = 30.0
-GATHERING = 1 / 6  # of the patience: how long a remote's thread waits for more metrics
+GATHERING = 1 / 6  # fraction of the patience that a remote's thread waits for more metrics
 RETRY_SECONDS = 60.0
 LOWEST_PRIORITY = 19
 
 
 class FanOut:
-    """The tracker that the engine writes to; what it passes on names no secret and no home.
+    """The tracker that the engine writes to; secrets and the home directory are redacted.
 
-    journal: written on the caller's thread, before any remote sees the event.
-    remotes: for each backend a function that opens it; called on the remote's thread.
-    history: reads back from the journal all that was written so far.
-    report: is told about each tracker that fails, once each, in a sentence.
-    patience: seconds without progress after which a remote counts as stalled.
-    retry: seconds after which a remote that failed is opened again; it is also tried once
-        more at the end.
+    Its methods do not raise, and only `close` waits for a remote.
     """
 
     def __init__(
@@ -54,10 +47,22 @@ class FanOut:
         patience: float = PATIENCE_SECONDS,
         retry: float = RETRY_SECONDS,
     ) -> None:
+        """Start one thread per remote.
+
+        Args:
+            journal: Written on the caller's thread, before any remote sees the event.
+            remotes: For each backend a function that opens it; called on the remote's thread.
+            history: Reads back from the journal everything that was written so far.
+            warn: Called with a sentence when a tracker fails, once per tracker.
+            queue_length: How many events may wait for a remote before it reads the journal.
+            patience: Seconds without progress after which a remote counts as stalled.
+            retry: Seconds after which a remote that failed is opened again; it is also tried
+                once more at the end.
+        """
         self._journal = journal
         self._journal_failed = False
-        self._report = warn
-        self._clean = make_redactor()
+        self._warn = warn
+        self._redact = make_redactor()
         if remotes:
             self._note(dict.fromkeys(remotes, "open"))
         self._remotes = [
@@ -66,16 +71,18 @@ class FanOut:
         ]
 
     def held(self) -> Held:
+        """What the journal had of the run when it was opened."""
         return self._journal.held()
 
     def write(self, event: Event) -> None:
-        event = redact_event(event, self._clean)
+        """Write one event to the journal, and queue it for every remote."""
+        event = redact_event(event, self._redact)
         in_journal = self._guard_journal(lambda: self._journal.write(event))
         for remote in self._remotes:
             remote.put(event, in_journal=in_journal)
 
     def close(self, status: Status) -> None:
-        """Close every store; a remote may take as long as it makes progress."""
+        """Close every store; wait for each remote as long as it makes progress."""
         for remote in self._remotes:
             remote.finish(status)
         if self._remotes:
@@ -83,30 +90,30 @@ class FanOut:
         self._guard_journal(lambda: self._journal.close(status))
 
     def _note(self, states: Mapping[str, str]) -> None:
-        """Say in the journal how far each remote got."""
+        """Write to the journal how far each remote got."""
         fields = Fields({f"{TRACKERS}/{name}": state for name, state in states.items()})
         self._guard_journal(lambda: self._journal.write(fields))
 
     def _guard_journal(self, action: Callable[[], None]) -> bool:
-        """Return whether the journal did it."""
+        """Return whether the journal did it; warn the first time it did not."""
         try:
             action()
         except Exception as error:
             if not self._journal_failed:
                 self._journal_failed = True
-                self._report(f"The local journal cannot be written: {_sentence(error)}")
+                self._warn(f"The local journal cannot be written: {_sentence(error)}")
             return False
         return True
 
 
 @dataclass(frozen=True)
 class _CatchUp:
-    """Fetch from the journal what was not queued."""
+    """A task: fetch from the journal what was not queued."""
 
 
 @dataclass(frozen=True)
 class _End:
-    """Close the store; nothing comes after it."""
+    """A task: close the store; nothing comes after it."""
 
     status: Status
 
@@ -119,7 +126,7 @@ class _Remote:
         name: str,
         open_tracker: Callable[[], Tracker],
         history: Callable[[], Iterable[Event]],
-        report: Warn,
+        warn: Warn,
         queue_length: int,
         patience: float,
         retry: float,
@@ -127,16 +134,16 @@ class _Remote:
         self.name = name
         self._open = open_tracker
         self._history = history
-        self._report = report
+        self._warn = warn
         self._queue_length = queue_length
         self._patience = patience
         self._retry = retry
-        # It starts with the journal: for what was written before an interruption, and for
-        # what is written while the backend's SDK is imported.
+        # Start with the journal: for what was written before an interruption, and for what is
+        # written while the backend's SDK is imported.
         self._queue: deque[Event | _CatchUp | _End] = deque([_CatchUp()])
         self._queue_changed = threading.Condition()
         self._problem: str | None = None
-        self._reported = False
+        self._has_warned = False
         self._last_status: Status | None = None
         self._abandoned = False
         self._problem_lock = threading.Lock()
@@ -145,7 +152,7 @@ class _Remote:
         self._thread.start()
 
     def put(self, event: Event, *, in_journal: bool) -> None:
-        """Queue an event, or leave it to a later look into the journal if it is there."""
+        """Queue an event, or leave it to a later reading of the journal if it is there."""
         if self._problem:
             return
         with self._queue_changed:
@@ -154,7 +161,7 @@ class _Remote:
             if not in_journal:
                 self._queue.append(event)
             elif self._queue and isinstance(self._queue[-1], _CatchUp):
-                pass  # the thread has yet to look
+                pass  # the thread has yet to read the journal
             elif len(self._queue) < self._queue_length:
                 self._queue.append(event)
             else:
@@ -165,6 +172,7 @@ class _Remote:
             self._give_up()
 
     def finish(self, status: Status) -> None:
+        """Queue the end of the run."""
         with self._queue_changed:
             self._progress = time.monotonic()
             self._last_status = status
@@ -172,7 +180,7 @@ class _Remote:
             self._queue_changed.notify()
 
     def join(self) -> str:
-        """Wait while there is progress; return `complete` or what went wrong."""
+        """Wait as long as there is progress; return `complete` or what went wrong."""
         while self._thread.is_alive() and not self._has_stalled():
             self._thread.join(timeout=self._patience / 10)
         if self._thread.is_alive():
@@ -181,21 +189,21 @@ class _Remote:
         return f"incomplete: {self._problem}" if self._problem else "complete"
 
     def _run(self) -> None:
-        _yield_to_the_training()
+        _lower_priority()
         while not self._abandoned:
-            at_the_end = self._last_status is not None
+            is_last_try = self._last_status is not None
             try:
                 self._serve()
-            except (Exception, SystemExit) as error:  # some SDKs leave with sys.exit
+            except (Exception, SystemExit) as error:  # some SDKs call sys.exit
                 self._fail(_sentence(error))
             else:
                 return
-            if at_the_end:
+            if is_last_try:
                 return
             self._wait_to_retry()
 
     def _serve(self) -> None:
-        """Write what the store lacks, and then whatever comes, to the end."""
+        """Write what the store lacks, then every queued event, until the end."""
         tracker = self._open()
         ledger = Ledger(tracker.held())
         while not isinstance(task := self._next_task(), _End):
@@ -204,7 +212,7 @@ class _Remote:
         tracker.close(task.status)
 
     def _wait_to_retry(self) -> None:
-        """Begin again with the journal, after a pause or at the end."""
+        """Start again with the journal, after a pause or at the end."""
         with self._queue_changed:
             self._queue_changed.wait_for(lambda: self._last_status is not None, self._retry)
             end = [_End(self._last_status)] if self._last_status is not None else []
@@ -215,12 +223,12 @@ class _Remote:
                     self._problem = None
 
     def _next_task(self) -> Sequence[Event] | _CatchUp | _End:
-        # A look into the journal is off the queue before it begins, so that an event which
-        # comes too late to be seen by it is queued.
+        # A reading of the journal is taken off the queue before it begins, so that an event that
+        # comes too late for it is queued.
         with self._queue_changed:
             self._queue_changed.wait_for(lambda: self._queue)
             if isinstance(self._queue[0], Metrics):
-                # A store takes one large block for much less than many small ones.
+                # One large block costs a store much less than many small ones.
                 self._queue_changed.wait_for(self._has_gathered, self._patience * GATHERING)
                 self._progress = time.monotonic()
                 return self._pop_metrics()
@@ -232,7 +240,7 @@ class _Remote:
         return len(self._queue) >= self._queue_length or isinstance(self._queue[-1], _End)
 
     def _pop_metrics(self) -> list[Metrics]:
-        """Take the metrics off the queue up to the next mark; other events keep their order."""
+        """Take the metrics before the next `_CatchUp` or `_End` off the queue."""
         marks = (i for i, task in enumerate(self._queue) if isinstance(task, _CatchUp | _End))
         tasks = list(self._queue)
         end = next(marks, len(tasks))
@@ -244,7 +252,7 @@ class _Remote:
     def _send(self, tracker: Tracker, events: Iterable[Event]) -> None:
         for event in events:
             if self._problem:
-                raise TimeoutError  # it was given up, and what was queued since is not here
+                raise TimeoutError  # it was given up, and events since then were not queued
             self._progress = time.monotonic()
             tracker.write(event)
             self._progress = time.monotonic()
@@ -260,33 +268,33 @@ class _Remote:
             if self._problem is not None:
                 return
             self._problem = problem
-            if self._reported:
+            if self._has_warned:
                 return
-            self._reported = True
-        self._report(
+            self._has_warned = True
+        self._warn(
             f"Tracking to {self.name} stopped: {problem}. "
             "The training goes on, and the local journal has everything."
         )
 
 
-def _yield_to_the_training() -> None:
-    """Give this thread only what the training's threads leave of the processor."""
-    with contextlib.suppress(AttributeError, OSError):  # Linux alone has priorities of threads
+def _lower_priority() -> None:
+    """Leave the processor to the training's threads whenever they need it."""
+    with contextlib.suppress(AttributeError, OSError):  # only Linux has priorities per thread
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
 
 
 def _merged(blocks: Sequence[Metrics]) -> list[Metrics]:
-    """Blocks of the same metrics as one."""
-    alike: dict[tuple[str, ...], list[Metrics]] = {}
+    """Blocks that have the same metrics, merged into one."""
+    groups: dict[tuple[str, ...], list[Metrics]] = {}
     for block in blocks:
-        alike.setdefault(tuple(block.values), []).append(block)
+        groups.setdefault(tuple(block.values), []).append(block)
     return [
         Metrics(
             [step for block in group for step in block.steps],
             [time for block in group for time in block.times],
             {path: [value for block in group for value in block.values[path]] for path in paths},
         )
-        for paths, group in alike.items()
+        for paths, group in groups.items()
     ]
 
 

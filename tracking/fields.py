@@ -1,4 +1,4 @@
-"""Field values as flat paths and as text, for stores that know nothing richer."""
+"""Field values as flat paths and as text, for stores that can hold nothing else."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from tracking.events import CONFIG, Value
 
-_NOT_JSON = (ValueError, RecursionError)  # the latter where a text begins with many brackets
+_NOT_JSON = (ValueError, RecursionError)  # the latter if a text begins with many brackets
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
-    """`{"optimizer": {"lr": 1e-3}}` to `{"optimizer/lr": 1e-3}`, lists kept whole."""
+    """`{"optimizer": {"lr": 1e-3}}` to `{"optimizer/lr": 1e-3}`; lists stay lists."""
     flat: dict[str, Value] = {}
     for key, value in tree.items():
         path = f"{prefix}/{key}" if prefix else key
@@ -39,7 +39,7 @@ def nest(flat: Mapping[str, Value]) -> dict[str, Any]:
 def to_text(value: Value) -> str:
     """A value as text that `from_text` turns back into the same value and type.
 
-    Strings stay bare, unless they would read as JSON: `"true"` keeps its quotes.
+    Strings are unquoted, unless they would read as JSON: `"true"` keeps its quotes.
     """
     if isinstance(value, str) and value != "" and not _is_json(value):
         return value
@@ -66,9 +66,10 @@ def config_path(key: str) -> str:
 
 
 def escape_control_characters(text: object) -> str:
-    """A text that steers no terminal and fits every encoding: what cannot be printed is escaped."""
+    """Escape unprintable characters, which could control a terminal or fail to encode."""
     return "".join(
-        each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in str(text)
+        character if character.isprintable() or character == "\n" else repr(character)[1:-1]
+        for character in str(text)
     )
 
 

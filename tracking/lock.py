@@ -1,4 +1,4 @@
-"""One writer a run."""
+"""One writer per run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tracking.errors import StoreError
 
 @contextmanager
 def locked(folder: Path, patience: float = 2.0) -> Iterator[None]:
-    """Hold a run for writing; the operating system lets go when the process dies.
+    """Lock a run for writing; the operating system unlocks it if the process dies.
 
-    patience: seconds to wait, since a look by `is_locked` holds the lock for an instant.
-    Raises StoreError where another process holds it.
+    `patience` is how many seconds to wait for the lock, since `is_locked` holds it for an
+    instant. Raises StoreError if another process holds it.
     """
     lock = filelock.FileLock(folder / "lock", timeout=patience)
     try:
@@ -30,7 +30,7 @@ def locked(folder: Path, patience: float = 2.0) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a living process writes the run; also true where one cannot tell."""
+    """Whether a living process writes the run; also true if that cannot be found out."""
     try:
         with locked(folder, patience=0):
             return False

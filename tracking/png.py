@@ -1,4 +1,4 @@
-"""Pictures as PNG, the form in which every store keeps them: no pixel is lost."""
+"""Pictures as PNG, the lossless format in which every store keeps them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def to_png(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def from_png(content: bytes) -> npt.NDArray[np.uint8]:
-    """The inverse of `to_png`: uint8 (H, W, C). Raises OSError where it is no picture."""
+    """The inverse of `to_png`: uint8 (H, W, C). Raises OSError if the content is not a picture."""
     import numpy as np
     import PIL.Image
 

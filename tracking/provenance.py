@@ -1,4 +1,4 @@
-"""What made a run: the command line, the code, the packages and the machine.
+"""Where a run comes from: the command line, the code, the packages and the machine.
 
 No environment variable and no user name is recorded. What cannot be found out is left out.
 """
@@ -36,12 +36,12 @@ PACKAGES = (
     "torch",
     "torchvision",
 )
-"""The distributions whose versions can change what a run does or how it is kept."""
+"""The distributions whose versions can change what a run does or how it is stored."""
 
 MAX_DIFF_BYTES = 4_000_000
 MAX_UNTRACKED = 1_000
 UNTRACKED_NOTE = "# Untracked, and not kept here:"
-"""Stands below a patch, and below it a line `#   NAME` for each file."""
+"""Follows a patch, and is followed by a line `#   NAME` for each file."""
 
 _SECRET_OPTION = re.compile(rf"-[^=]*{SECRET_NAME}[^=]*", re.IGNORECASE)
 _SECRET_ASSIGNMENT = re.compile(rf"(.*?{SECRET_NAME}[^=]*=).+", re.IGNORECASE | re.DOTALL)
@@ -50,14 +50,17 @@ _SSH_USER = re.compile(r"^(?!git@)[^/@:]+@")  # alice@host:path; git@ is everyon
 
 
 def describe(arguments: Sequence[str]) -> tuple[dict[str, Value], str | None]:
-    """The fields under `sys/`, and how the code differs from its commit.
+    """The fields under `sys/`, and how the code differs from its commit. Never raises.
 
-    arguments: the command line, as `sys.argv`. Values that look like secrets are redacted.
-    Returns `sys/command`, `sys/python`, `sys/platform`, `sys/hostname`,
-    `sys/packages/<name>`, `sys/hardware/{cpu,cores,memory_gib}`, and
-    `sys/git/{commit,branch,dirty,remote}` where the code lies in a git repository. The
-    difference is a patch for `git apply` with the names of untracked files below it; it
-    is None where there is no difference or no repository. Nothing raises.
+    Args:
+        arguments: The command line, as `sys.argv`; what looks like a secret is redacted.
+
+    Returns:
+        The fields `sys/command`, `sys/python`, `sys/platform`, `sys/hostname`,
+        `sys/packages/<name>`, `sys/hardware/{cpu,cores,memory_gib}` and, if the code is in a git
+        repository, `sys/git/{commit,branch,dirty,remote}`; then the difference, a patch for
+        `git apply` followed by the names of untracked files, or None if there is no difference
+        or no repository.
     """
     code, difference = _code()
     fields: dict[str, Value] = {
@@ -69,13 +72,13 @@ def describe(arguments: Sequence[str]) -> tuple[dict[str, Value], str | None]:
         **{f"packages/{name}": version for name, version in _packages().items()},
         **{f"hardware/{name}": value for name, value in _hardware().items()},
     }
-    clean = make_redactor()
-    told = redact_fields({f"{SYS}/{name}": value for name, value in fields.items()}, clean)
-    return told, difference and clean(difference)
+    redact = make_redactor()
+    sys_fields = {f"{SYS}/{name}": value for name, value in fields.items()}
+    return redact_fields(sys_fields, redact), difference and redact(difference)
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """What a person would type. arguments: as `sys.argv`; what looks like a secret is redacted."""
+    """The command that a user would type, from `sys.argv`; what looks like a secret is redacted."""
     if not arguments:
         return ""
     program = Path(arguments[0])
@@ -98,20 +101,20 @@ def _redact(arguments: Sequence[str]) -> list[str]:
 
 
 def _encodable(text: str) -> str:
-    """Bytes that are not UTF-8, which Python smuggles through file names, as `?`."""
+    """Replace with `?` the bytes of file names that are not UTF-8 (Python's surrogate escapes)."""
     return text.encode(errors="replace").decode()
 
 
 def _code() -> tuple[dict[str, Value], str | None]:
     """Fields of the repository that holds the code, and the difference from its commit.
 
-    The code is where this package lies; the working directory counts where the package
-    was installed without its repository. Both count only where the repository tracks
-    files in them: a virtual environment inside a repository is none of its code.
+    The code is the folder of this package or, if that is installed without its repository, the
+    working directory. Either counts only if the repository tracks files in it: a virtual
+    environment inside a repository is not part of its code.
     """
     try:
         import git
-    except ImportError:  # GitPython raises it where there is no git command
+    except ImportError:  # GitPython raises it if there is no git command
         return {}, None
     for folder in (Path(__file__).parent, Path()):
         with (
@@ -126,7 +129,7 @@ def _code() -> tuple[dict[str, Value], str | None]:
 
 
 def _describe_repository(repository: git.Repo) -> tuple[dict[str, Value], str | None]:
-    """Raises git.GitError, among others where there is no commit yet."""
+    """Raises git.GitError, among other reasons if there is no commit yet."""
     commit = repository.git.rev_parse("HEAD", verify=True)
     difference = _difference(repository)
     fields: dict[str, Value] = {"commit": commit, "dirty": difference is not None}
@@ -148,7 +151,7 @@ def _remote(repository: git.Repo) -> str:
 
 
 def _difference(repository: git.Repo) -> str | None:
-    # As bytes, since a file in another encoding has no text that could be written down.
+    # As bytes, since files in other encodings cannot be decoded.
     patch: bytes = repository.git.diff(
         "HEAD",
         "--no-color",
@@ -193,7 +196,7 @@ def _packages() -> dict[str, str]:
 
 
 def _hardware() -> dict[str, Value]:
-    """cores: those that this process may use. memory_gib: of the machine."""
+    """The processor's model, the cores that this process may use, and the machine's memory."""
     import psutil
 
     affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
@@ -205,7 +208,7 @@ def _hardware() -> dict[str, Value]:
 
 
 def _processor() -> str:
-    """The model's name where the system tells it, else the architecture."""
+    """The model's name if the system reports it, else the architecture."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         if platform.system() == "Darwin":
             question = ["sysctl", "-n", "machdep.cpu.brand_string"]

@@ -1,4 +1,4 @@
-"""Runs chosen and ordered by what is known of them: `optimizer.lr < 1e-3 and Gloss < 2`."""
+"""Select and sort runs by their fields and metrics: `optimizer.lr < 1e-3 and Gloss < 2`."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ _DOTTED = re.compile(r"\w+(\.\w+)*")
 
 
 class QueryError(UserError):
-    """An expression that cannot be read, or names what no run has."""
+    """An expression that cannot be parsed, or a name that no run has."""
 
 
 @dataclass(frozen=True)
 class RunNames:
-    """What an expression can name of one run.
+    """What an expression can refer to in one run.
 
-    names: by dotted name, such as `optimizer.lr`, `status`, `training.epoch.Gloss`.
+    Attributes:
+        names: Values by dotted name, such as `optimizer.lr`, `status`, `training.epoch.Gloss`.
     """
 
     names: Mapping[str, Any]
 
 
 def run_names(fields: Mapping[str, Value], last: Mapping[str, float]) -> RunNames:
-    """The names of a run: the keys of its recipe, its other fields, its newest values.
+    """The names of a run: the keys of its recipe, its other fields, its last values.
 
-    A metric can also be named by its last word; that of the epoch goes before that of the
-    batch.
+    A metric can also be named by the last part of its path; the mean of the epoch then takes
+    precedence over the value of the batch.
     """
     names: dict[str, Any] = {}
     for path in sorted(last, key=_precedence):
@@ -50,62 +51,68 @@ def run_names(fields: Mapping[str, Value], last: Mapping[str, float]) -> RunName
 def select(expression: str, runs: Mapping[str, RunNames]) -> list[str]:
     """The runs for which an expression of Python's operators is true.
 
-    A run that lacks a name, or whose value cannot be compared, is left out. Raises
-    QueryError where the expression is no expression or no run has one of its names.
+    A run that lacks a name, or whose value cannot be compared, is left out. Raises QueryError
+    if the expression cannot be parsed or evaluated, or if no run has one of its names.
     """
     evaluator = simpleeval.EvalWithCompoundTypes()
     parsed = _parse(expression)
-    chosen, missing = [], {}
-    for run, what in runs.items():
-        evaluator.names = vars(_namespace(what.names))
+    selected, missing_names = [], {}
+    for run, run_entry in runs.items():
+        evaluator.names = vars(_namespace(run_entry.names))
         try:
             if evaluator.eval(expression, parsed):
-                chosen.append(run)
+                selected.append(run)
         except simpleeval.NameNotDefined as error:
-            missing[run] = str(error.name)
+            missing_names[run] = str(error.name)
         except simpleeval.AttributeDoesNotExist as error:
-            missing[run] = str(error.attr)
+            missing_names[run] = str(error.attr)
         except TypeError:  # such as None < 1
             continue
         except simpleeval.InvalidExpression as error:
             raise QueryError(f"--where {expression!r} is not allowed: {error}") from error
         except (ArithmeticError, ValueError) as error:
             raise QueryError(f"--where {expression!r} fails: {error}.") from error
-    if runs and len(missing) == len(runs):
-        raise _unknown(next(iter(missing.values())), runs)
-    return chosen
+    if runs and len(missing_names) == len(runs):
+        raise _unknown(next(iter(missing_names.values())), runs)
+    return selected
 
 
 def names_of(expression: str) -> set[str]:
-    """The dotted names in an expression. Raises QueryError where it cannot be read."""
+    """The dotted names in an expression. Raises QueryError if it cannot be parsed."""
     names = set()
-    rest = [_parse(expression)]
-    while rest:
-        node = rest.pop()
+    nodes = [_parse(expression)]
+    while nodes:
+        node = nodes.pop()
         text = ast.unparse(node)
         if isinstance(node, ast.Name | ast.Attribute) and _DOTTED.fullmatch(text):
             names.add(text)
         else:
-            rest += [each for each in ast.iter_child_nodes(node) if isinstance(each, ast.expr)]
+            nodes += [each for each in ast.iter_child_nodes(node) if isinstance(each, ast.expr)]
     return names
 
 
 def order(name: str, runs: Mapping[str, RunNames], *, descending: bool = False) -> list[str]:
-    """All runs by the value of a name, those without one at the end.
+    """All runs sorted by the value of a name; runs without a value, or with NaN, come last.
 
-    Raises QueryError where no run has it.
+    Args:
+        name: A dotted name, such as `optimizer.lr`.
+        runs: The runs by id.
+        descending: Whether the largest value comes first.
+
+    Raises:
+        QueryError: No run has the name.
     """
-    values = {run: what.names.get(name) for run, what in runs.items()}
-    having = [run for run in runs if values[run] is not None and values[run] == values[run]]
-    if runs and not having:
+    values = {run: run_entry.names.get(name) for run, run_entry in runs.items()}
+    with_value = [run for run in runs if values[run] is not None and values[run] == values[run]]
+    if runs and not with_value:
         raise _unknown(name, runs)
-    numbers = all(isinstance(values[run], (int, float)) for run in having)
+    numbers = all(isinstance(values[run], (int, float)) for run in with_value)
 
     def rank(run: str) -> tuple[float, str]:
         return (float(values[run]), "") if numbers else (0.0, str(values[run]))  # type: ignore[arg-type]
 
-    ordered = sorted(having, key=rank, reverse=descending)
-    return ordered + [run for run in runs if run not in set(having)]
+    ordered = sorted(with_value, key=rank, reverse=descending)
+    return ordered + [run for run in runs if run not in set(with_value)]
 
 
 def _parse(expression: str) -> ast.expr:
@@ -114,7 +121,7 @@ def _parse(expression: str) -> ast.expr:
     except (SyntaxError, ValueError) as error:
         raise QueryError(
             f"--where {expression!r} cannot be read.\n"
-            "It should be such as: optimizer.lr < 1e-3 and status == 'finished'"
+            "Write an expression such as: optimizer.lr < 1e-3 and status == 'finished'"
         ) from error
 
 
@@ -123,7 +130,7 @@ def _precedence(path: str) -> int:
 
 
 def _namespace(names: Mapping[str, Any]) -> SimpleNamespace:
-    """Dotted names as nested attributes; one that is no word of Python cannot be written."""
+    """Dotted names as nested attributes, so that expressions can refer to them."""
     root = SimpleNamespace()
     for name, value in names.items():
         *parents, leaf = name.split(".")
@@ -142,6 +149,6 @@ def _namespace(names: Mapping[str, Any]) -> SimpleNamespace:
 def _unknown(name: str, runs: Mapping[str, RunNames]) -> QueryError:
     existing = sorted({each for run in runs.values() for each in run.names})
     hint = did_you_mean(name, existing) or (
-        "Names are those that dcgan show prints, with dots: optimizer.lr, status, seed, Gloss."
+        "Use the names that dcgan show prints, with dots: optimizer.lr, status, seed, Gloss."
     )
     return QueryError(f"No run has {name!r}.\n{hint}")

@@ -1,4 +1,4 @@
-"""What no tracker may see: tokens, secret values of the environment, the home directory."""
+"""Removes what no tracker may see: tokens, secrets in the environment, the home directory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Redactor: TypeAlias = Callable[[str], str]
 REDACTED = "REDACTED"
 SECRET_NAME = r"(?:token|passw(?:or)?d|passphrase|secret|api[-_]?key|access[-_]?key|credential)"
 SHORTEST_SECRET = 6
-"""A shorter value of a variable would be found in innocent words."""
+"""Shorter values of secret variables are ignored: they occur within ordinary words."""
 
 _SECRET_VARIABLE = re.compile(SECRET_NAME, re.IGNORECASE)
 # JSON in base64 (Neptune, JWT), then the prefixes of GitHub, GitLab, Hugging Face, OpenAI and AWS.
@@ -28,10 +28,10 @@ _URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 
 
 def make_redactor(environment: Mapping[str, str] = os.environ) -> Redactor:
-    """A function that takes out of a text what must not be seen.
+    """A function that removes secrets and the home directory from a text.
 
-    The values of variables whose names tell of a secret, tokens by their form, and the
-    credentials of addresses become `REDACTED` or nothing; the home directory becomes `~`.
+    The values of variables whose names suggest a secret, and tokens recognised by their form,
+    become `REDACTED`; credentials in addresses are removed; the home directory becomes `~`.
     """
     secrets = {
         value
@@ -42,7 +42,7 @@ def make_redactor(environment: Mapping[str, str] = os.environ) -> Redactor:
     secret = re.compile("|".join(map(re.escape, longest_first))) if secrets else None
     homes = [re.compile(rf"(?<![\w.-]){re.escape(str(home))}(?![\w.-])") for home in _homes()]
 
-    def clean(text: str) -> str:
+    def redact(text: str) -> str:
         if secret:
             text = secret.sub(REDACTED, text)
         text = _URL_CREDENTIALS.sub("", _TOKEN.sub(REDACTED, text))
@@ -50,35 +50,35 @@ def make_redactor(environment: Mapping[str, str] = os.environ) -> Redactor:
             text = home.sub("~", text)
         return text
 
-    return clean
+    return redact
 
 
-def redact_event(event: Event, clean: Redactor) -> Event:
-    """An event with all of its texts cleaned; files are as they are."""
+def redact_event(event: Event, redact: Redactor) -> Event:
+    """The event with all of its texts redacted; the content of files stays as it is."""
     match event:
         case Fields(values):
-            return Fields(redact_fields(values, clean))
+            return Fields(redact_fields(values, redact))
         case Text(_, content):
-            return replace(event, content=clean(content))
+            return replace(event, content=redact(content))
     return event
 
 
-def redact_fields(values: Mapping[str, Value], clean: Redactor) -> dict[str, Value]:
-    """The same for the values of fields."""
-    return {path: _clean_value(value, clean) for path, value in values.items()}
+def redact_fields(values: Mapping[str, Value], redact: Redactor) -> dict[str, Value]:
+    """The fields with all of their texts redacted."""
+    return {path: _redact_value(value, redact) for path, value in values.items()}
 
 
-def _clean_value(value: Value, clean: Redactor) -> Value:
+def _redact_value(value: Value, redact: Redactor) -> Value:
     if isinstance(value, str):
-        return clean(value)
+        return redact(value)
     if isinstance(value, (list, tuple)):
-        return [clean(each) if isinstance(each, str) else each for each in value]
+        return [redact(each) if isinstance(each, str) else each for each in value]
     return value
 
 
 def _homes() -> set[Path]:
     try:
         home = Path.home()
-    except RuntimeError:  # a container's user can be without one
+    except RuntimeError:  # a container's user may have none
         return set()
     return {home, home.resolve()} - {Path("/")}

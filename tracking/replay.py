@@ -1,4 +1,4 @@
-"""What moves a run from one store to another: blocks of metrics, and what is still lacking."""
+"""Moving a run between stores: blocks of metrics, and an account of what is still missing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from tracking.tables import Point
 
 Row: TypeAlias = tuple[int, int, Mapping[str, float]]
-"""A step, its time in milliseconds since the Unix epoch, its values by path."""
+"""A step, its time in milliseconds since the Unix epoch, and its values by path."""
 
-_BLOCK = 1000
+_BLOCK_STEPS = 1000
 
 
 class Ledger:
@@ -27,10 +27,10 @@ class Ledger:
         self._files = set(held.files)
 
     def missing(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Yield what the store lacks of `events`.
+        """Yield the events, or parts of them, that the store lacks.
 
-        An event counts as held once the next one is asked for, not before: one whose
-        writing raised is still missing.
+        An event counts as held once the next one is requested, so an event whose writing raised
+        is still missing.
         """
         for event in events:
             for part in self._lacking(event):
@@ -51,7 +51,7 @@ class Ledger:
                 yield event
 
     def _later_steps(self, block: Metrics) -> Iterator[Metrics]:
-        """The steps of a block after the last that the store has, for each path."""
+        """For each path, the steps of a block after the last one that the store has."""
 
         def first(path: str) -> int:
             last = self._last_step.get(path, -1)
@@ -78,7 +78,7 @@ class Ledger:
 def gather(points: Iterable[Point]) -> Iterator[Metrics]:
     """Points in any order as blocks in the order of their steps; each keeps its own time.
 
-    Of a point that comes twice, with the same time, the last counts.
+    Of points with the same path, step and time, the last counts.
     """
     rows: dict[tuple[int, int], dict[str, float]] = {}
     for path, step, time, value in points:
@@ -87,9 +87,9 @@ def gather(points: Iterable[Point]) -> Iterator[Metrics]:
 
 
 def blocks(rows: Iterable[Row]) -> Iterator[Metrics]:
-    """Rows as blocks of at most 1,000 neighbours that have the same paths."""
-    for _, alike in itertools.groupby(rows, key=lambda row: tuple(row[2])):
-        while block := list(itertools.islice(alike, _BLOCK)):
+    """Rows as blocks of at most 1,000 consecutive rows that have the same paths."""
+    for _, same_paths in itertools.groupby(rows, key=lambda row: tuple(row[2])):
+        while block := list(itertools.islice(same_paths, _BLOCK_STEPS)):
             yield Metrics(
                 steps=[step for step, _, _ in block],
                 times=[time for _, time, _ in block],

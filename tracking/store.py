@@ -1,4 +1,4 @@
-"""The store: the folder in which runs land, and how a person refers to one of them."""
+"""The store: the folder that holds the runs, and how a user refers to one of them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,23 @@ from tracking.lock import locked
 from tracking.tracker import Run
 
 TRASH = ".trash"
-_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # no two of them look alike
+_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # without characters that look alike
 
 
 def create_run(store: Path, recipe: str, name: str | None, created: int) -> tuple[Run, Path]:
-    """Make the folder of a new run: `<recipe>-<six random characters>`.
+    """Create the folder of a new run: `<recipe>-<six random characters>`.
 
-    Raises StoreError where the store cannot be written to.
+    Args:
+        store: The store; created if it does not exist.
+        recipe: The name of the recipe, with which the run's id begins.
+        name: What the user calls the run; its id if None.
+        created: Milliseconds since the Unix epoch.
+
+    Returns:
+        The run and its folder.
+
+    Raises:
+        StoreError: The store cannot be written to.
     """
     identifier = new_identifier(recipe)
     folder = store / identifier
@@ -35,16 +45,16 @@ def create_run(store: Path, recipe: str, name: str | None, created: int) -> tupl
 
 
 def new_identifier(name: str) -> str:
-    """What is plain in a name, and six random characters."""
+    """A unique id: the name in lower case with hyphens, and six random characters."""
     # Neptune takes ids of up to 36 characters.
     stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:29].strip("-") or "run"
     return f"{stem}-{''.join(secrets.choice(_ALPHABET) for _ in range(6))}"
 
 
 def find_run(store: Path, reference: str) -> Path:
-    """The folder of the run that a user means, as `choose_run` has it.
+    """The folder of the run that a user refers to, as `choose_run` describes.
 
-    Raises StoreError where there is none or more than one.
+    Raises StoreError if no run matches or more than one.
     """
     folders = run_folders(store)
     if reference in {folder.name for folder in folders}:
@@ -56,11 +66,15 @@ def find_run(store: Path, reference: str) -> Path:
 
 
 def choose_run(reference: str, names: Mapping[str, str], place: str) -> str:
-    """The id of the run that a user means.
+    """The id of the run that a user refers to.
 
-    reference: an id, the start of an id or of its random part, a name, or `last`.
-    names: id -> name, the oldest first. place: where they are, for the error.
-    Raises StoreError where there is none or more than one.
+    Args:
+        reference: An id, the start of an id or of its random part, a name, or `last`.
+        names: Each run's name by id, the oldest run first.
+        place: Where the runs are, for messages.
+
+    Raises:
+        StoreError: No run matches, or more than one.
     """
     if not names:
         raise StoreError(f"There are no runs in {place}. Start one with: dcgan train")
@@ -68,36 +82,48 @@ def choose_run(reference: str, names: Mapping[str, str], place: str) -> str:
         return list(names)[-1]
     if reference in names:
         return reference
-    named = [run for run, name in names.items() if name == reference]
-    started = [run for run in names if reference and _starts(run, reference)]
-    found = named or started
-    if len(found) == 1:
-        return found[0]
-    if found:
+    by_name = [run for run, name in names.items() if name == reference]
+    by_id = [run for run in names if reference and _starts(run, reference)]
+    matches = by_name or by_id
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
         raise StoreError(
-            f"{reference!r} could be any of {len(found)} runs:\n"
-            + "\n".join(f"  {run}" for run in sorted(found)[:10])
-            + "\nType more of the one that you mean."
+            f"{reference!r} could be any of {len(matches)} runs:\n"
+            + "\n".join(f"  {run}" for run in sorted(matches)[:10])
+            + "\nType more of its id."
         )
-    known = ", ".join(sorted(names)[-5:])
+    examples = ", ".join(sorted(names)[-5:])
     raise StoreError(
         f"There is no run {reference!r} in {place}.\n"
-        f"A run is named by its id, the start of its id, its name, or 'last'. Here are: {known}"
+        f"Use an id, the start of an id, a name, or 'last'. Some ids are: {examples}"
     )
 
 
 def check_label(text: str) -> str:
-    """A name, a group or a tag as it is. Raises StoreError for one that would steer terminals."""
+    """Return a name, group or tag unchanged; raises StoreError if it has control characters."""
     if not text.strip() or not text.isprintable():
         raise StoreError(f"{text!r} cannot be a name, a group or a tag: use plain text.")
     return text
 
 
 def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str]:
-    """Change the tags of a run that is not being written; return those that it has then."""
+    """Add and remove tags of a run that is not being written.
+
+    Args:
+        folder: The run's folder.
+        add: Tags to add; those that the run has already are ignored.
+        remove: Tags to remove; those that the run lacks are ignored.
+
+    Returns:
+        The run's tags afterwards.
+
+    Raises:
+        StoreError: The run is being written, or a tag has control characters.
+    """
     with locked(folder, patience=0):
-        now = read_fields(folder, alive=False).get("sys/tags")
-        tags = [str(tag) for tag in now] if isinstance(now, list) else []
+        current = read_fields(folder, alive=False).get("sys/tags")
+        tags = [str(tag) for tag in current] if isinstance(current, list) else []
         tags += [check_label(tag) for tag in add if tag not in tags]
         tags = [tag for tag in tags if tag not in remove]
         amend_fields(folder, {"sys/tags": tags})
@@ -105,13 +131,13 @@ def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str
 
 
 def rename_run(folder: Path, name: str) -> None:
-    """Call a run that is not being written by another name."""
+    """Rename a run that is not being written."""
     with locked(folder, patience=0):
         amend_fields(folder, {"sys/name": check_label(name)})
 
 
 def trash_run(folder: Path) -> None:
-    """Take a run that is not being written out of the store, into its trash."""
+    """Move a run that is not being written to the store's trash."""
     with locked(folder, patience=0):
         pass  # nobody writes it
     trash = folder.parent / TRASH
@@ -125,18 +151,20 @@ def trashed_runs(store: Path) -> list[Path]:
 
 
 def restore_run(store: Path, identifier: str) -> Path:
-    """Bring a run back from the trash. Raises StoreError where it is not there."""
-    found = [folder for folder in trashed_runs(store) if folder.name == identifier]
-    if not found:
-        inside = ", ".join(folder.name for folder in trashed_runs(store)[:10]) or "nothing"
-        raise StoreError(f"There is no run {identifier!r} in the trash. In it: {inside}")
+    """Move a run back from the trash; raises StoreError if it is not there."""
+    matches = [folder for folder in trashed_runs(store) if folder.name == identifier]
+    if not matches:
+        trashed = ", ".join(folder.name for folder in trashed_runs(store)[:10]) or "nothing"
+        raise StoreError(f"There is no run {identifier!r} in the trash. It holds: {trashed}")
     if (store / identifier).exists():
-        raise StoreError(f"{store} has another run {identifier!r} by now.")
-    return found[0].rename(store / identifier)
+        raise StoreError(
+            f"{store} already has a run {identifier!r}; move that one out of the store first."
+        )
+    return matches[0].rename(store / identifier)
 
 
 def purge_trash(store: Path) -> None:
-    """Delete all that is in the trash."""
+    """Delete everything in the trash."""
     shutil.rmtree(store / TRASH)
 
 

@@ -1,4 +1,4 @@
-"""How busy the machine is while a run lasts, sampled at a low rate."""
+"""How busy the machine is during a run, sampled at a low rate."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _GIB = 2**30
 
 
 class UsageSampler:
-    """Samples processor, memory and NVIDIA GPUs when it is asked and it is time.
+    """Samples the processor, the memory and NVIDIA GPUs, at most once every `every` seconds.
 
-    Returns `system/...`, the names under which MLflow's UI has a page of its own:
-    cpu_percent (of all cores), process_cpu_percent (100 a core), memory_percent,
-    process_memory_gib, and gpu_<i>_percent, gpu_<i>_memory_gib where there is one.
+    The metrics are below `system/`, for which MLflow's UI has its own page: cpu_percent (of all
+    cores), process_cpu_percent (100 per core), memory_percent, process_memory_gib, and for each
+    GPU gpu_<i>_percent and gpu_<i>_memory_gib.
     """
 
     def __init__(self, every: float = SAMPLE_SECONDS) -> None:
@@ -29,11 +29,11 @@ class UsageSampler:
         self._next = 0.0
         self._process = psutil.Process()
         self._gpus = _nvidia_devices()
-        psutil.cpu_percent()  # each call tells of the time since the one before
+        psutil.cpu_percent()  # each call measures the time since the previous one
         self._process.cpu_percent()
 
     def sample(self, step: int) -> Metrics | None:
-        """Metrics at this step, or None where the last sample is younger than `every` seconds."""
+        """Metrics at this step; None if the last sample is younger than `every` seconds."""
         now = time.monotonic()
         if now < self._next:
             return None
@@ -45,8 +45,8 @@ class UsageSampler:
             "process_memory_gib": self._process.memory_info().rss / _GIB,
             **dict(self._gpu_values()),
         }
-        at = now_ms()
-        return Metrics([step], [at], {f"{USAGE}/{name}": [v] for name, v in values.items()})
+        series = {f"{USAGE}/{name}": [value] for name, value in values.items()}
+        return Metrics([step], [now_ms()], series)
 
     def _gpu_values(self) -> Iterator[tuple[str, float]]:
         if not self._gpus:
@@ -61,7 +61,7 @@ class UsageSampler:
 
 
 def _nvidia_devices() -> list[Any]:
-    """Handles of the GPUs that NVIDIA's driver knows; none where there is no driver."""
+    """Handles of the GPUs that NVIDIA's driver reports; none if there is no driver."""
     try:
         import pynvml
 

@@ -1,4 +1,4 @@
-"""The two tables as which every store reads back: one row a run, one row a step."""
+"""The two tables that every store reads back as: one row per run, one row per step."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Point: TypeAlias = tuple[str, int, int, float]
 
 
 def run_table(runs: Mapping[str, Mapping[str, Value]]) -> pd.DataFrame:
-    """One row a run.
+    """One row per run.
 
-    runs: for each run id its fields by path, such as `config/optimizer/lr`.
-    Returns a frame, the oldest run first, indexed by `run`, its columns the sorted paths.
-    All are of dtype object, so that an integer stays an integer where another run lacks
-    the field; lists stay lists; a field that a run lacks is None.
+    `runs` maps each run's id to its fields by path, such as `config/optimizer/lr`. The table is
+    indexed by `run`, the oldest run first; its columns are the sorted paths. All columns have
+    dtype object, so that an integer stays an integer if another run lacks the field. Lists stay
+    lists; a field that a run lacks is None.
     """
     ordered = dict(sorted(runs.items(), key=lambda item: str(item[1].get("sys/created"))))
     index = pd.Index(list(ordered), name="run", dtype=object)
@@ -32,10 +32,10 @@ def run_table(runs: Mapping[str, Mapping[str, Value]]) -> pd.DataFrame:
 
 
 def step_table(run: str, points: Sequence[Point]) -> pd.DataFrame:
-    """One row a step, from points in any order; of a point that comes twice the last counts.
+    """One row per step, from points in any order; of points with the same step the last counts.
 
-    Returns columns `run`, `step`, `time` (UTC; the latest of the step's values), then a
-    float64 column for each metric's path, sorted; NaN where a step lacks a value.
+    The columns are `run`, `step`, `time` (UTC; the latest of the step's values), then one float64
+    column per metric, sorted by path; NaN where a step lacks a value.
     """
     long = pd.DataFrame(points, columns=["path", "step", "time", "value"])
     long = long.drop_duplicates(["path", "step"], keep="last")
@@ -43,27 +43,39 @@ def step_table(run: str, points: Sequence[Point]) -> pd.DataFrame:
     return finish_step_table(run, wide, long.groupby("step")["time"].max())
 
 
-def tails_of(points: Sequence[Point], paths: Sequence[str], share: float) -> dict[str, pd.Series]:
-    """The end of each metric that has points, as `end_of` cuts it; points in any order."""
+def tails_of(
+    points: Sequence[Point], paths: Sequence[str], fraction: float
+) -> dict[str, pd.Series]:
+    """The last values of each metric that has any, as `tail_of` cuts them.
+
+    Args:
+        points: The values of a run's metrics, in any order.
+        paths: The paths of the metrics.
+        fraction: Of each metric's own steps, 0 to 1; at least one step.
+
+    Returns:
+        Each metric's values by path, float64, indexed by step.
+    """
     series: dict[str, dict[int, float]] = {path: {} for path in paths}
     for path, step, _, value in points:
         if path in series:
             series[path][step] = value
-    return {path: tail_of(pd.Series(each), share) for path, each in series.items() if each}
+    return {path: tail_of(pd.Series(values), fraction) for path, values in series.items() if values}
 
 
-def tail_of(values: pd.Series, share: float) -> pd.Series:
-    """The last `share`, 0 to 1, of a metric's own steps, by their numbers; one step at least.
+def tail_of(values: pd.Series, fraction: float) -> pd.Series:
+    """The last `fraction`, 0 to 1, of a metric's own steps, by their numbers; at least one step.
 
-    values: float64 by step, in the order of writing: of a step that comes twice the last counts.
+    `values` is float64, indexed by step, in the order of writing; of values with the same step
+    the last counts.
     """
-    once = values[~values.index.duplicated(keep="last")]
-    return once[once.index >= tail_start(int(once.index.max()), share)].sort_index()
+    unique = values[~values.index.duplicated(keep="last")]
+    return unique[unique.index >= tail_start(int(unique.index.max()), fraction)].sort_index()
 
 
-def tail_start(last: int, share: float) -> int:
-    """The first of the last `share` of the steps 1 to `last`; at most `last`."""
-    return last - max(1, round(share * last)) + 1
+def tail_start(last: int, fraction: float) -> int:
+    """The first step of the last `fraction`, 0 to 1, of the steps 1 to `last`; at most `last`."""
+    return last - max(1, round(fraction * last)) + 1
 
 
 def last_values(points: Sequence[Point]) -> dict[str, float]:
@@ -76,9 +88,12 @@ def last_values(points: Sequence[Point]) -> dict[str, float]:
 
 
 def finish_step_table(run: str, wide: pd.DataFrame, times: pd.Series) -> pd.DataFrame:
-    """Give a wide frame (one row a step, its index; one column a path) the common form.
+    """Give a wide frame the form that `step_table` describes.
 
-    times: milliseconds since the Unix epoch, by step.
+    Args:
+        run: The run's id.
+        wide: One row per step, which is the index, and one column per path.
+        times: Milliseconds since the Unix epoch, by step.
     """
     wide = wide.sort_index().reindex(columns=sorted(wide.columns))
     wide.columns.name = None

@@ -1,4 +1,4 @@
-"""The interface between a run and whatever writes it down."""
+"""The interface between a run and the stores that it is written to."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import Literal, Protocol, TypeAlias
 from tracking.events import Event
 
 Status: TypeAlias = Literal["running", "finished", "interrupted", "failed", "killed"]
-"""`killed`: its process ended without a word."""
+"""`killed`: the process ended without closing the run."""
 
 
 def as_status(value: object) -> Status:
-    """The status that a field holds; `killed` where it is still `running` or unknown."""
-    known: tuple[Status, ...] = ("finished", "interrupted", "failed")
-    return next((status for status in known if status == value), "killed")
+    """The final status that a field holds; `killed` if it is still `running` or anything else."""
+    closed: tuple[Status, ...] = ("finished", "interrupted", "failed")
+    return next((status for status in closed if status == value), "killed")
 
 
 @dataclass(frozen=True)
 class Run:
     """What identifies a run, the same in every store.
 
-    id: unique, of letters, digits and hyphens; it never changes.
-    name: what the user calls it.
-    created: milliseconds since the Unix epoch.
+    Attributes:
+        id: Unique, of letters, digits and hyphens; never changes.
+        name: What the user calls it.
+        created: Milliseconds since the Unix epoch.
     """
 
     id: str
@@ -36,10 +37,11 @@ class Run:
 class Held:
     """What a store already has of a run, so that nothing is sent to it twice.
 
-    last_step: for each metric's path the last step in the store. A store always
-        holds a prefix of each series, because its writer stops at its first failure.
-    images: (path, step) of each picture.
-    files: the paths of texts and files.
+    Attributes:
+        last_step: The last step in the store for each metric's path. A store always holds a
+            prefix of each series, because its writer stops at its first failure.
+        images: (path, step) of each picture.
+        files: The paths of texts and files.
     """
 
     last_step: Mapping[str, int] = field(default_factory=dict)
@@ -51,11 +53,11 @@ NOTHING = Held()
 
 
 class Tracker(Protocol):
-    """Writes one run down.
+    """Writes one run to a store.
 
-    A backend's constructor opens the run, anew or again after an interruption.
-    Every method may raise and may block: `tracking.fanout` isolates the training
-    from both. Calls come from one thread.
+    A backend's `open_tracker` opens a new run, or an existing one to continue it. Every method
+    may raise and may block: `tracking.fanout` protects the training from both. All calls come
+    from one thread.
     """
 
     def held(self) -> Held:
@@ -63,9 +65,9 @@ class Tracker(Protocol):
         ...
 
     def write(self, event: Event) -> None:
-        """Write one event. `Fields` may come again with the same or newer values."""
+        """Write one event. `Fields` may be repeated, with the same or newer values."""
         ...
 
     def close(self, status: Status) -> None:
-        """Set the run's last status and flush all that was written."""
+        """Set the run's final status and flush everything that was written."""
         ...

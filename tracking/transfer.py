@@ -1,7 +1,7 @@
-"""Runs from one store to another: what a remote missed, and runs that were kept elsewhere.
+"""Moves runs between stores: sends a remote what it missed, imports runs kept elsewhere.
 
-Both are the same: whatever the source has and the target lacks is written to the target.
-So both can be interrupted and begun again, and done twice they send nothing the second time.
+Both write to the target whatever the source has and the target lacks. So both can be interrupted
+and repeated, and a second transfer sends nothing.
 """
 
 from __future__ import annotations
@@ -21,12 +21,18 @@ from tracking.replay import Ledger
 from tracking.tracker import Run, Status, Tracker, as_status
 
 IMPORTED = "sys/imported_from"
-_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # it becomes the name of a folder
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # it becomes a folder's name
 
 
 @dataclass(frozen=True)
 class TransferCount:
-    """What a target lacked: values of metrics, pictures, and texts or files."""
+    """How much was written to the target.
+
+    Attributes:
+        values: Single values of metrics.
+        images: Pictures.
+        files: Texts and files.
+    """
 
     values: int = 0
     images: int = 0
@@ -42,10 +48,10 @@ class TransferCount:
 
 
 def send_run(folder: Path, remote: str) -> TransferCount:
-    """Make a remote hold what the journal in `folder` holds.
+    """Send a remote what it lacks of the run whose journal is in `folder`.
 
-    Raises StoreError where the run is being written, or the remote fails: what has arrived
-    stays, and the next try sends the rest.
+    Raises StoreError if the run is being written, or if the remote fails: what has arrived
+    stays there, and the next call sends the rest.
     """
     with locked(folder, patience=0):
         fields = read_fields(folder, alive=False)
@@ -53,56 +59,68 @@ def send_run(folder: Path, remote: str) -> TransferCount:
         try:
             tracker = load_backend(remote).open_tracker(read_run(folder), folder.parent)
             events = read_events(folder, tracker.held())
-            moved = _move(_with_status(events, status), tracker, status)
-        except (Exception, SystemExit) as error:  # some SDKs leave with sys.exit
+            count = _move(_with_status(events, status), tracker, status)
+        except (Exception, SystemExit) as error:  # some SDKs call sys.exit
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise StoreError(
                 f"The run {folder.name} could not be sent to {remote}: {reason}\n"
-                "What has arrived stays there; the same command later sends the rest."
+                "What has arrived stays there; run the same command again to send the rest."
             ) from error
         amend_fields(folder, {f"{TRACKERS}/{remote}": "complete"})
-    return moved
+    return count
 
 
 def import_run(
     source: str,
-    place: Path | str,
+    location: Path | str,
     fields: Mapping[str, Value],
     store: Path,
     new_paths: Mapping[str, str] = {},
 ) -> TransferCount | None:
-    """Bring a run that another store holds into the journal of this one.
+    """Import a run from another store into a journal of this one.
 
-    source: a backend that can be read. place: its store. fields: a row of its run table.
-    new_paths: for paths of the source, or their beginnings, those that they have here.
-    Returns None where the run was made here: the journal needs nobody to tell it.
+    Args:
+        source: The backend that reads the run.
+        location: Where that backend finds it: a store, or for MLflow also an address.
+        fields: The run's row in the table of runs there.
+        store: The store to import into.
+        new_paths: New names for paths of the source, or for their beginnings.
+
+    Returns:
+        What was written; None if the run was made in this store, whose journal has it all.
+
+    Raises:
+        StoreError: The run's id cannot be the name of a folder, or the run is being written.
     """
     identifier = str(fields["sys/id"])
     if not _IDENTIFIER.fullmatch(identifier):
-        raise StoreError(f"{identifier!r} in {place} cannot be the id of a run here.")
+        raise StoreError(
+            f"{identifier!r} in {location} cannot be the id of a run here: use up to 100 letters, "
+            "digits, hyphens and underscores."
+        )
     folder = store / identifier
-    known = read_fields(folder)
-    if known and IMPORTED not in known:
+    existing = read_fields(folder)
+    if existing and IMPORTED not in existing:
         return None
     created = from_iso8601(str(fields["sys/created"]))
-    name = str(known.get("sys/name") or fields.get("sys/name") or identifier)
+    name = str(existing.get("sys/name") or fields.get("sys/name") or identifier)
     status = as_status(fields.get("sys/status"))
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, patience=0):
         journal = open_tracker(Run(identifier, name, created), store)
         journal.write(Fields({IMPORTED: source}))
-        events = _renamed(load_backend(source).load_events(place, identifier), new_paths)
-        # Its last status comes last: an import that was cut short does not pass for whole.
+        events = _renamed(load_backend(source).load_events(location, identifier), new_paths)
+        # The final status is written last, so that an interrupted import does not look complete.
         return _move(_with_status(events, "running"), journal, status)
 
 
 def _move(events: Iterable[Event], tracker: Tracker, status: Status) -> TransferCount:
-    moved = TransferCount()
+    count = TransferCount()
     for event in Ledger(tracker.held()).missing(events):
         tracker.write(event)
-        moved += _size(event)
+        count += _size(event)
     tracker.close(status)
-    return moved
+    return count
 
 
 def _size(event: Event) -> TransferCount:
@@ -125,17 +143,19 @@ def _with_status(events: Iterable[Event], status: Status) -> Iterator[Event]:
 
 
 def _renamed(events: Iterable[Event], new_paths: Mapping[str, str]) -> Iterator[Event]:
-    def new(path: str) -> str:
-        for old, other in new_paths.items():
+    def rename(path: str) -> str:
+        for old, new in new_paths.items():
             if path == old or path.startswith(f"{old}/"):
-                return other + path.removeprefix(old)
+                return new + path.removeprefix(old)
         return path
 
     for event in events:
         match event:
             case Fields(values):
-                yield Fields({new(path): value for path, value in values.items()})
+                yield Fields({rename(path): value for path, value in values.items()})
             case Metrics(values=series):
-                yield replace(event, values={new(path): each for path, each in series.items()})
+                yield replace(
+                    event, values={rename(path): values for path, values in series.items()}
+                )
             case Image(path) | Text(path) | File(path):
-                yield replace(event, path=new(path))
+                yield replace(event, path=rename(path))

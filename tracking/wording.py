@@ -17,7 +17,7 @@ def did_you_mean(wrong: str, names: Collection[str], limit: int = 3) -> str:
     Args:
         wrong: What the user typed.
         names: What exists. Dotted names, such as `optimizer.lr`, also match by their last part.
-        limit: Suggest at most so many.
+        limit: The largest number of suggestions.
     """
     matches = difflib.get_close_matches(wrong, names, n=limit)
     if not matches:

@@ -100,7 +100,7 @@ def test_a_run_that_two_places_hold_counts_once(tmp_path: Path) -> None:
     track("local", tmp_path / "there", 2)
     runs = load(tmp_path / "here", tmp_path / "there")
     assert len(runs.table) == 2
-    assert [Path(runs.places[run].at).name for run in runs.table.index] == ["here", "there"]
+    assert [Path(runs.places[run].location).name for run in runs.table.index] == ["here", "there"]
 
 
 def test_what_lies_at_a_place_is_found_out(places: dict[str, str], tmp_path: Path) -> None:

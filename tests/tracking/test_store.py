@@ -78,7 +78,7 @@ def test_an_ambiguous_reference_names_the_candidates(
     first, *listed, last = str(raised.value).splitlines()
     assert first == f"{reference!r} could be any of 2 runs:"
     assert [line.strip() for line in listed] == candidates
-    assert last == "Type more of the one that you mean."
+    assert last == "Type more of its id."
 
 
 @pytest.mark.parametrize("reference", ["nothing", "", "234", "bc234", "DIGITS-ABC234", "Last"])

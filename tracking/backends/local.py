@@ -1,9 +1,9 @@
-"""The local journal: a run as a folder that a person can read without this program.
+"""The local journal: a human-readable folder per run, in plain files.
 
-    run.json        everything known of the run but its configuration
+    run.json        all fields of the run except its configuration
     config.json     its configuration
-    metrics.jsonl   one line a step; appended, never rewritten while the run lasts
-    last.json       the newest value of each metric, once the run has ended
+    metrics.jsonl   one line per step; appended, never rewritten during the run
+    last.json       the last value of each metric, once the run has ended
     images/<name>/<step>.png
     artifacts/      texts and files
     checkpoints/    written by the engine
@@ -63,8 +63,8 @@ LAST_FILE = "last.json"
 class Journal:
     """The tracker that is always on.
 
-    Metrics reach the operating system within the call, so that killing the process
-    loses none of them. What a full disk refused is kept in memory and written later.
+    Metrics reach the operating system within the call, so killing the process loses none of
+    them. What a full disk refuses is kept in memory and written later.
     """
 
     def __init__(self, folder: Path, run: Run) -> None:
@@ -87,9 +87,11 @@ class Journal:
         self._stale_files: set[str] = set()
 
     def held(self) -> Held:
+        """What the journal had of the run when it was opened."""
         return self._held
 
     def write(self, event: Event) -> None:
+        """Write one event, after those that a full disk refused earlier."""
         match event:
             case Fields(values):
                 self._write_fields(values)
@@ -97,7 +99,7 @@ class Journal:
                 newest = {path: series[-1] for path, series in values.items()}
                 self._last |= {"step": steps[-1], "time": times[-1], **newest}
                 self._unwritten += _metric_lines(steps, times, values)
-                self._append()
+                self._append_metrics()
             case Image() | Text() | File():
                 self._refused.append(event)
         while self._refused:
@@ -109,8 +111,9 @@ class Journal:
                 raise
 
     def close(self, status: Status) -> None:
+        """Write what is left, and last the status, even on a full disk."""
         try:
-            self._append()
+            self._append_metrics()
             os.fsync(self._metrics)
             self.write(Fields({}))
             last = {path: _encode(value) for path, value in sorted(self._last.items())}
@@ -143,7 +146,7 @@ class Journal:
             _write_json(self.folder / name, tree[CONFIG] if name == CONFIG_FILE else tree)
             self._stale_files.remove(name)
 
-    def _append(self) -> None:
+    def _append_metrics(self) -> None:
         while self._unwritten:
             del self._unwritten[: os.write(self._metrics, self._unwritten)]
 
@@ -151,7 +154,7 @@ class Journal:
         return self._inside(Path("artifacts", f"{path.removeprefix(ARTIFACTS + '/')}{suffix}"))
 
     def _inside(self, relative: Path) -> Path:
-        """A file of the run, its folder made. Raises StoreError where it would lie outside."""
+        """A file of the run, whose folder is created. Raises StoreError if it would lie outside."""
         if relative.is_absolute() or ".." in relative.parts:
             raise StoreError(f"{relative} would lie outside of the run's folder {self.folder}.")
         target = self.folder / relative
@@ -160,6 +163,7 @@ class Journal:
 
 
 def open_tracker(run: Run, store: Path) -> Journal:
+    """Open a run for writing: a new one, or an existing one to continue it."""
     return Journal(store / run.id, run)
 
 
@@ -169,47 +173,64 @@ def run_folders(store: Path) -> list[Path]:
 
 
 def load_runs(store: Path) -> pd.DataFrame:
-    """One row a run, the oldest first, as `tracking.tables.run_table` describes it."""
+    """One row per run, the oldest first, as `tracking.tables.run_table` describes it."""
     from tracking.tables import run_table
 
     return run_table({folder.name: read_fields(folder) for folder in run_folders(store)})
 
 
 def load_steps(store: Path, run: str) -> pd.DataFrame:
-    """One row a step of one run, as `tracking.tables.step_table` describes it."""
+    """One row per step of one run, as `tracking.tables.step_table` describes it."""
     return read_steps(store / run)
 
 
-def load_tails(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
-    """The last values of metrics by path, as `tracking.tables.end_of` cuts them.
+def load_tails(
+    store: Path, run: str, paths: Sequence[str], fraction: float
+) -> dict[str, pd.Series]:
+    """The last values of metrics by path, as `tracking.tables.tail_of` cuts them.
 
     Only the end of the run's file is read.
+
+    Args:
+        store: The store.
+        run: The run's id.
+        paths: The paths of the metrics; those that the run lacks are left out.
+        fraction: Of each metric's own steps, 0 to 1; at least one step.
+
+    Returns:
+        Each metric's values, float64, indexed by step.
     """
-    return read_tails(store / run / METRICS_FILE, paths, share)
+    return read_tails(store / run / METRICS_FILE, paths, fraction)
 
 
 def load_last_values(store: Path, run: str) -> dict[str, float]:
-    """The newest value of each metric, by path."""
+    """The last value of each metric by path."""
     values = last_values(store / run)
     return {path: value for path, value in values.items() if path not in ("step", "time")}
 
 
 def load_events(store: Path, run: str) -> Iterator[Event]:
-    """The whole run as events; nothing where the store lacks it."""
+    """The complete run as events; none if the store lacks it."""
     folder = store / run
     return read_events(folder) if (folder / RUN_FILE).exists() else iter(())
 
 
 def read_fields(folder: Path, *, alive: bool | None = None) -> dict[str, Value]:
-    """All fields of the run in `folder` by path; empty where nothing is written yet.
+    """All fields of the run in `folder` by path; none if nothing is written yet.
 
-    A run whose process is gone without a word has the status `killed`.
-    alive: whether a process writes the run; None to find out.
+    A run that claims to be running, but that no process writes, has the status `killed`.
+
+    Args:
+        folder: The run's folder.
+        alive: Whether a process writes the run; None looks at the run's lock.
+
+    Raises:
+        StoreError: A file is damaged.
     """
     fields = flatten(_read_json(folder / RUN_FILE))
     if fields.get("sys/status") == "running":
-        written = is_locked(folder) if alive is None else alive
-        fields["sys/status"] = "running" if written else "killed"
+        is_written = is_locked(folder) if alive is None else alive
+        fields["sys/status"] = "running" if is_written else "killed"
     return fields | flatten(_read_json(folder / CONFIG_FILE), CONFIG)
 
 
@@ -220,27 +241,28 @@ def amend_fields(folder: Path, values: Mapping[str, Value]) -> None:
 
 
 def read_run(folder: Path) -> Run:
-    """What identifies the run in `folder`."""
+    """The id, name and time of creation of the run in `folder`."""
     fields = read_fields(folder)
     created = from_iso8601(str(fields["sys/created"]))
     return Run(id=folder.name, name=str(fields["sys/name"]), created=created)
 
 
 def read_steps(folder: Path) -> pd.DataFrame:
-    """One row a step of the run in `folder`, as `tracking.tables.step_table` describes it."""
+    """One row per step of the run in `folder`, as `tracking.tables.step_table` describes it."""
     return step_table(folder.name, complete_lines(folder / METRICS_FILE))
 
 
 def last_values(folder: Path) -> dict[str, float]:
-    """The newest value of each metric, and their `step` and `time`.
+    """The last value of each metric by path, and the last `step` and `time`.
 
-    Of a run that has not ended, of the metrics of a step or an epoch, without parsing all.
+    While the run lasts only some lines are parsed: the last 64 KiB, and the last one that has
+    the means of an epoch.
     """
     if ended := _read_json(folder / LAST_FILE):
         return {path: float(value) for path, value in ended.items()}
     data = complete_lines(folder / METRICS_FILE)
     lines = data[-TAIL_BYTES:].splitlines()
-    epoch = data.rfind(f'"{EPOCH}/'.encode())  # may stand thousands of steps before the end
+    epoch = data.rfind(f'"{EPOCH}/'.encode())  # may be thousands of steps before the end
     if epoch >= 0:
         lines.insert(0, data[data.rfind(b"\n", 0, epoch) + 1 : data.find(b"\n", epoch)])
     values: dict[str, float] = {}
@@ -251,10 +273,13 @@ def last_values(folder: Path) -> dict[str, float]:
 
 
 def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
-    """The whole run in `folder` as events: fields, texts and files, metrics, images.
+    """The complete run in `folder` as events: fields, texts and files, metrics, images.
 
-    held: pictures that need not be read. How far each remote got is the journal's own
-    business and no part of the run.
+    How far each remote got is private to the journal and not part of the run.
+
+    Args:
+        folder: The run's folder.
+        held: What the receiver has already; its pictures are not read.
     """
     fields = read_fields(folder)
     yield Fields({path: fields[path] for path in fields if not path.startswith(TRACKERS)})
@@ -278,9 +303,9 @@ def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
 
 
 def rewind(folder: Path, step: int) -> None:
-    """Forget what was measured after `step`: a resumed run measures it again.
+    """Delete what was measured after `step`: a resumed run measures it again.
 
-    What a killed process left half-written goes too.
+    Files that a killed process left half-written are deleted as well.
     """
     remove_stale_temporaries(folder)
     metrics = folder / METRICS_FILE
@@ -365,5 +390,5 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
     with atomic_write(path) as temporary:
         text = json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
-        # A file's name may hold bytes that are no text: to JSON what replaces them is an escape.
+        # Names of files may have bytes that are not text; JSON reads the replacement as an escape.
         temporary.write_bytes(text.encode(errors="backslashreplace"))

@@ -1,4 +1,4 @@
-"""`metrics.jsonl` of a journal, read: line by line, as a table, or its end alone."""
+"""Reads the `metrics.jsonl` of a journal: line by line, as a table, or only its end."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TAIL_BYTES = 65_536
-"""Of a file whose end is wanted at least so much is read."""
+"""The least that is read of the end of a file."""
 
 
 def complete_lines(path: Path) -> bytes:
-    """The lines of a file but for a torn last one; none where there is no file."""
+    """The lines of a file without a torn last one; empty if there is no file."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -34,7 +34,7 @@ def metric_rows(lines: bytes) -> Iterator[Row]:
 
 
 def step_table(run: str, lines: bytes) -> pd.DataFrame:
-    """One row a step, as `tracking.tables.step_table` describes it."""
+    """One row per step, as `tracking.tables.step_table` describes it."""
     import numpy as np
     import pandas as pd
 
@@ -55,55 +55,66 @@ def step_table(run: str, lines: bytes) -> pd.DataFrame:
     return finish_step_table(run, pd.DataFrame(columns, index), pd.Series(times, index))
 
 
-def read_tails(file: Path, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
-    """The last values of metrics, as `tracking.tables.end_of` cuts them; only they are read."""
+def read_tails(file: Path, paths: Sequence[str], fraction: float) -> dict[str, pd.Series]:
+    """The last values of metrics by path, as `tracking.tables.tail_of` cuts them.
+
+    Only the end of the file is read.
+
+    Args:
+        file: The `metrics.jsonl`, which need not exist.
+        paths: The paths of the metrics; those without values are left out.
+        fraction: Of each metric's own steps, 0 to 1; at least one step.
+
+    Returns:
+        Each metric's values, float64, indexed by step.
+    """
     from tracking.tables import tail_of
 
-    frame = _parse(_end_lines(file, paths, share), paths)
+    frame = _parse(_tail_lines(file, paths, fraction), paths)
     frame = frame.set_index("step")
-    # What was not measured is missing; what was measured as NaN is still a text.
+    # A value that was not measured is missing; one that was measured as NaN is a text here.
     series = {path: frame[path].dropna().astype("float64") for path in paths if path in frame}
-    return {path: tail_of(values, share) for path, values in series.items() if len(values)}
+    return {path: tail_of(values, fraction) for path, values in series.items() if len(values)}
 
 
-def _end_lines(file: Path, paths: Sequence[str], share: float) -> bytes:
-    """Whole lines from the end of a file, enough for the last share of each metric's steps."""
-    part = share + 0.02  # lines are of about one length
-    while part < 1 and file.exists():
-        lines = _last_lines(file, part)
-        if all(_reaches_back(lines, path, share) for path in paths):
+def _tail_lines(file: Path, paths: Sequence[str], fraction: float) -> bytes:
+    """Complete lines from the end of a file, enough for that fraction of each metric's steps."""
+    file_fraction = fraction + 0.02  # lines are of about the same length
+    while file_fraction < 1 and file.exists():
+        lines = _last_lines(file, file_fraction)
+        if all(_reaches_back(lines, path, fraction) for path in paths):
             return lines
-        part = 2 * part
+        file_fraction *= 2
     return complete_lines(file)
 
 
-def _last_lines(file: Path, part: float) -> bytes:
-    """Whole lines from the end of a file: `part`, 0 to 1, of its bytes."""
+def _last_lines(file: Path, file_fraction: float) -> bytes:
+    """Complete lines from the end of a file: that fraction, 0 to 1, of its bytes."""
     size = file.stat().st_size
     with file.open("rb") as content:
-        content.seek(max(0, size - max(TAIL_BYTES, int(part * size))))
-        begins_within = content.tell() > 0
+        content.seek(max(0, size - max(TAIL_BYTES, int(file_fraction * size))))
+        starts_within_a_line = content.tell() > 0
         data = content.read()
-    return data[data.find(b"\n") + 1 if begins_within else 0 : data.rfind(b"\n") + 1]
+    return data[data.find(b"\n") + 1 if starts_within_a_line else 0 : data.rfind(b"\n") + 1]
 
 
-def _reaches_back(lines: bytes, path: str, share: float) -> bool:
-    """Whether lines begin before the last share of a metric's steps."""
+def _reaches_back(lines: bytes, path: str, fraction: float) -> bool:
+    """Whether lines begin before the last `fraction` of a metric's steps."""
     from tracking.tables import tail_start
 
     key = lines.rfind(f"{json.dumps(path)}: ".encode())
     if key < 0:
         return False
-    begin = json.loads(lines[: lines.find(b"\n")])
-    newest = json.loads(lines[lines.rfind(b"\n", 0, key) + 1 : lines.find(b"\n", key)])
-    return bool(begin["step"] < tail_start(newest["step"], share))
+    first = json.loads(lines[: lines.find(b"\n")])
+    last = json.loads(lines[lines.rfind(b"\n", 0, key) + 1 : lines.find(b"\n", key)])
+    return bool(first["step"] < tail_start(last["step"], fraction))
 
 
 def _parse(lines: bytes, paths: Sequence[str] | None = None) -> pd.DataFrame:
     """The lines as a frame: `step`, `time`, and a column for each metric, or those of `paths`.
 
-    A column is of numbers, missing where a line lacks it; where one is not finite, of what
-    JSON has: numbers and texts.
+    A column holds numbers, missing where a line lacks the metric. If any value is not finite,
+    the column holds numbers and texts, as JSON does.
     """
     import pandas as pd
 
@@ -112,14 +123,14 @@ def _parse(lines: bytes, paths: Sequence[str] | None = None) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.json
 
-    chosen = None
+    options = None
     if paths is not None:
         numbers = {"step": pa.int64(), "time": pa.int64()} | dict.fromkeys(paths, pa.float64())
-        chosen = pyarrow.json.ParseOptions(
+        options = pyarrow.json.ParseOptions(
             explicit_schema=pa.schema(numbers), unexpected_field_behavior="ignore"
         )
     try:
-        table = pyarrow.json.read_json(io.BytesIO(lines), parse_options=chosen)
+        table = pyarrow.json.read_json(io.BytesIO(lines), parse_options=options)
     except pa.ArrowInvalid:  # a column that mixes numbers and texts
         table = None
     if table is None or any(pa.types.is_string(field.type) for field in table.schema):

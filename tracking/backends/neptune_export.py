@@ -1,11 +1,11 @@
-"""What Neptune's own exporter saved of its hosted service: Parquet and files, read only.
+"""Exports of Neptune's hosted service by its own exporter: Parquet and files, read only.
 
-    data/<project>/<run>_part_<n>.parquet    one row a value
-    files/...                                what the rows name, relative to `files`
+    data/<project>/<run>_part_<n>.parquet    one row per value
+    files/...                                the files that rows name, relative to `files`
 
-Values keep their paths. Neptune's own `sys` fields are `sys/neptune/...`, but for those that
+Values keep their paths. Neptune's own `sys` fields become `sys/neptune/...`, except those that
 every run has here: name, creation, tags, description, failure. Runs that this program tracked
-come back as they were.
+read back unchanged.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _FIRST_PART = "_part_0.parquet"
 _FIELD_TYPES = ("int", "float", "string", "bool", "datetime", "string_set")
 _NEPTUNE = f"{SYS}/neptune"
-_KNOWN = {
+_SHARED_FIELDS = {
     "sys/name": "sys/name",
     "sys/tags": "sys/tags",
     "sys/group_tags": "sys/group_tags",
@@ -50,35 +50,47 @@ def open_tracker(run: Run, store: Path) -> Tracker:
 
 
 def load_runs(store: Path) -> pd.DataFrame:
-    """One row a run, as `tracking.tables.run_table` describes it."""
+    """One row per run, as `tracking.tables.run_table` describes it."""
     from tracking.tables import run_table
 
     return run_table({run: _fields(export) for run, export in _exports(store).items()})
 
 
 def load_steps(store: Path, run: str) -> pd.DataFrame:
-    """One row a step of one run, as `tracking.tables.step_table` describes it."""
+    """One row per step of one run, as `tracking.tables.step_table` describes it."""
     from tracking.tables import step_table
 
     return step_table(run, _points_of(store, run))
 
 
-def load_tails(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
-    """The last values of metrics by path, as `tracking.tables.ends_of` gives them."""
+def load_tails(
+    store: Path, run: str, paths: Sequence[str], fraction: float
+) -> dict[str, pd.Series]:
+    """The last values of metrics by path, as `tracking.tables.tails_of` gives them.
+
+    Args:
+        store: The export.
+        run: The run's id here.
+        paths: The paths of the metrics; those that the run lacks are left out.
+        fraction: Of each metric's own steps, 0 to 1; at least one step.
+
+    Returns:
+        Each metric's values, float64, indexed by step.
+    """
     from tracking.tables import tails_of
 
-    return tails_of(_points_of(store, run), paths, share)
+    return tails_of(_points_of(store, run), paths, fraction)
 
 
 def load_last_values(store: Path, run: str) -> dict[str, float]:
-    """The newest value of each metric, by path."""
+    """The last value of each metric by path."""
     from tracking.tables import last_values
 
     return last_values(_points_of(store, run))
 
 
 def load_events(store: Path, run: str) -> Iterator[Event]:
-    """The whole run as events."""
+    """The complete run as events."""
     export = _exports(store)[run]
     fields = _fields(export)
     yield Fields(fields)
@@ -89,10 +101,13 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
 
 @dataclass(frozen=True)
 class _Export:
-    """What was exported of one run.
+    """One exported run.
 
-    run: the id that it has here. files: the folder that its rows name files in.
-    made_here: whether this program tracked it.
+    Attributes:
+        run: The id that it has here.
+        made_here: Whether this program tracked it.
+        parts: Its Parquet files.
+        files: The folder to which its rows' file names are relative.
     """
 
     run: str
@@ -101,7 +116,7 @@ class _Export:
     files: Path
 
     def of_type(self, *types: str) -> Iterator[dict[str, Any]]:
-        """The rows of some types, read from the disk."""
+        """The rows of these types, read from the disk."""
         for part in self.parts:
             yield from _rows(part, "attribute_type", types)
 
@@ -109,24 +124,26 @@ class _Export:
 def _exports(store: Path) -> dict[str, _Export]:
     """All runs of an export by the id that they have here.
 
-    Raises StoreError where the folder is no export.
+    Raises StoreError if the folder is not an export.
     """
     data = store / "data" if (store / "data").is_dir() else store
     files = store / "files" if data != store else store.parent / "files"
-    found: dict[str, _Export] = {}
+    exports: dict[str, _Export] = {}
     for first in sorted(data.rglob(f"*{_FIRST_PART}")):
         stem = first.name.removesuffix(_FIRST_PART)
         parts = sorted(first.parent.glob(f"{_glob(stem)}_part_*.parquet"))
-        own = [row for part in parts for row in _rows(part, "attribute_path", [f"{PROVENANCE}/id"])]
-        run = str(from_text(own[0]["string_value"])) if own else _identifier(first)
-        found[run] = _Export(run, bool(own), parts, files)
-    if not found:
-        _refuse(store, "it holds no exported run, no file that ends with " + _FIRST_PART)
-    return found
+        ids = [row for part in parts for row in _rows(part, "attribute_path", [f"{PROVENANCE}/id"])]
+        run = str(from_text(ids[0]["string_value"])) if ids else _identifier(first)
+        exports[run] = _Export(run, bool(ids), parts, files)
+    if not exports:
+        _refuse(
+            store, f"it has no exported run, that is, no file whose name ends with {_FIRST_PART}"
+        )
+    return exports
 
 
 def _rows(part: Path, column: str, values: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The rows whose column has one of the values."""
+    """The rows whose column has one of these values."""
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -140,15 +157,15 @@ def _glob(name: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
-def _refuse(place: Path, reason: str) -> NoReturn:
+def _refuse(location: Path, reason: str) -> NoReturn:
     raise StoreError(
-        f"{place} cannot be used as an export of Neptune: {reason}.\n"
+        f"{location} cannot be used as an export of Neptune: {reason}.\n"
         "Give the folder that holds the exporter's `data` and `files`."
     )
 
 
 def _identifier(part: Path) -> str:
-    """Neptune's id of a run and a digest that tells its project from others."""
+    """Neptune's id of a run, and a digest that distinguishes its project from others."""
     import pyarrow.parquet
 
     columns = pyarrow.parquet.read_table(part, columns=["project_id", "run_id"])
@@ -173,19 +190,19 @@ def _fields(export: _Export) -> dict[str, Value]:
 
 def _field_path(path: str) -> str:
     rest = path.removeprefix(f"{SYS}/")
-    return path if rest == path else _KNOWN.get(path, f"{_NEPTUNE}/{rest}")
+    return path if rest == path else _SHARED_FIELDS.get(path, f"{_NEPTUNE}/{rest}")
 
 
 def _own_fields(raw: Mapping[str, Value], export: _Export) -> Iterator[tuple[str, Value]]:
-    """The fields of a run that this program tracked, a text that was cut made whole."""
-    whole = {row["attribute_path"]: row for row in export.of_type("file")}
+    """The fields of a run that this program tracked, with the full text of those that were cut."""
+    files = {row["attribute_path"]: row for row in export.of_type("file")}
     for path, value in raw.items():
         if not path.startswith((f"{PROVENANCE}/", "config/")):
             continue
-        ours = re.sub(f"^{PROVENANCE}/", f"{SYS}/", path)
-        row = whole.get(f"{LONG_FIELDS}/{ours}")
+        our_path = re.sub(f"^{PROVENANCE}/", f"{SYS}/", path)
+        row = files.get(f"{LONG_FIELDS}/{our_path}")
         text = _file(export, row).read_bytes().decode() if row else value
-        yield ours, from_text(text) if isinstance(text, str) else text
+        yield our_path, from_text(text) if isinstance(text, str) else text
 
 
 def _value(row: Mapping[str, Any]) -> Value:
@@ -227,24 +244,24 @@ def _is_non_finite(row: Mapping[str, Any]) -> bool:
 
 
 def _file(export: _Export, row: Mapping[str, Any]) -> Path:
-    """The file that a row names. Raises StoreError for one outside of the export."""
-    named = Path(export.files / row["file_value"]["path"]).resolve()
-    if not named.is_relative_to(export.files.resolve()):
+    """The file that a row names. Raises StoreError for a file outside of the export."""
+    file = Path(export.files / row["file_value"]["path"]).resolve()
+    if not file.is_relative_to(export.files.resolve()):
         _refuse(export.files, f"{row['attribute_path']} names a file outside of it")
-    return named
+    return file
 
 
 def _documents(export: _Export) -> Iterator[Event]:
-    """Files and sets of files; series of texts and histograms as texts of one line a step."""
+    """Files and sets of files; series of texts and histograms as texts with one line per step."""
     for row in export.of_type("file", "file_set", "artifact"):
         path = row["attribute_path"]
         if path.startswith(f"{LONG_FIELDS}/"):
             continue
-        named = _file(export, row)
-        inside = sorted(each for each in named.rglob("*") if each.is_file())
-        for file in inside if named.is_dir() else [named] if named.is_file() else []:
-            within = file.relative_to(named).with_suffix("").as_posix() if named.is_dir() else ""
-            yield _document(f"{_artifact(path)}/{within}".rstrip("/."), file)
+        target = _file(export, row)
+        files = sorted(each for each in (target, *target.rglob("*")) if each.is_file())
+        for file in files:
+            relative = file.relative_to(target).with_suffix("").as_posix() if target != file else ""
+            yield _document(f"{_artifact(path)}/{relative}".rstrip("/."), file)
     lines: dict[str, list[str]] = {}
     for row in export.of_type("string_series", "histogram_series"):
         if not _is_non_finite(row):
@@ -255,7 +272,7 @@ def _documents(export: _Export) -> Iterator[Event]:
 
 
 def _document(path: str, file: Path) -> Event:
-    """The exporter drops the endings of files: what reads as text is one."""
+    """A text or a file: the exporter drops the endings of files, so valid UTF-8 counts as text."""
     if file.suffix in ("", ".txt"):
         try:
             return Text(path, file.read_bytes().decode())
@@ -269,9 +286,9 @@ def _artifact(path: str) -> str:
 
 
 def _images(export: _Export, fields: Mapping[str, Value]) -> Iterator[Event]:
-    """Series of files: those that are pictures as images, others as files by step.
+    """Series of files: pictures as images, others as files by step.
 
-    The export of Neptune 2 has no times for them: they get that of the run's beginning.
+    Exports of Neptune 2 have no times for them; they get the time of the run's creation.
     """
     import numpy as np
     import PIL.Image

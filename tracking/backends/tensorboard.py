@@ -1,4 +1,4 @@
-"""TensorBoard: a folder a run in `tensorboard/` in the store; `tensorboard --logdir` shows it.
+"""TensorBoard: one folder per run in the store's `tensorboard/`, for `tensorboard --logdir`.
 
     metrics         scalars under their own paths, at their own steps and times
     images          image series under their own paths
@@ -6,8 +6,8 @@
     fields          the text `fields`, JSON in one piece; the configuration also as hparams
     files           copied under their own paths beside the event files
 
-Each opening of a run adds an event file, `events.out.tfevents.<count>`. Its end may be torn
-after a kill: the readers, TensorBoard's and this one, go as far as the last whole record.
+Each time a run is opened it gets another event file, `events.out.tfevents.<count>`. A kill may
+tear its end: both TensorBoard's reader and this one stop at the last complete record.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FOLDER = "tensorboard"
 EVENT_FILE = "events.out.tfevents."
 FIELDS_TAG = "fields"
 
-_INDENT = "    "  # by which Markdown knows code: shown as it is, line by line
+_INDENT = "    "  # marks code in Markdown, which is shown unchanged, line by line
 _EXACT_IN_FLOAT64 = 2**53
 
 
@@ -50,9 +50,9 @@ class TensorBoardTracker:
         self._run = run
         self._folder = store / FOLDER / run.id
         self._folder.mkdir(parents=True, exist_ok=True)
-        known = _read(self._folder)
-        self._held = _held(self._folder, known)
-        self._fields = known.fields
+        contents = _read(self._folder)
+        self._held = _held(self._folder, contents)
+        self._fields = contents.fields
         count = len(_event_files(self._folder))
         self._file = (self._folder / f"{EVENT_FILE}{count:06d}").open("xb")
         self._records = RecordWriter(self._file)
@@ -62,9 +62,11 @@ class TensorBoardTracker:
         self.write(Fields(identity))
 
     def held(self) -> Held:
+        """What the store had of the run when it was opened."""
         return self._held
 
     def write(self, event: Event) -> None:
+        """Write one event."""
         match event:
             case Fields(values):
                 self._write_fields(values)
@@ -84,11 +86,12 @@ class TensorBoardTracker:
         self._file.flush()
 
     def close(self, status: Status) -> None:
+        """Write the status and close the event file."""
         with self._file:
             self.write(Fields({"sys/status": status}))
 
     def _write_fields(self, values: Mapping[str, Value]) -> None:
-        # All of them each time: of a tag's texts at one step TensorBoard shows the last.
+        # All fields each time: if a tag has several texts at one step, TensorBoard shows the last.
         self._fields |= values
         summaries = [_text(FIELDS_TAG, json.dumps(self._fields, indent=2))]
         if any(path.startswith(f"{CONFIG}/") for path in values):
@@ -96,7 +99,7 @@ class TensorBoardTracker:
         self._record(summaries)
 
     def _record(self, summaries: list[Any], step: int = 0, seconds: float | None = None) -> None:
-        """seconds: since the Unix epoch; now if None."""
+        """Write summaries; seconds: since the Unix epoch, now if None."""
         from tensorboard.compat.proto.event_pb2 import Event as Record
         from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -106,11 +109,12 @@ class TensorBoardTracker:
 
 
 def open_tracker(run: Run, store: Path) -> TensorBoardTracker:
+    """Open a run for writing: a new one, or an existing one to continue it."""
     return TensorBoardTracker(run, store)
 
 
 def load_runs(store: Path) -> pd.DataFrame:
-    """One row a run, as `tracking.tables.run_table` describes it."""
+    """One row per run, as `tracking.tables.run_table` describes it."""
     from tracking.tables import run_table
 
     folders = {file.parent for file in (store / FOLDER).glob(f"*/{EVENT_FILE}*")}
@@ -118,47 +122,64 @@ def load_runs(store: Path) -> pd.DataFrame:
 
 
 def load_steps(store: Path, run: str) -> pd.DataFrame:
-    """One row a step of one run, as `tracking.tables.step_table` describes it."""
+    """One row per step of one run, as `tracking.tables.step_table` describes it."""
     from tracking.tables import step_table
 
     return step_table(run, _read(store / FOLDER / run).points)
 
 
-def load_tails(store: Path, run: str, paths: Sequence[str], share: float) -> dict[str, pd.Series]:
-    """The last values of metrics by path, as `tracking.tables.ends_of` gives them."""
+def load_tails(
+    store: Path, run: str, paths: Sequence[str], fraction: float
+) -> dict[str, pd.Series]:
+    """The last values of metrics by path, as `tracking.tables.tails_of` gives them.
+
+    Args:
+        store: The store.
+        run: The run's id.
+        paths: The paths of the metrics; those that the run lacks are left out.
+        fraction: Of each metric's own steps, 0 to 1; at least one step.
+
+    Returns:
+        Each metric's values, float64, indexed by step.
+    """
     from tracking.tables import tails_of
 
-    return tails_of(_read(store / FOLDER / run).points, paths, share)
+    return tails_of(_read(store / FOLDER / run).points, paths, fraction)
 
 
 def load_last_values(store: Path, run: str) -> dict[str, float]:
-    """The newest value of each metric, by path."""
+    """The last value of each metric by path."""
     from tracking.tables import last_values
 
     return last_values(_read(store / FOLDER / run).points)
 
 
 def load_events(store: Path, run: str) -> Iterator[Event]:
-    """The whole run as events; nothing where the store lacks it."""
+    """The complete run as events; none if the store lacks it."""
     folder = store / FOLDER / run
     if not _event_files(folder):
         return
-    known = _read(folder)
-    yield Fields(known.fields)
-    for path, content in known.texts.items():
+    contents = _read(folder)
+    yield Fields(contents.fields)
+    for path, content in contents.texts.items():
         yield Text(path, content)
     for path, file in _files(folder).items():
         yield Text(path, file.read_bytes().decode()) if file.suffix == ".txt" else File(path, file)
-    yield from gather(known.points)
-    for (path, step), (moment, png) in known.images.items():
+    yield from gather(contents.points)
+    for (path, step), (moment, png) in contents.images.items():
         yield Image(path, step, moment, from_png(png))
 
 
 @dataclass
 class _Contents:
-    """What the event files of a run hold.
+    """The content of a run's event files.
 
-    images: by path and step each one's time, in milliseconds since the Unix epoch, and PNG.
+    Attributes:
+        fields: The fields by path.
+        texts: The texts by path.
+        points: The values of the metrics.
+        images: The time in milliseconds since the Unix epoch and the PNG file of each picture,
+            by path and step.
     """
 
     fields: dict[str, Value] = field(default_factory=dict)
@@ -191,7 +212,7 @@ def _read(folder: Path) -> _Contents:
 
 
 def _records(folder: Path) -> Iterator[Any]:
-    """The records of all event files in the order of their writing, without a torn end."""
+    """The records of all event files in the order of writing, without a torn end."""
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
     from tensorboard.compat.proto.event_pb2 import Event as Record
 
@@ -206,15 +227,16 @@ def _event_files(folder: Path) -> list[Path]:
 
 def _files(folder: Path) -> dict[str, Path]:
     """The files of a run by their paths."""
-    kept = sorted(file for file in (folder / ARTIFACTS).rglob("[!.]*") if file.is_file())
-    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in kept}
+    files = sorted(file for file in (folder / ARTIFACTS).rglob("[!.]*") if file.is_file())
+    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
 
 
-def _held(folder: Path, known: _Contents) -> Held:
+def _held(folder: Path, contents: _Contents) -> Held:
     last: dict[str, int] = {}
-    for path, step, _, _ in known.points:
+    for path, step, _, _ in contents.points:
         last[path] = max(step, last.get(path, step))
-    return Held(last, frozenset(known.images), frozenset(known.texts) | frozenset(_files(folder)))
+    files = frozenset(contents.texts) | frozenset(_files(folder))
+    return Held(last, frozenset(contents.images), files)
 
 
 def _scalar(path: str, number: float) -> Any:
@@ -223,7 +245,7 @@ def _scalar(path: str, number: float) -> Any:
     from tensorboard.compat.proto.types_pb2 import DT_FLOAT
     from tensorboard.plugins.scalar.metadata import create_summary_metadata
 
-    # TensorBoard draws float32 and drops scalars of any other type: the exact value lies beside.
+    # TensorBoard draws float32 and drops scalars of any other type, so both values are kept.
     tensor = TensorProto(dtype=DT_FLOAT, float_val=[number], double_val=[number], tensor_shape={})
     return Summary.Value(tag=path, tensor=tensor, metadata=create_summary_metadata(None, None))
 
@@ -244,7 +266,7 @@ def _image(path: str, png: bytes, shape: tuple[int, ...]) -> Any:
 
 
 def _hparams(run: Run, fields: Mapping[str, Value]) -> Any:
-    """The configuration for TensorBoard's table of runs; what is exact are the fields."""
+    """The configuration for TensorBoard's table of runs; `fields` has the exact values."""
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
     config = {
@@ -261,4 +283,4 @@ def _hparam(value: Value) -> bool | float | str:
     if isinstance(value, int | float) and abs(value) <= _EXACT_IN_FLOAT64:
         return value
     text = value if isinstance(value, str) else to_text(value)
-    return text.encode(errors="backslashreplace").decode()  # a file's name may be no text
+    return text.encode(errors="backslashreplace").decode()  # a file's name may not be valid text
