@@ -36,7 +36,7 @@ def test_runs_that_write_to_one_store_at_once(count: int, tmp_path: Path) -> Non
     script = SUPPORT / "concurrent_writers.py"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     environment.pop("MLFLOW_TRACKING_URI", None)
-    told = subprocess.run(
+    warnings = subprocess.run(
         [sys.executable, script, store, str(count)],
         env=environment,
         capture_output=True,
@@ -46,7 +46,7 @@ def test_runs_that_write_to_one_store_at_once(count: int, tmp_path: Path) -> Non
     ).stderr
     folders = run_folders(store)
     assert len(folders) == count
-    assert told.count("Tracking to mlflow stopped") <= count  # at most once a run
+    assert warnings.count("Tracking to mlflow stopped") <= count  # at most once per run
     backend = load_backend("mlflow")
     for folder in folders:
         number = read_fields(folder)["config/seed"]
@@ -61,7 +61,7 @@ def test_runs_that_write_to_one_store_at_once(count: int, tmp_path: Path) -> Non
 
 @contextmanager
 def small_disk(folder: Path, options: str) -> Iterator[Path]:
-    """A file system of its own in memory; the test is skipped where none can be mounted."""
+    """A file system of its own in memory; the test is skipped if none can be mounted."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     try:
@@ -137,7 +137,7 @@ def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
         assert not list(run.rglob("*.tmp"))
 
 
-def test_a_store_on_a_read_only_disk_is_told_before_anything_starts(tmp_path: Path) -> None:
+def test_a_store_on_a_read_only_disk_is_reported_before_anything_starts(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "size=1m,ro") as disk:
         process = train(disk / "runs")
         output = end(process, timeout=120)
@@ -158,6 +158,6 @@ def test_a_journal_that_was_torn_by_a_full_disk_parses(tmp_path: Path) -> None:
         process.communicate()
         (run,) = run_folders(store)
         content = (run / "metrics.jsonl").read_bytes()
-        whole = content[: content.rfind(b"\n") + 1].splitlines()
-        steps = [json.loads(line)["step"] for line in whole if b'"training/batch/' in line]
+        complete_lines = content[: content.rfind(b"\n") + 1].splitlines()
+        steps = [json.loads(line)["step"] for line in complete_lines if b'"training/batch/' in line]
         assert steps == list(range(1, len(steps) + 1))

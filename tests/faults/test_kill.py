@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 KILLS = 20
 EPOCHS = 60
-STEPS = 15  # an epoch
+STEPS = 15  # per epoch
 SETTINGS = (
     "network.generator_features=4",
     "network.discriminator_features=4",
@@ -125,16 +125,16 @@ def test_a_run_that_is_killed_twenty_times_is_the_run_that_was_not(
     assert trainer.exit_status() == 0, trainer.output()
     assert kills >= KILLS // 2, "the run was too short for the machine"
 
-    (run,), (whole,) = run_folders(store), run_folders(tmp_path / "whole" / "runs")
+    (run,), (reference,) = run_folders(store), run_folders(tmp_path / "whole" / "runs")
     ours, theirs = (
         load_steps(each.parent, each.name).filter(regex="^(step|training/)")
-        for each in (run, whole)
+        for each in (run, reference)
     )
     assert list(ours["step"]) == list(range(1, EPOCHS * STEPS + 1))
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
     pictures = {path.relative_to(run): path.read_bytes() for path in run.glob("images/*/*.png")}
     assert pictures == {
-        path.relative_to(whole): path.read_bytes() for path in whole.glob("images/*/*.png")
+        path.relative_to(reference): path.read_bytes() for path in reference.glob("images/*/*.png")
     }
     assert not list(run.rglob("*.tmp"))
 

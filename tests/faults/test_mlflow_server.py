@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from pandas.testing import assert_frame_equal
 
 from tests.support.faulty_proxy import Fault, Proxy, faulty_proxy
 from tests.support.mlflow_process import free_port, mlflow_server
+from tests.support.waiting import wait_until
 from tracking.backends import load_backend, local, mlflow
 from tracking.events import (
     FIXED_NOISE,
@@ -73,20 +74,20 @@ def proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 
 class Training:
-    """A run that is written as the engine writes it, and what its user is told."""
+    """A run that is written as the engine writes it, and the warnings that its user sees."""
 
     def __init__(self, folder: Path, patience: float = 20) -> None:
         self.run = Run(f"digits-{secrets.token_hex(3)}", "a run", 1_700_000_000_000)
         self.store = folder
         self.folder = folder / self.run.id
-        self.reports: list[str] = []
+        self.warnings: list[str] = []
         self.slowest = 0.0
         self._blocks = 0
         self._tracker = FanOut(
             local.open_tracker(self.run, folder),
             {"mlflow": partial(mlflow.open_tracker, self.run, folder)},
             partial(local.read_events, self.folder),
-            self.reports.append,
+            self.warnings.append,
             patience=patience,
             retry=1,
         )
@@ -122,25 +123,18 @@ def arrived(training: Training) -> bool:
     return not load_backend("mlflow").load_steps(training.store, training.run.id).empty
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-
-
-def assert_survived(training: Training, told: int) -> None:
-    """The journal is whole, no write waited for the server, and the user was told once."""
+def assert_survived(training: Training, warnings: int) -> None:
+    """The journal is complete, no write waited for the server, and the user was warned so often."""
     steps = local.read_steps(training.folder)
     assert list(steps["step"]) == list(range(1, BLOCK * BLOCKS + 1))
     assert steps[GLOSS].notna().all()
     assert training.slowest < 1.0, "a write took as long as the server's timeout"
-    assert len(training.reports) == told, training.reports
+    assert len(training.warnings) == warnings, training.warnings
     assert local.read_fields(training.folder)["sys/status"] == "finished"
 
 
 def assert_sync_makes_it_equal(training: Training) -> None:
-    """Value for value, and nothing twice."""
+    """After a sync MLflow has every value of the journal, and nothing twice."""
     send_run(training.folder, "mlflow")
     assert send_run(training.folder, "mlflow") == TransferCount()
     backend, run = load_backend("mlflow"), training.run.id
@@ -152,10 +146,10 @@ def assert_sync_makes_it_equal(training: Training) -> None:
     )
     client = MlflowClient()
     experiment = client.get_experiment_by_name(mlflow.DEFAULT_EXPERIMENT)
-    (found,) = client.search_runs([experiment.experiment_id], f"tags.`sys/id` = '{run}'")
+    (entry,) = client.search_runs([experiment.experiment_id], f"tags.`sys/id` = '{run}'")
     for path in (GLOSS, "training/batch/Dloss"):
-        assert len(client.get_metric_history(found.info.run_id, path)) == BLOCK * BLOCKS
-    pictures = [each.path for each in client.list_artifacts(found.info.run_id, "images")]
+        assert len(client.get_metric_history(entry.info.run_id, path)) == BLOCK * BLOCKS
+    pictures = [each.path for each in client.list_artifacts(entry.info.run_id, "images")]
     assert sum(path.endswith(".png") for path in pictures) == BLOCKS // 10
 
 
@@ -175,13 +169,13 @@ def test_a_server_that_fails(fault: Fault, ends: bool, proxy: Proxy, tmp_path: P
     wait_until(lambda: arrived(training))
     proxy.fault = fault
     training.go_on(20)
-    wait_until(lambda: len(training.reports) == 1)
+    wait_until(lambda: len(training.warnings) == 1)
     training.go_on(10)
     if ends:
         proxy.fault = "none"
     training.go_on(BLOCKS - 35)
     training.end()
-    assert_survived(training, told=1)
+    assert_survived(training, warnings=1)
     assert training.state().startswith("complete" if ends else "incomplete")
     proxy.fault = "none"
     assert_sync_makes_it_equal(training)
@@ -192,7 +186,7 @@ def test_a_server_that_is_slower_than_the_training(proxy: Proxy, tmp_path: Path)
     training = Training(tmp_path)
     training.go_on(BLOCKS)
     training.end()
-    assert_survived(training, told=0)
+    assert_survived(training, warnings=0)
     assert training.state() == "complete"
     assert send_run(training.folder, "mlflow") == TransferCount()
     proxy.fault = "none"
@@ -210,12 +204,12 @@ def test_a_server_that_is_killed(
     wait_until(lambda: arrived(training))
     server.kill()
     training.go_on(20)
-    wait_until(lambda: len(training.reports) == 1)
+    wait_until(lambda: len(training.warnings) == 1)
     if returns:
         server.start()
     training.go_on(BLOCKS - 25)
     training.end()
-    assert_survived(training, told=1)
+    assert_survived(training, warnings=1)
     assert training.state().startswith("complete" if returns else "incomplete")
     if not returns:
         server.start()

@@ -1,6 +1,6 @@
 """Forks runs that write to one store at once, each to its journal and to MLflow's sqlite file.
 
-Arguments: the store, and how many runs.
+Arguments: the store, and the number of runs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def write_run(store: Path, number: int) -> None:
         local.open_tracker(run, store),
         {"mlflow": partial(backend.open_tracker, run, store)},
         partial(local.read_events, folder),
-        lambda report: print(report, file=sys.stderr),
+        lambda warning: print(warning, file=sys.stderr),
     )
     tracker.write(Fields({"config/seed": number, "sys/status": "running"}))
     for first in range(1, STEPS, 50):

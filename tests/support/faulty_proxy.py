@@ -1,4 +1,4 @@
-"""A loopback proxy before a server, which can fail in the ways in which servers fail."""
+"""A loopback proxy in front of a server, which can fail in the ways that servers fail."""
 
 from __future__ import annotations
 
@@ -23,15 +23,22 @@ _ANSWERS: dict[str, bytes] = {
 
 @dataclass
 class Proxy:
-    """Passes each connection on, or treats it as `fault` says at the time of its data."""
+    """Passes connections on to a server, or fails.
+
+    Attributes:
+        address: Where it listens.
+        target: The server's host and port.
+        fault: How it treats data that arrives now.
+        closed: Set when the proxy is closed.
+    """
 
     address: str
     target: tuple[str, int]
     fault: Fault = "none"
-    over: threading.Event = field(default_factory=threading.Event)
+    closed: threading.Event = field(default_factory=threading.Event)
 
     def serve(self, listener: socket.socket) -> None:
-        while not self.over.is_set():
+        while not self.closed.is_set():
             with contextlib.suppress(OSError):
                 client, _ = listener.accept()
                 threading.Thread(target=self._handle, args=(client,), daemon=True).start()
@@ -44,7 +51,7 @@ class Proxy:
                 back.start()
                 while data := client.recv(65_536):
                     if self.fault == "silent":
-                        self.over.wait()
+                        self.closed.wait()
                     if self.fault == "closing":
                         return
                     if self.fault in _ANSWERS:
@@ -62,7 +69,7 @@ class Proxy:
 
 @contextmanager
 def faulty_proxy(target: str) -> Iterator[Proxy]:
-    """target: the address of the server, `http://127.0.0.1:port`."""
+    """A proxy for the server at an address such as `http://127.0.0.1:5000`."""
     host, port = target.removeprefix("http://").split(":")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         proxy = Proxy(f"http://127.0.0.1:{listener.getsockname()[1]}", (host, int(port)))
@@ -70,4 +77,4 @@ def faulty_proxy(target: str) -> Iterator[Proxy]:
         try:
             yield proxy
         finally:
-            proxy.over.set()
+            proxy.closed.set()

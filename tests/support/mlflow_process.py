@@ -17,9 +17,12 @@ from pathlib import Path
 
 @contextmanager
 def mlflow_server(folder: Path, database: str, port: int | None = None) -> Iterator[str]:
-    """The address of a server on a database, its artifacts and log in a folder.
+    """Run a server and yield its address; all of its processes are killed at the end.
 
-    All processes of the server are killed at the end of the context.
+    Args:
+        folder: Where its artifacts and its log are kept.
+        database: The address of its database.
+        port: The port on the loopback interface; a free one if omitted.
     """
     folder.mkdir(exist_ok=True)
     port = port or free_port()

@@ -1,4 +1,4 @@
-"""Writes an export as Neptune's own exporter did: its schema, its folders, its names of files."""
+"""Writes exports as Neptune's own exporter did: with its schema, folders and file names."""
 
 from __future__ import annotations
 
@@ -41,7 +41,15 @@ _FOLDER = "ada_dcgan_0a1b2c"  # the project's name, made safe, and a digest
 
 
 def row(path: str, kind: str, value: object, step: float | None = None, time: int = 0) -> dict:
-    """One row; `time` in milliseconds is left out where there is no step."""
+    """One row of an export.
+
+    Args:
+        path: The attribute's path.
+        kind: The attribute's type, as the exporter names it.
+        value: Its value.
+        step: The step of a point of a series.
+        time: The time of the point in milliseconds; none if 0.
+    """
     column = {
         "float_series": "float_value",
         "string_series": "string_value",
@@ -64,22 +72,36 @@ def moment(milliseconds: int) -> datetime:
 
 
 def write_export(folder: Path, run: str, rows: list[dict[str, Any]], parts: int = 1) -> None:
-    """`data/<project>/<run>_part_<n>.parquet` with the rows of a run."""
+    """Write the rows of a run to `data/<project>/<run>_part_<n>.parquet`.
+
+    Args:
+        folder: The export.
+        run: Neptune's id of the run.
+        rows: The rows, as `row` makes them.
+        parts: Over how many files to spread them.
+    """
     data = folder / "data" / _FOLDER
     data.mkdir(parents=True, exist_ok=True)
     size = -(-len(rows) // parts)
     for part in range(parts):
-        filled = [
-            {**each, "project_id": PROJECT, "run_id": run}
-            for each in rows[part * size : (part + 1) * size]
+        part_rows = [
+            {**values, "project_id": PROJECT, "run_id": run}
+            for values in rows[part * size : (part + 1) * size]
         ]
-        table = pa.Table.from_pylist(filled, schema=SCHEMA)
+        table = pa.Table.from_pylist(part_rows, schema=SCHEMA)
         file = data / f"{run}_part_{part}.parquet"
         pyarrow.parquet.write_table(table, file, compression="snappy")
 
 
 def save_file(folder: Path, run: str, path: str, content: bytes) -> dict[str, str]:
-    """What a row says of a file; it has the attribute's path and no ending of its own."""
+    """Save a file in an export, without an ending, and return the value for its row.
+
+    Args:
+        folder: The export.
+        run: Neptune's id of the run.
+        path: The attribute's path.
+        content: The file's bytes.
+    """
     file = folder / "files" / PROJECT / run / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
@@ -94,7 +116,13 @@ def png(seed: int) -> bytes:
 
 
 def rows_of_offline_run(store: Path, folder: Path, run: str) -> Iterator[dict[str, Any]]:
-    """What the exporter would have found, had an offline run of ours been sent to the service."""
+    """The rows that the exporter would write had an offline run of ours been sent to the service.
+
+    Args:
+        store: The store that holds the offline run.
+        folder: The export, which gets the run's files.
+        run: Neptune's id of the run.
+    """
     from neptune.internal import operation as operations
 
     from tracking.backends.neptune.offline_folders import read_operations
@@ -115,20 +143,21 @@ def rows_of_offline_run(store: Path, folder: Path, run: str) -> Iterator[dict[st
                 case operations.AddStrings(values=values):
                     fields[path] = row(path, "string_set", sorted(values))
                 case operations.LogFloats(values=values):
-                    for each in values:
-                        yield row(path, "float_series", each.value, each.step, round(each.ts * 1e3))
+                    for point in values:
+                        time = round(point.ts * 1e3)
+                        yield row(path, "float_series", point.value, point.step, time)
                 case operations.LogStrings(values=values):
-                    for each in values:
-                        time = round(each.ts * 1e3)
-                        yield row(path, "string_series", each.value, each.step, time)
+                    for point in values:
+                        time = round(point.ts * 1e3)
+                        yield row(path, "string_series", point.value, point.step, time)
                 case operations.LogImages(values=values):
-                    for each in values:
-                        content = base64.b64decode(each.value.data)
-                        name = f"{path}/{each.step:.0f}.png"
-                        value = save_file(folder, run, name, content)
-                        yield row(path, "file_series", value, each.step)
+                    for point in values:
+                        content = base64.b64decode(point.value.data)
+                        name = f"{path}/{point.step:.0f}.png"
+                        file_value = save_file(folder, run, name, content)
+                        yield row(path, "file_series", file_value, point.step)
                 case operations.UploadFile(file_path=file_path, tmp_file_name=name):
-                    kept = Path(file_path) if file_path else container / "upload_path" / name
-                    value = save_file(folder, run, path, kept.read_bytes())
-                    fields[path] = row(path, "file", value)
+                    source = Path(file_path) if file_path else container / "upload_path" / name
+                    file_value = save_file(folder, run, path, source.read_bytes())
+                    fields[path] = row(path, "file", file_value)
     yield from fields.values()

@@ -1,8 +1,8 @@
-"""A loopback server that speaks what Neptune's client 1.14 asks, and keeps what arrives.
+"""A loopback server that answers Neptune's client 1.14, and keeps what arrives.
 
-The client builds itself from a Swagger document, so that each operation is described here beside
-what answers it. Nothing is rejected but a value of another type: a point that comes twice is
-kept twice, and a test sees it.
+The client builds itself from a Swagger document, so each operation is described beside the
+function that answers it. Only a value of another type is rejected: a point that comes twice is
+kept twice, so that tests can see it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,13 @@ CHUNK = 2_000
 
 
 class Point(NamedTuple):
-    """value: a float or a string; of a picture, its bytes. time: in milliseconds."""
+    """One point of a series.
+
+    Attributes:
+        step: The training step.
+        time: Milliseconds since the Unix epoch.
+        value: A number or a string; for a picture, its bytes.
+    """
 
     step: int
     time: int
@@ -43,7 +49,12 @@ class Point(NamedTuple):
 
 @dataclass
 class Attribute:
-    """type: as Neptune names it. value: a scalar, a set, a list of points, or a file's bytes."""
+    """One attribute of a run.
+
+    Attributes:
+        type: Neptune's name of its type.
+        value: A scalar, a set, a list of points, or a file's bytes.
+    """
 
     type: str
     value: Any
@@ -51,7 +62,13 @@ class Attribute:
 
 @dataclass
 class Experiment:
-    """One run on the server; what `neptune sync` makes of an offline run has no custom id."""
+    """One run on the server.
+
+    Attributes:
+        id: The server's own id.
+        custom_id: The id that the client gave it; None for an offline run after `neptune sync`.
+        attributes: The attributes by path.
+    """
 
     id: str
     custom_id: str | None
@@ -60,7 +77,7 @@ class Experiment:
 
 @dataclass
 class NeptuneServer:
-    """What a test sees of the server; `stop` and `start` keep the port and all that arrived."""
+    """The server and what it has; `stop` and `start` keep the port and everything that arrived."""
 
     port: int = 0
     project: str = PROJECT
@@ -78,8 +95,8 @@ class NeptuneServer:
 
     @property
     def runs(self) -> dict[str, dict[str, Attribute]]:
-        """The attributes of each run by its custom id, else by the server's own."""
-        return {each.custom_id or each.id: each.attributes for each in self.experiments}
+        """The attributes of each run by its custom id, or else by the server's own id."""
+        return {run.custom_id or run.id: run.attributes for run in self.experiments}
 
     def start(self) -> None:
         handler = type("Handler", (_Handler,), {"neptune": self})
@@ -208,7 +225,9 @@ def _described(experiment: Experiment) -> Any:
 @answers("getExperimentAttributes", "GET", f"{EXPERIMENTS}/attributes", "experimentId")
 def _attributes(request: _Request) -> Any:
     attributes = request.experiment.attributes.items()
-    return {"attributes": [{"name": path, "type": each.type} for path, each in attributes]}
+    return {
+        "attributes": [{"name": path, "type": attribute.type} for path, attribute in attributes]
+    }
 
 
 @answers("ping", "POST", f"{ATTRIBUTES}/ping", "experimentId")
@@ -267,7 +286,7 @@ def _execute(request: _Request) -> Any:
 
 
 def _apply(attributes: dict[str, Attribute], path: str, name: str, content: Any) -> str:
-    """Return what is wrong, if anything is."""
+    """Execute one operation; return what is wrong with it, or an empty text."""
     type = _TYPES[name]
     empty = {"stringSet": set(), "string": ""}.get(type, []) if "value" not in content else None
     attribute = attributes.setdefault(path, Attribute(type, empty))
@@ -332,7 +351,7 @@ def _keep_file(request: _Request, content: bytes) -> None:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers one request a connection, so that a stopped server answers none."""
+    """Answers one request per connection, so that a stopped server answers none."""
 
     neptune: NeptuneServer
 

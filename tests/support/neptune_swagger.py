@@ -9,6 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Operation:
+    """One operation of the server.
+
+    Attributes:
+        id: The name by which the client calls it.
+        method: The HTTP method.
+        path: The path of its address.
+        parameters: The names of its parameters.
+        answer: Takes the request; returns what is sent back as JSON.
+        many: Whether it returns a list.
+    """
+
     id: str
     method: str
     path: str
@@ -17,6 +28,7 @@ class Operation:
     many: bool
 
     def described(self) -> dict[str, Any]:
+        """The operation in Swagger's terms."""
         model = {"$ref": "#/definitions/Model"}
         schema = {"type": "array", "items": model} if self.many else model
         return {
@@ -30,6 +42,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {}
 
 
 def answers(id: str, method: str, path: str, *parameters: str, many: bool = False) -> Any:
+    """Decorate the function that answers an operation; see `Operation` for the arguments."""
+
     def register(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
         OPERATIONS[method, path] = Operation(id, method, path, parameters, answer, many)
         return answer

@@ -73,29 +73,29 @@ class Failing(Remote):
 
 
 class Stuck(Remote):
-    """Never returns from one method, until the test is over."""
+    """Never returns from one method, until `release` is set."""
 
-    def __init__(self, method: str, over: threading.Event) -> None:
+    def __init__(self, method: str, release: threading.Event) -> None:
         super().__init__()
         self._method = method
-        self._over = over
-        self._stick("open")
+        self._release = release
+        self._wait_in("open")
 
     def write(self, event: Event) -> None:
-        self._stick("write")
+        self._wait_in("write")
         super().write(event)
 
     def close(self, status: Status) -> None:
-        self._stick("close")
+        self._wait_in("close")
         super().close(status)
 
-    def _stick(self, method: str) -> None:
+    def _wait_in(self, method: str) -> None:
         if method == self._method:
-            self._over.wait()
+            self._release.wait()
 
 
 class Slow(Remote):
-    """Takes up to `seconds` for an event."""
+    """Takes up to `seconds` per event."""
 
     def __init__(self, seconds: float, seed: int = 0) -> None:
         super().__init__()

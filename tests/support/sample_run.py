@@ -1,4 +1,4 @@
-"""A run with every sort of value in it, and its comparison with the journal."""
+"""A run with every sort of value in it, and how to compare it with the journal."""
 
 from __future__ import annotations
 
@@ -107,6 +107,7 @@ def picture(path: str, step: int, channels: int = 3) -> Image:
 
 
 def whole_run(folder: Path) -> list[Event]:
+    """A run with every kind of event; `folder` gets the file that it logs."""
     recipe = folder / "some name.toml"
     recipe.write_text("name = 'digits'\n", encoding="utf-8")
     return [
@@ -133,23 +134,26 @@ def assert_same_as_journal(
 ) -> None:
     """Both tables of both stores are equal, to the types of single values.
 
-    journal: the store that holds the journal, if not the same. ignore: the beginning of
-        fields that the journal keeps to itself.
+    Args:
+        backend: What reads the store.
+        store: The store to compare.
+        journal: The store that holds the journal; the same if omitted.
+        ignore: The beginning of fields that only the journal has.
     """
-    beside = journal or store
-    runs, expected = backend.load_runs(store), local.load_runs(beside)
+    journal = journal or store
+    runs, expected = backend.load_runs(store), local.load_runs(journal)
     own = [path for path in expected.columns if ignore and path.startswith(ignore)]
     expected = expected.drop(columns=own)
     assert_frame_equal(runs, expected)
     for path in expected.columns:
         assert type(runs.loc[RUN.id, path]) is type(expected.loc[RUN.id, path]), path
-    assert_frame_equal(backend.load_steps(store, RUN.id), local.load_steps(beside, RUN.id))
+    assert_frame_equal(backend.load_steps(store, RUN.id), local.load_steps(journal, RUN.id))
 
 
 def content(events: Iterable[Event]) -> dict[str, object]:
-    """All that a run's events say, in a form that can be compared.
+    """Everything in a run's events, in a form that can be compared.
 
-    NaN is not equal to itself, hence the values of metrics are texts that tell them all apart.
+    NaN is not equal to itself, so the values of metrics are compared as texts.
     """
     fields: dict[str, object] = {}
     points: dict[tuple[str, int], tuple[int, str]] = {}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,15 +68,8 @@ def write_all(tracker: FanOut, events: Sequence[Event]) -> None:
         tracker.write(event)
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.002)
-
-
 def assert_whole(remote: Remote, blocks: int) -> None:
-    """The remote was sent the opening and `blocks` of training: all, once, each series in order."""
+    """The remote got the opening and `blocks` of training: all of it, once, in order."""
     assert remote.steps(GLOSS) == remote.steps(DLOSS) == list(range(1, 3 * blocks + 1))
     assert remote.steps(EPOCH_GLOSS) == list(range(15, 3 * blocks + 1, 15))
     assert sorted(remote.images()) == list(range(30, 3 * blocks + 1, 30))

@@ -54,18 +54,18 @@ def track(backend: str, store: Path, number: int) -> Run:
 
 @pytest.fixture
 def places(tmp_path: Path) -> dict[str, str]:
-    """Each store with a run of its own; all of them also hold one that the first has."""
-    found = {}
+    """One store per backend, each with one run."""
+    places = {}
     for number, backend in enumerate(("local", "mlflow", "neptune", "tensorboard")):
         store = tmp_path / backend
         track(backend, store, number)
-        found[backend] = str(store)
+        places[backend] = str(store)
     offline = tmp_path / "before"
     old = track("neptune", offline, 5)
     rows = list(rows_of_offline_run(offline, tmp_path / "export", old.id))
     write_export(tmp_path / "export", old.id, rows)
-    found["neptune_export"] = str(tmp_path / "export")
-    return found
+    places["neptune_export"] = str(tmp_path / "export")
+    return places
 
 
 def test_the_stores_of_all_backends_are_read_as_one(places: dict[str, str]) -> None:
@@ -121,7 +121,7 @@ def test_a_sqlite_file_is_read_whatever_server_the_environment_names(
     assert len(load(places["mlflow"]).table) == 1
 
 
-def test_a_place_can_be_said_outright(places: dict[str, str]) -> None:
+def test_a_source_can_name_its_backend(places: dict[str, str]) -> None:
     runs = load(RunSource("mlflow", f"sqlite:///{places['mlflow']}/mlflow.db"))
     assert list(runs.table["sys/seed"]) == [1]
 
@@ -210,7 +210,7 @@ def test_metrics_are_read_only_for_expressions_that_name_them(tmp_path: Path) ->
         (RunSource("mlfow", "."), "no backend 'mlfow'"),
     ],
 )
-def test_a_place_without_runs_is_told_and_left_as_it_is(
+def test_a_place_without_runs_is_reported_and_left_as_it_is(
     place: str | RunSource, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -225,6 +225,6 @@ def test_a_place_without_runs_is_told_and_left_as_it_is(
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "no-such-scheme://x"])
-def test_an_address_at_which_nothing_answers_is_told(address: str) -> None:
+def test_an_address_at_which_nothing_answers_is_reported(address: str) -> None:
     with pytest.raises(ServerError, match="does not answer at"):
         load(address)

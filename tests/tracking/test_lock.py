@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,51 +12,43 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.child_process import child_process
 from tracking.errors import StoreError
 from tracking.lock import is_locked, locked
 
-SPAWN = multiprocessing.get_context("spawn")
 
-
-def hold(folder: Path, test: Connection) -> None:
-    """Hold the run until the test says so, or for ever."""
+def hold(folder: Path, connection: Connection) -> None:
+    """Lock the run until the test sends anything, or for ever."""
     with locked(folder):
-        test.send("held")
-        test.recv()
-    test.send("free")
-    test.recv()
+        connection.send("held")
+        connection.recv()
+    connection.send("free")
+    connection.recv()
 
 
-def count(folder: Path, test: Connection) -> None:
-    """Add one to the number in a file, many times; two at once would lose some."""
-    test.send("ready")
+def count(folder: Path, connection: Connection) -> None:
+    """Add one to the number in a file, many times; unlocked, two processes would lose some."""
+    connection.send("ready")
     for _ in range(50):
         with locked(folder, patience=60):
             number = int((folder / "number").read_text())
             time.sleep(0.001)
             (folder / "number").write_text(str(number + 1))
-    test.send("done")
+    connection.send("done")
 
 
 @contextmanager
-def process(
+def started_process(
     target: Callable[[Path, Connection], None], folder: Path
 ) -> Iterator[tuple[BaseProcess, Connection]]:
-    """A process that is past its start, and the way to talk to it."""
-    ours, theirs = SPAWN.Pipe()
-    child = SPAWN.Process(target=target, args=(folder, theirs))
-    child.start()
-    theirs.close()  # so that waiting for a dead process raises
-    try:
-        assert ours.recv() in ("held", "ready")
-        yield child, ours
-    finally:
-        child.kill()
-        child.join()
+    """A process that has started, and the connection to it."""
+    with child_process(target, folder) as (child, connection):
+        assert connection.recv() in ("held", "ready")
+        yield child, connection
 
 
 def test_no_second_process_writes_a_run(tmp_path: Path) -> None:
-    with process(hold, tmp_path) as (_, holder):
+    with started_process(hold, tmp_path) as (_, holder):
         assert is_locked(tmp_path)
         message = f"The run {tmp_path.name} is being written by another process."
         with pytest.raises(StoreError, match=message), locked(tmp_path, patience=0.1):
@@ -70,7 +61,7 @@ def test_no_second_process_writes_a_run(tmp_path: Path) -> None:
 
 
 def test_the_lock_goes_with_a_killed_process(tmp_path: Path) -> None:
-    with process(hold, tmp_path) as (child, _):
+    with started_process(hold, tmp_path) as (child, _):
         child.kill()
         child.join()
         assert not is_locked(tmp_path)
@@ -80,16 +71,19 @@ def test_the_lock_goes_with_a_killed_process(tmp_path: Path) -> None:
 
 def test_two_processes_take_turns(tmp_path: Path) -> None:
     (tmp_path / "number").write_text("0")
-    with process(count, tmp_path) as (_, one), process(count, tmp_path) as (_, other):
+    with (
+        started_process(count, tmp_path) as (_, one),
+        started_process(count, tmp_path) as (_, other),
+    ):
         assert one.recv() == other.recv() == "done"
     assert (tmp_path / "number").read_text() == "100"
 
 
 def test_a_look_at_the_lock_does_not_keep_a_writer_out(tmp_path: Path) -> None:
-    over = threading.Event()
+    stop = threading.Event()
 
     def look() -> None:
-        while not over.is_set():
+        while not stop.is_set():
             is_locked(tmp_path)
 
     looking = threading.Thread(target=look)
@@ -99,7 +93,7 @@ def test_a_look_at_the_lock_does_not_keep_a_writer_out(tmp_path: Path) -> None:
             with locked(tmp_path, patience=60):
                 pass
     finally:
-        over.set()
+        stop.set()
         looking.join()
 
 

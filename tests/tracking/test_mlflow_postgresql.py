@@ -64,8 +64,8 @@ def cluster() -> Iterator[Path]:
 def _program(name: str) -> str:
     """A program of PostgreSQL: Debian keeps them out of PATH, a folder for each version."""
     places = [str(path) for path in Path("/usr/lib/postgresql").glob("*/bin")]
-    found = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *places]))
-    return found or pytest.skip(f"PostgreSQL's {name} is not installed (apt: postgresql)")
+    program = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *places]))
+    return program or pytest.skip(f"PostgreSQL's {name} is not installed (apt: postgresql)")
 
 
 def _account() -> str | None:

@@ -116,9 +116,9 @@ def test_a_torn_end_is_left_out(tmp_path: Path) -> None:
     tracker = backend.open_tracker(RUN, tmp_path)
     tracker.write(Metrics([1, 2], [1, 2], {"training/batch/Gloss": [0.1, 0.2]}))
     [log] = (tmp_path / "neptune" / "offline").glob("*/data-1.log")
-    whole = log.read_bytes()
+    content = log.read_bytes()
     tracker.write(Metrics([3], [3], {"training/batch/Gloss": [0.3]}))
-    log.write_bytes(log.read_bytes()[: len(whole) + 60])
+    log.write_bytes(log.read_bytes()[: len(content) + 60])
     assert list(backend.load_steps(tmp_path, RUN.id)["step"]) == [1, 2]
     tracker.close("finished")
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from tests.support import neptune_exporter
 from tests.support.neptune_exporter import (
     moment,
     png,
@@ -122,11 +123,9 @@ def test_the_folder_with_the_parquet_files_does_too(foreign: Path) -> None:
 
 
 def test_runs_of_two_projects_with_one_id_are_told_apart(foreign: Path, tmp_path: Path) -> None:
-    import neptune_exporter as exporter
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporter, "PROJECT", "ada/other")
-        patch.setattr(exporter, "_FOLDER", "ada_other_9f9f9f")
+        patch.setattr(neptune_exporter, "PROJECT", "ada/other")
+        patch.setattr(neptune_exporter, "_FOLDER", "ada_other_9f9f9f")
         write_export(foreign, "SAN-1", [row("sys/name", "string", "of another project")])
     assert set(backend.load_runs(foreign)["sys/name"]) == {"first try", "of another project"}
 
@@ -140,7 +139,7 @@ def test_a_row_cannot_name_a_file_outside_of_the_export(tmp_path: Path, name: st
         list(backend.load_events(tmp_path / "exports", run))
 
 
-def test_what_is_no_export_is_told(tmp_path: Path) -> None:
+def test_what_is_not_an_export_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no exported run"):
         backend.load_runs(tmp_path)
     (tmp_path / "a_part_0.parquet").write_bytes(b"no parquet")
@@ -148,7 +147,7 @@ def test_what_is_no_export_is_told(tmp_path: Path) -> None:
         backend.load_runs(tmp_path)
 
 
-def test_a_step_that_is_no_whole_number_is_told(tmp_path: Path) -> None:
+def test_a_step_that_is_not_a_whole_number_is_refused(tmp_path: Path) -> None:
     write_export(tmp_path, "X-1", [row("loss", "float_series", 1.0, 0.5, CREATED)])
     (run,) = backend.load_runs(tmp_path).index
     with pytest.raises(StoreError, match=r"0\.5"):

@@ -53,7 +53,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[NeptuneServer]:
 
 
 def assert_same_as_journal(attributes: dict[str, Attribute], store: Path) -> None:
-    """Every value, point, picture and file of the journal arrived, once and whole."""
+    """Every value, point, picture and file of the journal arrived, once and complete."""
     fields, points = tables(attributes)
     assert_frame_equal(run_table({RUN.id: fields}), local.load_runs(store))
     assert len(points) == len({point[:2] for point in points})
@@ -79,13 +79,13 @@ def tables(attributes: dict[str, Attribute]) -> tuple[dict[str, Value], list[Poi
     for path, attribute in attributes.items():
         series = path.removeprefix("non_finite/")
         field = path.replace("provenance/", "sys/", 1)
-        whole = attributes.get(f"long_fields/{field}")
+        full_text = attributes.get(f"long_fields/{field}")
         match attribute.type:
             case "floatSeries" | "stringSeries":
                 points += [(series, p.step, p.time, float(p.value)) for p in attribute.value]
             case "string" if path.startswith(("config/", "provenance/")):
-                cut = whole is not None and len(attribute.value) == 16_384
-                fields[field] = from_text(whole.value.decode() if cut else attribute.value)
+                is_cut = full_text is not None and len(attribute.value) == 16_384
+                fields[field] = from_text(full_text.value.decode() if is_cut else attribute.value)
             case "int" | "float" | "bool" if path.startswith(("config/", "provenance/")):
                 fields[field] = attribute.value
     return fields, points

@@ -55,7 +55,7 @@ def test_runs_are_chosen(expression: str, chosen: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "said"),
+    ("expression", "message"),
     [
         ("lr <", "cannot be read"),
         ("optimizr.lr < 1", "Did you mean optimizer.lr"),
@@ -68,8 +68,8 @@ def test_runs_are_chosen(expression: str, chosen: list[str]) -> None:
         ("seed = 1", "cannot be read"),
     ],
 )
-def test_what_cannot_be_evaluated_is_explained(expression: str, said: str) -> None:
-    with pytest.raises(QueryError, match=said):
+def test_what_cannot_be_evaluated_is_explained(expression: str, message: str) -> None:
+    with pytest.raises(QueryError, match=message):
         select(expression, RUNS)
 
 

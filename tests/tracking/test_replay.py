@@ -93,11 +93,11 @@ def test_a_block_cut_by_a_gap_in_its_steps_is_cut_by_step_and_not_by_position() 
     assert list(Ledger(held).missing([sparse])) == [Metrics([500], [3], {"a": [0.125]})]
 
 
-@pytest.mark.parametrize("kept", range(1, 10))
-def test_a_store_that_took_a_part_gets_exactly_the_rest(kept: int) -> None:
-    """Taken up again from the ledger, or from what a new look into the store finds."""
+@pytest.mark.parametrize("count", range(1, 10))
+def test_a_store_that_took_a_part_gets_exactly_the_rest(count: int) -> None:
+    """A new ledger, made from what the store holds, continues where the first one stopped."""
     events = run()
-    sent = list(Ledger(Held()).missing(events))[:kept]
+    sent = list(Ledger(Held()).missing(events))[:count]
     taken = Held(
         last_step={path: step for path, step, _, _ in points(sent)},
         images=frozenset((event.path, event.step) for event in sent if isinstance(event, Image)),
@@ -118,15 +118,15 @@ def test_an_event_whose_writing_raised_is_still_missing() -> None:
                 raise ConnectionError
         passed = ledger.missing(events)
         assert next(passed) == refused
-        next(passed, None)  # to ask for another is to say that this one was written
+        next(passed, None)  # requesting the next one confirms that this one was written
         assert list(ledger.missing(events[: number + 1])) == []
 
 
 def test_a_part_of_a_block_that_was_refused_is_still_missing() -> None:
     ledger = Ledger(Held(last_step={"a": 3}))
-    whole = block(1, 10, "a", "bb")
-    parts = ledger.missing([whole])
+    complete = block(1, 10, "a", "bb")
+    parts = ledger.missing([complete])
     first = next(parts)
     second = next(parts)  # the first was written, the second is refused
     assert points([first, second]) == points([block(4, 10, "a"), block(1, 10, "bb")])
-    assert list(ledger.missing([whole])) == [second]
+    assert list(ledger.missing([complete])) == [second]

@@ -1,4 +1,4 @@
-"""How runs get their folders, and how a person finds them again."""
+"""How runs get their folders, and how a user refers to them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("reference", "found"),
+    ("reference", "run"),
     [
         ("digits-abc234", "digits-abc234"),
         ("digits-abc", "digits-abc234"),
@@ -50,8 +50,8 @@ def store(tmp_path: Path) -> Path:
         ("last", "digits-abd567"),
     ],
 )
-def test_a_run_is_found_by_what_a_person_types(store: Path, reference: str, found: str) -> None:
-    assert find_run(store, reference) == store / found
+def test_a_run_is_found_by_what_a_person_types(store: Path, reference: str, run: str) -> None:
+    assert find_run(store, reference) == store / run
 
 
 def test_an_id_wins_over_a_name_and_a_name_over_the_start_of_an_id(tmp_path: Path) -> None:

@@ -63,10 +63,10 @@ def test_tensorboard_shows_curves_pictures_texts_and_hparams(tmp_path: Path) -> 
     assert make_ndarray(shown[0].tensor_proto).dtype == np.float32
 
     for image in (picture(FIXED_NOISE, 500), picture(REAL, 1, channels=1)):
-        [found] = [each for each in view.Images(image.path) if each.step == image.step]
-        assert (found.height, found.width) == image.pixels.shape[:2]
-        assert round(found.wall_time * 1000) == image.time
-        np.testing.assert_array_equal(from_png(found.encoded_image_string), image.pixels)
+        [shown_image] = [each for each in view.Images(image.path) if each.step == image.step]
+        assert (shown_image.height, shown_image.width) == image.pixels.shape[:2]
+        assert round(shown_image.wall_time * 1000) == image.time
+        np.testing.assert_array_equal(from_png(shown_image.encoded_image_string), image.pixels)
 
     assert set(view.PluginTagToContent("text")) == {backend.FIELDS_TAG, GENERATOR_ARCH}
     [text] = view.Tensors(GENERATOR_ARCH)

@@ -46,8 +46,8 @@ def dcgan(*arguments: object) -> str:
 
 @REMOTE
 def test_a_run_is_sent_whole_and_only_once(store: Path, remote: str) -> None:
-    said = dcgan("sync", RUN.id, "--to", remote, "--store", store)
-    assert "5,002 values, 3 images, 2 files" in said
+    output = dcgan("sync", RUN.id, "--to", remote, "--store", store)
+    assert "5,002 values, 3 images, 2 files" in output
     assert_same_as_journal(load_backend(remote), store, ignore=TRACKERS)
     for _ in range(2):
         assert "had all of it" in dcgan("sync", "--all", "--to", remote, "--store", store)
@@ -101,8 +101,8 @@ def test_a_run_goes_there_and_comes_back_to_another_store(
     shutil.rmtree(store / RUN.id)
     kind = {"neptune": "neptune-offline"}.get(remote, remote)
     back = tmp_path / "back"
-    said = dcgan("import", store, "--from", kind, "--store", back)
-    assert "5,002 values, 3 images, 2 files" in said
+    output = dcgan("import", store, "--from", kind, "--store", back)
+    assert "5,002 values, 3 images, 2 files" in output
     first = snapshot(back / RUN.id)
     assert "nothing was missing" in dcgan("import", store, "--from", kind, "--store", back)
     assert snapshot(back / RUN.id) == first
@@ -179,7 +179,7 @@ def test_a_run_that_is_being_written_is_left_out(store: Path) -> None:
             send_run(store / RUN.id, "mlflow")
 
 
-def test_a_server_that_is_not_there_is_told_and_later_gets_all(
+def test_a_server_that_is_down_is_reported_and_gets_everything_later(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
@@ -203,8 +203,8 @@ def test_a_rescued_run_lands_in_the_journal_and_in_mlflow_by_our_names(tmp_path:
     write_export(exports, "SAN-1", rows)
     renames = ("--rename", "parameters/lr=config/optimizer/lr")
     renames += ("--rename", "metrics/g=training/batch/Gloss")
-    said = dcgan("import", exports, "--from", "neptune-export", *renames, "--store", store)
-    assert "50 values" in said
+    output = dcgan("import", exports, "--from", "neptune-export", *renames, "--store", store)
+    assert "50 values" in output
     assert "old" in dcgan("runs", "--where", "optimizer.lr == 2e-4", "--store", store)
     (run,) = local.run_folders(store)
     assert local.read_steps(run)["training/batch/Gloss"].notna().sum() == 50
@@ -233,7 +233,7 @@ def test_an_id_from_elsewhere_leads_nowhere(tmp_path: Path, identifier: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("no-such-folder", "--from", "mlflow"), "no folder"),
         ((".", "--from", "mlflow"), "no runs of mlflow"),
@@ -241,13 +241,13 @@ def test_an_id_from_elsewhere_leads_nowhere(tmp_path: Path, identifier: str) -> 
         ((".", "--from", "local", "--rename", "x"), "OLD=NEW"),
     ],
 )
-def test_a_place_without_runs_is_told(
-    tmp_path: Path, arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+def test_a_place_without_runs_is_reported(
+    tmp_path: Path, arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["import", *arguments])
     assert result.exit_code == 2
-    assert said in " ".join(result.output.replace("│", " ").split())
+    assert message in " ".join(result.output.replace("│", " ").split())
 
 
 def test_hostile_paths_of_an_imported_run_stay_inside(tmp_path: Path) -> None:
@@ -255,8 +255,8 @@ def test_hostile_paths_of_an_imported_run_stay_inside(tmp_path: Path) -> None:
     from tests.support.neptune_exporter import save_file
 
     hostile = "io_files/artifacts/../../../outside"
-    kept = save_file(exports, "X-1", "innocent", b"text")
-    write_export(exports, "X-1", [row(hostile, "file", kept)])
+    file_value = save_file(exports, "X-1", "innocent", b"text")
+    write_export(exports, "X-1", [row(hostile, "file", file_value)])
     result = CliRunner().invoke(
         app, ["import", str(exports), "--from", "neptune-export", "--store", str(store)]
     )

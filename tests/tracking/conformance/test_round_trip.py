@@ -68,9 +68,9 @@ def test_the_events_are_the_journals(
     for tracker in (backend.open_tracker(RUN, store), local.open_tracker(RUN, journal)):
         write(tracker, whole_run(tmp_path))
 
-    found = content(backend.load_events(store, RUN.id))
+    loaded = content(backend.load_events(store, RUN.id))
     for kind, expected in content(local.load_events(journal, RUN.id)).items():
-        assert found[kind] == expected, kind
+        assert loaded[kind] == expected, kind
 
 
 def test_the_events_come_in_the_order_of_writing(
@@ -128,8 +128,8 @@ def test_an_interrupted_run_goes_on_with_nothing_twice_and_nothing_missing(
 
     assert_same_as_journal(backend, store, journal)
     # What the store itself counts is in each backend's own tests.
-    found = content(backend.load_events(store, RUN.id))
-    assert found == content(local.load_events(journal, RUN.id))
+    loaded = content(backend.load_events(store, RUN.id))
+    assert loaded == content(local.load_events(journal, RUN.id))
 
     complete = backend.open_tracker(RUN, store)
     rest = Ledger(complete.held()).missing(local.load_events(journal, RUN.id))

@@ -83,10 +83,10 @@ def test_paths_may_hold_what_names_hold(backend: Backend, store: Path) -> None:
 
     held = backend.open_tracker(RUN, store).held()
     assert held == Held({metric: 1}, frozenset({(image, 1)}), frozenset({text}))
-    found = content(backend.load_events(store, RUN.id))
+    loaded = content(backend.load_events(store, RUN.id))
     for kind, expected in content(events).items():
         if kind != "fields":
-            assert found[kind] == expected
+            assert loaded[kind] == expected
     row = backend.load_runs(store).loc[RUN.id]
     assert {path: row[path] for path in values} == values
 
@@ -99,7 +99,7 @@ def test_every_value_keeps_its_precision(backend: Backend, store: Path) -> None:
     np.testing.assert_array_equal(backend.load_steps(store, RUN.id)["a/b"], values)
 
 
-def test_the_ends_of_metrics_tell_nan_from_what_was_not_measured(
+def test_the_tails_of_metrics_tell_nan_from_what_was_not_measured(
     backend: Backend, store: Path
 ) -> None:
     gloss, cpu, epoch = "training/batch/Gloss", "system/cpu", "training/epoch/Gloss"
@@ -115,14 +115,14 @@ def test_the_ends_of_metrics_tell_nan_from_what_was_not_measured(
     ]
     write(backend.open_tracker(RUN, store), events)
 
-    ends = backend.load_tails(store, RUN.id, [gloss, cpu, epoch, "no/such"], 0.1)
-    assert {path: list(series.index) for path, series in ends.items()} == {
+    tails = backend.load_tails(store, RUN.id, [gloss, cpu, epoch, "no/such"], 0.1)
+    assert {path: list(series.index) for path, series in tails.items()} == {
         gloss: list(range(91, 101)),
         cpu: [95, 98],
         epoch: [100],
     }
-    np.testing.assert_array_equal(ends[gloss], values[90:])
-    np.testing.assert_array_equal(ends[cpu], [0.5, math.nan])
+    np.testing.assert_array_equal(tails[gloss], values[90:])
+    np.testing.assert_array_equal(tails[cpu], [0.5, math.nan])
     last = backend.load_last_values(store, RUN.id)
     assert list(last) == sorted([gloss, cpu, epoch])
     np.testing.assert_array_equal([last[gloss], last[cpu], last[epoch]], [100, math.nan, math.inf])
@@ -159,8 +159,8 @@ def test_artifacts_keep_every_byte_when_their_sources_are_gone(
     expected: dict[str, object] = {f"{ARTIFACTS}/texts/{name}": texts[name] for name in texts}
     for index, (file, data) in enumerate(files.items()):
         expected[f"{ARTIFACTS}/files/{index}"] = (Path(file).suffix, data)
-    found = content(backend.load_events(store, RUN.id))["artifacts"]
-    assert isinstance(found, dict)
-    assert set(found) == set(expected)
+    loaded = content(backend.load_events(store, RUN.id))["artifacts"]
+    assert isinstance(loaded, dict)
+    assert set(loaded) == set(expected)
     for path, value in expected.items():
-        assert found[path] == value, path
+        assert loaded[path] == value, path

@@ -18,13 +18,13 @@ from tracking.tracker import Tracker
 
 
 @pytest.fixture
-def reports() -> list[str]:
+def warnings() -> list[str]:
     return []
 
 
 @pytest.fixture
-def over() -> Iterator[threading.Event]:
-    """Set at the end of the test, so that no thread of it stays stuck."""
+def release() -> Iterator[threading.Event]:
+    """Releases stuck remotes; set at the end of the test, so that no thread stays behind."""
     event = threading.Event()
     yield event
     event.set()
@@ -36,7 +36,7 @@ def journal(tmp_path: Path) -> Journal:
 
 
 @pytest.fixture
-def fan_out(journal: Journal, reports: list[str]) -> Callable[..., FanOut]:
+def fan_out(journal: Journal, warnings: list[str]) -> Callable[..., FanOut]:
     def build(
         remotes: dict[str, Callable[[], Tracker]],
         queue_length: int = 256,
@@ -47,7 +47,7 @@ def fan_out(journal: Journal, reports: list[str]) -> Callable[..., FanOut]:
             journal,
             remotes,
             partial(read_events, journal.folder),
-            reports.append,
+            warnings.append,
             queue_length=queue_length,
             patience=patience,
             retry=retry,

@@ -20,9 +20,9 @@ from tests.support.small_training import (
     block,
     opening,
     training,
-    wait_until,
     write_all,
 )
+from tests.support.waiting import wait_until
 from tracking.backends.local import Journal, read_fields
 from tracking.events import (
     FIXED_NOISE,
@@ -35,14 +35,14 @@ from tracking.tracker import Held, Status
 
 @pytest.mark.parametrize("method", ["open", "write", "close"])
 def test_a_remote_that_raises_is_reported_once_and_harms_nobody(
-    method: str, journal: Journal, fan_out: Callable[..., FanOut], reports: list[str]
+    method: str, journal: Journal, fan_out: Callable[..., FanOut], warnings: list[str]
 ) -> None:
     healthy = Remote()
     tracker = fan_out({"failing": partial(Failing, method), "healthy": lambda: healthy})
     write_all(tracker, [*opening(), *training(40)])
     tracker.close("finished")
 
-    assert reports == [
+    assert warnings == [
         "Tracking to failing stopped: ConnectionError: the server is gone. "
         "The training goes on, and the local journal has everything."
     ]
@@ -88,8 +88,8 @@ class Restarting(Remote):
             raise ConnectionError("the server is down")
 
 
-def test_a_remote_that_comes_back_gets_what_it_missed_and_is_told_of_once(
-    journal: Journal, fan_out: Callable[..., FanOut], reports: list[str]
+def test_a_remote_that_comes_back_gets_what_it_missed_and_is_reported_once(
+    journal: Journal, fan_out: Callable[..., FanOut], warnings: list[str]
 ) -> None:
     remote = Restarting()
     tracker = fan_out({"remote": remote.opened}, queue_length=4, retry=0.05)
@@ -98,24 +98,24 @@ def test_a_remote_that_comes_back_gets_what_it_missed_and_is_told_of_once(
         wait_until(lambda first=first: remote.steps(GLOSS)[-1:] == [3 * (first - 1)])
         remote.down.set()
         write_all(tracker, training(10, first))
-        wait_until(lambda: len(reports) == 1)
-        time.sleep(0.2)  # it is tried in vain, and no more is said
+        wait_until(lambda: len(warnings) == 1)
+        time.sleep(0.2)  # retries fail, and nothing more is reported
         remote.down.clear()
     tracker.close("finished")
-    assert len(reports) == 1
+    assert len(warnings) == 1
     assert_whole(remote, 30)
     assert remote.status == "finished"
     assert read_fields(journal.folder)[f"{TRACKERS}/remote"] == "complete"
 
 
 def test_a_remote_that_is_back_only_at_the_end_gets_all(
-    journal: Journal, fan_out: Callable[..., FanOut], reports: list[str]
+    journal: Journal, fan_out: Callable[..., FanOut], warnings: list[str]
 ) -> None:
     remote = Restarting()
     remote.down.set()
     tracker = fan_out({"remote": remote.opened})
     write_all(tracker, [*opening(), *training(20)])
-    wait_until(lambda: len(reports) == 1)
+    wait_until(lambda: len(warnings) == 1)
     remote.down.clear()
     tracker.close("finished")
     assert_whole(remote, 20)
@@ -124,11 +124,11 @@ def test_a_remote_that_is_back_only_at_the_end_gets_all(
 
 
 def test_an_sdk_that_leaves_by_sys_exit_is_not_taken_for_complete(
-    journal: Journal, fan_out: Callable[..., FanOut], reports: list[str]
+    journal: Journal, fan_out: Callable[..., FanOut], warnings: list[str]
 ) -> None:
     tracker = fan_out({"leaving": lambda: sys.exit("no credentials")})
     tracker.close("finished")
-    assert len(reports) == 1
+    assert len(warnings) == 1
     state = read_fields(journal.folder)[f"{TRACKERS}/leaving"]
     assert state == "incomplete: SystemExit: no credentials"
 
@@ -138,18 +138,18 @@ def test_a_remote_that_never_answers_holds_up_neither_the_steps_nor_the_end(
     method: str,
     journal: Journal,
     fan_out: Callable[..., FanOut],
-    reports: list[str],
-    over: threading.Event,
+    warnings: list[str],
+    release: threading.Event,
 ) -> None:
     healthy = Remote()
-    remotes = {"stuck": partial(Stuck, method, over), "healthy": lambda: healthy}
+    remotes = {"stuck": partial(Stuck, method, release), "healthy": lambda: healthy}
     tracker = fan_out(remotes, queue_length=8, patience=1)
     began = time.monotonic()
     write_all(tracker, [*opening(), *training(100)])
     tracker.close("finished")
     assert time.monotonic() - began < 60
 
-    assert reports == [
+    assert warnings == [
         "Tracking to stuck stopped: it has not answered for 1 s. "
         "The training goes on, and the local journal has everything."
     ]
@@ -161,37 +161,37 @@ def test_a_remote_that_never_answers_holds_up_neither_the_steps_nor_the_end(
 
 
 def test_a_remote_that_stalls_is_reported_while_the_training_lasts(
-    fan_out: Callable[..., FanOut], reports: list[str], over: threading.Event
+    fan_out: Callable[..., FanOut], warnings: list[str], release: threading.Event
 ) -> None:
-    stuck = Stuck("write", over)
+    stuck = Stuck("write", release)
     tracker = fan_out({"stuck": lambda: stuck}, queue_length=2, patience=0.2)
     steps = iter(range(1, 1_000_000))
 
     def reported() -> bool:
         tracker.write(block(step := next(steps), step))
-        return bool(reports)
+        return bool(warnings)
 
     wait_until(reported)
-    over.set()  # it answers after all, and gets the rest at the end
+    release.set()  # it answers after all, and gets the rest at the end
     tracker.close("finished")
-    assert len(reports) == 1
+    assert len(warnings) == 1
     assert sorted(set(stuck.steps(GLOSS))) == list(range(1, next(steps)))
     assert stuck.status == "finished"
 
 
 def test_a_stalled_remote_that_fails_at_last_is_reported_once(
-    fan_out: Callable[..., FanOut], reports: list[str], over: threading.Event
+    fan_out: Callable[..., FanOut], warnings: list[str], release: threading.Event
 ) -> None:
     class Dying(Stuck):
         def write(self, event: Event) -> None:
             super().write(event)
             raise ConnectionError
 
-    dying = Dying("write", over)
+    dying = Dying("write", release)
     tracker = fan_out({"dying": lambda: dying}, patience=0.2)
     tracker.close("finished")
-    assert len(reports) == 1
-    over.set()
+    assert len(warnings) == 1
+    release.set()
     wait_until(lambda: "tracker-dying" not in [thread.name for thread in threading.enumerate()])
     assert len(dying.events) == 1
-    assert len(reports) == 1
+    assert len(warnings) == 1

@@ -19,9 +19,9 @@ from tests.support.small_training import (
     block,
     opening,
     training,
-    wait_until,
     write_all,
 )
+from tests.support.waiting import wait_until
 from tracking.backends.local import Journal, read_fields
 from tracking.events import (
     TRACKERS,
@@ -40,13 +40,13 @@ def switch_interval(seconds: float) -> Iterator[None]:
         sys.setswitchinterval(usual)
 
 
-def test_a_remote_that_had_nothing_to_do_has_not_stalled(reports: list[str]) -> None:
+def test_a_remote_that_had_nothing_to_do_has_not_stalled(warnings: list[str]) -> None:
     journal, remote = Remote(), Remote()
     tracker = FanOut(
         journal,
         {"remote": lambda: remote},
         lambda: list(journal.events),
-        reports.append,
+        warnings.append,
         queue_length=1,
         patience=1,
     )
@@ -56,7 +56,7 @@ def test_a_remote_that_had_nothing_to_do_has_not_stalled(reports: list[str]) -> 
     with switch_interval(10):  # the queue overflows before the remote has its first turn
         write_all(tracker, [*opening(), *training(10)[1:]])
     tracker.close("finished")
-    assert reports == []
+    assert warnings == []
     assert_whole(remote, 10)
 
 
@@ -65,7 +65,7 @@ def test_what_does_not_fit_the_queue_comes_from_the_journal(
     seed: int,
     journal: Journal,
     fan_out: Callable[..., FanOut],
-    reports: list[str],
+    warnings: list[str],
 ) -> None:
     remotes = {"slow": Slow(0.004, seed), "slower": Slow(0.015, seed), "quick": Remote()}
     tracker = fan_out(
@@ -80,7 +80,7 @@ def test_what_does_not_fit_the_queue_comes_from_the_journal(
                 time.sleep(pauses.uniform(0, 0.01))
         tracker.close("interrupted")
 
-    assert reports == []
+    assert warnings == []
     assert_journal_whole(journal.folder, 100)
     for name, remote in remotes.items():
         assert_whole(remote, 100)

@@ -22,9 +22,9 @@ from tests.support.small_training import (
     block,
     opening,
     training,
-    wait_until,
     write_all,
 )
+from tests.support.waiting import wait_until
 from tracking.backends.local import Journal, open_tracker, read_events, read_fields, read_steps
 from tracking.events import (
     DISCRIMINATOR_ARCH,
@@ -62,22 +62,22 @@ def in_journal(folder: Path, event: Event) -> bool:
         case Image(path, step):
             return (folder / path / f"{step:08d}.png").exists()
         case _:
-            return any(isinstance(known, Text) and known == event for known in read_events(folder))
+            return event in [text for text in read_events(folder) if isinstance(text, Text)]
 
 
-def parts(event: Event) -> int:
-    """A remote may get the steps of several blocks as one."""
+def count_parts(event: Event) -> int:
+    """How many parts of an event can be counted: a remote may get several blocks as one."""
     return len(event.steps) if isinstance(event, Metrics) else 1
 
 
 def test_the_journal_has_an_event_before_a_remote_sees_it(
     journal: Journal, fan_out: Callable[..., FanOut]
 ) -> None:
-    found: list[bool] = []
+    in_journal_first: list[bool] = []
 
     class Checking(Remote):
         def write(self, event: Event) -> None:
-            found.extend([in_journal(journal.folder, event)] * parts(event))
+            in_journal_first.extend([in_journal(journal.folder, event)] * count_parts(event))
             super().write(event)
 
     remote = Checking()
@@ -87,12 +87,12 @@ def test_the_journal_has_an_event_before_a_remote_sees_it(
     write_all(tracker, [*opening(), *training(20)[1:]])
     tracker.close("finished")
     assert_whole(remote, 20)
-    assert all(found)
-    assert len(found) >= sum(map(parts, [*opening(), *training(20)]))
+    assert all(in_journal_first)
+    assert len(in_journal_first) >= sum(map(count_parts, [*opening(), *training(20)]))
 
 
 def test_a_journal_that_cannot_be_written_is_reported_once_and_the_remotes_go_on(
-    journal: Journal, fan_out: Callable[..., FanOut], reports: list[str]
+    journal: Journal, fan_out: Callable[..., FanOut], warnings: list[str]
 ) -> None:
     """Even what is written while a remote still opens, and then is nowhere but in memory."""
     quick, slow = Remote(), Slow(0.002)
@@ -111,7 +111,7 @@ def test_a_journal_that_cannot_be_written_is_reported_once_and_the_remotes_go_on
     write_all(tracker, training(10, first=31))
     tracker.close("finished")
 
-    assert reports == ["The local journal cannot be written: OSError: [Errno 27] File too large"]
+    assert warnings == ["The local journal cannot be written: OSError: [Errno 27] File too large"]
     for remote in (quick, slow):
         assert_whole(remote, 40)
         assert remote.status == "finished"
@@ -133,7 +133,7 @@ def test_the_status_reaches_every_store(
 
 
 def test_a_resumed_run_sends_each_remote_exactly_what_it_lacks(
-    tmp_path: Path, journal: Journal, reports: list[str]
+    tmp_path: Path, journal: Journal, warnings: list[str]
 ) -> None:
     for event in [*opening(), *training(40)]:
         journal.write(event)
@@ -152,7 +152,7 @@ def test_a_resumed_run_sends_each_remote_exactly_what_it_lacks(
         again,
         {"part": lambda: part, "empty": lambda: empty},
         partial(read_events, again.folder),
-        reports.append,
+        warnings.append,
         queue_length=2,
     )
     assert tracker.held().last_step[GLOSS] == 120
@@ -160,7 +160,7 @@ def test_a_resumed_run_sends_each_remote_exactly_what_it_lacks(
     write_all(tracker, training(20, first=41))
     tracker.close("finished")
 
-    assert reports == []
+    assert warnings == []
     assert_whole(empty, 60)
     assert part.steps(GLOSS) == list(range(72, 181))
     assert part.steps(DLOSS) == list(range(71, 181))

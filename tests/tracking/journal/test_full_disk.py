@@ -45,9 +45,6 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-# Full disks.
-
-
 def test_metrics_are_on_the_disk_when_write_returns(journal: Journal) -> None:
     for first in (1, 4, 7):
         journal.write(block(first, first + 2))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn
 
+from tests.support.child_process import child_process
 from tests.support.journal_events import (
     RUN,
     assert_holds,
@@ -29,27 +27,9 @@ from tracking.events import (
 )
 from tracking.lock import locked
 
-SPAWN = multiprocessing.get_context("spawn")
 
-
-@contextmanager
-def process(
-    target: Callable[[Path, Connection], NoReturn], store: Path
-) -> Iterator[tuple[BaseProcess, Connection]]:
-    """A process of its own, and what it says."""
-    ours, theirs = SPAWN.Pipe()
-    child = SPAWN.Process(target=target, args=(store, theirs))
-    child.start()
-    theirs.close()  # so that waiting for a dead process raises
-    try:
-        yield child, ours
-    finally:
-        child.kill()
-        child.join()
-
-
-def train(store: Path, test: Connection) -> NoReturn:
-    """Write steps for ever, and say of each when it is written."""
+def train(store: Path, connection: Connection) -> NoReturn:
+    """Write steps for ever, and send the number of each once it is written."""
     journal = open_tracker(RUN, store)
     with locked(journal.folder):
         journal.write(Fields({"sys/status": "running"}))
@@ -57,11 +37,11 @@ def train(store: Path, test: Connection) -> NoReturn:
         while True:
             step += 1
             journal.write(block(step, step))
-            test.send(step)
+            connection.send(step)
 
 
-def rewrite_fields(store: Path, test: Connection) -> NoReturn:
-    """Write fields for ever: always a number, and a long text made of it."""
+def rewrite_fields(store: Path, connection: Connection) -> NoReturn:
+    """Write fields for ever: a number, and a long text that repeats it."""
     journal = open_tracker(RUN, store)
     number = 0
     while True:
@@ -77,16 +57,13 @@ def rewrite_fields(store: Path, test: Connection) -> NoReturn:
                 }
             )
         )
-        test.send(number)
-
-
-# Killed processes.
+        connection.send(number)
 
 
 def test_a_killed_run_is_called_so_and_has_every_step_that_was_written(tmp_path: Path) -> None:
     folder = tmp_path / RUN.id
-    with process(train, tmp_path) as (child, said):
-        while (written := said.recv()) < 200:
+    with child_process(train, tmp_path) as (child, connection):
+        while (written := connection.recv()) < 200:
             pass
         assert read_fields(folder)["sys/status"] == "running"
         assert load_runs(tmp_path).loc[RUN.id, "sys/status"] == "running"
@@ -94,11 +71,11 @@ def test_a_killed_run_is_called_so_and_has_every_step_that_was_written(tmp_path:
         child.join()
         with suppress(EOFError, OSError):
             while True:
-                written = said.recv()
+                written = connection.recv()
     assert read_fields(folder)["sys/status"] == "killed"
     assert load_runs(tmp_path).loc[RUN.id, "sys/status"] == "killed"
     steps = len(read_steps(folder))
-    assert steps in (written, written + 1)  # the kill came before or after it could say so
+    assert steps in (written, written + 1)  # the kill came before or after the step was sent
     assert_holds(folder, [block(1, steps)])
 
 
@@ -112,7 +89,7 @@ def test_fields_are_whole_at_every_moment_and_after_a_kill(tmp_path: Path) -> No
             assert values["text"] == f"{values['number']} " * 10_000
 
     for _ in range(3):
-        with process(rewrite_fields, tmp_path) as (_, said):
-            while said.recv() < 40:
+        with child_process(rewrite_fields, tmp_path) as (_, connection):
+            while connection.recv() < 40:
                 check()
         check()  # now that it is killed

@@ -60,8 +60,6 @@ from tracking.fields import to_iso8601
 from tracking.tables import run_table, step_table
 from tracking.tracker import Run
 
-# What is written is read back.
-
 
 def test_every_event_reads_back_equal(tmp_path: Path, journal: Journal) -> None:
     recipe = tmp_path / "some name.toml"
@@ -217,13 +215,13 @@ def test_ten_thousand_steps_read_back(journal: Journal, last: float) -> None:
 
 def test_images_keep_their_time_under_the_eyes_of_a_reader(journal: Journal) -> None:
     """A remote reads the journal while the training writes it."""
-    over = threading.Event()
-    seen: set[float] = set()
+    stop = threading.Event()
+    times: set[float] = set()
 
     def look() -> None:
-        while not over.is_set():
+        while not stop.is_set():
             for file in (journal.folder / REAL).glob("[!.]*.png"):
-                seen.add(file.stat().st_mtime_ns / 1e6)
+                times.add(file.stat().st_mtime_ns / 1e6)
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(5e-6)
@@ -233,10 +231,10 @@ def test_images_keep_their_time_under_the_eyes_of_a_reader(journal: Journal) -> 
         for _ in range(300):
             journal.write(picture(REAL, 1))
     finally:
-        over.set()
+        stop.set()
         looking.join()
         sys.setswitchinterval(interval)
-    assert seen == {CREATED + 1}
+    assert times == {CREATED + 1}
 
 
 def test_the_newest_values_are_found_in_a_long_run(journal: Journal) -> None:

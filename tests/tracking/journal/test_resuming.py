@@ -39,8 +39,6 @@ from tracking.events import (
 )
 from tracking.tracker import Held
 
-# A run that goes on.
-
 
 def test_a_reopened_run_knows_what_it_holds(tmp_path: Path, journal: Journal) -> None:
     assert journal.held() == Held()
@@ -70,10 +68,10 @@ def test_a_reopened_run_knows_what_it_holds(tmp_path: Path, journal: Journal) ->
 def test_a_torn_last_line_is_dropped_wherever_it_was_cut(tmp_path: Path, journal: Journal) -> None:
     write_all(journal, [block(1, 3)])
     metrics = journal.folder / METRICS_FILE
-    whole = metrics.read_bytes()
-    last_line = whole.splitlines(keepends=True)[-1]
-    for kept in range(len(last_line)):
-        metrics.write_bytes(whole[: len(whole) - len(last_line) + kept])
+    content = metrics.read_bytes()
+    last_line = content.splitlines(keepends=True)[-1]
+    for length in range(len(last_line)):
+        metrics.write_bytes(content[: len(content) - len(last_line) + length])
         assert_holds(journal.folder, [block(1, 2)])
         again = open_tracker(RUN, tmp_path)
         assert again.held().last_step == {GLOSS: 2, DLOSS: 2}
@@ -85,7 +83,12 @@ def test_a_torn_last_line_is_dropped_wherever_it_was_cut(tmp_path: Path, journal
 def test_a_rewound_run_forgets_what_was_measured_later_and_nothing_else(
     tmp_path: Path, journal: Journal
 ) -> None:
-    kept: list[Event] = [block(1, 20), epoch_means(20), picture(FIXED_NOISE, 10), picture(REAL, 20)]
+    earlier: list[Event] = [
+        block(1, 20),
+        epoch_means(20),
+        picture(FIXED_NOISE, 10),
+        picture(REAL, 20),
+    ]
     later: list[Event] = [
         block(21, 45),
         epoch_means(40),
@@ -93,7 +96,7 @@ def test_a_rewound_run_forgets_what_was_measured_later_and_nothing_else(
         picture(REAL, 40),
     ]
     journal.write(Fields({"config/seed": 1}))
-    write_all(journal, [Text(GENERATOR_ARCH, "G"), *kept, *later])
+    write_all(journal, [Text(GENERATOR_ARCH, "G"), *earlier, *later])
     journal.close("interrupted")
     checkpoint = journal.folder / "checkpoints" / "step-00000040.pt"
     checkpoint.parent.mkdir()
@@ -101,7 +104,7 @@ def test_a_rewound_run_forgets_what_was_measured_later_and_nothing_else(
     fields = read_fields(journal.folder)
 
     rewind(journal.folder, 20)
-    assert_holds(journal.folder, kept)
+    assert_holds(journal.folder, earlier)
     assert open_tracker(RUN, tmp_path).held() == Held(
         last_step={GLOSS: 20, DLOSS: 20, EPOCH_GLOSS: 20},
         images=frozenset({(FIXED_NOISE, 10), (REAL, 20)}),
@@ -112,7 +115,7 @@ def test_a_rewound_run_forgets_what_was_measured_later_and_nothing_else(
 
     again = open_tracker(RUN, tmp_path)
     write_all(again, later)
-    assert_holds(journal.folder, [*kept, *later])
+    assert_holds(journal.folder, [*earlier, *later])
 
 
 def test_what_a_killed_process_left_half_written_goes_with_the_next_one(tmp_path: Path) -> None:
@@ -123,9 +126,9 @@ def test_what_a_killed_process_left_half_written_goes_with_the_next_one(tmp_path
     dead.join()
     checkpoints = journal.folder / "checkpoints"
     checkpoints.mkdir()
-    remains = checkpoints / f".step-00000030.pt.{dead.pid}.tmp"
+    stale = checkpoints / f".step-00000030.pt.{dead.pid}.tmp"
     being_written = checkpoints / f".step-00000031.pt.{os.getpid()}.tmp"
-    for file in (remains, being_written, checkpoints / "step-00000029.pt"):
+    for file in (stale, being_written, checkpoints / "step-00000029.pt"):
         file.touch()
     rewind(journal.folder, 0)
     assert sorted(checkpoints.iterdir()) == [being_written, checkpoints / "step-00000029.pt"]

@@ -1,4 +1,4 @@
-"""The end of a journal, read alone, is the end of the whole."""
+"""The last values, read from the end of a journal, are those of the whole journal."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ ODD = {0: math.nan, 1: math.inf, 2: -math.inf}
 
 
 def write(store: Path, first: int, last: int, *, seed: int = 0, odd: float = 0.0) -> pd.DataFrame:
-    """Steps of a run, `last` included, as they were written: a value a row; `odd`: a share.
+    """Write steps of a run, `last` included, and return one row per value.
 
-    Lines grow longer and epochs and samples of usage stand between, so that no share of the
-    bytes is one of the steps.
+    A fraction `odd` of the steps has a value that is not finite. Lines grow longer, and epochs
+    and samples of usage come between them, so that a fraction of the bytes is never the same
+    fraction of the steps.
     """
     draws = np.random.default_rng(seed)
     tracker = open_tracker(RUN, store)
@@ -43,19 +44,19 @@ def write(store: Path, first: int, last: int, *, seed: int = 0, odd: float = 0.0
     return pd.DataFrame(rows, columns=["path", "step", "value"])
 
 
-def ends(written: pd.DataFrame, share: float) -> dict[str, list[tuple[int, float]]]:
-    found = {}
+def tails(written: pd.DataFrame, fraction: float) -> dict[str, list[tuple[int, float]]]:
+    values = {}
     for path, rows in written.groupby("path"):
         last = rows["step"].max()
-        kept = rows[rows["step"] > last - max(1, round(share * last))]
-        found[str(path)] = list(zip(kept["step"], kept["value"], strict=True))
-    return found
+        tail = rows[rows["step"] > last - max(1, round(fraction * last))]
+        values[str(path)] = list(zip(tail["step"], tail["value"], strict=True))
+    return values
 
 
-def assert_read(store: Path, written: pd.DataFrame, share: float) -> None:
-    expected = ends(written, share)
+def assert_read(store: Path, written: pd.DataFrame, fraction: float) -> None:
+    expected = tails(written, fraction)
     for paths in ([GLOSS], [D_X, GLOSS], [CPU], [NUMBER, GLOSS]):
-        read = load_tails(store, RUN.id, [*paths, "no/such"], share)
+        read = load_tails(store, RUN.id, [*paths, "no/such"], fraction)
         assert list(read) == [path for path in paths if path in expected]
         for path, series in read.items():
             steps, values = zip(*expected[path], strict=True)
@@ -64,9 +65,9 @@ def assert_read(store: Path, written: pd.DataFrame, share: float) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 9, 15, 101, 3_000])
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999, 1.0])
-def test_the_end_is_that_of_the_whole(tmp_path: Path, steps: int, share: float) -> None:
-    assert_read(tmp_path, write(tmp_path, 1, steps, seed=steps), share)
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5, 0.999, 1.0])
+def test_the_tail_is_that_of_all_steps(tmp_path: Path, steps: int, fraction: float) -> None:
+    assert_read(tmp_path, write(tmp_path, 1, steps, seed=steps), fraction)
 
 
 @pytest.mark.parametrize("odd", [0.002, 0.3, 1.0])
@@ -116,7 +117,7 @@ def test_of_a_long_journal_only_the_end_is_read(tmp_path: Path) -> None:
     content[: len(content) // 2] = b"x" * (len(content) // 2)  # what is not read cannot fail
     file.write_bytes(content)
     read = load_tails(tmp_path, RUN.id, [GLOSS], 0.1)
-    assert list(read[GLOSS].items()) == ends(written, 0.1)[GLOSS]
+    assert list(read[GLOSS].items()) == tails(written, 0.1)[GLOSS]
 
 
 def test_a_run_without_steps_has_no_end(tmp_path: Path) -> None:
