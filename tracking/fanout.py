@@ -113,7 +113,11 @@ class _CatchUp:
 
 @dataclass(frozen=True)
 class _End:
-    """A task: close the store; nothing comes after it."""
+    """A task: close the store; nothing comes after it.
+
+    Attributes:
+        status: The status with which the run ends.
+    """
 
     status: Status
 

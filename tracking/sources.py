@@ -1,4 +1,4 @@
-"""Where runs can be read from, and which backend reads what lies there."""
+"""Where runs can be read from, and which backend reads them."""
 
 from __future__ import annotations
 

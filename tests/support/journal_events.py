@@ -6,25 +6,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from pandas.testing import assert_frame_equal
 
-from tracking.backends.local import (
-    Journal,
-    read_events,
-    read_steps,
-)
-from tracking.events import (
-    Event,
-    Image,
-    Metrics,
-)
+from tests.support.sample_run import CREATED, RUN
+from tracking.backends.local import Journal, read_events, read_steps
+from tracking.events import Event, Metrics
 from tracking.fields import to_iso8601
 from tracking.tables import Point, step_table
-from tracking.tracker import Run
 
-CREATED = 1_700_000_000_123
-RUN = Run("digits-abc234", "a first run", CREATED)
 IDENTITY = {"sys/id": RUN.id, "sys/name": RUN.name, "sys/created": to_iso8601(CREATED)}
 GLOSS = "training/batch/Gloss"
 DLOSS = "training/batch/Dloss"
@@ -41,11 +30,6 @@ def block(first: int, last: int) -> Metrics:
 def epoch_means(step: int) -> Metrics:
     """At the step of the epoch's last batch, a moment later."""
     return Metrics([step], [CREATED + 10 * step + 5], {EPOCH_GLOSS: [step / 3]})
-
-
-def picture(path: str, step: int, channels: int = 3) -> Image:
-    pixels = np.random.default_rng(step).integers(0, 256, (12, 10, channels), dtype=np.uint8)
-    return Image(path, step, CREATED + step, pixels)
 
 
 def write_all(journal: Journal, events: Sequence[Event]) -> None:

@@ -77,7 +77,14 @@ class Experiment:
 
 @dataclass
 class NeptuneServer:
-    """The server and what it has; `stop` and `start` keep the port and everything that arrived."""
+    """The server and what it has; `stop` and `start` keep the port and everything that arrived.
+
+    Attributes:
+        port: Its port on the loopback interface; 0 until it starts.
+        project: The name of its only project.
+        experiments: Its runs, in the order of their creation.
+        uploads: The content of files that arrive in parts, by the upload's id.
+    """
 
     port: int = 0
     project: str = PROJECT

@@ -42,7 +42,15 @@ OPERATIONS: dict[tuple[str, str], Operation] = {}
 
 
 def answers(id: str, method: str, path: str, *parameters: str, many: bool = False) -> Any:
-    """Decorate the function that answers an operation; see `Operation` for the arguments."""
+    """Register the decorated function as the answer to an operation.
+
+    Args:
+        id: The name by which the client calls the operation.
+        method: The HTTP method.
+        path: The path of its address.
+        *parameters: The names of its parameters.
+        many: Whether it returns a list.
+    """
 
     def register(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
         OPERATIONS[method, path] = Operation(id, method, path, parameters, answer, many)

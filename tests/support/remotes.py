@@ -6,13 +6,7 @@ import random
 import threading
 import time
 
-from tracking.events import (
-    Event,
-    Fields,
-    Image,
-    Metrics,
-    Text,
-)
+from tracking.events import Event, Fields, Image, Metrics, Text
 from tracking.tracker import Held, Status
 
 

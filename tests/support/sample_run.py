@@ -102,6 +102,13 @@ def epoch_means(step: int) -> Metrics:
 
 
 def picture(path: str, step: int, channels: int = 3) -> Image:
+    """An image of 12 x 10 random pixels that depend on the step alone.
+
+    Args:
+        path: The path of its series.
+        step: The step, from which its time follows too.
+        channels: 1 or 3.
+    """
     pixels = np.random.default_rng(step).integers(0, 256, (12, 10, channels), dtype=np.uint8)
     return Image(path, step, CREATED + step, pixels)
 
@@ -124,6 +131,13 @@ def whole_run(folder: Path) -> list[Event]:
 
 
 def write(tracker: Tracker, events: Iterable[Event], status: Status = "finished") -> None:
+    """Write all events and close the run.
+
+    Args:
+        tracker: Writes the run.
+        events: The events of the run.
+        status: The status with which the run ends.
+    """
     for event in events:
         tracker.write(event)
     tracker.close(status)

@@ -27,13 +27,7 @@ from tests.support.sample_run import (
 )
 from tracking.backends import local
 from tracking.backends import mlflow as backend
-from tracking.events import (
-    ARTIFACTS,
-    FIXED_NOISE,
-    GENERATOR_ARCH,
-    REAL,
-    Fields,
-)
+from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, REAL, Fields
 from tracking.replay import Ledger
 from tracking.tracker import Run, Status
 

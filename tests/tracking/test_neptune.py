@@ -18,14 +18,7 @@ import pytest
 
 from tests.support import REPOSITORY
 from tests.support.neptune_server import token
-from tests.support.sample_run import (
-    CREATED,
-    RUN,
-    block,
-    epoch_means,
-    whole_run,
-    write,
-)
+from tests.support.sample_run import CREATED, RUN, block, epoch_means, whole_run, write
 from tracking.backends import local
 from tracking.backends import neptune as backend
 from tracking.backends.neptune import offline_folders

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TAIL_BYTES = 65_536
-"""The least that is read of the end of a file."""
+"""The least number of bytes to read from the end of a file."""
 
 
 def complete_lines(path: Path) -> bytes:
@@ -47,7 +47,7 @@ def step_table(run: str, lines: bytes) -> pd.DataFrame:
     columns = {}
     for path in frame.columns.drop(["step", "time"]):
         values = frame[path].astype("float64").to_numpy()
-        # The means of an epoch stand on a line of their own, at the step of its last batch.
+        # The means of an epoch are on their own line, at the step of its last batch.
         measured = ~np.isnan(values)
         columns[path] = np.full(len(steps), np.nan)
         columns[path][row[measured]] = values[measured]

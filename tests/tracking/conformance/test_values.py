@@ -8,27 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.sample_run import (
-    CREATED,
-    FIELDS,
-    NON_FINITE,
-    RUN,
-    content,
-    picture,
-    write,
-)
+from tests.support.sample_run import CREATED, FIELDS, NON_FINITE, RUN, content, picture, write
 from tracking.backends import Backend
-from tracking.events import (
-    ARTIFACTS,
-    REAL,
-    Event,
-    Fields,
-    File,
-    Image,
-    Metrics,
-    Text,
-    Value,
-)
+from tracking.events import ARTIFACTS, REAL, Event, Fields, File, Image, Metrics, Text, Value
 from tracking.tracker import Held
 
 

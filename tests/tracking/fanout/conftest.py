@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.small_training import (
-    RUN,
-)
+from tests.support.small_training import RUN
 from tracking.backends.local import Journal, open_tracker, read_events
 from tracking.fanout import FanOut
 from tracking.tracker import Tracker

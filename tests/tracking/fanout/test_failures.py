@@ -24,11 +24,7 @@ from tests.support.small_training import (
 )
 from tests.support.waiting import wait_until
 from tracking.backends.local import Journal, read_fields
-from tracking.events import (
-    FIXED_NOISE,
-    TRACKERS,
-    Event,
-)
+from tracking.events import FIXED_NOISE, TRACKERS, Event
 from tracking.fanout import FanOut
 from tracking.tracker import Held, Status
 

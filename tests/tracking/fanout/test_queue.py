@@ -23,9 +23,7 @@ from tests.support.small_training import (
 )
 from tests.support.waiting import wait_until
 from tracking.backends.local import Journal, read_fields
-from tracking.events import (
-    TRACKERS,
-)
+from tracking.events import TRACKERS
 from tracking.fanout import FanOut
 
 

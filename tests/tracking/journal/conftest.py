@@ -6,13 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.journal_events import (
-    RUN,
-)
-from tracking.backends.local import (
-    Journal,
-    open_tracker,
-)
+from tests.support.sample_run import RUN
+from tracking.backends.local import Journal, open_tracker
 
 
 @pytest.fixture

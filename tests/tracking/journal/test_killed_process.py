@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from tests.support.child_process import child_process
-from tests.support.journal_events import (
-    RUN,
-    assert_holds,
-    block,
-)
+from tests.support.journal_events import assert_holds, block
+from tests.support.sample_run import RUN
 from tracking.backends.local import (
     CONFIG_FILE,
     RUN_FILE,
@@ -22,9 +19,7 @@ from tracking.backends.local import (
     read_fields,
     read_steps,
 )
-from tracking.events import (
-    Fields,
-)
+from tracking.events import Fields
 from tracking.lock import locked
 
 

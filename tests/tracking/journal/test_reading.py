@@ -14,7 +14,6 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from tests.support.journal_events import (
-    CREATED,
     DLOSS,
     EPOCH_GLOSS,
     GLOSS,
@@ -22,10 +21,10 @@ from tests.support.journal_events import (
     assert_holds,
     block,
     epoch_means,
-    picture,
     points,
     write_all,
 )
+from tests.support.sample_run import CREATED, picture
 from tracking.backends.local import (
     CONFIG_FILE,
     LAST_FILE,

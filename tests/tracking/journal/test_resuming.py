@@ -11,13 +11,12 @@ from tests.support.journal_events import (
     EPOCH_GLOSS,
     GLOSS,
     IDENTITY,
-    RUN,
     assert_holds,
     block,
     epoch_means,
-    picture,
     write_all,
 )
+from tests.support.sample_run import RUN, picture
 from tracking.backends.local import (
     METRICS_FILE,
     Journal,
@@ -27,16 +26,7 @@ from tracking.backends.local import (
     read_run,
     rewind,
 )
-from tracking.events import (
-    ARTIFACTS,
-    FIXED_NOISE,
-    GENERATOR_ARCH,
-    REAL,
-    Event,
-    Fields,
-    File,
-    Text,
-)
+from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, REAL, Event, Fields, File, Text
 from tracking.tracker import Held
 
 
