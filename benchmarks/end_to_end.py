@@ -64,7 +64,7 @@ def run_engine(folder: str, precision: str, pipe: Connection) -> None:
     config = load_config("celeba", [parse_override(f"{k}={v}") for k, v in changes.items()])
     with tempfile.TemporaryDirectory() as store:
         job = prepare(config, "cpu", Path(store), (), RunMetadata())
-        run_job(job, [], lambda event: None, print, stopping=blocks(pipe))
+        run_job(job, [], listen=lambda event: None, warn=print, stopping=blocks(pipe))
     pipe.send(peak_memory())
 
 

@@ -121,13 +121,13 @@ def run_engine(recipe: str, precision: str, pipe: Connection) -> None:
     import torch
 
     from dcgan.config.loading import load_config, parse_override
-    from dcgan.profiling.step_timing import only_steps, random_images
+    from dcgan.profiling.step_timing import limit_steps, random_images
     from dcgan.training.checkpoint import no_checkpoints
     from dcgan.training.loop import train
 
     config = load_config(recipe, [parse_override(f"training.precision={precision}")])
     train(
-        only_steps(config, FOR_EVER),
+        limit_steps(config, FOR_EVER),
         random_images(config, 4 * 128),
         device=torch.device("cpu"),
         emit=lambda event: None,

@@ -15,7 +15,7 @@ from dcgan.cli.format import STATUS_STYLES, duration, escape_control_characters
 from dcgan.sweep.progress import RunProgress, progress_reader
 
 if TYPE_CHECKING:
-    from dcgan.sweep.plan import Key, SweepRun
+    from dcgan.sweep.plan import RunKey, SweepRun
     from dcgan.sweep.storage import StoredSweep
 
 _OTHER_COLUMNS = 57
@@ -26,18 +26,18 @@ _LINES_AROUND = 5
 class SweepTable:
     """A row a run; where they are too many, those at work. In a log file, a line a change."""
 
-    def __init__(self, started: StoredSweep, sizes: Mapping[Key, int], console: Console) -> None:
+    def __init__(self, started: StoredSweep, sizes: Mapping[RunKey, int], console: Console) -> None:
         from dcgan.training.schedule import steps_per_epoch, total_steps
 
-        self._trials = started.sweep.trials
+        self._trials = started.sweep.runs
         # The values alone, under the last words of the keys: whole keys would hide the values.
         words = [factor.key.rpartition(".")[2] for factor in started.sweep.factors]
         self._arms = ",".join(words) or "arm"
         self._console = console
         self._read = progress_reader(started)
         self._before = self._read()
-        self._now: dict[Key, RunProgress] = {}
-        self._first: dict[Key, RunProgress] = {}
+        self._now: dict[RunKey, RunProgress] = {}
+        self._first: dict[RunKey, RunProgress] = {}
         self._steps = {
             trial.key: total_steps(trial.config, sizes[trial.key]) for trial in self._trials
         }
@@ -71,7 +71,7 @@ class SweepTable:
         if self._live.is_started:
             self._live.update(self._render(), refresh=True)
 
-    def _this_time(self, key: Key, standing: RunProgress) -> RunProgress:
+    def _this_time(self, key: RunKey, standing: RunProgress) -> RunProgress:
         """What stopped in an earlier sitting waits for its turn in this one."""
         before = self._before.get(key)
         same = before and (before.folder, before.ended) == (standing.folder, standing.ended)
@@ -129,14 +129,14 @@ class SweepTable:
             Text("" if left is None else duration(left)),
         ]
 
-    def _rate(self, key: Key) -> float:
+    def _rate(self, key: RunKey) -> float:
         """Steps a second since the run was first seen in this sitting; 0 where unknown."""
         first, now = self._first.get(key), self._now[key]
         if first is None or now.time <= first.time:
             return 0.0
         return (now.step - first.step) / (now.time - first.time) * 1000
 
-    def _seconds_left(self, key: Key) -> float | None:
+    def _seconds_left(self, key: RunKey) -> float | None:
         rate = self._rate(key)
         return (self._steps[key] - self._now[key].step) / rate if rate else None
 

@@ -1,4 +1,4 @@
-"""From a configuration to a job: all that can be wrong with its input is checked here."""
+"""From a configuration to a job: all of its input is checked here, before anything starts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,13 @@ from tracking.store import check_label, find_run
 
 @dataclass(frozen=True)
 class SweepMembership:
-    """The sweep that a run is part of. arm: what is its own, such as `init.scheme=default`."""
+    """The sweep that a run is part of.
+
+    Attributes:
+        name: The sweep's name.
+        id: The sweep's id in the store.
+        arm: The label of the run's arm, such as `init.scheme=default`.
+    """
 
     name: str
     id: str
@@ -39,7 +45,14 @@ class SweepMembership:
 
 @dataclass(frozen=True)
 class RunMetadata:
-    """What is said of a run beside its configuration."""
+    """What describes a run besides its configuration.
+
+    Attributes:
+        name: A name by which the run can be found; None for a run without one.
+        group: The group that the run belongs to.
+        tags: Words by which runs are selected.
+        sweep: The sweep that the run is part of, if any.
+    """
 
     name: str | None = None
     group: str | None = None
@@ -49,13 +62,20 @@ class RunMetadata:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run that is ready to start: all that can be wrong with its input has been checked.
+    """A run that is ready to start, because all of its input has been checked.
 
-    trackers: the backends beside the local journal.
-    folder: of the run that goes on; None for a new one.
-    checkpoint: to go on from; None to start at the first step.
-    world: the processes that train it together.
-    held_out: real images that are not trained on, where G is evaluated and there are some.
+    Attributes:
+        config: The run's configuration.
+        images: The images to train on.
+        device: Where to train.
+        store: The folder of all runs.
+        trackers: The backends besides the local journal.
+        metadata: Name, group, tags and sweep of a new run.
+        folder: The folder of the run to resume; None for a new run.
+        checkpoint: The checkpoint to resume from; None to start at the first step.
+        world: The processes that train together.
+        held_out: Real images for evaluation that are not trained on; None if the recipe does
+            not evaluate during training, or the data set has none.
     """
 
     config: Config
@@ -71,20 +91,22 @@ class Job:
 
     @property
     def total_steps(self) -> int:
+        """Steps of the whole run, from its first."""
         return total_steps(self.config, self.images.card.size)
 
     @property
     def steps_per_epoch(self) -> int:
+        """Steps of one pass over the images."""
         return steps_per_epoch(self.config, self.images.card.size)
 
     @property
     def epochs(self) -> int:
-        """Passes over the data, the last of which may be cut short."""
+        """Passes over the images, the last of which may be cut short."""
         return -(-self.total_steps // self.steps_per_epoch)
 
     @property
     def first_step(self) -> int:
-        """How many steps are done already."""
+        """Steps that are done already."""
         return checkpoint_step(self.checkpoint) if self.checkpoint else 0
 
 
@@ -99,21 +121,33 @@ def prepare(
     progress: Progress = silent,
     world: World = SINGLE_PROCESS,
 ) -> Job:
-    """Load the data and check everything; writes nothing but the cache of the data.
+    """Load the data and check all input of a new run; writes to the data cache alone.
 
-    download: whether torchvision may fetch what is missing. progress: of the decoding.
-    Raises ConfigError, DataError, or StoreError for a label that is no plain text.
+    Args:
+        config: The recipe.
+        device: `auto`, or a device's name such as `cpu` or `cuda:1`.
+        store: The folder of all runs.
+        trackers: The backends besides the local journal.
+        metadata: Name, group, tags and sweep of the run.
+        download: Whether torchvision may download missing data.
+        progress: Called while images are decoded.
+        world: The processes that train together.
+
+    Raises:
+        ConfigError: The device, the precision or the batch size does not work here.
+        DataError: The images cannot be loaded.
+        StoreError: A name, group or tag is not plain text.
     """
     for label in filter(None, (metadata.name, metadata.group, *metadata.tags)):
         check_label(label)
-    chosen = choose_device(device)
-    check_precision(config, chosen)
+    chosen_device = choose_device(device)
+    check_precision(config, chosen_device)
     images = load_images(config.dataset, download=download, progress=progress)
     check_batches(config, images.card.size, world)
     return Job(
         config=config,
         images=images,
-        device=chosen,
+        device=chosen_device,
         store=store,
         trackers=tuple(trackers),
         metadata=metadata,
@@ -123,7 +157,16 @@ def prepare(
 
 
 def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> None:
-    """Raise ConfigError where `size` images give batches that cannot be trained on."""
+    """Check that every batch of an epoch can be trained on.
+
+    Args:
+        config: The recipe.
+        size: Number of images.
+        world: The processes that train together; each needs a shard of every batch.
+
+    Raises:
+        ConfigError: A batch is too small, or the recipe cannot be trained by several processes.
+    """
     batch_size = config.training.batch_size
     if batch_size > size:
         raise ConfigError(
@@ -133,19 +176,19 @@ def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> N
     if config.network.family == "dense" and size % batch_size == 1:
         raise ConfigError(
             f"training.batch_size = {batch_size}: the last batch of an epoch of {size:,} images "
-            "would be a single one,\nof which batch norm in a fully connected layer can make "
-            f"nothing. Give another size, such as {batch_size + 1}."
+            "would have only one,\nwith which batch norm in a fully connected layer cannot work. "
+            f"Give another size, such as {batch_size + 1}."
         )
-    smallest = size % batch_size or batch_size
-    needed = world.size * (2 if config.network.family == "dense" else 1)
-    if smallest < needed:
+    smallest_batch = size % batch_size or batch_size
+    smallest_allowed = world.size * (2 if config.network.family == "dense" else 1)
+    if smallest_batch < smallest_allowed:
         raise ConfigError(
             f"training.batch_size = {batch_size}: the last batch of an epoch of {size:,} images "
-            f"would have {smallest},\ntoo few for {world.size} processes. Give another size."
+            f"would have {smallest_batch},\ntoo few for {world.size} processes. Give another size."
         )
     if world.size > 1 and not config.training.detach_fakes:
         raise ConfigError(
-            "training.detach_fakes = false: this can be trained by one process alone."
+            f"training.detach_fakes = false works in one process only, not in {world.size}."
         )
 
 
@@ -157,24 +200,34 @@ def prepare_resume(
     progress: Progress = silent,
     world: World = SINGLE_PROCESS,
 ) -> Job:
-    """Find an interrupted run and check that it can go on; writes nothing to the run.
+    """Find an interrupted run and check that it can be resumed; writes nothing to the run.
 
-    Raises StoreError, CheckpointError, ConfigError or DataError.
+    Args:
+        store: The folder of all runs.
+        reference: The run's id or name, or `last`.
+        device: `auto`, or a device's name such as `cpu` or `cuda:1`.
+        progress: Called while images are decoded.
+        world: The processes that train together.
+
+    Raises:
+        StoreError: There is no such run, it has finished, or its images have changed.
+        ConfigError: The device, the precision or the batch size does not work here.
+        DataError: The images cannot be loaded.
     """
     folder = find_run(store, reference)
     fields = read_fields(folder)
     if fields.get("sys/status") == "finished":
         raise StoreError(
             f"The run {folder.name} has finished: there is nothing to resume.\n"
-            f"The same again, as a new run: dcgan train {folder / RECIPE_FILE}"
+            f"To train the same again as a new run: dcgan train {folder / RECIPE_FILE}"
         )
     config = read_config(folder)
-    chosen = choose_device(device)
-    check_precision(config, chosen)
+    chosen_device = choose_device(device)
+    check_precision(config, chosen_device)
     images = load_training_images(folder, config, progress)
     try:
         checkpoint = find_checkpoint(folder / CHECKPOINT_DIR)
-    except CheckpointError:  # it was interrupted before the first one
+    except CheckpointError:  # interrupted before its first checkpoint
         checkpoint = None
     trackers = tuple(
         path.removeprefix(f"{TRACKERS}/") for path in fields if path.startswith(TRACKERS)
@@ -183,7 +236,7 @@ def prepare_resume(
     return Job(
         config=config,
         images=images,
-        device=chosen,
+        device=chosen_device,
         store=store,
         trackers=trackers,
         folder=folder,
@@ -194,6 +247,7 @@ def prepare_resume(
 
 
 def _held_out(config: Config) -> ImageSet | None:
+    """Real images to evaluate with, loaded only if the recipe evaluates during training."""
     if not config.evaluation.every_epochs:
         return None
     return load_held_out(config.dataset, config.evaluation.held_out)

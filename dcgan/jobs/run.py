@@ -1,4 +1,4 @@
-"""From a configuration to a tracked run: everything around the training loop."""
+"""Runs a job as a tracked run: everything around the training loop."""
 
 from __future__ import annotations
 
@@ -42,8 +42,13 @@ from tracking.tracker import Run, Status, Tracker
 class TrainingResult:
     """How a run ended.
 
-    steps: done in all. images_per_second: of training alone, since it began or went on.
-    incomplete: the remotes that miss something.
+    Attributes:
+        folder: The run's folder.
+        status: `finished` or `interrupted`.
+        steps: Training steps done in all, earlier sessions included.
+        seconds: Duration of this session, evaluations included.
+        images_per_second: Training speed of this session, evaluations excluded.
+        incomplete_trackers: The remote trackers that lack some of the run's events.
     """
 
     folder: Path
@@ -51,68 +56,62 @@ class TrainingResult:
     steps: int
     seconds: float
     images_per_second: float
-    incomplete: tuple[str, ...] = ()
+    incomplete_trackers: tuple[str, ...] = ()
 
 
 def run_job(
     job: Job,
     arguments: Sequence[str],
+    *,
     listen: Callable[[Event], None],
     warn: Warn,
     stopping: Callable[[], bool] | None = None,
 ) -> TrainingResult:
-    """Train a job as a tracked run, to its end or to Ctrl-C or SIGTERM.
+    """Train a job as a tracked run, until it ends or Ctrl-C or SIGTERM interrupts it.
 
-    arguments: the command line, for the record. listen: sees every event.
-    report: is told in a sentence when a tracker fails, where the training goes on, and
-        whether it is compiled, where the configuration asks for that.
-    stopping: asked after each step in place of waiting for signals; True interrupts the run.
-    Raises StoreError where the store cannot be written to or another process writes the
-    run; whatever the training raises marks the run `failed` and comes through.
+    Args:
+        job: The run to start or to resume.
+        arguments: The command line, for the record.
+        listen: Called with every event of the run, except samples of the machine's usage.
+        warn: Called with a message if a tracker, a checkpoint or an evaluation fails, after
+            which the training continues, and with the result of the trial if the recipe asks
+            for torch.compile.
+        stopping: Called after each step instead of waiting for signals; True interrupts the run.
+
+    Returns:
+        How the run ended.
+
+    Raises:
+        StoreError: The store cannot be written to, or another process is writing to the run.
+        CheckpointError: The checkpoint to resume from is damaged.
+        Exception: Whatever the training raises, after the run has been marked `failed`.
     """
     run, folder = _open_run(job)
     with locked(folder):
-        state = load_checkpoint(job.checkpoint, job.device) if job.checkpoint else None
+        resume_from = _load_resume_state(job)
         if job.folder is not None:
             rewind(folder, job.first_step)
-        tracker: Tracker = FanOut(
-            load_backend("local").open_tracker(run, job.store),
-            {name: partial(_open_remote, name, run, job.store) for name in job.trackers},
-            partial(read_events, folder),
-            warn,
-        )
-
-        usage = UsageSampler()
-
-        def emit(event: Event) -> None:
-            tracker.write(event)
-            listen(event)
-            if isinstance(event, Metrics) and (sample := usage.sample(event.steps[-1])):
-                tracker.write(sample)
-
+        tracker = _open_tracker(job, run, folder, warn)
+        emit = _event_sink(tracker, listen)
+        evaluation_seconds: list[float] = []
         status: Status = "failed"
-        pauses: list[float] = []
         began = time.monotonic()
         try:
             for event in _opening_events(job, folder, arguments):
                 emit(event)
-            config = job.config
-            # Several processes must agree, and a trial may turn out otherwise for each.
-            if config.training.compile and job.world.size == 1:
-                config = _compiled_if_it_pays(job, emit, warn)
+            config = _decide_compilation(job, emit, warn)
             began = time.monotonic()
-            patient = job.world.size > 1
-            with nullcontext(stopping) if stopping else stop_requests(patient) as stop:
+            with nullcontext(stopping) if stopping else stop_requests(job.world.size > 1) as stop:
                 reached_end = train(
                     config,
                     job.images.pixels,
                     device=job.device,
                     emit=emit,
-                    save=_keep_checkpoints(folder / CHECKPOINT_DIR, warn),
-                    resume_from=state,
+                    save=_checkpoint_saver(folder / CHECKPOINT_DIR, warn),
+                    resume_from=resume_from,
                     stopping=stop,
                     world=job.world,
-                    evaluate=_timed_evaluation(job, folder, emit, warn, pauses.append),
+                    evaluate=_timed_evaluation(job, folder, emit, warn, evaluation_seconds.append),
                 )
             status = "finished" if reached_end else "interrupted"
         except KeyboardInterrupt:
@@ -122,101 +121,73 @@ def run_job(
             raise
         finally:
             seconds = time.monotonic() - began
-            # Said before the wait for the remotes, which a second Ctrl-C may cut short.
-            ended = to_iso8601(now_ms())
-            emit(Fields({"sys/status": status, "sys/ended": ended}))
+            # Emitted before the wait for the remotes, which a second Ctrl-C may cut short.
+            emit(Fields({"sys/status": status, "sys/ended": to_iso8601(now_ms())}))
             tracker.close(status)
-    steps = int(last_values(folder).get("step", 0))
-    images = (steps - job.first_step) / job.steps_per_epoch * job.images.card.size
-    states = read_fields(folder)
-    incomplete = tuple(n for n in job.trackers if states.get(f"{TRACKERS}/{n}") != "complete")
-    speed = images / (seconds - sum(pauses))
-    return TrainingResult(folder, status, steps, seconds, speed, incomplete)
+    return _training_result(job, folder, status, seconds, sum(evaluation_seconds))
 
 
 def run_worker_rank(job: Job) -> None:
-    """Train a job that the first process tracks, as another one of those that train together."""
-    state = load_checkpoint(job.checkpoint, job.device) if job.checkpoint else None
-    with stop_requests(patient=True) as stop:
+    """Train along with the first process, which tracks the job, on any other rank."""
+    resume_from = _load_resume_state(job)
+    with stop_requests(catch_repeats=True) as stop:
         train(
             job.config,
             job.images.pixels,
             device=job.device,
             emit=lambda event: None,
             save=no_checkpoints,  # the first process saves
-            resume_from=state,
+            resume_from=resume_from,
             stopping=stop,
             world=job.world,
         )
 
 
-def _compiled_if_it_pays(job: Job, emit: Callable[[Event], None], warn: Warn) -> Config:
-    trial = try_compiling(job.config, job.device, job.total_steps - job.first_step)
-    emit(Fields(flatten(asdict(trial), "sys/compile")))
-    warn(str(trial))
-    training = job.config.training.model_copy(update={"compile": trial.pays})
-    return job.config.model_copy(update={"training": training})
-
-
-def _timed_evaluation(
-    job: Job,
-    folder: Path,
-    emit: Callable[[Event], None],
-    warn: Warn,
-    on_duration: Callable[[float], None],
-) -> EvaluateCallback | None:
-    """took: is told the seconds of each evaluation."""
-    if not job.config.evaluation.every_epochs:
-        return None
-    from dcgan.evaluation.callback import best_so_far, evaluation_callback
-
-    best = best_so_far(last_values(folder))
-    assess = evaluation_callback(job.config, job.images, job.held_out, job.device, emit, warn, best)
-
-    def timed(step: int, generator: nn.Module) -> bool:
-        began = time.monotonic()
-        is_best = assess(step, generator)
-        on_duration(time.monotonic() - began)
-        return is_best
-
-    return timed
-
-
 def _open_run(job: Job) -> tuple[Run, Path]:
+    """The run to resume, or a new one, with its folder."""
     if job.folder is not None:
         return read_run(job.folder), job.folder
-    now = now_ms()
     name = make_redactor()(job.metadata.name) if job.metadata.name else None
-    return create_run(job.store, job.config.name, name, now)
+    return create_run(job.store, job.config.name, name, now_ms())
 
 
-def _keep_checkpoints(folder: Path, warn: Warn) -> SaveCheckpoint:
-    """Save into a folder; what cannot be saved is told once, and the training goes on."""
-    told = False
-
-    def save(
-        step: int, state: CheckpointState, *, marked: bool = False, best: bool = False
-    ) -> None:
-        nonlocal told
-        try:
-            save_checkpoint(folder, step, state, marked=marked, best=best)
-        except (OSError, RuntimeError) as error:  # PyTorch's writer raises the latter
-            if not told:
-                told = True
-                warn(
-                    f"The checkpoint of step {step} cannot be written: {error}. "
-                    "The training goes on; it can be resumed from the one before."
-                )
-
-    return save
+def _load_resume_state(job: Job) -> CheckpointState | None:
+    return load_checkpoint(job.checkpoint, job.device) if job.checkpoint else None
 
 
-def _open_remote(name: str, run: Run, store: Path) -> Tracker:
-    return load_backend(name).open_tracker(run, store)
+def _open_tracker(job: Job, run: Run, folder: Path, warn: Warn) -> Tracker:
+    """The local journal, and from it every remote tracker of the job."""
+
+    def open_remote(name: str) -> Tracker:
+        return load_backend(name).open_tracker(run, job.store)
+
+    return FanOut(
+        load_backend("local").open_tracker(run, job.store),
+        {name: partial(open_remote, name) for name in job.trackers},
+        partial(read_events, folder),
+        warn,
+    )
+
+
+def _event_sink(tracker: Tracker, listen: Callable[[Event], None]) -> Callable[[Event], None]:
+    """A function that sends a run's events to the tracker and to `listen`.
+
+    Metrics also prompt a sample of the machine's usage. It goes to the tracker alone, because
+    `listen` follows the training.
+    """
+    usage = UsageSampler()
+
+    def emit(event: Event) -> None:
+        tracker.write(event)
+        listen(event)
+        if isinstance(event, Metrics) and (sample := usage.sample(event.steps[-1])):
+            tracker.write(sample)
+
+    return emit
 
 
 def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator[Event]:
-    """A run that goes on keeps what it said of itself, and says when it did."""
+    """What describes a new run; a resumed run keeps its description and notes when it resumed."""
     if job.folder is not None:
         resumed = to_iso8601(now_ms())
         yield Fields(
@@ -237,3 +208,83 @@ def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterato
     )
     yield from describe_configuration(job.config, job.images, folder)
     yield from describe_environment(job.device, arguments)
+
+
+def _decide_compilation(job: Job, emit: Callable[[Event], None], warn: Warn) -> Config:
+    """The job's configuration, without `training.compile` if a trial shows that it does not pay."""
+    # Several processes must agree, and each might get another result from its trial.
+    if not job.config.training.compile or job.world.size > 1:
+        return job.config
+    comparison = try_compiling(job.config, job.device, job.total_steps - job.first_step)
+    emit(Fields(flatten(asdict(comparison), "sys/compile")))
+    warn(str(comparison))
+    training = job.config.training.model_copy(update={"compile": comparison.pays})
+    return job.config.model_copy(update={"training": training})
+
+
+def _checkpoint_saver(folder: Path, warn: Warn) -> SaveCheckpoint:
+    """Save checkpoints into a folder; if that fails, warn once and let the training continue."""
+    warned = False
+
+    def save(
+        step: int, state: CheckpointState, *, marked: bool = False, best: bool = False
+    ) -> None:
+        nonlocal warned
+        try:
+            save_checkpoint(folder, step, state, marked=marked, best=best)
+        except (OSError, RuntimeError) as error:  # PyTorch's writer raises the latter
+            if not warned:
+                warned = True
+                warn(
+                    f"The checkpoint of step {step} cannot be written: {error}. "
+                    "The training continues; it can be resumed from the checkpoint before."
+                )
+
+    return save
+
+
+def _timed_evaluation(
+    job: Job,
+    folder: Path,
+    emit: Callable[[Event], None],
+    warn: Warn,
+    on_duration: Callable[[float], None],
+) -> EvaluateCallback | None:
+    """The evaluation that the recipe asks for during training, if it does.
+
+    on_duration: called with the duration of each evaluation, in seconds.
+    """
+    if not job.config.evaluation.every_epochs:
+        return None
+    from dcgan.evaluation.callback import best_so_far, evaluation_callback
+
+    best = best_so_far(last_values(folder))
+    evaluate = evaluation_callback(
+        job.config, job.images, job.held_out, job.device, emit, warn, best
+    )
+
+    def timed(step: int, generator: nn.Module) -> bool:
+        began = time.monotonic()
+        is_best = evaluate(step, generator)
+        on_duration(time.monotonic() - began)
+        return is_best
+
+    return timed
+
+
+def _training_result(
+    job: Job, folder: Path, status: Status, seconds: float, evaluation_seconds: float
+) -> TrainingResult:
+    steps = int(last_values(folder).get("step", 0))
+    images = (steps - job.first_step) / job.steps_per_epoch * job.images.card.size
+    fields = read_fields(folder)
+    return TrainingResult(
+        folder=folder,
+        status=status,
+        steps=steps,
+        seconds=seconds,
+        images_per_second=images / (seconds - evaluation_seconds),
+        incomplete_trackers=tuple(
+            name for name in job.trackers if fields.get(f"{TRACKERS}/{name}") != "complete"
+        ),
+    )

@@ -1,4 +1,4 @@
-"""Signals as polite requests."""
+"""Signals as requests to stop, instead of the end of the process."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from types import FrameType
 
 
 @contextmanager
-def stop_requests(patient: bool = False) -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether SIGINT or SIGTERM has come.
+def stop_requests(catch_repeats: bool = False) -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns whether SIGINT or SIGTERM has been received.
 
-    The second one is not caught: KeyboardInterrupt, or the end of the process. Outside
-    the main thread, where no signal arrives, the function is always False.
-    patient: catch them all, for `torchrun` passes on what the terminal has sent already.
+    A second signal is not caught: it raises KeyboardInterrupt or ends the process, unless
+    `catch_repeats`, for `torchrun`, which forwards what the terminal has sent already. Outside
+    the main thread, which alone receives signals, the function always returns False.
     """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield requested.is_set
         return
     signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
+    previous_handlers = {number: signal.getsignal(number) for number in signals}
 
     def restore() -> None:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
 
     def request(_number: int, _frame: FrameType | None) -> None:
         requested.set()
-        if not patient:
+        if not catch_repeats:
             restore()
 
     for number in signals:
@@ -44,18 +44,18 @@ def stop_requests(patient: bool = False) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def termination_leaves_contexts() -> Iterator[None]:
-    """Let SIGTERM, and SIGHUP of a closed terminal, unwind the main thread like Ctrl-C.
+    """Let SIGTERM, and the SIGHUP of a closed terminal, unwind the main thread like Ctrl-C.
 
-    By default they end Python on the spot, and what it had started would stay behind.
+    By default they end Python at once, and processes that it started would be left running.
     """
     signals = (signal.SIGTERM, signal.SIGHUP)
 
     def unwind(number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    before = {number: signal.signal(number, unwind) for number in signals}
+    previous_handlers = {number: signal.signal(number, unwind) for number in signals}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)

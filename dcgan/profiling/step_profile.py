@@ -11,33 +11,50 @@ from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from dcgan.config.schema import Config
-from dcgan.profiling.step_timing import only_steps
+from dcgan.profiling.step_timing import limit_steps
 from dcgan.training.checkpoint import no_checkpoints
 from dcgan.training.loop import train
 from tracking.atomic_files import atomic_write
 from tracking.errors import UserError
 
-PARTS = ("data", "discriminator", "generator", "optimiser", "tracking", "other")
-SLOWEST = 10
-WARM_UP = 5
-_OPTIMISER = ("Optimizer.step#", "Optimizer.zero_grad#")
+PARTS = ("data", "discriminator", "generator", "optimizer", "tracking", "other")
+"""The parts of a step: `record_function` ranges of the loop, Adam's own, and the rest."""
+
+SLOWEST_OPERATORS = 10
+"""Number of operators that a profile lists."""
+
+WARM_UP_STEPS = 5
+"""Steps before the profile begins."""
+
+_OPTIMIZER_RANGES = ("Optimizer.step#", "Optimizer.zero_grad#")
 
 
 @dataclass(frozen=True)
 class TimeShare:
-    """ms: of the training's thread, a step. share: of the whole step. calls: a step."""
+    """The time that one part or operator takes of a step.
+
+    Attributes:
+        name: A member of `PARTS`, or an operator such as `aten::convolution`.
+        ms: Time on the training thread, milliseconds per step.
+        fraction: Of the whole step, 0 to 1.
+        calls: Calls per step.
+    """
 
     name: str
     ms: float
-    share: float
+    fraction: float
     calls: float
 
 
 @dataclass(frozen=True)
 class StepProfile:
-    """A step by its parts, and its slowest operators by the time spent in none that they call.
+    """Where the time of a step goes.
 
-    step_ms: one step, under the profiler, which slows small steps itself.
+    Attributes:
+        step_ms: Duration of a step in milliseconds, under the profiler, which itself slows
+            small steps.
+        parts: The parts of the step, in the order of `PARTS`; they add up to the step.
+        operators: The slowest operators, each without the operators that it calls.
     """
 
     step_ms: float
@@ -48,35 +65,45 @@ class StepProfile:
 def profile_steps(
     config: Config, pixels: Tensor, device: torch.device, steps: int, trace: Path | None = None
 ) -> StepProfile:
-    """Train on `pixels` for some steps to warm up, and profile `steps` more; nothing is kept.
+    """Train a few steps to warm up, then profile `steps` more; nothing is tracked or saved.
 
-    pixels: uint8 (N, C, H, W). trace: the file for a Chrome trace, which chrome://tracing and
-    Perfetto open. The discriminator's and the generator's part is their passes forth and back
-    without their optimisers'; `tracking` collects the metrics of a step, which the writers'
-    threads then take. On CUDA these are the host's times, which runs ahead of the device; the
-    operators' are the device's.
-    Raises UserError where the trace cannot be written.
+    The parts `discriminator` and `generator` are forward and backward passes without the
+    optimizers; `tracking` collects the step's metrics, which other threads then write. On CUDA
+    the parts are times of the host, which runs ahead of the device; the operators' times are
+    the device's.
+
+    Args:
+        config: The recipe.
+        pixels: The images to train on, uint8 (N, C, H, W), values 0 to 255.
+        device: Where to train.
+        steps: Number of steps to profile.
+        trace: Where to write a Chrome trace for chrome://tracing or Perfetto; None for no trace.
+
+    Returns:
+        Means over the profiled steps.
+
+    Raises:
+        UserError: The trace cannot be written.
     """
     activities = [ProfilerActivity.CPU]
     if device.type == "cuda":
         activities.append(ProfilerActivity.CUDA)
     profiler = profile(activities=activities)
-    done = 0
+    steps_done = 0
 
     def stopping() -> bool:
-        nonlocal done
-        done += 1
-        if done == WARM_UP:
+        nonlocal steps_done
+        steps_done += 1
+        if steps_done == WARM_UP_STEPS:
             profiler.start()
-        if done == WARM_UP + steps:
+        if steps_done == WARM_UP_STEPS + steps:
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             profiler.stop()
-        return done == WARM_UP + steps
+        return steps_done == WARM_UP_STEPS + steps
 
-    longer = only_steps(config, WARM_UP + steps + 1)  # no grid at the end
     train(
-        longer,
+        limit_steps(config, WARM_UP_STEPS + steps + 1),  # stopped before the last, which has a grid
         pixels,
         device=device,
         emit=lambda event: None,
@@ -89,34 +116,42 @@ def profile_steps(
                 profiler.export_chrome_trace(str(temporary))
         except OSError as error:
             raise UserError(f"The trace {trace} cannot be written: {error.strerror}.") from error
-    events = [each for each in profiler.events() or [] if each.device_type.name == "CPU"]
+    events = [event for event in profiler.events() or [] if event.device_type.name == "CPU"]
     began = min(event.time_range.start for event in events)
-    whole = (max(event.time_range.end for event in events) - began) / 1e3 / steps
-    return StepProfile(whole, _parts(events, steps, whole), _operators(profiler, steps, whole))
+    step_ms = (max(event.time_range.end for event in events) - began) / 1e3 / steps
+    return StepProfile(
+        step_ms, _parts(events, steps, step_ms), _operators(profiler, steps, step_ms)
+    )
 
 
-def _parts(events: list[FunctionEvent], steps: int, whole: float) -> tuple[TimeShare, ...]:
+def _parts(events: list[FunctionEvent], steps: int, step_ms: float) -> tuple[TimeShare, ...]:
+    """Times of the parts, with the optimizers' taken out of the networks' ranges around them."""
     ms, calls = dict.fromkeys(PARTS, 0.0), dict.fromkeys(PARTS, 0.0)
     for event in events:
-        taken = event.time_range.elapsed_us() / 1e3 / steps
-        part = "optimiser" if event.name.startswith(_OPTIMISER) else event.name
+        event_ms = event.time_range.elapsed_us() / 1e3 / steps
+        part = "optimizer" if event.name.startswith(_OPTIMIZER_RANGES) else event.name
         if part in ms:
-            ms[part] += taken
+            ms[part] += event_ms
             calls[part] += 1 / steps
-            if part == "optimiser" and event.cpu_parent and event.cpu_parent.name in ms:
-                ms[event.cpu_parent.name] -= taken
-    ms["other"] = max(whole - sum(ms.values()), 0.0)
-    return tuple(TimeShare(name, ms[name], ms[name] / whole, calls[name]) for name in PARTS)
+            if part == "optimizer" and event.cpu_parent and event.cpu_parent.name in ms:
+                ms[event.cpu_parent.name] -= event_ms
+    ms["other"] = max(step_ms - sum(ms.values()), 0.0)
+    return tuple(TimeShare(name, ms[name], ms[name] / step_ms, calls[name]) for name in PARTS)
 
 
-def _operators(profiler: profile, steps: int, whole: float) -> tuple[TimeShare, ...]:
-    averages = [
-        (each.self_device_time_total or each.self_cpu_time_total, each)
-        for each in profiler.key_averages()
-        if each.key not in PARTS and not each.key.startswith(_OPTIMISER)
+def _operators(profiler: profile, steps: int, step_ms: float) -> tuple[TimeShare, ...]:
+    operators = [
+        (operator.self_device_time_total or operator.self_cpu_time_total, operator)
+        for operator in profiler.key_averages()
+        if operator.key not in PARTS and not operator.key.startswith(_OPTIMIZER_RANGES)
     ]
-    slowest = sorted(averages, key=lambda pair: pair[0], reverse=True)[:SLOWEST]
+    slowest = sorted(operators, key=lambda pair: pair[0], reverse=True)[:SLOWEST_OPERATORS]
     return tuple(
-        TimeShare(each.key, us / 1e3 / steps, us / 1e3 / steps / whole, each.count / steps)
-        for us, each in slowest
+        TimeShare(
+            name=operator.key,
+            ms=microseconds / 1e3 / steps,
+            fraction=microseconds / 1e3 / steps / step_ms,
+            calls=operator.count / steps,
+        )
+        for microseconds, operator in slowest
     )

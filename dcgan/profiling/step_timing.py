@@ -1,4 +1,4 @@
-"""How long a recipe takes on this machine, and whether compiling pays, from trials of 20 steps."""
+"""How long a recipe takes on this machine, and whether torch.compile pays, from short trials."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from dcgan.training.schedule import total_steps
 from tracking.atomic_files import atomic_write
 
 TRIAL_STEPS = 20
+"""Timed steps of a trial, after a first one that is not."""
 
 
-def known_seconds(config: Config, device: str = "auto") -> float | None:
-    """The time of an earlier trial on this machine, None where there was none."""
+def cached_run_seconds(config: Config, device: str = "auto") -> float | None:
+    """A run's duration in seconds by an earlier trial on this machine; None if there was none."""
     file = _timing_file(config, choose_device(device))
     try:
         return float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
@@ -35,32 +36,35 @@ def known_seconds(config: Config, device: str = "auto") -> float | None:
         return None
 
 
-def expected_seconds(config: Config, device: str = "auto") -> float:
-    """Train 20 steps on random images, and say what the whole run would take; remember it.
+def measure_run_seconds(config: Config, device: str = "auto") -> float:
+    """A run's duration in seconds, by a trial of 20 steps on random images; the result is cached.
 
-    The recipe must say in `source.images` how many images it has. The median step counts,
-    so that the first ones, which are slower, do not.
+    The recipe must state its number of images in `source.images`. The median step counts, so
+    that the first steps, which are slower, do not.
     """
-    chosen = choose_device(device)
+    chosen_device = choose_device(device)
     steps = total_steps(config, config.source.images or 1)
-    seconds = _time_steps(config, chosen).step * steps
-    file = _timing_file(config, chosen)
+    seconds = _time_steps(config, chosen_device).step * steps
+    file = _timing_file(config, chosen_device)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as temporary:
             temporary.write_text(json.dumps({"recipe": config.name, "seconds": seconds}))
-    except OSError:  # it is measured again the next time
+    except OSError:  # without a cache it is measured again next time
         pass
     return seconds
 
 
 @dataclass(frozen=True)
 class CompileComparison:
-    """Steps of a recipe as it is and by torch.compile, in seconds.
+    """Steps of a recipe with and without torch.compile, in seconds.
 
-    plain, compiled: the median step. start: until the first compiled step was done.
-    failure: why torch.compile could not; the last two are None then.
-    pays: whether compiling saves more time over the whole training than it takes.
+    Attributes:
+        plain: The median step without it.
+        compiled: The median step with it; None if it failed.
+        start: Time until the first compiled step was done; None if it failed.
+        failure: Why torch.compile failed; None if it worked.
+        pays: Whether compiling saves more time over the whole training than it takes.
     """
 
     plain: float
@@ -71,9 +75,9 @@ class CompileComparison:
 
     def __str__(self) -> str:
         if self.compiled is None or self.start is None:
-            return f"torch.compile is left out, for it fails here: {self.failure}"
+            return f"torch.compile is not used, because it fails here: {self.failure}"
         return (
-            f"torch.compile {'is used' if self.pays else 'is left out'}: a step takes "
+            f"torch.compile {'is used' if self.pays else 'is not used'}: a step takes "
             f"{1e3 * self.compiled:.3g} ms with it and {1e3 * self.plain:.3g} ms without, "
             f"and it takes {self.start:.0f} s to start."
         )
@@ -82,13 +86,18 @@ class CompileComparison:
 def try_compiling(config: Config, device: torch.device, steps: int) -> CompileComparison:
     """Train 20 steps on random images with and without torch.compile.
 
-    steps: of the training to come, over which the time to compile must be won back. That
-    training is not touched: the trials have networks and generators of their own.
+    The training to come is not affected: the trials have their own networks and random
+    generators.
+
+    Args:
+        config: The recipe.
+        device: Where to train.
+        steps: Steps of the training to come, which must make up for the time to compile.
     """
-    plain = _time_steps(_compiling(config, False), device)
+    plain = _time_steps(_with_compile(config, False), device)
     try:
-        compiled = _time_steps(_compiling(config, True), device)
-    except Exception as error:  # no compiler, or any fault of a large machinery
+        compiled = _time_steps(_with_compile(config, True), device)
+    except Exception as error:  # no compiler, or a bug anywhere in the compiler's stack
         failure = (str(error).strip() or type(error).__name__).splitlines()[0]
         return CompileComparison(plain.step, None, None, failure, pays=False)
     finally:
@@ -98,54 +107,65 @@ def try_compiling(config: Config, device: torch.device, steps: int) -> CompileCo
 
 
 def random_images(config: Config, count: int) -> Tensor:
-    """uint8 (count, C, H, W) of the shape that the recipe wants, noise from a fixed seed."""
+    """Noise from a fixed seed, uint8 (count, C, H, W), of the recipe's image shape."""
     dataset = config.dataset
     shape = (count, dataset.channels, dataset.image_size, dataset.image_size)
-    source = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=source)
+    rng = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=rng)
 
 
-def only_steps(config: Config, steps: int) -> Config:
-    """The same configuration for so many steps, with no grid but the first and the last."""
+def limit_steps(config: Config, steps: int) -> Config:
+    """The same configuration for `steps` steps, with image grids only at its start and end."""
     training = config.training.model_copy(update={"epochs": None, "steps": steps})
     images = config.images.model_copy(update={"every_steps": None, "every_epochs": 10**6})
     return config.model_copy(update={"training": training, "images": images})
 
 
-def _compiling(config: Config, compiled: bool) -> Config:
+def _with_compile(config: Config, compiled: bool) -> Config:
     training = config.training.model_copy(update={"compile": compiled})
     return config.model_copy(update={"training": training})
 
 
 @dataclass(frozen=True)
-class _Trial:
-    """Seconds until the first step was done, and of the median step from then on."""
+class _StepTimes:
+    """Results of a trial.
+
+    Attributes:
+        start: Seconds until the first step was done.
+        step: Seconds of the median step after the first.
+    """
 
     start: float
     step: float
 
 
-def _time_steps(config: Config, device: torch.device) -> _Trial:
-    batch = config.training.batch_size * config.training.discriminator_batches
-    pixels = random_images(config, 4 * batch)
-    marks: list[float] = []
+def _time_steps(config: Config, device: torch.device) -> _StepTimes:
+    images_per_step = config.training.batch_size * config.training.discriminator_batches
+    step_ends: list[float] = []
 
-    def mark() -> bool:
+    def record_step_end() -> bool:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        marks.append(time.perf_counter())
+        step_ends.append(time.perf_counter())
         return False
 
+    pixels = random_images(config, 4 * images_per_step)
     began = time.perf_counter()
-    trial = only_steps(config, TRIAL_STEPS + 1)
-    train(trial, pixels, device=device, emit=lambda event: None, save=no_checkpoints, stopping=mark)
-    seconds = [end - begin for begin, end in itertools.pairwise(marks)]
-    return _Trial(marks[0] - began, statistics.median(seconds))
+    train(
+        limit_steps(config, TRIAL_STEPS + 1),
+        pixels,
+        device=device,
+        emit=lambda event: None,
+        save=no_checkpoints,
+        stopping=record_step_end,
+    )
+    seconds = [end - begin for begin, end in itertools.pairwise(step_ends)]
+    return _StepTimes(step_ends[0] - began, statistics.median(seconds))
 
 
 def _timing_file(config: Config, device: torch.device) -> Path:
-    """Another recipe, machine, version of PyTorch or number of threads is another trial."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    made_of = (to_toml(config), name, platform.node(), torch.__version__, torch.get_num_threads())
-    key = hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
+    """The cache file for this recipe, machine, version of PyTorch and number of threads."""
+    chip = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    inputs = (to_toml(config), chip, platform.node(), torch.__version__, torch.get_num_threads())
+    key = hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
     return cache_folder() / "trials" / f"{config.name}-{key}.json"

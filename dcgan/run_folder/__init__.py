@@ -1,9 +1,9 @@
-"""The folder of a run: what lies in it, and how the engine reads and extends it."""
+"""The folder of a run: what it holds, and how the engine reads and extends it."""
 
 from pathlib import Path
 
 RECIPE_FILE = Path("artifacts/recipe.toml")
-"""The recipe that repeats the run."""
+"""The recipe that repeats the run, relative to the run's folder."""
 
 CHECKPOINT_DIR = "checkpoints"
 PLOTS_DIR = "plots"

@@ -1,4 +1,4 @@
-"""What is found out about a run after it has ended, written into its journal."""
+"""Adds events to the journal of a run that has ended, such as an evaluation's results."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tracking.tracker import as_status
 
 
 def amend(folder: Path, events: Iterable[Event]) -> None:
-    """Append events to a run's journal and leave its status as it is.
+    """Append events to a run's journal, and keep the run's status.
 
-    Their steps are that of its last checkpoint or later, for a journal goes forward.
-    Raises StoreError where another process writes the run.
+    The events' steps must not be before the run's last checkpoint, because steps in a journal
+    only increase. Raises StoreError if another process is writing to the run.
     """
     with locked(folder, patience=0):
         status = as_status(read_fields(folder, alive=False).get(f"{SYS}/status"))

@@ -1,4 +1,4 @@
-"""What a run says of itself before its first step."""
+"""Events that describe a run, emitted before its first step."""
 
 from __future__ import annotations
 
@@ -38,13 +38,21 @@ from tracking.redaction import make_redactor
 
 
 def describe_configuration(config: Config, images: ImageSet, folder: Path) -> Iterator[Event]:
-    """The whole configuration, the data-set card with nine images, both architectures, the recipe.
+    """Describe what is trained: configuration, dataset card, nine images, both architectures.
 
-    The recipe is written to the run's folder first: `dcgan train` runs it again.
+    The recipe, which `dcgan train` can run again, is written to the run's folder first.
+
+    Args:
+        config: The run's configuration.
+        images: The images that it trains on.
+        folder: The run's folder.
+
+    Yields:
+        The events, all at step 0.
     """
     fields = flatten(config.model_dump(mode="json"), CONFIG)
     yield Fields(fields | flatten({"dataset": dataclasses.asdict(images.card)}, CONFIG))
-    yield Image(DATASET, 0, now_ms(), image_grid(to_unit_range(_spread(images.pixels))))
+    yield Image(DATASET, 0, now_ms(), image_grid(to_unit_range(_evenly_spaced(images.pixels))))
     recipe = folder / RECIPE_FILE
     recipe.parent.mkdir(exist_ok=True)
     with atomic_write(recipe) as temporary:
@@ -59,7 +67,7 @@ def describe_configuration(config: Config, images: ImageSet, folder: Path) -> It
 
 
 def describe_environment(device: torch.device, arguments: Sequence[str]) -> Iterator[Event]:
-    """The code, the packages, the machine, and the command line."""
+    """Describe the code version, the packages, the machine and the command line."""
     fields, diff = provenance.describe(arguments)
     yield Fields({**fields, "sys/device": _device_name(device)})
     if diff:
@@ -67,7 +75,7 @@ def describe_environment(device: torch.device, arguments: Sequence[str]) -> Iter
 
 
 def describe_network(network: nn.Module, input_size: Sequence[int]) -> str:
-    """PyTorch's own dump, then torchinfo's table of shapes and parameter counts."""
+    """PyTorch's own text, then torchinfo's table of shapes and parameter counts."""
     table = torchinfo.summary(
         network,
         input_size=tuple(input_size),
@@ -78,8 +86,8 @@ def describe_network(network: nn.Module, input_size: Sequence[int]) -> str:
     return f"{network}\n\n{table}\n"
 
 
-def _spread(pixels: Tensor) -> Tensor:
-    """Nine images from evenly over the whole set, or all where there are fewer."""
+def _evenly_spaced(pixels: Tensor) -> Tensor:
+    """Nine images at even distances over the whole set, or all if there are fewer."""
     return pixels[torch.linspace(0, len(pixels) - 1, min(9, len(pixels))).long()]
 
 

@@ -1,4 +1,4 @@
-"""New images from a trained run, as one picture."""
+"""New images from a trained run, as one PNG file."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ def write_sample_grid(
     """Write a PNG grid of new images by a run's generator.
 
     Args:
-        run: The run, at the checkpoint whose generator draws.
+        run: The run, at the checkpoint whose generator is used.
         count: Number of images.
-        output: The file to write; whole or absent if the process dies.
-        seed: Of the latent vectors.
-        mode: Batch norm by the learnt statistics (`eval`) or by those of this batch (`train`).
-        weights: G as it was or its moving average; those of the run's own grids if omitted.
+        output: The file to write; complete or absent, even if the process dies.
+        seed: Seed of the latents.
+        mode: Batch norm by its running statistics (`eval`) or by those of this batch (`train`).
+        weights: `current` for G, `ema` for its moving average; if omitted, those that the
+            run's own grids use.
 
     Raises:
-        ConfigError: The moving average is asked of a run that has none.
+        ConfigError: `weights` is `ema`, but the run has no moving average.
         StoreError: The file cannot be written.
     """
     rng = torch.Generator().manual_seed(seed)

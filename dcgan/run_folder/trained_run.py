@@ -35,9 +35,9 @@ class TrainedRun:
 
     Attributes:
         folder: The run's folder; its name is the run's id.
-        config: What the run was trained by.
-        checkpoint: The file of the checkpoint.
-        state: What the file holds, on `device`.
+        config: The run's configuration.
+        checkpoint: The checkpoint's file.
+        state: The file's content, on `device`.
         device: Where `generator` and `discriminator` put the networks.
     """
 
@@ -59,7 +59,7 @@ class TrainedRun:
         Args:
             folder: The run's folder.
             checkpoint: The last one, the best by evaluation, or that of a step.
-            device: Where the networks are put; the CPU if omitted.
+            device: Where networks are put; the CPU if omitted.
 
         Raises:
             StoreError: The folder holds no recipe.
@@ -82,17 +82,18 @@ class TrainedRun:
         return self.checkpoint == list_checkpoints(self.folder / CHECKPOINT_DIR)[-1]
 
     def images(self) -> ImageSet:
-        """The images that the run was trained on; raises StoreError or DataError without them."""
+        """Load the images that the run was trained on; see `load_training_images`."""
         return load_training_images(self.folder, self.config)
 
     def generator(self, weights: Weights | None = None) -> nn.Module:
-        """G as the checkpoint holds it, in training mode.
+        """G from the checkpoint, in training mode.
 
         Args:
-            weights: `current` or `ema`; those that the run's own grids were drawn with if omitted.
+            weights: `current` for G, `ema` for its moving average; if omitted, those that the
+                run's own grids use.
 
         Raises:
-            ConfigError: `ema` is asked of a run that has no moving average of G.
+            ConfigError: `weights` is `ema`, but the run has no moving average of G.
         """
         generator, _ = build_networks(self.config, seed=0)
         average = moving_average(generator, self.config.stabilisers.generator_ema)
@@ -108,17 +109,17 @@ class TrainedRun:
         return average.module.to(self.device)
 
     def discriminator(self) -> nn.Sequential:
-        """D as the checkpoint holds it, in training mode."""
+        """D from the checkpoint, in training mode."""
         _, discriminator = build_networks(self.config, seed=0)
         discriminator.load_state_dict(self.state["discriminator"])
         return discriminator.to(self.device)
 
 
 def read_config(folder: Path) -> Config:
-    """What the run in a folder was trained by; raises StoreError if it holds no recipe."""
+    """The configuration of the run in a folder; raises StoreError if it has no recipe."""
     recipe = folder / RECIPE_FILE
     if not recipe.exists():
-        raise StoreError(f"The run {folder.name} cannot be used again: {recipe} is missing.")
+        raise StoreError(f"The run {folder.name} cannot be opened: {recipe} is missing.")
     return load_config(str(recipe), [])
 
 
@@ -138,6 +139,6 @@ def load_training_images(folder: Path, config: Config, progress: Progress = sile
     if images.card.fingerprint != read_fields(folder).get(f"{CONFIG}/dataset/fingerprint"):
         raise StoreError(
             f"The images in {images.card.path} are not those that the run {folder.name} was "
-            "trained on.\nBring them back, or train a new run."
+            "trained on.\nRestore them, or train a new run."
         )
     return images

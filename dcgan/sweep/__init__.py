@@ -1,1 +1,1 @@
-"""Sweeps: one recipe over the values of some keys, every arm with the same seeds."""
+"""Sweeps: one recipe over the values of some of its keys, every arm with the same seeds."""

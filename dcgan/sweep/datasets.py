@@ -1,27 +1,38 @@
-"""The data sets of a sweep, decoded once and before several workers want them."""
+"""The data sets of a sweep, decoded once, before several workers need them."""
 
 from __future__ import annotations
 
 from dcgan.data.image_set import ImageSet, Progress, silent
 from dcgan.data.loading import load_images
 from dcgan.jobs.prepare import check_batches
-from dcgan.sweep.plan import Key, Sweep
+from dcgan.sweep.plan import RunKey, Sweep
 
 
 def load_data(
     sweep: Sweep, *, download: bool = False, progress: Progress = silent
-) -> dict[Key, int]:
-    """Decode all data sets into the cache; check that each run's makes a batch.
+) -> dict[RunKey, int]:
+    """Decode all data sets of a sweep into the cache, and check that each run has full batches.
 
-    Returns how many images each run has. Raises DataError and ConfigError.
+    Args:
+        sweep: The sweep.
+        download: Whether torchvision may download missing data.
+        progress: Called while images are decoded.
+
+    Returns:
+        The number of images of each run.
+
+    Raises:
+        DataError: Images cannot be loaded.
+        ConfigError: A run's batches cannot be trained on.
     """
-    loaded: dict[str, ImageSet] = {}
+    images_by_dataset: dict[str, ImageSet] = {}
     sizes = {}
-    for trial in sweep.trials:
-        dataset = trial.config.dataset
-        name = dataset.model_dump_json()
-        if name not in loaded:
-            loaded[name] = load_images(dataset, download=download, progress=progress)
-        sizes[trial.key] = loaded[name].card.size
-        check_batches(trial.config, sizes[trial.key])
+    for run in sweep.runs:
+        dataset = run.config.dataset.model_dump_json()
+        if dataset not in images_by_dataset:
+            images_by_dataset[dataset] = load_images(
+                run.config.dataset, download=download, progress=progress
+            )
+        sizes[run.key] = images_by_dataset[dataset].card.size
+        check_batches(run.config, sizes[run.key])
     return sizes

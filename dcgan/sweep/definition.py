@@ -1,4 +1,4 @@
-"""What a sweep's file says, or the name of a sweep that comes with the project."""
+"""Reads the definition of a sweep, from a file or from those that come with the project."""
 
 from __future__ import annotations
 
@@ -14,19 +14,28 @@ from dcgan.config.loading import load_config, recipe_names
 from dcgan.config.schema import ConfigError, Section
 from dcgan.sweep.plan import Factor
 
-SEEDS = 5
-"""Of a sweep that does not say how many."""
+DEFAULT_SEEDS = 5
+"""Number of seeds of a sweep that does not say how many."""
 
 
 @dataclass(frozen=True)
 class SweepDefinition:
-    """What a sweep's file, or the name of a recipe, says of a sweep."""
+    """A sweep as its file defines it, before it is planned.
+
+    Attributes:
+        name: The sweep's name, by which it is resumed.
+        description: A sentence for the list of sweeps.
+        recipe: A recipe's name or the path of its file.
+        factors: The keys that vary and their values.
+        seeds: The seeds of every arm.
+        trackers: The backends besides the local journal.
+    """
 
     name: str
     description: str
     recipe: str
     factors: tuple[Factor, ...] = ()
-    seeds: tuple[int, ...] = tuple(range(SEEDS))
+    seeds: tuple[int, ...] = tuple(range(DEFAULT_SEEDS))
     trackers: tuple[str, ...] = ()
 
 
@@ -34,7 +43,7 @@ class _SweepFile(Section):
     name: Annotated[str, Field(min_length=1, max_length=60)]
     description: str = ""
     recipe: str
-    seeds: int | list[int] = SEEDS
+    seeds: int | list[int] = DEFAULT_SEEDS
     over: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field({})
     trackers: Annotated[tuple[str, ...], Strict(False)] = ()
     created: str = ""
@@ -49,9 +58,9 @@ def sweep_names() -> list[str]:
 
 
 def read_definition(subject: str) -> SweepDefinition:
-    """A sweep by name or by the path of its TOML file; a recipe is a sweep without factors.
+    """The sweep of a name or of a TOML file's path; a recipe is a sweep without factors.
 
-    Raises ConfigError where there is neither, and for a file that is no sweep.
+    Raises ConfigError if there is no such sweep or recipe, or if the file is not valid.
     """
     if subject in sweep_names():
         file = resources.files("dcgan.sweeps") / f"{subject}.toml"
@@ -60,7 +69,7 @@ def read_definition(subject: str) -> SweepDefinition:
         return SweepDefinition(load_config(subject, []).name, "", subject)
     if not subject.endswith(".toml"):
         raise ConfigError(
-            f"There is no sweep and no recipe {subject!r}.\n"
+            f"There is no sweep or recipe {subject!r}.\n"
             f"The sweeps are: {', '.join(sweep_names())}; "
             f"the recipes are: {', '.join(recipe_names())}; or give the path of a .toml file."
         )
@@ -85,15 +94,15 @@ def _parse(text: str, where: str, folder: Path) -> SweepDefinition:
         raise ConfigError(f"{where} is not valid TOML: {error}.") from error
     except ValidationError as error:
         problems = [
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']} ({where})."
-            for each in error.errors()
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} ({where})."
+            for problem in error.errors()
         ]
         raise ConfigError("\n".join(problems)) from error
     return SweepDefinition(
         name=file.name,
         description=file.description,
         recipe=str(folder / file.recipe) if file.recipe.endswith(".toml") else file.recipe,
-        factors=tuple(Factor(key, tuple(each), where) for key, each in file.over.items()),
+        factors=tuple(Factor(key, tuple(values), where) for key, values in file.over.items()),
         seeds=tuple(range(file.seeds) if isinstance(file.seeds, int) else file.seeds),
         trackers=file.trackers,
     )

@@ -12,7 +12,7 @@ import joblib
 
 from dcgan.jobs.signals import stop_requests
 from dcgan.sweep.worker import (
-    LOOK_SECONDS,
+    POLL_SECONDS,
     Executor,
     WorkItem,
     WorkResult,
@@ -22,72 +22,84 @@ from dcgan.sweep.worker import (
 from tracking.errors import UserError
 
 
-def threads_per_job(jobs: int, backend: Executor) -> int:
-    """So many that all jobs together use this machine once.
+def threads_per_job(jobs: int, executor: Executor) -> int:
+    """Threads per job, so that all jobs together use each core of this machine once.
 
-    A cluster gives each job one core; which machine that is on, nobody knows here.
+    On a cluster it is one thread, because the machines' cores are not known here.
     """
-    return max(1, joblib.cpu_count() // jobs) if backend == "loky" else 1
+    return max(1, joblib.cpu_count() // jobs) if executor == "loky" else 1
 
 
 def run_work_items(
-    work: Sequence[WorkItem], backend: Executor, jobs: int, watch: Callable[[], None]
+    work_items: Sequence[WorkItem], executor: Executor, jobs: int, watch: Callable[[], None]
 ) -> tuple[list[WorkResult], bool]:
-    """Run all orders by joblib; return what the workers answered, and whether all was done.
+    """Run all work items by joblib.
 
-    watch: called about once a second. SIGINT or SIGTERM lets every worker write a checkpoint
-    and stop; the second one ends the workers on the spot and raises KeyboardInterrupt.
-    Raises UserError where a worker died.
+    SIGINT or SIGTERM lets every worker write a checkpoint and stop.
+
+    Args:
+        work_items: At least one.
+        executor: Where the workers run.
+        jobs: Number of workers.
+        watch: Called about twice a second.
+
+    Returns:
+        The workers' results, and whether all work was done rather than interrupted.
+
+    Raises:
+        UserError: A worker died.
+        KeyboardInterrupt: A second signal came; it ends the workers at once.
     """
-    stop = work[0].stop
-    stop.unlink(missing_ok=True)
-    answers: list[WorkResult] = []
-    deaths: list[BaseException] = []
+    stop_file = work_items[0].stop_file
+    stop_file.unlink(missing_ok=True)
+    results: list[WorkResult] = []
+    errors: list[Exception] = []
 
     def run() -> None:
         try:
-            with _configured(backend, jobs, work[0].threads):
-                # Small batches, or runs that wait would start after a stop or share a worker.
+            with _configured(executor, jobs, work_items[0].threads):
+                # No item in advance: queued runs would start after a stop, or share a worker.
                 parallel = joblib.Parallel(batch_size=1, pre_dispatch=jobs)
-                answers.extend(parallel(joblib.delayed(run_work_item)(order) for order in work))
+                results.extend(parallel(joblib.delayed(run_work_item)(item) for item in work_items))
         except Exception as error:
-            deaths.append(error)
+            errors.append(error)
 
     thread = threading.Thread(target=run, name="sweep", daemon=True)
     with stop_requests() as stopping:
         thread.start()
         try:
             while thread.is_alive():
-                thread.join(LOOK_SECONDS)
+                thread.join(POLL_SECONDS)
                 if stopping():
-                    stop.touch()
+                    stop_file.touch()
                 watch()
         except KeyboardInterrupt:
-            if backend == "loky":
+            if executor == "loky":
                 _kill_workers()
             raise
-    if deaths and not stopping():
+    if errors and not stopping():
+        first_sentence = " ".join(str(errors[0]).split()).partition(". ")[0]
         raise UserError(
-            f"{' '.join(str(deaths[0]).split()).partition('. ')[0]}.\n"
-            "If memory ran out, give fewer --jobs. Go on with the same command and --resume."
-        ) from deaths[0]
-    return answers, not stopping()
+            f"{first_sentence}.\n"
+            "If memory ran out, use fewer --jobs. Continue with the same command and --resume."
+        ) from errors[0]
+    return results, not stopping()
 
 
 @contextmanager
-def cluster(backend: Executor, address: str | None) -> Iterator[int]:
-    """This machine, or a connection to a Ray or Dask cluster; yields how many cores it has.
+def cluster(executor: Executor, address: str | None) -> Iterator[int]:
+    """Connect to a Ray or Dask cluster, or use this machine; yields the number of cores.
 
-    address: None for the cluster that the environment names, or else one on this machine.
-    Raises UserError where the library is not installed or the cluster does not answer.
+    The address None means the cluster that the environment names, or else one on this machine.
+    Raises UserError if the library is not installed or the cluster does not answer.
     """
-    if backend == "loky":
+    if executor == "loky":
         if address:
             raise UserError("--cluster needs --backend ray or --backend dask.")
         yield joblib.cpu_count()
         return
-    opened = _ray(address) if backend == "ray" else _dask(address)
-    with opened as cores:
+    connection = _ray(address) if executor == "ray" else _dask(address)
+    with connection as cores:
         yield cores
 
 
@@ -137,16 +149,16 @@ def _not_installed(library: str) -> UserError:
 
 
 @contextmanager
-def _configured(backend: Executor, jobs: int, threads: int) -> Iterator[None]:
-    """joblib's own configuration; it is the thread's."""
-    more: dict[str, Any] = {}
-    if backend == "loky":
-        more = {
+def _configured(executor: Executor, jobs: int, threads: int) -> Iterator[None]:
+    """Configure joblib, whose configuration is that of the calling thread."""
+    options: dict[str, Any] = {}
+    if executor == "loky":
+        options = {
             "inner_max_num_threads": threads,
             "initializer": init_worker,
             "initargs": (os.getpid(),),
         }
-    with joblib.parallel_config(backend=backend, n_jobs=jobs, **more):
+    with joblib.parallel_config(backend=executor, n_jobs=jobs, **options):
         yield
 
 

@@ -1,4 +1,4 @@
-"""What a sweep consists of: every combination of some values, each with the same seeds."""
+"""The runs of a sweep: every combination of its factors' values, each with the same seeds."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from tracking.fields import to_text
 from tracking.redaction import make_redactor
 from tracking.store import check_label
 
-Key: TypeAlias = tuple[str, int]
-"""What tells the runs of a sweep apart: the label of the arm, and the seed."""
+RunKey: TypeAlias = tuple[str, int]
+"""Identifies a run within its sweep: the label of its arm, and its seed."""
 
 
 @dataclass(frozen=True)
 class Factor:
-    """A key of the recipe and the values that it takes, and what the user typed to say so."""
+    """A key of the recipe that a sweep varies.
+
+    Attributes:
+        key: Such as `optimizer.lr`.
+        values: The values that the key takes, one per arm.
+        origin: Where the user gave them, for messages: an option or a file.
+    """
 
     key: str
     values: tuple[Any, ...]
@@ -30,7 +36,9 @@ class Factor:
 class SweepArm:
     """One value of each factor.
 
-    label: such as `optimizer.lr=0.002, init.scheme=dcgan`. short: the values alone.
+    Attributes:
+        label: Keys and values, such as `optimizer.lr=0.002, init.scheme=dcgan`.
+        short: The values alone, such as `0.002,dcgan`.
     """
 
     label: str
@@ -39,7 +47,14 @@ class SweepArm:
 
 @dataclass(frozen=True)
 class SweepRun:
-    """One run of a sweep."""
+    """One run of a sweep.
+
+    Attributes:
+        arm: The arm that the run belongs to.
+        seed: The run's seed.
+        config: The run's configuration, with the arm's values and the seed.
+        name: Such as `learning-rate/0.002/seed-3`.
+    """
 
     arm: SweepArm
     seed: int
@@ -47,40 +62,50 @@ class SweepRun:
     name: str
 
     @property
-    def key(self) -> Key:
+    def key(self) -> RunKey:
+        """The label of the arm, and the seed."""
         return (self.arm.label, self.seed)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """All runs, arm after arm within each seed, so that pairs are complete early."""
+    """A planned sweep.
+
+    Attributes:
+        name: The sweep's name.
+        factors: The keys that vary and their values.
+        seeds: The seeds of every arm.
+        runs: All runs, seed by seed and within a seed arm by arm, so that the arms can be
+            compared long before the sweep ends.
+    """
 
     name: str
     factors: tuple[Factor, ...]
     seeds: tuple[int, ...]
-    trials: tuple[SweepRun, ...]
+    runs: tuple[SweepRun, ...]
 
     @property
     def arms(self) -> list[SweepArm]:
-        return list(dict.fromkeys(trial.arm for trial in self.trials))
+        """The arms, in the order of their runs."""
+        return list(dict.fromkeys(run.arm for run in self.runs))
 
 
 def parse_factor(text: str) -> Factor:
-    """`key=value,value`, each as `--set` takes it. Raises ConfigError where no value is given."""
-    key, equals, values = text.partition("=")
-    if not equals or not all(each.strip() for each in _split(values)):
+    """Parse `key=value,value` with values as for `--set`; raises ConfigError if one is empty."""
+    key, equals, values_text = text.partition("=")
+    values = [value.strip() for value in _split_at_commas(values_text)]
+    if not equals or not all(values):
         raise ConfigError(f"--over {text} lacks a value.\nWrite it as --over key=value,value.")
-    parsed = tuple(parse_value(each.strip()) for each in _split(values))
-    return Factor(key.strip(), parsed, f"--over {text}")
+    return Factor(key.strip(), tuple(map(parse_value, values)), f"--over {text}")
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """`0,3,14`. Raises ConfigError for what is no list of whole numbers."""
+    """Parse `0,3,14`; raises ConfigError unless it is a list of whole numbers."""
     try:
-        return tuple(int(each) for each in text.split(","))
+        return tuple(int(seed) for seed in text.split(","))
     except ValueError as error:
         raise ConfigError(
-            f"--seed-list {text}: it should be whole numbers, such as --seed-list 0,3,14."
+            f"--seed-list {text}: the seeds must be whole numbers, such as --seed-list 0,3,14."
         ) from error
 
 
@@ -91,69 +116,87 @@ def plan_sweep(
     factors: Sequence[Factor],
     seeds: Sequence[int],
 ) -> Sweep:
-    """Every combination of the factors' values with every seed.
+    """Combine every value of the factors with every seed.
 
-    overrides: apply to all runs alike. Raises ConfigError where any of the runs could not
-    start, where two would be the same, and where there are no seeds.
+    Args:
+        name: The sweep's name, part of its runs' names.
+        recipe: A recipe's name or the path of its file.
+        overrides: Settings of all runs alike.
+        factors: The keys that vary and their values; without factors there is one arm.
+        seeds: The seeds of every arm.
+
+    Raises:
+        ConfigError: A run's configuration is not valid, two runs would be the same, or there
+            are no seeds.
+        StoreError: A name is not plain text.
     """
     check_label(name)
-    if not seeds:
-        raise ConfigError("A sweep needs at least one seed: --seeds 5, or --seed-list 0,3,14.")
-    if repeated := _repeated(seeds):
-        raise ConfigError(f"The seed {repeated[0]} is given twice: its runs would be the same.")
-    set_already = {override.key: override for override in overrides}
-    if repeated := _repeated([factor.key for factor in factors]):
-        raise ConfigError(f"{repeated[0]} is given twice: give all of its values in one --over.")
-    for factor in factors:
-        if factor.key == "seed":
-            raise ConfigError("seed is no factor: every arm has the same seeds. Use --seed-list.")
-        if other := set_already.get(factor.key):
-            raise ConfigError(f"{factor.key} is set by {other.origin} and by {factor.origin}.")
-        if repeated := _repeated(factor.values):
-            value = to_text(repeated[0])
-            raise ConfigError(f"{factor.key} = {value} is given twice ({factor.origin}).")
-    trials = []
+    _check_factors(overrides, factors, seeds)
+    runs = []
     for seed, values in itertools.product(seeds, itertools.product(*(f.values for f in factors))):
-        chosen = [
+        arm_overrides = [
             Override(factor.key, value, factor.origin)
             for factor, value in zip(factors, values, strict=True)
         ]
         config = load_config(
-            recipe, [*overrides, *chosen, Override("seed", seed, f"the seed {seed}")]
+            recipe, [*overrides, *arm_overrides, Override("seed", seed, f"the seed {seed}")]
         )
-        arm = _arm(name, chosen)
-        trials.append(SweepRun(arm, seed, config, f"{name}/{arm.short}/seed-{seed}"))
-    for trial in trials:
-        check_label(trial.name)
-    return Sweep(name, tuple(factors), tuple(seeds), tuple(trials))
+        arm = _arm(name, arm_overrides)
+        runs.append(SweepRun(arm, seed, config, f"{name}/{arm.short}/seed-{seed}"))
+    for run in runs:
+        check_label(run.name)
+    return Sweep(name, tuple(factors), tuple(seeds), tuple(runs))
 
 
-def _arm(name: str, chosen: Sequence[Override]) -> SweepArm:
-    if not chosen:
+def _check_factors(
+    overrides: Sequence[Override], factors: Sequence[Factor], seeds: Sequence[int]
+) -> None:
+    """Raise ConfigError if there are no seeds or if anything is given twice."""
+    if not seeds:
+        raise ConfigError("A sweep needs at least one seed: --seeds 5, or --seed-list 0,3,14.")
+    if repeated := _repeated(seeds):
+        raise ConfigError(f"The seed {repeated[0]} is given twice: its runs would be the same.")
+    if repeated := _repeated([factor.key for factor in factors]):
+        raise ConfigError(f"{repeated[0]} is given twice: give all of its values in one --over.")
+    overrides_by_key = {override.key: override for override in overrides}
+    for factor in factors:
+        if factor.key == "seed":
+            raise ConfigError(
+                "seed cannot be a factor: every arm has the same seeds. Use --seed-list."
+            )
+        if override := overrides_by_key.get(factor.key):
+            raise ConfigError(f"{factor.key} is set by {override.origin} and by {factor.origin}.")
+        if repeated := _repeated(factor.values):
+            value = to_text(repeated[0])
+            raise ConfigError(f"{factor.key} = {value} is given twice ({factor.origin}).")
+
+
+def _arm(name: str, overrides: Sequence[Override]) -> SweepArm:
+    if not overrides:
         return SweepArm(name, "all")
-    clean = make_redactor()  # as the journal has it, by which the runs are found again
+    redact = make_redactor()  # the journal is redacted, and runs are found again by its labels
     return SweepArm(
-        label=clean(", ".join(f"{each.key}={to_text(each.value)}" for each in chosen)),
-        short=clean(",".join(to_text(each.value) for each in chosen)),
+        label=redact(", ".join(f"{each.key}={to_text(each.value)}" for each in overrides)),
+        short=redact(",".join(to_text(each.value) for each in overrides)),
     )
 
 
-def _split(text: str) -> list[str]:
-    """At commas, but not within brackets or quotes."""
+def _split_at_commas(text: str) -> list[str]:
+    """Split at commas, except within brackets or quotes."""
     parts, depth, quote = [""], 0, ""
-    for each in text:
+    for character in text:
         if quote:
-            quote = "" if each == quote else quote
-        elif each in "\"'":
-            quote = each
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
         else:
-            depth += (each in "[{") - (each in "]}")
-        if each == "," and not depth and not quote:
+            depth += (character in "[{") - (character in "]}")
+        if character == "," and not depth and not quote:
             parts.append("")
         else:
-            parts[-1] += each
+            parts[-1] += character
     return parts
 
 
 def _repeated(values: Sequence[Any]) -> list[Any]:
-    return [value for place, value in enumerate(values) if value in values[:place]]
+    return [value for index, value in enumerate(values) if value in values[:index]]

@@ -1,4 +1,4 @@
-"""How far the runs of a sweep are: workers answer nothing while they train, journals tell."""
+"""Progress of a sweep's runs, read from their journals (workers report only at the end)."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ from pathlib import Path
 from typing import Any
 
 from dcgan.run_folder import RECIPE_FILE
-from dcgan.sweep.plan import Key, SweepRun
+from dcgan.sweep.plan import RunKey, SweepRun
 from dcgan.sweep.storage import StoredSweep
 from tracking.backends.local import last_values, read_fields, run_folders
 from tracking.errors import StoreError
 from tracking.events import BATCH, EPOCH, SWEEP
 from tracking.store import trash_run
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _ORPHAN_SECONDS = 60.0
+"""How long to wait for workers of a killed sweep to stop."""
 
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is, from its journal.
+    """How far a run is, according to its journal.
 
-    state: a run's status, or `waiting`. step, epoch: done. time: of that step, milliseconds
-    since the Unix epoch. losses: of G and D, means of the last epoch, or of the last batch
-    where none is complete.
+    Attributes:
+        state: The run's status, or `waiting` if it has not begun.
+        folder: The run's folder; None if it has not begun.
+        created: When the run was created, ISO 8601.
+        ended: When the run ended, ISO 8601; None while it runs.
+        error: What a failed run raised.
+        step: Steps done.
+        epoch: Epochs done.
+        time: When the last step was done, milliseconds since the Unix epoch.
+        losses: G's and D's, means of the last epoch, or the last step's during the first.
     """
 
     state: str = "waiting"
@@ -40,13 +48,17 @@ class RunProgress:
     losses: tuple[float, float] | None = None
 
 
-def progress_reader(started: StoredSweep) -> Callable[[], dict[Key, RunProgress]]:
-    """A function that reads how far each run of a sweep is; of a run begun twice the newer one."""
-    keys: dict[Path, Key | None] = {}
+def progress_reader(stored_sweep: StoredSweep) -> Callable[[], dict[RunKey, RunProgress]]:
+    """A function that reads the progress of a sweep's runs, by now of those that have begun.
+
+    If a run was begun twice, the newer one counts. Journals of other sweeps and of finished
+    runs are read only once.
+    """
+    keys: dict[Path, RunKey | None] = {}
     finished: dict[Path, RunProgress] = {}
 
     def read_one(folder: Path) -> RunProgress | None:
-        """None for a run that is not of this sweep, or has yet to say so."""
+        """None for a run that is not of this sweep, or whose journal does not say so yet."""
         if folder in finished:
             return finished[folder]
         if keys.get(folder, ()) is None:
@@ -55,57 +67,60 @@ def progress_reader(started: StoredSweep) -> Callable[[], dict[Key, RunProgress]
         if "sys/recipe" not in fields:
             return None
         keys[folder] = None
-        if fields.get(f"{SWEEP}/id") == started.id:
+        if fields.get(f"{SWEEP}/id") == stored_sweep.id:
             keys[folder] = (str(fields[f"{SWEEP}/arm"]), int(str(fields["sys/seed"])))
-            standing = _standing(folder, fields)
-            if standing.state == "finished":
-                finished[folder] = standing
-            return standing
+            progress = _read_progress(folder, fields)
+            if progress.state == "finished":
+                finished[folder] = progress
+            return progress
         return None
 
-    def read() -> dict[Key, RunProgress]:
-        found: dict[Key, RunProgress] = {}
-        for folder in run_folders(started.store):
-            standing, key = read_one(folder), keys.get(folder)
-            if standing and key and (key not in found or found[key].created < standing.created):
-                found[key] = standing
-        return found
+    def read() -> dict[RunKey, RunProgress]:
+        newest: dict[RunKey, RunProgress] = {}
+        for folder in run_folders(stored_sweep.store):
+            progress, key = read_one(folder), keys.get(folder)
+            if progress and key and (key not in newest or newest[key].created < progress.created):
+                newest[key] = progress
+        return newest
 
     return read
 
 
-def missing_runs(started: StoredSweep) -> dict[SweepRun, str | None]:
-    """The runs that a sweep lacks, each with the id of the run that goes on, if one does.
+def missing_runs(stored_sweep: StoredSweep) -> dict[SweepRun, str | None]:
+    """The runs that a sweep lacks, each with the id of the run to resume; None to start anew.
 
-    Waits for workers that outlived a sweep that was killed: they stop by themselves. Raises
-    StoreError where one does not.
+    Waits for workers that outlived a killed sweep, which stop by themselves; raises StoreError
+    if one does not.
     """
-    read = progress_reader(started)
+    read = progress_reader(stored_sweep)
     deadline = time.monotonic() + _ORPHAN_SECONDS
-    found = read()
-    while running := [each for each in found.values() if each.state == "running"]:
+    progress_by_key = read()
+    while running := [each for each in progress_by_key.values() if each.state == "running"]:
         if time.monotonic() > deadline:
             names = ", ".join(str(each.folder and each.folder.name) for each in running)
-            raise StoreError(f"Another process still trains runs of {started.id}: {names}.")
-        time.sleep(_LOOK_SECONDS)
-        found = read()
+            raise StoreError(
+                f"Another process is still training runs of {stored_sweep.id}: {names}.\n"
+                "Wait until it has ended, or end it; then give the same command again."
+            )
+        time.sleep(_POLL_SECONDS)
+        progress_by_key = read()
     missing: dict[SweepRun, str | None] = {}
-    for trial in started.sweep.trials:
-        standing = found.get(trial.key, RunProgress())
-        if standing.state == "finished":
+    for run in stored_sweep.sweep.runs:
+        progress = progress_by_key.get(run.key, RunProgress())
+        if progress.state == "finished":
             continue
-        missing[trial] = None
-        if standing.state in ("interrupted", "killed") and standing.folder is not None:
-            if (standing.folder / RECIPE_FILE).exists():
-                missing[trial] = standing.folder.name
-            else:  # it was killed before there was anything to go on from
-                trash_run(standing.folder)
+        missing[run] = None
+        if progress.state in ("interrupted", "killed") and progress.folder is not None:
+            if (progress.folder / RECIPE_FILE).exists():
+                missing[run] = progress.folder.name
+            else:  # killed before there was anything to resume
+                trash_run(progress.folder)
     return missing
 
 
-def _standing(folder: Path, fields: Mapping[str, Any]) -> RunProgress:
+def _read_progress(folder: Path, fields: Mapping[str, Any]) -> RunProgress:
     last = last_values(folder)
-    names = [f"{each}/{loss}" for each in (EPOCH, BATCH) for loss in ("Gloss", "Dloss")]
+    names = [f"{period}/{loss}" for period in (EPOCH, BATCH) for loss in ("Gloss", "Dloss")]
     losses = [last[name] for name in names if name in last][:2]
     return RunProgress(
         state=str(fields.get("sys/status")),

@@ -1,4 +1,4 @@
-"""Sweeps in the store: each is a folder from which it can be run again."""
+"""Sweeps in the store: each has a folder from which it can be resumed or run again."""
 
 from __future__ import annotations
 
@@ -21,14 +21,21 @@ from tracking.redaction import make_redactor
 from tracking.store import new_identifier
 
 SWEEP_FOLDER = "sweeps"
-"""Within the store."""
+"""The folder of all sweeps, within the store."""
 
 _SWEEP_FILE, _RECIPE = "sweep.toml", "recipe.toml"
 
 
 @dataclass(frozen=True)
 class StoredSweep:
-    """A sweep that the store knows. id: such as `weight-init-x7k2m9`. folder: holds its files."""
+    """A sweep in the store.
+
+    Attributes:
+        id: Such as `weight-init-x7k2m9`.
+        folder: The folder of its files.
+        sweep: The planned sweep.
+        trackers: The backends besides the local journal.
+    """
 
     id: str
     folder: Path
@@ -37,13 +44,20 @@ class StoredSweep:
 
     @property
     def store(self) -> Path:
+        """The folder of all runs."""
         return self.folder.parent.parent
 
 
 def save_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StoredSweep:
-    """Write a sweep into the store, as a sweep's file and the recipe that it names.
+    """Write a sweep into the store: a sweep file, and the recipe that it names.
 
-    Raises StoreError where the store cannot be written to.
+    Args:
+        store: The folder of all runs.
+        sweep: The planned sweep.
+        trackers: The backends besides the local journal.
+
+    Raises:
+        StoreError: The store cannot be written to.
     """
     identifier = new_identifier(sweep.name)
     folder = store.absolute() / SWEEP_FOLDER / identifier
@@ -55,9 +69,9 @@ def save_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StoredSwee
         "trackers": list(trackers),
         "over": {factor.key: list(factor.values) for factor in sweep.factors},
     }
-    # The recipe of one run serves all: the rest of them override what is its own.
+    # One run's recipe serves all: the others override the factors and the seed.
     texts = {
-        _RECIPE: _clean_toml(sweep.trials[0].config),
+        _RECIPE: _redacted_toml(sweep.runs[0].config),
         _SWEEP_FILE: make_redactor()(tomli_w.dumps(tree)),
     }
     try:
@@ -68,15 +82,21 @@ def save_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StoredSwee
     except OSError as error:
         raise StoreError(
             f"The store {store} cannot be written to: {error.strerror}.\n"
-            "Give a folder of your own with --store."
+            "Choose a folder that you can write to with --store."
         ) from error
     return StoredSweep(identifier, folder, sweep, tuple(trackers))
 
 
-def find_sweep(store: Path, reference: str, like: Sweep | None = None) -> StoredSweep:
-    """The newest sweep of the store with an id or a name.
+def find_sweep(store: Path, reference: str, same_runs_as: Sweep | None = None) -> StoredSweep:
+    """Find the newest sweep with an id or a name in the store.
 
-    like: it must consist of the same runs. Raises StoreError where there is none.
+    Args:
+        store: The folder of all runs.
+        reference: The sweep's id or name.
+        same_runs_as: A sweep that must consist of the same runs, if given.
+
+    Raises:
+        StoreError: There is no such sweep.
     """
     files = sorted(store.absolute().glob(f"{SWEEP_FOLDER}/*/{_SWEEP_FILE}"), key=_created)
     for file in reversed(files):
@@ -86,22 +106,24 @@ def find_sweep(store: Path, reference: str, like: Sweep | None = None) -> Stored
         sweep = plan_sweep(
             definition.name, definition.recipe, [], definition.factors, definition.seeds
         )
-        if like is None or _runs_of(sweep) == _runs_of(like):
+        if same_runs_as is None or _run_recipes(sweep) == _run_recipes(same_runs_as):
             return StoredSweep(file.parent.name, file.parent, sweep, definition.trackers)
-    known = ", ".join(file.parent.name for file in files[-5:]) or "none"
-    alike = " of these very runs" if like else ""
+    newest = ", ".join(file.parent.name for file in files[-5:]) or "none"
+    condition = " with exactly these runs" if same_runs_as else ""
     raise StoreError(
-        f"There is no sweep {reference!r}{alike} in {store} to resume. Sweeps here: {known}.\n"
+        f"There is no sweep {reference!r}{condition} in {store} to resume.\n"
+        f"The newest sweeps there: {newest}. "
         "Resume one by its name or id alone: dcgan sweep NAME --resume"
     )
 
 
-def _clean_toml(config: Config) -> str:
+def _redacted_toml(config: Config) -> str:
     return make_redactor()(to_toml(config))
 
 
-def _runs_of(sweep: Sweep) -> list[tuple[str, str]]:
-    return [(trial.name, _clean_toml(trial.config)) for trial in sweep.trials]
+def _run_recipes(sweep: Sweep) -> list[tuple[str, str]]:
+    """Name and recipe of each run."""
+    return [(run.name, _redacted_toml(run.config)) for run in sweep.runs]
 
 
 def _created(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a worker is told, and how it trains one run of a sweep."""
+"""Work items sent to sweep workers, and the worker's entry point."""
 
 from __future__ import annotations
 
@@ -15,123 +15,148 @@ from typing import Literal, TypeAlias
 import torch
 
 from dcgan.cpu.allocator import keep_memory
-from dcgan.jobs.prepare import RunMetadata, SweepMembership, prepare, prepare_resume
+from dcgan.jobs.prepare import Job, RunMetadata, SweepMembership, prepare, prepare_resume
 from dcgan.jobs.run import run_job
-from dcgan.sweep.plan import Key, SweepRun
+from dcgan.sweep.plan import RunKey, SweepRun
 from dcgan.sweep.storage import StoredSweep
 from tracking.errors import UserError
 
 Executor: TypeAlias = Literal["loky", "ray", "dask"]
 
-LOOK_SECONDS = 0.5
-"""Between two looks at whether a sweep shall stop."""
+POLL_SECONDS = 0.5
+"""Seconds between two checks of whether the sweep was asked to stop."""
 
-_STOP = "stop"
-_AT_WORK = threading.Lock()
+_STOP_FILE = "stop"
+_TRAINING = threading.Lock()
+"""Held while this process trains a run."""
 
 
 @dataclass(frozen=True)
 class WorkItem:
     """What a worker needs to train one run.
 
-    resume: the id of the run that goes on. threads: of PyTorch. stop: the file that ends the
-    sweep. owner: the process without which no worker goes on; None on a cluster.
+    Attributes:
+        run: The run of the sweep.
+        metadata: Its name, group and sweep, for the journal.
+        store: The folder of all runs.
+        device: `auto`, or a device's name.
+        trackers: The backends besides the local journal.
+        threads: Number of PyTorch's threads.
+        arguments: The sweep's command line, for the record.
+        resume_id: The id of the run to resume; None to start a new one.
+        stop_file: The file whose existence stops the sweep.
+        owner_pid: The process of the sweep, without which workers stop; None on a cluster.
     """
 
-    trial: SweepRun
-    labels: RunMetadata
+    run: SweepRun
+    metadata: RunMetadata
     store: Path
     device: str
     trackers: tuple[str, ...]
     threads: int
     arguments: tuple[str, ...]
-    resume: str | None
-    stop: Path
-    owner: int | None
+    resume_id: str | None
+    stop_file: Path
+    owner_pid: int | None
 
 
 @dataclass(frozen=True)
 class WorkResult:
-    """What a worker says at the end of a run. failure: what went wrong, in a sentence."""
+    """What a worker returns at the end of a run.
 
-    key: Key
+    Attributes:
+        key: Which run it was.
+        failure: What went wrong, in a sentence; None if nothing did.
+        warnings: What the run warned of.
+    """
+
+    key: RunKey
     failure: str | None = None
     warnings: tuple[str, ...] = ()
 
 
 def make_work_items(
-    started: StoredSweep,
+    stored_sweep: StoredSweep,
     missing: Mapping[SweepRun, str | None],
     *,
     device: str,
-    backend: Executor,
+    executor: Executor,
     threads: int,
     arguments: Sequence[str],
 ) -> list[WorkItem]:
-    """One order for each run that is missing."""
-    name = started.sweep.name
+    """Make one work item for each missing run.
+
+    Args:
+        stored_sweep: The sweep.
+        missing: The runs to train, each with the id of the run to resume, or None.
+        device: `auto`, or a device's name.
+        executor: Where the workers run.
+        threads: Number of PyTorch's threads per worker.
+        arguments: The command line, for the record.
+    """
+    name = stored_sweep.sweep.name
     return [
         WorkItem(
-            trial=trial,
-            labels=RunMetadata(
-                trial.name, name, (), SweepMembership(name, started.id, trial.arm.label)
+            run=run,
+            metadata=RunMetadata(
+                run.name, name, (), SweepMembership(name, stored_sweep.id, run.arm.label)
             ),
-            store=started.store,
+            store=stored_sweep.store,
             device=device,
-            trackers=started.trackers,
+            trackers=stored_sweep.trackers,
             threads=threads,
             arguments=tuple(arguments),
-            resume=resume,
-            stop=started.folder / _STOP,
-            owner=os.getpid() if backend == "loky" else None,
+            resume_id=resume_id,
+            stop_file=stored_sweep.folder / _STOP_FILE,
+            owner_pid=os.getpid() if executor == "loky" else None,
         )
-        for trial, resume in missing.items()
+        for run, resume_id in missing.items()
     ]
 
 
-def run_work_item(order: WorkItem) -> WorkResult:
-    """Train one run in a worker, to its end or until the sweep is told to stop.
+def run_work_item(work_item: WorkItem) -> WorkResult:
+    """Train one run in a worker, until it ends or the sweep is asked to stop.
 
-    A run that fails is marked so in the store and answered for; nothing is raised.
+    Nothing is raised: a run that fails is marked so in the store, and its result says why.
     """
-    with nullcontext() if order.owner is None else _AT_WORK:
-        return _train(order)
+    with nullcontext() if work_item.owner_pid is None else _TRAINING:
+        return _train(work_item)
 
 
-def init_worker(owner: int) -> None:
-    """Leave signals to the sweep, and go when it is gone.
+def init_worker(owner_pid: int) -> None:
+    """Set up a local worker: leave signals to the sweep, and exit when the sweep is gone.
 
-    A terminal sends signals to workers too, which would then take the next run. Those whose
-    sweep was killed would wait for runs for ever.
+    A terminal sends signals to workers too, which would then stop their run and take the next.
+    Workers of a killed sweep would wait for work forever.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
-    def go_with_the_sweep() -> None:
-        while os.getppid() == owner:
-            time.sleep(LOOK_SECONDS)
-        with _AT_WORK:  # the run stops by itself, with a checkpoint
+    def exit_with_the_sweep() -> None:
+        while os.getppid() == owner_pid:
+            time.sleep(POLL_SECONDS)
+        with _TRAINING:  # the run stops by itself, with a checkpoint
             os._exit(1)
 
-    threading.Thread(target=go_with_the_sweep, daemon=True).start()
+    threading.Thread(target=exit_with_the_sweep, daemon=True).start()
 
 
-def _train(order: WorkItem) -> WorkResult:
-    stopping = _stop_watch(order.stop, order.owner)
-    key = order.trial.key
+def _train(work_item: WorkItem) -> WorkResult:
+    stopping = _stop_check(work_item.stop_file, work_item.owner_pid)
+    key = work_item.run.key
     if stopping():
         return WorkResult(key)
     keep_memory()
-    torch.set_num_threads(order.threads)
+    torch.set_num_threads(work_item.threads)
     warnings: list[str] = []
     try:
-        if order.resume:
-            job = prepare_resume(order.store, order.resume, order.device)
-        else:
-            job = prepare(
-                order.trial.config, order.device, order.store, order.trackers, order.labels
-            )
-        run_job(job, order.arguments, lambda event: None, warnings.append, stopping)
+        run_job(
+            _prepare_job(work_item),
+            work_item.arguments,
+            listen=lambda event: None,
+            warn=warnings.append,
+            stopping=stopping,
+        )
     except UserError as error:
         return WorkResult(key, str(error), tuple(warnings))
     except Exception as error:
@@ -139,16 +164,31 @@ def _train(order: WorkItem) -> WorkResult:
     return WorkResult(key, None, tuple(warnings))
 
 
-def _stop_watch(stop: Path, owner: int | None) -> Callable[[], bool]:
-    """Tells whether a run should stop; the file system is asked twice a second, not each step."""
-    next_look = 0.0
+def _prepare_job(work_item: WorkItem) -> Job:
+    if work_item.resume_id:
+        return prepare_resume(work_item.store, work_item.resume_id, work_item.device)
+    return prepare(
+        work_item.run.config,
+        work_item.device,
+        work_item.store,
+        work_item.trackers,
+        work_item.metadata,
+    )
+
+
+def _stop_check(stop_file: Path, owner_pid: int | None) -> Callable[[], bool]:
+    """A function that returns whether a run should stop.
+
+    It looks twice a second, because asking the file system at every step would cost time.
+    """
+    next_check = 0.0
 
     def stopping() -> bool:
-        nonlocal next_look
-        if time.monotonic() < next_look:
+        nonlocal next_check
+        if time.monotonic() < next_check:
             return False
-        next_look = time.monotonic() + LOOK_SECONDS
-        orphaned = owner is not None and owner not in (os.getpid(), os.getppid())
-        return orphaned or stop.exists()
+        next_check = time.monotonic() + POLL_SECONDS
+        orphaned = owner_pid is not None and owner_pid not in (os.getpid(), os.getppid())
+        return orphaned or stop_file.exists()
 
     return stopping

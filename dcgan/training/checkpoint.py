@@ -1,4 +1,4 @@
-"""Checkpoints: all that an interrupted run needs to go on as if nothing had happened."""
+"""Checkpoints: everything that an interrupted run needs to resume as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -12,41 +12,69 @@ from tracking.atomic_files import atomic_write
 from tracking.errors import UserError
 
 CheckpointState: TypeAlias = dict[str, Any]
-"""Nested dictionaries of tensors and plain values, as `state_dict()` gives them."""
-
+"""Nested dictionaries of tensors and plain values, as `state_dict()` returns them."""
 
 CheckpointRef: TypeAlias = int | Literal["last", "best"]
 """A checkpoint by its step, the last one, or the best by evaluation."""
 
 
 class SaveCheckpoint(Protocol):
-    """Keeps the state after `step`: a marked one for good, the best until a better one comes."""
+    """Stores the state of a training; see `save_checkpoint` for the one that writes files."""
 
     def __call__(
         self, step: int, state: CheckpointState, *, marked: bool = False, best: bool = False
-    ) -> object: ...
+    ) -> object:
+        """Store a state.
+
+        Args:
+            step: Training steps done.
+            state: What `TrainingState.to_checkpoint` returned.
+            marked: Keep it for good.
+            best: Keep it until a better one is saved.
+        """
 
 
 def no_checkpoints(
     step: int, state: CheckpointState, *, marked: bool = False, best: bool = False
 ) -> None:
-    """The SaveCheckpoint of trainings that nobody will go on with."""
+    """The SaveCheckpoint of a training that will never be resumed.
+
+    Args:
+        step: Ignored.
+        state: Ignored.
+        marked: Ignored.
+        best: Ignored.
+    """
 
 
-KEPT = 2
-"""So many of the newest checkpoints are kept, beside the marked ones and the best."""
+NEWEST_KEPT = 2
+"""Number of newest checkpoints to keep, besides the marked ones and the best."""
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is missing or cannot be read, in words for the user."""
+    """A checkpoint that is missing or cannot be read."""
 
 
 def save_checkpoint(
     folder: Path, step: int, state: CheckpointState, *, marked: bool = False, best: bool = False
 ) -> Path:
-    """Write the checkpoint of `step`, then delete all but the last two, the marked and the best.
+    """Write a checkpoint, then delete all but the two newest, the marked ones and the best.
 
-    It is whole or absent whenever the process dies.
+    The file is complete or absent, even if the process dies while writing.
+
+    Args:
+        folder: The checkpoint folder; created if it does not exist.
+        step: Training steps done; part of the file's name.
+        state: What `TrainingState.to_checkpoint` returned.
+        marked: Never delete this checkpoint.
+        best: Keep this checkpoint until one with a better evaluation is saved.
+
+    Returns:
+        The file of the checkpoint.
+
+    Raises:
+        OSError: The folder cannot be written to.
+        RuntimeError: PyTorch cannot write the file, for example because the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.pt"
@@ -58,14 +86,14 @@ def save_checkpoint(
         _mark(path, "best").touch()
         for mark in set(folder.glob("step-*.best")) - {_mark(path, "best")}:
             mark.unlink()
-    for old in list_checkpoints(folder)[:-KEPT]:
+    for old in list_checkpoints(folder)[:-NEWEST_KEPT]:
         if not any(_mark(old, reason).exists() for reason in ("keep", "best")):
             old.unlink()
     return path
 
 
 def load_checkpoint(path: Path, device: torch.device) -> CheckpointState:
-    """Read a checkpoint; raises CheckpointError where the file is damaged."""
+    """Read a checkpoint onto `device`; raises CheckpointError if the file is damaged."""
     try:
         state: CheckpointState = torch.load(path, map_location=device, weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -74,38 +102,40 @@ def load_checkpoint(path: Path, device: torch.device) -> CheckpointState:
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """All checkpoints in a folder, the oldest first."""
+    """All checkpoint files in a folder, oldest first."""
     return sorted(folder.glob("step-*.pt"))
 
 
 def find_checkpoint(folder: Path, which: CheckpointRef = "last") -> Path:
-    """The checkpoint of a step, the last one, or the best by evaluation.
+    """The file of a step's checkpoint, of the last one, or of the best by evaluation.
 
-    Raises CheckpointError where there is none.
+    Raises CheckpointError if there is no such checkpoint.
     """
-    found = list_checkpoints(folder)
-    if not found:
+    paths = list_checkpoints(folder)
+    if not paths:
         raise CheckpointError(f"There is no checkpoint in {folder}.")
     if which == "last":
-        return found[-1]
+        return paths[-1]
     if which == "best":
-        best = [path for path in found if _mark(path, "best").exists()]
+        best = [path for path in paths if _mark(path, "best").exists()]
         if not best:
             raise CheckpointError(
-                "No checkpoint of this run is known as the best: it was not evaluated while it "
-                "trained.\nTrain with --evaluate-every 1, or take a checkpoint by its step."
+                "This run has no best checkpoint, because it was not evaluated while it trained.\n"
+                "Train with --evaluate-every 1, or choose a checkpoint by its step."
             )
         return best[-1]
     path = folder / f"step-{which:08d}.pt"
-    if path not in found:
-        there = ", ".join(str(checkpoint_step(each)) for each in found)
-        raise CheckpointError(f"There is no checkpoint of step {which}; there are: {there}.")
+    if path not in paths:
+        steps = ", ".join(str(checkpoint_step(each)) for each in paths)
+        raise CheckpointError(f"There is no checkpoint of step {which}; there are: {steps}.")
     return path
 
 
 def checkpoint_step(path: Path) -> int:
+    """The training step of a checkpoint, read from its file's name."""
     return int(path.stem.removeprefix("step-"))
 
 
 def _mark(path: Path, reason: Literal["keep", "best"]) -> Path:
+    """The empty file beside a checkpoint that says why it is kept."""
     return path.with_suffix(f".{reason}")

@@ -9,9 +9,10 @@ from dcgan.training.distributed import local_rank
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes CUDA, else the CPU; raises ConfigError for a device that is not there.
+    """The device of a name such as `cuda:1`; `auto` is CUDA if available, otherwise the CPU.
 
-    Of several processes on a machine each takes a card of its own.
+    Of several processes on one machine, each gets a GPU of its own. Raises ConfigError if the
+    device does not exist.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -21,8 +22,9 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        here = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        devices = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         raise ConfigError(
-            f"--device {name}: there is no such device here.\nThere is: {', '.join(here)}, or auto."
+            f"--device {name}: there is no such device on this machine.\n"
+            f"Choose one of: {', '.join(devices)}, or auto."
         ) from error
     return device

@@ -1,10 +1,10 @@
-"""One training on several devices: `torchrun` starts a process for each of them.
+"""Training on several devices: `torchrun` starts one process per device.
 
-Every process has the whole of both networks and works on its share of each batch; gradients
-are averaged (DistributedDataParallel, Li et al. 2020). `training.batch_size` is that of all
-processes together, and all draw the same order and the same latents of which each takes its
-part: the numbers of a run do not depend on how many trained it, but for rounding and, unless
-it is synchronised, for batch norm.
+Every process holds both networks in full and works on its shard of each batch; gradients are
+averaged (DistributedDataParallel, Li et al. 2020). `training.batch_size` counts the images of
+all processes together. All processes draw the same order of images and the same latents, and
+each takes its shard of them, so a run's numbers do not depend on the number of processes,
+except for rounding and, unless it is synchronised, for batch norm.
 """
 
 from __future__ import annotations
@@ -21,66 +21,95 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-AGREEMENT_STEPS = 20
-"""After so many steps processes ask each other whether one was told to stop."""
+STOP_CHECK_STEPS = 20
+"""Steps between two checks of whether any process was asked to stop."""
 
 
 @dataclass(frozen=True)
 class World:
     """This process among those that train together.
 
-    rank: from 0; 0 alone tracks, saves and speaks. size: how many there are.
+    Attributes:
+        rank: From 0; only rank 0 tracks, saves and prints.
+        size: Number of processes.
     """
 
     rank: int = 0
     size: int = 1
 
     def shard(self, batch: Tensor) -> Tensor:
-        """This process's part of a batch, by its first dimension; sizes differ by one at most."""
+        """This process's part of a batch, split along dimension 0; sizes differ by at most one."""
         return batch.tensor_split(self.size)[self.rank] if self.size > 1 else batch
 
-    def rescale_mean(self, mean: Tensor, share: int, whole: int) -> Tensor:
-        """A mean over this process's share so that the processes' average is that over all.
+    def rescale_mean(self, mean: Tensor, local_size: int, batch_size: int) -> Tensor:
+        """Scale a mean over this process's shard so that averaging over processes is exact.
 
-        share, whole: images in the share and in the batch.
+        DDP averages gradients over processes, which weights shards of unequal size wrongly.
+
+        Args:
+            mean: A mean over the shard, scalar.
+            local_size: Images in the shard.
+            batch_size: Images in the batch of all processes together.
+
+        Returns:
+            A scalar whose average over processes is the mean over the whole batch.
         """
-        return mean if share * self.size == whole else mean * (share * self.size / whole)
+        weight = local_size * self.size / batch_size
+        return mean if weight == 1 else mean * weight
 
     def wrap_ddp(self, network: nn.Module) -> nn.Module:
-        """The network, its gradients averaged over all processes at each backward pass."""
+        """Wrap a network so that each backward pass averages gradients over all processes."""
         if self.size == 1:
             return network
-        # Batch norm's statistics stay each process's own, or are synchronised by the layers.
-        known = inspect.signature(DistributedDataParallel).parameters
-        name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-        options: dict[str, Any] = {name: False}
+        # Batch norm's statistics stay local, or are synchronised by the layers themselves.
+        parameters = inspect.signature(DistributedDataParallel).parameters
+        new_name, old_name = "forward_sync_buffers", "broadcast_buffers"
+        options: dict[str, Any] = {new_name if new_name in parameters else old_name: False}
         return DistributedDataParallel(network, **options)
 
     def all_reduce_mean(
-        self, values: Mapping[str, Tensor], share: int, whole: int
+        self, values: Mapping[str, Tensor], local_size: int, batch_size: int
     ) -> dict[str, Tensor]:
-        """Scalars that are means over a share, as means over the whole batch."""
+        """Turn means over shards into means over the whole batch.
+
+        Args:
+            values: Means over this process's shard, scalars, the same names on every process.
+            local_size: Images in the shard.
+            batch_size: Images in the batch of all processes together.
+
+        Returns:
+            The same names; scalars, float64 if there are several processes.
+        """
         if self.size == 1:
             return dict(values)
-        row = torch.stack([value.detach().double() for value in values.values()]) * (share / whole)
+        means = torch.stack([value.detach().double() for value in values.values()])
+        row = means * (local_size / batch_size)
         dist.all_reduce(row)
         return dict(zip(values, row.unbind(), strict=True))
 
     def any_requested_stop(self, stop: bool, step: int, device: torch.device) -> bool:
-        """Whether any process was told to stop; asked every 20 steps, since asking waits."""
+        """Whether any process was asked to stop.
+
+        Only checked every 20 steps, because the check waits for all processes.
+
+        Args:
+            stop: Whether this process was asked to stop.
+            step: The current training step, the same on all processes.
+            device: Where the processes exchange the answer.
+        """
         if self.size == 1:
             return stop
-        if step % AGREEMENT_STEPS:
+        if step % STOP_CHECK_STEPS:
             return False
-        told = torch.tensor(float(stop), device=device)
-        dist.all_reduce(told)
-        return bool(told.item())
+        requests = torch.tensor(float(stop), device=device)
+        dist.all_reduce(requests)
+        return bool(requests.item())
 
     @contextmanager
     def main_process_first(self) -> Iterator[None]:
-        """The first process goes before all others, such as to fill a cache that they read.
+        """Run the block on rank 0 first, for example to fill a cache that the others read.
 
-        Where it fails the others fail likewise, instead of waiting for ever.
+        If rank 0 fails, the others go on, to fail in their turn rather than wait forever.
         """
         if self.size > 1 and self.rank > 0:
             dist.barrier()
@@ -92,12 +121,12 @@ class World:
 
 
 SINGLE_PROCESS = World()
-"""The only process."""
+"""A training in one process."""
 
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[World]:
-    """Meet the other processes that `torchrun` started; alone where it started none."""
+    """Join the processes that `torchrun` started; `SINGLE_PROCESS` if it started none."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield SINGLE_PROCESS
         return
@@ -111,6 +140,6 @@ def process_group(device: torch.device) -> Iterator[World]:
 
 
 def local_rank() -> int | None:
-    """Which of this machine's processes this is; None where `torchrun` did not start it."""
+    """This process's rank on its machine; None if `torchrun` did not start it."""
     rank = os.environ.get("LOCAL_RANK")
     return None if rank is None else int(rank)

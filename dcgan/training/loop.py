@@ -1,4 +1,4 @@
-"""The training loop: epochs, grids, checkpoints. What one step is stands in `step`."""
+"""The training loop: epochs, image grids, checkpoints. `step` has the step itself."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def train(
         pixels: The images, uint8 (N, C, H, W), values 0 to 255.
         device: Where to train.
         emit: Takes every event of the run; must not raise.
-        save: Keeps a checkpoint after an epoch, at the end and when stopped; must not raise.
+        save: Stores a checkpoint after an epoch, at the end and when stopped; must not raise.
         resume_from: The state in a checkpoint of the same configuration and data. On the CPU
             the run then continues bit for bit as if it had not been interrupted.
         stopping: Called after each step; True ends the training with a checkpoint.
-        world: The processes that train together, each of which calls this alike.
+        world: The processes that train together; each of them makes this call.
         evaluate: Called every `evaluation.every_epochs` and after the last step.
 
     Returns:
@@ -132,7 +132,7 @@ def _remaining_batches(
     world: World,
     data_wait: DataWait,
 ) -> Iterator[tuple[int, Tensor]]:
-    """The epoch's batches that are not done: size over all processes, this process's images."""
+    """The rest of the epoch's batches: size over all processes, and this process's images."""
     order = epoch_order(len(pixels), seeds, state.epoch).to(pixels.device)
     done = state.batch * config.training.discriminator_batches
     batches = order.split(config.training.batch_size)[done:]
@@ -156,7 +156,7 @@ def _fixed_noise(config: Config, seeds: Seeds, device: torch.device) -> Tensor:
 
 
 def _sampling_generator(state: TrainingState, config: Config) -> nn.Module:
-    """The G whose images are shown and evaluated."""
+    """G, or its moving average: the one whose images are shown and evaluated."""
     if config.images.weights == "ema" and state.average is not None:
         return state.average.module
     return state.generator
@@ -168,5 +168,5 @@ def _fixed_noise_grid(state: TrainingState, fixed_noise: Tensor, config: Config)
 
 
 def _grid(path: str, step: int, images: Tensor, config: Config) -> Image:
-    shown = -images if config.images.inverted else images
-    return Image(path, step, now_ms(), image_grid(shown))
+    images = -images if config.images.inverted else images
+    return Image(path, step, now_ms(), image_grid(images))

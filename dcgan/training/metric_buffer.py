@@ -1,4 +1,4 @@
-"""Metrics wait on the device and cross to the host a block of steps at a time."""
+"""Metrics stay on the device and are copied to the host in blocks of steps."""
 
 from __future__ import annotations
 
@@ -12,17 +12,26 @@ from tracking.clock import now_ms
 from tracking.events import BATCH, EPOCH, Metrics
 
 BLOCK_STEPS = 50
+"""Steps after which a block is emitted."""
+
 BLOCK_SECONDS = 1.0
+"""Seconds after which a block is emitted, if its steps are slow."""
 
 
 class MetricBuffer:
-    """Collects one value a metric and step; emits `Metrics` blocks and the means of an epoch.
+    """Collects each step's metrics; emits them as `Metrics` blocks, and each epoch's means.
 
-    A block ends after 50 steps, or after one second where steps are slow, so that a
-    killed process loses no more than a second. Only then does the host wait for the device.
+    A block ends after 50 steps, or after one second if steps are slow, so a killed process
+    loses at most a second of metrics. The host waits for the device only at a block's end.
 
-    sums: float64 (metrics,), this epoch's sums so far; count: its steps so far. Both
-        belong to a checkpoint, since an epoch can be interrupted in its middle.
+    Args:
+        emit: Takes the blocks and the epochs' means.
+        sums: The current epoch's sums so far, float64 (metrics,); None at its start.
+        count: The current epoch's steps so far.
+
+    Attributes:
+        sums: As above. It belongs in a checkpoint, because an epoch can be interrupted.
+        count: As above.
     """
 
     def __init__(self, emit: Callable[[Metrics], None], sums: Tensor | None, count: int) -> None:
@@ -31,12 +40,12 @@ class MetricBuffer:
         self._rows: list[Tensor] = []
         self._steps: list[int] = []
         self._times: list[int] = []
-        self._began = time.monotonic()
+        self._block_began = time.monotonic()
         self.sums = sums
         self.count = count
 
     def add(self, step: int, values: Mapping[str, Tensor]) -> None:
-        """values: scalars on the device, the same names in every step."""
+        """Add a step's metrics: scalars on the device, with the same names in every step."""
         self._names = tuple(values)
         row = torch.stack([value.detach() for value in values.values()]).double()
         self.sums = row if self.sums is None else self.sums + row
@@ -44,7 +53,8 @@ class MetricBuffer:
         self._rows.append(row)
         self._steps.append(step)
         self._times.append(now_ms())
-        if len(self._rows) == BLOCK_STEPS or time.monotonic() - self._began > BLOCK_SECONDS:
+        block_seconds = time.monotonic() - self._block_began
+        if len(self._rows) == BLOCK_STEPS or block_seconds > BLOCK_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -52,10 +62,10 @@ class MetricBuffer:
         if self._rows:
             columns = torch.stack(self._rows, dim=1).tolist()
             paths = [f"{BATCH}/{name}" for name in self._names]
-            block = dict(zip(paths, columns, strict=True))
-            self._emit(Metrics(self._steps, self._times, block))
+            values = dict(zip(paths, columns, strict=True))
+            self._emit(Metrics(self._steps, self._times, values))
             self._rows, self._steps, self._times = [], [], []
-        self._began = time.monotonic()
+        self._block_began = time.monotonic()
 
     def end_epoch(self, epoch: int, step: int) -> None:
         """Emit the epoch's means at the step of its last batch, and start the next epoch."""
@@ -64,6 +74,6 @@ class MetricBuffer:
             return
         means = (self.sums / self.count).tolist()
         values = {f"{EPOCH}/{name}": [mean] for name, mean in zip(self._names, means, strict=True)}
-        now = now_ms()
-        self._emit(Metrics([step], [now], {f"{EPOCH}/number": [float(epoch)], **values}))
+        values = {f"{EPOCH}/number": [float(epoch)], **values}
+        self._emit(Metrics([step], [now_ms()], values))
         self.sums, self.count = None, 0

@@ -1,4 +1,4 @@
-"""The arithmetic of a training: float32, TF32, or bfloat16 where it is safe."""
+"""The arithmetic of a training: float32, TF32, or bfloat16 where that is safe."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from dcgan.config.schema import Config, ConfigError
 
 
 def check_precision(config: Config, device: torch.device) -> None:
-    """Raise ConfigError where the device has not got the recipe's arithmetic."""
+    """Raise ConfigError if the device does not support the recipe's precision."""
     if config.training.precision == "tf32" and device.type != "cuda":
         raise ConfigError(
-            f'training.precision = "tf32": it is an arithmetic of NVIDIA GPUs, and the device '
-            f"is {device}.\n"
-            'Take "fp32", or "bf16", which is faster on CPUs with AMX or AVX-512 BF16.'
+            f'training.precision = "tf32": only NVIDIA GPUs support it, and the device is '
+            f"{device}.\n"
+            'Use "fp32", or "bf16", which is faster on CPUs with AMX or AVX-512 BF16.'
         )
 
 
 def set_matmul_precision(config: Config) -> None:
-    """Say whether CUDA's products of float32 use TF32, for the whole process; fp32 says no.
+    """Turn TF32 on or off for CUDA's float32 matmuls and convolutions, in the whole process.
 
-    PyTorch's own default is TF32 in convolutions and not in matrix products.
+    It must be set either way: PyTorch's default is TF32 in convolutions but not in matmuls.
     """
     precision = "tf32" if config.training.precision == "tf32" else "ieee"
     torch.backends.cuda.matmul.fp32_precision = precision
@@ -33,10 +33,18 @@ def set_matmul_precision(config: Config) -> None:
 def forward_in_precision(
     network: Callable[[Tensor], Tensor], images: Tensor, precision: str
 ) -> Tensor:
-    """network(given); with `bf16` its convolutions and products in bfloat16.
+    """Call a network in a recipe's precision.
 
-    The result is float32 then too, so that losses are; weights and Adam's moments always are.
     bfloat16 has float32's range, so no gradient needs scaling.
+
+    Args:
+        network: Takes `images` alone.
+        images: The network's input, float32 (N, ...).
+        precision: `bf16` runs convolutions and matmuls in bfloat16; any other changes nothing
+            here. Weights and Adam's moments are always float32.
+
+    Returns:
+        The network's output, float32, so that losses are float32 too.
     """
     if precision != "bf16":
         return network(images)

@@ -1,4 +1,4 @@
-"""When things happen: the steps of a run, the order of its images, and what is due at a step."""
+"""When things happen: the steps of a run, the order of its images, what is due at a step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def steps_per_epoch(config: Config, size: int) -> int:
 
 
 def total_steps(config: Config, size: int) -> int:
-    """The steps of a whole run over `size` images."""
+    """Steps of a whole training on `size` images."""
     if config.training.steps is not None:
         return config.training.steps
     return (config.training.epochs or 0) * steps_per_epoch(config, size)
@@ -27,8 +27,8 @@ def epoch_order(size: int, seeds: Seeds, epoch: int) -> Tensor:
 
     Args:
         size: Number of images.
-        seeds: Of which `data_order` is used.
-        epoch: From 1.
+        seeds: Only `data_order` is used.
+        epoch: Counted from 1.
 
     Returns:
         A permutation of 0 to `size` - 1, int64 (size,).

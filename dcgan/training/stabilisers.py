@@ -1,4 +1,4 @@
-"""What D is shown and told, where a recipe makes its task harder on purpose."""
+"""Changes to D's images and targets by which a recipe makes D's task harder on purpose."""
 
 from __future__ import annotations
 
@@ -12,28 +12,44 @@ from dcgan.training.diff_augment import diff_augment
 def augment(
     images: Tensor, stabilisers: Stabilisers, progress: float, rng: torch.Generator
 ) -> Tensor:
-    """Images (N, C, H, W) as D sees them: augmented, then under noise.
+    """Images as D sees them: augmented, then with instance noise.
 
-    progress: of the training, 0 to 1; the noise fades linearly (Sonderby et al. 2017,
-    section 3: instance noise). Without either the very same tensor comes back.
+    The noise fades linearly over the training (Sonderby et al. 2017, section 3).
+
+    Args:
+        images: Real images or fakes, (N, C, H, W), values in [-1, 1].
+        stabilisers: Of which `diff_augment` and `instance_noise` are used.
+        progress: The fraction of the training that is done, 0 to 1.
+        rng: Draws augmentations and noise.
+
+    Returns:
+        (N, C, H, W); `images` itself if the recipe asks for neither.
     """
     if stabilisers.diff_augment:
         images = diff_augment(images, stabilisers.diff_augment, rng)
-    strength = stabilisers.instance_noise * (1 - progress)
-    if strength > 0:
+    noise_std = stabilisers.instance_noise * (1 - progress)
+    if noise_std > 0:
         noise = torch.randn(images.shape, generator=rng, device=rng.device).to(images)
-        images = images + strength * noise
+        images = images + noise_std * noise
     return images
 
 
 def make_targets(real: bool, count: int, stabilisers: Stabilisers, rng: torch.Generator) -> Tensor:
-    """What D is told of `count` images, (count,): 1 for real, 0 for fake.
+    """D's targets: 1 for real and 0 for fake, after smoothing and flipping.
 
-    Smoothing is one-sided (Salimans et al. 2016, section 3.4): only real images have it.
+    Args:
+        real: Whether the images are real.
+        count: Number of images.
+        stabilisers: Of which `label_smoothing` and `label_flipping` are used. Smoothing is
+            one-sided, of real images alone (Salimans et al. 2016, section 3.4).
+        rng: Draws which targets are flipped.
+
+    Returns:
+        float32 (count,), values in [0, 1], on the device of `rng`.
     """
-    label = 1.0 - stabilisers.label_smoothing if real else 0.0
-    targets = torch.full((count,), label, device=rng.device)
+    target = 1.0 - stabilisers.label_smoothing if real else 0.0
+    targets = torch.full((count,), target, device=rng.device)
     if stabilisers.label_flipping > 0:
-        chance = torch.rand(count, generator=rng, device=rng.device)
-        targets = torch.where(chance < stabilisers.label_flipping, 0.0 if real else 1.0, targets)
+        flipped = torch.rand(count, generator=rng, device=rng.device) < stabilisers.label_flipping
+        targets = torch.where(flipped, 0.0 if real else 1.0, targets)
     return targets

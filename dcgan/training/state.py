@@ -1,4 +1,4 @@
-"""All that changes while a run lasts: what a checkpoint holds."""
+"""Everything that changes during a training, which is what a checkpoint holds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ from dcgan.training.sync_batch_norm import synchronise_batch_norm
 
 @dataclass(frozen=True)
 class Seeds:
-    """One seed per purpose, so that what one consumes never shifts another."""
+    """One seed per purpose, so that drawing more for one never shifts another.
+
+    Attributes:
+        weights: Initial weights of both networks.
+        data_order: Order of the images in each epoch.
+        latents: Latents of the training steps.
+        fixed_noise: Latents of the image grids.
+        perturbations: Augmentations, instance noise, flipped targets and the gradient penalty.
+    """
 
     weights: int
     data_order: int
@@ -34,6 +42,7 @@ class TrainingState:
 
     Attributes:
         generator, discriminator: On the training device, in channels-last format.
+        generator_optimizer, discriminator_optimizer: Adam of either network.
         average: The exponential moving average of G; None if the recipe asks for none.
         latents: Draws the latents of both networks' steps.
         perturbations: Draws for `stabilisers` and for the gradient penalty.
@@ -56,7 +65,7 @@ class TrainingState:
     epoch_sums: Tensor | None = None
 
     def to_checkpoint(self) -> CheckpointState:
-        """All of it as nested dictionaries of tensors and plain values."""
+        """The whole state as nested dictionaries of tensors and plain values."""
         modules = {name: getattr(self, name) for name in _MODULES}
         return {
             **{name: part.state_dict() for name, part in modules.items() if part is not None},
@@ -65,7 +74,7 @@ class TrainingState:
         }
 
     def restore(self, checkpoint: CheckpointState) -> None:
-        """Continue from what `to_checkpoint` gave for the same configuration."""
+        """Load what `to_checkpoint` returned for the same configuration."""
         for name in _MODULES:
             if getattr(self, name) is not None:
                 getattr(self, name).load_state_dict(checkpoint[name])
@@ -89,7 +98,7 @@ _COUNTERS = ("epoch", "batch", "step", "epoch_sums")
 
 
 def derive_seeds(seed: int) -> Seeds:
-    """Independent seeds from that of the recipe, as NumPy's SeedSequence spawns them."""
+    """Independent seeds from the recipe's seed, by NumPy's SeedSequence."""
     return Seeds(*(int(each) for each in np.random.SeedSequence(seed).generate_state(5, np.uint64)))
 
 
@@ -100,8 +109,8 @@ def initial_state(
 
     Args:
         config: The recipe.
-        seeds: Where the weights and the random generators start.
-        device: Where the networks are put.
+        seeds: Of the weights and of the random generators.
+        device: Where the networks are created.
         world: The processes that train together; batch norm may be synchronised over them.
     """
     generator, discriminator = (
@@ -134,7 +143,7 @@ def initial_state(
 
 
 def _lay_out_as_weights(optimizer: torch.optim.Optimizer) -> None:
-    """Give loaded moments the memory format of their weights, in which fused Adam reads both."""
+    """Give loaded moments the memory format of their weights, as fused Adam expects."""
     for weights, moments in optimizer.state.items():
         for name, moment in moments.items():
             if moment.shape == weights.shape:

@@ -1,6 +1,6 @@
 """One training step: D learns to tell real images from fakes, then G learns to fool D.
 
-Goodfellow et al. 2014, algorithm 1, with the ways of stepping in which published recipes differ.
+Goodfellow et al. 2014, algorithm 1, with the variants of it that published recipes use.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ Network: TypeAlias = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class DiscriminatorStep:
-    """What one step of D leaves for the step of G and for the metrics.
+    """What a step of D leaves for the step of G and for the metrics.
 
     Attributes:
         batch_size: Images in the batch of all processes together.
         noise: The latents of this process's fakes, (n, latent_size, 1, 1).
         fake: G's images from them, (n, C, H, W); with their graph if G's step reuses them.
-        real_logits, fake_logits: What D said of either, (n, outputs, ...).
-        real_loss, fake_loss: D's loss on either, scalars.
-        gradient_penalty: Without its weight, a scalar; None for losses without one.
+        real_logits, fake_logits: D's logits of real images and of fakes, (n, outputs, ...).
+        real_loss, fake_loss: D's loss on real images and on fakes, scalars.
+        gradient_penalty: Without its weight, a scalar; None if the loss has none.
     """
 
     batch_size: int
@@ -53,7 +53,12 @@ class DiscriminatorStep:
 
 @dataclass(frozen=True, eq=False)
 class GeneratorStep:
-    """G's loss in one step, a scalar, and what D said of its fakes, (n, outputs, ...)."""
+    """What a step of G leaves for the metrics.
+
+    Attributes:
+        loss: G's loss, a scalar.
+        gen_logits: D's logits of the fakes that G was updated on, (n, outputs, ...).
+    """
 
     loss: Tensor
     gen_logits: Tensor
@@ -85,7 +90,7 @@ class AdversarialStep:
         self._loss = LOSSES[config.loss.name]
         self._generator = _as_called(world.wrap_ddp(state.generator), config, device)
         self._discriminator = _as_called(world.wrap_ddp(state.discriminator), config, device)
-        # G's step needs no gradients of D, for whose averaging DDP's wrapper would wait.
+        # G's step needs no gradients of D; DDP's wrapper would wait for their average.
         self._discriminator_no_ddp = _as_called(state.discriminator, config, device)
         self._shares_d_pass = can_share_d_pass(config, state.discriminator)
 
@@ -93,7 +98,7 @@ class AdversarialStep:
         """Update D on one batch.
 
         Args:
-            images: This process's real images, uint8 (n, C, H, W).
+            images: This process's real images, uint8 (n, C, H, W), values 0 to 255.
             batch_size: Images in the batch of all processes together.
         """
         state, training, loss = self._state, self._config.training, self._loss
@@ -114,7 +119,7 @@ class AdversarialStep:
                 state.discriminator_optimizer.zero_grad()
 
             noise = self._draw_noise(batch_size)
-            # Without a graph unless this step or G's goes back through these fakes.
+            # No graph, unless this step's or G's backward pass goes through these fakes.
             with torch.set_grad_enabled(reuses_fakes or not training.detach_fakes):
                 fake = self._generator(noise)
             fake_augmented = self._augment(fake.detach() if training.detach_fakes else fake)
@@ -136,7 +141,7 @@ class AdversarialStep:
                 )
                 d_loss = d_loss + self._config.loss.gradient_penalty * penalty
             d_loss = self._world.rescale_mean(d_loss, len(real), batch_size)
-            # G's step goes back through the same graph of G where D's did too.
+            # G's backward pass needs the graph of G again if D's went through it.
             d_loss.backward(retain_graph=reuses_fakes and not training.detach_fakes)
             state.discriminator_optimizer.step()
         return DiscriminatorStep(
@@ -149,7 +154,7 @@ class AdversarialStep:
         noise, fake = d_step.noise, d_step.fake
         with record_function("generator"):
             state.generator_optimizer.zero_grad()
-            # D's gradients would be thrown away: without them a backward pass is shorter.
+            # D's gradients would be thrown away; without them the backward pass is shorter.
             state.discriminator.requires_grad_(False)
             if training.generator_fakes == "fresh":
                 noise = self._draw_noise(d_step.batch_size)
@@ -165,7 +170,7 @@ class AdversarialStep:
         return GeneratorStep(g_loss, gen_logits)
 
     def metrics(self, d_step: DiscriminatorStep, g_step: GeneratorStep) -> dict[str, Tensor]:
-        """What is tracked of a step, scalars over the batch of all processes, on the device."""
+        """The metrics of a step: scalars on the device, over the batch of all processes."""
         values = {
             "Gloss": g_step.loss,
             "Dloss": d_step.real_loss + d_step.fake_loss,
@@ -191,20 +196,21 @@ class AdversarialStep:
 
 
 def can_share_d_pass(config: Config, discriminator: nn.Module) -> bool:
-    """Whether D may see real images and fakes as one batch.
+    """Whether D may see real images and fakes in one batch.
 
-    It is the same step if no layer looks at its batch as a whole, as batch norm does, or counts
-    its passes, as spectral norm does.
+    The step is the same unless a layer depends on the whole batch, as batch norm does, or
+    changes with each forward pass, as spectral norm does.
     """
-    apart = config.training.discriminator_step == "two" or config.stabilisers.spectral_norm
-    return not apart and not any(isinstance(each, _BatchNorm) for each in discriminator.modules())
+    if config.training.discriminator_step == "two" or config.stabilisers.spectral_norm:
+        return False
+    return not any(isinstance(layer, _BatchNorm) for layer in discriminator.modules())
 
 
 def _as_called(network: nn.Module, config: Config, device: torch.device) -> Network:
-    """The network as a step calls it; grids and checkpoints take the network itself.
+    """The network as a step calls it; grids and checkpoints use the network itself.
 
-    On CUDA torch.compile replays its kernels as CUDA graphs; on the CPU it would not take in the
-    fast convolutions.
+    With torch.compile, kernels are replayed as CUDA graphs on CUDA; on the CPU the fast
+    convolutions are left out, because it cannot compile them.
     """
     called: Network = network
     if config.training.compile:

@@ -1,4 +1,4 @@
-"""Batch norm over the batches of all processes together."""
+"""Batch norm with statistics over the batches of all processes together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def synchronise_batch_norm(network: nn.Sequential, device: torch.device) -> nn.Sequential:
-    """Batch norm over the batches of all processes together, with the same parameters."""
+    """The same network, whose batch norm takes its statistics over all processes' batches.
+
+    Parameters and running statistics are those of `network`.
+    """
     if device.type == "cuda":
         converted: nn.Sequential = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         return converted
@@ -22,8 +25,8 @@ def synchronise_batch_norm(network: nn.Sequential, device: torch.device) -> nn.S
     return nn.Sequential(*layers)
 
 
-class _Sum(torch.autograd.Function):
-    """The sum of a tensor over all processes; so is the gradient."""
+class _AllReduceSum(torch.autograd.Function):
+    """Sums a tensor over all processes, and its gradient likewise."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
@@ -39,38 +42,39 @@ class _Sum(torch.autograd.Function):
 
 
 class _SynchronisedBatchNorm(_BatchNorm):
-    """What `nn.SyncBatchNorm` is on CUDA alone, for processes on CPUs.
+    """`nn.SyncBatchNorm` for processes on CPUs; PyTorch's own works on CUDA only.
 
-    (N, C, ...) to the same. Ioffe and Szegedy 2015, algorithm 1, over all processes' batches.
+    (N, C, ...) to the same shape. Ioffe and Szegedy 2015, algorithm 1, over all processes'
+    batches.
     """
 
-    def __init__(self, like: _BatchNorm) -> None:
-        super().__init__(like.num_features, like.eps, like.momentum, like.affine)
-        self.load_state_dict(like.state_dict())
+    def __init__(self, layer: _BatchNorm) -> None:
+        super().__init__(layer.num_features, layer.eps, layer.momentum, layer.affine)
+        self.load_state_dict(layer.state_dict())
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of dimensions will do."""
+        """Accept any number of dimensions."""
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
-        others = [dimension for dimension in range(input.dim()) if dimension != 1]
+        reduced_dims = [dimension for dimension in range(input.dim()) if dimension != 1]
         shape = [1, -1, *[1] * (input.dim() - 2)]
-        count = torch.tensor(float(input.numel() // input.shape[1]), dtype=input.dtype)
-        total = _sum(count)
-        mean = _sum(input.sum(others)) / total
+        local_count = torch.tensor(float(input.numel() // input.shape[1]), dtype=input.dtype)
+        count = _all_reduce_sum(local_count)
+        mean = _all_reduce_sum(input.sum(reduced_dims)) / count
         centred = input - mean.view(shape)
-        variance = _sum(centred.square().sum(others)) / total
+        variance = _all_reduce_sum(centred.square().sum(reduced_dims)) / count
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None
             assert self.num_batches_tracked is not None and self.momentum is not None
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * total / (total - 1), self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
         return centred * scale.view(shape) + self.bias.view(shape)
 
 
-def _sum(tensor: Tensor) -> Tensor:
-    total: Tensor = _Sum.apply(tensor)
+def _all_reduce_sum(tensor: Tensor) -> Tensor:
+    total: Tensor = _AllReduceSum.apply(tensor)
     return total

@@ -92,11 +92,11 @@ def profile(
 
 def _random(config: Config, steps: int) -> Tensor:
     """As many as are trained on, so that no epoch ends meanwhile."""
-    from dcgan.profiling.step_profile import WARM_UP
+    from dcgan.profiling.step_profile import WARM_UP_STEPS
     from dcgan.profiling.step_timing import random_images
 
     a_step = config.training.batch_size * config.training.discriminator_batches
-    return random_images(config, a_step * (steps + WARM_UP + 1))
+    return random_images(config, a_step * (steps + WARM_UP_STEPS + 1))
 
 
 def _real(config: Config) -> Tensor:
@@ -126,7 +126,7 @@ def _table(name: str, shares: tuple[TimeShare, ...], total: float | None = None)
         table.add_column(column, justify="right", no_wrap=True)
     for each in shares:
         calls = f"{each.calls:.3g}" if each.calls else ""
-        table.add_row(each.name, f"{each.ms:,.2f}", f"{each.share:.1%}", calls)
+        table.add_row(each.name, f"{each.ms:,.2f}", f"{each.fraction:.1%}", calls)
     if total is not None:
         table.add_row("[bold]step[/bold]", f"{total:,.2f}", "", "", end_section=True)
     return table

@@ -53,15 +53,15 @@ def recipes(
         return
     keep_memory()  # as a training does, or the times would be too long
     from dcgan.config.loading import load_config, recipe_names
-    from dcgan.profiling.step_timing import expected_seconds, known_seconds
+    from dcgan.profiling.step_timing import cached_run_seconds, measure_run_seconds
 
     configs = [load_config(name, []) for name in recipe_names()]
-    times = {config.name: known_seconds(config) for config in configs}
+    times = {config.name: cached_run_seconds(config) for config in configs}
     console = Console(highlight=False)
     with Live(_table(configs, times), console=console, auto_refresh=False, transient=True) as live:
         for config in configs:
             if timed and times[config.name] is None:
-                times[config.name] = expected_seconds(config)
+                times[config.name] = measure_run_seconds(config)
                 live.update(_table(configs, times), refresh=True)
     console.print(_table(configs, times))
     console.print(

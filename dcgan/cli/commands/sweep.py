@@ -34,7 +34,7 @@ from tracking.wording import plural
 if TYPE_CHECKING:
     from dcgan.config.loading import Override
     from dcgan.sweep.definition import SweepDefinition
-    from dcgan.sweep.plan import Key, Sweep, SweepRun
+    from dcgan.sweep.plan import RunKey, Sweep, SweepRun
     from dcgan.sweep.storage import StoredSweep
     from dcgan.sweep.worker import Executor, WorkResult
 
@@ -208,7 +208,7 @@ def _plan(
 def _run(
     started: StoredSweep,
     missing: dict[SweepRun, str | None],
-    sizes: dict[Key, int],
+    sizes: dict[RunKey, int],
     console: Console,
     backend: Executor,
     at_once: int,
@@ -219,7 +219,7 @@ def _run(
     from dcgan.sweep.executor import run_work_items, threads_per_job
     from dcgan.sweep.worker import make_work_items
 
-    trials = started.sweep.trials
+    trials = started.sweep.runs
     console.print(
         f"[bold]{started.id}[/bold]: {len(started.sweep.arms)} arms x "
         f"{len(started.sweep.seeds)} seeds = {len(trials)} runs, {len(missing)} of them to do."
@@ -230,7 +230,7 @@ def _run(
     threads = threads_per_job(jobs, backend)
     console.print(f"{jobs} at a time, each on {plural(threads, 'core')}.")
     orders = make_work_items(
-        started, missing, device=device, backend=backend, threads=threads, arguments=sys.argv
+        started, missing, device=device, executor=backend, threads=threads, arguments=sys.argv
     )
     with SweepTable(started, sizes, console) as table:
         return run_work_items(orders, backend, jobs, table.refresh)
@@ -243,7 +243,7 @@ def _summarize(
     from dcgan.sweep.progress import RunProgress, progress_reader
 
     found = progress_reader(started)()
-    standings = {trial: found.get(trial.key, RunProgress()) for trial in started.sweep.trials}
+    standings = {trial: found.get(trial.key, RunProgress()) for trial in started.sweep.runs}
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("arm")
     for column in ("finished", "failed", "G loss", "D loss"):

@@ -181,7 +181,7 @@ def _run(job: Job) -> None:
         return
     console = Console(highlight=False)
     with TrainingProgress(job, console) as progress:
-        outcome = run_job(job, sys.argv, progress.show, progress.warn)
+        outcome = run_job(job, sys.argv, listen=progress.show, warn=progress.warn)
     _summarize(outcome, job, console)
     if outcome.status == "interrupted":
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -211,7 +211,7 @@ def _summarize(outcome: TrainingResult, job: Job, console: Console) -> None:
             f"dcgan sample {run} -n 64 -o grid.png{elsewhere}": "make new images",
             f"dcgan runs{elsewhere}": "see all runs",
         }
-    for tracker in outcome.incomplete:
+    for tracker in outcome.incomplete_trackers:
         commands[f"dcgan sync {run} --to {tracker}{elsewhere}"] = "send what it missed"
     if "mlflow" in job.trackers:
         commands[f"dcgan ui{elsewhere}"] = "compare runs in the MLflow UI"

@@ -43,23 +43,23 @@ def test_the_list_names_every_recipe_with_its_source_its_data_and_its_length():
 
 def test_a_trial_is_measured_once_and_remembered(cache: Path, monkeypatch: pytest.MonkeyPatch):
     config = load_config("digits", [parse_override("network.generator_features=4")])
-    assert trial.known_seconds(config, "cpu") is None
-    seconds = trial.expected_seconds(config, "cpu")
+    assert trial.cached_run_seconds(config, "cpu") is None
+    seconds = trial.measure_run_seconds(config, "cpu")
     assert 0 < seconds < 3600
-    assert trial.known_seconds(config, "cpu") == seconds
+    assert trial.cached_run_seconds(config, "cpu") == seconds
     (record,) = (cache / "trials").iterdir()
     assert json.loads(record.read_text())["recipe"] == "digits"
     other = load_config("digits", [parse_override("network.generator_features=5")])
-    assert trial.known_seconds(other, "cpu") is None
+    assert trial.cached_run_seconds(other, "cpu") is None
     monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
-    assert trial.known_seconds(config, "cpu") is None
+    assert trial.cached_run_seconds(config, "cpu") is None
 
 
 def test_a_trial_is_twenty_steps_of_the_whole_run(monkeypatch: pytest.MonkeyPatch):
     clock = iter(float(second) for second in range(1000))
     monkeypatch.setattr(trial.time, "perf_counter", lambda: next(clock))
     config = load_config("digits", [parse_override("network.generator_features=4")])
-    assert trial.expected_seconds(config, "cpu") == 50 * 57  # one second a step
+    assert trial.measure_run_seconds(config, "cpu") == 50 * 57  # one second a step
     assert next(clock) == trial.TRIAL_STEPS + 2  # it is read before the first step too
 
 
@@ -69,7 +69,7 @@ def test_a_trial_works_without_a_place_to_remember_it(
     (tmp_path / "file").touch()
     monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "file" / "cache"))
     config = load_config("digits", [parse_override("network.generator_features=4")])
-    assert trial.expected_seconds(config, "cpu") > 0
+    assert trial.measure_run_seconds(config, "cpu") > 0
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -18,11 +18,11 @@ def test_the_parts_of_a_step_add_up_to_it(small_config, pixels):
     parts = {part.name: part for part in found.parts}
     assert tuple(parts) == profile.PARTS
     assert sum(part.ms for part in found.parts) == pytest.approx(found.step_ms)
-    assert sum(part.share for part in found.parts) == pytest.approx(1)
+    assert sum(part.fraction for part in found.parts) == pytest.approx(1)
     for name, part in parts.items():
         assert part.ms > 0, name
     assert parts["discriminator"].calls == parts["generator"].calls == parts["tracking"].calls == 1
-    assert parts["optimiser"].calls == 4  # of each network one step, and gradients cleared once
+    assert parts["optimizer"].calls == 4  # of each network one step, and gradients cleared once
     names = [operator.name for operator in found.operators]
     assert any("convolution" in name for name in names)
     assert not {"discriminator", "generator"} & set(names)

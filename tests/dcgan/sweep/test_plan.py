@@ -26,7 +26,7 @@ SCHEME = Factor("init.scheme", ("dcgan", "default"), "--over init.scheme=dcgan,d
 
 def test_a_plan_is_the_full_cross_product_with_the_same_seeds():
     sweep = plan_sweep("pair", "digits", [], [LR, SCHEME], [3, 5, 8])
-    assert len(sweep.trials) == 2 * 2 * 3
+    assert len(sweep.runs) == 2 * 2 * 3
     assert [arm.label for arm in sweep.arms] == [
         "optimizer.lr=0.0002, init.scheme=dcgan",
         "optimizer.lr=0.0002, init.scheme=default",
@@ -34,19 +34,19 @@ def test_a_plan_is_the_full_cross_product_with_the_same_seeds():
         "optimizer.lr=0.002, init.scheme=default",
     ]
     for arm in sweep.arms:
-        assert [trial.seed for trial in sweep.trials if trial.arm == arm] == [3, 5, 8]
-    for trial in sweep.trials:
+        assert [trial.seed for trial in sweep.runs if trial.arm == arm] == [3, 5, 8]
+    for trial in sweep.runs:
         assert trial.config.seed == trial.seed
         assert f"optimizer.lr={trial.config.optimizer.lr}" in trial.arm.label
         assert trial.arm.label.endswith(f"init.scheme={trial.config.init.scheme}")
-    assert sweep.trials[-1].name == "pair/0.002,default/seed-8"
+    assert sweep.runs[-1].name == "pair/0.002,default/seed-8"
 
 
 def test_settings_apply_to_all_runs_and_values_are_read_as_set_reads_them():
     betas = parse_factor("optimizer.betas=[0.5, 0.9],[0.0, 0.99]")
     sweep = plan_sweep("b", "digits", [parse_override("training.steps=7")], [betas], [0])
-    assert [trial.config.optimizer.betas for trial in sweep.trials] == [(0.5, 0.9), (0.0, 0.99)]
-    assert {trial.config.training.steps for trial in sweep.trials} == {7}
+    assert [trial.config.optimizer.betas for trial in sweep.runs] == [(0.5, 0.9), (0.0, 0.99)]
+    assert {trial.config.training.steps for trial in sweep.runs} == {7}
     assert parse_factor("init.scheme=dcgan, default").values == ("dcgan", "default")
 
 
@@ -79,16 +79,19 @@ def test_a_kept_sweep_is_found_again_and_is_a_sweep_file(tmp_path: Path):
     sweep = plan_sweep("pair", "digits", overrides, [LR, SCHEME], [3, 5])
     started = save_sweep(tmp_path, sweep, ["mlflow"])
     save_sweep(tmp_path, plan_sweep("pair", "digits", overrides, [LR], [3]), [])
-    for found in (find_sweep(tmp_path, started.id), find_sweep(tmp_path, "pair", like=sweep)):
+    for found in (
+        find_sweep(tmp_path, started.id),
+        find_sweep(tmp_path, "pair", same_runs_as=sweep),
+    ):
         assert found.id == started.id
         assert found.trackers == ("mlflow",)
-        assert [(each.key, each.config) for each in found.sweep.trials] == [
-            (each.key, each.config) for each in sweep.trials
+        assert [(each.key, each.config) for each in found.sweep.runs] == [
+            (each.key, each.config) for each in sweep.runs
         ]
     assert find_sweep(tmp_path, "pair").id != started.id
     other = plan_sweep("pair", "digits", [], [LR], [4])
-    with pytest.raises(UserError, match="of these very runs"):
-        find_sweep(tmp_path, "pair", like=other)
+    with pytest.raises(UserError, match="with exactly these runs"):
+        find_sweep(tmp_path, "pair", same_runs_as=other)
 
 
 def test_arms_of_a_seed_see_the_same_images_and_latents(
@@ -119,7 +122,7 @@ def test_arms_of_a_seed_see_the_same_images_and_latents(
         for key, value in values.items()
     ]
     sweep = plan_sweep("pair", "digits", overrides, [SCHEME], [0, 1])
-    for trial in sweep.trials:
+    for trial in sweep.runs:
         seen.append([])
         loop.train(
             trial.config,
