@@ -250,9 +250,9 @@ def _timed_evaluation(
     warn: Warn,
     on_duration: Callable[[float], None],
 ) -> EvaluateCallback | None:
-    """The evaluation that the recipe asks for during training, if it does.
+    """The recipe's evaluation during training; None if it has none.
 
-    on_duration: called with the duration of each evaluation, in seconds.
+    `on_duration` is called with the duration of each evaluation, in seconds.
     """
     if not job.config.evaluation.every_epochs:
         return None

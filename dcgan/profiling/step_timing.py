@@ -24,11 +24,11 @@ from dcgan.training.schedule import total_steps
 from tracking.atomic_files import atomic_write
 
 TRIAL_STEPS = 20
-"""Timed steps of a trial, after a first one that is not."""
+"""Timed steps of a trial; its first step is not timed."""
 
 
 def cached_run_seconds(config: Config, device: str = "auto") -> float | None:
-    """A run's duration in seconds by an earlier trial on this machine; None if there was none."""
+    """A run's duration in seconds, from an earlier trial on this machine; None without one."""
     file = _timing_file(config, choose_device(device))
     try:
         return float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
@@ -37,7 +37,7 @@ def cached_run_seconds(config: Config, device: str = "auto") -> float | None:
 
 
 def measure_run_seconds(config: Config, device: str = "auto") -> float:
-    """A run's duration in seconds, by a trial of 20 steps on random images; the result is cached.
+    """A run's duration in seconds, from a trial of 20 steps on random images; it is cached.
 
     The recipe must state its number of images in `source.images`. The median step counts, so
     that the first steps, which are slower, do not.

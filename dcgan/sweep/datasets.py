@@ -11,7 +11,7 @@ from dcgan.sweep.plan import RunKey, Sweep
 def load_data(
     sweep: Sweep, *, download: bool = False, progress: Progress = silent
 ) -> dict[RunKey, int]:
-    """Decode all data sets of a sweep into the cache, and check that each run has full batches.
+    """Decode all data sets of a sweep into the cache, and check every run's batch size.
 
     Args:
         sweep: The sweep.

@@ -87,14 +87,14 @@ def read_definition(subject: str) -> SweepDefinition:
     return _parse(text, subject, Path(subject).parent)
 
 
-def _parse(text: str, where: str, folder: Path) -> SweepDefinition:
+def _parse(text: str, origin: str, folder: Path) -> SweepDefinition:
     try:
         file = _SweepFile.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where} is not valid TOML: {error}.") from error
+        raise ConfigError(f"{origin} is not valid TOML: {error}.") from error
     except ValidationError as error:
         problems = [
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} ({where})."
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} ({origin})."
             for problem in error.errors()
         ]
         raise ConfigError("\n".join(problems)) from error
@@ -102,7 +102,7 @@ def _parse(text: str, where: str, folder: Path) -> SweepDefinition:
         name=file.name,
         description=file.description,
         recipe=str(folder / file.recipe) if file.recipe.endswith(".toml") else file.recipe,
-        factors=tuple(Factor(key, tuple(values), where) for key, values in file.over.items()),
+        factors=tuple(Factor(key, tuple(values), origin) for key, values in file.over.items()),
         seeds=tuple(range(file.seeds) if isinstance(file.seeds, int) else file.seeds),
         trackers=file.trackers,
     )

@@ -49,7 +49,7 @@ class RunProgress:
 
 
 def progress_reader(stored_sweep: StoredSweep) -> Callable[[], dict[RunKey, RunProgress]]:
-    """A function that reads the progress of a sweep's runs, by now of those that have begun.
+    """A function that reads the progress of those runs of a sweep that have begun.
 
     If a run was begun twice, the newer one counts. Journals of other sweeps and of finished
     runs are read only once.

@@ -127,7 +127,7 @@ def find_checkpoint(folder: Path, which: CheckpointRef = "last") -> Path:
     path = folder / f"step-{which:08d}.pt"
     if path not in paths:
         steps = ", ".join(str(checkpoint_step(each)) for each in paths)
-        raise CheckpointError(f"There is no checkpoint of step {which}; there are: {steps}.")
+        raise CheckpointError(f"There is no checkpoint of step {which}; choose one of: {steps}.")
     return path
 
 

@@ -18,7 +18,7 @@ from torch.nn.functional import (
 
 @dataclass(frozen=True)
 class AdversarialLoss:
-    """Three functions of D's logits (N, outputs, ...), each of which returns a mean, a scalar.
+    """Three functions of D's logits (N, outputs, ...); each returns a scalar, averaged over N.
 
     Attributes:
         discriminator: Logits and targets (N,), 1 for real and 0 for fake, to D's loss.

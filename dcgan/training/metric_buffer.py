@@ -30,8 +30,8 @@ class MetricBuffer:
         count: The current epoch's steps so far.
 
     Attributes:
-        sums: As above. It belongs in a checkpoint, because an epoch can be interrupted.
-        count: As above.
+        sums: The current epoch's sums; in a checkpoint, because an epoch can be interrupted.
+        count: The current epoch's steps.
     """
 
     def __init__(self, emit: Callable[[Metrics], None], sums: Tensor | None, count: int) -> None:

@@ -58,7 +58,7 @@ def test_no_checkpoint_a_missing_step_and_a_damaged_file(tmp_path: Path):
     with pytest.raises(CheckpointError, match="no checkpoint in"):
         find_checkpoint(tmp_path)
     path = save_checkpoint(tmp_path, 5, {"weights": torch.zeros(100)})
-    with pytest.raises(CheckpointError, match="step 4; there are: 5"):
+    with pytest.raises(CheckpointError, match="step 4; choose one of: 5"):
         find_checkpoint(tmp_path, 4)
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(CheckpointError, match="cannot be read"):
