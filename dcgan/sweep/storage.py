@@ -82,7 +82,7 @@ def save_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StoredSwee
     except OSError as error:
         raise StoreError(
             f"The store {store} cannot be written to: {error.strerror}.\n"
-            "Choose a folder that you can write to with --store."
+            "Give a folder of your own with --store."
         ) from error
     return StoredSweep(identifier, folder, sweep, tuple(trackers))
 

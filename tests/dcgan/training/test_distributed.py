@@ -167,7 +167,7 @@ def test_a_run_goes_on_with_another_number_of_processes(
     ("setting", "said"),
     [
         ("training.batch_size=1796", "too few for 2 processes"),
-        ("training.detach_fakes=false", "by one process alone"),
+        ("training.detach_fakes=false", "in one process only"),
     ],
 )
 def test_what_cannot_be_divided_is_told(tmp_path: Path, setting: str, said: str) -> None:
