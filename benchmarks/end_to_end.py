@@ -20,8 +20,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from image_cache import write_jpegs
+from interleaved import block_timer, interleave, peak_memory
 from machine import describe_machine
-from turns import blocks, peak_memory, take_turns
 
 from dcgan.cpu.allocator import keep_memory
 
@@ -44,7 +44,7 @@ def run_example(folder: str, precision: str, pipe: Connection) -> None:
     normalised = transforms.Compose([*steps, transforms.Normalize((0.5,) * 3, (0.5,) * 3)])
     loader = DataLoader(ImageFolder(folder, normalised), BATCH, shuffle=True, num_workers=2)
     batches = (images for _ in count() for images, _ in loader)
-    train_plainly(load_config("celeba", []), batches, blocks(pipe))
+    train_plainly(load_config("celeba", []), batches, block_timer(pipe))
     pipe.send(peak_memory())
 
 
@@ -64,7 +64,7 @@ def run_engine(folder: str, precision: str, pipe: Connection) -> None:
     config = load_config("celeba", [parse_override(f"{k}={v}") for k, v in changes.items()])
     with tempfile.TemporaryDirectory() as store:
         job = prepare(config, "cpu", Path(store), (), RunMetadata())
-        run_job(job, [], listen=lambda event: None, warn=print, stopping=blocks(pipe))
+        run_job(job, [], listen=lambda event: None, warn=print, stopping=block_timer(pipe))
     pipe.send(peak_memory())
 
 
@@ -88,7 +88,7 @@ def main() -> None:
         write_jpegs(folder, given.images)
         for precision in PRECISIONS:
             sides = (run_example, run_engine)
-            turns = take_turns(sides, (str(folder), precision), given.pairs, given.steps)
+            turns = interleave(sides, (str(folder), precision), given.pairs, given.steps)
             example, engine = (BATCH / seconds for seconds in turns.medians)
             results[precision] = {
                 "example_images_per_second": example,

@@ -20,7 +20,7 @@ Side: TypeAlias = Callable[..., None]
 
 
 @dataclass(frozen=True)
-class Turns:
+class InterleavedTimings:
     """seconds: of a step, of both sides in neighbouring blocks. peaks: of memory, in MiB."""
 
     seconds: list[tuple[float, float]]
@@ -38,9 +38,9 @@ class Turns:
         return [first / second for first, second in self.seconds]
 
 
-def take_turns(
+def interleave(
     sides: tuple[Side, Side], arguments: tuple[str, ...], pairs: int, steps: int
-) -> Turns:
+) -> InterleavedTimings:
     """Blocks of so many steps alternate: one side waits while the other works."""
     context = get_context("spawn")
     running = []
@@ -64,10 +64,10 @@ def take_turns(
         pipe.send(0)
         peaks.append(float(pipe.recv()))
         process.join()
-    return Turns(seconds, (peaks[0], peaks[1]))
+    return InterleavedTimings(seconds, (peaks[0], peaks[1]))
 
 
-def blocks(pipe: Connection) -> Callable[[], bool]:
+def block_timer(pipe: Connection) -> Callable[[], bool]:
     """Asked after each step: answers each order of so many steps with the seconds they took.
 
     The step before the first order belongs to none; an order of 0 steps ends the training.

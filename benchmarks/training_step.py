@@ -27,8 +27,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from interleaved import block_timer, interleave, peak_memory
 from machine import describe_machine
-from turns import blocks, peak_memory, take_turns
 
 from dcgan.cpu.allocator import keep_memory
 
@@ -86,7 +86,7 @@ def main() -> None:
 
 def compare(recipe: str, precision: str, pairs: int, steps: int, peak: float) -> Result:
     """peak: GFLOP/s."""
-    turns = take_turns((run_plain_loop, run_engine), (recipe, precision), pairs, steps)
+    turns = interleave((run_plain_loop, run_engine), (recipe, precision), pairs, steps)
     plain, engine = turns.medians
     gflop = in_process(count_gflop, recipe)
     return Result(
@@ -111,7 +111,7 @@ def run_plain_loop(recipe: str, precision: str, pipe: Connection) -> None:
 
     config = load_config(recipe, [])
     batches = (random_images(config, 4 * 128) / 127.5 - 1).split(128)
-    train_plainly(config, itertools.cycle(batches), blocks(pipe))
+    train_plainly(config, itertools.cycle(batches), block_timer(pipe))
     pipe.send(peak_memory())
 
 
@@ -132,7 +132,7 @@ def run_engine(recipe: str, precision: str, pipe: Connection) -> None:
         device=torch.device("cpu"),
         emit=lambda event: None,
         save=no_checkpoints,
-        stopping=blocks(pipe),
+        stopping=block_timer(pipe),
     )
     pipe.send(peak_memory())
 

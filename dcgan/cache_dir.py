@@ -1,4 +1,4 @@
-"""The directory for files that can be made again."""
+"""The folder for files that can be regenerated."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import platformdirs
 
 
 def cache_folder() -> Path:
-    """Where is kept what can be made again: $DCGAN_CACHE, or the user's cache folder."""
-    named = os.environ.get("DCGAN_CACHE")
-    return Path(named).expanduser() if named else platformdirs.user_cache_path("dcgan-lab")
+    """The folder for regenerable files: $DCGAN_CACHE, or one in the user's cache folder.
+
+    It may not exist yet.
+    """
+    chosen = os.environ.get("DCGAN_CACHE")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("dcgan-lab")

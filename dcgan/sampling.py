@@ -15,18 +15,25 @@ from dcgan.data.scaling import to_uint8
 from tracking.events import GRID_PADDING
 
 BatchNormMode: TypeAlias = Literal["train", "eval"]
-"""Whether batch norm uses the statistics of the batch at hand, or those it has learnt."""
-
+"""Whether batch norm uses the statistics of the current batch, or its running statistics."""
 
 Weights: TypeAlias = Literal["current", "ema"]
 """G as the last step left it, or its moving average."""
 
-
-_BATCH = 256
+_BATCH_SIZE = 256
 
 
 def draw_latents(count: int, network: Network, rng: torch.Generator) -> Tensor:
-    """Latent vectors (count, latent_size, 1, 1) from N(0, 1) or U[-1, 1], on `source`'s device."""
+    """Draw latents from N(0, 1) or U[-1, 1], as `network.latent_law` says.
+
+    Args:
+        count: Number of latents.
+        network: Gives their size and distribution.
+        rng: Draws them, on its own device.
+
+    Returns:
+        Latents (count, latent_size, 1, 1) on the device of `rng`.
+    """
     shape = (count, network.latent_size, 1, 1)
     if network.latent_law == "uniform":
         return torch.rand(shape, generator=rng, device=rng.device) * 2 - 1
@@ -35,40 +42,55 @@ def draw_latents(count: int, network: Network, rng: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def generate(generator: nn.Module, latents: Tensor, mode: BatchNormMode) -> Tensor:
-    """G(latents): (N, latent_size, 1, 1) to images (N, C, H, W) in [-1, 1].
+    """Compute G's images without changing G, so that a grid does not disturb the training.
 
-    G is left as it was: looking at a generator in training must not change it.
+    Args:
+        generator: G; its mode and its buffers are restored afterwards.
+        latents: (N, latent_size, 1, 1), on G's device.
+        mode: Batch norm by the statistics of these latents' batch (`train`) or by its running
+            statistics (`eval`).
+
+    Returns:
+        Images (N, C, H, W) in [-1, 1], on G's device.
     """
     was_training = generator.training
-    buffers = [(buffer, buffer.clone()) for buffer in generator.buffers()]
+    saved_buffers = [(buffer, buffer.clone()) for buffer in generator.buffers()]
     generator.train(mode == "train")
     try:
         images: Tensor = generator(latents)
     finally:
         generator.train(was_training)
-        for buffer, before in buffers:
-            buffer.copy_(before)
+        for buffer, saved in saved_buffers:
+            buffer.copy_(saved)
     return images
 
 
 def draw_pixels(
     generator: nn.Module, network: Network, device: torch.device, count: int, seed: int
 ) -> Tensor:
-    """uint8 images (count, C, H, W) on the CPU, batch norm as G has learnt it.
+    """Draw images from G, with batch norm by its running statistics.
 
-    G is on `device`; the latents come from `seed` and do not depend on it.
+    Args:
+        generator: G, on `device`.
+        network: Gives the size and distribution of the latents.
+        device: Where G is; the latents do not depend on it.
+        count: Number of images.
+        seed: Of the latents.
+
+    Returns:
+        uint8 images (count, C, H, W), values 0 to 255, on the CPU.
     """
-    source = torch.Generator().manual_seed(seed)
-    batches = (min(_BATCH, count - start) for start in range(0, count, _BATCH))
-    made = [
-        generate(generator, draw_latents(size, network, source).to(device), "eval").cpu()
-        for size in batches
+    rng = torch.Generator().manual_seed(seed)
+    batch_sizes = (min(_BATCH_SIZE, count - start) for start in range(0, count, _BATCH_SIZE))
+    batches = [
+        generate(generator, draw_latents(size, network, rng).to(device), "eval").cpu()
+        for size in batch_sizes
     ]
-    return to_uint8(torch.cat(made))
+    return to_uint8(torch.cat(batches))
 
 
 def image_grid(images: Tensor) -> npt.NDArray[np.uint8]:
-    """Images (N, C, H, W) in [-1, 1] as one uint8 picture (H, W, C), nearly square."""
+    """Arrange images (N, C, H, W) in [-1, 1] as one uint8 picture (H, W, C), nearly square."""
     columns = round(len(images) ** 0.5)
     grid = make_grid(
         images.float(), nrow=columns, padding=GRID_PADDING, normalize=True, value_range=(-1, 1)

@@ -146,9 +146,9 @@ def overrides(
 def place(dataset: str, folder: Path) -> list[Override]:
     """The recipe's own data set where `folder` holds it, otherwise the images in `folder`."""
     from dcgan.config.loading import Override
-    from dcgan.data.sources.torchvision_sets import holds
+    from dcgan.data.sources.torchvision_sets import folder_has_set
 
-    name = dataset if holds(dataset, folder) else "folder"
+    name = dataset if folder_has_set(dataset, folder) else "folder"
     return [
         Override("dataset.name", name, f"--data {folder}"),
         Override("dataset.path", str(folder), f"--data {folder}"),

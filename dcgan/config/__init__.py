@@ -1,1 +1,1 @@
-"""The configuration of a run."""
+"""The configuration of a run: its schema, and how it is loaded from a recipe."""

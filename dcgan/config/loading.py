@@ -1,6 +1,6 @@
-"""Reads a configuration from a recipe, overridden by key; explains what is wrong with one.
+"""Loads a configuration from a recipe and overrides, and explains what is wrong with it.
 
-A key is written `section.name`, such as `optimizer.lr`, wherever a person types it.
+Users write a key as `section.name`, such as `optimizer.lr`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from tracking.wording import did_you_mean
 
 @dataclass(frozen=True)
 class Override:
-    """A value that replaces the recipe's, and what the user typed to set it."""
+    """A value that replaces one of the recipe's.
+
+    Attributes:
+        key: Such as `optimizer.lr`.
+        value: As TOML would give it.
+        origin: What the user typed to set it, for messages.
+    """
 
     key: str
     value: Any
@@ -30,7 +36,7 @@ class Override:
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with the project."""
+    """Names of the recipes that ship with the project, sorted."""
     folder = resources.files("dcgan.recipes")
     return sorted(
         file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")
@@ -38,19 +44,19 @@ def recipe_names() -> list[str]:
 
 
 def recipe_text(name: str) -> str:
-    """The TOML of a recipe that comes with the project; raises ConfigError for another name."""
+    """The TOML of a recipe that ships with the project; raises ConfigError for other names."""
     names = recipe_names()
     if name not in names:
         raise ConfigError(
             f"There is no recipe {name!r}. {did_you_mean(name, names, limit=1)}".rstrip() + "\n"
-            f"The recipes are: {', '.join(names)}; or give the path of a .toml file."
+            f"The recipes are: {', '.join(names)}. Or give the path of a .toml file."
         )
     file = resources.files("dcgan.recipes") / f"{name}.toml"
     return file.read_text(encoding="utf-8")
 
 
 def parse_override(text: str) -> Override:
-    """`key=value`, the value as `parse_value` reads it."""
+    """Parse `key=value`, the value as in `parse_value`; raises ConfigError without a value."""
     key, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set {text} has no value.\nWrite it as --set key=value.")
@@ -58,7 +64,7 @@ def parse_override(text: str) -> Override:
 
 
 def parse_value(text: str) -> Any:
-    """A value as TOML; what is no TOML value is a string."""
+    """Parse a TOML value; text that is not one stays a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -66,34 +72,37 @@ def parse_value(text: str) -> Any:
 
 
 def load_config(recipe: str, overrides: list[Override]) -> Config:
-    """Read a recipe by name or by the path of its TOML file, and override it in order.
+    """Load a recipe by its name or the path of its TOML file, and apply overrides in order.
 
-    Raises ConfigError, which names every key at fault, where its value came from,
-    what is allowed, and for an unknown key the nearest that exists.
+    Raises:
+        ConfigError: The recipe cannot be read, or the configuration is not valid. The message
+            names every wrong key, where its value came from, what is allowed, and for an
+            unknown key the nearest that exists.
     """
-    text, where = _read_recipe(recipe)
+    text, recipe_origin = _read_recipe(recipe)
     try:
-        tree = tomllib.loads(text)
+        values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where} is not valid TOML: {error}.") from error
-    tree.setdefault("name", Path(recipe).stem)
+        raise ConfigError(f"{recipe_origin} is not valid TOML: {error}.") from error
+    values.setdefault("name", Path(recipe).stem)
     origins: dict[str, str] = {}
     for override in overrides:
-        _set(tree, override)
+        _apply(override, values)
         origins[override.key] = override.origin
     try:
-        return Config.model_validate(tree)
+        return Config.model_validate(values)
     except ValidationError as error:
-        problems = [_explain(problem, origins, where) for problem in error.errors()]
+        problems = [_explain(details, origins, recipe_origin) for details in error.errors()]
         raise ConfigError("\n\n".join(problems)) from error
 
 
 def to_toml(config: Config) -> str:
-    """The whole configuration as a recipe that gives the same configuration back."""
+    """The configuration as a recipe, with every key, that loads as the same configuration."""
     return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
 
 
 def _read_recipe(recipe: str) -> tuple[str, str]:
+    """Its TOML, and where that came from, for messages."""
     if recipe.endswith(".toml"):
         try:
             return Path(recipe).read_text(encoding="utf-8"), recipe
@@ -103,51 +112,51 @@ def _read_recipe(recipe: str) -> tuple[str, str]:
     return recipe_text(recipe), f"the recipe {recipe}"
 
 
-_RIVALS = {
+_ALTERNATIVES = {
     "training.epochs": "steps",
     "training.steps": "epochs",
     "images.every_epochs": "every_steps",
     "images.every_steps": "every_epochs",
 }
-"""Keys of which one takes the place of the other in the same section."""
+"""Keys that exclude each other: setting one removes the other from the same section."""
 
 
-def _set(tree: dict[str, Any], override: Override) -> None:
+def _apply(override: Override, values: dict[str, Any]) -> None:
     *sections, name = override.key.split(".")
     for section in sections:
-        tree = tree.setdefault(section, {})
-        if not isinstance(tree, dict):
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
             raise ConfigError(
                 f"{override.key} ({override.origin}): {section} is a single value, not a section."
             )
-    tree[name] = override.value
-    tree.pop(_RIVALS.get(override.key, ""), None)
+    values[name] = override.value
+    values.pop(_ALTERNATIVES.get(override.key, ""), None)
 
 
-def _explain(problem: ErrorDetails, origins: Mapping[str, str], where: str) -> str:
-    key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
-    origin = origins.get(key, where)
-    if problem["type"] == "extra_forbidden":
-        keys = list(_keys(Config))
-        hint = did_you_mean(key, keys, limit=1)
+def _explain(details: ErrorDetails, origins: Mapping[str, str], recipe_origin: str) -> str:
+    key = ".".join(str(part) for part in details["loc"] if isinstance(part, str))
+    origin = origins.get(key, recipe_origin)
+    if details["type"] == "extra_forbidden":
+        hint = did_you_mean(key, _all_keys(Config), limit=1)
         return f"{key}: there is no such key ({origin}). {hint}".rstrip()
-    if problem["type"] == "missing":
+    if details["type"] == "missing":
         return f"{key}: it is missing ({origin})."
-    if isinstance(problem["input"], Mapping | BaseModel):
-        return f"{key}: {problem['msg']} ({origin}).".removeprefix(": ")
-    return f"{key} = {problem['input']!r}: {_allowed(problem)} ({origin})."
+    if isinstance(details["input"], Mapping | BaseModel):
+        return f"{key}: {details['msg']} ({origin}).".removeprefix(": ")
+    return f"{key} = {details['input']!r}: {_allowed(details)} ({origin})."
 
 
-def _allowed(problem: ErrorDetails) -> str:
+def _allowed(details: ErrorDetails) -> str:
     """What would be right, from pydantic's 'Input should be ...'."""
-    return problem["msg"].replace("Input should be", "it should be", 1)
+    return details["msg"].replace("Input should be", "it should be", 1)
 
 
-def _keys(section: type[BaseModel], prefix: str = "") -> list[str]:
+def _all_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
+    """Keys of a section and of the sections in it, and the names of these."""
     keys = []
     for name, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            keys += [prefix + name, *_keys(field.annotation, f"{prefix}{name}.")]
+            keys += [prefix + name, *_all_keys(field.annotation, f"{prefix}{name}.")]
         else:
             keys.append(prefix + name)
     return keys

@@ -1,4 +1,4 @@
-"""The configuration of a run: every section and key, typed and validated."""
+"""The schema of a configuration: every section and key, typed and validated."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from tracking.errors import UserError
 
 
 class ConfigError(UserError):
-    """A configuration that cannot be run, in words for the user."""
+    """A configuration that cannot be run; the message is for the user."""
 
 
 class Section(BaseModel):
+    """Base of all sections: immutable, without conversion of types, unknown keys are errors."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Source(Section):
-    """The published experiment that a recipe repeats."""
+    """The published experiment that a recipe reproduces."""
 
-    experiment: str = ""
-    images: int | None = Field(None, ge=1, description="the size of its data set")
+    experiment: str = Field("", description="where it was published, or this project's own")
+    images: int | None = Field(None, ge=1, description="number of images in its data set")
 
 
 EMBEDDED = ("digits", "sky")
@@ -32,23 +34,23 @@ EMBEDDED = ("digits", "sky")
 
 
 class Dataset(Section):
-    """Which images, and the form in which the networks see them."""
+    """Which images to train on, and the size and channels that they are converted to."""
 
     name: Literal[
         "digits", "sky", "mnist", "stacked-mnist", "fashion-mnist", "cifar10", "celeba", "folder"
     ]
-    path: str | None = Field(None, description="where the files are")
+    path: str | None = Field(None, description="folder that holds the files")
     split: Literal["train", "test", "all"] = Field(
-        "train", description="of mnist and its kin, cifar10 and celeba"
+        "train", description="for mnist, stacked-mnist, fashion-mnist, cifar10 and celeba"
     )
     image_size: Literal[28, 32, 64, 128] = Field(64, description="height and width in pixels")
     channels: Literal[1, 3] = Field(3, description="1 for grey, 3 for RGB")
     fit: Literal["crop", "stretch"] = Field(
         "crop",
-        description="resize the shorter side and crop the centre, or resize both sides",
+        description="crop: resize the shorter side and crop the centre; stretch: resize both sides",
     )
     max_unreadable: int = Field(
-        0, ge=0, description="files of a folder that may be skipped because they cannot be read"
+        0, ge=0, description="number of files that may be skipped because they cannot be read"
     )
 
     @model_validator(mode="after")
@@ -56,7 +58,7 @@ class Dataset(Section):
         if self.name in EMBEDDED and self.path is not None:
             raise PydanticCustomError(
                 "path_unused",
-                'name = "{name}" is embedded and has no path: for a folder of your own '
+                'name = "{name}" is embedded and takes no path: for a folder of images '
                 'set dataset.name = "folder"',
                 {"name": self.name},
             )
@@ -66,43 +68,47 @@ class Dataset(Section):
 class Network(Section):
     """The architecture of both networks.
 
-    dcgan: Radford et al. 2016, figure 1. compact: a small pair for 28x28, ReLU before batch
-    norm, D without it. dense: fully connected layers beside the convolutions. kim: 5x5 filters
-    as in DCGAN-tensorflow.
+    dcgan: Radford et al. 2016, figure 1. compact: a small pair for 28x28, with ReLU before
+    batch norm in G and no batch norm in D. dense: with fully connected layers as well. kim: 5x5
+    filters as in DCGAN-tensorflow.
     """
 
     family: Literal["dcgan", "compact", "dense", "kim"] = "dcgan"
-    latent_size: int = Field(100, ge=1, le=4096)
-    latent_law: Literal["normal", "uniform"] = Field("normal", description="N(0, 1) or U[-1, 1]")
+    latent_size: int = Field(100, ge=1, le=4096, description="dimension of the latents z")
+    latent_law: Literal["normal", "uniform"] = Field(
+        "normal", description="distribution of z: N(0, 1) or U[-1, 1]"
+    )
     generator_features: int = Field(
-        64, ge=1, le=1024, description="dcgan, kim: maps of G's last hidden layer"
+        64, ge=1, le=1024, description="dcgan, kim: channels of G's last hidden layer"
     )
     discriminator_features: int = Field(
-        64, ge=1, le=1024, description="dcgan, kim: maps of D's first layer"
+        64, ge=1, le=1024, description="dcgan, kim: channels after D's first layer"
     )
     discriminator_batch_norm: Literal["all_but_first", "all", "none"] = Field(
         "all_but_first", description="dcgan: which hidden layers of D have batch norm"
     )
     discriminator_head: Literal["1x1", "2x2"] = Field(
-        "1x1", description="dcgan: outputs of D an image; the loss averages over them"
+        "1x1", description="dcgan: positions of D's output per image; the loss averages over them"
     )
     batch_norm_epsilon: float = Field(1e-5, gt=0, le=1)
     batch_norm_momentum: float = Field(
-        0.1, gt=0, le=1, description="the weight of the new batch, as PyTorch has it"
+        0.1, gt=0, le=1, description="weight of the new batch, PyTorch's convention"
     )
 
 
 class Init(Section):
-    """How weights start.
+    """How weights are initialised.
 
-    `dcgan` is N(0, 0.02), `glorot` TensorFlow's uniform law, `default` PyTorch's own.
+    `dcgan` is N(0, 0.02), `glorot` is TensorFlow's default, `default` is PyTorch's.
     """
 
     scheme: Literal["dcgan", "glorot", "default"] = "dcgan"
     bn_mean: float = Field(
-        1.0, allow_inf_nan=False, description="dcgan: the mean of batch norm's scale"
+        1.0, allow_inf_nan=False, description="dcgan: mean of batch norm's scale"
     )
-    init_discriminator: bool = Field(True, description="dcgan, glorot: D too, or G alone")
+    init_discriminator: bool = Field(
+        True, description="dcgan, glorot: whether D is initialised too, or only G"
+    )
 
 
 @dataclass(frozen=True)
@@ -130,13 +136,14 @@ LOSS_TRAITS = {
 
 
 class Loss(Section):
-    """The adversarial loss; bce and softmax with G's non-saturating form."""
+    """The adversarial loss; for bce and softmax, G's is the non-saturating one."""
 
     name: Literal["bce", "softmax", "hinge", "least_squares", "wgan_gp"] = "bce"
-    gradient_penalty: float = Field(10.0, ge=0, description="wgan_gp: the weight of the penalty")
+    gradient_penalty: float = Field(10.0, ge=0, description="wgan_gp: weight of the penalty")
 
     @property
     def traits(self) -> LossTraits:
+        """What this loss asks of D and of the recipe."""
         return LOSS_TRAITS[self.name]
 
 
@@ -152,31 +159,34 @@ class Optimizer(Section):
 
 
 class Training(Section):
-    """How long, and what one step is."""
+    """How long to train, and what one step does."""
 
     epochs: int | None = Field(None, ge=1, le=1_000_000)
-    steps: int | None = Field(None, ge=1, le=1_000_000_000, description="in place of epochs")
-    batch_size: int = Field(128, ge=2, le=65_536)
+    steps: int | None = Field(None, ge=1, le=1_000_000_000, description="instead of epochs")
+    batch_size: int = Field(128, ge=2, le=65_536, description="images over all devices")
     discriminator_batches: int = Field(
-        1, ge=1, le=100, description="batches for D before one step of G"
+        1, ge=1, le=100, description="batches on which D is updated per training step"
     )
     discriminator_step: Literal["accumulated", "joint", "two"] = Field(
         "accumulated",
-        description="two backward passes and one step, one and one, or two and two",
+        description="accumulated: two backward passes and one update of D; joint: one and one; "
+        "two: two and two",
     )
-    detach_fakes: bool = Field(True, description="D's loss sends no gradient into G")
+    detach_fakes: bool = Field(True, description="keep the gradient of D's loss out of G")
     synchronised_batch_norm: bool = Field(
-        False, description="on several devices: over all of them, not for each alone"
+        False, description="on several devices: statistics over all of them instead of each alone"
     )
     generator_fakes: Literal["reused", "regenerated", "fresh"] = Field(
         "reused",
-        description="G's step takes D's fakes, makes them again, or makes new ones",
+        description="fakes for G's update. reused: those of D's update; regenerated: new ones from "
+        "the same z; fresh: new ones from new z",
     )
-    generator_steps: int = Field(1, ge=1, le=100, description="of G for one of D")
+    generator_steps: int = Field(1, ge=1, le=100, description="updates of G per training step")
     precision: Literal["fp32", "tf32", "bf16"] = Field(
-        "fp32", description="tf32: on NVIDIA GPUs; bf16: the networks in bfloat16, losses in fp32"
+        "fp32",
+        description="tf32: on NVIDIA GPUs only; bf16: networks in bfloat16, losses in float32",
     )
-    compile: bool = Field(False, description="by torch.compile, where a trial says that it pays")
+    compile: bool = Field(False, description="use torch.compile if a timed trial shows a gain")
 
     @model_validator(mode="after")
     def _one_length(self) -> Training:
@@ -186,79 +196,100 @@ class Training(Section):
 
 
 class Stabilisers(Section):
-    """What helps small data sets; each is off by default."""
+    """Techniques that help on small data sets; all are off by default."""
 
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="real images are labelled 1 less this (Salimans et al. 2016)"
+        0.0,
+        ge=0,
+        lt=1,
+        description="subtracted from the target 1 of real images (Salimans et al. 2016)",
     )
     label_flipping: float = Field(
-        0.0, ge=0, lt=0.5, description="the share of D's labels that are wrong (Chintala 2016)"
+        0.0, ge=0, lt=0.5, description="fraction of D's targets that are swapped (Chintala 2016)"
     )
     instance_noise: float = Field(
         0.0,
         ge=0,
         le=2,
-        description="std of noise on D's images, falling to 0 at the end (Sonderby et al. 2017)",
+        description="std of the noise on D's images, falling linearly to 0 at the end of training "
+        "(Sonderby et al. 2017)",
     )
-    spectral_norm: bool = Field(False, description="on D's layers (Miyato et al. 2018)")
+    spectral_norm: bool = Field(
+        False, description="spectral normalisation of D's layers (Miyato et al. 2018)"
+    )
     generator_ema: float = Field(
-        0.0, ge=0, lt=1, description="decay of an average of G's weights (Yazici et al. 2019)"
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of a moving average of G's weights; 0 keeps none (Yazici et al. 2019)",
     )
     diff_augment: Annotated[
         tuple[Literal["color", "translation", "cutout"], ...], Strict(False)
-    ] = Field((), description="on all that D sees (Zhao et al. 2020)")
+    ] = Field((), description="augmentations of all images that D sees (Zhao et al. 2020)")
 
 
 class Images(Section):
-    """The grid of samples from fixed noise."""
+    """The grids of samples from fixed noise."""
 
-    every_steps: int | None = Field(None, ge=1)
-    every_epochs: int | None = Field(None, ge=1, description="in place of every_steps")
-    count: int = Field(64, ge=1, le=1024)
+    every_steps: int | None = Field(None, ge=1, description="steps between grids")
+    every_epochs: int | None = Field(None, ge=1, description="instead of every_steps")
+    count: int = Field(64, ge=1, le=1024, description="images per grid")
     mode: Literal["train", "eval"] = Field(
-        "train", description="batch norm in the grid by the statistics of its own batch, or learnt"
+        "train",
+        description="train: batch norm by the statistics of the grid's batch; eval: by its "
+        "running statistics",
     )
     weights: Literal["current", "ema"] = Field(
         "current", description="of G; ema needs stabilisers.generator_ema"
     )
-    inverted: bool = Field(False, description="black on white for images that are white on black")
+    inverted: bool = Field(False, description="show white-on-black images as black on white")
 
     @model_validator(mode="before")
     @classmethod
     def _one_interval(cls, values: dict[str, Any]) -> dict[str, Any]:
-        given = [key for key in ("every_steps", "every_epochs") if values.get(key) is not None]
-        if len(given) == 2:
+        intervals = [key for key in ("every_steps", "every_epochs") if values.get(key) is not None]
+        if len(intervals) == 2:
             raise PydanticCustomError("one_interval", "give either every_steps or every_epochs")
-        return values if given else {**values, "every_epochs": 1}
+        return values if intervals else {**values, "every_epochs": 1}
 
 
 class Checkpoints(Section):
-    """The last two stay, the best by evaluation, and those kept here.
+    """When checkpoints are written, and which stay.
 
-    One is always written at the end.
+    The last two stay, the best by evaluation, and those of `keep_every`. One is always written
+    at the end.
     """
 
-    every_epochs: int = Field(1, ge=1)
-    keep_every: int = Field(0, ge=0, description="every so many epochs; 0 keeps none")
+    every_epochs: int = Field(1, ge=1, description="epochs between checkpoints")
+    keep_every: int = Field(
+        0, ge=0, description="epochs between checkpoints that stay; 0 keeps none of them"
+    )
 
 
 class Evaluation(Section):
-    """Metrics of G's images; see `dcgan evaluate`."""
+    """Metrics of generated images; see `dcgan evaluate`."""
 
     every_epochs: int = Field(
-        0, ge=0, description="while training, and at its end; 0 is never; the best G is kept"
+        0,
+        ge=0,
+        description="epochs between evaluations during training, besides one at its end; 0 for "
+        "none; the checkpoint of the best G is kept",
     )
-    samples: int = Field(10_000, ge=100, description="fakes, and at most as many real images")
+    samples: int = Field(
+        10_000, ge=100, description="number of fakes, and the most real images that are used"
+    )
     held_out: str | None = Field(
-        None, description="a folder of real images that are not trained on, where the set has none"
+        None, description="folder of real images that are not trained on, if the set has none"
     )
 
 
 class Config(Section):
-    name: str = Field(min_length=1, max_length=100, description="of the recipe")
-    description: str = ""
+    """The configuration of one run: a recipe with its overrides applied."""
+
+    name: str = Field(min_length=1, max_length=100, description="name of the recipe")
+    description: str = Field("", description="one line for lists of recipes")
     source: Source = Source()
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(0, ge=0, lt=2**63, description="all randomness of a run comes from it")
     dataset: Dataset
     network: Network = Network()
     init: Init = Init()
@@ -271,29 +302,29 @@ class Config(Section):
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")
-    def _parts_that_fit(self) -> Config:
-        for wrong, message in _conflicts(self):
-            if wrong:
+    def _sections_fit_together(self) -> Config:
+        for is_conflict, message in _conflicts(self):
+            if is_conflict:
                 raise PydanticCustomError("conflict", message)
         return self
 
 
 def _conflicts(config: Config) -> Iterator[tuple[bool, LiteralString]]:
-    """Settings that are valid alone and wrong together."""
+    """Settings that are valid alone but not together: whether they are set, and the message."""
     network, loss, stabilisers = config.network, config.loss, config.stabilisers
-    small = config.dataset.image_size == 28
+    is_28x28 = config.dataset.image_size == 28
     yield (
-        network.family == "compact" and not small,
-        'network.family = "compact" draws 28x28 alone: set dataset.image_size = 28',
+        network.family == "compact" and not is_28x28,
+        'network.family = "compact" works only at 28x28: set dataset.image_size = 28',
     )
     yield (
-        network.discriminator_head == "2x2" and (network.family != "dcgan" or small),
+        network.discriminator_head == "2x2" and (network.family != "dcgan" or is_28x28),
         'network.discriminator_head = "2x2" needs network.family = "dcgan" at 32 pixels or more',
     )
     yield (
         loss.traits.gradient_penalty and network.family == "dense",
         'loss.name = "wgan_gp" needs a D without batch norm (Gulrajani et al. 2017, section 4), '
-        'which the family "dense" has not: take "dcgan" or "compact"',
+        'but that of the family "dense" has it: set network.family = "dcgan" or "compact"',
     )
     yield (
         loss.traits.gradient_penalty
@@ -304,12 +335,12 @@ def _conflicts(config: Config) -> Iterator[tuple[bool, LiteralString]]:
     )
     yield (
         loss.traits.gradient_penalty and config.training.discriminator_step == "two",
-        'loss.name = "wgan_gp" takes real images and fakes together: '
+        'loss.name = "wgan_gp" needs real images and fakes in one update of D: '
         'set training.discriminator_step = "joint" or "accumulated"',
     )
     yield (
         config.training.generator_steps > 1 and config.training.generator_fakes == "reused",
-        "training.generator_steps above 1 needs fakes of the new G: "
+        "training.generator_steps above 1 needs fakes from the updated G: "
         'set training.generator_fakes = "regenerated" or "fresh"',
     )
     yield (

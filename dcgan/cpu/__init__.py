@@ -1,1 +1,1 @@
-"""What makes a DCGAN fast on CPUs. Imports nothing, so that the allocator can come before torch."""
+"""What makes a DCGAN fast on CPUs. Imports nothing, so that the allocator can run before torch."""

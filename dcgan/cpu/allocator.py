@@ -1,8 +1,8 @@
-"""Memory that large tensors gave back stays with the process, in pages of 2 MiB.
+"""Keeps the memory of freed tensors in the process, in pages of 2 MiB.
 
 glibc returns every freed block of more than 32 MiB to the kernel, and often smaller ones; the
-next step's tensors then fault all of their pages in again, which was a third of a step of
-`celeba` on four CPU cores.
+tensors of the next step then fault in all of their pages again, which took a third of the time
+of a `celeba` step on four CPU cores.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ _TOP_PAD = 64 * 2**20
 
 
 def keep_memory() -> bool:
-    """Let this process keep what it frees; return whether its C library was told so.
+    """Keep freed memory in this process instead of returning it to the kernel.
 
-    Call it before PyTorch is first imported: from then on PyTorch no longer looks for
-    `THP_MEM_ALLOC_ENABLE`, by which it asks the kernel for transparent huge pages under
-    tensors of 2 MiB and more. A value that the user gave the variable stays. Processes
-    that are started afterwards inherit the variable, the rest they do themselves by
-    calling this. Memory is then at its peak until the process ends. Without glibc (musl,
-    macOS, Windows) nothing happens.
+    Call it before PyTorch is first imported, which is when PyTorch reads
+    `THP_MEM_ALLOC_ENABLE` and decides whether to ask the kernel for transparent huge pages
+    for tensors of 2 MiB and more. A value that the user set is kept. Child processes inherit
+    the variable, but must call this themselves for the rest. The process then stays at its
+    peak memory until it ends.
+
+    Returns:
+        Whether the C library accepted the settings; False without glibc (musl, macOS,
+        Windows), where nothing is changed.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -1,4 +1,4 @@
-"""The convolutions of a training step on the CPU, each in the way that is fastest for its shape."""
+"""The convolutions of a training step on the CPU, each by the fastest method for its shape."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from torch.overrides import TorchFunctionMode
 from dcgan.cpu.winograd import convolve, convolve_transposed
 
 WIDE = 128 * 256
-"""Channels before times channels after, from which on a layer gains by Winograd's algorithm: on
-four cores of an Intel Xeon celeba's layer of 256 x 512 took 0.6 times as long, that of 128 x 256
-0.95 times, and 64 x 128 1.5 times; on two of an AMD EPYC 0.9, 0.95 and 1.3 times."""
+"""Input channels times output channels from which Winograd's algorithm pays. Measured against
+PyTorch on four Intel Xeon cores, celeba's layer of 256 x 512 channels took 0.6 times as long,
+that of 128 x 256 0.95 times, and 64 x 128 1.5 times; on two AMD EPYC cores 0.9, 0.95 and 1.3."""
 
 
 class FastConvolutions(TorchFunctionMode):
-    """Within it two kinds of 2-D convolutions on the CPU are not done by PyTorch's own kernels.
+    """Context in which two kinds of 2-D convolutions on the CPU bypass PyTorch's own kernels.
 
-    Those between a whole map and a single pixel, a DCGAN's first and last layer, are one matrix
-    product. Wide 4x4 ones of stride 2 go by Winograd's algorithm, in float32 and float64 without
-    autocast. Both plain and transposed, with derivatives of any order; biases are left to PyTorch.
+    Convolutions between a whole map and a single pixel, a DCGAN's first and last layer, become
+    one matrix product. Wide 4x4 convolutions of stride 2 use Winograd's algorithm, in float32
+    and float64 without autocast. Both work plain and transposed, with derivatives of any order;
+    layers with a bias are left to PyTorch.
     """
 
     def __torch_function__(
@@ -40,10 +41,13 @@ class FastConvolutions(TorchFunctionMode):
         return function(*arguments, **(options or {})) if result is None else result
 
 
-def with_fast_convolutions(network: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
-    """network(given) with these convolutions."""
+def with_fast_convolutions(network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """network(inputs) with these convolutions."""
     with FastConvolutions():
-        return network(given)
+        return network(inputs)
+
+
+# Both take what `torch.conv2d` and `torch.conv_transpose2d` take, in the same order.
 
 
 def _convolution(
@@ -55,13 +59,13 @@ def _convolution(
     dilation: object = 1,
     groups: int = 1,
 ) -> Tensor | None:
-    """None where PyTorch shall do it; so too the next."""
-    if bias is not None or dilation != (1, 1) or groups != 1 or not _batch_on_cpu(images):
+    """The result of conv2d; None if PyTorch is to compute it."""
+    if bias is not None or dilation != (1, 1) or groups != 1 or not _is_cpu_batch(images):
         return None
     if images.shape[2:] == filters.shape[2:] and padding == (0, 0):
-        return (_flattened(images) @ _flattened(filters).t())[:, :, None, None]
+        return (_flatten(images) @ _flatten(filters).t())[:, :, None, None]
     height, width = images.shape[2:]
-    if height % 4 == width % 4 == 0 and _wide(images, filters, stride, padding):
+    if height % 4 == width % 4 == 0 and _winograd_pays(images, filters, stride, padding):
         return convolve(images, filters)
     return None
 
@@ -76,34 +80,35 @@ def _transposed_convolution(
     groups: int = 1,
     dilation: object = 1,
 ) -> Tensor | None:
+    """The result of conv_transpose2d; None if PyTorch is to compute it."""
     plain = output_padding == (0, 0) and dilation == (1, 1) and groups == 1
-    if bias is not None or not plain or not _batch_on_cpu(maps):
+    if bias is not None or not plain or not _is_cpu_batch(maps):
         return None
     height, width = maps.shape[2:]
     if height == width == 1 and padding == (0, 0):
         _, channels, *size = filters.shape
-        images = maps.flatten(1) @ _flattened(filters)
+        images = maps.flatten(1) @ _flatten(filters)
         return images.view(-1, *size, channels).permute(0, 3, 1, 2)
-    if height % 2 == width % 2 == 0 and _wide(maps, filters, stride, padding):
+    if height % 2 == width % 2 == 0 and _winograd_pays(maps, filters, stride, padding):
         return convolve_transposed(maps, filters)
     return None
 
 
-def _batch_on_cpu(images: Tensor) -> bool:
+def _is_cpu_batch(images: Tensor) -> bool:
     return images.dim() == 4 and images.device.type == "cpu"
 
 
-def _wide(images: Tensor, filters: Tensor, stride: object, padding: object) -> bool:
-    before, after, *size = filters.shape
+def _winograd_pays(images: Tensor, filters: Tensor, stride: object, padding: object) -> bool:
+    channels, other_channels, *size = filters.shape
     return (
         (size, stride, padding) == ([4, 4], (2, 2), (1, 1))
-        and before * after >= WIDE
+        and channels * other_channels >= WIDE
         and images.dtype == filters.dtype
         and images.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled("cpu")
     )
 
 
-def _flattened(images: Tensor) -> Tensor:
-    """(N, C, H, W) as (N, HWC), which is how channels-last images lie in memory."""
+def _flatten(images: Tensor) -> Tensor:
+    """(N, C, H, W) as (N, HWC), the order in which channels-last images lie in memory."""
     return images.permute(0, 2, 3, 1).flatten(1)

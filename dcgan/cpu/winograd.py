@@ -1,14 +1,14 @@
-"""4x4 convolutions of stride 2 by Winograd's minimal filtering: 9 multiplications for 16.
+"""4x4 convolutions of stride 2 by Winograd's minimal filtering: 9 multiplications in place of 16.
 
 Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (CVPR 2016), section 4, as
-F(2x2, 2x2): a 4x4 filter of stride 2 is a 2x2 filter of stride 1 on the four images that the
-even and odd rows and columns make. It is the same sum in another order: all factors of the
-transforms are 0, 1 and -1. What remains is nine matrix products, which the CPU does best; the
-transforms pass over memory a few times, so that only wide layers gain.
+F(2x2, 2x2): a 4x4 filter of stride 2 is a 2x2 filter of stride 1 on the four images formed by
+the even and odd rows and columns. The sum is the same in another order: all factors of the
+transforms are 0, 1 and -1. What remains is nine matrix products, which CPUs do fastest; the
+transforms pass over memory a few times, so only wide layers gain.
 
-The functions take and give tensors as PyTorch has them; inside, images are (N, H, W, C),
-H and W multiples of 4, filters (O, 4, 4, C) and maps (N, H/2, W/2, O), all contiguous. A tile
-is 4x4 pixels, which with their neighbours make 2x2 pixels of the map.
+Public functions take and return tensors in PyTorch's shapes. Inside, images are (N, H, W, C)
+with H and W multiples of 4, filters (O, 4, 4, C) and maps (N, H/2, W/2, O), all contiguous.
+A tile is 4x4 pixels, which together with their neighbours yield 2x2 pixels of the map.
 """
 
 from __future__ import annotations
@@ -22,38 +22,46 @@ from torch.autograd import Function
 
 
 def convolve(images: Tensor, filters: Tensor) -> Tensor:
-    """conv2d(images, filters, stride=2, padding=1) for filters of 4x4, differentiable.
+    """conv2d(images, filters, stride=2, padding=1) for 4x4 filters, differentiable.
 
-    images: (N, C, H, W), H and W multiples of 4. filters: (O, C, 4, 4). Both of one type, on the
-    CPU. Returns (N, O, H/2, W/2), channels last.
+    Args:
+        images: (N, C, H, W), H and W multiples of 4, on the CPU.
+        filters: (O, C, 4, 4), of the same dtype, on the CPU.
+
+    Returns:
+        (N, O, H/2, W/2), channels last.
     """
     maps: Tensor = _Convolution.apply(images, filters)
     return maps
 
 
 def convolve_transposed(maps: Tensor, filters: Tensor) -> Tensor:
-    """conv_transpose2d(maps, filters, stride=2, padding=1) for filters of 4x4, differentiable.
+    """conv_transpose2d(maps, filters, stride=2, padding=1) for 4x4 filters, differentiable.
 
-    maps: (N, O, H, W), H and W even. filters: (O, C, 4, 4). Both of one type, on the CPU.
-    Returns (N, C, 2H, 2W), channels last.
+    Args:
+        maps: (N, O, H, W), H and W even, on the CPU.
+        filters: (O, C, 4, 4), of the same dtype, on the CPU.
+
+    Returns:
+        (N, C, 2H, 2W), channels last.
     """
     images: Tensor = _Transposed.apply(maps, filters)
     return images
 
 
 def _as_rows(images: Tensor) -> Tensor:
-    """(N, C, H, W) as (N, H, W, C); nothing moves where that is how it lies in memory."""
+    """(N, C, H, W) as contiguous (N, H, W, C); a view if the input is channels last."""
     return images.permute(0, 2, 3, 1).contiguous()
 
 
 def _channels_last(like: Tensor, count: int, height: int, width: int, depth: int) -> Tensor:
-    """A new (count, depth, height, width). Not a view, for activations write in place."""
+    """A new (count, depth, height, width). Not a view, because activations write in place."""
     shape = (count, depth, height, width)
     return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last)
 
 
 class _Convolution(Function):
-    """Images and filters to maps. This and the next two are each other's derivatives."""
+    """Images and filters to maps. Each of these three is a derivative of the other two."""
 
     @staticmethod
     def forward(context: Any, images: Tensor, filters: Tensor) -> Tensor:
@@ -141,9 +149,9 @@ class _Correlation(Function):
 
 
 def _transform_images(images: Tensor) -> Iterator[Tensor]:
-    """Three times (3, tiles, 4C): the transformed tiles row by row, in memory that is reused.
+    """Yield (3, tiles, 4C) three times: the transformed tiles row by row, in reused memory.
 
-    All nine at once would be 2.25 times the images, and leave the CPU's cache.
+    All nine at once would take 2.25 times the memory of the images, and overflow the cache.
     """
     count, height, width, depth = images.shape
     down, across = height // 4, width // 4
@@ -156,10 +164,10 @@ def _transform_images(images: Tensor) -> Iterator[Tensor]:
 
 
 def _differences(lines: Tensor, into: Tensor) -> None:
-    """The transform of tiles in one dimension, lines (..., tiles, 4, R) to (3, ..., tiles, 2, R).
+    """Transform tiles in one dimension: lines (..., tiles, 4, R) to (3, ..., tiles, 2, R).
 
-    A tile's lines a, b, c, d have the line d' of the tile before and a' of the one behind,
-    which are 0 at the border: (d' - b, a - c), (b, c), (d - b, a' - c).
+    For a tile's lines a, b, c, d, with d' the last line of the tile before and a' the first of
+    the tile after, both 0 at the border: (d' - b, a - c), (b, c), (d - b, a' - c).
     """
     a, b, c, d = lines.unbind(-2)
     first, middle, last = into
@@ -172,8 +180,8 @@ def _differences(lines: Tensor, into: Tensor) -> None:
     torch.neg(c[..., -1, :], out=last[..., -1, 1, :])
 
 
-def _differences_transposed(given: Tensor, lines: Tensor) -> None:
-    first, middle, last = given
+def _differences_transposed(differences: Tensor, lines: Tensor) -> None:
+    first, middle, last = differences
     a, _, _, d = lines.unbind(-2)
     torch.add(first[..., 1:, 1, :], last[..., :-1, 1, :], out=a[..., 1:, :])
     a[..., 0, :] = first[..., 0, 1, :]
@@ -184,7 +192,7 @@ def _differences_transposed(given: Tensor, lines: Tensor) -> None:
 
 
 def _sum_products(products: Tensor, maps: Tensor) -> None:
-    """(3, 3, N, down, across, O) to maps: in each dimension the first two, and the last two."""
+    """(3, 3, N, down, across, O) to maps: per dimension, the first two and the last two added."""
     count, down, across, depth = products.shape[2:]
     rows = products[:2] + products[1:]
     pixels = maps.view(count, down, 2, across, 2, depth).permute(2, 4, 0, 1, 3, 5)
@@ -214,14 +222,14 @@ def _transform_filters(filters: Tensor) -> Tensor:
 
 def _transform_filters_transposed(factors: Tensor, filters: Tensor) -> None:
     outputs, depth = factors.shape[2], factors.shape[3] // 4
-    given = factors.view(3, 3, outputs, 2, 2, depth)
-    rows = given[:, :2] + given[:, 1:]
+    factors = factors.view(3, 3, outputs, 2, 2, depth)
+    rows = factors[:, :2] + factors[:, 1:]
     pairs = filters.view(outputs, 2, 2, 2, 2, depth).permute(1, 3, 0, 2, 4, 5)
     torch.add(rows[:2], rows[1:], out=pairs)
 
 
 def _with_sum(pair: Tensor, into: Tensor, dimension: int) -> None:
-    """The first of two along a dimension, their sum, and the second."""
+    """Write the first of two along a dimension, their sum, and the second to `into`."""
     first, second = pair.unbind(dimension)
     outs = into.unbind(dimension)
     outs[0].copy_(first)

@@ -1,4 +1,4 @@
-"""Batches of images on the training device, gathered one ahead where that takes time."""
+"""Batches of images on the training device, gathered one ahead if that takes time."""
 
 from __future__ import annotations
 
@@ -13,30 +13,38 @@ from torch import Tensor
 from torch.profiler import record_function
 
 IN_MEMORY_BYTES = 2**28
-"""A set up to this size is read into memory whole; of a larger one batches are read ahead."""
+"""Sets up to this size are read into memory; from larger ones, batches are read ahead."""
 
 
 @dataclass
 class DataWait:
-    """How long the training's own thread waited for images."""
+    """How long the training thread waited for images.
+
+    Attributes:
+        seconds: Waited since the last call of `percent`.
+        since: When that call was, on the monotonic clock.
+    """
 
     seconds: float = 0.0
     since: float = field(default_factory=time.monotonic)
 
     def percent(self) -> float:
-        """The share of the time since the call before that was waited."""
+        """Percentage of the time since the last call that was spent waiting; starts anew."""
         now = time.monotonic()
-        share = 100 * self.seconds / (now - self.since)
+        percentage = 100 * self.seconds / (now - self.since)
         self.seconds, self.since = 0.0, now
-        return share
+        return percentage
 
 
 def to_device_if_it_fits(pixels: Tensor, device: torch.device) -> Tensor:
-    """The images where batches of them are at hand at once, if there is room.
+    """Move the whole set to `device` (on the CPU: into RAM) if it fits; else return it unchanged.
 
-    pixels: uint8 (N, C, H, W), perhaps a file that is mapped into memory. On CUDA they may
-    take half of the memory that is free, on the CPU `IN_MEMORY_BYTES`; larger sets come back
-    as they are.
+    On CUDA it fits if it takes at most half of the free memory, on the CPU if it has at most
+    `IN_MEMORY_BYTES`.
+
+    Args:
+        pixels: uint8 (N, C, H, W); may be a memory-mapped file.
+        device: Where the training is.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -47,38 +55,46 @@ def to_device_if_it_fits(pixels: Tensor, device: torch.device) -> Tensor:
 def iterate_batches(
     pixels: Tensor, batches: Iterable[Tensor], device: torch.device, wait: DataWait
 ) -> Iterator[Tensor]:
-    """The images of each batch of indices, uint8 (n, C, H, W), in order, on `device`.
+    """Yield the images of each batch of indices, in order, on `device`.
 
-    pixels: as `place` gave them. A thread gathers the next batch while the caller computes,
-    unless the images are on `device` already and at hand. wait: takes the time that the
-    caller loses here.
+    A thread gathers the next batch while the caller computes, unless the images are already in
+    the memory of `device`.
+
+    Args:
+        pixels: The images as `to_device_if_it_fits` returned them, uint8 (N, C, H, W).
+        batches: Indices into them, int64 (n,) each.
+        device: Where the batches are wanted.
+        wait: Its `seconds` grow by the time for which the caller waits here.
+
+    Yields:
+        uint8 (n, C, H, W).
     """
-    at_hand = pixels.device == device and pixels.nbytes <= IN_MEMORY_BYTES
-    if at_hand or device.type == pixels.device.type == "cuda":
-        found: Iterator[Tensor] = (pixels[indices] for indices in batches)
+    in_memory = pixels.device == device and pixels.nbytes <= IN_MEMORY_BYTES
+    if in_memory or device.type == pixels.device.type == "cuda":
+        gathered: Iterator[Tensor] = (pixels[indices] for indices in batches)
     else:
-        found = _gathered_ahead(pixels, batches, pin=device.type == "cuda")
+        gathered = _gather_ahead(pixels, batches, pin=device.type == "cuda")
     while True:
-        began = time.monotonic()
+        start = time.monotonic()
         with record_function("data"):
-            images = next(found, None)
+            images = next(gathered, None)
             if images is None:
                 return
             images = images.to(device, non_blocking=True)
-        wait.seconds += time.monotonic() - began
+        wait.seconds += time.monotonic() - start
         yield images
 
 
-def _gathered_ahead(pixels: Tensor, batches: Iterable[Tensor], *, pin: bool) -> Iterator[Tensor]:
+def _gather_ahead(pixels: Tensor, batches: Iterable[Tensor], *, pin: bool) -> Iterator[Tensor]:
     def read(indices: Tensor) -> Tensor:
         images = pixels[indices]
         return images.pin_memory() if pin else images
 
     with ThreadPoolExecutor(1, "data") as thread:
-        waiting: deque[Future[Tensor]] = deque()
+        pending: deque[Future[Tensor]] = deque()
         for indices in batches:
-            waiting.append(thread.submit(read, indices))
-            if len(waiting) > 1:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(thread.submit(read, indices))
+            if len(pending) > 1:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

@@ -1,7 +1,7 @@
 """From image files and arrays to the pixels that the networks see.
 
-No PyTorch here: the processes that decode a data set import this module alone, and start at
-once.
+Imports no PyTorch: the processes that decode a data set import only this module, so that they
+start at once.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Form:
-    """What every image of a set is brought to.
+    """The size and the channels that every image of a set is converted to.
 
-    fit: `crop` resizes the shorter side and crops the centre, `stretch` resizes both sides.
+    Attributes:
+        image_size: Height and width in pixels.
+        channels: 1 for grey, 3 for RGB.
+        fit: `crop` resizes the shorter side and crops the centre; `stretch` resizes both sides.
     """
 
     image_size: int
@@ -34,7 +37,7 @@ class Form:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W)"""
+        """(C, H, W)."""
         return (self.channels, self.image_size, self.image_size)
 
     def __str__(self) -> str:
@@ -48,9 +51,11 @@ class Form:
 
 @dataclass(frozen=True)
 class Decoded:
-    """pixels: (n, C, H, W) of the images that could be read, in their order.
+    """The result of decoding some images.
 
-    unreadable: the positions of the others in what was given, and why.
+    Attributes:
+        pixels: The images that could be read, in their order, (n, C, H, W).
+        unreadable: Why the others could not be read, by their position in the input.
     """
 
     pixels: Pixels
@@ -58,7 +63,7 @@ class Decoded:
 
 
 def decode(images: Sequence[Path] | Pixels, form: Form) -> Decoded:
-    """Bring files, or arrays (N, H, W[, 3]), to `form`."""
+    """Convert image files, or an array (N, H, W[, 3]), to `form`."""
     pixels, unreadable = [], {}
     for position, image in enumerate(images):
         if isinstance(image, Path):
@@ -74,10 +79,20 @@ def decode(images: Sequence[Path] | Pixels, form: Form) -> Decoded:
 
 
 def decode_to(file: Path, row: int, images: Sequence[Path] | Pixels, form: Form) -> dict[int, str]:
-    """Write decoded images from row `row` on into a file of pixels; returns the unreadable.
+    """Decode images and write their pixels into a file.
 
-    Written where they were decoded: to send pixels between processes costs an eighth of the
-    time that decoding takes.
+    The process that decodes also writes, because sending pixels to another process would take
+    an eighth as long as decoding them.
+
+    Args:
+        file: An existing file of raw pixels (N, C, H, W).
+        row: Index in that file of the first image.
+        images: Files, or an array (n, H, W[, 3]).
+        form: What they are converted to.
+
+    Returns:
+        Why images could not be read, by their position in `images`; those after one that is
+        missing move up.
     """
     decoded = decode(images, form)
     with file.open("r+b") as pixels:
@@ -86,22 +101,22 @@ def decode_to(file: Path, row: int, images: Sequence[Path] | Pixels, form: Form)
     return decoded.unreadable
 
 
-def digests(files: Sequence[Path]) -> list[bytes]:
-    """SHA-256 of the bytes of each file; the fault where it cannot be read."""
-    found = []
+def file_digests(files: Sequence[Path]) -> list[bytes]:
+    """SHA-256 of the bytes of each file; for one that cannot be read, the error's text."""
+    digests = []
     for file in files:
         try:
             with file.open("rb") as content:
-                found.append(hashlib.file_digest(content, "sha256").digest())
+                digests.append(hashlib.file_digest(content, "sha256").digest())
         except OSError as error:
-            found.append(str(error.strerror).encode())
-    return found
+            digests.append(str(error.strerror).encode())
+    return digests
 
 
 def read_image(file: Path) -> PIL.Image.Image:
-    """An image upright as its EXIF says, in mode L or RGB; what is transparent becomes white.
+    """Open an image in mode L or RGB, turned as its EXIF says, transparent parts white.
 
-    16 bits a pixel are scaled to 8; Pillow alone would clip them.
+    16 bits per pixel are scaled to 8, which Pillow would clip.
     """
     with PIL.Image.open(file) as opened:
         image = PIL.ImageOps.exif_transpose(opened)
@@ -125,7 +140,7 @@ _UNREADABLE = (
 
 
 def _fit(image: PIL.Image.Image, form: Form) -> Pixels:
-    """(C, H, W), as torchvision's Resize and CenterCrop make it, rounding included."""
+    """(C, H, W), as from torchvision's Resize and CenterCrop, including their rounding."""
     size = form.image_size
     bilinear = PIL.Image.Resampling.BILINEAR
     if form.fit == "stretch":

@@ -1,4 +1,4 @@
-"""What a data set is once it is loaded, and before."""
+"""A data set before it is decoded and after it is loaded."""
 
 from __future__ import annotations
 
@@ -17,25 +17,30 @@ from dcgan.data.decoding import Pixels
 from tracking.errors import UserError
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Is told how many images are decoded, and of how many."""
+"""Called with the number of decoded images and their total."""
 
 
 def silent(done: int, total: int) -> None:
-    """The Progress that says nothing."""
+    """A Progress that reports nothing."""
 
 
 class DataError(UserError):
-    """Data that cannot be used, in words for the user."""
+    """Data that cannot be used; the message is for the user."""
 
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What a run says of its data; each field is tracked as `config/dataset/<field>`.
+    """What a run records about its data; each field is tracked as `config/dataset/<field>`.
 
-    size: number of images. classes, class_sizes: empty where there are no labels.
-    mean, std: of all pixels of a channel, scaled to [-1, 1].
-    fingerprint: SHA-256 of the shape and the pixels as the networks see them.
-    skipped: names of files that could not be read; at most the first 20.
+    Attributes:
+        path: Where the images came from.
+        size: Number of images.
+        classes: Names of the classes; empty without labels.
+        class_sizes: Images per class; empty without labels.
+        mean, std: Per channel, over all pixels scaled to [-1, 1].
+        transforms: What was done to the images, in words.
+        fingerprint: SHA-256 of the shape and the pixels that the networks see.
+        skipped: Files that could not be read and why; at most the first 20.
     """
 
     path: str
@@ -51,9 +56,12 @@ class DatasetCard:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """pixels: uint8 (N, C, H, W), values 0 to 255; perhaps a file that is mapped into memory.
+    """A loaded data set.
 
-    labels: int64 (N,), index into the card's classes; None where there are none.
+    Attributes:
+        pixels: uint8 (N, C, H, W), values 0 to 255; may be a memory-mapped file.
+        card: Its description.
+        labels: Indices into the card's classes, int64 (N,); None without labels.
     """
 
     pixels: Tensor
@@ -63,12 +71,16 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Collection:
-    """Images that wait to be decoded.
+    """Images that are not decoded yet.
 
-    path: where they were found, for the card.
-    images: files, or an array (N, H, W) or (N, H, W, 3).
-    names: of the images, for the user. labels: index into `classes`, one an image.
-    content: gives a digest of all that the decoded images depend on beside their form.
+    Attributes:
+        path: Where they are, for the card.
+        images: Files, or an array (N, H, W) or (N, H, W, 3).
+        names: Of the images, for messages.
+        classes: Names of the classes; empty without labels.
+        labels: Indices into `classes`, int64 (N,); None without labels.
+        content: Returns a digest of everything that the decoded images depend on, except their
+            form.
     """
 
     path: str
@@ -80,33 +92,38 @@ class Collection:
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """mean, std, fingerprint: as on the card."""
+class PixelStatistics:
+    """Those of the card's fields that are computed from all pixels; see `DatasetCard`."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
 
 
-def measure(blocks: Iterable[Pixels], shape: tuple[int, int, int, int]) -> Statistics:
-    """Statistics of pixels (N, C, H, W) that come in blocks, so that one block is in memory."""
+def pixel_statistics(blocks: Iterable[Pixels], shape: tuple[int, int, int, int]) -> PixelStatistics:
+    """Mean, standard deviation and fingerprint of pixels, with one block in memory at a time.
+
+    Args:
+        blocks: The pixels in order, each block (n, C, H, W), H and W at most 256.
+        shape: (N, C, H, W) of all blocks together.
+    """
     digest = hashlib.sha256(repr(shape).encode())
     total = np.zeros(shape[1], np.int64)
     squares = np.zeros(shape[1], np.int64)
-    with ThreadPoolExecutor(1) as hashing:  # outside the interpreter lock, as the sums are
+    with ThreadPoolExecutor(1) as hashing:  # which releases the interpreter lock, as sums do
         for block in blocks:
             hashed = hashing.submit(digest.update, np.ascontiguousarray(block).data)
             rows = block.reshape(*block.shape[:2], shape[2] * shape[3])
             total += rows.sum(axis=2, dtype=np.uint32).sum(axis=0, dtype=np.int64)
             # The narrowest types that hold the sums of an image of up to 256x256: six times
-            # as fast as int64 throughout.
+            # as fast as int64 everywhere.
             square = np.square(rows, dtype=np.uint16)
             squares += square.sum(axis=2, dtype=np.uint32).sum(axis=0, dtype=np.int64)
             hashed.result()
     count = shape[0] * shape[2] * shape[3]
     mean = total / count
     variance = np.maximum(squares / count - mean**2, 0)
-    return Statistics(
+    return PixelStatistics(
         mean=tuple(round(float(each), 6) for each in mean / 127.5 - 1),
         std=tuple(round(float(each), 6) for each in np.sqrt(variance) / 127.5),
         fingerprint=f"sha256:{digest.hexdigest()}",
@@ -114,4 +131,5 @@ def measure(blocks: Iterable[Pixels], shape: tuple[int, int, int, int]) -> Stati
 
 
 def class_sizes(labels: npt.NDArray[np.int64], classes: Sequence[str]) -> tuple[int, ...]:
+    """Number of images per class, from labels (N,) that are indices into `classes`."""
     return tuple(int(each) for each in np.bincount(labels, minlength=len(classes)))

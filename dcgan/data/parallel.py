@@ -1,4 +1,4 @@
-"""Work on images that is shared among all cores."""
+"""Spreads work on images over all cores."""
 
 from __future__ import annotations
 
@@ -10,32 +10,37 @@ from typing import Any, TypeVar
 import loky
 
 CHUNK = 128
-"""Images that a process takes at a time."""
+"""Images per task of a process."""
 
-SMALL = 2_000
-"""Up to this many images are done at once, without starting processes."""
+SERIAL_LIMIT = 2_000
+"""Up to this many images are processed here, without starting other processes."""
 
 Result = TypeVar("Result")
 
 
-def each_chunk(
+def map_chunks(
     function: Callable[..., Result], chunks: Iterable[tuple[Any, ...]], images: int
 ) -> Iterator[Result]:
-    """`function(*chunk)` for every chunk, in order.
+    """Yield `function(*chunk)` for every chunk, in order.
 
-    The chunks in flight are bounded, whatever the size of the set. Processes, since resizing
-    small images holds the interpreter lock for too much of its time; loky's, since they do
-    not import the user's script.
+    Works in processes, because resizing small images holds the interpreter lock for too much of
+    its time; in loky's, because they do not import the user's script. The number of chunks in
+    flight is bounded, whatever the size of the set.
+
+    Args:
+        function: Called in a worker process, which must be able to import it.
+        chunks: The arguments of each call.
+        images: Number of images in all chunks together.
     """
-    if images <= SMALL:
+    if images <= SERIAL_LIMIT:
         yield from (function(*chunk) for chunk in chunks)
         return
     workers = loky.cpu_count()
     executor = loky.get_reusable_executor(workers)
-    waiting: deque[Future[Result]] = deque()
+    pending: deque[Future[Result]] = deque()
     for chunk in chunks:
-        waiting.append(executor.submit(function, *chunk))
-        if len(waiting) == 4 * workers:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+        pending.append(executor.submit(function, *chunk))
+        if len(pending) == 4 * workers:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()

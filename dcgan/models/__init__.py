@@ -1,8 +1,8 @@
-"""The two networks of a run: their family, their initial weights.
+"""The two networks of a run: their architectures and their initial weights.
 
-G takes latent vectors (N, latent_size, 1, 1) to images (N, channels, H, W) in [-1, 1]. D
-takes images to logits (N, outputs, ...): one output for most losses, two (fake, real) for
-`softmax`; where more dimensions follow, the loss averages over them.
+G maps latents (N, latent_size, 1, 1) to images (N, channels, H, W) in [-1, 1]. D maps images
+to logits (N, outputs, ...): one output for most losses, two (fake, real) for `softmax`; if
+more dimensions follow, the loss averages over them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ FAMILIES = {"dcgan": dcgan, "compact": compact, "dense": dense, "kim": kim}
 
 
 def build_networks(config: Config, seed: int) -> tuple[nn.Sequential, nn.Sequential]:
-    """G and D on the CPU with their weights as `config.init` says.
+    """Build G and D on the CPU, with weights drawn as `config.init` says.
 
-    All randomness comes from `seed`; the global generator is left as it was.
+    All randomness comes from `seed`; PyTorch's global random state is left unchanged.
     """
     family = FAMILIES[config.network.family]
     with torch.random.fork_rng(devices=[]):
@@ -47,4 +47,4 @@ def _initialise(network: nn.Module, init: Init) -> None:
         case "glorot":
             initialise_glorot(network)
         case "default":
-            pass  # PyTorch's layers have drawn their weights
+            pass  # PyTorch's layers drew their weights when they were built

@@ -1,8 +1,8 @@
 """The family `dense`: fully connected layers where Radford et al. have none.
 
-The sizes are those of the recipe `mnist-softmax`. Its source pads as TensorFlow's `same`
-does: a kernel of 5 with stride 2 gets one row before the image and two after it, which
-PyTorch's symmetric padding cannot say.
+The sizes are those of the recipe `mnist-softmax`. Its source pads like TensorFlow's `same`:
+a kernel of 5 with stride 2 gets one row before the image and two after it, which PyTorch's
+symmetric padding cannot express.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dcgan.config.schema import Dataset, Network
 
 
 def build_generator(dataset: Dataset, network: Network) -> nn.Sequential:
+    """G: latents (N, latent_size, 1, 1) to images (N, channels, H, W) in [-1, 1]."""
     epsilon, momentum = network.batch_norm_epsilon, network.batch_norm_momentum
     quarter = dataset.image_size // 4
     return nn.Sequential(
@@ -32,6 +33,16 @@ def build_generator(dataset: Dataset, network: Network) -> nn.Sequential:
 
 
 def build_discriminator(dataset: Dataset, network: Network, outputs: int) -> nn.Sequential:
+    """D: images (N, channels, H, W) to logits.
+
+    Args:
+        dataset: Gives the size and the channels of the images.
+        network: Of which the parameters of batch norm apply.
+        outputs: Logits per image.
+
+    Returns:
+        A network whose logits are (N, outputs).
+    """
     epsilon, momentum = network.batch_norm_epsilon, network.batch_norm_momentum
     quarter = dataset.image_size // 4
     return nn.Sequential(

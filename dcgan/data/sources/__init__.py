@@ -1,1 +1,1 @@
-"""Where images come from: a folder, torchvision's data sets, or this package itself."""
+"""Where images come from: a folder, torchvision's data sets, or this package."""

@@ -1,4 +1,4 @@
-"""The data sets that need no files: real digits, and a synthetic sky."""
+"""The data sets that need no files: real digits and a synthetic sky."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from dcgan.config.schema import Dataset
 from dcgan.data.decoding import Pixels
-from dcgan.data.image_set import DatasetCard, ImageSet, class_sizes, measure
+from dcgan.data.image_set import DatasetCard, ImageSet, class_sizes, pixel_statistics
 
 
 def load_digits(dataset: Dataset) -> ImageSet:
@@ -17,7 +17,7 @@ def load_digits(dataset: Dataset) -> ImageSet:
     from sklearn import datasets
 
     digits = datasets.load_digits()
-    shades = (digits.images * (255 / 16)).round().astype(np.uint8)  # 0 to 16
+    shades = (digits.images * (255 / 16)).round().astype(np.uint8)  # from 0 to 16
     return _image_set(
         dataset,
         shades,
@@ -55,6 +55,7 @@ def _image_set(
     labels: npt.NDArray[np.int64],
     transforms: str,
 ) -> ImageSet:
+    """The images (N, H, W) or (N, H, W, 3), resized and with the channels of `dataset`."""
     size, mode = dataset.image_size, "L" if dataset.channels == 1 else "RGB"
     resized = [
         PIL.Image.fromarray(image).resize((size, size), resampling).convert(mode)
@@ -64,7 +65,7 @@ def _image_set(
     array = array.reshape(len(images), size, size, dataset.channels).transpose(0, 3, 1, 2)
     pixels = np.ascontiguousarray(array)
     shape = (len(pixels), dataset.channels, size, size)
-    statistics = measure([pixels], shape)
+    statistics = pixel_statistics([pixels], shape)
     card = DatasetCard(
         path=path,
         size=len(pixels),

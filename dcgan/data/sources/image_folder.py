@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from dcgan.data.cache import remembered
-from dcgan.data.decoding import digests
+from dcgan.data.cache import cached_content
+from dcgan.data.decoding import file_digests
 from dcgan.data.image_set import Collection, DataError
-from dcgan.data.parallel import CHUNK, each_chunk
+from dcgan.data.parallel import CHUNK, map_chunks
 
 
-def find_folder(folder: Path) -> Collection:
+def collect_folder(folder: Path) -> Collection:
     """All images in a folder and its subfolders, in the order of their paths.
 
-    Where every image lies in one of at least two subfolders, these are the classes. What is
-    hidden is left out. Raises DataError where there is no image.
+    If every image lies in one of at least two subfolders, the subfolders are the classes.
+    Hidden files and folders are left out. Raises DataError if there is no image.
     """
     if not folder.is_dir():
         reason = "it is a file, not a folder" if folder.exists() else "there is no such folder"
@@ -31,17 +31,17 @@ def find_folder(folder: Path) -> Collection:
     if not names:
         raise DataError(
             f"The folder {folder} holds no images.\n"
-            "It should hold, itself or in subfolders, files such as .jpg, .png or .webp."
+            "It or its subfolders should hold image files such as .jpg, .png or .webp."
         )
-    tops = [name.partition("/")[0] if "/" in name else "" for name in names]
-    classes = tuple(sorted(set(tops)))
+    subfolders = [name.partition("/")[0] if "/" in name else "" for name in names]
+    classes = tuple(sorted(set(subfolders)))
     labelled = "" not in classes and len(classes) > 1
-    index = {name: number for number, name in enumerate(classes)}
+    index_of = {name: index for index, name in enumerate(classes)}
     return collect_files(
         folder,
         names,
         classes if labelled else (),
-        [index[top] for top in tops] if labelled else None,
+        [index_of[subfolder] for subfolder in subfolders] if labelled else None,
     )
 
 
@@ -50,12 +50,18 @@ def collect_files(
 ) -> Collection:
     """Files as a collection whose content is the names and the bytes of all files.
 
-    The bytes are read only where the size or the time of a file tells that they are new.
+    The bytes are read only if the size or the modification time of a file is new.
+
+    Args:
+        folder: Where the files are.
+        names: Their paths within `folder`.
+        classes: Names of the classes; empty without labels.
+        labels: One index into `classes` per file; None without labels.
     """
     files = [folder / name for name in names]
 
     def content() -> str:
-        return remembered(_signature(files, names), lambda: _digest(files, names))
+        return cached_content(_signature(files, names), lambda: _digest(files, names))
 
     return Collection(
         path=str(folder.resolve()),
@@ -71,10 +77,10 @@ def _files(folder: Path) -> Iterator[str]:
     """Paths within `folder`; `os.walk` is several times as fast as `Path.rglob`."""
     for parent, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = Path(parent).relative_to(folder).as_posix()
+        relative = Path(parent).relative_to(folder).as_posix()
         for name in files:
             if not name.startswith("."):
-                yield name if inside == "." else f"{inside}/{name}"
+                yield name if relative == "." else f"{relative}/{name}"
 
 
 def _signature(files: Sequence[Path], names: Sequence[str]) -> str:
@@ -82,17 +88,17 @@ def _signature(files: Sequence[Path], names: Sequence[str]) -> str:
     for file, name in zip(files, names, strict=True):
         try:
             status = file.stat()
-            known = f"{status.st_size}\0{status.st_mtime_ns}"
-        except OSError as error:  # such as a link to nowhere; decoding will count it as unreadable
-            known = str(error.strerror)
-        digest.update(f"{name}\0{known}\0".encode())
+            state = f"{status.st_size}\0{status.st_mtime_ns}"
+        except OSError as error:  # such as a dangling link, which decoding counts as unreadable
+            state = str(error.strerror)
+        digest.update(f"{name}\0{state}\0".encode())
     return digest.hexdigest()
 
 
 def _digest(files: Sequence[Path], names: Sequence[str]) -> str:
-    whole = hashlib.sha256()
+    total = hashlib.sha256()
     chunks = ((files[first : first + CHUNK],) for first in range(0, len(files), CHUNK))
-    found = itertools.chain.from_iterable(each_chunk(digests, chunks, len(files)))
-    for name, digest in zip(names, found, strict=True):
-        whole.update(name.encode() + b"\0" + digest)
-    return whole.hexdigest()
+    digests = itertools.chain.from_iterable(map_chunks(file_digests, chunks, len(files)))
+    for name, digest in zip(names, digests, strict=True):
+        total.update(name.encode() + b"\0" + digest)
+    return total.hexdigest()

@@ -1,4 +1,4 @@
-"""The data sets that torchvision knows how to read, and to download."""
+"""The data sets that torchvision can read and download."""
 
 from __future__ import annotations
 
@@ -30,17 +30,22 @@ IDX_FILES = tuple(
 
 @dataclass(frozen=True)
 class TorchvisionSet:
-    """marker: what lies in a folder that holds the set."""
+    """A data set of torchvision.
+
+    Attributes:
+        marker: Path that exists in every folder that holds the set.
+        collect: Reads the set; takes the configuration, the folder, and whether to download.
+    """
 
     marker: str
     collect: Callable[[Dataset, Path, bool], Collection]
 
 
-def holds(name: str, folder: Path) -> bool:
-    """Whether `folder` holds the files of the set `name`.
+def folder_has_set(name: str, folder: Path) -> bool:
+    """Whether `folder` holds the files of the set `name`, in torchvision's layout.
 
-    As torchvision lays them out; those of MNIST and Fashion-MNIST also plain or gzipped in
-    the folder itself or in `raw`.
+    Those of MNIST and Fashion-MNIST may also lie, plain or gzipped, in the folder itself or in
+    `raw`.
     """
     if name not in TORCHVISION_SETS:
         return False
@@ -50,24 +55,31 @@ def holds(name: str, folder: Path) -> bool:
     )
 
 
-def find_torchvision_set(dataset: Dataset, folder: Path | None, download: bool) -> Collection:
-    """The images of `dataset.split`, below `folder` or in the cache.
+def collect_torchvision_set(dataset: Dataset, folder: Path | None, download: bool) -> Collection:
+    """The images of `dataset.split`.
 
-    Raises DataError where they are not there and `download` is False, or fails.
+    Args:
+        dataset: Names one of `TORCHVISION_SETS`, and the split.
+        folder: Where the files are; None for the cache.
+        download: Whether torchvision may download them.
+
+    Raises:
+        DataError: The files are missing and `download` is False, or reading or downloading
+            them fails.
     """
     root = folder or cache_folder() / "torchvision"
-    found = TORCHVISION_SETS[dataset.name]
-    if not download and not holds(dataset.name, root):
+    torchvision_set = TORCHVISION_SETS[dataset.name]
+    if not download and not folder_has_set(dataset.name, root):
         raise DataError(
-            f"{dataset.name} is not in {root}: there is no {root / found.marker}.\n"
-            f"Give the folder that holds {found.marker} with --data, "
-            "or let torchvision fetch it: --download."
+            f"{dataset.name} is not in {root}: there is no {root / torchvision_set.marker}.\n"
+            f"Give the folder that holds {torchvision_set.marker} with --data, "
+            "or let torchvision download it with --download."
         )
     try:
-        return found.collect(dataset, root, download)
+        return torchvision_set.collect(dataset, root, download)
     except (RuntimeError, OSError, EOFError, ImportError) as error:
-        done = "fetched to" if download else "read from"
-        raise DataError(f"{dataset.name} cannot be {done} {root}: {error}") from error
+        action = "downloaded to" if download else "read from"
+        raise DataError(f"{dataset.name} cannot be {action} {root}: {error}") from error
 
 
 def _collect_idx(dataset: Dataset, root: Path, download: bool) -> Collection:
@@ -75,11 +87,11 @@ def _collect_idx(dataset: Dataset, root: Path, download: bool) -> Collection:
     from torchvision import datasets
 
     name = _IDX_CLASSES[dataset.name]
-    where = root
+    folder = root
     if not download and not (root / TORCHVISION_SETS[dataset.name].marker).exists():
-        where = _laid_out(_idx_files(root) or {}, name)
+        folder = _in_torchvision_layout(_idx_files(root) or {}, name)
     parts = [
-        getattr(datasets, name)(str(where), train=train, download=download)
+        getattr(datasets, name)(str(folder), train=train, download=download)
         for train in _train_flags(dataset)
     ]
     images = np.concatenate([part.data.numpy() for part in parts])
@@ -135,11 +147,11 @@ def _train_flags(dataset: Dataset) -> list[bool]:
 
 
 def _idx_files(folder: Path) -> dict[str, Path] | None:
-    """Where the four files lie, plain or gzipped; None where one is missing."""
-    for place in (folder, folder / "raw"):
-        found = {name: file for name in IDX_FILES for file in _plain_or_gzipped(place / name)}
-        if len(found) == len(IDX_FILES):
-            return found
+    """Paths of the four files, plain or gzipped, by name; None if one is missing."""
+    for parent in (folder, folder / "raw"):
+        files = {name: file for name in IDX_FILES for file in _plain_or_gzipped(parent / name)}
+        if len(files) == len(IDX_FILES):
+            return files
     return None
 
 
@@ -148,8 +160,8 @@ def _plain_or_gzipped(file: Path) -> Iterator[Path]:
     return (candidate for candidate in candidates if candidate.is_file())
 
 
-def _laid_out(files: dict[str, Path], name: str) -> Path:
-    """The same files as torchvision wants them, in the cache: their own folder may be read-only."""
+def _in_torchvision_layout(files: dict[str, Path], name: str) -> Path:
+    """A folder in the cache with copies as torchvision wants them; theirs may be read-only."""
     signature = hashlib.sha256(name.encode())
     for file in files.values():
         status = file.stat()

@@ -52,7 +52,7 @@ def test_overrides_are_typed_and_the_later_one_counts():
         ("dataset.name=mnits", ["dataset.name = 'mnits'", "'digits'"]),
         ("dataset.image_size=48", ["dataset.image_size = 48", "28, 32, 64 or 128"]),
         ("loss.name=wgan_gp", ["wgan_gp", 'discriminator_batch_norm = "none"']),
-        ("network.family=compact", ["draws 28x28 alone", "dataset.image_size = 28"]),
+        ("network.family=compact", ["works only at 28x28", "dataset.image_size = 28"]),
         ("images.weights=ema", ["stabilisers.generator_ema, such as 0.999"]),
         ("stabilisers.diff_augment=['colour']", ["'colour'", "'color'"]),
         ("stabilisers.label_flipping=0.5", ["label_flipping = 0.5", "less than 0.5"]),

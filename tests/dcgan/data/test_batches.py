@@ -18,13 +18,13 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("limit", [0, 2**28])
 def test_batches_come_whole_and_in_order(pixels: Tensor, monkeypatch, limit: int):
     monkeypatch.setattr(batches, "IN_MEMORY_BYTES", limit)
-    placed = to_device_if_it_fits(pixels, CPU)
-    assert (placed.data_ptr() == pixels.data_ptr()) == (limit == 0)
+    moved = to_device_if_it_fits(pixels, CPU)
+    assert (moved.data_ptr() == pixels.data_ptr()) == (limit == 0)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
     wait = DataWait()
-    found = list(iterate_batches(placed, order.split(16), CPU, wait))
-    assert [len(images) for images in found] == [16, 16, 8]
-    assert torch.equal(torch.cat(found), pixels[order])
+    images = list(iterate_batches(moved, order.split(16), CPU, wait))
+    assert [len(batch) for batch in images] == [16, 16, 8]
+    assert torch.equal(torch.cat(images), pixels[order])
     assert 0 < wait.percent() <= 100
     assert wait.seconds == 0
 
@@ -33,16 +33,16 @@ def test_one_batch_is_gathered_ahead_and_the_thread_ends_with_the_training(
     pixels: Tensor, monkeypatch
 ):
     monkeypatch.setattr(batches, "IN_MEMORY_BYTES", 0)
-    asked: list[int] = []
+    requested: list[int] = []
 
     def indices() -> Iterator[Tensor]:
-        for number in range(5):
-            asked.append(number)
-            yield torch.tensor([number])
+        for index in range(5):
+            requested.append(index)
+            yield torch.tensor([index])
 
-    found = iterate_batches(pixels, indices(), CPU, DataWait())
-    next(found)
-    next(found)
-    assert asked == [0, 1, 2]
-    found.close()
-    assert not [each for each in threading.enumerate() if each.name.startswith("data")]
+    images = iterate_batches(pixels, indices(), CPU, DataWait())
+    next(images)
+    next(images)
+    assert requested == [0, 1, 2]
+    images.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("data")]

@@ -19,11 +19,10 @@ import pytest
 import torch
 
 from dcgan.config.schema import Dataset
-from dcgan.data import cache
-from dcgan.data import parallel as processes
+from dcgan.data import cache, parallel
 from dcgan.data.cache import load_cached
 from dcgan.data.decoding import Form
-from dcgan.data.image_set import Collection, DataError, measure, silent
+from dcgan.data.image_set import Collection, DataError, pixel_statistics, silent
 from dcgan.data.loading import load_images
 from dcgan.data.parallel import CHUNK
 
@@ -62,7 +61,7 @@ def decoded(folder: Path, **settings: object) -> int:
 
 
 def entries(folder: Path) -> list[str]:
-    return sorted(each.name for each in (folder / "images").iterdir() if each.is_dir())
+    return sorted(entry.name for entry in (folder / "images").iterdir() if entry.is_dir())
 
 
 def test_a_set_is_decoded_once_and_maps_the_same_pixels(faces: Path):
@@ -124,11 +123,13 @@ def test_processes_decode_the_same_pixels_in_the_same_order(
 ):
     alone = load_images(dataset(faces)).pixels.clone()
     shutil.rmtree(cache_folder)
-    monkeypatch.setattr(processes, "SMALL", 0)
+    monkeypatch.setattr(parallel, "SERIAL_LIMIT", 0)
     monkeypatch.setattr(cache, "CHUNK", 5)
     (faces / "05b.png").write_bytes(b"no image")
     seen: list[tuple[int, int]] = []
-    images = load_images(dataset(faces, max_unreadable=1), progress=lambda *each: seen.append(each))
+    images = load_images(
+        dataset(faces, max_unreadable=1), progress=lambda *counts: seen.append(counts)
+    )
     assert torch.equal(images.pixels, alone)
     assert images.card.skipped[0].startswith("05b.png")
     assert seen == [(5, 13), (10, 13), (13, 13)]
@@ -147,8 +148,8 @@ def test_an_interrupted_build_leaves_nothing(faces: Path, cache_folder: Path):
 def test_a_killed_build_is_never_used_and_is_cleared_away(faces: Path, cache_folder: Path):
     code = (
         "import sys, time\n"
-        "from dcgan.config import Dataset\n"
-        "from dcgan.data import load_images\n"
+        "from dcgan.config.schema import Dataset\n"
+        "from dcgan.data.loading import load_images\n"
         "def stay(done, total): print('here', flush=True); time.sleep(60)\n"
         "load_images(Dataset(name='folder', path=sys.argv[1], image_size=32), progress=stay)\n"
     )
@@ -168,8 +169,8 @@ def test_a_killed_build_is_never_used_and_is_cleared_away(faces: Path, cache_fol
 def test_two_processes_build_a_set_once(faces: Path):
     code = (
         "import sys\n"
-        "from dcgan.config import Dataset\n"
-        "from dcgan.data import load_images\n"
+        "from dcgan.config.schema import Dataset\n"
+        "from dcgan.data.loading import load_images\n"
         "import time\n"
         "def slow(done, total): time.sleep(1); print(done)\n"
         "load_images(Dataset(name='folder', path=sys.argv[1], image_size=32), progress=slow)\n"
@@ -213,7 +214,7 @@ def test_a_disk_that_fills_up_in_the_middle(faces: Path, cache_folder: Path):
 def test_few_chunks_are_in_flight_whatever_the_size_of_the_set(
     faces: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(processes, "SMALL", 0)
+    monkeypatch.setattr(parallel, "SERIAL_LIMIT", 0)
     monkeypatch.setattr(cache, "CHUNK", 1)
     taken = 0
 
@@ -246,8 +247,8 @@ def test_the_fingerprint_is_that_of_the_pixels_however_processes_race() -> None:
         content=lambda: "race",
     )
 
-    found = load_cached(collection, Form(28, 1, "crop"), 0, silent)
+    loaded = load_cached(collection, Form(28, 1, "crop"), 0, silent)
 
-    pixels = found.pixels.numpy()
+    pixels = loaded.pixels.numpy()
     np.testing.assert_array_equal(pixels[:, 0], images)
-    assert found.card.fingerprint == measure([pixels], pixels.shape).fingerprint
+    assert loaded.card.fingerprint == pixel_statistics([pixels], pixels.shape).fingerprint

@@ -182,7 +182,7 @@ def test_unreadable_files_are_skipped_and_counted_up_to_the_limit(tmp_path: Path
     for index, content in enumerate(BROKEN):
         (tmp_path / f"{index}" / "broken.png").write_bytes(content)
     folder = folder_of(tmp_path)
-    with pytest.raises(DataError, match="3 files are no images"):
+    with pytest.raises(DataError, match="3 files are not readable images"):
         load_images(folder.model_copy(update={"max_unreadable": 2}))
     images = load_images(folder.model_copy(update={"max_unreadable": 3}))
     assert images.card.size == len(images.pixels) == 5
@@ -193,7 +193,7 @@ def test_unreadable_files_are_skipped_and_counted_up_to_the_limit(tmp_path: Path
     for index in range(5):
         expected = np.asarray(picture(32, 32, index)).transpose(2, 0, 1)
         np.testing.assert_array_equal(images.pixels[index], expected)
-    with pytest.raises(DataError, match="3 files are no images"):  # also from the cache
+    with pytest.raises(DataError, match="3 files are not readable images"):  # also from the cache
         load_images(folder)
 
 

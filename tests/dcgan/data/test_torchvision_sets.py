@@ -14,7 +14,7 @@ from torchvision.datasets import CIFAR10, CelebA
 from dcgan.config.schema import Dataset
 from dcgan.data.image_set import DataError
 from dcgan.data.loading import load_images
-from dcgan.data.sources.torchvision_sets import IDX_FILES, holds
+from dcgan.data.sources.torchvision_sets import IDX_FILES, folder_has_set
 from tests.dcgan.data.test_cache import save
 from tests.support import REPOSITORY
 
@@ -69,7 +69,7 @@ def test_the_files_of_mnist_are_found_where_people_have_them(
     place = tmp_path / "data"
     files = write_idx(place / inside, gzipped=gzipped)
     (place / inside).chmod(0o555)
-    assert holds("mnist", place)
+    assert folder_has_set("mnist", place)
     images = load_images(mnist(place, split="all"))
     expected = b"".join(
         files[name][16:] for name in ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte")
@@ -156,7 +156,7 @@ def celeba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(("split", "size"), [("train", 3), ("test", 2), ("all", 6)])
 def test_celeba(celeba: Path, split: str, size: int):
-    assert holds("celeba", celeba)
+    assert folder_has_set("celeba", celeba)
     images = load_images(Dataset(name="celeba", path=str(celeba), split=split, image_size=32))
     assert images.pixels.shape == (size, 3, 32, 32)
 
@@ -172,14 +172,14 @@ def test_what_is_missing_is_said_and_nothing_is_fetched_without_a_word(
         assert "--data" in str(refused.value)
         assert len(str(refused.value).splitlines()) < 6
     assert not cache_folder.exists()
-    assert not holds(name, tmp_path)
+    assert not folder_has_set(name, tmp_path)
 
 
 def test_a_download_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from torchvision.datasets import MNIST
 
     monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])  # nobody listens there
-    with pytest.raises(DataError, match="cannot be fetched"):
+    with pytest.raises(DataError, match="cannot be downloaded"):
         load_images(mnist(tmp_path / "data"), download=True)
 
 
@@ -192,5 +192,5 @@ def test_damaged_files_say_so(tmp_path: Path):
 
 
 def test_a_folder_and_an_embedded_set_are_held_nowhere(tmp_path: Path):
-    assert not holds("folder", tmp_path)
-    assert not holds("digits", tmp_path)
+    assert not folder_has_set("folder", tmp_path)
+    assert not folder_has_set("digits", tmp_path)

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from dcgan.config.loading import load_config, parse_override
-from dcgan.models import build_networks
-from dcgan.models import dcgan as radford
+from dcgan.models import build_networks, dcgan
 
 
 def networks(*settings: str) -> tuple[nn.Sequential, nn.Sequential]:
@@ -51,10 +50,10 @@ def test_kims_layers_halve_as_tensorflow_pads(size: int, hidden: list[int]):
     generator, discriminator = networks("network.family=kim", f"dataset.image_size={size}")
     images = torch.randn(2, 3, size, size)
     assert generator(torch.randn(2, 100, 1, 1)).shape == images.shape
-    shapes, given = [], images
+    shapes, maps = [], images
     for layer in discriminator:
-        given = layer(given)
-        shapes += [given.shape[-1]] if isinstance(layer, nn.Conv2d) else []
+        maps = layer(maps)
+        shapes += [maps.shape[-1]] if isinstance(layer, nn.Conv2d) else []
     assert shapes == [*hidden, 1]
     # `same` puts the odd row of padding after the image.
     padded = discriminator[0](images)
@@ -62,8 +61,8 @@ def test_kims_layers_halve_as_tensorflow_pads(size: int, hidden: list[int]):
     assert padded.shape[-1] == size + 3
     if size == 28:
         counts = [
-            sum(each.numel() for each in each_of.parameters())
-            for each_of in networks("network.family=kim", "dataset.image_size=28")
+            sum(parameter.numel() for parameter in network.parameters())
+            for network in networks("network.family=kim", "dataset.image_size=28")
         ]
         assert counts == [4_512_323, 4_309_505]
 
@@ -164,7 +163,7 @@ def test_default_initialisation_is_that_of_pytorch(small_config):
     config = small_config("init.scheme=default")
     generator, _ = build_networks(config, seed=3)
     torch.manual_seed(3)
-    expected = radford.build_generator(config.dataset, config.network)
+    expected = dcgan.build_generator(config.dataset, config.network)
     for name, value in expected.state_dict().items():
         assert torch.equal(generator.state_dict()[name], value), name
 
