@@ -1,9 +1,10 @@
-"""Run benchmarks, and write what they print into benchmarks/README.md.
+"""Run benchmarks and write what they print into benchmarks/README.md.
 
     python benchmarks [NAME ...]
 
-Each also writes its numbers as JSON beside it. Without names all run, half an hour in all; the
-section of one that is not named stays as it was. Nothing else should run beside them.
+Each benchmark also writes its numbers to a JSON file beside it. Without names all of them run,
+which takes half an hour; the sections of benchmarks that do not run stay as they are. Nothing
+else should run on the machine meanwhile.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ NAMES = (
     "evaluation",
 )
 PLOTTED = {"scaling"}
-HEADING = """# What was measured
+HEADING = """# Benchmark results
 
-Written by `make bench`, one section a benchmark: what it asks, then what it printed. The numbers
-are beside it as JSON. Every claim of speed is a ratio of two sides that were measured in one run.
+Written by `make bench`, one section per benchmark: its question, then its output. The numbers are
+in JSON files beside this one. Every claim about speed is a ratio of two sides measured in one run.
 """
 
 
@@ -48,12 +49,12 @@ def main() -> None:
     for name in names:
         print(f"\n{name} ...", flush=True)
         sections[name] = run(name)
-        parts = [sections[each] for each in NAMES if each in sections]
-        PAGE.write_text("\n".join([HEADING, *parts]), encoding="utf-8")
+        ordered = [sections[each] for each in NAMES if each in sections]
+        PAGE.write_text("\n".join([HEADING, *ordered]), encoding="utf-8")
 
 
 def run(name: str) -> str:
-    """One section of the page."""
+    """Run a benchmark and return its section of the page; exits if the benchmark fails."""
     command = [sys.executable, str(HERE / f"{name}.py"), "--output", str(HERE / f"{name}.json")]
     if name in PLOTTED:
         command += ["--plot", str(HERE / f"{name}.png")]
@@ -62,21 +63,22 @@ def run(name: str) -> str:
     lines = []
     for line in process.stdout:
         print(line, end="", flush=True)
-        if line.startswith("[neptune]"):  # its client greets on the standard output
+        if line.startswith("[neptune]"):  # Neptune's client prints a greeting
             continue
         # A table needs an empty line before and after it.
-        in_table = [each.startswith("|") for each in (lines[-1] if lines else line, line)]
-        lines += ["\n", line] if in_table[0] != in_table[1] and line.strip() else [line]
+        was_table, is_table = (lines[-1] if lines else line).startswith("|"), line.startswith("|")
+        lines += ["\n", line] if was_table != is_table and line.strip() else [line]
     if process.wait() != 0:
         sys.exit(f"{name} failed.")
-    tree = ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8"))
-    question = (ast.get_docstring(tree) or "").partition("\n")[0]
+    module = ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8"))
+    question = (ast.get_docstring(module) or "").partition("\n")[0]
     picture = f"\n![{name}]({name}.png)\n" if name in PLOTTED else ""
     day = time.strftime("%Y-%m-%d")
     return f"## {name}\n\n{question}\n\nOn {day}: {''.join(lines).strip()}\n{picture}"
 
 
 def read_sections() -> dict[str, str]:
+    """The sections of the page as it stands, by the benchmark's name."""
     if not PAGE.exists():
         return {}
     parts = PAGE.read_text(encoding="utf-8").split("\n## ")[1:]

@@ -1,10 +1,10 @@
-"""A whole training from a folder of JPEGs, against the official PyTorch example on the same folder.
+"""Training from a folder of JPEGs, against the official PyTorch example on the same folder.
 
 JPEGs of CelebA's size (178x218) are written to a temporary folder. One side is what
 `dcgan train celeba --data FOLDER` does: the cache of decoded images, which is built before the
-first step, the tracked metrics, and a grid in each block. The other side is the example's loop
-behind its own `ImageFolder`, transforms and `DataLoader` with `--workers 2`, the default.
-Blocks of steps alternate between the two; a pair of neighbouring blocks gives a ratio.
+first step, tracked metrics, and a grid in each block. The other side is the example's loop fed by
+its own `ImageFolder`, transforms and `DataLoader` with `--workers 2`, the default. Blocks of
+steps alternate between the two; a pair of neighbouring blocks gives a ratio.
 
     python benchmarks/end_to_end.py [--pairs 5] [--steps 10] [--images 10240] [--output FILE]
 """
@@ -30,38 +30,50 @@ PRECISIONS = ("fp32", "bf16")
 
 
 def run_example(folder: str, precision: str, pipe: Connection) -> None:
-    """It knows float32 alone."""
+    """Train as the example does, in float32 whatever `precision` is.
+
+    Args:
+        folder: The images.
+        precision: Not used.
+        pipe: To the process that times the blocks.
+    """
     from itertools import count
 
-    from plain_loop import train_plainly
+    from plain_loop import example_transforms, train_plainly
     from torch.utils.data import DataLoader
-    from torchvision import transforms
     from torchvision.datasets import ImageFolder
 
     from dcgan.config.loading import load_config
 
-    steps = [transforms.Resize(SIZE), transforms.CenterCrop(SIZE), transforms.ToTensor()]
-    normalised = transforms.Compose([*steps, transforms.Normalize((0.5,) * 3, (0.5,) * 3)])
-    loader = DataLoader(ImageFolder(folder, normalised), BATCH, shuffle=True, num_workers=2)
+    dataset = ImageFolder(folder, example_transforms(SIZE))
+    loader = DataLoader(dataset, BATCH, shuffle=True, num_workers=2)
     batches = (images for _ in count() for images, _ in loader)
     train_plainly(load_config("celeba", []), batches, block_timer(pipe))
     pipe.send(peak_memory())
 
 
 def run_engine(folder: str, precision: str, pipe: Connection) -> None:
+    """Train as `dcgan train celeba` does.
+
+    Args:
+        folder: The images.
+        precision: `fp32` or `bf16`.
+        pipe: To the process that times the blocks.
+    """
     keep_memory()
     from dcgan.config.loading import load_config, parse_override
     from dcgan.jobs.prepare import RunMetadata, prepare
     from dcgan.jobs.run import run_job
 
-    changes = {
+    settings = {
         "dataset.name": "folder",
         "dataset.path": folder,
         "training.epochs": 1_000,
         "training.precision": precision,
         "images.every_steps": 10,
     }
-    config = load_config("celeba", [parse_override(f"{k}={v}") for k, v in changes.items()])
+    overrides = [parse_override(f"{key}={value}") for key, value in settings.items()]
+    config = load_config("celeba", overrides)
     with tempfile.TemporaryDirectory() as store:
         job = prepare(config, "cpu", Path(store), (), RunMetadata())
         run_job(job, [], listen=lambda event: None, warn=print, stopping=block_timer(pipe))
@@ -73,38 +85,38 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=10, help="in a block")
+    parser.add_argument("--steps", type=int, default=10, help="per block")
     parser.add_argument("--images", type=int, default=10_240)
     parser.add_argument("--output", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     machine = describe_machine()
-    results: dict[str, object] = {"machine": machine, "images": given.images}
-    print(f"{machine}; {given.pairs} pairs of blocks of {given.steps} steps of {BATCH} images")
+    results: dict[str, object] = {"machine": machine, "images": options.images}
+    print(f"{machine}; {options.pairs} pairs of blocks of {options.steps} steps of {BATCH} images")
     print("| precision | example, images/s | engine, images/s | ratio | range |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["DCGAN_CACHE"] = str(Path(temporary) / "cache")
         folder = Path(temporary) / "images"
-        write_jpegs(folder, given.images)
+        write_jpegs(folder, options.images)
         for precision in PRECISIONS:
             sides = (run_example, run_engine)
-            turns = interleave(sides, (str(folder), precision), given.pairs, given.steps)
-            example, engine = (BATCH / seconds for seconds in turns.medians)
+            timings = interleave(sides, (str(folder), precision), options.pairs, options.steps)
+            example, engine = (BATCH / seconds for seconds in timings.medians)
             results[precision] = {
                 "example_images_per_second": example,
                 "engine_images_per_second": engine,
-                "ratio": statistics.median(turns.ratios),
-                "lowest": min(turns.ratios),
-                "highest": max(turns.ratios),
+                "ratio": statistics.median(timings.ratios),
+                "lowest": min(timings.ratios),
+                "highest": max(timings.ratios),
             }
             print(
                 f"| {precision} | {example:.0f} | {engine:.0f} "
-                f"| {statistics.median(turns.ratios):.2f} "
-                f"| {min(turns.ratios):.2f} to {max(turns.ratios):.2f} |",
+                f"| {statistics.median(timings.ratios):.2f} "
+                f"| {min(timings.ratios):.2f} to {max(timings.ratios):.2f} |",
                 flush=True,
             )
-    if given.output:
-        given.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    if options.output:
+        options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

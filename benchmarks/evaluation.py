@@ -1,9 +1,8 @@
 """How long an evaluation takes: all metrics over 10,000 fakes of MNIST's size.
 
-The images are random, of MNIST's shape and with labels, and G has its first weights: the time
+The images are random, with MNIST's shape and with labels, and G has its initial weights: the time
 does not depend on what is drawn. The classifier whose features are used is trained first, once
-for a data set. Beside each part stands what scikit-learn or a direct formula in NumPy takes for
-the same, where there is one.
+per data set. The search for nearest neighbours is compared with scikit-learn's.
 
     python benchmarks/evaluation.py [--samples 10000] [--output FILE.json]
 """
@@ -41,22 +40,24 @@ from dcgan.sampling import draw_pixels
 CPU = torch.device("cpu")
 NEIGHBOURS = 5
 LIMIT = 60.0
-"""Seconds for all metrics over one set of fakes, the real images' among them."""
+"""Seconds that all metrics may take over one set of fakes, including those of the real images."""
 
 
 def labelled_noise(count: int) -> ImageSet:
-    source = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (count, 1, 28, 28), dtype=torch.uint8, generator=source)
-    labels = torch.randint(0, 10, (count,), generator=source)
+    """Random images (count, 1, 28, 28) with random labels of ten classes."""
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (count, 1, 28, 28), dtype=torch.uint8, generator=rng)
+    labels = torch.randint(0, 10, (count,), generator=rng)
     classes = tuple("0123456789")
     card = DatasetCard("noise", count, classes, (0,) * 10, (0.0,), (1.0,), "", f"noise of {count}")
     return ImageSet(pixels, card, labels)
 
 
 def seconds(action: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    """Seconds that an action takes."""
+    start = time.perf_counter()
     action()
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -65,8 +66,8 @@ def main() -> None:
     )
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--output", type=Path)
-    given = parser.parse_args()
-    machine, count = describe_machine(), given.samples
+    options = parser.parse_args()
+    machine, count = describe_machine(), options.samples
     print(f"{machine}; {count:,} fakes and twice as many real images of 28x28")
     config = load_config("mnist-ablation", [])
     generator, _ = build_networks(config, seed=0)
@@ -74,12 +75,12 @@ def main() -> None:
     images = labelled_noise(2 * count)
     with tempfile.TemporaryDirectory() as cache:
         os.environ["DCGAN_CACHE"] = cache
-        training = seconds(lambda: feature_space(images, CPU))
+        classifier_seconds = seconds(lambda: feature_space(images, CPU))
         space = feature_space(images, CPU)
-        began = time.perf_counter()
+        start = time.perf_counter()
         reference = make_reference(images, None, space, count)
-        real_images = time.perf_counter() - began
-        one_set = seconds(lambda: evaluate(draw, reference, resamples=1))
+        real_seconds = time.perf_counter() - start
+        fake_seconds = seconds(lambda: evaluate(draw, reference, resamples=1))
         fake = draw(count, 0)
         features = space.features(fake)
         real, held_out = reference.train_features, reference.held_out_features
@@ -97,32 +98,32 @@ def main() -> None:
             "MS-SSIM": lambda: multiscale_similarity(fake),
         }
         times = {name: seconds(action) for name, action in parts.items()}
-        ours = seconds(lambda: nearest(features, real, NEIGHBOURS))
+        nearest_seconds = seconds(lambda: nearest(features, real, NEIGHBOURS))
         search = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute")
         search.fit(real.numpy())
-        theirs = seconds(lambda: search.kneighbors(features.numpy()))
+        sklearn_seconds = seconds(lambda: search.kneighbors(features.numpy()))
     print("| | s |")
     print("|---|---|")
     for name, value in times.items():
         print(f"| {name} | {value:.1f} |")
-    print(f"| all of one set of fakes | {one_set:.1f} |")
-    print(f"| the same of held-out real images, once | {real_images:.1f} |")
-    print(f"| training the classifier, once for a data set | {training:.1f} |")
-    whole = one_set + real_images
+    print(f"| all of one set of fakes | {fake_seconds:.1f} |")
+    print(f"| the same of held-out real images, once | {real_seconds:.1f} |")
+    print(f"| training the classifier, once per data set | {classifier_seconds:.1f} |")
+    total, ratio = fake_seconds + real_seconds, sklearn_seconds / nearest_seconds
     print(
-        f"\nAll metrics take {whole:.0f} s, {'below' if whole < LIMIT else 'NOT below'} "
-        f"{LIMIT:.0f} s. The {NEIGHBOURS} nearest of each fake take {ours:.2f} s, "
-        f"scikit-learn's brute force {theirs:.2f} s: {theirs / ours:.1f} times as long."
+        f"\nAll metrics take {total:.0f} s, {'below' if total < LIMIT else 'NOT below'} "
+        f"{LIMIT:.0f} s. The {NEIGHBOURS} nearest of each fake take {nearest_seconds:.2f} s, "
+        f"scikit-learn's brute force {sklearn_seconds:.2f} s: {ratio:.1f} times as long."
     )
-    if given.output:
+    if options.output:
         result = {
             "machine": machine,
             "samples": count,
-            "seconds": {**times, "one set": one_set, "real images": real_images},
-            "classifier_seconds": training,
-            "neighbours_ratio": theirs / ours,
+            "seconds": {**times, "one set": fake_seconds, "real images": real_seconds},
+            "classifier_seconds": classifier_seconds,
+            "neighbours_ratio": ratio,
         }
-        given.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,14 @@
 
 JPEGs of CelebA's size (178x218, 10 KB) are written to a temporary folder.
 
-1. Reading: a shuffled epoch of 64x64 batches of 128, as the engine reads them from the
+1. Reading: a shuffled epoch of batches of 128 images of 64x64, as the engine reads them from the
    cache, against `ImageFolder` and `DataLoader` with the same transforms and the best of
    several numbers of workers. Both sides pass over the set once before they are timed.
-2. Building: images decoded in a second, against the number of cores times those that one
-   core decodes alone.
-3. Memory: the most that the whole tree of processes takes while it builds, for a set and
-   for one four times as large. Pages that belong to files are not counted: the system takes
-   them back when it needs them.
+2. Building: images decoded per second, against the number of cores times what one core decodes
+   alone.
+3. Memory: the peak of all processes together while they build, for a set and for one four times
+   as large. Pages that belong to files are not counted, because the system takes them back when
+   it needs them.
 
     python benchmarks/image_cache.py [--images 20000] [--output FILE.json]
 """
@@ -32,8 +32,8 @@ import PIL.Image
 import psutil
 import torch
 from machine import describe_machine
+from plain_loop import example_transforms
 from torch.utils.data import DataLoader
-from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from dcgan.config.schema import Dataset
@@ -46,31 +46,29 @@ WORKERS = (0, 1, 2, 4, 8)
 
 
 def write_jpegs(folder: Path, count: int) -> None:
-    """Smooth colours with some detail, about as large as CelebA's files (7 KB on average)."""
-    random = np.random.default_rng(0)
+    """Write smooth colours with some detail, about as large as CelebA's files (7 KB on average)."""
+    rng = np.random.default_rng(0)
     (folder / "faces").mkdir(parents=True)
     for number in range(count):
-        small = random.integers(0, 256, (14, 11, 3), dtype=np.uint8)
+        small = rng.integers(0, 256, (14, 11, 3), dtype=np.uint8)
         image = PIL.Image.fromarray(small).resize((178, 218), PIL.Image.Resampling.BICUBIC)
-        noise = random.normal(0, 1.5, (218, 178, 1))
+        noise = rng.normal(0, 1.5, (218, 178, 1))
         pixels = (np.asarray(image) + noise).clip(0, 255).astype(np.uint8)
         PIL.Image.fromarray(pixels).save(folder / "faces" / f"{number:06d}.jpg", quality=90)
 
 
 def read_from_cache(pixels: torch.Tensor) -> float:
     """Seconds for a shuffled epoch."""
-    began = time.perf_counter()
+    start = time.perf_counter()
     for indices in torch.randperm(len(pixels)).split(BATCH):
         to_unit_range(pixels[indices])
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def read_with_loader(folder: Path, workers: int) -> float:
-    """Seconds for a shuffled epoch, without the start of the workers."""
-    steps = [transforms.Resize(SIZE), transforms.CenterCrop(SIZE), transforms.ToTensor()]
-    normalised = transforms.Compose([*steps, transforms.Normalize((0.5,) * 3, (0.5,) * 3)])
+    """Seconds for a shuffled epoch, without starting the workers."""
     loader = DataLoader(
-        ImageFolder(str(folder), normalised),
+        ImageFolder(str(folder), example_transforms(SIZE)),
         BATCH,
         shuffle=True,
         num_workers=workers,
@@ -78,53 +76,53 @@ def read_with_loader(folder: Path, workers: int) -> float:
     )
     if workers:
         next(iter(loader))
-    began = time.perf_counter()
+    start = time.perf_counter()
     for _ in loader:
         pass
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def build(folder: Path, cache: Path) -> float:
-    """Seconds."""
+    """Seconds to build the cache, which is removed again."""
     os.environ["DCGAN_CACHE"] = str(cache)
-    began = time.perf_counter()
+    start = time.perf_counter()
     load_images(Dataset(name="folder", path=str(folder), image_size=SIZE))
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     shutil.rmtree(cache)
     return seconds
 
 
-def memory_of_build(folder: Path, cache: Path) -> int:
-    """The most bytes that the processes took for themselves."""
-    most, done = 0, threading.Event()
+def build_memory(folder: Path, cache: Path) -> int:
+    """Peak of the private memory of all processes during a build, in bytes."""
+    peak, done = 0, threading.Event()
 
     def watch() -> None:
-        nonlocal most
+        nonlocal peak
         me = psutil.Process()
         while not done.wait(0.05):
-            taken = 0
+            private = 0
             for process in (me, *me.children(recursive=True)):
                 try:
                     memory = process.memory_info()
                 except psutil.Error:
                     continue
-                taken += memory.rss - memory.shared
-            most = max(most, taken)
+                private += memory.rss - memory.shared
+            peak = max(peak, private)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     build(folder, cache)
     done.set()
     watcher.join()
-    return most
+    return peak
 
 
 def decode_alone(files: list[Path]) -> float:
-    """Images a second on one core."""
+    """Images per second on one core."""
     form = Form(SIZE, 3, "crop")
-    began = time.perf_counter()
+    start = time.perf_counter()
     decode(files, form)
-    return len(files) / (time.perf_counter() - began)
+    return len(files) / (time.perf_counter() - start)
 
 
 def main() -> None:
@@ -144,46 +142,48 @@ def main() -> None:
             os.link(file, quarter / "faces" / file.name)
 
         cache = Path(temporary) / "cache"
-        small, large = memory_of_build(quarter, cache), memory_of_build(folder, cache)
-        built, alone = [], []
-        for _ in range(REPETITIONS):  # the processes run, the files are in memory
-            alone.append(decode_alone(files[:2_000]))
-            built.append(options.images / build(folder, cache))
-        share = statistics.median(built) / (statistics.median(alone) * cores)
+        small_memory, large_memory = build_memory(quarter, cache), build_memory(folder, cache)
+        build_rates, one_core_rates = [], []
+        for _ in range(REPETITIONS):  # by now the processes run and the files are in memory
+            one_core_rates.append(decode_alone(files[:2_000]))
+            build_rates.append(options.images / build(folder, cache))
+        build_rate, one_core_rate = map(statistics.median, (build_rates, one_core_rates))
+        busy_share = build_rate / (one_core_rate * cores)
 
         pixels = load_images(Dataset(name="folder", path=str(folder), image_size=SIZE)).pixels
         read_from_cache(pixels)
-        cached = statistics.median(read_from_cache(pixels) for _ in range(REPETITIONS))
-        loaders = {workers: read_with_loader(folder, workers) for workers in WORKERS}
-    best = min(loaders, key=lambda workers: loaders[workers])
+        cache_seconds = statistics.median(read_from_cache(pixels) for _ in range(REPETITIONS))
+        loader_seconds = {workers: read_with_loader(folder, workers) for workers in WORKERS}
+    best = min(loader_seconds, key=lambda workers: loader_seconds[workers])
     result = {
         "images": options.images,
         "cores": cores,
         "machine": machine,
-        "cache_images_per_second": round(options.images / cached),
+        "cache_images_per_second": round(options.images / cache_seconds),
         "loader_images_per_second": {
-            str(workers): round(options.images / each) for workers, each in loaders.items()
+            str(workers): round(options.images / seconds)
+            for workers, seconds in loader_seconds.items()
         },
         "best_workers": best,
-        "reading_ratio": round(loaders[best] / cached, 1),
-        "build_images_per_second": round(statistics.median(built)),
-        "one_core_images_per_second": round(statistics.median(alone)),
-        "building_share_of_cores": round(share, 3),
+        "reading_ratio": round(loader_seconds[best] / cache_seconds, 1),
+        "build_images_per_second": round(build_rate),
+        "one_core_images_per_second": round(one_core_rate),
+        "building_share_of_cores": round(busy_share, 3),
         "build_memory_mib": {
-            str(options.images // 4): round(small / 2**20),
-            str(options.images): round(large / 2**20),
+            str(options.images // 4): round(small_memory / 2**20),
+            str(options.images): round(large_memory / 2**20),
         },
     }
     print(f"{machine}; {options.images:,} JPEGs of 178x218")
-    print("| a shuffled epoch read by | images/s |")
+    print("| a shuffled epoch read from | images/s |")
     print("|---|---|")
-    print(f"| the cache | {options.images / cached:,.0f} |")
-    for workers, each in loaders.items():
-        print(f"| DataLoader, {workers} workers | {options.images / each:,.0f} |")
+    print(f"| the cache | {options.images / cache_seconds:,.0f} |")
+    for workers, seconds in loader_seconds.items():
+        print(f"| DataLoader, {workers} workers | {options.images / seconds:,.0f} |")
     print(
         f"\nReading from the cache is {result['reading_ratio']} times as fast as the best "
-        f"DataLoader ({best} workers).\nBuilding keeps {share:.2f} of "
-        f"{cores} cores busy; four times the images take {large / small:.2f} times the memory."
+        f"DataLoader ({best} workers).\nBuilding keeps {busy_share:.2f} of {cores} cores busy; "
+        f"four times the images take {large_memory / small_memory:.2f} times the memory."
     )
     if options.output:
         options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

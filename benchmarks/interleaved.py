@@ -1,4 +1,4 @@
-"""Two sides that are measured in turn, each in a process of its own."""
+"""Measures two sides in alternating blocks of steps, each side in its own process."""
 
 from __future__ import annotations
 
@@ -15,43 +15,56 @@ WARM_UP = 3
 """Steps of each side before the first block."""
 
 Side: TypeAlias = Callable[..., None]
-"""Takes its arguments and a pipe; trains, asking `blocks(pipe)` after each step; sends its
-`peak_memory()`."""
+"""Called with its arguments and a pipe: trains, calls `block_timer(pipe)` after each step, and
+finally sends its `peak_memory()`."""
 
 
 @dataclass(frozen=True)
 class InterleavedTimings:
-    """seconds: of a step, of both sides in neighbouring blocks. peaks: of memory, in MiB."""
+    """What was measured of two sides.
+
+    Attributes:
+        seconds: Per step, of both sides in neighbouring blocks.
+        peaks: Peak memory of both sides, in MiB.
+    """
 
     seconds: list[tuple[float, float]]
     peaks: tuple[float, float]
 
     @property
     def medians(self) -> tuple[float, float]:
-        """Seconds a step of each side."""
+        """Seconds per step of each side."""
         first, second = zip(*self.seconds, strict=True)
         return statistics.median(first), statistics.median(second)
 
     @property
     def ratios(self) -> list[float]:
-        """How many times as long the first side took, of each pair of blocks."""
+        """How many times as long the first side took, for each pair of blocks."""
         return [first / second for first, second in self.seconds]
 
 
 def interleave(
     sides: tuple[Side, Side], arguments: tuple[str, ...], pairs: int, steps: int
 ) -> InterleavedTimings:
-    """Blocks of so many steps alternate: one side waits while the other works."""
+    """Time two sides in alternating blocks: one side waits while the other works.
+
+    Args:
+        sides: Functions that train, each run in its own process.
+        arguments: Passed to both.
+        pairs: Number of blocks of each side.
+        steps: Steps per block.
+    """
     context = get_context("spawn")
     running = []
     for side in sides:
-        ours, theirs = context.Pipe()
-        process = context.Process(target=side, args=(*arguments, theirs))
+        pipe, pipe_of_side = context.Pipe()
+        process = context.Process(target=side, args=(*arguments, pipe_of_side))
         process.start()
-        theirs.close()
-        running.append((process, ours))
+        pipe_of_side.close()
+        running.append((process, pipe))
 
     def block(pipe: Connection, count: int) -> float:
+        """Seconds per step of a block."""
         pipe.send(count)
         return float(pipe.recv()) / count
 
@@ -68,26 +81,27 @@ def interleave(
 
 
 def block_timer(pipe: Connection) -> Callable[[], bool]:
-    """Asked after each step: answers each order of so many steps with the seconds they took.
+    """A function to call after each step, which returns whether to stop.
 
-    The step before the first order belongs to none; an order of 0 steps ends the training.
+    It receives the sizes of blocks from the pipe and sends the seconds that each block took.
+    The first step belongs to no block; a block of 0 steps ends the training.
     """
-    left, began = 0, 0.0
+    remaining, start = 0, 0.0
 
     def stopping() -> bool:
-        nonlocal left, began
-        left -= 1
-        if left > 0:
+        nonlocal remaining, start
+        remaining -= 1
+        if remaining > 0:
             return False
-        if left == 0:
-            pipe.send(time.perf_counter() - began)
-        left = pipe.recv()
-        began = time.perf_counter()
-        return left == 0
+        if remaining == 0:
+            pipe.send(time.perf_counter() - start)
+        remaining = pipe.recv()
+        start = time.perf_counter()
+        return remaining == 0
 
     return stopping
 
 
 def peak_memory() -> float:
-    """Of this process, in MiB."""
+    """Peak memory of this process, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,8 +1,8 @@
-"""What the local store answers at scale: 1,000 runs of 10,000 steps, written by the journal.
+"""How fast the local store is at scale: 1,000 runs of 10,000 steps, written by the journal.
 
-1. `dcgan runs`, as a process, from start to exit; with and without --where and --sort.
-2. The metrics of one run as a table.
-3. The final values of all runs as a table, against the same from the whole journals.
+1. `dcgan runs` as a process, from start to exit, with and without --where and --sort.
+2. Reading the metrics of one run as a table.
+3. Reading the final values of all runs as a table, against the same from the whole journals.
 
     python benchmarks/local_store.py [--runs 1000] [--steps 10000] [--output FILE.json]
 """
@@ -33,11 +33,17 @@ METRICS = ("Gloss", "Dloss", "D_x", "D_G_z1", "D_G_z2")
 
 
 def write_store(store: Path, runs: int, steps: int) -> None:
-    """One run by the journal, the others copies of it with their own configuration."""
-    first = Run("digits-000000", "first", 1_700_000_000_000)
-    journal = local.open_tracker(first, store)
-    for begin in range(1, steps, 50):
-        block = list(range(begin, min(begin + 50, steps + 1)))
+    """Write one run with the journal; the others are copies with their own configuration.
+
+    Args:
+        store: Folder of the store.
+        runs: Number of runs.
+        steps: Steps per run.
+    """
+    first_run = Run("digits-000000", "first", 1_700_000_000_000)
+    journal = local.open_tracker(first_run, store)
+    for first in range(1, steps, 50):
+        block = list(range(first, min(first + 50, steps + 1)))
         times = [1_700_000_000_000 + step for step in block]
         values = {
             f"{BATCH}/{name}": [math.sin(step) + number for step in block]
@@ -47,7 +53,7 @@ def write_store(store: Path, runs: int, steps: int) -> None:
     journal.close("finished")
     for number in range(1, runs):
         folder = store / f"digits-{number:06d}"
-        shutil.copytree(store / first.id, folder)
+        shutil.copytree(store / first_run.id, folder)
     for number in range(runs):
         identifier = f"digits-{number:06d}"
         config = {f"config/{section}/key{key}": key for section in range(8) for key in range(8)}
@@ -69,13 +75,13 @@ def write_store(store: Path, runs: int, steps: int) -> None:
     shutil.rmtree(store / "new")
 
 
-def median(action: Callable[[], object]) -> float:
-    """Seconds."""
+def median_seconds(action: Callable[[], object]) -> float:
+    """The median time of an action over `REPETITIONS`, in seconds."""
     seconds = []
     for _ in range(REPETITIONS):
-        began = time.perf_counter()
+        start = time.perf_counter()
         action()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
 
 
@@ -94,24 +100,28 @@ def main() -> None:
         folders = local.run_folders(store)
 
         def command(*arguments: str) -> Callable[[], object]:
-            whole = [sys.executable, "-m", "dcgan", "runs", "--store", str(store), *arguments]
-            return lambda: subprocess.run(whole, check=True, capture_output=True)
+            line = [sys.executable, "-m", "dcgan", "runs", "--store", str(store), *arguments]
+            return lambda: subprocess.run(line, check=True, capture_output=True)
 
         def final_values() -> pd.DataFrame:
             return pd.DataFrame([local.last_values(folder) for folder in folders])
 
+        sampled = folders[:20]  # reading all whole journals would take minutes
+
         def from_whole_journals() -> pd.DataFrame:
-            return pd.concat([local.read_steps(folder).tail(1) for folder in folders[:20]])
+            return pd.concat([local.read_steps(folder).tail(1) for folder in sampled])
 
         expression = 'optimizer.lr < 1e-3 and status == "finished"'
         seconds = {
-            "dcgan runs": median(command()),
-            "dcgan runs --where ... --sort Gloss": median(
+            "dcgan runs": median_seconds(command()),
+            "dcgan runs --where ... --sort Gloss": median_seconds(
                 command("--where", expression, "--sort", "Gloss")
             ),
-            "one run's metrics": median(lambda: local.read_steps(folders[-1])),
-            "final values of all runs": median(final_values),
-            "final values from the whole journals": median(from_whole_journals) / 20 * len(folders),
+            "one run's metrics": median_seconds(lambda: local.read_steps(folders[-1])),
+            "final values of all runs": median_seconds(final_values),
+            "final values from the whole journals": median_seconds(from_whole_journals)
+            * len(folders)
+            / len(sampled),
         }
     result = {
         "runs": options.runs,
@@ -128,8 +138,8 @@ def main() -> None:
     for name, value in seconds.items():
         print(f"| {name} | {value:.3f} |")
     print(
-        f"\nThe final values come {result['ratio of final values']} times as fast as from the "
-        "whole journals."
+        f"\nThe final values are read {result['ratio of final values']} times as fast as from "
+        "the whole journals."
     )
     if options.output:
         options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

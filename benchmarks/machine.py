@@ -1,4 +1,4 @@
-"""The machine on which a benchmark runs, in words."""
+"""Describes the machine on which a benchmark runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NATIVE_BF16 = ("avx512_bf16", "amx_bf16")
 
 
 def describe_machine() -> str:
-    """Processor, versions, and how busy it was; imports no PyTorch."""
+    """Processor, versions and load in one line; does not import PyTorch."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,10 +1,9 @@
 """The training loop of the official PyTorch example (`examples/dcgan/main.py`), written plainly.
 
 Its algorithm and its calls: BCELoss on probabilities, two backward passes for D, D's weights
-left to gather gradients in G's step, Adam as PyTorch has it, five numbers fetched from the
-device in every step. Flags: `--batchSize 128 --nz 100 --ngf 64 --ndf 64 --lr 0.0002
---beta1 0.5`, and `--imageSize 64` where the recipe has that size; there the networks are the
-example's.
+collecting gradients in G's step too, PyTorch's default Adam, five numbers copied from the device
+in every step. Flags: `--batchSize 128 --nz 100 --ngf 64 --ndf 64 --lr 0.0002 --beta1 0.5`, and
+`--imageSize 64` if the recipe has that size, for which the networks are the example's.
 """
 
 from __future__ import annotations
@@ -13,13 +12,32 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torchvision import transforms
 
 from dcgan.config.schema import Config
 from dcgan.models import build_networks
 
 
+def example_transforms(image_size: int) -> transforms.Compose:
+    """The example's transforms, from a PIL image to float32 (C, H, W) in [-1, 1]."""
+    return transforms.Compose(
+        [
+            transforms.Resize(image_size),
+            transforms.CenterCrop(image_size),
+            transforms.ToTensor(),
+            transforms.Normalize((0.5,) * 3, (0.5,) * 3),
+        ]
+    )
+
+
 def train_plainly(config: Config, batches: Iterator[Tensor], stopping: Callable[[], bool]) -> None:
-    """Train until `stopping` says so. batches: float32 (128, C, H, W) in [-1, 1], without end."""
+    """Train until `stopping` returns True.
+
+    Args:
+        config: The recipe, of which only the networks are used.
+        batches: Endless, float32 (128, C, H, W) in [-1, 1].
+        stopping: Called after each step.
+    """
     generator, discriminator = build_networks(config, seed=0)
     discriminator = nn.Sequential(*discriminator, nn.Sigmoid())
     criterion = nn.BCELoss()

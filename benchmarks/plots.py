@@ -1,8 +1,8 @@
-"""How long the pictures of a comparison take: 20 runs of 100,000 steps in two arms.
+"""How long the figures of a comparison take: 20 runs of 100,000 steps in two arms.
 
-Each figure is drawn from tables in memory and saved as a PNG. Printed are the medians of the
-repetitions, by the clock and by the processor, which other jobs on the machine do not slow down.
-The values are random, with spikes; no run has an epoch where single batches are drawn.
+Each figure is drawn from tables in memory and saved as a PNG. The medians over the repetitions
+are printed, of wall-clock time and of processor time, which other jobs on the machine do not
+slow down. The values are random, with spikes; where single batches are drawn, no run has epochs.
 
     python benchmarks/plots.py [--output benchmarks/plots.json]
 """
@@ -33,13 +33,19 @@ from tracking.events import BATCH, EPOCH
 METRICS = ("Gloss", "Dloss", "D_x", "D_G_z1", "D_G_z2")
 STEPS_PER_EPOCH = 500
 LIMIT = 2.0
-"""Seconds of one processor that a figure may take."""
+"""Seconds of processor time that a figure may take."""
 
 
 def tables(runs: int, steps: int, epochs: bool) -> dict[str, pd.DataFrame]:
-    """A step table a run, by its id, as `tracking.tables.step_table` describes it."""
-    generator = np.random.default_rng(0)
-    found = {}
+    """Random step tables by run id, as `tracking.tables.step_table` describes them.
+
+    Args:
+        runs: Number of runs.
+        steps: Steps per run.
+        epochs: Whether the runs also have metrics per epoch.
+    """
+    rng = np.random.default_rng(0)
+    tables = {}
     for number in range(runs):
         step = np.arange(1, steps + 1)
         frame = pd.DataFrame({"run": f"run-{number:03d}", "step": step})
@@ -47,45 +53,55 @@ def tables(runs: int, steps: int, epochs: bool) -> dict[str, pd.DataFrame]:
         if epochs:
             frame[f"{EPOCH}/number"] = np.where(ends, step // STEPS_PER_EPOCH, np.nan)
         for metric in METRICS:
-            values = np.abs(0.5 + 0.1 * generator.standard_normal(steps))
+            values = np.abs(0.5 + 0.1 * rng.standard_normal(steps))
             if metric.endswith("loss"):
-                values[generator.integers(0, steps, 20)] *= 8
+                values[rng.integers(0, steps, 20)] *= 8
             else:
                 values = np.clip(values, 0, 1)
             frame[f"{BATCH}/{metric}"] = values
             if epochs:
                 means = pd.Series(values).rolling(STEPS_PER_EPOCH).mean()
                 frame[f"{EPOCH}/{metric}"] = np.where(ends, means, np.nan)
-        found[f"run-{number:03d}"] = frame
-    return found
+        tables[f"run-{number:03d}"] = frame
+    return tables
 
 
-def grids(folder: Path) -> dict[str, dict[int, Path]]:
-    """Two arms with five grids of 16x16 images of 64x64 pixels each."""
-    generator = np.random.default_rng(0)
-    found: dict[str, dict[int, Path]] = {}
+def write_grids(folder: Path) -> dict[str, dict[int, Path]]:
+    """Write five grids of 16x16 images of 64x64 pixels for each of two arms, by arm and step."""
+    rng = np.random.default_rng(0)
+    grids: dict[str, dict[int, Path]] = {}
     for arm in ("first", "second"):
-        found[arm] = {}
+        grids[arm] = {}
         for step in range(5):
-            pixels = generator.integers(0, 256, (1_058, 1_058, 3), dtype=np.uint8)
-            found[arm][step] = folder / f"{arm}-{step}.png"
-            PIL.Image.fromarray(pixels).save(found[arm][step])
-    return found
+            pixels = rng.integers(0, 256, (1_058, 1_058, 3), dtype=np.uint8)
+            grids[arm][step] = folder / f"{arm}-{step}.png"
+            PIL.Image.fromarray(pixels).save(grids[arm][step])
+    return grids
 
 
 def seconds(draw: Callable[[], FigureFile], folder: Path, repetitions: int) -> dict[str, float]:
-    """The median times until the figure is a PNG, and that PNG, SVG and CSV take to be saved."""
+    """Median times of a figure.
+
+    Args:
+        draw: Draws the figure.
+        folder: Where it is saved.
+        repetitions: How often it is drawn.
+
+    Returns:
+        Seconds until the figure is a PNG, as `processor` and `clock` time, and processor time
+        to save PNG, SVG and CSV, as `all_files_processor`.
+    """
     times: dict[str, list[float]] = {"processor": [], "clock": [], "all_files_processor": []}
     for _ in range(repetitions):
         clock, processor = time.perf_counter(), time.process_time()
-        picture = draw()
-        picture.figure.savefig(folder / "figure.png", dpi=DOTS_PER_INCH)
+        figure_file = draw()
+        figure_file.figure.savefig(folder / "figure.png", dpi=DOTS_PER_INCH)
         times["processor"].append(time.process_time() - processor)
         times["clock"].append(time.perf_counter() - clock)
         processor = time.process_time()
-        save(picture, folder)
+        save(figure_file, folder)
         times["all_files_processor"].append(time.process_time() - processor)
-    return {name: round(statistics.median(each), 3) for name, each in times.items()}
+    return {name: round(statistics.median(values), 3) for name, values in times.items()}
 
 
 def main() -> None:
@@ -105,18 +121,18 @@ def main() -> None:
     five = {run: f"arm {number % 5}" for number, run in enumerate(ids)}
     seeds_of_two = {run: number // 2 for number, run in enumerate(ids)}
     seeds_of_five = {run: number // 5 for number, run in enumerate(ids)}
-    generator = np.random.default_rng(0)
-    final = dict(zip(ids, generator.uniform(1, 2, len(ids)).tolist(), strict=True))
+    rng = np.random.default_rng(0)
+    final = dict(zip(ids, rng.uniform(1, 2, len(ids)).tolist(), strict=True))
     rates = {run: 10.0 ** -(2 + number % 4) for number, run in enumerate(ids)}
     many = pd.DataFrame(
-        {f"key {key}": 10 ** generator.uniform(-5, -2, 1_000) for key in range(6)},
+        {f"key {key}": 10 ** rng.uniform(-5, -2, 1_000) for key in range(6)},
         index=[f"run-{number}" for number in range(1_000)],
     )
-    values = dict(zip(many.index, generator.uniform(1, 2, 1_000).tolist(), strict=True))
+    values = dict(zip(many.index, rng.uniform(1, 2, 1_000).tolist(), strict=True))
     results: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        pictures = grids(folder)
+        grids = write_grids(folder)
         figures: dict[str, Callable[[], FigureFile]] = {
             "loss_bands, 2 arms, batches": lambda: loss_bands(batches, two, seeds_of_two),
             "loss_bands, 5 arms, batches": lambda: loss_bands(batches, five, seeds_of_five),
@@ -131,7 +147,7 @@ def main() -> None:
             "factor_intervals": lambda: factor_intervals(
                 final, rates, seeds_of_two, metric="loss", factor="learning rate"
             ),
-            "grids_by_step_and_arm": lambda: grids_by_step_and_arm(pictures, 64),
+            "grids_by_step_and_arm": lambda: grids_by_step_and_arm(grids, 64),
             "parallel_coordinates, 1,000 runs": lambda: parallel_coordinates(
                 many, values, metric="loss", lower_is_better=True
             ),
@@ -149,7 +165,7 @@ def main() -> None:
             )
     slowest = max(times["processor"] for times in results.values())
     verdict = "below" if slowest < LIMIT else "NOT below"
-    print(f"The slowest takes {slowest:.2f} s, {verdict} {LIMIT:g} s of a processor.")
+    print(f"The slowest takes {slowest:.2f} s of processor time, {verdict} {LIMIT:g} s.")
     result = {
         "runs": options.runs,
         "steps": options.steps,

@@ -1,6 +1,7 @@
-"""How long a user waits: for `dcgan --help`, and from `dcgan train` to its first step.
+"""How long a user waits for `dcgan --help`, and after `dcgan train` for the first step.
 
-Each beside `python -c "import torch"`, which a training cannot do without; the three take turns.
+Both are compared with `python -c "import torch"`, which no training can do without; the three
+take turns.
 
     python benchmarks/start_up.py [--repetitions 7] [--output FILE.json]
 """
@@ -26,40 +27,41 @@ TRAIN = (sys.executable, "-m", "dcgan", "train", "--steps", "2", "--store")
 
 
 def seconds(command: tuple[str, ...]) -> float:
-    began = time.perf_counter()
+    """Seconds from start to exit of a process."""
+    start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def seconds_to_first_step() -> float:
-    """By the time that the journal gives the first step."""
+    """Seconds from the start of a training to the time of its first step in the journal."""
     with tempfile.TemporaryDirectory() as folder:
-        began = time.time()
+        start = time.time()
         seconds((*TRAIN, folder))
         (run,) = run_folders(Path(folder))
-        return float(read_steps(run)["time"].iloc[0].timestamp() - began)
+        return float(read_steps(run)["time"].iloc[0].timestamp() - start)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--output", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     machine = describe_machine()
     times: dict[str, list[float]] = {"import torch": [], "dcgan --help": [], "dcgan train": []}
-    for _ in range(given.repetitions):
+    for _ in range(options.repetitions):
         times["import torch"].append(seconds(TORCH))
         times["dcgan --help"].append(seconds(HELP))
         times["dcgan train"].append(seconds_to_first_step())
     medians = {name: statistics.median(each) for name, each in times.items()}
-    print(f"{machine}; medians of {given.repetitions}")
+    print(f"{machine}; medians of {options.repetitions}")
     print("| | seconds | of `import torch` |")
     print("|---|---|---|")
     for name, median in medians.items():
         print(f"| `{name}` | {median:.2f} | {median / medians['import torch']:.2f} |")
-    if given.output:
+    if options.output:
         result = {"machine": machine, "seconds": medians}
-        given.output.write_text(json.dumps(result, indent=2) + "\n")
+        options.output.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

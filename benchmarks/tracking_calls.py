@@ -1,11 +1,11 @@
-"""What tracking a step costs the training's own thread, and how fast MLflow is caught up.
+"""What tracking a step costs the training thread, and how fast a journal is replayed into MLflow.
 
-1. Time on the calling thread for a batch of five scalars: this project's fan-out to the
-   journal, MLflow and Neptune, which takes blocks of 50 steps as the engine gives them;
-   `mlflow.log_metrics`, one call a step, to a sqlite file; the five `append` of Neptune's
-   client, offline. Steps come every 5 ms, and the three sides alternate.
-2. Values a second into MLflow's sqlite file: the replay of a journal, as `dcgan sync` does it,
-   against `mlflow.log_metrics`, one call a step.
+1. Time on the calling thread per step of five scalars: this project's fan-out to the journal,
+   MLflow and Neptune, in blocks of 50 steps as the engine emits them; `mlflow.log_metrics`,
+   one call per step, to an SQLite file; five `append` calls of Neptune's client, offline.
+   Steps come every 5 ms, and the three sides alternate.
+2. Values per second into MLflow's SQLite file: the replay of a journal, as `dcgan sync` does it,
+   against `mlflow.log_metrics`, one call per step.
 
     python benchmarks/tracking_calls.py [--output FILE.json]
 """
@@ -38,10 +38,12 @@ CREATED = 1_700_000_000_000
 
 
 def values_at(step: int) -> dict[str, float]:
+    """The five scalars of a step."""
     return {name: math.sin(step) + number for number, name in enumerate(NAMES)}
 
 
 def block(first: int) -> Metrics:
+    """The event of `BLOCK` steps from `first` on."""
     steps = list(range(first, first + BLOCK))
     return Metrics(
         steps,
@@ -50,19 +52,19 @@ def block(first: int) -> Metrics:
     )
 
 
-def seconds_a_step(step_once: Callable[[int], None], first: int) -> float:
-    """The time within the call, over a block of steps at the pace of a training."""
-    spent = 0.0
+def seconds_per_step(track: Callable[[int], None], first: int) -> float:
+    """Mean time that `track` takes, over a block of steps at the pace of a training."""
+    total = 0.0
     for step in range(first, first + BLOCK):
-        began = time.perf_counter()
-        step_once(step)
-        spent += time.perf_counter() - began
+        start = time.perf_counter()
+        track(step)
+        total += time.perf_counter() - start
         time.sleep(PACE)
-    return spent / BLOCK
+    return total / BLOCK
 
 
 def measure_calls(folder: Path) -> dict[str, float]:
-    """Microseconds a step: the median over the rounds."""
+    """Microseconds per step of each side, the median over the rounds."""
     import mlflow
     import neptune
 
@@ -89,32 +91,36 @@ def measure_calls(folder: Path) -> dict[str, float]:
         print,
     )
 
-    def ours(step: int) -> None:
+    def with_fan_out(step: int) -> None:
         if step % BLOCK == 0:
             fan_out.write(block(step + 1))
 
-    def by_mlflow(step: int) -> None:
+    def with_mlflow(step: int) -> None:
         mlflow.log_metrics(values_at(step), step=step)
 
-    def by_neptune(step: int) -> None:
+    def with_neptune(step: int) -> None:
         for name, value in values_at(step).items():
             offline[name].append(value, step=step)
 
-    sides = {"fan-out": ours, "mlflow.log_metrics": by_mlflow, "neptune append": by_neptune}
-    spent: dict[str, list[float]] = {name: [] for name in sides}
+    sides = {
+        "fan-out": with_fan_out,
+        "mlflow.log_metrics": with_mlflow,
+        "neptune append": with_neptune,
+    }
+    microseconds: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(ROUNDS + 1):
-        for name, step_once in sides.items():
-            seconds = seconds_a_step(step_once, number * BLOCK)
-            if number:  # the first round opens what has to be opened
-                spent[name].append(seconds * 1e6)
+        for name, track in sides.items():
+            seconds = seconds_per_step(track, number * BLOCK)
+            if number:  # the first round opens files and connections
+                microseconds[name].append(seconds * 1e6)
     fan_out.close("finished")
     mlflow.end_run()
     offline.stop()
-    return {name: statistics.median(each) for name, each in spent.items()}
+    return {name: statistics.median(values) for name, values in microseconds.items()}
 
 
 def measure_replay(folder: Path) -> dict[str, float]:
-    """Values a second into sqlite files of their own."""
+    """Values per second, of each side into its own SQLite file."""
     import mlflow
 
     run, store = Run("digits-replay", "replay", CREATED), folder / "replayed"
@@ -122,16 +128,16 @@ def measure_replay(folder: Path) -> dict[str, float]:
     for first in range(1, REPLAYED_STEPS, BLOCK):
         journal.write(block(first))
     journal.close("finished")
-    began = time.perf_counter()
-    moved = send_run(store / run.id, "mlflow")
-    replayed = moved.values / (time.perf_counter() - began)
+    start = time.perf_counter()
+    count = send_run(store / run.id, "mlflow")
+    replayed = count.values / (time.perf_counter() - start)
 
     mlflow.set_tracking_uri(f"sqlite:///{folder}/calls.db")
     with mlflow.start_run():
-        began = time.perf_counter()
+        start = time.perf_counter()
         for step in range(DIRECT_STEPS):
             mlflow.log_metrics(values_at(step), step=step)
-        direct = DIRECT_STEPS * len(NAMES) / (time.perf_counter() - began)
+        direct = DIRECT_STEPS * len(NAMES) / (time.perf_counter() - start)
     return {"replay": replayed, "mlflow.log_metrics": direct}
 
 
@@ -149,10 +155,10 @@ def main() -> None:
         replay = measure_replay(Path(temporary) / "replay")
     result = {
         "machine": machine,
-        "microseconds_a_step": {name: round(value, 1) for name, value in calls.items()},
+        "microseconds_per_step": {name: round(value, 1) for name, value in calls.items()},
         "mlflow_ratio": round(calls["mlflow.log_metrics"] / calls["fan-out"]),
         "neptune_ratio": round(calls["neptune append"] / calls["fan-out"], 1),
-        "values_a_second_into_mlflow": {name: round(value) for name, value in replay.items()},
+        "values_per_second_into_mlflow": {name: round(value) for name, value in replay.items()},
         "replay_ratio": round(replay["replay"] / replay["mlflow.log_metrics"], 1),
     }
     print(machine)
@@ -160,15 +166,15 @@ def main() -> None:
     print("|---|---|")
     for name, value in calls.items():
         print(f"| {name} | {value:.1f} |")
-    print("\n| into MLflow by | values a second |")
+    print("\n| into MLflow by | values per second |")
     print("|---|---|")
     for name, value in replay.items():
         print(f"| {name} | {value:,.0f} |")
     print(
-        f"\nA step costs the training's thread {calls['fan-out']:.0f} us with all of them on: "
+        f"\nA step costs the training thread {calls['fan-out']:.0f} us with all trackers on: "
         f"{result['mlflow_ratio']} times less than mlflow.log_metrics, "
         f"{result['neptune_ratio']} times less than Neptune's appends.\n"
-        f"Replay is {result['replay_ratio']} times as fast as calls of its own."
+        f"Replay is {result['replay_ratio']} times as fast as one call per step."
     )
     if options.output:
         options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -1,15 +1,15 @@
 """A training step by the engine against the loop of the official PyTorch example, on the CPU.
 
-Each side is a process of its own, for the engine's allocator is set for a whole process: the
-plain loop has glibc's as it comes. Blocks of steps alternate between the two, one waits while
-the other works; a pair of neighbouring blocks gives a ratio, and the median of the ratios is
-printed with their range. The engine runs as `dcgan train` has it, metrics and all; images are
-random noise of the recipe's shape, of which a step takes the same time.
+Each side has its own process, because the engine's allocator settings apply to a whole process;
+the plain loop has glibc's defaults. Blocks of steps alternate between the two, and one waits
+while the other works; a pair of neighbouring blocks gives a ratio, and the median of the ratios
+is printed with their range. The engine runs as in `dcgan train`, including its metrics. Images
+are random noise of the recipe's shape, on which a step takes the same time.
 
-Of the engine's step is printed what part of this machine's best matrix product in float32 it
-achieves, by the operations that torch.utils.flop_counter counts in convolutions and products:
-those of the plain sums, of which Winograd's convolutions need fewer. In bfloat16 more than all
-of it is possible, where the processor multiplies it natively.
+For the engine, the throughput is printed as a percentage of this machine's best matrix product
+in float32. It is based on the operations that torch.utils.flop_counter counts in convolutions
+and products, of which Winograd's convolutions need fewer. In bfloat16 more than 100% is possible
+if the processor multiplies it natively.
 
     python benchmarks/training_step.py [--pairs 5] [--steps 10] [--output FILE]
 """
@@ -35,12 +35,22 @@ from dcgan.cpu.allocator import keep_memory
 CASES = [
     (recipe, precision) for recipe in ("celeba", "mnist-ablation") for precision in ("fp32", "bf16")
 ]
-FOR_EVER = 10**9
+ENDLESS = 10**9
+"""Steps of a training that is stopped from outside."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """Medians of a pair of sides. peak: of the memory resident in a process, in MiB."""
+    """What one case gave.
+
+    Attributes:
+        plain_ms, engine_ms: Median milliseconds per step.
+        speedup: Median ratio of the two.
+        lowest, highest: Range of the ratios.
+        plain_peak, engine_peak: Peak of the resident memory of the process, in MiB.
+        gflop_per_step: Operations of a step.
+        of_float32_peak: The engine's throughput over that of the best matrix product.
+    """
 
     plain_ms: float
     engine_ms: float
@@ -49,29 +59,29 @@ class Result:
     highest: float
     plain_peak: float
     engine_peak: float
-    gflop_a_step: float
+    gflop_per_step: float
     of_float32_peak: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=10, help="in a block")
-    parser.add_argument("--output", type=Path, help="a .json file for the results")
-    given = parser.parse_args()
+    parser.add_argument("--steps", type=int, default=10, help="per block")
+    parser.add_argument("--output", type=Path, help="JSON file for the results")
+    options = parser.parse_args()
 
     machine = describe_machine()
     peak = in_process(matrix_product_peak)
     print(f"{machine}\nbest matrix product in float32: {peak:.0f} GFLOP/s")
-    print(f"{given.pairs} pairs of blocks of {given.steps} steps")
+    print(f"{options.pairs} pairs of blocks of {options.steps} steps")
     print(
-        "| recipe | precision | plain loop, ms a step | engine | speed-up | range "
+        "| recipe | precision | plain loop, ms per step | engine | speed-up | range "
         "| memory, MiB, plain / engine | of float32's peak |"
     )
     print("|---|---|---|---|---|---|---|---|")
     results: dict[str, object] = {"machine": machine, "float32_peak_gflops": peak}
     for recipe, precision in CASES:
-        result = compare(recipe, precision, given.pairs, given.steps, peak)
+        result = compare(recipe, precision, options.pairs, options.steps, peak)
         results[f"{recipe}: {precision}"] = asdict(result)
         print(
             f"| `{recipe}` | {precision} | {result.plain_ms:.1f} | {result.engine_ms:.1f} "
@@ -80,30 +90,44 @@ def main() -> None:
             f"| {result.of_float32_peak:.0%} |",
             flush=True,
         )
-    if given.output:
-        given.output.write_text(json.dumps(results, indent=2) + "\n")
+    if options.output:
+        options.output.write_text(json.dumps(results, indent=2) + "\n")
 
 
 def compare(recipe: str, precision: str, pairs: int, steps: int, peak: float) -> Result:
-    """peak: GFLOP/s."""
-    turns = interleave((run_plain_loop, run_engine), (recipe, precision), pairs, steps)
-    plain, engine = turns.medians
+    """Time the engine against the plain loop.
+
+    Args:
+        recipe: Name of the recipe.
+        precision: Of the engine; the plain loop always uses float32.
+        pairs: Number of blocks of each side.
+        steps: Steps per block.
+        peak: Throughput of the best matrix product, in GFLOP/s.
+    """
+    timings = interleave((run_plain_loop, run_engine), (recipe, precision), pairs, steps)
+    plain, engine = timings.medians
     gflop = in_process(count_gflop, recipe)
     return Result(
         plain_ms=1e3 * plain,
         engine_ms=1e3 * engine,
-        speedup=statistics.median(turns.ratios),
-        lowest=min(turns.ratios),
-        highest=max(turns.ratios),
-        plain_peak=turns.peaks[0],
-        engine_peak=turns.peaks[1],
-        gflop_a_step=gflop,
+        speedup=statistics.median(timings.ratios),
+        lowest=min(timings.ratios),
+        highest=max(timings.ratios),
+        plain_peak=timings.peaks[0],
+        engine_peak=timings.peaks[1],
+        gflop_per_step=gflop,
         of_float32_peak=gflop / engine / peak,
     )
 
 
 def run_plain_loop(recipe: str, precision: str, pipe: Connection) -> None:
-    """The side of the plain loop, which knows float32 alone."""
+    """Train with the plain loop, in float32 whatever `precision` is.
+
+    Args:
+        recipe: Name of the recipe.
+        precision: Not used.
+        pipe: To the process that times the blocks.
+    """
     from plain_loop import train_plainly
 
     from dcgan.config.loading import load_config
@@ -116,7 +140,13 @@ def run_plain_loop(recipe: str, precision: str, pipe: Connection) -> None:
 
 
 def run_engine(recipe: str, precision: str, pipe: Connection) -> None:
-    """The side of the engine, as a command of `dcgan` sets it up."""
+    """Train with the engine, set up as by `dcgan train`.
+
+    Args:
+        recipe: Name of the recipe.
+        precision: `fp32` or `bf16`.
+        pipe: To the process that times the blocks.
+    """
     keep_memory()
     import torch
 
@@ -127,7 +157,7 @@ def run_engine(recipe: str, precision: str, pipe: Connection) -> None:
 
     config = load_config(recipe, [parse_override(f"training.precision={precision}")])
     train(
-        limit_steps(config, FOR_EVER),
+        limit_steps(config, ENDLESS),
         random_images(config, 4 * 128),
         device=torch.device("cpu"),
         emit=lambda event: None,
@@ -138,9 +168,9 @@ def run_engine(recipe: str, precision: str, pipe: Connection) -> None:
 
 
 def count_gflop(recipe: str) -> float:
-    """Of the step that the recipe describes, done by the plain loop with G's step on D frozen.
+    """Operations of one step of the recipe, in GFLOP.
 
-    What the plain loop computes for nothing is not counted.
+    D's gradients in G's step, which the plain loop computes in vain, are not counted.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -165,12 +195,12 @@ def matrix_product_peak() -> float:
     import torch
 
     size = 4096
-    one, other = torch.rand(size, size), torch.rand(size, size)
+    left, right = torch.rand(size, size), torch.rand(size, size)
     seconds = []
     for _ in range(5):
-        began = time.perf_counter()
-        one @ other
-        seconds.append(time.perf_counter() - began)
+        start = time.perf_counter()
+        left @ right
+        seconds.append(time.perf_counter() - start)
     return 2 * size**3 / min(seconds) / 1e9
 
 

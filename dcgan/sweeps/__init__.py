@@ -1,1 +1,1 @@
-"""The sweeps that come with the project, as TOML files."""
+"""The sweeps that ship with the project, as TOML files."""

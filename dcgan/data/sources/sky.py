@@ -1,7 +1,7 @@
 """The data set `sky`: SYNTHETIC astronomical images, rendered from a seed.
 
 It stands in for a published set of 200 images of stars, galaxies, planets and moons that is
-not to be had. Lengths are in pixels of the finished image; light is linear, with 1 for white,
+not available. Lengths are in pixels of the finished image; light is linear, with 1 for white,
 until `_develop` stretches it.
 """
 
@@ -18,20 +18,20 @@ from scipy.special import gammaincinv
 from dcgan.data.decoding import Pixels
 
 Field: TypeAlias = npt.NDArray[np.float64]
-"""(H, W), or (H, W, 3) where it has colours."""
+"""(H, W), or (H, W, 3) if it has colours."""
 
 SIZE = 64
 SUPERSAMPLING = 2
-"""Each pixel is the mean of so many by so many, so that edges are smooth."""
+"""Each pixel is the mean of this many by this many, so that edges are smooth."""
 
 RED, GREEN, BLUE = 610e-9, 550e-9, 465e-9
 """Wavelengths in metres."""
 
 
 def render_sky(count: int = 200, seed: int = 0) -> tuple[Pixels, npt.NDArray[np.int64]]:
-    """Images (count, 64, 64, 3), and labels (count,), indices into SKY_CLASSES.
+    """Images (count, 64, 64, 3), and labels (count,), which are indices into SKY_CLASSES.
 
-    Image i depends on `seed` and i alone, and its class is i modulo the number of classes.
+    Image i depends only on `seed` and i, and its class is i modulo the number of classes.
     """
     labels = np.arange(count) % len(_SCENES)
     scenes = list(_SCENES.values())
@@ -45,11 +45,14 @@ def render_sky(count: int = 200, seed: int = 0) -> tuple[Pixels, npt.NDArray[np.
 
 
 def sersic(radius: Field, effective_radius: float, index: float) -> Field:
-    """Surface brightness, 1 at the effective radius, within which half of the light lies.
+    """Surface brightness, 1 at the radius within which half of the light lies (Sersic 1963).
 
-    Sersic 1963; its b_n solves the condition on the half exactly (Ciotti and Bertin 1999).
+    Args:
+        radius: Distances from the centre, (H, W), in pixels.
+        effective_radius: In pixels.
+        index: Sersic's n: 1 for a disc, 4 for a typical elliptical galaxy.
     """
-    b = gammaincinv(2 * index, 0.5)
+    b = gammaincinv(2 * index, 0.5)  # exactly half of the light (Ciotti and Bertin 1999)
     profile: Field = np.exp(-b * ((radius / effective_radius) ** (1 / index) - 1))
     return profile
 
@@ -57,15 +60,18 @@ def sersic(radius: Field, effective_radius: float, index: float) -> Field:
 def limb_darkening(cosine: Field, linear: float = 0.5, quadratic: float = 0.2) -> Field:
     """Brightness of a disc relative to its centre, by the quadratic law (Kopal 1950).
 
-    cosine: of the angle between the line of sight and the normal, 0 at the limb.
+    Args:
+        cosine: Of the angle between the line of sight and the normal; 0 at the limb.
+        linear: Coefficient of 1 - cosine.
+        quadratic: Coefficient of (1 - cosine)^2.
     """
-    away = 1 - cosine
-    darkened: Field = 1 - linear * away - quadratic * away**2
-    return darkened
+    distance = 1 - cosine
+    brightness: Field = 1 - linear * distance - quadratic * distance**2
+    return brightness
 
 
 def black_body(kelvin: float) -> Field:
-    """The colour (3,) of a body of this temperature, its brightest channel 1 (Planck 1901)."""
+    """The colour (3,) of a body of this temperature, with its brightest channel 1 (Planck 1901)."""
     wavelengths = np.array([RED, GREEN, BLUE])
     radiance = wavelengths**-5.0 / np.expm1(1.4388e-2 / (wavelengths * kelvin))
     white = wavelengths**-5.0 / np.expm1(1.4388e-2 / (wavelengths * 6500))
@@ -75,7 +81,7 @@ def black_body(kelvin: float) -> Field:
 
 
 def _star_field(random: Generator) -> Field:
-    """A field or a cluster, some of them with a nebula."""
+    """A star field or a cluster, sometimes with a nebula."""
     light = _background(random)
     if random.random() < 0.6:
         light += _nebula(random)
@@ -116,7 +122,7 @@ def _spiral_galaxy(random: Generator) -> Field:
 
 
 def _elliptical_galaxy(random: Generator) -> Field:
-    """Old, reddish stars without structure; perhaps with small companions."""
+    """Old, reddish stars without structure, sometimes with small companions."""
     light = _background(random)
     _add_stars(light, random, int(random.integers(8, 30)), 0.05)
     for companion in range(1 + int(random.integers(0, 3))):
@@ -180,7 +186,7 @@ def _moon(random: Generator) -> Field:
 
 
 def _gas(normal: Field, random: Generator) -> Field:
-    """Bands in latitude, torn by turbulence, and perhaps a storm."""
+    """Bands in latitude, torn by turbulence, and sometimes a storm."""
     palette = np.array(
         [[0.93, 0.87, 0.74], [0.70, 0.47, 0.30], [0.98, 0.94, 0.87], [0.55, 0.38, 0.28]]
     )
@@ -205,7 +211,7 @@ def _ice(normal: Field, random: Generator) -> Field:
 
 
 def _rock(normal: Field, random: Generator) -> Field:
-    """Deserts or oceans with land, under polar caps and perhaps clouds."""
+    """Deserts or oceans with land, under polar caps and sometimes clouds."""
     red = [[0.45, 0.20, 0.12], [0.80, 0.42, 0.22], [0.92, 0.62, 0.40]]
     blue = [[0.05, 0.14, 0.42], [0.08, 0.28, 0.60], [0.25, 0.42, 0.16], [0.55, 0.45, 0.28]]
     watery = random.random() < 0.5
@@ -216,11 +222,8 @@ def _rock(normal: Field, random: Generator) -> Field:
     return colours + clouds[..., None] * (0.97 - colours)
 
 
-_SURFACES: dict[str, Callable[[Field, Generator], Field]] = {
-    "gas": _gas,
-    "ice": _ice,
-    "rock": _rock,
-}
+_Surface: TypeAlias = Callable[[Field, Generator], Field]
+_SURFACES: dict[str, _Surface] = {"gas": _gas, "ice": _ice, "rock": _rock}
 
 
 def _with_rings(
@@ -288,9 +291,9 @@ def _nebula(random: Generator) -> Field:
 def _add_stars(
     light: Field, random: Generator, count: int, flux: float, spread: float | None = None
 ) -> None:
-    """Stars whose fluxes follow a power law, as images of a point (Moffat 1969).
+    """Add stars whose fluxes follow a power law, as images of a point (Moffat 1969).
 
-    flux: the least at a peak. spread: standard deviation around the centre, None for everywhere.
+    flux: the least at a peak. spread: standard deviation around the centre; None: everywhere.
     """
     y, x = _grid()
     sharpness, width = 2.8, random.uniform(0.75, 1.05)
@@ -304,15 +307,14 @@ def _add_stars(
         dx, dy = x[rows, columns] - at[0], y[rows, columns] - at[1]
         image = (1 + (dx**2 + dy**2) / width**2) ** -sharpness
         if peak > 2:
-            spikes = np.exp(-np.abs(dx) / 3 - (dy / 0.35) ** 2) + np.exp(
-                -np.abs(dy) / 3 - (dx / 0.35) ** 2
-            )
+            spikes = np.exp(-np.abs(dx) / 3 - (dy / 0.35) ** 2)
+            spikes = spikes + np.exp(-np.abs(dy) / 3 - (dx / 0.35) ** 2)
             image = image + 0.08 * spikes
         light[rows, columns] += peak * image[..., None] * (0.25 + 0.75 * colour)
 
 
 def _clouds(random: Generator, exponent: float) -> Field:
-    """Noise (H, W) in 0 to 1 whose amplitude falls with frequency to the power of `exponent`."""
+    """Noise (H, W) in [0, 1] whose amplitude falls with frequency to the power of `exponent`."""
     width = SIZE * SUPERSAMPLING
     frequency = np.hypot(np.fft.fftfreq(width)[:, None], np.fft.rfftfreq(width)[None])
     frequency[0, 0] = np.inf
@@ -369,9 +371,9 @@ def _blended(colours: Field, position: Field) -> Field:
 
 
 def _develop(light: Field, random: Generator) -> Pixels:
-    """Linear light to a picture (64, 64, 3): noise of photons and of reading, asinh stretch.
+    """Linear light to a picture (64, 64, 3), with photon noise, read noise and an asinh stretch.
 
-    The stretch keeps the colours of what is bright (Lupton et al. 2004).
+    The stretch keeps the colours of bright objects (Lupton et al. 2004).
     """
     pixels = light.reshape(SIZE, SUPERSAMPLING, SIZE, SUPERSAMPLING, 3).mean(axis=(1, 3))
     electrons = 4_000.0
