@@ -1,4 +1,4 @@
-"""The command `dcgan`. Heavy imports happen inside the commands, so that --help is quick."""
+"""The command `dcgan`. Commands import heavy libraries when they run, so that --help is fast."""
 
 from __future__ import annotations
 
@@ -25,34 +25,40 @@ from dcgan.cli.errors import LabGroup
 app = typer.Typer(
     cls=LabGroup,
     help="""
-    Train DCGANs with every run tracked, kept and compared honestly.
+    Train DCGANs, track every run, and compare runs with sound statistics.
 
     Start with [bold]dcgan train[/bold]: it needs no data and takes about two minutes on a CPU.
-    Then look: [bold]dcgan show last[/bold], [bold]dcgan plot last[/bold].
+    Then try [bold]dcgan show last[/bold] and [bold]dcgan plot last[/bold].
 
-    A RUN is named by its id, the start of its id, its name, or [bold]last[/bold].
+    Wherever a command takes a RUN, give its id, the start of its id, its name, or
+    [bold]last[/bold] for the newest run.
     """,
     rich_markup_mode="rich",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-app.command(rich_help_panel="Train")(train)
-app.command(rich_help_panel="Train")(resume)
-app.command(rich_help_panel="Train")(sweep)
-app.add_typer(recipes, name="recipes", rich_help_panel="Train")
-app.command(rich_help_panel="Train")(profile)
-app.command(rich_help_panel="Look")(runs)
-app.command(rich_help_panel="Look")(show)
-app.command(rich_help_panel="Look")(diff)
-app.command(rich_help_panel="Look")(watch)
-app.command(rich_help_panel="Look")(plot)
-app.command(rich_help_panel="Look")(sample)
-app.command(rich_help_panel="Compare")(evaluate)
-app.add_typer(probe, name="probe", rich_help_panel="Compare")
-app.command(rich_help_panel="Compare")(compare)
-app.command(rich_help_panel="Compare")(report)
-app.command(rich_help_panel="Look")(ui)
-app.command(rich_help_panel="Keep")(sync)
-app.command("import", rich_help_panel="Keep")(import_runs)
-for command in (tag, rename, delete, restore, du):
-    app.command(rich_help_panel="Keep")(command)
+TRAIN, INSPECT, COMPARE, MANAGE = "Train", "Inspect", "Compare", "Manage"
+
+app.command(rich_help_panel=TRAIN)(train)
+app.command(rich_help_panel=TRAIN)(resume)
+app.command(rich_help_panel=TRAIN)(sweep)
+app.add_typer(recipes, name="recipes", rich_help_panel=TRAIN)
+app.command(rich_help_panel=TRAIN)(profile)
+app.command(rich_help_panel=INSPECT)(runs)
+app.command(rich_help_panel=INSPECT)(show)
+app.command(rich_help_panel=INSPECT)(diff)
+app.command(rich_help_panel=INSPECT)(watch)
+app.command(rich_help_panel=INSPECT)(plot)
+app.command(rich_help_panel=INSPECT)(sample)
+app.command(rich_help_panel=INSPECT)(ui)
+app.command(rich_help_panel=COMPARE)(evaluate)
+app.add_typer(probe, name="probe", rich_help_panel=COMPARE)
+app.command(rich_help_panel=COMPARE)(compare)
+app.command(rich_help_panel=COMPARE)(report)
+app.command(rich_help_panel=MANAGE)(sync)
+app.command("import", rich_help_panel=MANAGE)(import_runs)
+app.command(rich_help_panel=MANAGE)(tag)
+app.command(rich_help_panel=MANAGE)(rename)
+app.command(rich_help_panel=MANAGE)(delete)
+app.command(rich_help_panel=MANAGE)(restore)
+app.command(rich_help_panel=MANAGE)(du)

@@ -1,4 +1,4 @@
-"""A user's mistake ends with what was wrong and what would be right, not with a traceback."""
+"""Exit codes, and how a user's mistake is reported: one message, no traceback."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from typer.core import TyperGroup
 
 from tracking.errors import UserError
 
+EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
 
 
 class LabGroup(TyperGroup):
-    """The group of all commands: shows every `UserError` on one screen and exits with 2."""
+    """The group of all commands: prints any `UserError` in a panel and exits with code 2."""
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
         try:
             return super().invoke(ctx)
         except UserError as error:
             message = Text(str(error))
             panel = Panel(message, title="Error", title_align="left", border_style="red")
-            if os.environ.get("RANK", "0") == "0":  # of processes that train together one speaks
+            if os.environ.get("RANK", "0") == "0":  # under torchrun only one process reports it
                 Console(stderr=True).print(panel)
             raise typer.Exit(EXIT_USER_ERROR) from error

@@ -1,10 +1,23 @@
-"""Numbers, times and foreign texts as a person reads them."""
+"""Durations, sizes, tables and suggested commands as the terminal shows them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from rich.table import Table
+
+from dcgan.cli.options import DEFAULT_STORE
 from tracking.fields import escape_control_characters
 
-__all__ = ["duration", "escape_control_characters", "size"]
+__all__ = [
+    "STATUS_STYLES",
+    "add_number_columns",
+    "borderless_table",
+    "dcgan_command",
+    "duration",
+    "escape_control_characters",
+    "size",
+]
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
@@ -18,22 +31,39 @@ STATUS_STYLES = {
 
 
 def duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `5 h 02 min`, `3 d 04 h`."""
-    whole = round(seconds)
-    if whole < MINUTE:
-        return f"{whole} s"
-    if whole < HOUR:
-        return f"{whole // MINUTE} min {whole % MINUTE:02d} s"
-    if whole < DAY:
-        return f"{whole // HOUR} h {whole % HOUR // MINUTE:02d} min"
-    return f"{whole // DAY} d {whole % DAY // HOUR:02d} h"
+    """Seconds as `42 s`, `3 min 20 s`, `5 h 02 min` or `3 d 04 h`."""
+    total = round(seconds)
+    if total < MINUTE:
+        return f"{total} s"
+    if total < HOUR:
+        return f"{total // MINUTE} min {total % MINUTE:02d} s"
+    if total < DAY:
+        return f"{total // HOUR} h {total % HOUR // MINUTE:02d} min"
+    return f"{total // DAY} d {total % DAY // HOUR:02d} h"
 
 
 def size(count: int) -> str:
-    """Bytes as `312 B`, `4.1 MB`, `1.2 GB`."""
+    """Bytes as `312 B`, `4.1 MB` or `1.2 GB`."""
     amount = float(count)
     for unit in ("B", "kB", "MB"):
         if amount < 1000:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.3g} {unit}"
         amount /= 1000
     return f"{amount:.3g} GB"
+
+
+def borderless_table() -> Table:
+    """An empty table in the style of all commands: bold headings, no lines."""
+    return Table(box=None, header_style="bold", pad_edge=False)
+
+
+def add_number_columns(table: Table, *headings: str) -> None:
+    """Add columns that are aligned to the right and never wrap."""
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+
+
+def dcgan_command(*arguments: str, store: Path) -> str:
+    """A command for the user to type; names the store unless it is the default one."""
+    store_option = () if store == DEFAULT_STORE else ("--store", str(store))
+    return " ".join(("dcgan", *arguments, *store_option))

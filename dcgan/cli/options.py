@@ -1,8 +1,8 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, and how they are parsed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -14,17 +14,13 @@ if TYPE_CHECKING:
     from dcgan.config.loading import Override
     from dcgan.training.checkpoint import CheckpointRef
 
-Store = Annotated[
-    Path,
-    typer.Option(
-        "--store", envvar="DCGAN_STORE", help="The folder in which runs land.", show_default=True
-    ),
-]
+CONFIGURATION_PANEL, TRACKING_PANEL = "Configuration", "Tracking"
+
 DEFAULT_STORE = Path("runs")
 
 
-def known_runs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """Completes RUN in the shell."""
+def complete_run(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Complete RUN in the shell: each id with the run's status."""
     from tracking.backends.local import read_fields, run_folders
 
     store = ctx.params.get("store") or DEFAULT_STORE
@@ -35,12 +31,43 @@ def known_runs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]
         yield "last", "the newest run"
 
 
+def complete_recipe() -> list[str]:
+    """Complete RECIPE in the shell."""
+    from dcgan.config.loading import recipe_names
+
+    return recipe_names()
+
+
+def _check_trackers(names: list[str] | None) -> list[str]:
+    """The remote backends among `names`, without repetition; `local` is always on."""
+    for name in names or []:
+        if name not in ("local", *REMOTES):
+            raise typer.BadParameter(
+                f"There is no tracker {name!r}. Choose from: local, {', '.join(REMOTES)}."
+            )
+    return [name for name in dict.fromkeys(names or []) if name != "local"]
+
+
+Store = Annotated[
+    Path,
+    typer.Option(
+        "--store", envvar="DCGAN_STORE", help="Folder that holds the runs.", show_default=True
+    ),
+]
 RunReference = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="An id, the start of an id, a name, or [bold]last[/bold].",
-        autocompletion=known_runs,
+        help="Id, start of an id, name, or [bold]last[/bold].",
+        autocompletion=complete_run,
+    ),
+]
+Recipe = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="Name of a recipe, or path of a .toml file.",
+        autocompletion=complete_recipe,
     ),
 ]
 Checkpoint = Annotated[
@@ -48,55 +75,44 @@ Checkpoint = Annotated[
     typer.Option(
         "--checkpoint",
         metavar="[STEP|last|best]",
-        help="By its step, the last one, or the best by evaluation.",
+        help="The checkpoint of a step, the last one, or the one with the best evaluation.",
     ),
 ]
 Device = Annotated[
-    str, typer.Option("--device", help="auto (CUDA where there is one), cpu, cuda, cuda:1, ...")
+    str, typer.Option("--device", help="auto (CUDA if available), cpu, cuda, cuda:1, ...")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-_CONFIGURATION, _TRACKING = "Configuration", "Tracking"
-
-
-def _known_trackers(names: list[str] | None) -> list[str]:
-    """The remote backends among `names`, once each; `local` is always on."""
-    for name in names or []:
-        if name not in ("local", *REMOTES):
-            raise typer.BadParameter(f"{name!r} is none of: local, {', '.join(REMOTES)}.")
-    return [name for name in dict.fromkeys(names or []) if name != "local"]
-
-
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Epochs = Annotated[
-    int | None, typer.Option(help="Passes over the data.", rich_help_panel=_CONFIGURATION)
+    int | None, typer.Option(help="Epochs to train.", rich_help_panel=CONFIGURATION_PANEL)
 ]
 Steps = Annotated[
-    int | None, typer.Option(help="In place of epochs.", rich_help_panel=_CONFIGURATION)
+    int | None,
+    typer.Option(help="Training steps, instead of --epochs.", rich_help_panel=CONFIGURATION_PANEL),
 ]
 BatchSize = Annotated[
-    int | None, typer.Option(help="Images a step.", rich_help_panel=_CONFIGURATION)
+    int | None, typer.Option(help="Images per batch.", rich_help_panel=CONFIGURATION_PANEL)
 ]
 Precision = Annotated[
     str | None,
     typer.Option(
         metavar="[fp32|tf32|bf16]",
-        help="tf32 on NVIDIA GPUs; bf16 is fast there and on CPUs with AMX or AVX-512 BF16.",
-        rich_help_panel=_CONFIGURATION,
+        help="tf32 needs an NVIDIA GPU; bf16 is fast there and on CPUs with AMX or AVX-512 BF16.",
+        rich_help_panel=CONFIGURATION_PANEL,
     ),
 ]
 Data = Annotated[
     Path | None,
     typer.Option(
-        help="The folder with the recipe's data, or any folder of images in their place.",
-        rich_help_panel=_CONFIGURATION,
+        help="Folder with the recipe's data set, or with other images to train on instead.",
+        rich_help_panel=CONFIGURATION_PANEL,
     ),
 ]
 Download = Annotated[
     bool,
     typer.Option(
         "--download",
-        help="Let torchvision download MNIST, CIFAR-10 or CelebA where it is missing.",
-        rich_help_panel=_CONFIGURATION,
+        help="Let torchvision download MNIST, CIFAR-10 or CelebA if it is missing.",
+        rich_help_panel=CONFIGURATION_PANEL,
     ),
 ]
 Settings = Annotated[
@@ -104,8 +120,8 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Any key of the recipe, such as network.latent_size=64; repeatable.",
-        rich_help_panel=_CONFIGURATION,
+        help="Override any key of the recipe, such as optimizer.lr=1e-3; repeatable.",
+        rich_help_panel=CONFIGURATION_PANEL,
     ),
 ]
 Trackers = Annotated[
@@ -113,41 +129,66 @@ Trackers = Annotated[
     typer.Option(
         "--tracker",
         metavar=f"[{'|'.join(REMOTES)}]",
-        help="Track there too, beside the local journal; repeatable.",
-        callback=_known_trackers,
-        rich_help_panel=_TRACKING,
+        help="Track to this backend as well as to the local journal; repeatable.",
+        callback=_check_trackers,
+        rich_help_panel=TRACKING_PANEL,
     ),
 ]
 
 
 def parse_checkpoint(text: str) -> CheckpointRef:
-    """Raises typer.BadParameter for what is no checkpoint."""
+    """Parse the value of --checkpoint; raises typer.BadParameter if it is not valid."""
     if text in ("last", "best"):
         return cast(Literal["last", "best"], text)
     if not text.isdecimal():
-        raise typer.BadParameter(f"{text!r} is no step, nor last or best.")
+        raise typer.BadParameter(f"{text!r} is not a step, 'last' or 'best'.")
     return int(text)
 
 
-def overrides(
-    settings: list[str] | None, flags: dict[str, tuple[str, int | float | str | None]]
+def parse_overrides(
+    settings: Sequence[str] | None, flags: Mapping[str, tuple[str, int | float | str | None]]
 ) -> list[Override]:
-    """What --set says, then what the flags say. flags: of each the key and the value."""
+    """Turn command-line options into overrides of the recipe.
+
+    Args:
+        settings: The values of --set, `key=value`.
+        flags: By option, such as `--lr`: the key that it sets, and its value or None.
+
+    Returns:
+        The overrides by --set, then those by the flags, which win.
+    """
     from dcgan.config.loading import Override, parse_override
 
-    given = [parse_override(setting) for setting in settings or []]
-    return given + [
+    by_flags = [
         Override(key, value, f"{flag} {value}")
         for flag, (key, value) in flags.items()
         if value is not None
     ]
+    return [parse_override(setting) for setting in settings or []] + by_flags
 
 
-def place(dataset: str, folder: Path) -> list[Override]:
-    """The recipe's own data set where `folder` holds it, otherwise the images in `folder`."""
-    from dcgan.config.loading import Override
+def data_overrides(
+    recipe: str, overrides: Sequence[Override], folder: Path | None
+) -> list[Override]:
+    """Turn --data into overrides of the recipe.
+
+    The recipe's own data set is read from the folder if it is there; otherwise the folder's
+    images take its place.
+
+    Args:
+        recipe: A recipe's name, or the path of its TOML file.
+        overrides: All other overrides; they may choose the data set.
+        folder: The value of --data; None if the option is not used.
+
+    Raises:
+        ConfigError: The recipe or an override is not valid.
+    """
+    from dcgan.config.loading import Override, load_config
     from dcgan.data.sources.torchvision_sets import folder_has_set
 
+    if folder is None:
+        return []
+    dataset = load_config(recipe, list(overrides)).dataset.name
     name = dataset if folder_has_set(dataset, folder) else "folder"
     return [
         Override("dataset.name", name, f"--data {folder}"),

@@ -1,4 +1,4 @@
-"""The progress of a training run in the terminal, from the run's own events."""
+"""Progress of decoding and of a training run in the terminal."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from rich.text import Text
 
 from dcgan.cli.format import duration
 from tracking.events import BATCH, EPOCH, Event, Metrics
+from tracking.wording import plural
 
 if TYPE_CHECKING:
     from dcgan.jobs.prepare import Job
@@ -30,7 +31,7 @@ _RATE_WINDOW_SECONDS = 10.0
 
 
 class DecodingProgress:
-    """A bar while a data set is decoded; nothing where it comes from the cache."""
+    """A bar while a data set is decoded; stays hidden if it comes from the cache."""
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -50,7 +51,7 @@ class DecodingProgress:
         self._bar.stop()
 
     def show(self, done: int, total: int) -> None:
-        """Say how many images are decoded."""
+        """Show how many of `total` images are decoded."""
         if self._task is None:
             self._task = self._bar.add_task("decoding", total=total)
             self._bar.start()
@@ -58,29 +59,28 @@ class DecodingProgress:
 
 
 class TrainingProgress:
-    """A bar with the numbers beneath it; in a log file, a line an epoch."""
+    """A bar with the latest metrics below it; in a log file, one line per epoch."""
 
     def __init__(self, job: Job, console: Console) -> None:
         self._job = job
         self._console = console
         self._steps_per_epoch = job.steps_per_epoch
         self._images_per_step = job.images.card.size / self._steps_per_epoch
-        self._marks = [(time.monotonic(), job.first_step)]
+        self._recent = [(time.monotonic(), job.first_step)]  # times and steps, for the rate
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn(), expand=True
         )
         self._task = self._bar.add_task(
             job.config.name, total=job.total_steps, completed=job.first_step
         )
-        self._numbers = Text("starting", style="dim")
+        self._metrics = Text("starting", style="dim")
         self._live = Live(self._render(), console=console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> TrainingProgress:
-        where = str(self._job.device)
         self._console.print(
             f"[bold]{self._job.config.name}[/bold]: {self._job.images.card.size:,} images, "
-            f"{self._job.epochs} epochs, {self._job.total_steps:,} steps "
-            f"of {self._job.config.training.batch_size} on {where}."
+            f"{plural(self._job.epochs, 'epoch')}, {plural(self._job.total_steps, 'step')} "
+            f"at batch size {self._job.config.training.batch_size}, on {self._job.device}."
         )
         if self._console.is_terminal:
             self._live.start()
@@ -95,44 +95,44 @@ class TrainingProgress:
         self._live.stop()
 
     def show(self, event: Event) -> None:
-        """Take an event of the run."""
+        """Update the bar from an event of the run."""
         if not isinstance(event, Metrics):
             return
         step = event.steps[-1]
         if f"{BATCH}/Gloss" in event.values:
-            self._show_batch(step, event)
+            self._update_bar(step, event)
         elif f"{EPOCH}/Gloss" in event.values and not self._console.is_terminal:
             self._console.print(self._line(step, event), soft_wrap=True)
 
     def warn(self, message: str) -> None:
-        """Say something above the bar."""
+        """Print a warning above the bar."""
         self._console.print(Text(message, style="yellow"), soft_wrap=True)
 
-    def _show_batch(self, step: int, event: Metrics) -> None:
-        self._marks.append((time.monotonic(), step))
-        while self._marks[-1][0] - self._marks[0][0] > _RATE_WINDOW_SECONDS:
-            self._marks.pop(0)
+    def _update_bar(self, step: int, event: Metrics) -> None:
+        self._recent.append((time.monotonic(), step))
+        while self._recent[-1][0] - self._recent[0][0] > _RATE_WINDOW_SECONDS:
+            self._recent.pop(0)
         self._bar.update(self._task, completed=step)
-        self._numbers = Text(self._line(step, event))
+        self._metrics = Text(self._line(step, event))
         self._live.update(self._render())
 
     def _line(self, step: int, event: Metrics) -> str:
-        value = {path.rpartition("/")[2]: column[-1] for path, column in event.values.items()}
+        latest = {path.rpartition("/")[2]: column[-1] for path, column in event.values.items()}
         epoch = -(-step // self._steps_per_epoch)
         rate = self._steps_per_second()
         left = duration((self._job.total_steps - step) / rate) if rate else "?"
         return (
             f"epoch {epoch}/{self._job.epochs}  step {step:,}  "
             f"{rate * self._images_per_step:,.0f} images/s  "
-            f"G {value['Gloss']:.3f}  D {value['Dloss']:.3f}  D(x) {value['D_x']:.2f}  "
-            f"D(G(z)) {value['D_G_z1']:.2f}/{value['D_G_z2']:.2f}  {left} left"
+            f"G {latest['Gloss']:.3f}  D {latest['Dloss']:.3f}  D(x) {latest['D_x']:.2f}  "
+            f"D(G(z)) {latest['D_G_z1']:.2f}/{latest['D_G_z2']:.2f}  {left} left"
         )
 
     def _steps_per_second(self) -> float:
-        (began, first), (now, last) = self._marks[0], self._marks[-1]
-        return (last - first) / (now - began) if now > began else 0.0
+        (start, first_step), (end, last_step) = self._recent[0], self._recent[-1]
+        return (last_step - first_step) / (end - start) if end > start else 0.0
 
     def _render(self) -> Group:
         table = Table.grid(expand=True)
         table.add_row(self._bar)
-        return Group(table, self._numbers)
+        return Group(table, self._metrics)

@@ -1,4 +1,4 @@
-"""The runs that a comparison is about, chosen the same way by every command that compares."""
+"""Which runs a comparison covers: the options that `compare` and `report` share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcgan.cli.options import known_runs
+from dcgan.cli.options import complete_run
 from tracking.errors import StoreError
 from tracking.events import SWEEP, SYS
 
@@ -21,30 +21,37 @@ if TYPE_CHECKING:
 RunReferences = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[RUN]...",
-        help="Ids, starts of ids or names; all runs where none is given.",
-        autocompletion=known_runs,
+        metavar="RUN",
+        help="Ids, starts of ids or names; all runs if omitted.",
+        autocompletion=complete_run,
         show_default=False,
     ),
 ]
 SweepOption = Annotated[
-    str | None, typer.Option(help="Only the runs of a sweep: its id, or the newest of its name.")
+    str | None,
+    typer.Option(
+        help="Only the runs of this sweep, by id or name; of several so named, the newest."
+    ),
 ]
 Where = Annotated[
-    str | None, typer.Option(help="Only runs for which this holds, as in dcgan runs --where.")
+    str | None,
+    typer.Option(help="Only runs that match this expression, as in dcgan runs --where."),
 ]
-Places = Annotated[
+Sources = Annotated[
     list[str] | None,
     typer.Option(
         "--from",
-        metavar="PLACE",
-        help="Stores, MLflow addresses, Neptune folders or exports; in place of --store.",
+        metavar="SOURCE",
+        help="Read runs from here instead of --store: a store, an MLflow address, a Neptune "
+        "folder or export; repeatable.",
     ),
 ]
 By = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="KEY", help="The factor, such as init.scheme; found by itself if it can be."
+        metavar="KEY",
+        help="Factor to compare by, such as init.scheme; repeatable. By default the sweep's "
+        "factors, or the one key in which the runs differ.",
     ),
 ]
 MetricsOption = Annotated[
@@ -52,55 +59,68 @@ MetricsOption = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="Such as Gloss, D_x, nearest_epoch; repeatable. Losses and scores by default.",
+        help="Metric to compare, such as Gloss, D_x or nearest_epoch; repeatable. "
+        "Losses and scores by default.",
     ),
 ]
 Baseline = Annotated[
     str | None,
-    typer.Option(metavar="VALUE", help="The arm that the others are held against; the first."),
+    typer.Option(
+        metavar="VALUE", help="Arm that the others are compared with; the first by default."
+    ),
 ]
 Anyway = Annotated[
-    bool, typer.Option("--anyway", help="Compare although arms differ in more than the factor.")
+    bool,
+    typer.Option("--anyway", help="Compare even if the arms differ in more than the factor."),
 ]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which runs a user named. places: in order; empty for the store alone."""
+    """The runs that a user asked for.
+
+    Attributes:
+        store: The store to read if there are no `sources`.
+        references: Ids, starts of ids or names; empty for all runs.
+        sweep: The id or the name of a sweep; None for runs of any sweep or none.
+        where: An expression that the runs match.
+        sources: Stores and addresses to read, in this order.
+    """
 
     store: Path
     references: Sequence[str] = ()
     sweep: str | None = None
     where: str | None = None
-    places: Sequence[str] = ()
+    sources: Sequence[str] = ()
 
 
 def select_runs(selection: Selection) -> Runs:
-    """Load the runs that a user named. Raises StoreError where there are none."""
+    """Load the selected runs; raises StoreError if there are none."""
     from analysis import load
     from tracking.store import choose_run
 
-    runs = load(*(selection.places or [str(selection.store)]), where=selection.where)
+    sources = selection.sources or [str(selection.store)]
+    runs = load(*sources, where=selection.where)
     table = runs.table
     if selection.sweep is not None:
-        table = _of_sweep(table, selection.sweep)
+        table = _runs_of_sweep(table, selection.sweep)
     if selection.references:
         names = {str(run): str(name) for run, name in table[f"{SYS}/name"].items()}
-        places = ", ".join(selection.places) or str(selection.store)
-        found = {choose_run(each, names, places) for each in selection.references}
-        table = table.loc[[run for run in table.index if run in found]]
+        where = ", ".join(sources)
+        chosen = {choose_run(reference, names, where) for reference in selection.references}
+        table = table.loc[[run for run in table.index if run in chosen]]
     if table.empty:
-        raise StoreError("No run is left to compare.\nSee what there is with: dcgan runs")
+        raise StoreError("No runs match.\nList the runs with: dcgan runs")
     return replace(runs, table=table)
 
 
-def _of_sweep(table: pd.DataFrame, reference: str) -> pd.DataFrame:
+def _runs_of_sweep(table: pd.DataFrame, reference: str) -> pd.DataFrame:
     if f"{SWEEP}/id" not in table:
-        raise StoreError("None of these runs is part of a sweep.\nStart one with: dcgan sweep")
+        raise StoreError("None of these runs belongs to a sweep.\nStart one with: dcgan sweep")
     ids, names = table[f"{SWEEP}/id"], table[f"{SWEEP}/name"]
-    if not (same := table[ids.eq(reference)]).empty:
-        return same
-    if (named := table[names.eq(reference)]).empty:
-        known = ", ".join(map(str, ids.dropna().unique()[-5:]))
-        raise StoreError(f"There is no run of a sweep {reference!r} here. Sweeps here: {known}.")
-    return table[ids.eq(named[f"{SWEEP}/id"].iloc[-1])]
+    if not (with_id := table[ids.eq(reference)]).empty:
+        return with_id
+    if (with_name := table[names.eq(reference)]).empty:
+        newest = ", ".join(map(str, ids.dropna().unique()[-5:]))
+        raise StoreError(f"No run here belongs to a sweep {reference!r}. Sweeps here: {newest}.")
+    return table[ids.eq(with_name[f"{SWEEP}/id"].iloc[-1])]

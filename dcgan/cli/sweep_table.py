@@ -1,4 +1,4 @@
-"""The progress of a sweep in the terminal, from the journals of its runs."""
+"""Progress of a sweep in the terminal, read from the journals of its runs."""
 
 from __future__ import annotations
 
@@ -8,42 +8,64 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import STATUS_STYLES, duration, escape_control_characters
+from dcgan.cli.format import (
+    STATUS_STYLES,
+    add_number_columns,
+    borderless_table,
+    duration,
+    escape_control_characters,
+)
 from dcgan.sweep.progress import RunProgress, progress_reader
 
 if TYPE_CHECKING:
     from dcgan.sweep.plan import RunKey, SweepRun
     from dcgan.sweep.storage import StoredSweep
 
-_OTHER_COLUMNS = 57
-"""The width of all but the arm, with the gaps."""
+_OTHER_COLUMNS_WIDTH = 57
+"""Width of all columns but the arm's, with the gaps."""
+_MIN_ARM_WIDTH = 12
 _LINES_AROUND = 5
+_STATES_BY_URGENCY = ("running", "failed", "interrupted", "waiting", "killed", "finished")
+_STATES_BY_PROGRESS = ("finished", "running", "waiting", "failed", "interrupted", "killed")
 
 
 class SweepTable:
-    """A row a run; where they are too many, those at work. In a log file, a line a change."""
+    """One row per run, or the most urgent runs if the screen is too small for all.
 
-    def __init__(self, started: StoredSweep, sizes: Mapping[RunKey, int], console: Console) -> None:
+    In a log file: one line whenever the state of a run changes.
+    """
+
+    def __init__(
+        self, stored_sweep: StoredSweep, image_counts: Mapping[RunKey, int], console: Console
+    ) -> None:
+        """Prepare the table.
+
+        Args:
+            stored_sweep: The sweep whose runs are shown.
+            image_counts: By run, the number of images that it trains on.
+            console: Where the table is shown.
+        """
         from dcgan.training.schedule import steps_per_epoch, total_steps
 
-        self._trials = started.sweep.runs
-        # The values alone, under the last words of the keys: whole keys would hide the values.
-        words = [factor.key.rpartition(".")[2] for factor in started.sweep.factors]
-        self._arms = ",".join(words) or "arm"
+        self._runs = stored_sweep.sweep.runs
+        # Rows show values only, so the heading has only the last part of each key.
+        key_ends = [factor.key.rpartition(".")[2] for factor in stored_sweep.sweep.factors]
+        self._arm_heading = ",".join(key_ends) or "arm"
         self._console = console
-        self._read = progress_reader(started)
-        self._before = self._read()
+        self._read_progress = progress_reader(stored_sweep)
+        self._at_start = self._read_progress()
         self._now: dict[RunKey, RunProgress] = {}
-        self._first: dict[RunKey, RunProgress] = {}
-        self._steps = {
-            trial.key: total_steps(trial.config, sizes[trial.key]) for trial in self._trials
+        self._first_seen: dict[RunKey, RunProgress] = {}
+        self._total_steps = {
+            run.key: total_steps(run.config, image_counts[run.key]) for run in self._runs
         }
         self._epochs = {
-            trial.key: -(-self._steps[trial.key] // steps_per_epoch(trial.config, sizes[trial.key]))
-            for trial in self._trials
+            run.key: -(
+                -self._total_steps[run.key] // steps_per_epoch(run.config, image_counts[run.key])
+            )
+            for run in self._runs
         }
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
@@ -57,101 +79,102 @@ class SweepTable:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read all journals and show what they say."""
-        found = self._read()
-        for trial in self._trials:
-            standing = self._this_time(trial.key, found.get(trial.key, RunProgress()))
-            changed = standing.state != self._now.get(trial.key, RunProgress()).state
-            self._now[trial.key] = standing
-            at_work = standing.state == "running"
-            if at_work and standing.step != self._before.get(trial.key, RunProgress()).step:
-                self._first.setdefault(trial.key, standing)
+        """Read all journals and update the table."""
+        latest = self._read_progress()
+        for run in self._runs:
+            progress = self._this_session(run.key, latest.get(run.key, RunProgress()))
+            changed = progress.state != self._now.get(run.key, RunProgress()).state
+            self._now[run.key] = progress
+            at_start = self._at_start.get(run.key, RunProgress())
+            if progress.state == "running" and progress.step != at_start.step:
+                self._first_seen.setdefault(run.key, progress)
             if changed and not self._console.is_terminal:
-                self._console.print(self._line(trial, standing), soft_wrap=True)
+                self._console.print(self._line(run, progress), soft_wrap=True)
         if self._live.is_started:
             self._live.update(self._render(), refresh=True)
 
-    def _this_time(self, key: RunKey, standing: RunProgress) -> RunProgress:
-        """What stopped in an earlier sitting waits for its turn in this one."""
-        before = self._before.get(key)
-        same = before and (before.folder, before.ended) == (standing.folder, standing.ended)
-        if same and standing.state not in ("finished", "running"):
-            return RunProgress(step=standing.step, epoch=standing.epoch, losses=standing.losses)
-        return standing
+    def _this_session(self, key: RunKey, progress: RunProgress) -> RunProgress:
+        """A run that stopped in an earlier session is waiting in this one."""
+        before = self._at_start.get(key)
+        unchanged = before and (before.folder, before.ended) == (progress.folder, progress.ended)
+        if unchanged and progress.state not in ("finished", "running"):
+            return RunProgress(step=progress.step, epoch=progress.epoch, losses=progress.losses)
+        return progress
 
-    def _line(self, trial: SweepRun, standing: RunProgress) -> Text:
-        said = Text(f"{escape_control_characters(trial.arm.label)}  seed {trial.seed}  ")
-        said.append(standing.state, style=STATUS_STYLES.get(standing.state, ""))
-        if standing.losses and standing.state == "finished":
-            said.append("  G {:.3f}  D {:.3f}".format(*standing.losses))
-        if standing.error:
-            said.append(f"  {escape_control_characters(standing.error)}")
-        return said
+    def _line(self, run: SweepRun, progress: RunProgress) -> Text:
+        line = Text(f"{escape_control_characters(run.arm.label)}  seed {run.seed}  ")
+        line.append(progress.state, style=STATUS_STYLES.get(progress.state, ""))
+        if progress.losses and progress.state == "finished":
+            line.append("  G {:.3f}  D {:.3f}".format(*progress.losses))
+        if progress.error:
+            line.append(f"  {escape_control_characters(progress.error)}")
+        return line
 
     def _render(self) -> Group:
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        width = max(12, self._console.width - _OTHER_COLUMNS)
-        table.add_column(self._arms, no_wrap=True, max_width=width, overflow="ellipsis")
-        table.add_column("seed", justify="right", no_wrap=True)
+        table = borderless_table()
+        width = max(_MIN_ARM_WIDTH, self._console.width - _OTHER_COLUMNS_WIDTH)
+        table.add_column(self._arm_heading, no_wrap=True, max_width=width, overflow="ellipsis")
+        add_number_columns(table, "seed")
         table.add_column("state", no_wrap=True)
-        for column in ("epoch", "step", "G", "D", "left"):
-            table.add_column(column, justify="right", no_wrap=True)
-        shown = self._shown()
-        for trial in shown:
-            table.add_row(*self._cells(trial))
-        return Group(table, Text(self._counts(), style="dim"))
+        add_number_columns(table, "epoch", "step", "G", "D", "left")
+        for run in self._visible_runs():
+            table.add_row(*self._cells(run))
+        return Group(table, Text(self._summary(), style="dim"))
 
-    def _shown(self) -> list[SweepRun]:
-        """All, or as many as the screen takes, the ones at work first."""
+    def _visible_runs(self) -> list[SweepRun]:
+        """All runs, or as many as fit on the screen: running ones first, finished ones last."""
         room = max(1, self._console.height - _LINES_AROUND)
-        if len(self._trials) <= room:
-            return list(self._trials)
-        precedence = ("running", "failed", "interrupted", "waiting", "killed", "finished")
+        if len(self._runs) <= room:
+            return list(self._runs)
 
-        def rank(trial: SweepRun) -> int:
-            return precedence.index(self._now[trial.key].state)
+        def urgency(run: SweepRun) -> int:
+            return _STATES_BY_URGENCY.index(self._now[run.key].state)
 
-        chosen = sorted(self._trials, key=rank)[:room]
-        return [trial for trial in self._trials if trial in chosen]
+        visible = sorted(self._runs, key=urgency)[:room]
+        return [run for run in self._runs if run in visible]
 
-    def _cells(self, trial: SweepRun) -> list[Text]:
-        standing = self._now[trial.key]
-        begun = standing.step > 0
-        losses = [f"{each:.3f}" for each in standing.losses] if standing.losses else ["", ""]
-        left = self._seconds_left(trial.key) if standing.state == "running" else None
+    def _cells(self, run: SweepRun) -> list[Text]:
+        progress = self._now[run.key]
+        has_begun = progress.step > 0
+        losses = [f"{loss:.3f}" for loss in progress.losses] if progress.losses else ["", ""]
+        left = self._seconds_left(run.key) if progress.state == "running" else None
         return [
-            Text(escape_control_characters(trial.arm.short)),
-            Text(str(trial.seed)),
-            Text(standing.state, style=STATUS_STYLES.get(standing.state, "dim")),
-            Text(f"{standing.epoch}/{self._epochs[trial.key]}" if begun else ""),
-            Text(f"{standing.step:,}" if begun else ""),
+            Text(escape_control_characters(run.arm.short)),
+            Text(str(run.seed)),
+            Text(progress.state, style=STATUS_STYLES.get(progress.state, "dim")),
+            Text(f"{progress.epoch}/{self._epochs[run.key]}" if has_begun else ""),
+            Text(f"{progress.step:,}" if has_begun else ""),
             *map(Text, losses),
             Text("" if left is None else duration(left)),
         ]
 
-    def _rate(self, key: RunKey) -> float:
-        """Steps a second since the run was first seen in this sitting; 0 where unknown."""
-        first, now = self._first.get(key), self._now[key]
+    def _steps_per_second(self, key: RunKey) -> float:
+        """Since the run was first seen in this session; 0 if it is not known yet."""
+        first, now = self._first_seen.get(key), self._now[key]
         if first is None or now.time <= first.time:
             return 0.0
         return (now.step - first.step) / (now.time - first.time) * 1000
 
     def _seconds_left(self, key: RunKey) -> float | None:
-        rate = self._rate(key)
-        return (self._steps[key] - self._now[key].step) / rate if rate else None
+        rate = self._steps_per_second(key)
+        return (self._total_steps[key] - self._now[key].step) / rate if rate else None
 
-    def _counts(self) -> str:
-        """`3 finished, 4 running, 13 waiting; about 12 min 00 s left`"""
-        counts = Counter(standing.state for standing in self._now.values())
-        order = ("finished", "running", "waiting", "failed", "interrupted", "killed")
-        said = ", ".join(f"{counts[state]} {state}" for state in order if counts[state])
-        running = [key for key, standing in self._now.items() if standing.state == "running"]
-        rates = [self._rate(key) for key in running]
-        if not rates or not all(rates):
-            return said
-        to_do = sum(
-            self._steps[key] - standing.step
-            for key, standing in self._now.items()
-            if standing.state in ("running", "waiting")
+    def _summary(self) -> str:
+        """`3 finished, 4 running, 13 waiting; about 12 min 00 s left`."""
+        counts = Counter(progress.state for progress in self._now.values())
+        summary = ", ".join(
+            f"{counts[state]} {state}" for state in _STATES_BY_PROGRESS if counts[state]
         )
-        return f"{said}; about {duration(to_do / sum(rates))} left"
+        rates = [
+            self._steps_per_second(key)
+            for key, progress in self._now.items()
+            if progress.state == "running"
+        ]
+        if not rates or not all(rates):
+            return summary
+        steps_left = sum(
+            self._total_steps[key] - progress.step
+            for key, progress in self._now.items()
+            if progress.state in ("running", "waiting")
+        )
+        return f"{summary}; about {duration(steps_left / sum(rates))} left"

@@ -1,1 +1,1 @@
-"""One file per group of commands."""
+"""The commands, grouped into one file per subject. They do not import each other."""

@@ -9,16 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import escape_control_characters
+from dcgan.cli.format import borderless_table, escape_control_characters
 from dcgan.cli.options import DEFAULT_STORE, Json, Store
 from dcgan.cli.selection import (
     Anyway,
     Baseline,
     By,
     MetricsOption,
-    Places,
     RunReferences,
     Selection,
+    Sources,
     SweepOption,
     Where,
     select_runs,
@@ -27,7 +27,9 @@ from tracking.wording import plural
 
 if TYPE_CHECKING:
     from analysis.comparison.compare import Comparison
-    from analysis.comparison.tables import Table as Cells
+    from analysis.comparison.tables import Table as ComparisonTable
+
+_MIN_TEXT_WIDTH = 8
 
 
 def compare(
@@ -38,28 +40,28 @@ def compare(
     where: Where = None,
     baseline: Baseline = None,
     anyway: Anyway = False,
-    places: Places = None,
+    sources: Sources = None,
     as_json: Json = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Hold arms of runs against each other: does the factor change the outcome?
+    """Compare groups of runs (arms): does the factor change the outcome?
 
-    Of each metric: its mean and spread over seeds, the difference to the first
-    arm with a 95% interval (BCa bootstrap), a permutation test, paired where
-    arms share their seeds, corrected for the number of tests (Holm). With fewer
-    than six pairs no claim is made.
+    For each metric: mean and spread over the seeds, the difference to the
+    baseline with a 95% interval (BCa bootstrap), and a permutation test, paired
+    if the arms share their seeds and corrected for multiple tests (Holm). With
+    fewer than six pairs no conclusion is drawn.
 
     [dim]dcgan compare --sweep weight-init
-    dcgan compare --by optimizer.lr --where 'recipe == "astro"' --metric nearest_epoch[/dim]
+    dcgan compare --by optimizer.lr --where 'recipe == "astro"'[/dim]
     """
     from analysis.comparison.compare import compare as compare_runs
 
-    selected = select_runs(Selection(store, runs or (), sweep, where, places or ()))
+    selected = select_runs(Selection(store, runs or (), sweep, where, sources or ()))
     comparison = compare_runs(
         selected, by=by or (), metrics=metric or (), baseline=baseline, anyway=anyway
     )
     if as_json:
-        print(json.dumps(_as_tree(comparison), indent=2))
+        print(json.dumps(_to_json(comparison), indent=2))
         return
     _print(comparison, Console(highlight=False))
 
@@ -74,7 +76,7 @@ def _print(comparison: Comparison, console: Console) -> None:
         console.print(Text(escape_control_characters(warning), style="yellow"), soft_wrap=True)
     console.print()
     for table in (summary_table(comparison), effect_table(comparison)):
-        console.print(_rich(table))
+        console.print(_rich_table(table))
         console.print(Text(escape_control_characters(table.caption), style="dim"))
         console.print()
     console.print(Text(escape_control_characters(runs_that_broke(comparison))))
@@ -85,36 +87,38 @@ def _print(comparison: Comparison, console: Console) -> None:
 
 
 def _headline(comparison: Comparison) -> str:
-    seeds = sorted(set(comparison.runs["seed"]))
-    same = len(comparison.arms.constant)
+    seeds = set(comparison.runs["seed"])
+    constant_keys = plural(len(comparison.arms.constant), "other key")
     return escape_control_characters(
         f"{', '.join(comparison.arms.factors)}: {len(comparison.labels)} arms, "
         f"{plural(len(seeds), 'seed')}, "
-        f"{len(comparison.runs)} runs; {same} other keys are the same in all."
+        f"{len(comparison.runs)} runs; {constant_keys} with the same value in all runs."
     )
 
 
-def _rich(table: Cells) -> Table:
-    """Cells of which the first are words; a name that repeats stands once."""
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    for place, column in enumerate(table.columns):
-        words = place < table.texts
-        shown.add_column(
+def _rich_table(table: ComparisonTable) -> Table:
+    """The table for the terminal; a name that spans several rows is shown in the first only."""
+    rich_table = borderless_table()
+    for position, column in enumerate(table.columns):
+        is_text = position < table.texts
+        rich_table.add_column(
             escape_control_characters(column),
-            justify="left" if words else "right",
-            no_wrap=place == 0 or not words,
+            justify="left" if is_text else "right",
+            no_wrap=not is_text,
+            min_width=_MIN_TEXT_WIDTH if is_text else None,
+            overflow="fold",
         )
-    above = ""
-    for place, (name, *others) in enumerate(table.rows):
-        style = "bold" if place in table.strong else ""
-        cells = ("" if name == above else name, *others)
-        shown.add_row(*(Text(escape_control_characters(cell)) for cell in cells), style=style)
-        above = name
-    return shown
+    previous_name = ""
+    for position, (name, *values) in enumerate(table.rows):
+        style = "bold" if position in table.strong else ""
+        cells = ("" if name == previous_name else name, *values)
+        rich_table.add_row(*(Text(escape_control_characters(cell)) for cell in cells), style=style)
+        previous_name = name
+    return rich_table
 
 
-def _as_tree(comparison: Comparison) -> dict[str, Any]:
-    """All of it; what is not finite is null, for JSON has no such number."""
+def _to_json(comparison: Comparison) -> dict[str, Any]:
+    """The whole comparison; null for numbers that are not finite, which JSON does not have."""
     from analysis.comparison.conclusions import conclusion
 
     def rows(frame: Any) -> Any:

@@ -15,17 +15,20 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
-from dcgan.cli.options import DEFAULT_STORE, Json, Store, known_runs
+from dcgan.cli.options import DEFAULT_STORE, Json, Store, complete_run
 from tracking.events import ARTIFACTS, GIT_DIFF
 from tracking.fields import to_text
+from tracking.wording import plural
 
 if TYPE_CHECKING:
     from analysis.run_diff import MetricPair, RunDiff, RunRecord, SectionDiff, ValuePair
     from tracking.events import Value
 
-_WIDEST = 120
-_NAME_WIDTH, _DIFFERENCE_WIDTH = 34, 10
+_MAX_WIDTH = 120
+_MAX_NAME_WIDTH, _DIFFERENCE_WIDTH = 34, 10
 _GAPS = 3
+_SHORT_COMMIT, _SHORT_FINGERPRINT = 7, 19
+"""Characters of each that are shown."""
 
 
 def diff(
@@ -33,28 +36,28 @@ def diff(
         str,
         typer.Argument(
             metavar="A",
-            help="A run: an id, the start of an id, a name, or [bold]last[/bold].",
-            autocompletion=known_runs,
+            help="First run: id, start of an id, name, or [bold]last[/bold].",
+            autocompletion=complete_run,
         ),
     ],
     second: Annotated[
-        str, typer.Argument(metavar="B", help="Another run.", autocompletion=known_runs)
+        str, typer.Argument(metavar="B", help="Second run.", autocompletion=complete_run)
     ],
     as_json: Json = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Show in what two runs differ: configuration, data, code, packages, machine, outcome.
+    """Show how two runs differ: configuration, data, code, packages, machine and metrics.
 
     [dim]dcgan diff digits-x7k2m9 last[/dim]
     """
     from analysis.run_diff import diff_runs
     from tracking.store import find_run
 
-    found = diff_runs(*(_read(find_run(store, reference)) for reference in (first, second)))
+    run_diff = diff_runs(*(_read(find_run(store, reference)) for reference in (first, second)))
     if as_json:
-        print(json.dumps(_finite(asdict(found)), indent=2))
+        print(json.dumps(_finite(asdict(run_diff)), indent=2))
         return
-    _print(found, Console(highlight=False))
+    _print(run_diff, Console(highlight=False))
 
 
 def _read(folder: Path) -> RunRecord:
@@ -66,131 +69,139 @@ def _read(folder: Path) -> RunRecord:
     return RunRecord(folder.name, read_fields(folder), last_values(folder), text)
 
 
-def _print(found: RunDiff, console: Console) -> None:
+def _print(run_diff: RunDiff, console: Console) -> None:
     from analysis.run_diff import CAVEAT
 
-    for letter, run in zip("AB", found.runs, strict=True):
+    for letter, run in zip("AB", run_diff.runs, strict=True):
         console.print(Text(f"{letter}  {escape_control_characters(run)}", style="bold"))
-    widths = _widths(found, console.width)
+    widths = _column_widths(run_diff, console.width)
     console.print()
-    console.print(_pairs(found.outline, widths))
-    for heading, part in (
-        (_heading("configurations", "key", found.configuration), found.configuration),
-        (_data_heading(found), found.data),
-        (_code_heading(found.code), found.code),
-        (_heading("uncommitted changes", "file", found.uncommitted), found.uncommitted),
-        (_heading("packages", "version", found.packages), found.packages),
-        (_heading("machines", "fact", found.machine), found.machine),
+    console.print(_value_table(run_diff.outline, widths))
+    for heading, section in (
+        (_heading("configurations", "key", run_diff.configuration), run_diff.configuration),
+        (_data_heading(run_diff), run_diff.data),
+        (_code_heading(run_diff.code), run_diff.code),
+        (_heading("uncommitted changes", "file", run_diff.uncommitted), run_diff.uncommitted),
+        (_heading("packages", "version", run_diff.packages), run_diff.packages),
+        (_heading("machines", "field", run_diff.machine), run_diff.machine),
     ):
-        if part is found.uncommitted and not (part.differing or part.equal):
+        if section is run_diff.uncommitted and not (section.differing or section.equal):
             continue
         console.print(Text(f"\n{escape_control_characters(heading)}", style="bold"))
-        if part.differing:
-            rows = _whole(part) if part is found.code else part.differing
-            console.print(_pairs(rows, widths))
-    console.print("\n[bold]Final metrics[/bold], means of the last epoch where both runs have them")
-    console.print(_metrics(found.metrics, widths))
-    for warning in found.warnings:
+        if section.differing:
+            pairs = _all_pairs(section) if section is run_diff.code else section.differing
+            console.print(_value_table(pairs, widths))
+    console.print("\n[bold]Final metrics[/bold], means of the last epoch if both runs have them")
+    console.print(_metric_table(run_diff.metrics, widths))
+    for warning in run_diff.warnings:
         console.print(Text(escape_control_characters(warning), style="yellow"))
     console.print(Text(CAVEAT, style="dim"))
 
 
-def _heading(subject: str, unit: str, part: SectionDiff) -> str:
-    known = len(part.differing) + len(part.equal)
-    units = unit if known == 1 else f"{unit}s"
-    if not known:
-        return f"Of the {subject} nothing is known"
-    if not part.differing:
-        return f"The {subject} are equal ({known} {units})"
-    return f"The {subject} differ in {len(part.differing)} of {known} {units}"
+def _heading(subject: str, unit: str, section: SectionDiff) -> str:
+    count = len(section.differing) + len(section.equal)
+    if not count:
+        return f"The {subject} were not recorded"
+    if not section.differing:
+        return f"The {subject} are identical ({plural(count, unit)})"
+    return f"The {subject} differ in {len(section.differing)} of {plural(count, unit)}"
 
 
-def _data_heading(found: RunDiff) -> str:
-    if found.same_data is None:
-        return "Whether the data are the same is not known"
-    if not found.same_data:
+def _data_heading(run_diff: RunDiff) -> str:
+    if run_diff.same_data is None:
+        return "It was not recorded whether the data are the same"
+    if not run_diff.same_data:
         return "The data differ"
-    size, name = (found.data.equal.get(f"dataset.{key}") for key in ("size", "name"))
+    size, name = (run_diff.data.equal.get(f"dataset.{key}") for key in ("size", "name"))
     return f"The data are the same: {size} images" + (f" of {name}" if name else "")
 
 
 def _code_heading(code: SectionDiff) -> str:
     if any(pair.name == "commit" for pair in code.differing):
-        return "The code is of different commits"
+        return "The code is from different commits"
     if not code.equal.get("commit"):
-        return "Of the code nothing is known"
+        return "The code was not recorded"
+    commit = _shown("commit", code.equal["commit"])
     if code.differing:
-        return f"The code is of the same commit, {_shown('commit', code.equal['commit'])}"
+        return f"The code is from the same commit, {commit}"
     branch = f" on {code.equal['branch']}" if code.equal.get("branch") else ""
     changes = "with" if code.equal.get("dirty") else "without"
-    commit = _shown("commit", code.equal.get("commit"))
-    return f"The code is of the same commit, {commit}{branch}, {changes} uncommitted changes"
+    return f"The code is from the same commit, {commit}{branch}, {changes} uncommitted changes"
 
 
-def _whole(part: SectionDiff) -> list[ValuePair]:
+def _all_pairs(section: SectionDiff) -> list[ValuePair]:
     from analysis.run_diff import ValuePair
 
-    equal = (ValuePair(name, value, value) for name, value in part.equal.items())
-    return sorted((*part.differing, *equal), key=lambda pair: pair.name)
+    equal = (ValuePair(name, value, value) for name, value in section.equal.items())
+    return sorted((*section.differing, *equal), key=lambda pair: pair.name)
 
 
-def _widths(found: RunDiff, screen: int) -> tuple[int, int]:
-    """Of the names and of either value: all tables of one screen have the same columns."""
-    parts = (found.configuration, found.data, found.code, found.uncommitted, found.packages)
-    names = [pair.name for part in (*parts, found.machine) for pair in part.differing]
-    names += [each.path for each in found.metrics]
-    name = min(_NAME_WIDTH, max(map(len, names), default=0))
-    return name, (min(screen, _WIDEST) - name - _DIFFERENCE_WIDTH - _GAPS) // 2
+def _column_widths(run_diff: RunDiff, screen_width: int) -> tuple[int, int]:
+    """Widths of the names and of each run's values, the same in all tables of the screen."""
+    sections = (
+        run_diff.configuration,
+        run_diff.data,
+        run_diff.code,
+        run_diff.uncommitted,
+        run_diff.packages,
+        run_diff.machine,
+    )
+    names = [pair.name for section in sections for pair in section.differing]
+    names += [metric.path for metric in run_diff.metrics]
+    name_width = min(_MAX_NAME_WIDTH, max(map(len, names), default=0))
+    values_width = min(screen_width, _MAX_WIDTH) - name_width - _DIFFERENCE_WIDTH - _GAPS
+    return name_width, values_width // 2
 
 
-def _pairs(pairs: Sequence[ValuePair], widths: tuple[int, int]) -> Table:
+def _value_table(pairs: Sequence[ValuePair], widths: tuple[int, int]) -> Table:
     table = _table(widths, show_header=False)
     for pair in pairs:
         values = (
-            Text(escape_control_characters(_shown(pair.name, each)))
-            for each in (pair.first, pair.second)
+            Text(escape_control_characters(_shown(pair.name, value)))
+            for value in (pair.first, pair.second)
         )
         table.add_row(Text(escape_control_characters(pair.name), style="dim"), *values)
     return table
 
 
-def _metrics(metrics: Sequence[MetricPair], widths: tuple[int, int]) -> Table:
+def _metric_table(metrics: Sequence[MetricPair], widths: tuple[int, int]) -> Table:
     table = _table(widths)
     table.add_column("B - A", width=_DIFFERENCE_WIDTH, justify="right", no_wrap=True)
-    for each in metrics:
-        values = (_number(number, ".4g") for number in (each.first, each.second))
+    for metric in metrics:
         table.add_row(
-            Text(escape_control_characters(each.path), style="dim"),
-            *values,
-            _number(each.difference, "+.4g"),
+            Text(escape_control_characters(metric.path), style="dim"),
+            _number(metric.first, ".4g"),
+            _number(metric.second, ".4g"),
+            _number(metric.difference, "+.4g"),
         )
     return table
 
 
 def _table(widths: tuple[int, int], *, show_header: bool = True) -> Table:
+    name_width, value_width = widths
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0), show_header=show_header)
-    for column, width in zip(("", "A", "B"), (widths[0], widths[1], widths[1]), strict=True):
-        table.add_column(column, width=width, overflow="fold")
+    for heading, width in (("", name_width), ("A", value_width), ("B", value_width)):
+        table.add_column(heading, width=width, overflow="fold")
     return table
 
 
 def _shown(name: str, value: Value) -> str:
-    """A value as a person reads it; of a hash the beginning."""
+    """A value as text; hashes are shortened."""
     if value is None:
         return "-"
     if name == "commit":
-        return str(value)[:7]
+        return str(value)[:_SHORT_COMMIT]
     if name == "dataset.fingerprint":
-        return str(value)[:19]
+        return str(value)[:_SHORT_FINGERPRINT]
     return value if isinstance(value, str) else to_text(value)
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+def _number(value: float | None, format_spec: str) -> str:
+    return "-" if value is None else format(value, format_spec)
 
 
 def _finite(tree: Any) -> Any:
-    """What is not finite as null, for JSON has no such number."""
+    """Replace numbers that are not finite, which JSON does not have, by None."""
     if isinstance(tree, dict):
         return {key: _finite(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
-from dcgan.cli.options import DEFAULT_STORE, Device, Json, Store, known_runs, parse_checkpoint
+from dcgan.cli.options import DEFAULT_STORE, Device, Json, Store, complete_run, parse_checkpoint
 
 if TYPE_CHECKING:
     from dcgan.evaluation.evaluate_run import EvaluationResult
@@ -27,7 +27,7 @@ def evaluate(
         typer.Argument(
             metavar="[RUN]...",
             help="Ids, starts of ids or names; the newest run by default.",
-            autocompletion=known_runs,
+            autocompletion=complete_run,
             show_default=False,
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""`dcgan plot`: the curves and grids of one run."""
+"""`dcgan plot`: the curves and image grids of one run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dcgan.cli.options import (
-    DEFAULT_STORE,
-    RunReference,
-    Store,
-)
+from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
 from tracking.errors import StoreError
 
 
@@ -20,19 +16,21 @@ def plot(
     run: RunReference = "last",
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="A folder; the run's own 'plots' by default."),
+        typer.Option(
+            "-o", "--output", help="Folder for the plots; 'plots' in the run's folder by default."
+        ),
     ] = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Draw a run: losses apart and overlapping, scores, the grids over time, real beside fake."""
+    """Plot a run: losses, scores, image grids over time, and real beside fake images."""
     from analysis.plots.run import save_run_plots
     from tracking.store import find_run
 
     folder = find_run(store, run)
     console = Console(highlight=False)
     try:
-        saved = save_run_plots(folder, output or folder / "plots")
+        plots = save_run_plots(folder, output or folder / "plots")
     except OSError as error:
         raise StoreError(f"{error.filename} cannot be written: {error.strerror}.") from error
-    for path in saved:
+    for path in plots:
         console.print(str(path), soft_wrap=True)

@@ -10,8 +10,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dcgan.cli.options import BatchSize, Device, Precision, Settings, overrides, place
+from dcgan.cli.format import add_number_columns, borderless_table
+from dcgan.cli.options import (
+    BatchSize,
+    Device,
+    Precision,
+    Recipe,
+    Settings,
+    data_overrides,
+    parse_overrides,
+)
 from dcgan.cpu.allocator import keep_memory
+from tracking.wording import plural
 
 if TYPE_CHECKING:
     import torch
@@ -21,30 +31,20 @@ if TYPE_CHECKING:
     from dcgan.profiling.step_profile import TimeShare
 
 
-def _recipe_names() -> list[str]:
-    from dcgan.config.loading import recipe_names
-
-    return recipe_names()
-
-
 def profile(
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            help="A recipe by name, or the path of a recipe's .toml file.",
-            autocompletion=_recipe_names,
-        ),
-    ] = "digits",
-    steps: Annotated[int, typer.Option(min=1, help="To profile, after five to warm up.")] = 30,
+    recipe: Recipe = "digits",
+    steps: Annotated[
+        int, typer.Option(min=1, help="Steps to profile, after five to warm up.")
+    ] = 30,
     trace: Annotated[
         Path | None,
-        typer.Option(help="Write a Chrome trace there, a .json file.", dir_okay=False),
+        typer.Option(help="Also write a Chrome trace, a .json file.", dir_okay=False),
     ] = None,
     data: Annotated[
         str,
         typer.Option(
             metavar="[random|real|FOLDER]",
-            help="Random images of the recipe's shape, its own data set, or a folder.",
+            help="Random images of the recipe's size, the recipe's own data set, or a folder.",
         ),
     ] = "random",
     batch_size: BatchSize = None,
@@ -52,54 +52,55 @@ def profile(
     settings: Settings = None,
     device: Device = "auto",
 ) -> None:
-    """Show where the time of a training step goes: its parts, and its slowest operators.
+    """Show where the time of a training step goes: its parts and its slowest operators.
 
-    Nothing is tracked or kept. The profiler itself slows steps, small ones the
-    most: take the shares from here, and the speed from a training.
+    Nothing is tracked or saved. The profiler itself slows steps down, short
+    steps the most: read the shares here, and the speed from a real training run.
 
     [dim]dcgan profile celeba --steps 10 --trace celeba.json
     dcgan profile mnist-ablation --precision bf16 --data ~/mnist[/dim]
     """
     keep_memory()
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it speaks of GPUs that are not there
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it warns of GPUs that are not there
     from dcgan.config.loading import load_config
     from dcgan.profiling.step_profile import profile_steps
     from dcgan.training.device import choose_device
     from dcgan.training.precision import check_precision
 
-    given = overrides(
+    overrides = parse_overrides(
         settings,
         {
             "--batch-size": ("training.batch_size", batch_size),
             "--precision": ("training.precision", precision),
         },
     )
-    config = load_config(recipe, given)
-    if data not in ("random", "real"):
-        config = load_config(recipe, given + place(config.dataset.name, Path(data)))
-    chosen = choose_device(device)
-    check_precision(config, chosen)
-    pixels = _random(config, steps) if data == "random" else _real(config)
-    found = profile_steps(config, pixels, chosen, steps, trace)
+    folder = None if data in ("random", "real") else Path(data)
+    config = load_config(recipe, overrides + data_overrides(recipe, overrides, folder))
+    torch_device = choose_device(device)
+    check_precision(config, torch_device)
+    pixels = _random_images(config, steps) if data == "random" else _real_images(config)
+    step_profile = profile_steps(config, pixels, torch_device, steps, trace)
     console = Console(highlight=False)
-    console.print(_title(config, chosen, steps, data))
-    console.print(_table("part", found.parts, total=found.step_ms))
+    console.print(_title(config, torch_device, steps, data))
+    console.print(_table("part", step_profile.parts, total_ms=step_profile.step_ms))
     console.print()
-    console.print(_table("slowest operators, each without those that it calls", found.operators))
+    console.print(
+        _table("slowest operators, without the operators they call", step_profile.operators)
+    )
     if trace is not None:
-        console.print(f"\nThe trace, for chrome://tracing or Perfetto: {trace}", soft_wrap=True)
+        console.print(f"\nTrace for Perfetto or chrome://tracing: {trace}", soft_wrap=True)
 
 
-def _random(config: Config, steps: int) -> Tensor:
-    """As many as are trained on, so that no epoch ends meanwhile."""
+def _random_images(config: Config, steps: int) -> Tensor:
+    """Enough images that no epoch ends while profiling."""
     from dcgan.profiling.step_profile import WARM_UP_STEPS
     from dcgan.profiling.step_timing import random_images
 
-    a_step = config.training.batch_size * config.training.discriminator_batches
-    return random_images(config, a_step * (steps + WARM_UP_STEPS + 1))
+    images_per_step = config.training.batch_size * config.training.discriminator_batches
+    return random_images(config, images_per_step * (steps + WARM_UP_STEPS + 1))
 
 
-def _real(config: Config) -> Tensor:
+def _real_images(config: Config) -> Tensor:
     from dcgan.cli.progress import DecodingProgress
     from dcgan.data.loading import load_images
     from dcgan.jobs.prepare import check_batches
@@ -111,22 +112,21 @@ def _real(config: Config) -> Tensor:
 
 
 def _title(config: Config, device: torch.device, steps: int, data: str) -> str:
-    images = "random images, no data set" if data == "random" else "real images"
+    images = "random images" if data == "random" else "real images"
     size = config.dataset.image_size
     return (
-        f"\n[bold]{config.name}[/bold] on {device}, {config.training.precision}: {steps} steps of "
-        f"{config.training.batch_size}, {images} of {size}x{size}\n"
+        f"\n[bold]{config.name}[/bold] on {device}, {config.training.precision}: "
+        f"{plural(steps, 'step')} of {config.training.batch_size} {images}, {size}x{size}\n"
     )
 
 
-def _table(name: str, shares: tuple[TimeShare, ...], total: float | None = None) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column(name, min_width=40)
-    for column in ("ms a step", "share", "calls a step"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for each in shares:
-        calls = f"{each.calls:.3g}" if each.calls else ""
-        table.add_row(each.name, f"{each.ms:,.2f}", f"{each.fraction:.1%}", calls)
-    if total is not None:
-        table.add_row("[bold]step[/bold]", f"{total:,.2f}", "", "", end_section=True)
+def _table(heading: str, shares: tuple[TimeShare, ...], total_ms: float | None = None) -> Table:
+    table = borderless_table()
+    table.add_column(heading, min_width=40)
+    add_number_columns(table, "ms per step", "share", "calls per step")
+    for part in shares:
+        calls = f"{part.calls:.3g}" if part.calls else ""
+        table.add_row(part.name, f"{part.ms:,.2f}", f"{part.fraction:.1%}", calls)
+    if total_ms is not None:
+        table.add_row("[bold]step[/bold]", f"{total_ms:,.2f}", "", "", end_section=True)
     return table

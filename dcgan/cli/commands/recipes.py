@@ -1,4 +1,4 @@
-"""`dcgan recipes`: what can be trained by name, and where to start one's own."""
+"""`dcgan recipes`: list the built-in recipes, print one, or copy one as a start for your own."""
 
 from __future__ import annotations
 
@@ -13,23 +13,21 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.errors import LabGroup
-from dcgan.cli.format import duration
+from dcgan.cli.format import add_number_columns, borderless_table, duration
+from dcgan.cli.options import complete_recipe
 from dcgan.cpu.allocator import keep_memory
 
 if TYPE_CHECKING:
     from dcgan.config.schema import Config
 
-app = typer.Typer(cls=LabGroup, help="List the recipes, show one, copy one.")
+app = typer.Typer(cls=LabGroup, rich_markup_mode="rich")
 
 
-def _known_recipes() -> list[str]:
-    from dcgan.config.loading import recipe_names
-
-    return recipe_names()
-
-
-Recipe = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="By name.", autocompletion=_known_recipes)
+RecipeName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE", help="Name of a built-in recipe.", autocompletion=complete_recipe
+    ),
 ]
 
 
@@ -40,18 +38,18 @@ def recipes(
         bool,
         typer.Option(
             "--time/--no-time",
-            help="Run 20 steps of each recipe whose time on this machine is not yet known.",
+            help="Time 20 steps of each recipe that has not been timed on this machine.",
         ),
     ] = True,
 ) -> None:
-    """List the recipes with their source, their data, and how long each takes here.
+    """List the recipes with source, data set and estimated time; print or copy one.
 
-    The time is that of 20 steps on random images, times the steps of the whole
-    run. It is measured once on a machine and remembered.
+    The time for this machine is extrapolated from 20 steps on random images,
+    measured once and then cached.
     """
     if ctx.invoked_subcommand is not None:
         return
-    keep_memory()  # as a training does, or the times would be too long
+    keep_memory()  # as in training, or the estimates would be too long
     from dcgan.config.loading import load_config, recipe_names
     from dcgan.profiling.step_timing import cached_run_seconds, measure_run_seconds
 
@@ -65,13 +63,13 @@ def recipes(
                 live.update(_table(configs, times), refresh=True)
     console.print(_table(configs, times))
     console.print(
-        "\nRead one with [bold]dcgan recipes show NAME[/bold], "
-        "start your own with [bold]dcgan recipes copy NAME FILE.toml[/bold]."
+        "\nPrint a recipe with [bold]dcgan recipes show RECIPE[/bold]; "
+        "start your own with [bold]dcgan recipes copy RECIPE FILE[/bold]."
     )
 
 
 @app.command()
-def show(recipe: Recipe) -> None:
+def show(recipe: RecipeName) -> None:
     """Print a recipe with its comments."""
     from dcgan.config.loading import recipe_text
 
@@ -85,33 +83,35 @@ def show(recipe: Recipe) -> None:
 
 @app.command()
 def copy(
-    recipe: Recipe,
-    file: Annotated[Path, typer.Argument(help="The .toml file to write; it must not exist.")],
+    recipe: RecipeName,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The .toml file to write; it must not exist yet.")
+    ],
 ) -> None:
-    """Copy a recipe, to change it and train it by its path."""
+    """Copy a recipe to a file, as a start for your own."""
     from dcgan.config.loading import recipe_text
     from dcgan.config.schema import ConfigError
 
     text = recipe_text(recipe).replace(f'name = "{recipe}"', f'name = "{file.stem}"', 1)
     if file.suffix != ".toml":
-        raise ConfigError(f"{file}: a recipe's file ends with .toml.")
+        raise ConfigError(f"{file}: the name of a recipe file ends with .toml.")
     try:
         with file.open("x", encoding="utf-8") as out:
             out.write(text)
     except FileExistsError as error:
-        raise ConfigError(f"{file} exists already: it is left as it was.") from error
+        raise ConfigError(f"{file} exists already and was not overwritten.") from error
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}.") from error
     Console(highlight=False).print(f"Train it with: [bold]dcgan train {file}[/bold]")
 
 
 def _table(configs: list[Config], times: dict[str, float | None]) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = borderless_table()
     table.add_column("recipe", no_wrap=True)
     table.add_column("source", min_width=18)
     table.add_column("data", no_wrap=True)
     table.add_column("size", no_wrap=True)
-    table.add_column("time here", justify="right", no_wrap=True)
+    add_number_columns(table, "est. time")
     for config in configs:
         seconds = times[config.name]
         table.add_row(

@@ -16,9 +16,9 @@ from dcgan.cli.selection import (
     Baseline,
     By,
     MetricsOption,
-    Places,
     RunReferences,
     Selection,
+    Sources,
     SweepOption,
     Where,
     select_runs,
@@ -28,16 +28,17 @@ from dcgan.cli.selection import (
 def report(
     runs: RunReferences = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The file to write: .html, .md or .pdf.")
+        Path, typer.Option("-o", "--output", help="File to write: .html, .md or .pdf.")
     ] = Path("report.html"),
     format: Annotated[
         Literal["html", "md", "pdf"] | None,
-        typer.Option(help="By the end of the file's name if it is not given.", show_default=False),
+        typer.Option(help="Format; by default that of the file name.", show_default=False),
     ] = None,
     figures: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Write every figure there too: PNG, SVG, its numbers as CSV."
+            metavar="FOLDER",
+            help="Also write every figure to this folder: PNG, SVG, and its numbers as CSV.",
         ),
     ] = None,
     by: By = None,
@@ -46,14 +47,14 @@ def report(
     where: Where = None,
     baseline: Baseline = None,
     anyway: Anyway = False,
-    places: Places = None,
+    sources: Sources = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Write down what a comparison found: the answer, figures, images, and all it rests on.
+    """Write a report on runs: results, figures, images, and the configuration behind them.
 
-    The page needs no network and no other file. Markdown has its figures in a
-    folder beside it. Of one run, or of runs that are no two arms, the report
-    shows curves and images and claims nothing.
+    An HTML or PDF report is a single file that needs no network; a Markdown
+    report has its figures in a folder next to it. For a single run, or for runs
+    that do not form two arms, it shows curves and images and concludes nothing.
 
     [dim]dcgan report --sweep weight-init -o weight-init.html
     dcgan report last -o last.pdf[/dim]
@@ -61,8 +62,8 @@ def report(
     from analysis.report import compose, format_of, save_report
     from tracking.provenance import command_line
 
-    chosen = format or format_of(output)
-    selected = select_runs(Selection(store, runs or (), sweep, where, places or ()))
+    report_format = format or format_of(output)
+    selected = select_runs(Selection(store, runs or (), sweep, where, sources or ()))
     content = compose(
         selected,
         by=by or (),
@@ -72,7 +73,8 @@ def report(
         command=command_line(sys.argv),
     )
     console = Console(highlight=False)
-    written = save_report(content, output, chosen, figures)
-    console.print(f"{written[0]} ({size(written[0].stat().st_size)})", soft_wrap=True, markup=False)
-    for folder in dict.fromkeys(file.parent for file in written[1:]):
-        console.print(f"The figures are in {folder}", soft_wrap=True, markup=False)
+    report_file, *figure_files = save_report(content, output, report_format, figures)
+    report_size = size(report_file.stat().st_size)
+    console.print(f"{report_file} ({report_size})", soft_wrap=True, markup=False)
+    for folder in dict.fromkeys(file.parent for file in figure_files):
+        console.print(f"Figures: {folder}", soft_wrap=True, markup=False)

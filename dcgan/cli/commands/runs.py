@@ -12,53 +12,59 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import STATUS_STYLES, duration, escape_control_characters
+from dcgan.cli.format import (
+    STATUS_STYLES,
+    add_number_columns,
+    borderless_table,
+    duration,
+    escape_control_characters,
+)
 from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
 from tracking.events import BATCH, CONFIG, EPOCH, TRACKERS
 from tracking.fields import from_iso8601
 
-LISTED = 50
-"""Runs that a screen or two can show."""
+DEFAULT_LIMIT = 50
+"""Runs that fit on a screen or two."""
 
 
 def runs(
     where: Annotated[
-        str | None,
-        typer.Option(help="Only runs for which this holds, such as 'optimizer.lr < 1e-3'."),
+        str | None, typer.Option(help="Only runs that match, such as 'optimizer.lr < 1e-3'.")
     ] = None,
     sort: Annotated[
-        str | None, typer.Option(help="In the order of a value, such as Gloss or optimizer.lr.")
+        str | None, typer.Option(help="Sort by a value, such as Gloss or optimizer.lr.")
     ] = None,
-    descending: Annotated[
-        bool, typer.Option("--desc", help="The largest value first, in place of the smallest.")
-    ] = False,
+    descending: Annotated[bool, typer.Option("--desc", help="Sort largest value first.")] = False,
     limit: Annotated[
-        int, typer.Option(help="Print the last so many; 0 prints all.", min=0)
-    ] = LISTED,
+        int, typer.Option(metavar="N", help="Print the last N runs; 0 prints all.", min=0)
+    ] = DEFAULT_LIMIT,
     as_json: Json = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """List the runs of the store, the oldest first.
+    """List the runs in the store, oldest first.
 
-    Losses are the means of the last epoch. A run whose process is gone is [red]killed[/red].
+    Losses are means over the last epoch. A run whose process is gone is shown
+    as [red]killed[/red].
 
-    [bold]--where[/bold] compares what [bold]dcgan show[/bold] prints, in Python's words:
-    [bold]--where 'optimizer.lr < 1e-3 and status == "finished" and "baseline" in tags'[/bold].
+    [bold]--where[/bold] takes a Python expression over the values that
+    [bold]dcgan show[/bold] prints:
+
+    [bold]--where 'optimizer.lr < 1e-3 and status == "finished" and "baseline" in tags'[/bold]
     """
     from tracking.backends.local import last_values, read_fields, run_folders
     from tracking.query import order, run_names, select
 
-    found = {
+    records = {
         folder.name: (read_fields(folder), last_values(folder)) for folder in run_folders(store)
     }
-    chosen = sorted(found, key=lambda run: str(found[run][0].get("sys/created")))
+    selected = sorted(records, key=lambda run: str(records[run][0].get("sys/created")))
     if where is not None or sort is not None:
-        names = {run: run_names(*found[run]) for run in chosen}
+        names = {run: run_names(*records[run]) for run in selected}
         if where is not None:
-            chosen = select(where, names)
+            selected = select(where, names)
         if sort is not None:
-            chosen = order(sort, {run: names[run] for run in chosen}, descending=descending)
-    rows = [_row(run, *found[run]) for run in chosen]
+            selected = order(sort, {run: names[run] for run in selected}, descending=descending)
+    rows = [_row(run, *records[run]) for run in selected]
     if sort is not None:
         rows = [row | {"sorted_by": names[str(row["run"])].names.get(sort)} for row in rows]
     if as_json:
@@ -66,27 +72,30 @@ def runs(
         return
     console = Console(highlight=False)
     if not rows:
-        none = "There are no such runs" if found else "There are no runs"
-        console.print(f"{none} in {store}. Start one with: [bold]dcgan train[/bold]")
+        if records:
+            console.print(f"No runs in {store} match.")
+        else:
+            console.print(f"There are no runs in {store}. Start one with: [bold]dcgan train[/bold]")
         return
-    left_out = max(0, len(rows) - limit) if limit else 0
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    shown = rows[-limit:] if limit else rows
+    table = borderless_table()
     table.add_column("run", no_wrap=True)
     if sort is not None:
-        table.add_column(escape_control_characters(sort), justify="right", no_wrap=True)
+        add_number_columns(table, escape_control_characters(sort))
     table.add_column("status", no_wrap=True)
-    for name in ("epochs", "G loss", "D loss", "age"):
-        table.add_column(name, justify="right", no_wrap=True)
+    add_number_columns(table, "epochs", "G loss", "D loss", "age")
     table.add_column("tracked to")
-    for row in rows[left_out:]:
+    for row in shown:
         table.add_row(*_cells(row))
     console.print(table)
-    if left_out:
-        console.print(f"[dim]{left_out:,} before these: --limit 0 prints all.[/dim]")
+    if len(shown) < len(rows):
+        console.print(
+            f"[dim]The last {len(shown):,} of {len(rows):,} runs; --limit 0 prints all.[/dim]"
+        )
 
 
 def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
-    """Show all that is known of a run: its configuration, its last values, its files."""
+    """Show everything recorded about a run: configuration, last values, files."""
     from tracking.backends.local import last_values, read_fields
     from tracking.store import find_run
 
@@ -100,12 +109,12 @@ def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAU
     console.print(Text(folder.name, style="bold"), Text(str(fields.get("sys/status"))))
     for title, prefix in (("Run", "sys/"), ("Configuration", f"{CONFIG}/")):
         console.print(f"\n[bold]{title}[/bold]")
-        console.print(_pairs(fields, prefix))
+        console.print(_value_table(fields, prefix))
     console.print("\n[bold]Last values[/bold]")
-    console.print(_pairs({path: v for path, v in values.items() if "/" in path}, ""))
+    console.print(_value_table({path: v for path, v in values.items() if "/" in path}, ""))
     console.print("\n[bold]Files[/bold]")
-    for path in _listed_files(folder):
-        console.print(f"  {escape_control_characters(path)}", soft_wrap=True, markup=False)
+    for line in _file_lines(folder):
+        console.print(f"  {escape_control_characters(line)}", soft_wrap=True, markup=False)
 
 
 def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, object]:
@@ -129,16 +138,19 @@ def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, 
 
 
 def _epochs_planned(fields: dict[str, Any]) -> int | None:
-    """Those of the configuration, or as many as its steps begin."""
+    """Epochs of the configuration; if it sets steps, the epochs that they reach into."""
     steps, size = (fields.get(f"{CONFIG}/{key}") for key in ("training/steps", "dataset/size"))
     if steps is None or size is None:
         return fields.get(f"{CONFIG}/training/epochs")
     batches = fields.get(f"{CONFIG}/training/discriminator_batches", 1)
-    per_epoch = -(-size // (fields[f"{CONFIG}/training/batch_size"] * batches))
-    return int(-(-steps // per_epoch))
+    steps_per_epoch = -(-size // (fields[f"{CONFIG}/training/batch_size"] * batches))
+    return int(-(-steps // steps_per_epoch))
 
 
 def _cells(row: dict[str, Any]) -> list[Text]:
+    run = row["run"]
+    if row["name"] != run:
+        run = f"{run} ({escape_control_characters(row['name'])})"
     losses = ["" if row[name] is None else f"{row[name]:.3f}" for name in ("g_loss", "d_loss")]
     age = duration(time.time() - from_iso8601(row["created"]) / 1000)
     trackers = [
@@ -146,12 +158,8 @@ def _cells(row: dict[str, Any]) -> list[Text]:
         for name, state in row["trackers"].items()
     ]
     return [
-        Text(
-            row["run"]
-            if row["name"] == row["run"]
-            else f"{row['run']} ({escape_control_characters(row['name'])})"
-        ),
-        *([_value(row["sorted_by"])] if "sorted_by" in row else []),
+        Text(run),
+        *([_sort_cell(row["sorted_by"])] if "sorted_by" in row else []),
         Text(str(row["status"]), style=STATUS_STYLES.get(row["status"], "")),
         Text(f"{row['epochs']}/{row['epochs_planned'] or '?'}"),
         *map(Text, losses),
@@ -160,12 +168,12 @@ def _cells(row: dict[str, Any]) -> list[Text]:
     ]
 
 
-def _value(value: object) -> Text:
+def _sort_cell(value: object) -> Text:
     shown = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
     return Text(escape_control_characters(shown))
 
 
-def _pairs(values: dict[str, Any], prefix: str) -> Table:
+def _value_table(values: dict[str, Any], prefix: str) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2))
     for path in sorted(values):
         if path.startswith(prefix):
@@ -178,12 +186,13 @@ def _pairs(values: dict[str, Any], prefix: str) -> Table:
     return table
 
 
-def _listed_files(folder: Path) -> list[str]:
-    """The files of a run, a series of pictures in one line."""
+def _file_lines(folder: Path) -> list[str]:
+    """The files of a run, one line each; a series of images takes one line."""
     lines = [str(file) for file in sorted(folder.glob("*.json*"))]
     lines += [str(file) for file in sorted((folder / "artifacts").glob("*"))]
-    series = {file.parent for file in (folder / "images").rglob("*.png")}
-    for pictures in (sorted(each.glob("*.png")) for each in sorted(series)):
-        lines.append(f"{pictures[-1]} (the last of {len(pictures)})")
+    image_folders = {file.parent for file in (folder / "images").rglob("*.png")}
+    for image_folder in sorted(image_folders):
+        images = sorted(image_folder.glob("*.png"))
+        lines.append(f"{images[-1]}{f' (last of {len(images)})' if len(images) > 1 else ''}")
     lines += [str(file) for file in sorted((folder / "checkpoints").glob("*.pt"))]
     return lines

@@ -1,10 +1,9 @@
-"""`dcgan sample` and `dcgan plot`."""
+"""`dcgan sample`: new images from a run's generator."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -17,43 +16,35 @@ from dcgan.cli.options import (
     Store,
     parse_checkpoint,
 )
-
-
-class Mode(StrEnum):
-    """How batch norm works while sampling."""
-
-    EVAL = "eval"
-    TRAIN = "train"
-
-
-class Weights(StrEnum):
-    """Which G draws."""
-
-    CURRENT = "current"
-    EMA = "ema"
+from tracking.wording import plural
 
 
 def sample(
     run: RunReference = "last",
     count: Annotated[
-        int, typer.Option("-n", "--count", min=1, max=4096, help="How many images.")
+        int, typer.Option("-n", "--count", min=1, max=4096, help="Number of images.")
     ] = 64,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The picture to write.")] = Path(
+    output: Annotated[Path, typer.Option("-o", "--output", help="PNG file to write.")] = Path(
         "grid.png"
     ),
-    seed: Annotated[int, typer.Option(min=0, help="Of the latent vectors.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the latent vectors.")] = 0,
     checkpoint: Checkpoint = "last",
     mode: Annotated[
-        Mode, typer.Option(help="Batch norm by what G has learnt, or by this batch alone.")
-    ] = Mode.EVAL,
+        Literal["eval", "train"],
+        typer.Option(
+            help="Batch norm by the learned statistics (eval) or the batch's own (train)."
+        ),
+    ] = "eval",
     weights: Annotated[
-        Weights | None,
-        typer.Option(help="G's own, or their moving average; those of the run's grids by default."),
+        Literal["current", "ema"] | None,
+        typer.Option(
+            help="G's weights or their moving average; by default as in the run's own grids."
+        ),
     ] = None,
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Make new images with a run's generator."""
+    """Generate new images with a run's generator, as one grid."""
     from dcgan.run_folder.sample_grid import write_sample_grid
     from dcgan.run_folder.trained_run import TrainedRun
     from dcgan.training.device import choose_device
@@ -61,12 +52,7 @@ def sample(
 
     folder = find_run(store, run)
     trained_run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
-    write_sample_grid(
-        trained_run,
-        count,
-        output,
-        seed=seed,
-        mode=mode.value,
-        weights=weights.value if weights else None,
+    write_sample_grid(trained_run, count, output, seed=seed, mode=mode, weights=weights)
+    Console(highlight=False).print(
+        f"{output}: {plural(count, 'image')} by {folder.name}", soft_wrap=True
     )
-    Console(highlight=False).print(f"{count} images of {folder.name} in {output}", soft_wrap=True)

@@ -2,84 +2,102 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import escape_control_characters, size
-from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
+from dcgan.cli.format import (
+    add_number_columns,
+    borderless_table,
+    dcgan_command,
+    escape_control_characters,
+    size,
+)
+from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store, complete_run
+from tracking.errors import UserError
+from tracking.wording import plural
 
 
 def tag(
     run: RunReference,
-    tags: Annotated[list[str], typer.Argument(help="What to add, or with --remove to take off.")],
-    remove: Annotated[bool, typer.Option("--remove", help="Take the tags off.")] = False,
+    tags: Annotated[
+        list[str], typer.Argument(metavar="TAG", help="Tags to add, or with --remove to remove.")
+    ],
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the tags.")] = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Add tags to a run, or take them off.
+    """Add tags to a run, or remove them.
 
-    Other trackers learn of it by [bold]dcgan sync[/bold].
+    [bold]dcgan sync[/bold] brings the change to other trackers.
     """
     from tracking.store import find_run, tag_run
 
     folder = find_run(store, run)
-    left = tag_run(folder, [] if remove else tags, tags if remove else [])
-    said = ", ".join(map(escape_control_characters, left)) or "no tags"
-    Console(highlight=False).print(f"{folder.name}: {said}", markup=False)
+    remaining = tag_run(folder, [] if remove else tags, tags if remove else [])
+    shown = ", ".join(map(escape_control_characters, remaining)) or "no tags"
+    Console(highlight=False).print(f"{folder.name}: {shown}", markup=False)
 
 
 def rename(
     run: RunReference,
-    name: Annotated[str, typer.Argument(help="What to call it; its id stays.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="New name; the id stays the same.")],
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Give a run another name."""
+    """Rename a run."""
     from tracking.store import find_run, rename_run
 
     folder = find_run(store, run)
     rename_run(folder, name)
-    Console(highlight=False).print(f"{folder.name} is now called {name}", markup=False)
+    Console(highlight=False).print(f"{folder.name} is now named {name}", markup=False)
 
 
 def delete(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="By id, start of an id, or name.", show_default=""),
+        typer.Argument(
+            metavar="RUN",
+            help="Ids, starts of ids, or names.",
+            autocompletion=complete_run,
+            show_default=False,
+        ),
     ] = None,
     purge: Annotated[
-        bool, typer.Option("--purge", help="Empty the trash: what is in it is gone for good.")
+        bool, typer.Option("--purge", help="Empty the trash: delete its runs permanently.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Put runs into the store's trash, from which [bold]dcgan restore[/bold] brings them back.
+    """Move runs to the trash; [bold]dcgan restore[/bold] brings them back.
 
-    What MLflow or Neptune hold of them stays there.
+    Copies of the runs in MLflow or Neptune are not deleted.
     """
     from tracking.store import find_run, purge_trash, trash_run, trashed_runs
 
     console = Console(highlight=False)
     if not runs and not purge:
-        raise typer.BadParameter("Name a run, or empty the trash with --purge.")
+        raise UserError("Name a run, or empty the trash with --purge.")
     for folder in [find_run(store, run) for run in runs or []]:
         trash_run(folder)
-        console.print(f"{folder.name} is in the trash. Back again: dcgan restore {folder.name}")
+        command = dcgan_command("restore", folder.name, store=store)
+        console.print(
+            f"Moved {folder.name} to the trash. To undo: {command}", soft_wrap=True, markup=False
+        )
     if purge:
-        inside = trashed_runs(store)
-        taken = size(sum(_bytes(folder) for folder in inside))
-        if not inside:
+        trashed = trashed_runs(store)
+        trashed_count, trashed_size = plural(len(trashed), "run"), size(sum(map(_bytes, trashed)))
+        if not trashed:
             console.print("The trash is empty.")
-        elif yes or typer.confirm(f"Delete {len(inside)} runs ({taken}) for good?"):
+        elif yes or typer.confirm(f"Permanently delete {trashed_count} ({trashed_size})?"):
             purge_trash(store)
-            console.print(f"{len(inside)} runs deleted, {taken} free.")
+            console.print(f"Deleted {trashed_count}, freed {trashed_size}.")
 
 
 def restore(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The id of a run in the trash.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run in the trash.")],
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Bring a run back from the trash."""
@@ -90,38 +108,36 @@ def restore(
 
 
 def du(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
-    """Show what takes the space in the store: by run, the largest first."""
+    """Show the disk usage of each run, largest first, and of the rest of the store."""
     from tracking.backends.local import run_folders
     from tracking.store import TRASH
 
     parts = ("metrics", "images", "artifacts", "checkpoints", "plots")
-    rows = {folder.name: _parts(folder, parts) for folder in run_folders(store)}
-    known = {store / name for name in rows}
-    others = [path for path in sorted(store.iterdir()) if path not in known and path.name != TRASH]
-    beside = {path.name: _bytes(path) for path in others if _bytes(path)}
+    runs = {folder.name: _bytes_by_part(folder, parts) for folder in run_folders(store)}
+    others = [
+        path for path in sorted(store.iterdir()) if path.name not in runs and path.name != TRASH
+    ]
+    beside = {path.name: taken for path in others if (taken := _bytes(path))}
     if (store / TRASH).exists():
         beside["trash"] = _bytes(store / TRASH)
     if as_json:
-        import json
-
-        print(json.dumps({"runs": rows, "beside": beside}, indent=2))
+        print(json.dumps({"runs": runs, "beside": beside}, indent=2))
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = borderless_table()
     table.add_column("run", no_wrap=True)
-    for name in ("total", *parts):
-        table.add_column(name, justify="right", no_wrap=True)
-    for run, sizes in sorted(rows.items(), key=lambda row: -sum(row[1].values())):
+    add_number_columns(table, "total", *parts)
+    for run, sizes in sorted(runs.items(), key=lambda row: -sum(row[1].values())):
         cells = (size(sizes[part]) if sizes[part] else "" for part in parts)
         table.add_row(Text(run), size(sum(sizes.values())), *cells)
     for name, taken in beside.items():
         table.add_row(Text(escape_control_characters(name), style="dim"), size(taken))
-    total = sum(sum(each.values()) for each in rows.values()) + sum(beside.values())
-    table.add_row(Text("all", style="bold"), Text(size(total), style="bold"))
+    total = sum(sum(sizes.values()) for sizes in runs.values()) + sum(beside.values())
+    table.add_row(Text("total", style="bold"), Text(size(total), style="bold"))
     Console(highlight=False).print(table)
 
 
-def _parts(folder: Path, parts: tuple[str, ...]) -> dict[str, int]:
-    """Bytes by part; the small files of a run count as metrics."""
+def _bytes_by_part(folder: Path, parts: tuple[str, ...]) -> dict[str, int]:
+    """Bytes by part; the run's own small files count as metrics."""
     sizes = {part: _bytes(folder / part) for part in parts if part != "metrics"}
     return {"metrics": _bytes(folder) - sum(sizes.values()), **sizes}
 

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import escape_control_characters
+from dcgan.cli.errors import EXIT_FAILED, EXIT_INTERRUPTED
+from dcgan.cli.format import (
+    add_number_columns,
+    borderless_table,
+    dcgan_command,
+    escape_control_characters,
+)
 from dcgan.cli.options import (
     DEFAULT_STORE,
+    TRACKING_PANEL,
     BatchSize,
     Data,
     Device,
@@ -25,10 +31,11 @@ from dcgan.cli.options import (
     Steps,
     Store,
     Trackers,
-    overrides,
-    place,
+    data_overrides,
+    parse_overrides,
 )
 from dcgan.cpu.allocator import keep_memory
+from tracking.errors import UserError
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -38,10 +45,11 @@ if TYPE_CHECKING:
     from dcgan.sweep.storage import StoredSweep
     from dcgan.sweep.worker import Executor, WorkResult
 
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+_MACHINES_PANEL = "Machines"
+_MAX_RUNS_NAMED = 3
 
 
-def _known_subjects() -> list[str]:
+def _complete_subject() -> list[str]:
     from dcgan.config.loading import recipe_names
     from dcgan.sweep.definition import sweep_names
 
@@ -53,44 +61,50 @@ def sweep(
         str | None,
         typer.Argument(
             metavar="SWEEP",
-            help="A sweep or a recipe by name, or the path of a .toml file with one or the other.",
-            autocompletion=_known_subjects,
+            help="Name of a sweep or a recipe, or path of a .toml file with either.",
+            autocompletion=_complete_subject,
             show_default=False,
         ),
     ] = None,
     over: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY=VALUE,VALUE", help="A key of the recipe and its values; repeatable."
+            metavar="KEY=VALUE,VALUE", help="Recipe key to vary and its values; repeatable."
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="How many, from 0; every arm has the same.")
+        int | None, typer.Option(help="Number of seeds per arm, counted from 0.")
     ] = None,
     seed_list: Annotated[
-        str | None, typer.Option(metavar="0,3,14", help="In place of --seeds.")
+        str | None, typer.Option(metavar="0,3,14", help="Seeds to use, instead of --seeds.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Run what a sweep that stopped still lacks.")
+        bool, typer.Option("--resume", help="Finish a sweep that was stopped.")
     ] = False,
-    listed: Annotated[bool, typer.Option("--list", help="List the sweeps, and stop.")] = False,
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the built-in sweeps and exit.")
+    ] = False,
     jobs: Annotated[
         int | None,
         typer.Option(
-            help="Runs at a time: one a core, or one alone on a GPU.", rich_help_panel="Machines"
+            help="Runs to train at once; by default one per core, or one on a GPU.",
+            rich_help_panel=_MACHINES_PANEL,
         ),
     ] = None,
     backend: Annotated[
         Literal["loky", "ray", "dask"],
-        typer.Option(help="This machine, or a cluster.", rich_help_panel="Machines"),
+        typer.Option(
+            help="Train on this machine (loky) or on a Ray or Dask cluster.",
+            rich_help_panel=_MACHINES_PANEL,
+        ),
     ] = "loky",
     address: Annotated[
         str | None,
         typer.Option(
             "--cluster",
             metavar="ADDRESS",
-            help="Of Ray's or Dask's head; all machines must share the store.",
-            rich_help_panel="Machines",
+            help="Address of Ray's or Dask's head; all machines must share the store.",
+            rich_help_panel=_MACHINES_PANEL,
         ),
     ] = None,
     device: Device = "auto",
@@ -102,27 +116,29 @@ def sweep(
     settings: Settings = None,
     name: Annotated[
         str | None,
-        typer.Option(help="What you call the sweep, and its group.", rich_help_panel="Tracking"),
+        typer.Option(
+            help="Name of the sweep, and of the group of its runs.", rich_help_panel=TRACKING_PANEL
+        ),
     ] = None,
     tracker: Trackers = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Train every combination of some values with the same seeds.
+    """Train every combination of some values, each with the same seeds.
 
-    Two arms of the same seed see the same data in the same order and draw the
-    same latents: they differ in the factor alone. Ctrl-C lets every run write a
-    checkpoint; the same command with [bold]--resume[/bold], or
-    [bold]dcgan sweep NAME --resume[/bold], runs what is missing.
+    For a given seed, all arms see the same images in the same order and the
+    same latents, so they differ only in the factors of the sweep. Ctrl-C lets
+    every run save a checkpoint. To finish the sweep, repeat the command with
+    [bold]--resume[/bold], or use [bold]dcgan sweep NAME --resume[/bold].
 
     [dim]dcgan sweep weight-init --seeds 10 --download
-    dcgan sweep digits --over optimizer.lr=2e-4,2e-3 --over init.scheme=dcgan,default --jobs 4[/dim]
+    dcgan sweep digits --over optimizer.lr=2e-4,2e-3 --jobs 4[/dim]
     """
     console = Console(highlight=False)
     if listed:
-        _list(console)
+        _print_sweeps(console)
         return
     if subject is None:
-        raise typer.BadParameter("Name a sweep or a recipe: dcgan sweep --list shows the sweeps.")
+        raise UserError("Name a sweep or a recipe.\nList the sweeps with: dcgan sweep --list")
     keep_memory()
     from dcgan.cli.progress import DecodingProgress
     from dcgan.sweep.datasets import load_data
@@ -131,49 +147,52 @@ def sweep(
     from dcgan.sweep.progress import missing_runs
     from dcgan.sweep.storage import find_sweep, save_sweep
     from dcgan.training.device import choose_device
-    from tracking.errors import UserError
 
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs}: it should be 1 or more.")
     on_gpu = choose_device(device).type == "cuda"
-    lengths: dict[str, tuple[str, int | float | str | None]] = {
-        "--epochs": ("training.epochs", epochs),
-        "--steps": ("training.steps", steps),
-        "--batch-size": ("training.batch_size", batch_size),
-    }
-    given = overrides(settings, lengths)
-    says_what = bool(over or given or data or seeds is not None or seed_list is not None)
-    started = None
-    if resume and not says_what:
+    overrides = parse_overrides(
+        settings,
+        {
+            "--epochs": ("training.epochs", epochs),
+            "--steps": ("training.steps", steps),
+            "--batch-size": ("training.batch_size", batch_size),
+        },
+    )
+    changes_plan = bool(over or overrides or data or seeds is not None or seed_list is not None)
+    stored_sweep = None
+    if resume and not changes_plan:
         reference = read_definition(subject).name if subject.endswith(".toml") else subject
-        started = find_sweep(store, name or reference)
-        planned = started.sweep
+        stored_sweep = find_sweep(store, name or reference)
+        plan = stored_sweep.sweep
     else:
-        planned = _plan(read_definition(subject), name, over, seeds, seed_list, data, given)
+        plan = _plan(read_definition(subject), name, over, seeds, seed_list, data, overrides)
         if resume:
-            started = find_sweep(store, planned.name, planned)
-    if started is not None and tracker and set(tracker) != set(started.trackers):
+            stored_sweep = find_sweep(store, plan.name, plan)
+    if stored_sweep is not None and tracker and set(tracker) != set(stored_sweep.trackers):
         raise UserError(
-            f"{started.id} is tracked to {', '.join(('local', *started.trackers))} alone.\n"
-            "Leave --tracker out; dcgan sync sends what is done to another tracker."
+            f"{stored_sweep.id} is tracked to {', '.join(('local', *stored_sweep.trackers))} "
+            "only.\nLeave out --tracker; dcgan sync can send finished runs to another tracker."
         )
     with DecodingProgress() as progress:
-        sizes = load_data(planned, download=download, progress=progress.show)
+        image_counts = load_data(plan, download=download, progress=progress.show)
     with cluster(backend, address) as cores:
-        if started is None:
-            started = save_sweep(store, planned, tracker or ())
-        missing = missing_runs(started)
-        at_once = jobs or (1 if on_gpu and backend == "loky" else cores)
+        if stored_sweep is None:
+            stored_sweep = save_sweep(store, plan, tracker or ())
+        missing = missing_runs(stored_sweep)
+        max_jobs = jobs or (1 if on_gpu and backend == "loky" else cores)
         try:
-            answers, ended = _run(started, missing, sizes, console, backend, at_once, device)
+            results, ended = _run(
+                stored_sweep, missing, image_counts, console, backend, max_jobs, device
+            )
         except KeyboardInterrupt:  # the second Ctrl-C
-            answers, ended = [], False
-    _summarize(started, answers, console, store)
+            results, ended = [], False
+    _print_results(stored_sweep, results, console, store)
     if not ended:
-        resumption = _command("sweep", started.id, "--resume", store=store)
-        console.print(f"\nGo on where it stopped: [bold]{resumption}[/bold]", soft_wrap=True)
+        resume_command = dcgan_command("sweep", stored_sweep.id, "--resume", store=store)
+        console.print(f"\nFinish the sweep: [bold]{resume_command}[/bold]", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED)
-    if any(answer.failure for answer in answers):
+    if any(result.failure for result in results):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -184,109 +203,116 @@ def _plan(
     seeds: int | None,
     seed_list: str | None,
     data: Path | None,
-    given: list[Override],
+    overrides: list[Override],
 ) -> Sweep:
-    """The definition with what the options say in its place."""
-    from dcgan.config.loading import load_config
+    """Plan the sweep of a definition; options replace what the definition says."""
     from dcgan.sweep.plan import parse_factor, parse_seeds, plan_sweep
-    from tracking.errors import UserError
 
     if seeds is not None and seed_list is not None:
-        raise UserError("Give either --seeds or --seed-list.")
-    chosen = definition.seeds if seeds is None else tuple(range(seeds))
+        raise UserError("Give either --seeds or --seed-list, not both.")
+    seed_values = definition.seeds if seeds is None else tuple(range(seeds))
     if seed_list is not None:
-        chosen = parse_seeds(seed_list)
-    own = [parse_factor(text) for text in over or []]
-    replaced = {factor.key for factor in own}
-    factors = [factor for factor in definition.factors if factor.key not in replaced] + own
-    if data is not None:
-        dataset = load_config(definition.recipe, given).dataset.name
-        given = given + place(dataset, data.expanduser().absolute())
-    return plan_sweep(name or definition.name, definition.recipe, given, factors, chosen)
+        seed_values = parse_seeds(seed_list)
+    own_factors = [parse_factor(text) for text in over or []]
+    own_keys = {factor.key for factor in own_factors}
+    factors = [factor for factor in definition.factors if factor.key not in own_keys]
+    folder = data.expanduser().absolute() if data is not None else None
+    return plan_sweep(
+        name or definition.name,
+        definition.recipe,
+        overrides + data_overrides(definition.recipe, overrides, folder),
+        factors + own_factors,
+        seed_values,
+    )
 
 
 def _run(
-    started: StoredSweep,
+    stored_sweep: StoredSweep,
     missing: dict[SweepRun, str | None],
-    sizes: dict[RunKey, int],
+    image_counts: dict[RunKey, int],
     console: Console,
     backend: Executor,
-    at_once: int,
+    max_jobs: int,
     device: str,
 ) -> tuple[list[WorkResult], bool]:
-    """What the workers answered, and whether they came to the end."""
+    """Train the missing runs; returns their results, and whether it was not stopped."""
     from dcgan.cli.sweep_table import SweepTable
     from dcgan.sweep.executor import run_work_items, threads_per_job
     from dcgan.sweep.worker import make_work_items
 
-    trials = started.sweep.runs
+    plan = stored_sweep.sweep
     console.print(
-        f"[bold]{started.id}[/bold]: {len(started.sweep.arms)} arms x "
-        f"{len(started.sweep.seeds)} seeds = {len(trials)} runs, {len(missing)} of them to do."
+        f"[bold]{stored_sweep.id}[/bold]: {plural(len(plan.arms), 'arm')} x "
+        f"{plural(len(plan.seeds), 'seed')} = {plural(len(plan.runs), 'run')}, "
+        f"{len(missing)} left to train."
     )
     if not missing:
         return [], True
-    jobs = min(at_once, len(missing))
+    jobs = min(max_jobs, len(missing))
     threads = threads_per_job(jobs, backend)
-    console.print(f"{jobs} at a time, each on {plural(threads, 'core')}.")
-    orders = make_work_items(
-        started, missing, device=device, executor=backend, threads=threads, arguments=sys.argv
+    console.print(f"Training {jobs} at a time, with {plural(threads, 'core')} each.")
+    work_items = make_work_items(
+        stored_sweep, missing, device=device, executor=backend, threads=threads, arguments=sys.argv
     )
-    with SweepTable(started, sizes, console) as table:
-        return run_work_items(orders, backend, jobs, table.refresh)
+    with SweepTable(stored_sweep, image_counts, console) as table:
+        return run_work_items(work_items, backend, jobs, table.refresh)
 
 
-def _summarize(
-    started: StoredSweep, answers: list[WorkResult], console: Console, store: Path
+def _print_results(
+    stored_sweep: StoredSweep, results: list[WorkResult], console: Console, store: Path
 ) -> None:
-    """A row an arm, what failed and why, and what to type next."""
+    """Print one row per arm, failures and warnings, and the commands that compare the arms."""
     from dcgan.sweep.progress import RunProgress, progress_reader
 
-    found = progress_reader(started)()
-    standings = {trial: found.get(trial.key, RunProgress()) for trial in started.sweep.runs}
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    plan = stored_sweep.sweep
+    progress_by_key = progress_reader(stored_sweep)()
+    failed_keys = {result.key for result in results if result.failure}
+    table = borderless_table()
     table.add_column("arm")
-    for column in ("finished", "failed", "G loss", "D loss"):
-        table.add_column(column, justify="right", no_wrap=True)
-    failures = {answer.key for answer in answers if answer.failure}
-    for arm in started.sweep.arms:
-        own = {trial.key: each for trial, each in standings.items() if trial.arm == arm}
-        finished = [each for each in own.values() if each.state == "finished"]
-        failed = sum(key in failures or each.state == "failed" for key, each in own.items())
-        losses = [each.losses for each in finished if each.losses]
+    add_number_columns(table, "finished", "failed", "G loss", "D loss")
+    for arm in plan.arms:
+        keys = [run.key for run in plan.runs if run.arm == arm]
+        runs = {key: progress_by_key.get(key, RunProgress()) for key in keys}
+        finished = [progress for progress in runs.values() if progress.state == "finished"]
+        failures = sum(
+            key in failed_keys or progress.state == "failed" for key, progress in runs.items()
+        )
+        losses = [progress.losses for progress in finished if progress.losses]
         table.add_row(
             Text(escape_control_characters(arm.label)),
-            f"{len(finished)}/{len(own)}",
-            Text(str(failed or ""), style="red"),
+            f"{len(finished)}/{len(runs)}",
+            Text(str(failures or ""), style="red"),
             *(_mean_and_spread([pair[network] for pair in losses]) for network in (0, 1)),
         )
     console.print()
     console.print(table)
     console.print(
-        "[dim]Losses: mean and standard deviation over seeds of the last epoch's means.[/dim]"
+        "[dim]Losses: last-epoch means, as mean ± standard deviation over the seeds.[/dim]"
     )
-    for failure in dict.fromkeys(_failures(answers)):
+    for failure in _failures(results):
         console.print(Text(failure, style="red"), soft_wrap=True)
-    for warning in dict.fromkeys(text for answer in answers for text in answer.warnings):
+    for warning in dict.fromkeys(text for result in results for text in result.warnings):
         console.print(Text(warning, style="yellow"), soft_wrap=True)
-    for purpose, command in (("Compare its arms", "compare"), ("Write it down", "report")):
-        line = _command(command, "--sweep", started.id, store=store)
+    for purpose, command in (("Compare the arms", "compare"), ("Write a report", "report")):
+        line = dcgan_command(command, "--sweep", stored_sweep.id, store=store)
         console.print(f"{purpose}: [bold]{line}[/bold]", soft_wrap=True)
 
 
-def _failures(answers: Sequence[WorkResult]) -> list[str]:
-    """A line for each kind of failure, with the runs that it befell."""
-    befell: dict[str, list[str]] = {}
-    for answer in answers:
-        if answer.failure:
-            arm, seed = answer.key
-            befell.setdefault(escape_control_characters(answer.failure), []).append(
+def _failures(results: Sequence[WorkResult]) -> list[str]:
+    """One line per distinct failure, with the runs that it happened to."""
+    runs_by_failure: dict[str, list[str]] = {}
+    for result in results:
+        if result.failure:
+            arm, seed = result.key
+            runs_by_failure.setdefault(escape_control_characters(result.failure), []).append(
                 f"{escape_control_characters(arm)} seed {seed}"
             )
-    return [
-        f"{', '.join(runs[:3])}{f' and {len(runs) - 3} more' if len(runs) > 3 else ''}: {failure}"
-        for failure, runs in befell.items()
-    ]
+    lines = []
+    for failure, runs in runs_by_failure.items():
+        more = len(runs) - _MAX_RUNS_NAMED
+        named = ", ".join(runs[:_MAX_RUNS_NAMED]) + (f" and {more} more" if more > 0 else "")
+        lines.append(f"{named}: {failure}")
+    return lines
 
 
 def _mean_and_spread(values: Sequence[float]) -> str:
@@ -296,25 +322,24 @@ def _mean_and_spread(values: Sequence[float]) -> str:
     return f"{statistics.fmean(values):.3f}{spread}"
 
 
-def _command(*words: str, store: Path) -> str:
-    elsewhere = () if store == DEFAULT_STORE else ("--store", str(store))
-    return " ".join(("dcgan", *words, *elsewhere))
-
-
-def _list(console: Console) -> None:
+def _print_sweeps(console: Console) -> None:
     from dcgan.sweep.definition import read_definition, sweep_names
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("sweep", "recipe", "over", "seeds"):
+    table = borderless_table()
+    for column in ("sweep", "recipe", "factors", "seeds"):
         table.add_column(column)
     for name in sweep_names():
         definition = read_definition(name)
-        values = (f"{each.key}: {', '.join(map(str, each.values))}" for each in definition.factors)
+        factors = (
+            f"{factor.key}: {', '.join(map(str, factor.values))}" for factor in definition.factors
+        )
         table.add_row(
             Text(name, style="bold"),
             definition.recipe,
-            "\n".join((definition.description, *values)),
+            "\n".join((definition.description, *factors)),
             str(len(definition.seeds)),
         )
     console.print(table)
-    console.print("\nRun one with [bold]dcgan sweep NAME[/bold], or your own from a .toml file.")
+    console.print(
+        "\nRun one with [bold]dcgan sweep NAME[/bold], or write your own as a .toml file."
+    )

@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from dcgan.cli.errors import EXIT_INTERRUPTED
+from dcgan.cli.format import dcgan_command, duration
 from dcgan.cli.options import (
+    CONFIGURATION_PANEL,
     DEFAULT_STORE,
+    TRACKING_PANEL,
     BatchSize,
     Data,
     Device,
     Download,
     Epochs,
     Precision,
+    Recipe,
     RunReference,
     Settings,
     Steps,
     Store,
     Trackers,
-    overrides,
-    place,
+    data_overrides,
+    parse_overrides,
 )
 from dcgan.cpu.allocator import keep_memory
 
@@ -30,25 +35,12 @@ if TYPE_CHECKING:
     from dcgan.jobs.prepare import Job
     from dcgan.jobs.run import TrainingResult
 
-EXIT_INTERRUPTED = 130
-
-
-def _recipe_names() -> list[str]:
-    from dcgan.config.loading import recipe_names
-
-    return recipe_names()
-
 
 def train(
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            help="A recipe by name, or the path of a recipe's .toml file.",
-            autocompletion=_recipe_names,
-        ),
-    ] = "digits",
+    recipe: Recipe = "digits",
     lr: Annotated[
-        float | None, typer.Option(help="Adam's learning rate.", rich_help_panel="Configuration")
+        float | None,
+        typer.Option(help="Adam's learning rate.", rich_help_panel=CONFIGURATION_PANEL),
     ] = None,
     epochs: Epochs = None,
     steps: Steps = None,
@@ -56,23 +48,23 @@ def train(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Of weights, data order and latents alike.", rich_help_panel="Configuration"
+            help="Seed of weights, data order and latents.", rich_help_panel=CONFIGURATION_PANEL
         ),
     ] = None,
     weight_init: Annotated[
         bool | None,
         typer.Option(
             "--weight-init/--no-weight-init",
-            help="DCGAN's N(0, 0.02) weights, or PyTorch's own.",
-            rich_help_panel="Configuration",
+            help="Initialise weights from N(0, 0.02) as DCGAN does, or as PyTorch does.",
+            rich_help_panel=CONFIGURATION_PANEL,
         ),
     ] = None,
     evaluate_every: Annotated[
         int | None,
         typer.Option(
             metavar="EPOCHS",
-            help="Measure how good the images are, at the end too, and keep the best checkpoint.",
-            rich_help_panel="Configuration",
+            help="Score the images every EPOCHS epochs and at the end; keep the best checkpoint.",
+            rich_help_panel=CONFIGURATION_PANEL,
         ),
     ] = None,
     precision: Precision = None,
@@ -80,8 +72,8 @@ def train(
         bool | None,
         typer.Option(
             "--compile",
-            help="Use torch.compile if 20 steps with and without it say that it pays.",
-            rich_help_panel="Configuration",
+            help="Use torch.compile if a trial of 20 steps shows that it pays off.",
+            rich_help_panel=CONFIGURATION_PANEL,
         ),
     ] = None,
     data: Data = None,
@@ -89,21 +81,27 @@ def train(
     settings: Settings = None,
     tracker: Trackers = None,
     name: Annotated[
-        str | None, typer.Option(help="What you call the run.", rich_help_panel="Tracking")
+        str | None, typer.Option(help="Name of the run.", rich_help_panel=TRACKING_PANEL)
     ] = None,
     group: Annotated[
-        str | None, typer.Option(help="A set that the run is in.", rich_help_panel="Tracking")
+        str | None,
+        typer.Option(
+            help="Name of a group of runs that this one belongs to.",
+            rich_help_panel=TRACKING_PANEL,
+        ),
     ] = None,
     tag: Annotated[
-        list[str] | None, typer.Option(help="A tag; repeatable.", rich_help_panel="Tracking")
+        list[str] | None,
+        typer.Option(help="Tag for the run; repeatable.", rich_help_panel=TRACKING_PANEL),
     ] = None,
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Train a DCGAN and track the run.
 
-    Without arguments it trains the recipe [bold]digits[/bold] on scikit-learn's handwritten
-    digits. Ctrl-C finishes the step and keeps a checkpoint; [bold]dcgan resume[/bold] goes on.
+    Without arguments, this trains the recipe [bold]digits[/bold] on scikit-learn's
+    handwritten digits. Ctrl-C finishes the current step and saves a checkpoint,
+    from which [bold]dcgan resume[/bold] continues.
 
     [dim]dcgan train --epochs 20 --lr 1e-3 --tracker mlflow
     dcgan train mnist-ablation --no-weight-init --download
@@ -116,7 +114,7 @@ def train(
     from dcgan.training.device import choose_device
     from dcgan.training.distributed import process_group
 
-    given = overrides(
+    overrides = parse_overrides(
         settings,
         {
             "--lr": ("optimizer.lr", lr),
@@ -131,11 +129,9 @@ def train(
     )
     if weight_init is not None:
         scheme = "dcgan" if weight_init else "default"
-        given.append(Override("init.scheme", scheme, "--weight-init/--no-weight-init"))
-    config = load_config(recipe, given)
-    if data is not None:
-        config = load_config(recipe, given + place(config.dataset.name, data))
-    labels = RunMetadata(name, group, tuple(tag or ()))
+        overrides.append(Override("init.scheme", scheme, "--weight-init/--no-weight-init"))
+    config = load_config(recipe, overrides + data_overrides(recipe, overrides, data))
+    metadata = RunMetadata(name, group, tuple(tag or ()))
     with process_group(choose_device(device)) as world:
         with world.main_process_first(), DecodingProgress() as progress:
             job = prepare(
@@ -143,7 +139,7 @@ def train(
                 device,
                 store,
                 tracker or (),
-                labels,
+                metadata,
                 download=download,
                 progress=progress.show,
                 world=world,
@@ -154,11 +150,11 @@ def train(
 def resume(
     run: RunReference = "last", device: Device = "auto", store: Store = DEFAULT_STORE
 ) -> None:
-    """Go on with a run that was interrupted, failed or killed.
+    """Continue a run that was interrupted or killed, or that failed.
 
-    It goes on from its last checkpoint, with the same data, order and latents:
-    on the CPU bit for bit as if it had never stopped. It is tracked to where it
-    was tracked before.
+    Training continues from the last checkpoint with the same data, order and
+    latents; on the CPU the result is bit for bit that of an uninterrupted run.
+    Tracking continues in the same backends.
     """
     keep_memory()
     from dcgan.cli.progress import DecodingProgress
@@ -181,44 +177,51 @@ def _run(job: Job) -> None:
         return
     console = Console(highlight=False)
     with TrainingProgress(job, console) as progress:
-        outcome = run_job(job, sys.argv, listen=progress.show, warn=progress.warn)
-    _summarize(outcome, job, console)
-    if outcome.status == "interrupted":
+        result = run_job(job, sys.argv, listen=progress.show, warn=progress.warn)
+    _print_result(result, job, console)
+    if result.status == "interrupted":
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _summarize(outcome: TrainingResult, job: Job, console: Console) -> None:
-    """Where the run lies, what came out, and what to type next."""
-    from dcgan.cli.format import duration
+def _print_result(result: TrainingResult, job: Job, console: Console) -> None:
+    """Print how the training ended, where its files are, and which commands to try next."""
     from tracking.events import FIXED_NOISE
 
-    run = outcome.folder.name
     console.print(
-        f"\n[bold]{run}[/bold] {outcome.status} after {outcome.steps:,} of {job.total_steps:,} "
-        f"steps in {duration(outcome.seconds)} ({outcome.images_per_second:,.0f} images/s).",
+        f"\n[bold]{result.folder.name}[/bold] {result.status} after {result.steps:,} of "
+        f"{job.total_steps:,} steps in {duration(result.seconds)} "
+        f"({result.images_per_second:,.0f} images/s).",
         soft_wrap=True,
     )
-    console.print(f"  run         {outcome.folder}", soft_wrap=True)
-    grids = sorted((outcome.folder / FIXED_NOISE).glob("*.png"))
+    console.print(f"  run         {result.folder}", soft_wrap=True)
+    grids = sorted((result.folder / FIXED_NOISE).glob("*.png"))
     if grids:
         console.print(f"  last grid   {grids[-1]}", soft_wrap=True)
-    elsewhere = "" if job.store == DEFAULT_STORE else f" --store {job.store}"
-    if outcome.status == "interrupted":
-        commands = {f"dcgan resume {run}{elsewhere}": "go on where it stopped"}
-    else:
-        commands = {
-            f"dcgan plot {run}{elsewhere}": "draw its losses, scores and grids",
-            f"dcgan sample {run} -n 64 -o grid.png{elsewhere}": "make new images",
-            f"dcgan runs{elsewhere}": "see all runs",
-        }
-    for tracker in outcome.incomplete_trackers:
-        commands[f"dcgan sync {run} --to {tracker}{elsewhere}"] = "send what it missed"
-    if "mlflow" in job.trackers:
-        commands[f"dcgan ui{elsewhere}"] = "compare runs in the MLflow UI"
-    if "tensorboard" in job.trackers:
-        folder = job.store / "tensorboard"
-        commands[f"tensorboard --logdir {folder}"] = "compare runs in TensorBoard"
+    commands = _next_commands(result, job)
     width = max(map(len, commands))
     console.print("Next:")
     for command, purpose in commands.items():
         console.print(f"  [bold]{command:<{width}}[/bold]  {purpose}", soft_wrap=True)
+
+
+def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
+    """What a user may want to type next: commands and their purposes."""
+    run, store = result.folder.name, job.store
+    if result.status == "interrupted":
+        commands = {dcgan_command("resume", run, store=store): "continue the training"}
+    else:
+        sample = ("sample", run, "-n", "64", "-o", "grid.png")
+        commands = {
+            dcgan_command("plot", run, store=store): "plot losses, scores and image grids",
+            dcgan_command(*sample, store=store): "generate new images",
+            dcgan_command("runs", store=store): "list all runs",
+        }
+    for tracker in result.incomplete_trackers:
+        sync = dcgan_command("sync", run, "--to", tracker, store=store)
+        commands[sync] = "send what the tracker missed"
+    if "mlflow" in job.trackers:
+        commands[dcgan_command("ui", store=store)] = "compare runs in the MLflow UI"
+    if "tensorboard" in job.trackers:
+        folder = store / "tensorboard"
+        commands[f"tensorboard --logdir {folder}"] = "compare runs in TensorBoard"
+    return commands

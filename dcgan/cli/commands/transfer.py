@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ImportSource(StrEnum):
-    """What runs can be imported from."""
+    """The kinds of stores that runs can be imported from."""
 
     MLFLOW = "mlflow"
     NEPTUNE_OFFLINE = "neptune-offline"
@@ -29,19 +29,20 @@ class ImportSource(StrEnum):
 
     @property
     def backend(self) -> str:
+        """The name of the backend that reads it."""
         return {"neptune-offline": "neptune", "neptune-export": "neptune_export"}.get(self, self)
 
 
 def sync(
-    to: Annotated[Remote, typer.Option(help="The store that shall hold what the journal holds.")],
+    to: Annotated[Remote, typer.Option(help="The tracker to send to.")],
     run: RunReference = "last",
-    all_runs: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
+    all_runs: Annotated[bool, typer.Option("--all", help="Send every run in the store.")] = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Send to a tracker what it lacks of a run: all of it, or what it missed.
+    """Send a run to a tracker: all of it, or what the tracker missed.
 
-    It can be stopped and begun again, and sends nothing twice. A run that is
-    being written is left out: its own trackers are at work.
+    You can stop and repeat the command; nothing is sent twice. With
+    [bold]--all[/bold], runs that are still training are skipped.
     """
     from tracking.backends.local import run_folders
     from tracking.lock import is_locked
@@ -54,74 +55,86 @@ def sync(
     console = Console(highlight=False)
     for folder in folders:
         if all_runs and is_locked(folder):
-            console.print(f"{folder.name}  [dim]is being written: left out[/dim]")
+            console.print(f"{folder.name}  [dim]still training: skipped[/dim]")
             continue
         with console.status(f"Sending {folder.name} to {to} ..."):
-            moved = send_run(folder, to)
-        console.print(f"{folder.name}  {_said(moved, f'{to} had all of it')}")
+            transferred = send_run(folder, to)
+        console.print(f"{folder.name}  {_counts(transferred, f'{to} is up to date')}")
 
 
 def import_runs(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="PLACE",
-            help="A store or folder; for MLflow also the address of a server or database.",
+            metavar="SOURCE",
+            help="Folder to import from; for MLflow also the address of a server or database.",
         ),
     ],
-    kind: Annotated[ImportSource, typer.Option("--from", help="What kept the runs.")],
+    kind: Annotated[
+        ImportSource,
+        typer.Option(
+            "--from",
+            metavar="KIND",
+            help=f"What the runs were tracked with: {', '.join(ImportSource)}.",
+        ),
+    ],
     rename: Annotated[
         list[str],
-        typer.Option(
-            help="A path there, or the beginning of paths, and what it is here.", metavar="OLD=NEW"
-        ),
+        typer.Option(help="Rename a path, or the start of paths; repeatable.", metavar="OLD=NEW"),
     ] = [],  # noqa: B006 (typer copies it)
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Bring runs that were tracked elsewhere into this store.
+    """Import runs that were tracked elsewhere.
 
-    Runs that are here already get what they lack. [bold]neptune-export[/bold] reads the
-    Parquet and files that Neptune's exporter saved of its hosted service. To
-    compare old runs with new ones give their settings the paths of ours:
-    [bold]--rename parameters/lr=config/optimizer/lr[/bold].
+    Runs that are already here get what they lack. [bold]neptune-export[/bold] reads the
+    Parquet tables and files that Neptune's exporter saved of its hosted service.
+
+    To compare imported runs with your own, give their settings the same paths:
+    [bold]--rename parameters/lr=config/optimizer/lr[/bold]
     """
     from tracking.backends import load_backend
     from tracking.transfer import import_run
 
-    place = _place(source, kind)
-    new_paths = dict(_pair(text) for text in rename)
-    runs = load_backend(kind.backend).load_runs(place)
+    location = _location(source, kind)
+    new_paths = dict(_parse_renaming(text) for text in rename)
+    runs = load_backend(kind.backend).load_runs(location)
     if runs.empty:
-        raise StoreError(f"There are no runs of {kind} in {source}.")
+        raise StoreError(f"There are no {kind} runs in {source}.")
     console = Console(highlight=False)
     for run, fields in runs.to_dict("index").items():
         with console.status(f"Importing {run} ..."):
             row = {"sys/id": run, **{str(path): value for path, value in fields.items()}}
-            moved = import_run(kind.backend, place, row, store, new_paths)
-        if moved is None:
-            console.print(f"{run}  [dim]was made here: left as it is[/dim]")
+            transferred = import_run(kind.backend, location, row, store, new_paths)
+        if transferred is None:
+            console.print(f"{run}  [dim]was trained here: left unchanged[/dim]")
         else:
-            console.print(f"{run}  {_said(moved, 'nothing was missing')}")
+            console.print(f"{run}  {_counts(transferred, 'up to date')}")
 
 
-def _place(source: str, kind: ImportSource) -> Path | str:
+def _location(source: str, kind: ImportSource) -> Path | str:
     if kind is ImportSource.MLFLOW and "://" in source:
         return source
-    place = Path(source)
-    if not place.is_dir():
-        raise StoreError(f"{place} is no folder from which runs could be imported.")
-    return place
+    folder = Path(source)
+    if not folder.is_dir():
+        raise StoreError(f"Runs cannot be imported from {folder}: it is not a folder.")
+    return folder
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _parse_renaming(text: str) -> tuple[str, str]:
     old, separator, new = text.partition("=")
     if not (old and separator and new):
-        raise typer.BadParameter(f"{text!r} is not OLD=NEW, such as parameters/lr=config/lr.")
+        raise typer.BadParameter(
+            f"{text!r} is not of the form OLD=NEW, such as parameters/lr=config/lr."
+        )
     return old, new
 
 
-def _said(moved: TransferCount, nothing: str) -> str:
-    if not moved:
-        return f"[dim]{nothing}[/dim]"
-    parts = ((moved.values, "value"), (moved.images, "image"), (moved.files, "file"))
+def _counts(transferred: TransferCount, if_nothing: str) -> str:
+    if not transferred:
+        return f"[dim]{if_nothing}[/dim]"
+    parts = (
+        (transferred.values, "value"),
+        (transferred.images, "image"),
+        (transferred.files, "file"),
+    )
     return ", ".join(plural(count, name) for count, name in parts if count)

@@ -24,21 +24,23 @@ _PANELS = (
     ("loss", (("Gloss", "G", "blue"), ("Dloss", "D", "red"))),
     ("D's output", (("D_x", "D(x)", "green"), ("D_G_z1", "D(G(z))", "magenta"))),
 )
-_MARGIN = 4
-_HEIGHTS = range(8, 18)  # of a panel, in lines
+_LINES_AROUND = 4
+_MAX_WIDTH = 120
+_MIN_HEIGHT, _MAX_HEIGHT = 8, 18
+"""Of a panel, in lines."""
 
 
 def watch(
     run: RunReference = "last",
     every: Annotated[
-        float, typer.Option(help="Seconds between two looks.", min=0.2, metavar="SECONDS")
+        float, typer.Option(help="Seconds between updates.", min=0.2, metavar="SECONDS")
     ] = 2.0,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Watch a run from a terminal: its curves, its last grid, until it ends or Ctrl-C.
+    """Watch a run in the terminal: its curves and last image grid, until it ends or Ctrl-C.
 
-    It reads the journal alone: it can run on another machine that sees the
-    folder, and neither slows nor stops the training.
+    It only reads the journal, so it neither slows nor stops the training, and
+    works on any machine that can read the store.
     """
     from tracking.store import find_run
 
@@ -66,10 +68,10 @@ def _frame(folder: Path, console: Console) -> Group:
     lines = [Text(folder.name, style="bold"), Text(f"  {fields.get('sys/status')}")]
     age = duration(time.time() - from_iso8601(str(fields["sys/created"])) / 1000)
     epoch = f", epoch {last[f'{EPOCH}/number']:.0f}" if f"{EPOCH}/number" in last else ""
-    lines.append(Text(f"  step {last.get('step', 0):,.0f}{epoch}, begun {age} ago"))
+    lines.append(Text(f"  step {last.get('step', 0):,.0f}{epoch}, started {age} ago"))
     parts: list[Text] = [Text.assemble(*lines)]
-    height = (console.height - _MARGIN) // len(_PANELS)
-    size = (min(console.width, 120), min(max(height, _HEIGHTS.start), _HEIGHTS.stop))
+    height = (console.height - _LINES_AROUND) // len(_PANELS)
+    size = (min(console.width, _MAX_WIDTH), min(max(height, _MIN_HEIGHT), _MAX_HEIGHT))
     parts += [_panel(steps, title, curves, size) for title, curves in _PANELS]
     grids = sorted((folder / FIXED_NOISE).glob("*.png"))
     if grids:
@@ -80,27 +82,26 @@ def _frame(folder: Path, console: Console) -> Group:
 def _panel(
     steps: pd.DataFrame, title: str, curves: tuple[tuple[str, str, str], ...], size: tuple[int, int]
 ) -> Text:
-    """The means of the epochs as curves; the batches where there are fewer than two epochs."""
+    """Curves of epoch means; of batches as long as fewer than two epochs are complete."""
     import plotext
 
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plotsize(*size)
     prefix, unit = (EPOCH, "epoch means") if _has_epochs(steps) else (BATCH, "batches")
-    drawn = False
-    for metric, name, colour in curves:
+    has_points = False
+    for metric, name, color in curves:
         path = f"{prefix}/{metric}"
-        values = steps.set_index("step")[path] if path in steps else None
-        points = [] if values is None else _points(values, size[0])
+        points = _points(steps.set_index("step")[path], size[0]) if path in steps else []
         if points:
             xs, ys = zip(*points, strict=True)
-            plotext.plot(list(xs), list(ys), label=name, color=colour, marker="braille")
-            drawn = True
-    if not drawn:
+            plotext.plot(list(xs), list(ys), label=name, color=color, marker="braille")
+            has_points = True
+    if not has_points:
         return Text(f"\n{title}: nothing measured yet\n", style="dim")
     plotext.title(f"{title} ({unit}) by step")
     first, last = int(steps["step"].min()), int(steps["step"].max())
-    ticks = [first + (last - first) * part // 4 for part in range(5)]
+    ticks = [first + (last - first) * quarter // 4 for quarter in range(5)]
     plotext.xticks(ticks, [f"{tick:,}" for tick in ticks])
     return Text.from_ansi(plotext.build())
 
@@ -111,13 +112,13 @@ def _has_epochs(steps: pd.DataFrame) -> bool:
 
 
 def _points(values: pd.Series, width: int) -> list[tuple[int, float]]:
-    """As many points as a terminal can show, the extremes of every stretch among them."""
+    """Points (step, value), downsampled to what a terminal can show; extremes are kept."""
     from tsdownsample import MinMaxDownsampler
 
     finite = values[values.map(math.isfinite)]
     if len(finite) > 4 * width:
-        kept = MinMaxDownsampler().downsample(finite.to_numpy("float64"), n_out=4 * width)
-        finite = finite.iloc[kept]
+        positions = MinMaxDownsampler().downsample(finite.to_numpy("float64"), n_out=4 * width)
+        finite = finite.iloc[positions]
     return list(zip(finite.index.tolist(), finite.tolist(), strict=True))
 
 

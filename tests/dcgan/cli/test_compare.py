@@ -71,10 +71,10 @@ def test_runs_are_chosen_by_reference_and_by_what_holds(store: Path) -> None:
     [
         (["--by", "init.skeme"], "Did you mean init.scheme"),
         (["--by", "optimizer.lr"], "there is nothing to compare"),
-        (["--sweep", "theirs"], "There is no run of a sweep 'theirs'"),
+        (["--sweep", "theirs"], "No run here belongs to a sweep 'theirs'"),
         (["--metric", "fid"], "no run has it"),
         (["--baseline", "glorot"], "there is no such arm"),
-        (["--where", "seed > 5"], "No run is left"),
+        (["--where", "seed > 5"], "No runs match"),
         (["nobody"], "There is no run 'nobody'"),
     ],
 )

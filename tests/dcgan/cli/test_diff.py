@@ -55,8 +55,8 @@ def test_two_runs_stand_side_by_side(store: Path):
     assert re.search(r"^The configurations differ in 1 of \d+ keys$", printed, re.MULTILINE)
     assert re.search(r"^optimizer\.lr +\S+ +0\.002 *$", printed, re.MULTILINE)
     assert "The data are the same: 1797 images of digits" in printed
-    assert re.search(r"^The packages are equal \(\d+ versions\)$", printed, re.MULTILINE)
-    assert re.search(r"^The machines are equal \(\d+ facts\)$", printed, re.MULTILINE)
+    assert re.search(r"^The packages are identical \(\d+ versions\)$", printed, re.MULTILINE)
+    assert re.search(r"^The machines are identical \(\d+ fields\)$", printed, re.MULTILINE)
     assert re.search(r"^training/epoch/Gloss +\d\S* +\d\S* +[+-]\d\S* *$", printed, re.MULTILINE)
     assert "an anecdote" in printed
     assert "not a quality" in printed
@@ -64,7 +64,7 @@ def test_two_runs_stand_side_by_side(store: Path):
 
 def test_a_run_beside_itself_is_said_to_be_equal(store: Path):
     printed = said(store, "slow", "slow")
-    assert "The configurations are equal" in printed
+    assert "The configurations are identical" in printed
     assert "optimizer.lr" not in printed
 
 
@@ -97,9 +97,9 @@ def test_little_is_known_of_runs_from_elsewhere(tmp_path: Path):
         journal.write(Metrics([1], [5], {f"{BATCH}/Gloss": [float("nan")]}))
         journal.close("finished")
     printed = said(tmp_path, "one", "two")
-    assert "Of the configurations nothing is known" in printed
-    assert "Whether the data are the same is not known" in printed
-    assert "Of the code nothing is known" in printed
+    assert "The configurations were not recorded" in printed
+    assert "It was not recorded whether the data are the same" in printed
+    assert "The code was not recorded" in printed
     (loss,) = json.loads(said(tmp_path, "one", "two", "--json"))["metrics"]
     assert loss["first"] is None  # JSON has no NaN
 

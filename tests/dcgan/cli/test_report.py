@@ -33,7 +33,7 @@ def test_the_end_of_the_name_says_what_is_written(store: Path, tmp_path: Path) -
         assert result.exit_code == 0, result.output
         assert str(tmp_path / name) in result.output
         assert (tmp_path / name).read_text(encoding="utf-8").startswith(start)
-    assert "The figures are in" in result.output
+    assert "Figures: " in result.output
 
 
 def test_the_format_can_be_said(store: Path, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_sweep_ends_with_a_row_an_arm_and_how_to_compare_its_arms(
     monkeypatch.chdir(store.parent)
     again = CliRunner().invoke(app, ["sweep", "rates.toml", "--epochs", "1", *TINY, "--resume"])
     assert again.exit_code == 0, again.output
-    assert "4 runs, 0 of them to do" in " ".join(again.output.split())
+    assert "4 runs, 0 left to train" in " ".join(again.output.split())
     assert len(run_folders(store)) == 4
 
 
@@ -108,7 +108,7 @@ def test_a_run_that_fails_fails_alone_and_is_started_again(tmp_path: Path):
     assert re.search(r"images\.count=1 +0/2 +2", output)
     assert "ValueError: Expected more than 1 value per channel" in output
     again = finish(start("digits", "--resume", "--jobs", "1", folder=tmp_path), code=1)
-    assert "4 runs, 2 of them to do" in again
+    assert "4 runs, 2 left to train" in again
     after = runs_by_status(store)
     assert after["finished"] == before["finished"]
     assert keys(after["failed"]) == sorted(keys(before["failed"]) * 2)
@@ -142,7 +142,7 @@ def test_a_sweep_that_is_killed_goes_on_without_duplicates(tmp_path: Path):
     running.kill()
     running.communicate()
     output = finish(start("digits", *SLOW, "--jobs", "2", "--resume", folder=tmp_path))
-    assert "4 runs, 4 of them to do" in output
+    assert "4 runs, 4 left to train" in output
     assert_whole_without_duplicates(store)
 
 

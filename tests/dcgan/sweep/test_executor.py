@@ -81,7 +81,7 @@ def test_a_cluster_runs_the_same_sweep(
     options = ("--seeds", "2", "--epochs", "4", *TINY, "--backend", backend, "--cluster", address)
     running = start("digits", "--over", "init.scheme=dcgan,default", *options, folder=tmp_path)
     output = finish(running)
-    assert "2 at a time, each on 1 core." in output
+    assert "Training 2 at a time, with 1 core each." in output
     found = runs_by_status(tmp_path / "runs")
     assert list(found) == ["finished"]
     arms = ("init.scheme=dcgan", "init.scheme=default")
