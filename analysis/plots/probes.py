@@ -24,25 +24,31 @@ _GAP = 2
 
 @house_style
 def label_efficiency(table: pd.DataFrame, title: str, note: str) -> Figure:
-    """Test accuracy of a linear classifier against the number of labels, a line for each space.
+    """Test accuracy of a linear classifier against the number of labels, one line per space.
 
-    table: columns features, labels (a class), draw, accuracy (0 to 1). Bands go from the worst
-    draw to the best.
+    Bands go from the worst split to the best.
+
+    Args:
+        table: Columns space, labels_per_class, split, accuracy (0 to 1).
+        title: Above the figure.
+        note: Below it.
     """
     figure = new_figure(4.4, title, note)
     axes = figure.subplots()
-    for number, (name, rows) in enumerate(table.groupby("features", sort=False)):
-        found = rows.groupby("labels")["accuracy"].agg(["mean", "min", "max"])
+    for number, (name, rows) in enumerate(table.groupby("space", sort=False)):
+        summary = rows.groupby("labels_per_class")["accuracy"].agg(["mean", "min", "max"])
         colour = f"C{number}"
-        axes.plot(found.index, found["mean"], marker="os^D"[number % 4], color=colour, label=name)
-        axes.fill_between(
-            found.index, found["min"], found["max"], color=colour, alpha=0.2, linewidth=0
+        axes.plot(
+            summary.index, summary["mean"], marker="os^D"[number % 4], color=colour, label=name
         )
-    counts = sorted(table["labels"].unique())
+        axes.fill_between(
+            summary.index, summary["min"], summary["max"], color=colour, alpha=0.2, linewidth=0
+        )
+    counts = sorted(table["labels_per_class"].unique())
     axes.set_xscale("log")
     axes.set_xticks(counts, [f"{count:,}" for count in counts])
     axes.minorticks_off()
-    axes.set_xlabel("labels a class")
+    axes.set_xlabel("labels per class")
     axes.set_ylabel("test accuracy")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.legend(loc="lower right")
@@ -51,7 +57,13 @@ def label_efficiency(table: pd.DataFrame, title: str, note: str) -> Figure:
 
 @house_style
 def mosaic_figure(images: Mosaic, title: str, note: str) -> Figure:
-    """Images in rows and columns, nothing else."""
+    """Images in rows and columns, without axes.
+
+    Args:
+        images: The images.
+        title: Above the figure.
+        note: Below it.
+    """
     figure = new_figure(_height(images) + 0.9, title, note)
     _show(figure.subplots(), images)
     return figure
@@ -68,8 +80,13 @@ def class_shift(
 ) -> Figure:
     """Images along a direction in latent space, and how many the classifier takes for the target.
 
-    images: a column for each strength. shares, control: 0 to 1, along the direction and along
-    a random one of the same length.
+    Args:
+        images: One column per strength.
+        strengths: Multiples of the difference of the classes' mean latents.
+        shares: Along the direction, 0 to 1, one per strength.
+        control: Along a random direction of the same length, 0 to 1.
+        title: Above the figure.
+        note: Below it.
     """
     height = _height(images)
     figure = new_figure(height + 3.1, title, note)
@@ -89,9 +106,13 @@ def class_shift(
 
 @house_style
 def neighbour_figure(fakes: Mosaic, nearest: Mapping[str, Mosaic], title: str, note: str) -> Figure:
-    """Fakes, one a row, and right of each its nearest training images in each space.
+    """Fakes, one per row, and right of each its nearest training images in each space.
 
-    fakes: (rows, 1, H, W, C). nearest: space -> (rows, k, H, W, C).
+    Args:
+        fakes: (rows, 1, H, W, C).
+        nearest: Space -> training images, (rows, k, H, W, C).
+        title: Above the figure.
+        note: Below it.
     """
     columns = [fakes, *nearest.values()]
     widths = [each.shape[1] + 0.3 for each in columns]
@@ -112,7 +133,11 @@ def filter_figure(
 ) -> Figure:
     """Side by side what networks look for: first filters above, strongest responses below.
 
-    filters, responses: network -> mosaic, the same networks in both.
+    Args:
+        filters: Network -> its first filters.
+        responses: The strongest responses of the same networks.
+        title: Above the figure.
+        note: Below it.
     """
     heights = [
         max(_height(each) for each in group.values()) / len(group) for group in (filters, responses)
@@ -129,14 +154,14 @@ def filter_figure(
 
 def _show(axes: Axes, images: Mosaic, columns: Sequence[str] = ()) -> None:
     rows, count, height, width, channels = images.shape
-    whole = np.full(
+    canvas = np.full(
         (rows * (height + _GAP) - _GAP, count * (width + _GAP) - _GAP, channels), 255, np.uint8
     )
     for row in range(rows):
         for column in range(count):
             top, left = row * (height + _GAP), column * (width + _GAP)
-            whole[top : top + height, left : left + width] = images[row, column]
-    axes.imshow(whole.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            canvas[top : top + height, left : left + width] = images[row, column]
+    axes.imshow(canvas.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set_yticks([])
     centres = [column * (width + _GAP) + (width - 1) / 2 for column in range(len(columns))]
     axes.set_xticks(centres, columns)
@@ -146,6 +171,6 @@ def _show(axes: Axes, images: Mosaic, columns: Sequence[str] = ()) -> None:
 
 
 def _height(images: Mosaic) -> float:
-    """Inches at the full width of a figure."""
+    """In inches, if the images take the full width of a figure."""
     rows, columns, height, width, _ = images.shape
     return float(style.WIDTH * rows * (height + _GAP) / (columns * (width + _GAP)))

@@ -81,7 +81,7 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
     )
     sections = [
         Section("Answer", _answer(comparison)),
-        Section("Values of every run", (value_figures(comparison),)),
+        Section("Values of every run", (value_figures(comparison, table),)),
         Section("Over the training", (curve_figures(runs, labels, seeds, collapsed(comparison)),)),
         *_images(runs, labels, seeds),
         Section("Numbers", numbers),

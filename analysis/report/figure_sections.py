@@ -19,14 +19,14 @@ from analysis.plots.run import loss_curves, score_curves
 from analysis.plots.values import factor_intervals, paired_slopes
 from analysis.report.content import Figure, Figures
 from analysis.runs import Runs
-from tracking.events import Value
+from tracking.events import EVALUATION, SYS, Value
 from tracking.fields import escape_control_characters, to_text
+from tracking.metric_directions import direction_of
 
-_MORE_IS_BETTER = ("precision", "recall", "density", "coverage")
 _LOSSES = ("Gloss", "Dloss")
 
 
-def value_figures(comparison: Comparison) -> Figures:
+def value_figures(comparison: Comparison, table: pd.DataFrame) -> Figures:
     """A figure a measure: pairs of seeds, or the values of a numeric factor, or all arms.
 
     Runs of several factors are drawn as parallel coordinates beside them.
@@ -34,7 +34,7 @@ def value_figures(comparison: Comparison) -> Figures:
     found = [
         replace(figure, picture=replace(figure.picture, name=f"{figure.picture.name}_{each.name}"))
         for each in comparison.measures
-        for figure in _of_measure(comparison, each)
+        for figure in _of_measure(comparison, each, _direction(each, table))
     ]
     return Figures(tuple(found))
 
@@ -89,7 +89,7 @@ def collapsed(comparison: Comparison) -> list[str]:
     return comparison.runs.index[comparison.runs["ending"] == "collapsed"].tolist()
 
 
-def _of_measure(comparison: Comparison, measure: Measure) -> list[Figure]:
+def _of_measure(comparison: Comparison, measure: Measure, direction: str | None) -> list[Figure]:
     arms, seeds = arms_and_seeds(comparison)
     values = {str(run): float(each) for run, each in comparison.runs[measure.name].items()}
     factor = comparison.arms.factors[0]
@@ -100,7 +100,10 @@ def _of_measure(comparison: Comparison, measure: Measure) -> list[Figure]:
             run: escape_control_characters(short_label(comparison, labels[run])) for run in arms
         }
         figures = [_strips(values, named, seeds, measure)]
-        return figures + [_coordinates(comparison, values, measure)] * _is_ranked(measure)
+        if direction in ("lower", "higher"):
+            lower_is_better = direction == "lower"
+            figures.append(_coordinates(comparison, values, measure, lower_is_better))
+        return figures
     numbers = {label: each[0] for label, each in comparison.arms.values.items()}
     if len(numbers) > 2 and all(map(_is_number, numbers.values())):
         by_run = {run: float(str(numbers[comparison.arms.labels[run]])) for run in arms}
@@ -128,7 +131,9 @@ def _strips(
     return Figure(picture, f"The {measure.words} of every run.")
 
 
-def _coordinates(comparison: Comparison, values: Mapping[str, float], measure: Measure) -> Figure:
+def _coordinates(
+    comparison: Comparison, values: Mapping[str, float], measure: Measure, lower_is_better: bool
+) -> Figure:
     rows = {
         run: dict(zip(comparison.arms.factors, comparison.arms.values[label], strict=True))
         for run, label in comparison.arms.labels.items()
@@ -136,7 +141,7 @@ def _coordinates(comparison: Comparison, values: Mapping[str, float], measure: M
     }
     keys = pd.DataFrame.from_dict(rows, orient="index").map(_plotted)
     picture = parallel_coordinates(
-        keys, values, metric=measure.words, lower_is_better=not _more_is_better(measure)
+        keys, values, metric=measure.words, lower_is_better=lower_is_better
     )
     caption = f"The {measure.words} of every run over all factors."
     if measure.name in _LOSSES:
@@ -152,13 +157,19 @@ def _is_number(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
 
 
-def _is_ranked(measure: Measure) -> bool:
-    """Whether more or less of it is better; of D's scores neither is."""
-    return measure.name in _LOSSES or measure.path.startswith("evaluation/")
+def _direction(measure: Measure, table: pd.DataFrame) -> str | None:
+    """Which way a measure is better, `lower` or `higher`; anything else cannot be ranked.
 
-
-def _more_is_better(measure: Measure) -> bool:
-    return any(word in measure.name for word in _MORE_IS_BETTER)
+    By what is stored with the runs; runs that were evaluated before directions were stored fall
+    back on the table of today's metrics.
+    """
+    if measure.name in _LOSSES:
+        return "lower"
+    if not measure.path.startswith(f"{EVALUATION}/"):
+        return None
+    column = f"{SYS}/{EVALUATION}/better/{measure.name.removeprefix('best_')}"
+    stored = set(table[column].dropna()) if column in table else set()
+    return str(stored.pop()) if len(stored) == 1 else direction_of(measure.path)
 
 
 def _interval(comparison: Comparison, measure: Measure) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""Evaluation while a training lasts."""
+"""Evaluation during a training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tracking.clock import now_ms
 from tracking.events import EVALUATION, SYS, Event, Fields, Metrics
 
 BEST_STEP = f"{SYS}/{EVALUATION}/best_step"
-"""Of a run: the step of its best checkpoint."""
+"""The field that holds the step of a run's best checkpoint."""
 
 _BEST = f"{EVALUATION}/best_"
 
@@ -33,16 +33,27 @@ def evaluation_callback(
     warn: Callable[[str], None],
     best: float | None = None,
 ) -> EvaluateCallback:
-    """What `train` asks how good its G is: all metrics over one set of fakes, `evaluation/...`.
+    """Make what `train` calls to evaluate its G: all metrics over one set of fakes.
 
-    The best G is that with the smallest Frechet distance; the best distance so far is a metric
-    of its own, such as `evaluation/best_lenet_fid`. best: that of the run before it goes on.
-    report: is told once where an evaluation fails; the training goes on.
+    The best G is the one with the smallest Frechet distance; the best distance so far is a metric
+    of its own, such as `evaluation/best_lenet_fid`.
+
+    Args:
+        config: The recipe.
+        images: What is trained on.
+        held_out: Other images of the same kind; None takes half of `images` in their place.
+        device: Where G is, and where features are computed.
+        emit: Tracks the values, `evaluation/...`, and the fields that describe them.
+        warn: Called once if an evaluation fails; the training goes on without further ones.
+        best: The best distance so far, if the run is a resumed one.
+
+    Returns:
+        From a step and G to whether this G is the best so far.
     """
     reference: RealReference | None = None
     failed = False
 
-    def assess(step: int, generator: nn.Module) -> bool:
+    def evaluate_generator(step: int, generator: nn.Module) -> bool:
         nonlocal reference, best, failed
         if failed:
             return False
@@ -56,7 +67,7 @@ def evaluation_callback(
                 reference,
                 resamples=1,
             )
-        except Exception as error:  # a fault of the evaluation is none of the training
+        except Exception as error:  # an evaluation that fails must not end the training
             failed = True
             warn(f"The evaluation at step {step} failed: {error}. The training goes on.")
             return False
@@ -72,10 +83,9 @@ def evaluation_callback(
         emit(Metrics([step], [now_ms()], values))
         return is_best
 
-    return assess
+    return evaluate_generator
 
 
 def best_so_far(last_values: Mapping[str, float]) -> float | None:
-    """The best of a run that goes on, by the newest values of its metrics."""
-    found = [value for path, value in last_values.items() if path.startswith(_BEST)]
-    return found[0] if found else None
+    """The best distance of a run that is resumed, from the last values of its metrics."""
+    return next((value for path, value in last_values.items() if path.startswith(_BEST)), None)

@@ -1,4 +1,4 @@
-"""A run's generator evaluated, and what came out kept with the run."""
+"""Evaluate a run's generator and keep the scores with the run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,15 @@ from tracking.events import EVALUATION, SYS, Fields, Metrics, Value
 
 @dataclass(frozen=True, eq=False)
 class EvaluationResult:
-    """step: of the checkpoint. kept: whether the scores are in the journal now."""
+    """How good the generator of one checkpoint is.
+
+    Attributes:
+        run: The run's id.
+        step: The training step of the checkpoint.
+        scores: One per metric.
+        reference: The real images that it was measured by.
+        kept: Whether the scores were written to the run's journal.
+    """
 
     run: str
     step: int
@@ -46,14 +54,30 @@ def evaluate_run(
     weights: Path | None = None,
     device: str = "auto",
 ) -> Iterator[EvaluationResult]:
-    """Evaluate the generators of checkpoints, and write the last one's scores into the journal.
+    """Evaluate the generators of checkpoints, and write the last one's scores to the journal.
 
-    Those of an earlier one are not written, since a journal goes forward. samples: fakes of a
-    set, at most as many as there are real images of each kind; None for what the recipe says.
-    resamples: sets. weights: a file of Inception's. Batch norm works by what G has learnt.
-    Values are metrics, `evaluation/...`; their spreads and floors are fields,
-    `sys/evaluation/...`.
-    Raises StoreError, CheckpointError, ConfigError, DataError or EvaluationError.
+    The scores of earlier checkpoints are not written, since a journal only goes forward. Values
+    are metrics, `evaluation/...`; their directions, spreads and the scores of real images are
+    fields, `sys/evaluation/...`. Batch norm uses the statistics that G has learnt.
+
+    Args:
+        folder: The run's folder.
+        which: The checkpoint, or `all` that are kept.
+        samples: Fakes per set, at most as many as there are real images of each kind; None for
+            the number in the recipe.
+        resamples: Sets of fakes.
+        weights: A file with Inception's weights; None looks for it in the cache.
+        device: `auto`, `cpu`, `cuda` or another name of a torch device.
+
+    Yields:
+        One result per checkpoint, the earliest first.
+
+    Raises:
+        StoreError: The folder holds no recipe, or the run's images have changed.
+        CheckpointError: There is no such checkpoint, or its file is damaged.
+        ConfigError: The recipe is not valid.
+        DataError: The images cannot be loaded.
+        EvaluationError: The file of weights is not Inception's.
     """
     config, chosen_device = read_config(folder), choose_device(device)
     steps = _steps_of(folder, which)
@@ -73,7 +97,7 @@ def evaluate_run(
 
 
 def _steps_of(folder: Path, which: CheckpointRef | Literal["all"]) -> list[int]:
-    """The steps of the checkpoints that are asked for; raises CheckpointError without any."""
+    """The steps of the chosen checkpoints; raises CheckpointError if there are none."""
     checkpoints = list_checkpoints(folder / CHECKPOINT_DIR)
     if which != "all" or not checkpoints:
         checkpoints = [
@@ -85,13 +109,23 @@ def _steps_of(folder: Path, which: CheckpointRef | Literal["all"]) -> list[int]:
 def evaluation_fields(
     reference: RealReference, scores: Sequence[Score], resamples: int
 ) -> dict[str, Value]:
-    """What a run says of its evaluation beside the values."""
+    """What is stored with a run about its evaluation, beside the values.
+
+    Args:
+        reference: The real images that it is measured by.
+        scores: What the generator got; empty before the first evaluation.
+        resamples: Sets of fakes.
+
+    Returns:
+        Paths `sys/evaluation/...` -> values.
+    """
     prefix = f"{SYS}/{EVALUATION}"
     return {
         f"{prefix}/samples": len(reference.train),
         f"{prefix}/resamples": resamples,
         f"{prefix}/feature_space": reference.space.description,
         f"{prefix}/held_out": reference.source,
-        **{f"{prefix}/floor/{name}": floor for name, floor in reference.floors.items()},
+        **{f"{prefix}/better/{name}": reference.direction(name) for name in reference.real_scores},
+        **{f"{prefix}/floor/{name}": score for name, score in reference.real_scores.items()},
         **{f"{prefix}/spread/{score.name}": score.spread for score in scores},
     }

@@ -1,4 +1,4 @@
-"""All metrics of one generator, each beside what real images would have."""
+"""All metrics of one generator, each beside what real images would get."""
 
 from __future__ import annotations
 
@@ -20,38 +20,49 @@ from dcgan.evaluation.metrics.nearest_neighbours import (
     precision_recall_density_coverage,
     two_sample_accuracy,
 )
+from tracking.metric_directions import METRIC_DIRECTIONS, MetricDirection
 
 RESAMPLES = 3
 _SPLIT_SEED = 20_231
 
 GeneratePixels = Callable[[int, int], Tensor]
-"""Count and seed to uint8 images (N, C, H, W)."""
+"""From a count and a seed to uint8 images (count, C, H, W)."""
 
 
 @dataclass(frozen=True)
 class Score:
     """One metric of a generator.
 
-    name: such as `lenet_fid`. better: `lower`, `higher`, or the value that real images have,
-    such as `0.5`. value: the mean over resamples, each with fakes of its own. spread: their
-    standard deviation; None where there is one. floor: of held-out real images in the place of
-    fakes. samples: fakes a resample, and real images.
+    Attributes:
+        name: With the prefix of its feature space, such as `lenet_fid`.
+        better: `lower`, `higher`, or what is best if neither is: `0.5`, `as real`.
+        value: The mean over resamples, each with fakes of its own.
+        spread: The standard deviation over resamples; None if there is only one.
+        real_score: What held-out real images get in place of the fakes.
+        samples: Fakes per resample, and as many real images.
     """
 
     name: str
-    better: str
+    better: MetricDirection
     value: float
     spread: float | None
-    floor: float
+    real_score: float
     samples: int
 
 
 @dataclass(frozen=True, eq=False)
 class RealReference:
-    """The real images of an evaluation, with what is computed of them once.
+    """The real images of an evaluation, and what is computed from them only once.
 
-    train, held_out: uint8 (N, C, H, W), as many of each. source: where the held-out ones are
-    from, for the reader. classifier: None where there are no labels.
+    Attributes:
+        space: The feature space in which images are compared.
+        classifier: Of the images' classes; None if they have no labels.
+        train: Images that were trained on, uint8 (N, C, H, W).
+        held_out: Other real images, uint8 (N, C, H, W).
+        train_features: Of `train`, (N, D).
+        held_out_features: Of `held_out`, (N, D).
+        real_scores: Name of each metric -> what the held-out images get in place of fakes.
+        source: Where the held-out images are from, in words for the reader.
     """
 
     space: FeatureSpace
@@ -60,37 +71,26 @@ class RealReference:
     held_out: Tensor
     train_features: Tensor
     held_out_features: Tensor
-    floors: Mapping[str, float]
+    real_scores: Mapping[str, float]
     source: str
 
-
-METRIC_DIRECTIONS = {
-    "fid": "lower",
-    "kid": "lower",
-    "precision": "higher",
-    "recall": "higher",
-    "density": "higher",
-    "coverage": "higher",
-    "two_sample_accuracy": "0.5",
-    "two_sample_accuracy_real": "0.5",
-    "two_sample_accuracy_fake": "0.5",
-    "memorisation": "0.5",
-    "class_coverage": "higher",
-    "class_divergence": "lower",
-    "modes": "higher",
-    "mode_divergence": "lower",
-    "sliced_wasserstein": "lower",
-    "ms_ssim": "as real",
-}
+    def direction(self, name: str) -> MetricDirection:
+        """The direction of a metric that is named in this feature space."""
+        return METRIC_DIRECTIONS[name.removeprefix(self.space.prefix)]
 
 
 def make_reference(
     images: ImageSet, held_out: ImageSet | None, space: FeatureSpace, samples: int
 ) -> RealReference:
-    """Real images that fakes are measured by, and as many to measure what real ones get.
+    """Choose the real images to measure fakes by, and others to see what real images get.
 
-    images: those of the training. held_out: others of their kind; None takes half of `images`
-    in their place. samples: of each, at most. They are chosen at random but always alike.
+    The choice is random, but the same each time.
+
+    Args:
+        images: What was trained on.
+        held_out: Others of the same kind; None takes half of `images` in their place.
+        space: The feature space in which images are compared.
+        samples: Images of each kind at most.
     """
     order = _shuffled(len(images.pixels))
     if held_out is None:
@@ -102,7 +102,7 @@ def make_reference(
         others = held_out.pixels[_shuffled(len(held_out.pixels))[:count]]
         source = "others, which were not trained on"
     train = images.pixels[order[:count]]
-    train_features, held_out_features = (space.features(each) for each in (train, others))
+    train_features, held_out_features = map(space.features, (train, others))
     reference = RealReference(
         space=space,
         classifier=load_classifier(images, space.device) if is_labelled(images) else None,
@@ -110,43 +110,50 @@ def make_reference(
         held_out=others,
         train_features=train_features,
         held_out_features=held_out_features,
-        floors={},
+        real_scores={},
         source=source,
     )
-    floors = dict(_metrics(reference, others, held_out_features))
-    return replace(reference, floors=floors)
+    real_scores = dict(_metrics(reference, others, held_out_features))
+    return replace(reference, real_scores=real_scores)
 
 
 def evaluate(
     generate: GeneratePixels, reference: RealReference, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Score]:
-    """Every metric of a generator, over several sets of fakes.
+    """Measure a generator by every metric, over several sets of fakes.
 
-    generate: makes as many fakes as there are real images in the reference.
+    Args:
+        generate: Makes fakes; each set has as many as the reference has real images.
+        reference: The real images.
+        resamples: Sets of fakes.
+        seed: Of the first set; the next set has the next seed.
+
+    Returns:
+        One score per metric, the Frechet distance first.
     """
     count = len(reference.train)
-    found: dict[str, list[float]] = {}
+    values_by_name: dict[str, list[float]] = {}
     for resample in range(resamples):
         fake = generate(count, seed + resample)
         for name, value in _metrics(reference, fake, reference.space.features(fake)):
-            found.setdefault(name, []).append(value)
+            values_by_name.setdefault(name, []).append(value)
     return [
         Score(
             name=name,
-            better=METRIC_DIRECTIONS[name.removeprefix(reference.space.prefix)],
+            better=reference.direction(name),
             value=statistics.fmean(values),
             spread=statistics.stdev(values) if len(values) > 1 else None,
-            floor=reference.floors[name],
+            real_score=reference.real_scores[name],
             samples=count,
         )
-        for name, values in found.items()
+        for name, values in values_by_name.items()
     ]
 
 
 def _metrics(
     reference: RealReference, fake: Tensor, fake_features: Tensor
 ) -> Iterable[tuple[str, float]]:
-    """Names and values. Those in a feature space bear its name."""
+    """Names and values; the names of metrics in a feature space begin with its prefix."""
     prefix, real_features = reference.space.prefix, reference.train_features
     yield f"{prefix}fid", frechet_distance(real_features, fake_features)
     yield f"{prefix}kid", kernel_distance(real_features, fake_features)
@@ -154,17 +161,17 @@ def _metrics(
     accuracies = two_sample_accuracy(real_features, fake_features)
     for name, value in (balls | dict(accuracies)).items():
         yield f"{prefix}{name}", value
-    copied = memorisation(real_features, reference.held_out_features, fake_features)
-    yield f"{prefix}memorisation", copied
+    copying = memorisation(real_features, reference.held_out_features, fake_features)
+    yield f"{prefix}memorisation", copying
     if reference.classifier is not None:
         classes = reference.classifier.count
-        predicted, given = map(reference.classifier.classes, (fake, reference.train))
+        predicted, real = map(reference.classifier.classes, (fake, reference.train))
         yield "class_coverage", class_coverage(predicted, classes)
-        yield "class_divergence", class_divergence(predicted, given, classes)
+        yield "class_divergence", class_divergence(predicted, real, classes)
         if reference.classifier.stacked:
-            evenly = torch.arange(classes)
+            uniform = torch.arange(classes)
             yield "modes", classes * class_coverage(predicted, classes)
-            yield "mode_divergence", class_divergence(predicted, evenly, classes)
+            yield "mode_divergence", class_divergence(predicted, uniform, classes)
     yield "sliced_wasserstein", sliced_wasserstein_distance(reference.train, fake)
     yield "ms_ssim", multiscale_similarity(fake)
 

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from dcgan.data.scaling import to_unit_range
+from dcgan.probes.random_weights import untrained_discriminator
+from dcgan.run_folder.trained_run import TrainedRun
 
+SEARCHED_IMAGES = 2_000
+"""At most so many training images are searched for the strongest responses."""
+
+IMAGES_PER_FEATURE = 4
+_FILTERS, _COLUMNS = 32, 8
 _BATCH = 256
 
 
@@ -18,13 +25,74 @@ _BATCH = 256
 class Responses:
     """The images that single features of D's last hidden convolution respond to most.
 
-    features: their numbers. images: float (features, images, C, H, W) in [-1, 1].
-    gradients: guided backpropagation of each response to its image, of the same shape.
+    Attributes:
+        features: The numbers of the features.
+        images: In [-1, 1], float (features, images, C, H, W).
+        gradients: Guided backpropagation of each response to its image, of the same shape.
     """
 
     features: list[int]
     images: Tensor
     gradients: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class DiscriminatorFeatures:
+    """What the first and the last features of a D look for, scaled to be shown.
+
+    Attributes:
+        filters: Of the first convolution, in rows and columns, (rows, columns, C, k, k); each
+            divided by its largest absolute value.
+        responses: One row per feature of the last convolution, (features, columns, C, H, W);
+            each image in [-1, 1] is followed by its gradient, divided by its largest absolute
+            value.
+    """
+
+    filters: Tensor
+    responses: Tensor
+
+
+def compare_features(run: TrainedRun, features: int) -> dict[str, DiscriminatorFeatures]:
+    """What D looks for, beside a D with random weights.
+
+    Args:
+        run: The run, with its networks on the CPU.
+        features: How many features of the last convolution, at most as many as it has.
+
+    Returns:
+        By the name of the network, the trained one first.
+
+    Raises:
+        StoreError: The run's images have changed since it was trained.
+        DataError: The run's images cannot be loaded.
+    """
+    pixels = run.images().pixels
+    # At random, since the images of a folder are in the order of their classes.
+    order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
+    pixels = pixels[order[:SEARCHED_IMAGES]]
+    networks = {
+        "trained D": run.discriminator(),
+        "random weights": untrained_discriminator(run.config),
+    }
+    return {name: _features_of(network, pixels, features) for name, network in networks.items()}
+
+
+def _features_of(
+    discriminator: nn.Sequential, pixels: Tensor, features: int
+) -> DiscriminatorFeatures:
+    filters = _scale_to_largest(first_filters(discriminator))[:_FILTERS]
+    columns = min(_COLUMNS, len(filters))
+    full_rows = filters[: len(filters) // columns * columns]
+    responses = strongest_responses(
+        discriminator, pixels, features=features, images=IMAGES_PER_FEATURE
+    )
+    pairs = torch.stack([responses.images, _scale_to_largest(responses.gradients)], dim=2)
+    return DiscriminatorFeatures(full_rows.unflatten(0, (-1, columns)), pairs.flatten(1, 2))
+
+
+def _scale_to_largest(values: Tensor) -> Tensor:
+    """To [-1, 1]: each filter or gradient (..., C, H, W) divided by its largest absolute value."""
+    return values / values.abs().amax((-3, -2, -1), keepdim=True).clamp_min(1e-12)
 
 
 def first_filters(discriminator: nn.Sequential) -> Tensor:
@@ -36,43 +104,50 @@ def first_filters(discriminator: nn.Sequential) -> Tensor:
 def strongest_responses(
     discriminator: nn.Sequential, pixels: Tensor, *, features: int, images: int
 ) -> Responses:
-    """Of the first `features` features, the `images` images whose maximum is largest.
+    """Find the images that the features of D's last hidden convolution respond to most.
 
-    pixels: uint8 (N, C, H, W). Gradients are guided (Springenberg et al. 2015, section 3.4):
-    in each nonlinearity only what is positive goes back.
+    Gradients are guided (Springenberg et al. 2015, section 3.4): in each nonlinearity only
+    positive values go back.
+
+    Args:
+        discriminator: D, on any device; it is not changed.
+        pixels: The images to search, uint8 (N, C, H, W) with N >= `images`.
+        features: The first so many features are shown, or all if there are fewer.
+        images: How many images per feature: those with the largest maximum over its map.
     """
     hidden = _up_to_last_hidden_convolution(discriminator)
     with torch.no_grad():
-        parts = [hidden(to_unit_range(each)).amax((2, 3)) for each in pixels.split(_BATCH)]
+        parts = [hidden(to_unit_range(batch)).amax((2, 3)) for batch in pixels.split(_BATCH)]
     maxima = torch.cat(parts)[:, :features]
     best = maxima.topk(images, dim=0).indices.T  # (features, images)
-    shown = to_unit_range(pixels[best.flatten()])
-    given = shown.clone().requires_grad_()
-    responses = hidden(given).amax((2, 3))
+    best_images = to_unit_range(pixels[best.flatten()])
+    inputs = best_images.clone().requires_grad_()
+    responses = hidden(inputs).amax((2, 3))
     numbers = torch.arange(maxima.shape[1]).repeat_interleave(images)
-    (gradients,) = torch.autograd.grad(responses.gather(1, numbers[:, None]).sum(), given)
-    shape = best.shape
+    (gradients,) = torch.autograd.grad(responses.gather(1, numbers[:, None]).sum(), inputs)
     return Responses(
-        list(range(maxima.shape[1])), shown.unflatten(0, shape), gradients.unflatten(0, shape)
+        list(range(maxima.shape[1])),
+        best_images.unflatten(0, best.shape),
+        gradients.unflatten(0, best.shape),
     )
 
 
 class _Guided(nn.Module):
-    """LeakyReLU whose gradient lets only what is positive through."""
+    """LeakyReLU that lets only positive gradients through."""
 
     def __init__(self, slope: float) -> None:
         super().__init__()
         self.slope = slope
 
-    def forward(self, given: Tensor) -> Tensor:
-        found = leaky_relu(given, self.slope)
-        if found.requires_grad:
-            found.register_hook(lambda gradient: gradient.clamp_min(0))
-        return found
+    def forward(self, maps: Tensor) -> Tensor:
+        activations = leaky_relu(maps, self.slope)
+        if activations.requires_grad:
+            activations.register_hook(lambda gradient: gradient.clamp_min(0))
+        return activations
 
 
 def _up_to_last_hidden_convolution(discriminator: nn.Sequential) -> nn.Sequential:
-    """A copy that ends after the nonlinearity of D's last convolution that has one."""
+    """A copy that ends after the nonlinearity of the last convolution that has one."""
     layers = list(copy.deepcopy(discriminator).cpu().eval())
     last = max(
         number

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.model_selection import train_test_split
 
-from dcgan.config.schema import Config
 from dcgan.data.image_set import ImageSet, class_sizes
 from dcgan.data.loading import load_held_out, load_images
-from dcgan.probes.latent import ProbeError
+from dcgan.probes.errors import ProbeError
+from dcgan.run_folder.trained_run import TrainedRun
 
 TEST_SHARE = 0.2
+"""Of the images, if there are no others to test on."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledSplit:
-    """source: where the test images are from, in a sentence for the reader."""
+    """Labelled images to fit a classifier to, and others of the same classes to test it on.
+
+    Attributes:
+        train: To fit to.
+        test: To test on.
+        source: Where the test images are from, a sentence for the reader.
+    """
 
     train: ImageSet
     test: ImageSet
@@ -30,41 +35,48 @@ class LabelledSplit:
 
     @property
     def train_labels(self) -> npt.NDArray[np.int64]:
+        """The classes of the training images, (N,)."""
         return _labels(self.train)
 
     @property
     def test_labels(self) -> npt.NDArray[np.int64]:
+        """The classes of the test images, (M,)."""
         return _labels(self.test)
 
 
 def labelled_images(
-    config: Config,
-    own: Callable[[], ImageSet],
-    folder: Path | None,
-    held_out: Path | None,
-    seed: int,
+    run: TrainedRun, folder: Path | None, held_out: Path | None, seed: int
 ) -> LabelledSplit:
-    """Labelled images in the form in which D sees them.
+    """Load labelled images in the form in which the run's D sees images.
 
-    own: loads those that the run was trained on. folder, held_out: others in their place, and
-    to test on. Without `held_out` it is the set's test split, where it was trained on its train
-    split, or a fifth of the images. Raises ProbeError where there are no labels.
+    Args:
+        run: The run whose D is probed.
+        folder: One folder per class; None takes the images that the run was trained on.
+        held_out: Images to test on, in the same form. None takes the test split of the run's
+            own data set if it was trained on the train split, otherwise a fifth of the images.
+        seed: Chooses that fifth.
+
+    Raises:
+        ProbeError: Images have no labels, or the classes of the test images are others.
+        StoreError: The run's images have changed since it was trained.
+        DataError: Images cannot be loaded.
     """
+    config = run.config
     test: ImageSet | None
     if folder is not None:
-        named = {"name": "folder", "path": str(folder)}
-        images = load_images(config.dataset.model_copy(update=named))
+        settings = {"name": "folder", "path": str(folder)}
+        images = load_images(config.dataset.model_copy(update=settings))
         test = load_held_out(config.dataset, str(held_out)) if held_out else None
     else:
-        images = own()
+        images = run.images()
         test = load_held_out(
             config.dataset, str(held_out) if held_out else config.evaluation.held_out
         )
-    for each in filter(None, (images, test)):
-        if each.labels is None or len(each.card.classes) < 2:
+    for image_set in filter(None, (images, test)):
+        if image_set.labels is None or len(image_set.card.classes) < 2:
             raise ProbeError(
-                f"The images in {each.card.path} have no labels.\n"
-                "Give a folder with one folder a class: --data FOLDER."
+                f"The images in {image_set.card.path} have no labels.\n"
+                "Give a folder with one folder per class: --data FOLDER."
             )
     if test is not None:
         if test.card.classes != images.card.classes:
@@ -74,32 +86,36 @@ def labelled_images(
             )
         count = len(test.pixels)
         return LabelledSplit(images, test, f"Tested on {count:,} images that D has not seen.")
-    indices = np.arange(len(images.pixels))
-    train, rest = train_test_split(
-        indices, test_size=TEST_SHARE, random_state=seed, stratify=_labels(images)
+    train_indices, test_indices = train_test_split(
+        np.arange(len(images.pixels)),
+        test_size=TEST_SHARE,
+        random_state=seed,
+        stratify=_labels(images),
     )
     seen = "" if folder else ", which D has seen without labels"
     return LabelledSplit(
-        _part(images, train), _part(images, rest), f"Tested on {len(rest):,} images{seen}."
+        _subset(images, train_indices),
+        _subset(images, test_indices),
+        f"Tested on {len(test_indices):,} images{seen}.",
     )
 
 
 def number_of_class(images: ImageSet, name: str) -> int:
-    """Raises ProbeError where no class has this name."""
+    """The number by which labels mean the class; raises ProbeError if no class has this name."""
     classes = images.card.classes
     if images.labels is None or name not in classes:
-        there = f"The classes are: {', '.join(classes)}." if classes else "It has no labels."
-        raise ProbeError(f"There is no class {name!r} in {images.card.path}.\n{there}")
+        hint = f"The classes are: {', '.join(classes)}." if classes else "It has no labels."
+        raise ProbeError(f"There is no class {name!r} in {images.card.path}.\n{hint}")
     return classes.index(name)
 
 
-def _part(images: ImageSet, indices: Any) -> ImageSet:
-    chosen = torch.from_numpy(indices)
+def _subset(images: ImageSet, indices: npt.NDArray[np.int64]) -> ImageSet:
+    rows = torch.from_numpy(indices)
     assert images.labels is not None
-    labels = images.labels[chosen]
+    labels = images.labels[rows]
     sizes = class_sizes(labels.numpy(), images.card.classes)
     card = replace(images.card, size=len(indices), class_sizes=sizes)
-    return ImageSet(images.pixels[chosen], card, labels)
+    return ImageSet(images.pixels[rows], card, labels)
 
 
 def _labels(images: ImageSet) -> npt.NDArray[np.int64]:

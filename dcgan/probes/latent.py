@@ -9,24 +9,29 @@ import torch
 from torch import Tensor, nn
 
 from dcgan.config.schema import Network
+from dcgan.data.scaling import to_uint8
+from dcgan.evaluation.features.classifier import load_classifier
+from dcgan.probes.errors import ProbeError
+from dcgan.probes.labelled_images import number_of_class
+from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.sampling import draw_latents, generate
-from tracking.errors import UserError
 
-_BATCH, _LEAST = 256, 20
-
-
-class ProbeError(UserError):
-    """A probe that this run cannot be put to, in words for the user."""
+_BATCH = 256
+_LEAST_FOR_MEAN, _MOST_STARTS = 20, 500
+_STRENGTHS, _ROWS = 9, 6
 
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic:
     """What becomes of images of one class along the way to another.
 
-    strengths: multiples of the difference of the two mean latents. images: float (rows,
-    strengths, C, H, W) in [-1, 1]. shares, control: of the images at each strength that the
-    classifier takes for the other class, along the difference and along a random direction of
-    the same length. starts: how many latents these are shares of.
+    Attributes:
+        strengths: Multiples of the difference of the two mean latents.
+        images: In [-1, 1], float (rows, strengths, C, H, W).
+        shares: The share of images, 0 to 1, at each strength that the classifier takes for the
+            other class, along the difference.
+        control: The same along a random direction of the same length.
+        starts: How many latents these are shares of.
     """
 
     strengths: list[float]
@@ -39,31 +44,86 @@ class Arithmetic:
 def interpolate(
     generator: nn.Module, network: Network, *, rows: int, columns: int, seed: int
 ) -> Tensor:
-    """Images on `rows` ways between random latents, float (rows, columns, C, H, W) in [-1, 1].
+    """Walk between random latents.
 
-    On great circles where latents are normal (White 2016), on straight lines where they are
-    uniform. G is on the CPU.
+    On great circles if latents are normal (White 2016), on straight lines if they are uniform.
+
+    Args:
+        generator: G, on the CPU.
+        network: The configuration of its latents.
+        rows: Pairs of latents.
+        columns: Images per pair, both ends included.
+        seed: Of the latents.
+
+    Returns:
+        Images in [-1, 1], float (rows, columns, C, H, W).
     """
     ends = draw_latents(2 * rows, network, torch.Generator().manual_seed(seed))
     first, last = ends.flatten(1).chunk(2)
     between = slerp if network.latent_law == "normal" else torch.lerp
-    ways = [between(first, last, t) for t in torch.linspace(0, 1, columns)]
-    latents = torch.stack(ways, dim=1).reshape(-1, network.latent_size, 1, 1)
-    images = _images(generator, latents)
+    points = [between(first, last, share) for share in torch.linspace(0, 1, columns)]
+    latents = torch.stack(points, dim=1).reshape(-1, network.latent_size, 1, 1)
+    images = _generate_in_batches(generator, latents)
     return images.view(rows, columns, *images.shape[1:])
 
 
 def slerp(first: Tensor, last: Tensor, share: Tensor) -> Tensor:
-    """Points on great circles (Shoemake 1985). first, last: (N, D); share: 0 is first, 1 last.
+    """Points on great circles (Shoemake 1985), whose length changes linearly between the ends.
 
-    The length goes linearly from that of the one to that of the other.
+    Args:
+        first: Where to start, (N, D).
+        last: Where to end, (N, D).
+        share: How far along, a scalar: 0 is `first`, 1 is `last`.
+
+    Returns:
+        The points, (N, D).
     """
     lengths = [each.norm(dim=1, keepdim=True) for each in (first, last)]
-    one, other = first / lengths[0], last / lengths[1]
-    angle = (one * other).sum(1, keepdim=True).clamp(-1, 1).acos().clamp_min(1e-6)
-    direction = ((1 - share) * angle).sin() * one + (share * angle).sin() * other
-    found: Tensor = direction / angle.sin() * torch.lerp(lengths[0], lengths[1], share)
-    return found
+    unit_first, unit_last = first / lengths[0], last / lengths[1]
+    cosine = (unit_first * unit_last).sum(1, keepdim=True)
+    angle = cosine.clamp(-1, 1).acos().clamp_min(1e-6)
+    direction = ((1 - share) * angle).sin() * unit_first + (share * angle).sin() * unit_last
+    points: Tensor = direction / angle.sin() * torch.lerp(lengths[0], lengths[1], share)
+    return points
+
+
+def shift_classes(
+    run: TrainedRun, from_class: str, to_class: str, largest_strength: float, seed: int
+) -> tuple[Arithmetic, float]:
+    """Shift a run's latents from one class toward another.
+
+    Classes are those that a classifier, trained on the run's own images, sees in G's.
+
+    Args:
+        run: The run, with its networks on the CPU.
+        from_class: The name of the class to begin with.
+        to_class: The name of the class to go to.
+        largest_strength: The largest multiple of the difference of the mean latents.
+        seed: Of the latents.
+
+    Returns:
+        The shift in nine steps from 0 to `largest_strength`, and the accuracy of the
+        classifier on held-out real images, 0 to 1.
+
+    Raises:
+        ProbeError: There is no such class, or G draws too few images of it.
+        StoreError: The run's images have changed since it was trained.
+        DataError: The run's images cannot be loaded.
+    """
+    images = run.images()
+    from_number, to_number = (number_of_class(images, name) for name in (from_class, to_class))
+    classifier = load_classifier(images, torch.device("cpu"))
+    shift = arithmetic(
+        run.generator(),
+        run.config.network,
+        lambda fakes: classifier.classes(to_uint8(fakes)),
+        from_class=from_number,
+        to_class=to_number,
+        strengths=[largest_strength * step / (_STRENGTHS - 1) for step in range(_STRENGTHS)],
+        rows=_ROWS,
+        seed=seed,
+    )
+    return shift, classifier.accuracy
 
 
 def arithmetic(
@@ -78,45 +138,60 @@ def arithmetic(
     samples: int = 10_000,
     seed: int = 0,
 ) -> Arithmetic:
-    """Shift latents of the class `source` along the mean of `target`'s less that of its own.
+    """Shift latents of one class by the mean latent of another less that of their own.
 
-    classify: images in [-1, 1] to classes, int64 (N,). samples: latents that are drawn and
-    classified for the two means. Raises ProbeError where G draws too few of a class.
+    Args:
+        generator: G, on the CPU.
+        network: The configuration of its latents.
+        classify: From images (n, C, H, W) in [-1, 1] to classes, int64 (n,).
+        from_class: The class to begin with.
+        to_class: The class to go to.
+        strengths: Multiples of the difference.
+        rows: Images that are shown at each strength.
+        samples: Latents that are drawn and classified for the two means.
+        seed: Of the latents and of the random direction.
+
+    Raises:
+        ProbeError: G draws too few images of either class for a mean.
     """
-    random = torch.Generator().manual_seed(seed)
-    latents = draw_latents(samples, network, random)
-    classes = torch.cat([classify(_images(generator, each)) for each in latents.split(_BATCH)])
-    of_source, of_target = (latents[classes == each] for each in (from_class, to_class))
-    for name, found in ((from_class, of_source), (to_class, of_target)):
-        if len(found) < _LEAST:
+    rng = torch.Generator().manual_seed(seed)
+
+    def classes_of(latents: Tensor) -> Tensor:
+        batches = latents.split(_BATCH)
+        return torch.cat([classify(_generate_in_batches(generator, batch)) for batch in batches])
+
+    latents = draw_latents(samples, network, rng)
+    classes = classes_of(latents)
+    from_latents, to_latents = (latents[classes == each] for each in (from_class, to_class))
+    for number, class_latents in ((from_class, from_latents), (to_class, to_latents)):
+        if len(class_latents) < _LEAST_FOR_MEAN:
             raise ProbeError(
-                f"Of {samples:,} images by this generator the classifier takes {len(found)} for "
-                f"class {name}:\ntoo few for a mean. Take another class, or a run that trained "
-                "longer."
+                f"Of {samples:,} images by this generator the classifier takes "
+                f"{len(class_latents)} for class {number}:\n"
+                "too few for a mean. Take another class, or a run that trained longer."
             )
-    difference = of_target.mean(0) - of_source.mean(0)
-    other = torch.randn(difference.shape, generator=random)
-    other *= difference.norm() / other.norm()
-    # Other latents than those of the mean, lest the mean speak for itself.
-    fresh = draw_latents(samples, network, random)
-    begins = torch.cat([classify(_images(generator, each)) for each in fresh.split(_BATCH)])
-    starts = fresh[begins == from_class][:500]
+    difference = to_latents.mean(0) - from_latents.mean(0)
+    random_direction = torch.randn(difference.shape, generator=rng)
+    random_direction *= difference.norm() / random_direction.norm()
+    # Latents that the means were not computed from, or the result would be too good.
+    fresh = draw_latents(samples, network, rng)
+    starts = fresh[classes_of(fresh) == from_class][:_MOST_STARTS]
 
     def share(direction: Tensor, strength: float) -> float:
-        shifted = (starts + strength * direction).split(_BATCH)
-        found = torch.cat([classify(_images(generator, each)) for each in shifted])
-        return (found == to_class).double().mean().item()
+        shifted_classes = classes_of(starts + strength * direction)
+        return (shifted_classes == to_class).double().mean().item()
 
-    shown = torch.stack([starts[:rows] + each * difference for each in strengths], dim=1)
-    images = _images(generator, shown.flatten(0, 1))
+    shifted = [starts[:rows] + strength * difference for strength in strengths]
+    shown = torch.stack(shifted, dim=1)
+    images = _generate_in_batches(generator, shown.flatten(0, 1))
     return Arithmetic(
         strengths=strengths,
         images=images.view(*shown.shape[:2], *images.shape[1:]),
         shares=[share(difference, each) for each in strengths],
-        control=[share(other, each) for each in strengths],
+        control=[share(random_direction, each) for each in strengths],
         starts=len(starts),
     )
 
 
-def _images(generator: nn.Module, latents: Tensor) -> Tensor:
-    return torch.cat([generate(generator, each, "eval") for each in latents.split(_BATCH)])
+def _generate_in_batches(generator: nn.Module, latents: Tensor) -> Tensor:
+    return torch.cat([generate(generator, batch, "eval") for batch in latents.split(_BATCH)])

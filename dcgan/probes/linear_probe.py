@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
@@ -17,67 +18,141 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d
 
 from dcgan.data.scaling import to_unit_range
+from dcgan.probes.labelled_images import LabelledSplit
+from dcgan.probes.random_weights import untrained_discriminator
+from dcgan.run_folder.trained_run import TrainedRun
 
 GRID = 4
 """Maps are max-pooled to so many rows and columns, as in the paper."""
 
 PENALTIES = (1e-4, 1e-3, 1e-2)
 COMPONENTS = 100
-_BATCH, _CHOOSING = 256, 1_000
+_BATCH = 256
+
+_LABELS_TO_CHOOSE_PENALTY = 1_000
+"""The penalty is chosen with about so many labels of ten classes."""
+
+SPACE_KEYS = {
+    "D": "discriminator",
+    "D, random weights": "random_discriminator",
+    "principal components": "principal_components",
+    "pixels": "pixels",
+}
+"""The spaces that are compared, as a reader sees them and as they are tracked."""
 
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """One classifier. features: what it sees, of so many numbers. labels: a class.
+class ProbeAccuracy:
+    """The accuracy of one linear classifier.
 
-    draw: which random choice of labelled images. accuracy: on all test images, 0 to 1.
+    Attributes:
+        space: The features that it sees.
+        dimension: How many numbers these are per image.
+        labels_per_class: How many labelled images per class it was fitted to.
+        split: Which random choice of labelled images these were, from 0.
+        accuracy: On all test images, 0 to 1.
     """
 
-    features: str
-    size: int
-    labels: int
-    draw: int
+    space: str
+    dimension: int
+    labels_per_class: int
+    split: int
     accuracy: float
+
+
+def compare_feature_spaces(
+    run: TrainedRun, images: LabelledSplit, most_labels: int, splits: int, seed: int
+) -> list[ProbeAccuracy]:
+    """Classify images by D's features and by three controls that see the same labels.
+
+    The controls are a D with random weights, principal components, and raw pixels.
+
+    Args:
+        run: The run whose D is probed, with its networks on the CPU.
+        images: Labelled images to fit to and to test on.
+        most_labels: Labels per class at most; 10, 30, 100, ... up to it are tried.
+        splits: Random choices of the labelled images.
+        seed: Of these choices.
+
+    Returns:
+        One entry per space, number of labels and split; the spaces are those of `SPACE_KEYS`.
+    """
+    parts = (images.train.pixels, images.test.pixels)
+    train_pixels, test_pixels = map(pixel_features, parts)
+    project = principal_components(train_pixels)
+    spaces = {}
+    for name, discriminator in (
+        ("D", run.discriminator()),
+        ("D, random weights", untrained_discriminator(run.config)),
+    ):
+        train, test = (convolutional_features(discriminator, pixels) for pixels in parts)
+        spaces[name] = train, test
+    spaces["principal components"] = project(train_pixels), project(test_pixels)
+    spaces["pixels"] = train_pixels, test_pixels
+    smallest = min(size for size in images.train.card.class_sizes if size)
+    counts = label_counts(min(most_labels, smallest))
+    return linear_accuracies(spaces, images.train_labels, images.test_labels, counts, splits, seed)
+
+
+def label_counts(most: int) -> list[int]:
+    """10, 30, 100, 300, ... up to `most`; `most` itself if it is less than 10."""
+    counts = [count for decade in range(1, 7) for count in (10**decade, 3 * 10**decade)]
+    return [count for count in counts if count <= most] or [most]
+
+
+def tracked_values(accuracies: Sequence[ProbeAccuracy]) -> dict[str, float]:
+    """What is tracked of a comparison: mean accuracies with the most labels, and their number."""
+    most = max(row.labels_per_class for row in accuracies)
+    values: dict[str, float] = {}
+    for space, key in SPACE_KEYS.items():
+        values[f"{key}_accuracy"] = fmean(
+            row.accuracy
+            for row in accuracies
+            if row.space == space and row.labels_per_class == most
+        )
+    return values | {"labels_a_class": most}
 
 
 @torch.no_grad()
 def convolutional_features(discriminator: nn.Sequential, pixels: Tensor) -> Features:
-    """Of all convolutions of D after their nonlinearity, max-pooled to 4x4, in one row an image.
+    """Features of all of D's convolutions after their nonlinearity, max-pooled to 4x4, (N, D).
 
-    pixels: uint8 (N, C, H, W). Batch norm works by what D has learnt. Smaller maps stay as they
-    are; D's last layer, which gives its logits, is left out.
+    pixels: uint8 (N, C, H, W). Batch norm uses the statistics that D has learnt. Maps smaller
+    than 4x4 stay as they are; D's last layer, which gives its logits, is left out.
     """
     device = next(discriminator.parameters()).device
     was_training = discriminator.training
     discriminator.eval()
     parts = [
-        _of_batch(discriminator, to_unit_range(each.to(device))) for each in pixels.split(_BATCH)
+        _pooled_maps(discriminator, to_unit_range(batch.to(device)))
+        for batch in pixels.split(_BATCH)
     ]
     discriminator.train(was_training)
     return torch.cat(parts).cpu().numpy()
 
 
-def _of_batch(discriminator: nn.Sequential, images: Tensor) -> Tensor:
-    found = []
+def _pooled_maps(discriminator: nn.Sequential, images: Tensor) -> Tensor:
+    pooled = []
     for layer in discriminator:
         images = layer(images)
         if isinstance(layer, nn.LeakyReLU) and images.dim() == 4:
-            small = min(GRID, images.shape[-1])
-            found.append(adaptive_max_pool2d(images, small).flatten(1))
-    return torch.cat(found, dim=1)
+            size = min(GRID, images.shape[-1])
+            pooled.append(adaptive_max_pool2d(images, size).flatten(1))
+    return torch.cat(pooled, dim=1)
 
 
 def pixel_features(pixels: Tensor) -> Features:
+    """uint8 images (N, C, H, W) as they are, float32 (N, C * H * W) in [-1, 1]."""
     return to_unit_range(pixels).flatten(1).numpy()
 
 
 def principal_components(train: Features) -> Callable[[Features], Features]:
-    """Of the training images, without their labels."""
-    found = PCA(min(COMPONENTS, *train.shape), random_state=0).fit(train)
-    return lambda each: found.transform(each).astype(np.float32)
+    """A projection (N, D) -> (N, 100) to the principal components of the training images."""
+    components = PCA(min(COMPONENTS, *train.shape), random_state=0).fit(train)
+    return lambda features: components.transform(features).astype(np.float32)
 
 
 def linear_accuracies(
@@ -85,44 +160,58 @@ def linear_accuracies(
     train_labels: Labels,
     test_labels: Labels,
     counts: Sequence[int],
-    draws: int,
+    splits: int,
     seed: int = 0,
-) -> list[Accuracy]:
-    """What a linear SVM reaches on features of training and test images.
+) -> list[ProbeAccuracy]:
+    """The test accuracy of a linear SVM in each space.
 
-    counts: of labelled images a class. draws: random choices of them, the same for all spaces.
     The penalty is chosen for each space by cross-validation on one choice of the labels.
+
+    Args:
+        spaces: Space -> features of the training images (N, D) and of the test images (M, D).
+        train_labels: (N,).
+        test_labels: (M,).
+        counts: Numbers of labelled images per class.
+        splits: Random choices of the labelled images, the same for all spaces.
+        seed: Of these choices.
+
+    Returns:
+        One entry per space, count and split.
     """
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     chosen = {
-        (count, draw): _some_of_each(train_labels, count, random)
+        (count, split): _choose_per_class(train_labels, count, rng)
         for count in counts
-        for draw in range(draws)
+        for split in range(splits)
     }
-    moderate = max((each for each in counts if each * 10 <= _CHOOSING), default=min(counts))
-    found = []
-    for name, (train, test) in spaces.items():
-        own = chosen[moderate, 0]
-        classifier = _with_penalty(train[own], train_labels[own])
-        for (count, draw), indices in chosen.items():
+    moderate = max(
+        (count for count in counts if count * 10 <= _LABELS_TO_CHOOSE_PENALTY),
+        default=min(counts),
+    )
+    accuracies = []
+    for space, (train, test) in spaces.items():
+        indices = chosen[moderate, 0]
+        classifier = _with_best_penalty(train[indices], train_labels[indices])
+        for (count, split), indices in chosen.items():
             classifier.fit(train[indices], train_labels[indices])
             accuracy = float(classifier.score(test, test_labels))
-            found.append(Accuracy(name, train.shape[1], count, draw, accuracy))
-    return found
+            accuracies.append(ProbeAccuracy(space, train.shape[1], count, split, accuracy))
+    return accuracies
 
 
-def _with_penalty(features: Features, labels: Labels) -> Pipeline:
-    whole = make_pipeline(StandardScaler(), LinearSVC(dual="auto", random_state=0, tol=1e-3))
+def _with_best_penalty(features: Features, labels: Labels) -> Pipeline:
+    classifier = make_pipeline(StandardScaler(), LinearSVC(dual="auto", random_state=0, tol=1e-3))
     smallest = int(np.unique(labels, return_counts=True)[1].min())
     if smallest < 3:
-        return whole.set_params(linearsvc__C=PENALTIES[1])
-    search = GridSearchCV(whole, {"linearsvc__C": PENALTIES}, cv=3, refit=False)
+        return classifier.set_params(linearsvc__C=PENALTIES[1])
+    search = GridSearchCV(classifier, {"linearsvc__C": PENALTIES}, cv=3, refit=False)
     search.fit(features, labels)
-    return whole.set_params(**search.best_params_)
+    return classifier.set_params(**search.best_params_)
 
 
-def _some_of_each(labels: Labels, count: int, random: np.random.Generator) -> npt.NDArray[np.intp]:
-    each = [
-        random.permutation(np.flatnonzero(labels == label))[:count] for label in np.unique(labels)
+def _choose_per_class(labels: Labels, count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Indices of at most `count` random images per class."""
+    indices = [
+        rng.permutation(np.flatnonzero(labels == label))[:count] for label in np.unique(labels)
     ]
-    return np.concatenate(each)
+    return np.concatenate(indices)

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from dcgan.evaluation.features.feature_space import FeatureSpace, feature_space
 from dcgan.evaluation.metrics.nearest_neighbours import nearest
+from dcgan.run_folder.trained_run import TrainedRun
+from dcgan.sampling import draw_pixels
 
 _TYPICAL = 1_000
-"""Training images, evenly spread, whose own distances are measured at most."""
+"""At most so many training images, evenly spread, are compared with all others."""
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """fakes: uint8 (N, C, H, W). nearest: for each space uint8 (N, k, C, H, W).
+    """Fakes and their nearest training images, in each space.
 
-    distances: for each space (N, k), increasing. typical: the median distance of the training
-    images themselves to their nearest, in each space.
+    Attributes:
+        fakes: uint8 (N, C, H, W).
+        nearest: Space -> training images, uint8 (N, k, C, H, W), the nearest first.
+        distances: Space -> distances to them, (N, k), increasing.
+        typical: Space -> the median distance of a training image to the nearest other one.
     """
 
     fakes: Tensor
@@ -26,22 +33,68 @@ class Neighbours:
     distances: dict[str, Tensor]
     typical: dict[str, float]
 
+    @property
+    def distance_ratios(self) -> dict[str, float]:
+        """Space -> the median distance of fakes to their nearest, over the typical one.
+
+        Near 0 the fakes are copies.
+        """
+        return {
+            space: distances[:, 0].median().item() / self.typical[space]
+            for space, distances in self.distances.items()
+        }
+
+
+def find_copies(
+    run: TrainedRun, fakes: int, count: int, seed: int
+) -> tuple[Neighbours, FeatureSpace]:
+    """Compare fakes of a run with its training images, by features and by pixels.
+
+    Args:
+        run: The run, with its networks on the CPU.
+        fakes: How many fakes to draw.
+        count: Training images per fake.
+        seed: Of the latents.
+
+    Returns:
+        The neighbours in the spaces `features` and `pixels`, and the feature space.
+
+    Raises:
+        StoreError: The run's images have changed since it was trained.
+        DataError: The run's images cannot be loaded.
+        EvaluationError: Inception's weights are damaged.
+    """
+    images, cpu = run.images(), torch.device("cpu")
+    space = feature_space(images, cpu)
+    pixels = draw_pixels(run.generator(), run.config.network, cpu, fakes, seed)
+    neighbours = nearest_training_images(pixels, images.pixels, space.features, "features", count)
+    return neighbours, space
+
 
 def nearest_training_images(
     fakes: Tensor, train: Tensor, features: Callable[[Tensor], Tensor], name: str, count: int = 5
 ) -> Neighbours:
-    """The `count` nearest of each fake by features and by pixels.
+    """Find the nearest training images of each fake by features and by pixels.
 
-    fakes, train: uint8 (N, C, H, W). features: of uint8 images, (N, D). name: of that space.
+    Args:
+        fakes: uint8 (N, C, H, W).
+        train: The training images, uint8 (M, C, H, W).
+        features: From uint8 images (n, C, H, W) to features (n, D).
+        name: What to call the space of these features.
+        count: Training images per fake.
+
+    Returns:
+        The neighbours in the spaces `name` and `pixels`.
     """
     spaces = {name: features, "pixels": lambda images: images.flatten(1).float()}
-    found: dict[str, Tensor] = {}
+    nearest_images: dict[str, Tensor] = {}
     distances: dict[str, Tensor] = {}
     typical: dict[str, float] = {}
     for space, project in spaces.items():
-        places = project(train)
-        distances[space], indices = nearest(project(fakes), places, count)
-        found[space] = train[indices.flatten()].unflatten(0, indices.shape)
-        some = places[:: -(-len(places) // _TYPICAL)]
-        typical[space] = nearest(some, places, 2)[0][:, 1].median().item()
-    return Neighbours(fakes, found, distances, typical)
+        train_points = project(train)
+        distances[space], indices = nearest(project(fakes), train_points, count)
+        nearest_images[space] = train[indices.flatten()].unflatten(0, indices.shape)
+        sample = train_points[:: -(-len(train_points) // _TYPICAL)]
+        # The nearest point to a training image is itself.
+        typical[space] = nearest(sample, train_points, 2)[0][:, 1].median().item()
+    return Neighbours(fakes, nearest_images, distances, typical)

@@ -17,6 +17,7 @@ from dcgan.cli.options import DEFAULT_STORE, Device, Json, Store, complete_run, 
 
 if TYPE_CHECKING:
     from dcgan.evaluation.evaluate_run import EvaluationResult
+    from dcgan.evaluation.evaluator import Score
 
 _ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 
@@ -35,23 +36,25 @@ def evaluate(
         str,
         typer.Option(
             metavar="[STEP|last|best|all]",
-            help="By its step, the last one, the best by evaluation, or all that are kept.",
+            help="By its step, the last one, the best by evaluation, or all that were kept.",
         ),
     ] = "last",
     samples: Annotated[
         int | None,
         typer.Option(
             min=100,
-            help="Fakes of a set, and as many real images; 10,000 unless the recipe has another.",
+            help="Fakes per set, and as many real images; 10,000 unless the recipe says otherwise.",
             show_default=False,
         ),
     ] = None,
-    resamples: Annotated[int, typer.Option(min=1, help="Sets of fakes, for the spread.")] = 3,
+    resamples: Annotated[
+        int, typer.Option(min=1, help="Sets of fakes, from which the spread is computed.")
+    ] = 3,
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="Inception's, as torch-fidelity has them, for plain FID and KID; "
-            "found by themselves in the cache.",
+            help="torch-fidelity's file of Inception's weights, for plain FID and KID; "
+            "if omitted, it is looked for in the cache.",
             show_default=False,
         ),
     ] = None,
@@ -63,8 +66,8 @@ def evaluate(
 
     No weights are downloaded: without Inception's, features are those of a
     LeNet that is trained once on the run's own labelled images, or of a network
-    with random weights where there are no labels, and the metrics bear its
-    name. The values land in the run:
+    with random weights if there are no labels, and the metrics are named after
+    it. The values are stored with the run:
 
     [dim]dcgan runs --sort lenet_fid
     dcgan compare --metric lenet_fid[/dim]
@@ -73,7 +76,7 @@ def evaluate(
     from tracking.store import find_run
 
     console = Console(highlight=False)
-    found = []
+    results = []
     for folder in [find_run(store, each) for each in runs or ["last"]]:
         evaluations = evaluate_run(
             folder,
@@ -88,22 +91,29 @@ def evaluate(
                 evaluation = next(evaluations, None)
             if evaluation is None:
                 break
-            found.append(evaluation)
+            results.append(evaluation)
             if not as_json:
                 _print(evaluation, console)
     if as_json:
         trees = [
-            {"run": each.run, "step": each.step, "scores": [asdict(score) for score in each.scores]}
-            for each in found
+            {"run": result.run, "step": result.step, "scores": list(map(_to_json, result.scores))}
+            for result in results
         ]
         print(json.dumps(trees, indent=2))
+
+
+def _to_json(score: Score) -> dict[str, object]:
+    """The keys that scripts rely on: `real_score` is called `floor` there."""
+    return {
+        "floor" if field == "real_score" else field: value for field, value in asdict(score).items()
+    }
 
 
 def _print(evaluation: EvaluationResult, console: Console) -> None:
     first = evaluation.scores[0]
     console.print(
-        f"[bold]{evaluation.run}[/bold] at step {evaluation.step:,}: {first.samples:,} fakes a set "
-        f"against as many real images, by "
+        f"[bold]{evaluation.run}[/bold] at step {evaluation.step:,}: {first.samples:,} fakes "
+        f"per set against as many real images, by "
         f"{escape_control_characters(evaluation.reference.space.description)}."
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -114,7 +124,9 @@ def _print(evaluation: EvaluationResult, console: Console) -> None:
     for score in evaluation.scores:
         better = _ARROWS.get(score.better, score.better)
         spread = "-" if score.spread is None else f"{score.spread:.2g}"
-        table.add_row(score.name, Text(better), f"{score.value:.4g}", spread, f"{score.floor:.4g}")
+        table.add_row(
+            score.name, Text(better), f"{score.value:.4g}", spread, f"{score.real_score:.4g}"
+        )
     console.print(table)
     console.print(
         f"[dim]Spread: the standard deviation over sets of fakes. Real images: "

@@ -1,4 +1,4 @@
-"""The classifier that this project trains itself, once for each labelled data set."""
+"""The classifier that this project trains itself, once per labelled data set."""
 
 from __future__ import annotations
 
@@ -24,22 +24,26 @@ HELD_OUT = 0.1
 """The share of the images on which the accuracy is measured, never trained on."""
 
 IMAGES_SEEN, MOST_EPOCHS = 120_000, 30
-"""Training ends after so many images: two epochs of MNIST, 30 of `digits`."""
+"""Training ends after so many images or epochs: two epochs of MNIST, 30 of `digits`."""
 
 LEAST_LABELLED = 1_000
-"""Of fewer images a classifier learns too little for its features to mean much."""
+"""From fewer images a classifier learns too little for its features to mean much."""
 
 _UNSTACKED = 20_000
-"""Stacks whose digits are learnt from: as many digits as MNIST has to train on."""
+"""Stacks to learn digits from: they hold as many digits as MNIST has to train on."""
 
 _BATCH, _BLOCK = 128, 1_024
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """accuracy: on held-out images, 0 to 1. digest: SHA-256 of the weights, 12 digits.
+    """A trained classifier of images.
 
-    stacked: whether each channel is an image of its own, as in stacked MNIST.
+    Attributes:
+        network: In evaluation mode.
+        accuracy: On held-out images, 0 to 1.
+        digest: The first 12 digits of the SHA-256 of the weights.
+        stacked: Whether each channel is an image of its own, as in stacked MNIST.
     """
 
     network: LeNet
@@ -50,12 +54,12 @@ class Classifier:
     @property
     def count(self) -> int:
         """How many classes there are."""
-        own = self.network.output.out_features
-        return own**3 if self.stacked else own
+        outputs = self.network.output.out_features
+        return outputs**3 if self.stacked else outputs
 
     @torch.no_grad()
     def features(self, pixels: Tensor) -> Tensor:
-        """uint8 images (n, C, H, W) to features, float32 (n, 128), or (n, 384) of stacked ones."""
+        """From uint8 images (n, C, H, W) to features, float32 (n, 128); (n, 384) if stacked."""
         if not self.stacked:
             return self.network.features(to_unit_range(pixels))
         channels = to_unit_range(pixels.flatten(0, 1).unsqueeze(1))
@@ -63,28 +67,28 @@ class Classifier:
 
     @torch.no_grad()
     def classes(self, pixels: Tensor) -> Tensor:
-        """uint8 images (N, C, H, W) to the likeliest class, int64 (N,) on the CPU."""
+        """From uint8 images (N, C, H, W) to the likeliest classes, int64 (N,) on the CPU."""
         device = self.network.output.weight.device
         single = pixels.flatten(0, 1).unsqueeze(1) if self.stacked else pixels
         parts = [
-            self.network(to_unit_range(each.to(device))).argmax(1).cpu()
-            for each in single.split(_BLOCK)
+            self.network(to_unit_range(batch.to(device))).argmax(1).cpu()
+            for batch in single.split(_BLOCK)
         ]
-        found = torch.cat(parts)
-        return found.view(-1, 3) @ torch.tensor([100, 10, 1]) if self.stacked else found
+        classes = torch.cat(parts)
+        return classes.view(-1, 3) @ torch.tensor([100, 10, 1]) if self.stacked else classes
 
 
 def is_labelled(images: ImageSet) -> bool:
-    """Whether a classifier can learn something of a set."""
+    """Whether a set has classes, and enough images to learn them from."""
     enough = len(images.pixels) >= LEAST_LABELLED
     return images.labels is not None and len(images.card.classes) > 1 and enough
 
 
 def load_classifier(images: ImageSet, device: torch.device) -> Classifier:
-    """The classifier of a labelled set: from the cache, or trained now and kept there.
+    """The classifier of a labelled set: from the cache, or trained now and stored there.
 
-    Its seed is 0; images and labels decide which one it is. Of stacked MNIST it is one of single
-    digits. Raises ValueError where there are no labels.
+    It depends on the images and labels alone, since its seed is always 0. For stacked MNIST it is
+    one of single digits. Raises ValueError if there are no labels.
     """
     if digits := unstack(images, _UNSTACKED):
         return replace(load_classifier(digits, device), stacked=True)
@@ -96,16 +100,16 @@ def load_classifier(images: ImageSet, device: torch.device) -> Classifier:
     file.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(file.with_suffix(".lock")):
         if not file.exists():
-            _keep(file, *_train(images, device))
+            _save(file, *_train(images, device))
         content = file.read_bytes()
-    kept = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    saved = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     network = _untrained(images).to(device)
-    network.load_state_dict(kept["weights"])
-    return Classifier(network.eval(), kept["accuracy"], hashlib.sha256(content).hexdigest()[:12])
+    network.load_state_dict(saved["weights"])
+    return Classifier(network.eval(), saved["accuracy"], hashlib.sha256(content).hexdigest()[:12])
 
 
 def _train(images: ImageSet, device: torch.device) -> tuple[LeNet, float]:
-    """Adam with a rate that falls linearly; the accuracy afterwards."""
+    """Train by Adam with a linearly falling rate; returns the accuracy as well."""
     assert images.labels is not None
     order = torch.randperm(len(images.pixels), generator=torch.Generator().manual_seed(SEED))
     held_out, rest = order.tensor_split([int(HELD_OUT * len(order))])
@@ -113,9 +117,9 @@ def _train(images: ImageSet, device: torch.device) -> tuple[LeNet, float]:
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     steps = min(IMAGES_SEEN, MOST_EPOCHS * len(rest)) // _BATCH
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)
-    source = torch.Generator().manual_seed(SEED)
+    rng = torch.Generator().manual_seed(SEED)
     for _ in range(steps):
-        chosen = rest[torch.randint(len(rest), (_BATCH,), generator=source)]
+        chosen = rest[torch.randint(len(rest), (_BATCH,), generator=rng)]
         logits = network(to_unit_range(images.pixels[chosen].to(device)))
         loss = cross_entropy(logits, images.labels[chosen].to(device))
         optimizer.zero_grad()
@@ -132,7 +136,7 @@ def _untrained(images: ImageSet) -> LeNet:
         return LeNet(images.pixels.shape[1], len(images.card.classes))
 
 
-def _keep(file: Path, network: LeNet, accuracy: float) -> None:
+def _save(file: Path, network: LeNet, accuracy: float) -> None:
     weights: dict[str, Tensor] = {k: v.cpu() for k, v in network.state_dict().items()}
     with atomic_write(file) as temporary:
         torch.save({"weights": weights, "accuracy": accuracy}, temporary)

@@ -1,4 +1,4 @@
-"""The feature space in which images are compared, and the name that its metrics bear."""
+"""The feature space in which images are compared, and the prefix of its metrics' names."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ _BATCH = 512
 
 @dataclass(frozen=True, eq=False)
 class FeatureSpace:
-    """prefix: of the metrics' names, such as `lenet_` in `lenet_fid`; empty for Inception's.
+    """A network's features.
 
-    extract: uint8 images (n, C, H, W) on `device` to features (n, D). description: what a
-    reader must know of the network.
+    Attributes:
+        prefix: Of the metrics' names, such as `lenet_` in `lenet_fid`; empty for Inception's.
+        extract: From uint8 images (n, C, H, W) on `device` to features (n, D).
+        device: Where the network is.
+        description: What a reader must know about the network.
     """
 
     prefix: str
@@ -34,7 +37,7 @@ class FeatureSpace:
 
     @torch.no_grad()
     def features(self, pixels: Tensor) -> Tensor:
-        """uint8 images (N, C, H, W) to features, float32 (N, D) on the CPU."""
+        """From uint8 images (N, C, H, W) to features, float32 (N, D) on the CPU."""
         parts = [self.extract(batch.to(self.device)).cpu() for batch in pixels.split(_BATCH)]
         return torch.cat(parts)
 
@@ -42,26 +45,32 @@ class FeatureSpace:
 def feature_space(
     images: ImageSet, device: torch.device, weights: Path | None = None
 ) -> FeatureSpace:
-    """Inception's where its weights are at hand, else features that need no download.
+    """Inception's features if its weights are at hand, otherwise features that need no download.
 
-    weights: a file of Inception's weights; None looks for them in the cache. Without them a
-    classifier's features where the images are labelled, else those of random weights.
-    Raises EvaluationError for a file that is none.
+    Those are a classifier's if the images are labelled, otherwise a random network's.
+
+    Args:
+        images: What the run was trained on.
+        device: Where the features are computed.
+        weights: A file with Inception's weights; None looks for it in the cache.
+
+    Raises:
+        EvaluationError: The file does not hold Inception's weights.
     """
-    found = weights or find_weights()
-    if found is not None:
-        inception = load_inception(found, device)
+    weights = weights or find_weights()
+    if weights is not None:
+        inception = load_inception(weights, device)
         return FeatureSpace(inception.prefix, inception.extract, device, inception.description)
     if not is_labelled(images):
         network = RandomFeatures(images.pixels.shape[1], RANDOM_SEED).to(device).eval()
-        described = f"a network with random weights, seed {RANDOM_SEED}"
+        description = f"a network with random weights, seed {RANDOM_SEED}"
         return FeatureSpace(
-            "random_", lambda pixels: network.features(to_unit_range(pixels)), device, described
+            "random_", lambda pixels: network.features(to_unit_range(pixels)), device, description
         )
     classifier = load_classifier(images, device)
-    of_what = "the digits of each channel" if classifier.stacked else "the same data"
-    described = (
-        f"a LeNet trained here on {of_what}: accuracy {classifier.accuracy:.4f} on held-out "
+    subject = "the digits of each channel" if classifier.stacked else "the same data"
+    description = (
+        f"a LeNet trained here on {subject}: accuracy {classifier.accuracy:.4f} on held-out "
         f"images, weights {classifier.digest}"
     )
-    return FeatureSpace("lenet_", classifier.features, device, described)
+    return FeatureSpace("lenet_", classifier.features, device, description)

@@ -1,4 +1,4 @@
-"""Inception's features, by which FID and KID are defined, where a user has its weights.
+"""Inception's features, by which FID and KID are defined, for users who have its weights.
 
 Nothing is downloaded. The network and the conversion of its weights are torch-fidelity's
 (Obukhov et al. 2020), which agree with the original TensorFlow graph.
@@ -26,14 +26,17 @@ _BATCH = 64
 
 
 class EvaluationError(UserError):
-    """An evaluation that is not possible as it was asked for."""
+    """An evaluation that cannot be run with the given weights, explained for the user."""
 
 
 @dataclass(frozen=True, eq=False)
 class Inception:
-    """prefix: empty where the weights are those that everybody's FID is measured with.
+    """The network, ready to use.
 
-    extract: uint8 images (N, 1 or 3, H, W) to features (N, 2048).
+    Attributes:
+        prefix: Of the metrics' names; empty for the weights that everybody measures FID with.
+        extract: From uint8 images (N, 1 or 3, H, W) to features (N, 2048).
+        description: What a reader must know about the weights.
     """
 
     prefix: str
@@ -42,7 +45,7 @@ class Inception:
 
 
 def find_weights() -> Path | None:
-    """In this project's cache, or where torch.hub would put them."""
+    """The file in this project's cache, or where torch.hub would put it; None if in neither."""
     for folder in (cache_folder(), Path(torch.hub.get_dir()) / "checkpoints"):
         if (folder / WEIGHTS).exists():
             return folder / WEIGHTS
@@ -50,15 +53,17 @@ def find_weights() -> Path | None:
 
 
 def load_inception(file: Path, device: torch.device) -> Inception:
-    """Raises EvaluationError where the file holds no weights of this network.
+    """Load the network; raises EvaluationError if the file does not hold its weights.
 
-    Weights other than the usual ones are named by their hash: `inception_1a2b3c4d_fid`.
+    With weights other than the usual ones metrics are named by their hash, such as
+    `inception_1a2b3c4d_fid`.
     """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
-        # torch-fidelity unpickles whatever a file holds; this refuses all but tensors.
+        # torch-fidelity unpickles whatever a file holds, code included; this refuses all but
+        # tensors.
         torch.load(file, map_location="cpu", weights_only=True)
         network = FeatureExtractorInceptionV3("inception", [_FEATURES], str(file))
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, TypeError) as error:
@@ -70,10 +75,10 @@ def load_inception(file: Path, device: torch.device) -> Inception:
     network.to(device)
 
     def extract(pixels: Tensor) -> Tensor:
-        colours = pixels.expand(-1, 3, -1, -1)
-        return torch.cat([network(batch)[0] for batch in colours.split(_BATCH)])
+        rgb = pixels.expand(-1, 3, -1, -1)
+        return torch.cat([network(batch)[0] for batch in rgb.split(_BATCH)])
 
     if WEIGHTS.endswith(f"-{digest}.pth"):
         return Inception("", extract, f"Inception-v3, weights {digest}")
-    described = f"Inception-v3 with weights {digest}, which are not the usual ones"
-    return Inception(f"inception_{digest}_", extract, described)
+    description = f"Inception-v3 with weights {digest}, which are not the usual ones"
+    return Inception(f"inception_{digest}_", extract, description)

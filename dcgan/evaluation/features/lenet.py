@@ -13,34 +13,38 @@ LARGEST = 32
 class LeNet(nn.Module):
     """A classifier after LeCun et al. 1998, with ReLU, batch norm and max-pooling.
 
-    Images, float (N, C, S, S) in [-1, 1] with S at least 16, to logits (N, classes); `features`
-    to the hidden layer before, (N, 128). Images of more than 32 pixels are averaged down to 32.
+    From images, float (N, C, S, S) in [-1, 1] with S at least 16, to logits (N, classes). Images
+    of more than 32 pixels are averaged down to 32.
     """
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
-        self.convolutions = nn.Sequential(*_block(channels, 16), *_block(16, 32), *_block(32, 64))
+        self.convolutions = nn.Sequential(
+            *_conv_block(channels, 16), *_conv_block(16, 32), *_conv_block(32, 64)
+        )
         self.hidden = nn.Sequential(
             nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * 64, FEATURES), nn.ReLU()
         )
         self.output = nn.Linear(FEATURES, classes)
 
     def features(self, images: Tensor) -> Tensor:
+        """The hidden layer before the logits, (N, 128)."""
         if images.shape[-1] > LARGEST:
             images = adaptive_avg_pool2d(images, LARGEST)
         hidden: Tensor = self.hidden(self.convolutions(images))
         return hidden
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images to logits, (N, classes)."""
         logits: Tensor = self.output(self.features(images))
         return logits
 
 
 class RandomFeatures(nn.Module):
-    """A convolutional network with its first random weights: a projection that nothing taught.
+    """An untrained LeNet: a random projection.
 
-    As LeNet in shape. Naeem et al. 2020, section 5, use such features where what a network has
-    learnt elsewhere does not fit the images.
+    Naeem et al. 2020, section 5, use such features where those that a network has learnt on
+    other images do not fit.
     """
 
     def __init__(self, channels: int, seed: int) -> None:
@@ -55,13 +59,14 @@ class RandomFeatures(nn.Module):
                     nn.init.zeros_(layer.bias)
 
     def features(self, images: Tensor) -> Tensor:
+        """From images, float (N, C, S, S) in [-1, 1], to features (N, 128)."""
         return self.network.features(images)
 
 
-def _block(before: int, after: int) -> tuple[nn.Module, ...]:
+def _conv_block(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
     return (
-        nn.Conv2d(before, after, 3, padding=1),
-        nn.BatchNorm2d(after),
+        nn.Conv2d(in_channels, out_channels, 3, padding=1),
+        nn.BatchNorm2d(out_channels),
         nn.ReLU(),
         nn.MaxPool2d(2),
     )

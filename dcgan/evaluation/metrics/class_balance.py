@@ -1,4 +1,4 @@
-"""Which classes a generator draws, and how evenly, by a classifier's word."""
+"""Which classes a generator draws, and how evenly, according to a classifier."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ def class_divergence(predicted: Tensor, real: Tensor, classes: int) -> float:
     """KL(generated classes || real classes) in nats, 0 where both are alike.
 
     The reverse KL of the stacked-MNIST experiments (Srivastava et al. 2017, section 4.2).
-    predicted, real: int64 (N,). Classes that no real image has are left out of both.
+    Classes that no real image has are left out of both.
+
+    Args:
+        predicted: Classes of fakes, int64 (N,).
+        real: Classes of real images, int64 (M,).
+        classes: How many there are.
     """
     counts = [torch.bincount(each, minlength=classes).double() for each in (predicted, real)]
     present = counts[1] > 0
-    generated, given = (each[present] / each[present].sum() for each in counts)
-    return torch.xlogy(generated, generated / given).sum().item()
+    generated_shares, real_shares = (each[present] / each[present].sum() for each in counts)
+    return torch.xlogy(generated_shares, generated_shares / real_shares).sum().item()

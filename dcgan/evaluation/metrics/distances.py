@@ -13,7 +13,7 @@ SUBSETS, SUBSET_SIZE = 100, 1_000
 
 
 class _Extracted(nn.Module):
-    """Features that are there already, where torchmetrics would extract them."""
+    """Stands where torchmetrics would extract features, which are already extracted here."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -38,11 +38,16 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
 def kernel_distance(real: Tensor, fake: Tensor, seed: int = 0) -> float:
     """The squared maximum mean discrepancy, cubic kernel (Binkowski et al. 2018, section 4).
 
-    real, fake: features (N, D). Smaller is better; unbiased, so it may be below 0. The mean
-    over 100 random subsets of 1,000, or of all where there are fewer. By torchmetrics.
+    The mean over 100 random subsets of 1,000, or of all if there are fewer; by torchmetrics.
+    Smaller is better; it is unbiased, so it may be below 0.
+
+    Args:
+        real: Features (N, D).
+        fake: Features (M, D).
+        seed: Of the subsets.
     """
     size = min(SUBSET_SIZE, len(real), len(fake))
-    with warnings.catch_warnings():  # of the memory that the features take, which is small here
+    with warnings.catch_warnings():  # about the memory that features take, which is small here
         warnings.simplefilter("ignore", UserWarning)
         metric = KernelInceptionDistance(_Extracted(real.shape[1]), SUBSETS, size)
     metric.update(real, real=True)

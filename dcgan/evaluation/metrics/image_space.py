@@ -14,7 +14,7 @@ from torchmetrics.functional.image import multiscale_structural_similarity_index
 
 from dcgan.data.scaling import to_unit_range
 
-PATCH, PATCHES_AN_IMAGE, SMALLEST_LEVEL = 7, 128, 16
+PATCH, PATCHES_PER_IMAGE, SMALLEST_LEVEL = 7, 128, 16
 PROJECTIONS, IMAGES = 512, 1_024
 PAIRS = 1_000
 _BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -23,26 +23,30 @@ _BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 def sliced_wasserstein_distance(real: Tensor, fake: Tensor, seed: int = 0) -> float:
     """The mean over levels of a Laplacian pyramid of the distance of 7x7 patches, times 1,000.
 
-    Karras et al. 2018, section 5: 128 patches an image and level, normalised by the mean and
-    the deviation of each channel, 512 random projections. real, fake: uint8 (N, C, H, W), as
-    many of each, of which the first 1,024 count (the paper has 16,384). Levels from full size
-    down to 16 pixels; images under 32 have one level. Smaller is better, from 0.
+    Karras et al. 2018, section 5: 128 patches per image and level, normalised by the mean and
+    the deviation of each channel, 512 random projections. Levels go from full size down to
+    16 pixels; images under 32 have one level. Smaller is better, from 0.
+
+    Args:
+        real: uint8 (N, C, H, W), of which the first 1,024 are used (16,384 in the paper).
+        fake: As many, uint8 (N, C, H, W).
+        seed: Of the patches and projections.
     """
-    source = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     distances: list[float] = []
     levels = zip(_pyramid(real[:IMAGES]), _pyramid(fake[:IMAGES]), strict=True)
     for real_level, fake_level in levels:
-        patches = [_patches(level, source) for level in (real_level, fake_level)]
-        directions = torch.randn(patches[0].shape[1], PROJECTIONS, generator=source)
+        patches = [_patches(level, rng) for level in (real_level, fake_level)]
+        directions = torch.randn(patches[0].shape[1], PROJECTIONS, generator=rng)
         directions /= directions.norm(dim=0)
-        for some in directions.split(64, dim=1):  # all at once would take gigabytes
-            first, second = (_sorted_rows(some.t() @ each.t()) for each in patches)
+        for block in directions.split(64, dim=1):  # all at once would take gigabytes
+            first, second = (_sorted_rows(block.t() @ each.t()) for each in patches)
             distances.append(float(np.abs(first - second).mean()) * 1e3)
     return sum(distances) / len(distances)
 
 
 def _sorted_rows(rows: Tensor) -> np.ndarray:
-    """By NumPy, which sorts with SIMD: 4 times as fast as torch.sort on a thread, here on all."""
+    """Sort by NumPy on all threads: with SIMD it is 4 times as fast per thread as torch.sort."""
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         return np.stack(list(threads.map(np.sort, rows.numpy())))
 
@@ -50,13 +54,13 @@ def _sorted_rows(rows: Tensor) -> np.ndarray:
 def multiscale_similarity(fake: Tensor, seed: int = 0) -> float:
     """MS-SSIM of random pairs of fakes: how alike they are (Odena et al. 2017, section 4.2).
 
-    fake: uint8 (N, C, H, W). From about 0 to 1, which is the same image over and over; compare
-    it with that of real images. 1,000 pairs, by torchmetrics (Wang et al. 2003): five scales
+    fake: uint8 (N, C, H, W). From about 0 to 1, which is one image over and over; compare it
+    with that of real images. 1,000 pairs, by torchmetrics (Wang et al. 2003): five scales
     from 176 pixels on, as many as fit below (11x11 windows, or 5x5 under 44 pixels).
     """
-    source = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     count = min(PAIRS, len(fake) // 2)
-    first, second = fake[torch.randperm(len(fake), generator=source)[: 2 * count]].split(count)
+    first, second = fake[torch.randperm(len(fake), generator=rng)[: 2 * count]].split(count)
     kernel = 11 if fake.shape[-1] >= 44 else 5
     scales = min(5, 1 + int(math.log2(fake.shape[-1] / (kernel + 1))))
     betas = tuple(beta / sum(_BETAS[:scales]) for beta in _BETAS[:scales])
@@ -104,11 +108,11 @@ def _expanded(images: Tensor) -> Tensor:
     return larger[:, :, 2 : 2 + size, 2 : 2 + size]
 
 
-def _patches(images: Tensor, source: torch.Generator) -> Tensor:
+def _patches(images: Tensor, rng: torch.Generator) -> Tensor:
     """Random patches (N * 128, C * 49), each channel with mean 0 and deviation 1."""
     count, channels, height, width = images.shape
-    tops = torch.randint(0, height - PATCH + 1, (count, PATCHES_AN_IMAGE), generator=source)
-    lefts = torch.randint(0, width - PATCH + 1, (count, PATCHES_AN_IMAGE), generator=source)
+    tops = torch.randint(0, height - PATCH + 1, (count, PATCHES_PER_IMAGE), generator=rng)
+    lefts = torch.randint(0, width - PATCH + 1, (count, PATCHES_PER_IMAGE), generator=rng)
     rows = tops[..., None, None] + torch.arange(PATCH)[:, None]
     columns = lefts[..., None, None] + torch.arange(PATCH)
     image = torch.arange(count)[:, None, None, None]

@@ -102,7 +102,7 @@ def test_other_labelled_images_and_their_mistakes(
     assert "have no labels" in said(wrong)
     flat = invoke(*chosen, "--data", str(tmp_path / "train" / "dark"))
     assert flat.exit_code == 2
-    assert "Give a folder with one folder a class" in said(flat)
+    assert "Give a folder with one folder per class" in said(flat)
 
 
 def test_a_class_that_does_not_exist_or_is_not_drawn(store: Path, digits: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_mosaic_shows_every_image_in_its_place() -> None:
 def test_curves_are_the_numbers() -> None:
     rows = [("D", 10, 0, 0.5), ("D", 10, 1, 0.7), ("D", 30, 0, 0.9), ("pixels", 10, 0, 0.2),
             ("pixels", 30, 0, 0.4)]  # fmt: skip
-    table = pd.DataFrame(rows, columns=["features", "labels", "draw", "accuracy"])
+    table = pd.DataFrame(rows, columns=["space", "labels_per_class", "split", "accuracy"])
     axes = label_efficiency(table, "title", "note").axes[0]
     lines = {line.get_label(): line.get_ydata().tolist() for line in axes.lines}
     assert lines == {"D": pytest.approx([0.6, 0.9]), "pixels": pytest.approx([0.2, 0.4])}

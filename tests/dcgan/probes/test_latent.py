@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from dcgan.config.schema import Network
-from dcgan.probes.latent import ProbeError, arithmetic, interpolate, slerp
+from dcgan.probes.errors import ProbeError
+from dcgan.probes.latent import arithmetic, interpolate, slerp
 from dcgan.sampling import draw_latents
 
 

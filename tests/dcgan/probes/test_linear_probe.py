@@ -56,21 +56,21 @@ def test_classifiers_see_the_same_labels_and_tell_what_can_be_told() -> None:
     told = noise.copy()
     told[np.arange(240), labels] += 20
     spaces = {"told": (told, told), "noise": (noise, noise), "told again": (told, told)}
-    found = linear_accuracies(spaces, labels, labels, [5, 20], draws=3)
-    by = {(each.features, each.labels, each.draw): each.accuracy for each in found}
+    found = linear_accuracies(spaces, labels, labels, [5, 20], splits=3)
+    by = {(each.space, each.labels_per_class, each.split): each.accuracy for each in found}
     assert len(by) == 3 * 2 * 3
     assert all(value > 0.95 for (name, _, _), value in by.items() if name == "told")
     assert all(0.2 < value < 0.5 for (name, _, _), value in by.items() if name == "noise")
-    assert {each.size for each in found} == {10}
-    again = linear_accuracies(spaces, labels, labels, [5, 20], draws=3)
+    assert {each.dimension for each in found} == {10}
+    again = linear_accuracies(spaces, labels, labels, [5, 20], splits=3)
     assert again == found
-    assert len({by["noise", 5, draw] for draw in range(3)}) > 1, "draws differ"
+    assert len({by["noise", 5, split] for split in range(3)}) > 1, "splits differ"
 
 
 def test_one_label_a_class_is_enough_to_begin_with() -> None:
     points = np.eye(3, dtype=np.float32) * 10
     labels = np.arange(3)
-    (found,) = linear_accuracies({"points": (points, points)}, labels, labels, [1], draws=1)
+    (found,) = linear_accuracies({"points": (points, points)}, labels, labels, [1], splits=1)
     assert found.accuracy == 1
 
 

@@ -1,0 +1,45 @@
+"""Which way each evaluation metric is better: the one table for measuring and for ranking."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from tracking.events import EVALUATION
+
+MetricDirection: TypeAlias = Literal["lower", "higher", "as real", "0.5"]
+"""`as real` is best where real images are, `0.5` at that value; neither can be ranked."""
+
+METRIC_DIRECTIONS: Mapping[str, MetricDirection] = {
+    "fid": "lower",
+    "kid": "lower",
+    "precision": "higher",
+    "recall": "higher",
+    "density": "higher",
+    "coverage": "higher",
+    "two_sample_accuracy": "0.5",
+    "two_sample_accuracy_real": "0.5",
+    "two_sample_accuracy_fake": "0.5",
+    "memorisation": "0.5",
+    "class_coverage": "higher",
+    "class_divergence": "lower",
+    "modes": "higher",
+    "mode_divergence": "lower",
+    "sliced_wasserstein": "lower",
+    "ms_ssim": "as real",
+}
+"""By the name of the metric without the prefix of its feature space."""
+
+_FEATURE_SPACE = re.compile(r"(lenet|random|inception_[0-9a-f]+)_")
+
+
+def direction_of(metric_name: str) -> MetricDirection | None:
+    """The direction of an evaluation metric; None for any other name.
+
+    Understands names with a feature space (`lenet_fid`, `inception_1a2b3c4d_kid`), the best value
+    so far (`best_lenet_fid`) and paths (`evaluation/lenet_fid`).
+    """
+    name = metric_name.removeprefix(f"{EVALUATION}/").removeprefix("best_")
+    prefix = _FEATURE_SPACE.match(name)
+    return METRIC_DIRECTIONS.get(name[prefix.end() :] if prefix else name)
