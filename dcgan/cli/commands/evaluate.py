@@ -47,9 +47,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    resamples: Annotated[
-        int, typer.Option(min=1, help="Sets of fakes, from which the spread is computed.")
-    ] = 3,
+    resamples: Annotated[int, typer.Option(min=1, help="Sets of fakes, for the spread.")] = 3,
     weights: Annotated[
         Path | None,
         typer.Option(

@@ -190,9 +190,7 @@ def _print_accuracies(table: pd.DataFrame, note: str) -> None:
 @app.command()
 def interpolate(
     run: RunReference = "last",
-    rows: Annotated[
-        int, typer.Option(min=1, max=32, help="Walks, each between two random latents.")
-    ] = 8,
+    rows: Annotated[int, typer.Option(min=1, max=32, help="Walks, one per row.")] = 8,
     columns: Annotated[int, typer.Option(min=2, max=32, help="Images per walk.")] = 10,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
@@ -263,7 +261,7 @@ def filters(
     run: RunReference = "last",
     count: Annotated[
         int,
-        typer.Option("--features", min=1, max=32, help="Of D's last hidden convolution, to show."),
+        typer.Option("--features", min=1, max=32, help="Features of D's last convolution."),
     ] = 6,
     checkpoint: Checkpoint = "last",
     output: Output = None,

@@ -6,7 +6,9 @@ import csv
 import io
 import re
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import PIL.Image
 import pypdf
 import pytest
@@ -14,11 +16,17 @@ from markdown_it import MarkdownIt
 
 from analysis import load
 from analysis.comparison.arms import ComparisonError
+from analysis.comparison.measures import Measure
 from analysis.comparison.tables import Table
-from analysis.report import compose, format_of, save_report
+from analysis.plots.figure_file import FigureFile
+from analysis.plots.parallel_coordinates import parallel_coordinates
+from analysis.report import compose, figure_sections, format_of, save_report
 from analysis.report.content import Figures, Grids, Prose, Report, Section
-from tests.support.sample_journals import write_journal
+from dcgan.run_folder.amend import amend
+from tests.support.sample_journals import STEPS, write_journal
 from tracking.errors import UserError
+from tracking.events import Event, Fields, Metrics
+from tracking.metric_directions import direction_of
 
 HOSTILE = "<script>alert(1)</script>|`x`\x1b[31m *b* [a](b)"
 
@@ -113,6 +121,54 @@ def test_of_several_factors_all_are_seen_at_once(tmp_path: Path) -> None:
     assert "5 arms were held against optimizer.lr=0.0001, init.scheme=dcgan." in said(
         report.sections[0]
     )
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize(
+    ("metric", "ranked"),
+    [
+        ("modes", "higher"),
+        ("best_lenet_fid", "lower"),
+        ("lenet_memorisation", None),
+        ("ms_ssim", None),
+    ],
+)
+def test_metrics_are_ranked_by_their_direction(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    metric: str,
+    ranked: str | None,
+    stored: bool,
+) -> None:
+    for place, (rate, scheme) in enumerate(
+        (rate, scheme) for rate in (1e-4, 1e-3) for scheme in ("dcgan", "default")
+    ):
+        folder = write_journal(
+            tmp_path, f"r{place}", seed=0, optimizer__lr=rate, init__scheme=scheme
+        )
+        events: list[Event] = [Metrics([STEPS], [2_000], {f"evaluation/{metric}": [float(place)]})]
+        if stored:
+            path = f"sys/evaluation/better/{metric.removeprefix('best_')}"
+            events.append(Fields({path: direction_of(metric)}))
+        amend(folder, events)
+    lower_is_better = []
+
+    def spy(*arguments: Any, **options: Any) -> FigureFile:
+        lower_is_better.append(options["lower_is_better"])
+        return parallel_coordinates(*arguments, **options)
+
+    monkeypatch.setattr(figure_sections, "parallel_coordinates", spy)
+    report = compose(load(tmp_path), by=["optimizer.lr", "init.scheme"], metrics=[metric])
+    names = [picture.name for picture in report.pictures]
+    assert (f"parallel_coordinates_{metric}" in names) == (ranked is not None)
+    assert lower_is_better == ([] if ranked is None else [ranked == "lower"])
+
+
+def test_the_direction_that_a_run_stored_outlives_the_table() -> None:
+    measure = Measure("lenet_sharpness", "evaluation/lenet_sharpness", "sharpness")
+    table = pd.DataFrame({"sys/evaluation/better/lenet_sharpness": ["higher", None]})
+    assert figure_sections._direction(measure, table) == "higher"
+    assert figure_sections._direction(measure, pd.DataFrame()) is None
 
 
 def test_one_run_is_an_anecdote(store: Path) -> None:

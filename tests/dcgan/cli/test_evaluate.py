@@ -74,6 +74,10 @@ def test_a_run_is_evaluated_and_keeps_its_scores(store: Path) -> None:
     last, fields = last_values(folder), read_fields(folder)
     assert last["evaluation/lenet_fid"] == fid["value"]
     assert fields["sys/evaluation/floor/lenet_fid"] == fid["floor"]
+    better = {name: fields[f"sys/evaluation/better/{name}"] for name in METRICS}
+    assert better == {name: score["better"] for name, score in scores.items()}
+    assert better["lenet_recall"] == "higher"
+    assert better["lenet_memorisation"] == "0.5"
     assert "a LeNet trained here" in str(fields["sys/evaluation/feature_space"])
     assert fields["sys/status"] == "finished"
     assert len(read_steps(folder)) == steps

@@ -21,6 +21,7 @@ from dcgan.evaluation.features import classifier as classifier_module
 from dcgan.evaluation.features.classifier import load_classifier
 from dcgan.evaluation.features.feature_space import feature_space
 from tests.dcgan.data.test_torchvision_sets import mnist, write_idx
+from tracking.metric_directions import METRIC_DIRECTIONS
 
 CPU = torch.device("cpu")
 
@@ -95,4 +96,6 @@ def test_modes_are_counted_over_the_channels(small: None, monkeypatch: pytest.Mo
     assert whole["modes"] > 900
     assert whole["mode_divergence"] < 0.3
     assert reference.real_scores["modes"] > 900
+    measured = {name.removeprefix(space.prefix) for name in reference.real_scores}
+    assert measured == METRIC_DIRECTIONS.keys(), "every metric has a direction, and no other has"
     assert whole["lenet_fid"] < collapsed["lenet_fid"]
