@@ -27,9 +27,10 @@ _LOSSES = ("Gloss", "Dloss")
 
 
 def value_figures(comparison: Comparison, table: pd.DataFrame) -> Figures:
-    """A figure a measure: pairs of seeds, or the values of a numeric factor, or all arms.
+    """One figure per measure: pairs of seeds, or the values of a numeric factor, or all arms.
 
-    Runs of several factors are drawn as parallel coordinates beside them.
+    Runs of several factors are drawn as parallel coordinates beside them, if the measure has a
+    direction. table: one row per run, of which the stored directions are read.
     """
     found = [
         replace(figure, picture=replace(figure.picture, name=f"{figure.picture.name}_{each.name}"))

@@ -58,7 +58,7 @@ def _title(run: TrainedRun) -> str:
 
 
 def _mosaic(config: Config, images: torch.Tensor) -> Mosaic:
-    """Images (rows, columns, C, H, W), uint8 or float in [-1, 1], with the colors of the run."""
+    """Images (rows, columns, C, H, W), uint8 or float in [-1, 1], as the run shows them."""
     import torch
 
     from dcgan.data.scaling import to_uint8
@@ -283,9 +283,9 @@ def filters(
     last = {name: _mosaic(config, features.responses) for name, features in networks.items()}
     note = (
         "Above: filters of D's first convolution. Below, one row per feature, for the first "
-        f"features of its last one: the {IMAGES_PER_FEATURE} of {SEARCHED_IMAGES:,} random images "
-        "with the strongest response, and right of each what in it raises the response, by "
-        "guided backpropagation."
+        f"features of its last one: the {IMAGES_PER_FEATURE} training images with the strongest "
+        f"response, among {SEARCHED_IMAGES:,} random ones at most, and right of each what in it "
+        "raises the response, by guided backpropagation."
     )
     _save(trained_run, "filters", filter_figure(first, last, _title(trained_run), note), output)
 
