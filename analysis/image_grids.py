@@ -1,4 +1,4 @@
-"""The images in a picture of many, as the engine lays them out."""
+"""The single images in a grid, as the engine lays them out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from tracking.events import GRID_PADDING
 
 
 def split_grid(pixels: npt.NDArray[np.uint8], image_size: int, count: int) -> npt.NDArray[np.uint8]:
-    """The first `count` images of a grid, uint8 (N, H, W, C), row by row; all where it has fewer.
+    """Cut a grid into its images.
 
-    pixels: uint8 (H, W) or (H, W, C). image_size: pixels along a side of one image.
+    Args:
+        pixels: The grid, uint8 (H, W) or (H, W, C).
+        image_size: Pixels along a side of one image.
+        count: Images wanted, row by row; all of them if the grid has fewer.
+
+    Returns:
+        uint8 (N, H, W, C).
     """
     cell = image_size + GRID_PADDING
     rows, columns = ((edge - GRID_PADDING) // cell for edge in pixels.shape[:2])
@@ -24,8 +30,8 @@ def split_grid(pixels: npt.NDArray[np.uint8], image_size: int, count: int) -> np
 
 
 def variation(images: npt.NDArray[np.uint8]) -> float:
-    """How much images differ: the standard deviation over them, mean over pixels and channels.
+    """How much images differ: their standard deviation per pixel and channel, averaged over both.
 
-    images: uint8 (N, H, W, C). Returns 0 to 127.5; 0 where all are the same.
+    images: uint8 (N, H, W, C). Returns 0 (all the same) to 127.5.
     """
     return float(images.std(axis=0, dtype=np.float32).mean())

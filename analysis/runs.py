@@ -1,4 +1,4 @@
-"""Runs of any stores, mixed at will, as tidy frames."""
+"""Runs of any mix of stores, as tidy data frames."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ _Result = TypeVar("_Result")
 class Runs:
     """Runs whose steps are read when they are asked for.
 
-    table: one row a run, the oldest first, as `tracking.tables.run_table` describes it; its
-        columns `/backend` and `/place` say what read it and where.
-    places: run id -> where it was found.
+    Attributes:
+        table: One row per run, oldest first, as `tracking.tables.run_table` describes it; the
+            columns `/backend` and `/place` say what read the run, and from where.
+        places: Run id to where the run was found.
     """
 
     table: pd.DataFrame
@@ -40,31 +41,37 @@ class Runs:
     _means: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict, repr=False)
 
     def steps(self, run: str) -> pd.DataFrame:
-        """One row a step, as `tracking.tables.step_table` describes it; kept once it is read."""
+        """One row per step, as `tracking.tables.step_table` describes it; read once, then kept."""
         if run not in self._steps:
             place = self.places[run]
             self._steps[run] = load_backend(place.backend).load_steps(place.location, run)
         return self._steps[run]
 
     def all_steps(self, ids: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
-        """Run id -> `steps` of it, several runs read at once. ids: all runs by default."""
+        """`steps` by run id, several runs read at once. ids: all runs by default."""
         chosen = self._chosen(ids)
         return dict(zip(chosen, _each(self.steps, chosen), strict=True))
 
     def folder(self, run: str) -> Path | None:
-        """The folder of a run's journal; None for a run that is read from another store."""
+        """The folder of a run's journal; None if the run was read from another store."""
         place = self.places[run]
         return Path(place.location) / run if place.backend == "local" else None
 
     def final_means(
         self, metrics: Sequence[str], share: float = 0.1, ids: Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """One row a run, a float64 column a metric: its mean over its last steps.
+        """The mean of each metric over each run's last steps.
 
-        metrics: paths, such as `training/batch/Gloss`. share: of the steps of each run and
-        metric, 0 to 1; one step at least. ids: of the runs, all by default. NaN and infinities
-        are values: one of them makes the mean NaN or infinite. It is also NaN where a run
-        lacks the metric. Of a journal only the end is read; what was read is kept.
+        Of a local journal only the end is read; what was read is kept.
+
+        Args:
+            metrics: Paths, such as `training/batch/Gloss`.
+            share: The last fraction of the steps of each run and metric, 0 to 1; at least one step.
+            ids: The runs; all by default.
+
+        Returns:
+            One row per run, one float64 column per metric. NaN if the run lacks the metric; NaN or
+            infinite if one of the values is.
         """
 
         def means(run: str) -> list[float]:
@@ -82,7 +89,7 @@ class Runs:
         )
 
     def last_values(self, ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """One row a run, a float64 column a metric: the newest value, NaN where it has none."""
+        """The newest value of each metric, NaN if there is none; one row per run."""
         chosen = self._chosen(ids)
         frame = pd.DataFrame(_each(self._newest, chosen), index=chosen, dtype="float64")
         return frame.reindex(columns=sorted(frame.columns))
@@ -96,13 +103,18 @@ class Runs:
 
 
 def load(*places: str | Path | RunSource, where: str | None = None) -> Runs:
-    """Read the runs of stores, of whatever backends.
+    """Read the runs of one or more stores, of whatever backends.
 
-    places: folders and addresses, or what reads them said outright, as
-    `tracking.sources.find_place` takes them. A run that several hold is read from the first.
-    where: only runs for which this holds, as `tracking.query.select` has it.
-    Raises StoreError where a place holds no runs, ServerError where one does not answer,
-    QueryError for a wrong expression.
+    Args:
+        *places: Folders and addresses, or a `RunSource` that names the backend, as
+            `tracking.sources.resolve_source` takes them. A run that several stores hold is read
+            from the first.
+        where: Only runs for which this expression is true, as `tracking.query.select` takes it.
+
+    Raises:
+        StoreError: A place holds no runs.
+        ServerError: A server does not answer.
+        QueryError: The expression is wrong.
     """
     found: dict[str, RunSource] = {}
     fields: dict[str, dict[str, Value]] = {}

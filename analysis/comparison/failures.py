@@ -1,6 +1,7 @@
-"""How runs ended: whole, collapsed or diverged, by rules that need no eye and no classifier.
+"""How trainings ended (whole, collapsed or diverged), by rules that need no eye and no classifier.
 
-They find what is gross. A generator that draws a few kinds of images well passes for whole.
+The rules find gross failures only. A generator that draws a few kinds of images well counts as
+whole.
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ def ending(
 ) -> TrainingOutcome:
     """How one run ended.
 
-    final: means over its last steps of `training/batch/...`. relative_variation: as the
-    function of this name gives it, NaN where it is not known.
+    Args:
+        fields: The run's fields; of these `config/loss/name` is read.
+        final: Means of `training/batch/...` over the run's last steps.
+        relative_variation: What the function of this name returns; NaN if it is unknown.
     """
     losses = [final[f"{BATCH}/{name}"] for name in ("Gloss", "Dloss") if f"{BATCH}/{name}" in final]
     if not np.isfinite(losses).all():
@@ -50,11 +53,16 @@ def ending(
 
 
 def relative_variation(folder: Path, image_size: int, count: int) -> float:
-    """How much the images of a run's last grid differ, relative to its grid of real images.
+    """How much the images of a run's last grid differ, relative to those of its real grid.
 
-    folder: of a local journal. image_size: pixels along a side of an image. count: of images in
-    a grid. Returns 0 where all are the same, about 1 where they differ as
-    real ones do, noise as well; NaN where there are no two such grids.
+    Args:
+        folder: The folder of the run's local journal.
+        image_size: Pixels along a side of an image.
+        count: Images in a grid.
+
+    Returns:
+        0 if all images are the same, about 1 if they differ as much as real ones do (as noise
+        does too), NaN if the run lacks either grid.
     """
     grids = sorted((folder / FIXED_NOISE).glob("*.png"))
     real = sorted((folder / REAL).glob("*.png"))

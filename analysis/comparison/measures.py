@@ -1,8 +1,8 @@
-"""The one number of a run that a comparison is about."""
+"""The numbers, one per run, that a comparison is about."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,9 +38,12 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Measure:
-    """name: as a user types it, such as `Gloss`. path: of the metric; empty for what is derived.
+    """One number of a run.
 
-    words: as a sentence has it.
+    Attributes:
+        name: As a user types it, such as `Gloss`.
+        path: The metric's path; empty for a derived number.
+        words: The name in a sentence.
     """
 
     name: str
@@ -49,10 +52,16 @@ class Measure:
 
 
 def find_measures(runs: Runs, ids: Sequence[str], names: Sequence[str]) -> list[Measure]:
-    """Measures by name: the last word of a metric's path, or all of it, or `nearest_epoch`.
+    """Find measures by name.
 
-    Without names: what was evaluated in all runs, then the losses and D's scores.
-    Raises ComparisonError for a name that no run has.
+    Args:
+        runs: Where the runs' metrics are read from.
+        ids: The runs to compare.
+        names: The last part of a metric's path, the whole path, or `nearest_epoch`. If empty:
+            the metrics that all runs were evaluated by, then the losses and D's scores.
+
+    Raises:
+        ComparisonError: No run has a metric of such a name.
     """
     last = runs.last_values(ids)
     paths = [str(column) for column in last.columns]
@@ -95,10 +104,16 @@ def _spelt(name: str) -> str:
 
 
 def measured(runs: Runs, ids: Sequence[str], measures: Sequence[Measure]) -> pd.DataFrame:
-    """One row a run, one float64 column a measure, by its name; NaN where a run lacks it.
+    """The value of each measure for each run.
 
-    Of a metric of batches the mean over the last tenth of the run's steps, of any other the
-    newest value.
+    Args:
+        runs: Where the values are read from.
+        ids: The runs.
+        measures: What to read. A metric of batches counts with its mean over the last tenth of
+            the run's steps, any other metric with its newest value.
+
+    Returns:
+        One row per run, one float64 column per measure, by its name; NaN if a run lacks it.
     """
     index = pd.Index(ids, name="run")
     values = pd.DataFrame(index=index)
@@ -116,7 +131,7 @@ def measured(runs: Runs, ids: Sequence[str], measures: Sequence[Measure]) -> pd.
 
 
 def _nearest_epoch(steps: pd.DataFrame) -> float:
-    """The middle of the ten epochs over which D(x) and D(G(z)) are nearest."""
+    """The middle of the ten epochs in which D(x) and D(G(z)) are nearest to each other."""
     numbers = series_of(steps, f"{EPOCH}/number")
     ends = np.isfinite(numbers.values)
     if ends.sum() < WINDOW:
@@ -128,8 +143,3 @@ def _nearest_epoch(steps: pd.DataFrame) -> float:
 
     nearest = argmin_step(moving_average(difference(epochs("D_x"), epochs("D_G_z1"))))
     return float("nan") if nearest is None else float(nearest)
-
-
-def words(measures: Sequence[Measure]) -> Mapping[str, str]:
-    """For each name what a sentence calls it."""
-    return {each.name: each.words for each in measures}

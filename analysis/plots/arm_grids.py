@@ -32,14 +32,19 @@ def grids_by_step_and_arm(
     seeds: Mapping[str, int] | None = None,
     title: str = "",
 ) -> FigureFile:
-    """What arms make of their noise over time: a row an arm, a column a step, five columns at most.
+    """Image grids over time: one row per arm, one column per step, at most five columns.
 
-    grids: for each arm the PNG files of one of its runs, by step, as `run_plots.image_files`
-    gives them. image_size: pixels along a side of one image; of each grid its upper left 4x4
-    images are shown. real: for each arm a grid of real images, the first column; none by default.
-    seeds: of the run that stands for an arm. Steps that all arms have are preferred; where an arm
-    lacks a picture its place says so.
-    Raises ValueError where there is no grid, OSError where a file cannot be read.
+    Args:
+        grids: For each arm, the PNG files of one of its runs by step, as `image_files` lists them.
+            Steps that all arms have are preferred; a missing grid leaves a labelled gap.
+        image_size: Pixels along a side of one image; the upper left 4x4 images of a grid are shown.
+        real: For each arm a grid of real images, shown as the first column; none by default.
+        seeds: For each arm the seed of the run that stands for it.
+        title: Above the figure.
+
+    Raises:
+        ValueError: There is no grid.
+        OSError: A file cannot be read.
     """
     steps = common_steps(grids.values(), MOST_COLUMNS - bool(real))
     if not steps:
@@ -85,7 +90,7 @@ def grids_by_step_and_arm(
 
 
 def cropped(pixels: npt.NDArray[np.uint8], image_size: int) -> npt.NDArray[np.uint8]:
-    """The upper left 4x4 images of a grid, all of them where it has fewer.
+    """The upper left 4x4 images of a grid, or all of them if it has fewer.
 
     pixels: uint8 (H, W) or (H, W, C). image_size: pixels along a side of one image.
     """
@@ -94,9 +99,9 @@ def cropped(pixels: npt.NDArray[np.uint8], image_size: int) -> npt.NDArray[np.ui
 
 
 def common_steps(grids: Iterable[Mapping[int, Path]], most: int) -> list[int]:
-    """At most so many steps of those that all runs have; of those of any, where none is common.
+    """At most `most` of the steps that all runs have, or of those that any has if none is common.
 
-    grids: of each run, by step.
+    grids: for each run, its grids by step.
     """
     each = [set(files) for files in grids]
     if not each:
@@ -105,6 +110,6 @@ def common_steps(grids: Iterable[Mapping[int, Path]], most: int) -> list[int]:
 
 
 def read_grid(file: Path) -> npt.NDArray[np.uint8]:
-    """uint8 (H, W) or (H, W, C). Raises OSError where the file is no picture."""
+    """uint8 (H, W) or (H, W, C); raises OSError if the file is not a picture."""
     with PIL.Image.open(file) as picture:
         return np.asarray(picture)

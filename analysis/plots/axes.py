@@ -16,11 +16,18 @@ DECADE = 10
 
 
 def spans_decade(values: Floats) -> bool:
+    """Whether positive values span more than a decade, so that a logarithmic axis suits them."""
     return len(values) > 0 and values.min() > 0 and values.max() > DECADE * values.min()
 
 
 def tick_values(axes: Axes, values: Floats, logarithmic: bool) -> None:
-    """Ticks at the values themselves while there is room for them."""
+    """Put ticks on the x axis: at the values themselves if they are few.
+
+    Args:
+        axes: The axes.
+        values: Sorted, distinct values.
+        logarithmic: Whether the axis is logarithmic.
+    """
     if 0 < len(values) <= 9:
         axes.set_xticks(values, [f"{value:g}" for value in values])
         axes.xaxis.set_minor_locator(NullLocator())
@@ -34,7 +41,7 @@ def tick_values(axes: Axes, values: Floats, logarithmic: bool) -> None:
 
 
 def wrapped(label: str, width: int) -> str:
-    """The label in lines of at most `width` letters, broken where a reader would break it."""
+    """The label in lines of at most `width` characters, broken where a reader would break it."""
     lines = [""]
     for piece in re.split(r"(?<=[\s_/,=])|(?<=\.)(?=[A-Za-z])", label):
         if len(lines[-1]) + len(piece.rstrip()) > width:
@@ -46,7 +53,14 @@ def wrapped(label: str, width: int) -> str:
 
 
 def label_ticks(axes: Axes, positions: Sequence[float], labels: Sequence[str], width: int) -> None:
-    """Arms on the x axis: a label is no formula and may be long."""
+    """Label positions on the x axis with texts, which may be long and are not read as formulas.
+
+    Args:
+        axes: The axes.
+        positions: Where the labels stand.
+        labels: One per position.
+        width: Characters per line at most.
+    """
     axes.set_xticks(positions, [wrapped(label, width) for label in labels])
     for text in axes.get_xticklabels():
         text.set_parse_math(False)

@@ -33,14 +33,22 @@ def parallel_coordinates(
     lower_is_better: bool,
     title: str = "",
 ) -> FigureFile:
-    """A sweep over several keys: a line a run through its keys to its metric, the best on top.
+    """A sweep over several keys: one line per run through its keys to its metric, the best on top.
 
-    keys: one row a run, indexed by run id, one column a key; numbers run from the smallest to
-    the largest, logarithmically where positive ones span more than a decade; anything else,
-    and a column with any gap, stands at evenly spaced ticks. Keys that do not vary are left
-    out. values: run id -> the metric, NaN where a run has none: such runs are dashed and grey
-    and end before the metric. The best 10% are the darkest and the thickest.
-    Raises ValueError where fewer than two runs or no varying key is given.
+    The best 10% of the runs are the darkest and thickest lines. Runs without a finite metric are
+    dashed, grey, and end before the metric's axis.
+
+    Args:
+        keys: One row per run, indexed by run id; one column per key. Numbers run from smallest to
+            largest, on a logarithmic axis if positive ones span more than a decade. Anything else,
+            and a column with a gap, has evenly spaced ticks. Keys that do not vary are left out.
+        values: The metric by run id; NaN if a run has none.
+        metric: The metric's name.
+        lower_is_better: Whether a lower metric is better.
+        title: Above the figure.
+
+    Raises:
+        ValueError: There are fewer than two runs, or no key varies.
     """
     metrics = np.array([float(values.get(str(run), np.nan)) for run in keys.index])
     metrics[~np.isfinite(metrics)] = np.nan
@@ -94,9 +102,14 @@ def parallel_coordinates(
 
 @dataclass(frozen=True, eq=False)
 class _Scale:
-    """One upright axis. heights: of each run, 0 to 1, NaN where it has none; shown: in words.
+    """One upright axis.
 
-    label: the name with what must be known to read the axis. ticks: height and text.
+    Attributes:
+        name: The key or metric.
+        label: The name, with what must be known to read the axis.
+        heights: Where each run crosses the axis, 0 to 1; NaN if it does not.
+        shown: The value of each run as text.
+        ticks: Height and text of each tick.
     """
 
     name: str
@@ -165,7 +178,7 @@ def _draw_lines(axes: Axes, heights: Floats, name: str, **look: object) -> None:
 
 
 def _best(metrics: Floats, lower_is_better: bool) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """The best tenth of the runs with a finite value, one at least."""
+    """Marks the best tenth of the runs with a finite value, at least one."""
     best = np.zeros(len(metrics), bool)
     order = np.argsort(metrics if lower_is_better else -metrics)  # NaN come last
     known = np.count_nonzero(np.isfinite(metrics))

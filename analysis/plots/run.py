@@ -1,4 +1,4 @@
-"""The figures of one run: its losses, D's scores, its images over time, real beside fake."""
+"""The figures of one run: losses, D's scores, images over time, real images beside fakes."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _logger = logging.getLogger(__name__)
 
 @house_style
 def loss_curves(steps: pd.DataFrame, title: str = "") -> Figure:
-    """The losses of G and D, apart and overlapping: each batch, and the means of the epochs.
+    """The losses of G and D, apart and together: each batch, and the means of the epochs.
 
-    steps: of one run, as `tracking.tables.step_table` describes it.
-    Stretches in which a loss was NaN or infinite are hatched and counted.
+    steps: of one run, as `tracking.tables.step_table` describes it. Stretches in which a loss is
+    NaN or infinite are hatched and counted.
     """
     note = (
         f"{line_note(steps)} {_ONE_RUN} "
@@ -62,10 +62,10 @@ def loss_curves(steps: pd.DataFrame, title: str = "") -> Figure:
 
 @house_style
 def score_curves(steps: pd.DataFrame, title: str = "") -> Figure:
-    """What D says of real images and of fakes, and of the same fakes after its step.
+    """D's output for real images, for fakes, and for the same fakes after D's step.
 
-    steps: of one run, as `tracking.tables.step_table` describes it. Scores are probabilities,
-    1 for real, unless one lies outside 0 to 1: a critic's, which have no scale of their own.
+    steps: of one run, as `tracking.tables.step_table` describes it. Scores are probabilities, 1
+    for real, unless one lies outside 0 to 1: then they are a critic's, which have no fixed scale.
     """
     probabilities = _are_probabilities(steps)
     meaning = (
@@ -99,9 +99,9 @@ def score_curves(steps: pd.DataFrame, title: str = "") -> Figure:
 
 @house_style
 def grid_progression(images: Mapping[int, Pixels], title: str = "") -> Figure:
-    """What G makes of the same noise over time: at most six grids, the first and last among them.
+    """G's images from the same noise over time: at most six grids, the first and the last included.
 
-    images: by step, uint8 (H, W, C), C = 1 or 3. Raises ValueError where there is none.
+    images: by step, uint8 (H, W, C), C = 1 or 3. Raises ValueError if there is none.
     """
     chosen = evenly_spaced(sorted(images), MAX_GRIDS)
     if not chosen:
@@ -127,7 +127,11 @@ def real_and_fake(
 ) -> Figure:
     """Real images beside G's.
 
-    real, fake: grids, uint8 (H, W, C), C = 1 or 3. fake_step: at which G made them.
+    Args:
+        real: A grid of real images, uint8 (H, W, C), C = 1 or 3.
+        fake: A grid of fakes, likewise.
+        title: Above the figure.
+        fake_step: The step at which G made the fakes.
     """
     height = 0.9 + style.WIDTH / 2 * real.shape[0] / real.shape[1]
     note = f"{_ONE_RUN} No image was picked by hand."
@@ -141,11 +145,19 @@ def real_and_fake(
 def save_run_plots(
     folder: Path, output: Path, report: Callable[[str], None] = _logger.warning
 ) -> list[Path]:
-    """Draw the run in `folder`, a run of the local store, as PNG files in `output`.
+    """Draw a run of the local store as PNG files.
 
-    report: is told in a sentence of each figure for which the run has no data.
-    Returns the files: loss.png, scores.png, progression.png and real_and_fake.png at most.
-    Each is whole or not there. Raises OSError where `output` cannot be written to.
+    Args:
+        folder: The run's folder.
+        output: Where the files go: at most loss.png, scores.png, progression.png and
+            real_and_fake.png, each whole or absent.
+        report: Called with a message for each figure that cannot be drawn for lack of data.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OSError: `output` cannot be written to.
     """
     saved = []
     for drawing in _drawings(folder):
@@ -168,7 +180,7 @@ def _are_probabilities(steps: pd.DataFrame) -> bool:
 
 @dataclass(frozen=True)
 class _Drawing:
-    """lacking: what the run would need for it; empty where it can be drawn."""
+    """lacking: what the run has not got that the figure needs; empty if it can be drawn."""
 
     name: str
     lacking: str

@@ -1,4 +1,4 @@
-"""Curves of a run over its steps: each batch, the means of the epochs, what is not finite."""
+"""Curves of a run over its steps: each batch, the means of the epochs, non-finite stretches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ from tracking.events import BATCH, EPOCH
 
 @dataclass(frozen=True)
 class Curve:
-    """metric: under `training/batch` and `training/epoch`. name: in the legend."""
+    """One metric of a panel.
+
+    Attributes:
+        metric: Its name under `training/batch` and `training/epoch`.
+        name: Its name in the legend.
+    """
 
     metric: str
     name: str
@@ -27,7 +32,14 @@ class Curve:
 
 
 def draw_panel(axes: Axes, steps: pd.DataFrame, title: str, curves: Sequence[Curve]) -> None:
-    """Each batch thin and pale, the means of the epochs on top, what is not finite hatched."""
+    """Draw each batch thin and pale, the means of the epochs on top; hatch what is not finite.
+
+    Args:
+        axes: The panel.
+        steps: Of one run, as `tracking.tables.step_table` describes it.
+        title: Above the panel.
+        curves: What to draw.
+    """
     axes.set_title(title)
     batches = [_batches(steps, curve.metric) for curve in curves]
     for curve, series in zip(curves, batches, strict=True):
@@ -42,7 +54,7 @@ def draw_panel(axes: Axes, steps: pd.DataFrame, title: str, curves: Sequence[Cur
 
 
 def line_note(steps: pd.DataFrame) -> str:
-    """What the lines of a panel are, in words."""
+    """What the lines of a panel are, as a sentence."""
     if _ends_of_epochs(steps).empty:
         return "The lines are single batches."
     return "Pale lines: each batch; strong lines: the mean of an epoch."
@@ -94,7 +106,7 @@ def _draw_means(axes: Axes, means: Series, curve: Curve) -> None:
 
 
 def _mark_nonfinite(axes: Axes, batches: Sequence[Series]) -> None:
-    """Hatch the stretches in which a series is not finite, and say how many steps they are."""
+    """Hatch the stretches in which a series is not finite, and say how many steps they cover."""
     present = [series for series in batches if len(series)]
     if not present:
         return
@@ -120,7 +132,7 @@ def _mark_nonfinite(axes: Axes, batches: Sequence[Series]) -> None:
 
 
 def finish_time_axis(axes: Axes, steps: pd.DataFrame) -> None:
-    """Steps from the first on, and below them epochs where one is finished."""
+    """Steps from the first on, and epochs below them if one is finished."""
     last = max(1, steps["step"].max()) if len(steps) else 1
     axes.set_xlim(-0.01 * last, 1.01 * last)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

@@ -1,7 +1,7 @@
-"""The house style of every figure: colours that mean one thing each, and a plain look.
+"""The style of every figure: each colour means one thing, and the look is plain.
 
-A figure is a `matplotlib.figure.Figure` of its own, never one of pyplot's: it needs no
-display, and nothing has to close it.
+Every figure is a `matplotlib.figure.Figure` of its own, never pyplot's: it needs no display,
+and nothing has to close it.
 """
 
 from __future__ import annotations
@@ -45,9 +45,12 @@ house_style = mpl.rc_context(_SETTINGS)
 
 
 def new_figure(height: float, title: str, footnote: str) -> Figure:
-    """An empty figure of the common width with its title above and a footnote below.
+    """An empty figure of the common width, with a title above and a footnote below.
 
-    height: inches. title: may be empty.
+    Args:
+        height: In inches.
+        title: May be empty.
+        footnote: What a reader must know to read the figure.
     """
     figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(h_pad=0.08))
     if title:
@@ -60,7 +63,7 @@ def new_figure(height: float, title: str, footnote: str) -> Figure:
 
 
 def legend_above(axes: Axes) -> None:
-    """A legend in one line above the right corner, where no curve is."""
+    """A legend in one line above the right corner, where it covers no curve."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         legend = axes.legend(
@@ -78,7 +81,7 @@ def legend_above(axes: Axes) -> None:
 
 
 def annotate_empty(axes: Axes) -> None:
-    """Empty axes say that they are meant to be empty."""
+    """Say in empty axes that they are empty because there is nothing to draw."""
     axes.set_yticks([])
     axes.text(
         0.5,

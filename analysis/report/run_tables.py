@@ -1,4 +1,4 @@
-"""The runs of a report in cells."""
+"""The tables of runs in a report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tracking.fields import to_text
 
 
 def runs_of(comparison: Comparison) -> Table:
-    """Every run with its arm, seed, ending and values."""
+    """One row per run of a comparison: arm, seed, ending and values."""
     names = [each.name for each in comparison.measures]
     rows = (
         (
@@ -34,7 +34,13 @@ def runs_of(comparison: Comparison) -> Table:
 def runs_alone(
     table: pd.DataFrame, endings: Sequence[TrainingOutcome], last: pd.DataFrame
 ) -> Table:
-    """Every run with what is known of its end. last: the newest value of each metric, by run."""
+    """One row per run, for runs that are not compared.
+
+    Args:
+        table: One row per run, as `tracking.tables.run_table` describes it.
+        endings: How each run ended, in the order of the rows.
+        last: The newest value of each metric, one row per run.
+    """
     metrics = [path for path in last.columns if last[path].notna().any()]
     rows = []
     newest = last.to_dict("index")

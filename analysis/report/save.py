@@ -1,4 +1,4 @@
-"""Writes a report: as a page, as Markdown with its figures, as a PDF."""
+"""Writes a report as a web page, as Markdown with its figures, or as a PDF."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Format: TypeAlias = Literal["html", "md", "pdf"]
 
 
 def format_of(path: Path) -> Format:
-    """By the end of the name. Raises UserError where it tells none."""
+    """The format by the ending of the file's name; raises UserError if the ending is unknown."""
     for each in get_args(Format):
         if path.suffix.lower() == f".{each}":
             return each  # type: ignore[no-any-return]
@@ -27,11 +27,19 @@ def format_of(path: Path) -> Format:
 def save_report(
     report: Report, path: Path, format: Format, figures: Path | None = None
 ) -> list[Path]:
-    """Write the report to `path`, each of its files whole or not at all.
+    """Write a report, each of its files whole or not at all.
 
-    figures: a folder that gets every figure as PNG, SVG and its numbers as CSV. Of Markdown
-    they lie in `<name>_files` beside it in any case.
-    Returns the files, the report first. Raises UserError where one cannot be written.
+    Args:
+        report: What to write.
+        path: The report's file. Figures of a Markdown report lie beside it in `<name>_files`.
+        format: The file's format.
+        figures: A folder that also gets every figure as PNG, SVG and CSV.
+
+    Returns:
+        The files written, the report first.
+
+    Raises:
+        UserError: A file cannot be written.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder. Give the name of a file in it.")
