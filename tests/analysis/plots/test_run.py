@@ -16,7 +16,6 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.image_files import evenly_spaced
 from analysis.plots import style
 from analysis.plots.run import (
     grid_progression,
@@ -275,60 +274,6 @@ def test_every_figure_says_that_it_is_one_run(steps: pd.DataFrame) -> None:
         real_and_fake(pixels, pixels),
     ):
         assert "One run with one seed is an anecdote." in texts(figure)
-
-
-def test_progression_shows_six_even_steps() -> None:
-    images = {step: grid(step // 10) for step in (*range(0, 2_000, 100), 1_950)}
-
-    figure = grid_progression(images)
-
-    shown = [axes for axes in figure.axes if axes.images]
-    assert [axes.get_title(loc="left") for axes in shown] == [
-        "before training",
-        "step 400",
-        "step 800",
-        "step 1,200",
-        "step 1,600",
-        "step 1,950",
-    ]
-    assert [int(np.asarray(axes.images[0].get_array()).max()) for axes in shown] == [
-        0,
-        40,
-        80,
-        120,
-        160,
-        195,
-    ]
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_progression_of_fewer_grids(count: int, channels: int, tmp_path: Path) -> None:
-    figure = grid_progression({step: grid(9, channels) for step in range(count)})
-
-    figure.savefig(tmp_path / "figure.png")
-    assert sum(len(axes.images) for axes in figure.axes) == count
-
-
-def test_progression_of_nothing_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no image"):
-        grid_progression({})
-
-
-def test_spread_keeps_both_ends() -> None:
-    assert evenly_spaced([1, 2, 1_000], 6) == [1, 2, 1_000]
-    assert evenly_spaced([0, 1, 2, 3, 4, 5, 6, 1_000], 6) == [0, 6, 1_000]
-    assert evenly_spaced(list(range(0, 501)), 6) == [0, 100, 200, 300, 400, 500]
-
-
-def test_grey_is_shown_on_the_full_scale() -> None:
-    """A grid that is all one grey must not be stretched to black or white."""
-    figure = real_and_fake(grid(100), grid(120), fake_step=40)
-
-    real, fake = figure.axes
-    assert real.images[0].get_clim() == fake.images[0].get_clim() == (0, 255)
-    assert real.get_title(loc="left") == "Real"
-    assert fake.get_title(loc="left") == "Fake, step 40"
 
 
 def test_all_figures_of_a_run_are_saved(tmp_path: Path) -> None:
