@@ -100,7 +100,7 @@ def class_shift(
     below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     below.set_xlabel("multiples of the difference of the classes' mean latents")
     below.set_ylabel("taken for the target")
-    below.legend(loc="upper right")
+    below.legend(loc="best")
     return figure
 
 
