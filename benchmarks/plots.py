@@ -22,8 +22,10 @@ import pandas as pd
 import PIL.Image
 from machine import describe_machine
 
-from analysis.plots.arm_curves import loss_bands, score_bands
+from analysis.comparison.arms import Arm
 from analysis.plots.arm_grids import grids_by_step_and_arm
+from analysis.plots.arm_losses import loss_bands
+from analysis.plots.arm_scores import score_bands
 from analysis.plots.figure_file import FigureFile, save
 from analysis.plots.parallel_coordinates import parallel_coordinates
 from analysis.plots.style import DOTS_PER_INCH
@@ -79,6 +81,18 @@ def write_grids(folder: Path) -> dict[str, dict[int, Path]]:
     return grids
 
 
+def arms_of(ids: list[str], count: int) -> list[Arm]:
+    """The runs divided over so many arms, each with a factor of its own: 0.01, 0.001, ..."""
+    return [
+        Arm.from_seeds(
+            f"arm {number}",
+            {run: seed for seed, run in enumerate(ids[number::count])},
+            (10.0 ** -(2 + number),),
+        )
+        for number in range(count)
+    ]
+
+
 def seconds(draw: Callable[[], FigureFile], folder: Path, repetitions: int) -> dict[str, float]:
     """Median times of a figure.
 
@@ -117,13 +131,9 @@ def main() -> None:
     batches = tables(options.runs, options.steps, epochs=False)
     epochs = tables(options.runs, options.steps, epochs=True)
     ids = list(batches)
-    two = {run: ("first", "second")[number % 2] for number, run in enumerate(ids)}
-    five = {run: f"arm {number % 5}" for number, run in enumerate(ids)}
-    seeds_of_two = {run: number // 2 for number, run in enumerate(ids)}
-    seeds_of_five = {run: number // 5 for number, run in enumerate(ids)}
+    two, five, rates = arms_of(ids, 2), arms_of(ids, 5), arms_of(ids, 4)
     rng = np.random.default_rng(0)
     final = dict(zip(ids, rng.uniform(1, 2, len(ids)).tolist(), strict=True))
-    rates = {run: 10.0 ** -(2 + number % 4) for number, run in enumerate(ids)}
     many = pd.DataFrame(
         {f"key {key}": 10 ** rng.uniform(-5, -2, 1_000) for key in range(6)},
         index=[f"run-{number}" for number in range(1_000)],
@@ -134,18 +144,16 @@ def main() -> None:
         folder = Path(temporary)
         grids = write_grids(folder)
         figures: dict[str, Callable[[], FigureFile]] = {
-            "loss_bands, 2 arms, batches": lambda: loss_bands(batches, two, seeds_of_two),
-            "loss_bands, 5 arms, batches": lambda: loss_bands(batches, five, seeds_of_five),
-            "loss_bands, 2 arms, epochs": lambda: loss_bands(epochs, two, seeds_of_two),
-            "score_bands, 2 arms, batches": lambda: score_bands(batches, two, seeds_of_two),
-            "score_bands, 5 arms, batches": lambda: score_bands(batches, five, seeds_of_five),
-            "score_bands, 2 arms, epochs": lambda: score_bands(epochs, two, seeds_of_two),
-            "paired_slopes": lambda: paired_slopes(final, two, seeds_of_two, metric="loss"),
-            "paired_slopes, 5 arms": lambda: paired_slopes(
-                final, five, seeds_of_five, metric="loss"
-            ),
+            "loss_bands, 2 arms, batches": lambda: loss_bands(two, batches),
+            "loss_bands, 5 arms, batches": lambda: loss_bands(five, batches),
+            "loss_bands, 2 arms, epochs": lambda: loss_bands(two, epochs),
+            "score_bands, 2 arms, batches": lambda: score_bands(two, batches),
+            "score_bands, 5 arms, batches": lambda: score_bands(five, batches),
+            "score_bands, 2 arms, epochs": lambda: score_bands(two, epochs),
+            "paired_slopes": lambda: paired_slopes(two, final, metric="loss"),
+            "paired_slopes, 5 arms": lambda: paired_slopes(five, final, metric="loss"),
             "factor_intervals": lambda: factor_intervals(
-                final, rates, seeds_of_two, metric="loss", factor="learning rate"
+                rates, final, metric="loss", factor="learning rate"
             ),
             "grids_by_step_and_arm": lambda: grids_by_step_and_arm(grids, 64),
             "parallel_coordinates, 1,000 runs": lambda: parallel_coordinates(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pandas as pd
 
@@ -44,12 +45,71 @@ class NoArmsError(ComparisonError):
 
 
 @dataclass(frozen=True)
-class Arms:
-    """Runs divided by the values of some keys.
+class Arm:
+    """Runs that differ in nothing but the seed.
 
-    factors: the keys, such as `init.scheme`. labels: run id -> such as `init.scheme=dcgan`, in
-    the order of the arms; values: label -> the value of each factor. others: keys beside the
-    factors in which the runs differ. constant: what is the same in all runs, by key.
+    Attributes:
+        label: The values of the factors with their keys, such as `init.scheme=dcgan`.
+        values: The value of each factor.
+        runs: Run ids, in the order of their seeds.
+        seeds: One per run, increasing; an arm has no seed twice.
+
+    Raises:
+        ValueError: The runs and seeds are not as described.
+    """
+
+    label: str
+    values: tuple[Value, ...]
+    runs: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.runs) != len(self.seeds):
+            raise ValueError(
+                f"The arm {self.label!r} has {len(self.runs)} runs but {len(self.seeds)} seeds."
+            )
+        for (first, seed), (second, next_seed) in pairwise(zip(self.runs, self.seeds, strict=True)):
+            if seed == next_seed:
+                raise ValueError(
+                    f"The arm {self.label!r} has seed {seed} twice, in {first} and {second}. "
+                    "Are these two arms with the same label?"
+                )
+            if seed > next_seed:
+                raise ValueError(f"The runs of the arm {self.label!r} are not sorted by seed.")
+
+    @classmethod
+    def from_seeds(
+        cls, label: str, seeds: Mapping[str, int], values: tuple[Value, ...] = ()
+    ) -> Arm:
+        """The arm of some runs, given in any order.
+
+        Args:
+            label: The name of the arm.
+            seeds: Run id -> seed.
+            values: The value of each factor; none if the runs were not divided by factors.
+
+        Raises:
+            ValueError: Two runs have the same seed.
+        """
+        runs = tuple(sorted(seeds, key=lambda run: seeds[run]))
+        return cls(label, values, runs, tuple(seeds[run] for run in runs))
+
+    @property
+    def short_label(self) -> str:
+        """The values alone, for places whose heading names the factors."""
+        return ", ".join(map(to_text, self.values))
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How the values of some keys divide runs, before any run is left out.
+
+    Attributes:
+        factors: The keys that divide the runs, such as `init.scheme`.
+        labels: Run id -> label of its arm, in the order of the arms.
+        values: Label -> the value of each factor, in the order of the arms.
+        others: Keys other than the factors in which the runs differ.
+        constant: Key -> value, for the keys that have the same value in all runs.
     """
 
     factors: tuple[str, ...]
@@ -59,7 +119,7 @@ class Arms:
     constant: Mapping[str, Value]
 
 
-def group_into_arms(table: pd.DataFrame, by: Sequence[str] = ()) -> Arms:
+def group_into_arms(table: pd.DataFrame, by: Sequence[str] = ()) -> Grouping:
     """Divide runs into arms by the keys in `by`, or by those in which they are seen to differ.
 
     table: one row a run, `tracking.tables.run_table`. Without `by`: the factors of the sweep
@@ -97,7 +157,7 @@ def group_into_arms(table: pd.DataFrame, by: Sequence[str] = ()) -> Arms:
     if all(_is_number(value) for values in by_label.values() for value in values):
         by_label = dict(sorted(by_label.items(), key=lambda item: item[1]))
     order = {label: place for place, label in enumerate(by_label)}
-    return Arms(
+    return Grouping(
         factors=factors,
         labels=dict(sorted(labels.items(), key=lambda item: order[item[1]])),
         values=by_label,

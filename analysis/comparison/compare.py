@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.arms import Arms, ComparisonError, NoArmsError, commits, group_into_arms
+from analysis.comparison.arms import (
+    Arm,
+    ComparisonError,
+    Grouping,
+    NoArmsError,
+    commits,
+    group_into_arms,
+)
 from analysis.comparison.failures import TrainingOutcome, ending, relative_variation
 from analysis.comparison.measures import LAST, Measure, find_measures, measured
 from analysis.comparison.statistics import (
@@ -48,8 +55,9 @@ class Comparison:
     warnings: a sentence each: what was left out, and what else speaks against belief.
     """
 
-    arms: Arms
-    baseline: str
+    arms: tuple[Arm, ...]
+    factors: tuple[str, ...]
+    constant: Mapping[str, Value]
     measures: tuple[Measure, ...]
     runs: pd.DataFrame
     summary: pd.DataFrame
@@ -58,9 +66,14 @@ class Comparison:
     warnings: tuple[str, ...]
 
     @property
+    def baseline(self) -> str:
+        """The label of the arm against which the others are held."""
+        return self.arms[0].label
+
+    @property
     def labels(self) -> list[str]:
-        """Of the arms, the baseline first."""
-        return [self.baseline, *(label for label in self.arms.values if label != self.baseline)]
+        """The labels of the arms, the baseline's first."""
+        return [arm.label for arm in self.arms]
 
 
 def compare(
@@ -79,33 +92,44 @@ def compare(
     Raises ComparisonError where there are no arms to compare, or they differ in more.
     """
     table, warnings = _finished(runs.table)
-    arms = group_into_arms(table, by)
-    if arms.others:
-        _refuse_or_warn(table, arms, anyway, warnings)
-    table = _newest_of_twins(table, arms, warnings)
-    ids = [run for run in arms.labels if run in table.index]
+    grouping = group_into_arms(table, by)
+    if grouping.others:
+        _refuse_or_warn(table, grouping, anyway, warnings)
+    table = _newest_of_twins(table, grouping, warnings)
+    ids = [run for run in grouping.labels if run in table.index]
     measures = find_measures(runs, ids, metrics)
-    values = measured(runs, ids, measures)
     frame = pd.DataFrame(
         {
-            "arm": [arms.labels[run] for run in ids],
+            "arm": [grouping.labels[run] for run in ids],
             "seed": table.loc[ids, f"{SYS}/seed"].astype(int).tolist(),
             "ending": endings(runs, ids),
         },
         index=pd.Index(ids, name="run"),
-    ).join(values)
-    chosen = _find_baseline(arms, baseline)
-    if len(known := commits(table)) > 1:
-        warnings.append(f"The runs are of {len(known)} states of the code: {', '.join(known)}.")
+    ).join(measured(runs, ids, measures))
+    arms = _arms(frame, grouping, _find_baseline(grouping, baseline))
+    if len(states := commits(table)) > 1:
+        warnings.append(f"The runs are of {len(states)} states of the code: {', '.join(states)}.")
     return Comparison(
         arms=arms,
-        baseline=chosen,
+        factors=grouping.factors,
+        constant=grouping.constant,
         measures=tuple(measures),
         runs=frame,
         summary=_summary(frame, measures),
-        differences=_differences(frame, measures, chosen, warnings),
+        differences=_differences(frame, measures, arms[0].label, warnings),
         endings=_count_endings(frame),
         warnings=tuple(warnings),
+    )
+
+
+def _arms(frame: pd.DataFrame, grouping: Grouping, baseline: str) -> tuple[Arm, ...]:
+    """The baseline first, the others in the order of the grouping."""
+    seeds: dict[str, dict[str, int]] = {label: {} for label in (baseline, *grouping.values)}
+    for run, label, seed in zip(frame.index, frame["arm"], frame["seed"], strict=True):
+        seeds[label][str(run)] = int(seed)
+    return tuple(
+        Arm.from_seeds(label, arm_seeds, grouping.values[label])
+        for label, arm_seeds in seeds.items()
     )
 
 
@@ -124,27 +148,29 @@ def _finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return finished, [f"Left out, as they have not finished: {counts}."]
 
 
-def _refuse_or_warn(table: pd.DataFrame, arms: Arms, anyway: bool, warnings: list[str]) -> None:
+def _refuse_or_warn(
+    table: pd.DataFrame, grouping: Grouping, anyway: bool, warnings: list[str]
+) -> None:
     lines = []
-    for key in arms.others[:8]:
+    for key in grouping.others[:8]:
         values = sorted(table[config_path(key)].map(to_text).unique())
         lines.append(f"{key}: {', '.join(map(_short, values[:4]))}{', ...' * (len(values) > 4)}")
-    more = len(arms.others) - len(lines)
+    more = len(grouping.others) - len(lines)
     lines += [f"and {more} more keys"] if more else []
-    factor = " and ".join(arms.factors)
+    factor = " and ".join(grouping.factors)
     if anyway:
         warnings.append(f"The runs differ in more than {factor}: {'; '.join(lines)}.")
         return
-    usual = from_text(table[config_path(arms.others[0])].map(to_text).mode()[0])
+    usual = from_text(table[config_path(grouping.others[0])].map(to_text).mode()[0])
     raise ComparisonError(
         f"The runs differ in more than {factor}, so no difference could be laid to it alone:\n  "
         + "\n  ".join(lines)
-        + f"\nChoose runs that are alike, such as --where '{arms.others[0]} == {usual!r}', "
-        f"add the key as a factor with --by {arms.others[0]}, or give --anyway."
+        + f"\nChoose runs that are alike, such as --where '{grouping.others[0]} == {usual!r}', "
+        f"add the key as a factor with --by {grouping.others[0]}, or give --anyway."
     )
 
 
-def _newest_of_twins(table: pd.DataFrame, arms: Arms, warnings: list[str]) -> pd.DataFrame:
+def _newest_of_twins(table: pd.DataFrame, grouping: Grouping, warnings: list[str]) -> pd.DataFrame:
     """One run an arm and seed: a second one would count the same seed twice."""
     if f"{SYS}/seed" not in table or table[f"{SYS}/seed"].isna().any():
         without = [run for run in table.index if pd.isna(table.get(f"{SYS}/seed", {}).get(run))]
@@ -153,7 +179,7 @@ def _newest_of_twins(table: pd.DataFrame, arms: Arms, warnings: list[str]) -> pd
             "Leave them out with --where 'seed >= 0'."
         )
     rows = table.sort_values(f"{SYS}/created", kind="stable")
-    keys = pd.DataFrame({"arm": pd.Series(arms.labels), "seed": rows[f"{SYS}/seed"]})
+    keys = pd.DataFrame({"arm": pd.Series(grouping.labels), "seed": rows[f"{SYS}/seed"]})
     older = keys.loc[rows.index].duplicated(keep="last")
     if older.any():
         count = int(older.sum())
@@ -165,15 +191,15 @@ def _newest_of_twins(table: pd.DataFrame, arms: Arms, warnings: list[str]) -> pd
     return rows[~older]
 
 
-def _find_baseline(arms: Arms, wanted: str | None) -> str:
+def _find_baseline(grouping: Grouping, wanted: str | None) -> str:
     if wanted is None:
-        return next(iter(arms.values))
-    for label, values in arms.values.items():
+        return next(iter(grouping.values))
+    for label, values in grouping.values.items():
         plain = ", ".join(map(to_text, values))
         if wanted in (label, plain) or [from_text(wanted)] == list(values):
             return label
     raise ComparisonError(
-        f"--baseline {wanted}: there is no such arm.\nThe arms are: {'; '.join(arms.values)}."
+        f"--baseline {wanted}: there is no such arm.\nThe arms are: {'; '.join(grouping.values)}."
     )
 
 

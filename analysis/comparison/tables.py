@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from analysis.comparison.compare import Comparison, is_significant
 from analysis.comparison.conclusions import signed
-from tracking.fields import to_text
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def failure_table(comparison: Comparison) -> Table:
 
 def short_label(comparison: Comparison, label: str) -> str:
     """An arm by its values alone, where their keys stand above."""
-    return ", ".join(map(to_text, comparison.arms.values[label]))
+    return next(arm.short_label for arm in comparison.arms if arm.label == label)
 
 
 def format_number(value: float) -> str:
@@ -119,4 +118,4 @@ def format_number(value: float) -> str:
 
 def factor_header(comparison: Comparison) -> str:
     """The head of a column of arms."""
-    return ", ".join(comparison.arms.factors)
+    return ", ".join(comparison.factors)

@@ -1,4 +1,4 @@
-"""Curves of many runs: each arm's losses and scores over time, with the spread of its seeds."""
+"""Curves of arms over the training: the median of the seeds, their spread, runs that broke."""
 
 from __future__ import annotations
 
@@ -10,170 +10,53 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from analysis.bands import WINDOW, Band, argmin_step, band_of, difference, moving_average, thin_band
+from analysis.bands import Band, band_of, thin_band
+from analysis.comparison.arms import Arm
 from analysis.plots import style
-from analysis.plots.arm_style import ArmStyle, arms_of, count_of_seeds, legend_of_arms
-from analysis.plots.axes import wrapped
-from analysis.plots.figure_file import FigureFile
-from analysis.plots.style import house_style, new_figure
+from analysis.plots.arm_style import ArmStyle, arm_style, count_of_seeds
 from analysis.series import Floats, Series, downsample, series_of
 from tracking.events import BATCH, EPOCH
-from tracking.wording import plural
 
-LOSS_NOTE = "A loss says how the game goes, not how good the images are."
 FEW_SEEDS = 5
-"""Up to as many seeds are lines of their own; a band would hide how few they are."""
+"""Up to this many seeds are drawn as single lines; a band would hide how few they are."""
 
 FEW_ARMS = 3
-"""Of more arms than these only the middle half is a band: whole ranges would cover each other."""
+"""With more arms, a band shows the middle half only: full ranges would cover each other."""
 
 POINTS = 1_000
 """Points of one line among many: the extremes of each 500th of the axis, 2.5 pixels in print."""
 
 _DENSE = 500
-"""Points of a line that are closer to each other than a dash is long."""
-
-
-@house_style
-def loss_bands(
-    steps: Mapping[str, pd.DataFrame],
-    arms: Mapping[str, str],
-    seeds: Mapping[str, int],
-    *,
-    collapsed: Collection[str] = (),
-    title: str = "",
-) -> FigureFile:
-    """The losses of G and D, apart and overlapping: medians over seeds, and their spread.
-
-    steps: for each run id its table, `tracking.tables.step_table`; means of epochs are drawn
-    where a run has two, single batches elsewhere. arms, seeds: run id -> label and seed.
-    collapsed: ids of runs to be marked as such. A loss that ceases to be finite is marked
-    where it does. The axis is logarithmic where losses span far more than a usual range.
-    Raises ValueError as `arms.arms_of` does.
-    """
-    groups = arms_of(steps, arms, seeds)
-    time = _Time.of(steps)
-    generator = _curves(steps, groups, time, "Gloss", collapsed)
-    discriminator = _curves(steps, groups, time, "Dloss", collapsed)
-    figure = new_figure(7.6, title, _note(groups, time, [*generator, *discriminator], LOSS_NOTE))
-    top, middle, bottom = figure.subplots(3, 1, sharex=True)
-    for axes, curves, name in (
-        (top, generator, "Generator"),
-        (middle, discriminator, "Discriminator"),
-    ):
-        axes.set_title(name)
-        _draw_spread(axes, curves)
-        _draw_medians(axes, curves)
-        _draw_marks(axes, curves, collapsed)
-        _set_scale(axes, [curves])
-    bottom.set_title("Both: G with filled markers, D with open ones")
-    _draw_medians(bottom, generator)
-    _draw_medians(bottom, discriminator, hollow=True)
-    _set_scale(bottom, [generator, discriminator])
-    for axes, name in ((top, "loss of G"), (middle, "loss of D"), (bottom, "loss")):
-        axes.set_ylabel(f"{name} (log scale)" if axes.get_yscale() == "log" else name)
-    _finish_time(bottom, time)
-    figure.align_ylabels()
-    legend_of_arms(top, groups, _other_marks([generator, discriminator], collapsed))
-    data = _frame([generator, discriminator], time)
-    ends = "; ".join(
-        f"{g.arm.label}: G {_last_median(g)}, D {_last_median(d)}"
-        for g, d in zip(generator, discriminator, strict=True)
-    )
-    alt = (
-        f"Losses of G and D by {time.name} in {plural(len(groups), 'arm')} with "
-        f"{count_of_seeds(groups)}; the last medians are {ends or 'none'}."
-    )
-    return FigureFile(figure, "loss_bands", alt, data)
-
-
-@house_style
-def score_bands(
-    steps: Mapping[str, pd.DataFrame],
-    arms: Mapping[str, str],
-    seeds: Mapping[str, int],
-    *,
-    published: tuple[float, float] | None = None,
-    title: str = "",
-) -> FigureFile:
-    """D(x) and D(G(z)) with the spread of seeds, and when the two networks are nearest.
-
-    Nearest: the epoch at which D(x) - D(G(z)), smoothed over 10 epochs, is smallest; a tick a
-    seed, a large marker at the median of an arm. It needs 10 epochs and is left out where no
-    run has as many. steps, arms, seeds: as for `loss_bands`.
-    published: first and last epoch of a range to compare with, shaded.
-    Raises ValueError as `arms.arms_of` does.
-    """
-    groups = arms_of(steps, arms, seeds)
-    time = _Time.of(steps)
-    real = _curves(steps, groups, time, "D_x")
-    fake = _curves(steps, groups, time, "D_G_z1")
-    gaps = _gaps(real, fake) if time.name == "epoch" else []
-    nearest = [[argmin_step(series) for series in each.series] for each in gaps]
-    known = any(epoch is not None for arm in nearest for epoch in arm)
-    note = _note(groups, time, [*real, *fake], _score_note(known, published, time))
-    figure = new_figure(6.2 + 0.22 * len(groups) if known else 3.8, title, note)
-    ratios = [2.2, 1.3, 0.25 + 0.22 * len(groups)] if known else [1.0]
-    panels = figure.subplots(
-        len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios
-    ).ravel()
-    scores = panels[0]
-    scores.set_title("Real images with filled markers, fakes with open ones")
-    for curves, hollow in ((real, False), (fake, True)):
-        _draw_spread(scores, curves)
-        _draw_medians(scores, curves, hollow=hollow)
-        _draw_marks(scores, curves, ())
-    scores.set_ylabel("D's output")
-    if _are_probabilities([*real, *fake]):
-        scores.set_ylim(-0.03, 1.03)
-        scores.axhline(0.5, color=style.REFERENCE, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-        scores.set_ylabel("D's output (probability)")
-    _finish_time(panels[-1], time)
-    frames = [_frame([real, fake], time)]
-    if known:
-        _draw_gaps(panels[1], gaps)
-        frames += [_frame([gaps], time), _draw_nearest(panels[2], groups, nearest)]
-    others = _other_marks([real, fake], ())
-    if published is not None and time.name == "epoch":
-        for axes in panels:
-            axes.axvspan(*published, facecolor="#e4e4e4", edgecolor="#bbbbbb", zorder=0)
-        name = f"published: epochs {published[0]:g} to {published[1]:g}"
-        others[name] = Patch(facecolor="#e4e4e4", edgecolor="#bbbbbb")
-    legend_of_arms(scores, groups, others)
-    figure.align_ylabels()
-    alt = (
-        f"D's output for real and fake images by {time.name} in {plural(len(groups), 'arm')} "
-        f"with {count_of_seeds(groups)}"
-        + (
-            f"; the median epoch at which they are nearest is {_medians(groups, nearest)}"
-            if known
-            else ""
-        )
-        + "."
-    )
-    return FigureFile(figure, "score_bands", alt, pd.concat(frames, ignore_index=True))
+"""Points from which on a line's points are closer to each other than a dash is long."""
 
 
 @dataclass(frozen=True)
-class _Time:
-    """What the x axis counts. name: `epoch` or `step`."""
+class TimeAxis:
+    """What the x axis counts.
+
+    Attributes:
+        name: `epoch` or `step`.
+    """
 
     name: str
 
     @staticmethod
-    def of(steps: Mapping[str, pd.DataFrame]) -> _Time:
+    def of(steps: Mapping[str, pd.DataFrame]) -> TimeAxis:
+        """Epochs if any run has at least two, otherwise steps.
+
+        A line needs two points: a single mean of an epoch says less than its batches.
+        """
         number = f"{EPOCH}/number"
         epochs = (table[number].count() for table in steps.values() if number in table)
-        # A line needs two points: a lone epoch says less than its batches.
-        return _Time("epoch" if max(epochs, default=0) > 1 else "step")
+        return TimeAxis("epoch" if max(epochs, default=0) > 1 else "step")
 
     def series(self, table: pd.DataFrame, metric: str) -> Series:
+        """A metric of one run over this axis, from its step table; empty if it has none."""
         if self.name == "step":
             batches = series_of(table, f"{BATCH}/{metric}")
-            # Step 0 comes before the first batch: a picture can stand there, but no value.
+            # Step 0 comes before the first batch: it can have an image, but no value.
             return Series(batches.steps[batches.steps > 0], batches.values[batches.steps > 0])
         numbers = series_of(table, f"{EPOCH}/number").values
         ends = np.isfinite(numbers)
@@ -182,105 +65,160 @@ class _Time:
             return Series(np.empty(0, np.int64), values)
         return Series(numbers[ends].astype(np.int64), values[ends])
 
+    def finish(self, axes: Axes) -> None:
+        """Set the ticks and the label of the x axis."""
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True))
+        axes.margins(x=0.01)
+        axes.set_xlabel("epoch" if self.name == "epoch" else "step (batches)")
+
 
 @dataclass(frozen=True, eq=False)
-class _ArmCurves:
-    """One metric of one arm: a series a run, as many as the arm has, and their band.
+class ArmCurves:
+    """One metric of one arm.
 
-    singles: the positions of runs that are lines of their own: all of few, of many those that
-    collapsed or ceased to be finite.
+    Attributes:
+        arm: The arm.
+        style: Its look.
+        metric: Its name, such as `Gloss`.
+        series: One per run of the arm.
+        band: Order statistics over the runs, thinned for drawing.
+        single_lines: Positions of the runs that are drawn as lines of their own: all of few; of
+            many, those that collapsed or have a value that is not finite.
     """
 
-    arm: ArmStyle
+    arm: Arm
+    style: ArmStyle
     metric: str
     series: tuple[Series, ...]
     band: Band
-    singles: tuple[int, ...]
+    single_lines: tuple[int, ...]
 
     @staticmethod
     def of(
-        arm: ArmStyle, metric: str, series: Sequence[Series], collapsed: Collection[str]
-    ) -> _ArmCurves:
-        singles = tuple(
+        arm: Arm,
+        style: ArmStyle,
+        metric: str,
+        series: Sequence[Series],
+        collapsed: Collection[str] = (),
+    ) -> ArmCurves:
+        """The curves of an arm from the series of its runs.
+
+        Args:
+            arm: The arm.
+            style: Its look.
+            metric: The metric's name, for the saved numbers.
+            series: One per run of the arm.
+            collapsed: Ids of runs that collapsed.
+        """
+        single_lines = tuple(
             position
-            for position, (run, each) in enumerate(zip(arm.runs, series, strict=True))
-            if len(series) <= FEW_SEEDS or run in collapsed or not np.isfinite(each.values).all()
+            for position, (run, values) in enumerate(zip(arm.runs, series, strict=True))
+            if len(series) <= FEW_SEEDS or run in collapsed or not np.isfinite(values.values).all()
         )
-        return _ArmCurves(arm, metric, tuple(series), thin_band(band_of(series), POINTS), singles)
+        band = thin_band(band_of(series), POINTS)
+        return ArmCurves(arm, style, metric, tuple(series), band, single_lines)
 
 
-def _curves(
+def curves_by_arm(
+    arms: Sequence[Arm],
     steps: Mapping[str, pd.DataFrame],
-    groups: Sequence[ArmStyle],
-    time: _Time,
+    time: TimeAxis,
     metric: str,
     collapsed: Collection[str] = (),
-) -> list[_ArmCurves]:
+) -> list[ArmCurves]:
+    """One metric of all arms.
+
+    Args:
+        arms: The arms, in the order that gives them their styles.
+        steps: Run id -> its step table.
+        time: The x axis.
+        metric: The metric's name, such as `Gloss`.
+        collapsed: Ids of runs that collapsed.
+    """
     return [
-        _ArmCurves.of(arm, metric, [time.series(steps[run], metric) for run in arm.runs], collapsed)
-        for arm in groups
+        ArmCurves.of(
+            arm,
+            arm_style(position),
+            metric,
+            [time.series(steps[run], metric) for run in arm.runs],
+            collapsed,
+        )
+        for position, arm in enumerate(arms)
     ]
 
 
-def _gaps(real: Sequence[_ArmCurves], fake: Sequence[_ArmCurves]) -> list[_ArmCurves]:
-    found = []
-    for one, other in zip(real, fake, strict=True):
-        series = [
-            moving_average(difference(x, z)) for x, z in zip(one.series, other.series, strict=True)
-        ]
-        found.append(_ArmCurves.of(one.arm, "smoothed D_x - D_G_z1", series, ()))
-    return found
-
-
-def _draw_spread(axes: Axes, curves: Sequence[_ArmCurves]) -> None:
-    for each in curves:
-        for position in each.singles if len(each.series) > 1 else ():
-            line = downsample(each.series[position], POINTS)
+def draw_spread(axes: Axes, curves: Sequence[ArmCurves]) -> None:
+    """Thin lines for single runs and, with many seeds, bands."""
+    for arm_curves in curves:
+        colour = arm_curves.style.colour
+        # The line of an arm's only run would lie under its median.
+        for position in arm_curves.single_lines if len(arm_curves.series) > 1 else ():
+            line = downsample(arm_curves.series[position], POINTS)
+            seed = arm_curves.arm.seeds[position]
             axes.plot(
                 line.steps,
                 line.values,
-                color=each.arm.colour,
+                color=colour,
                 alpha=0.45,
                 linewidth=0.6,
                 solid_joinstyle="bevel",
-                gid=f"seed {each.arm.seeds[position]}/{each.metric}/{each.arm.label}",
+                gid=f"seed {seed}/{arm_curves.metric}/{arm_curves.arm.label}",
                 zorder=2,
             )
-        if len(each.series) > FEW_SEEDS:
-            band = each.band
-            whole = (band.minimum, band.maximum, 0.15)
-            half = (band.lower_quartile, band.upper_quartile, 0.3)
-            for low, high, alpha in (whole, half) if len(curves) <= FEW_ARMS else (half,):
+        if len(arm_curves.series) > FEW_SEEDS:
+            band = arm_curves.band
+            full_range = (band.minimum, band.maximum, 0.15)
+            middle_half = (band.lower_quartile, band.upper_quartile, 0.3)
+            edges = (full_range, middle_half) if len(curves) <= FEW_ARMS else (middle_half,)
+            for low, high, alpha in edges:
                 axes.fill_between(
-                    band.steps, low, high, color=each.arm.colour, alpha=alpha, linewidth=0, zorder=1
+                    band.steps, low, high, color=colour, alpha=alpha, linewidth=0, zorder=1
                 )
 
 
-def _draw_medians(axes: Axes, curves: Sequence[_ArmCurves], hollow: bool = False) -> None:
-    for order, each in enumerate(curves):
-        count = len(each.band.steps)
+def draw_medians(axes: Axes, curves: Sequence[ArmCurves], hollow: bool = False) -> None:
+    """A strong line per arm: the median over the seeds.
+
+    Args:
+        axes: Where to draw.
+        curves: One metric of all arms.
+        hollow: Draw open markers, to tell a second metric from the first.
+    """
+    for order, arm_curves in enumerate(curves):
+        band, look = arm_curves.band, arm_curves.style
+        count = len(band.steps)
         axes.plot(
-            each.band.steps,
-            each.band.median,
-            color=each.arm.colour,
-            # In noise as dense as this a dash cannot be seen, yet takes seconds to draw.
-            linestyle=each.arm.dashes if count <= _DENSE else "-",
+            band.steps,
+            band.median,
+            color=look.colour,
+            # In noise this dense a dash cannot be seen, yet takes seconds to draw.
+            linestyle=look.dashes if count <= _DENSE else "-",
             linewidth=1.6 if count <= _DENSE else 0.9,
             solid_joinstyle="bevel",
-            marker=each.arm.marker,
+            marker=look.marker,
             # Where lines run side by side their markers must not cover one another.
             markevery=None if count < 8 else (order * count // 40, max(1, count // 8)),
             markersize=4.5,
-            markerfacecolor="white" if hollow else each.arm.colour,
-            gid=f"median/{each.metric}/{each.arm.label}",
+            markerfacecolor="white" if hollow else look.colour,
+            gid=f"median/{arm_curves.metric}/{arm_curves.arm.label}",
             zorder=4,
         )
 
 
-def _draw_marks(axes: Axes, curves: Sequence[_ArmCurves], collapsed: Collection[str]) -> None:
-    """A cross at the upper edge where a run breaks, a ring at the end of one that collapsed."""
-    for each in curves:
-        for run, series in zip(each.arm.runs, each.series, strict=True):
+def mark_broken_runs(
+    axes: Axes, curves: Sequence[ArmCurves], collapsed: Collection[str] = ()
+) -> None:
+    """A cross at the upper edge where a run breaks, a ring at the end of one that collapsed.
+
+    Args:
+        axes: Where to draw.
+        curves: One metric of all arms.
+        collapsed: Ids of runs that collapsed.
+    """
+    for arm_curves in curves:
+        colour = arm_curves.style.colour
+        for run, series in zip(arm_curves.arm.runs, arm_curves.series, strict=True):
             finite = np.isfinite(series.values)
             if not finite.all():
                 axes.plot(
@@ -291,8 +229,8 @@ def _draw_marks(axes: Axes, curves: Sequence[_ArmCurves], collapsed: Collection[
                     marker="x",
                     markersize=6,
                     markeredgewidth=1.6,
-                    color=each.arm.colour,
-                    gid=f"not finite/{each.metric}/{run}",
+                    color=colour,
+                    gid=f"not finite/{arm_curves.metric}/{run}",
                     zorder=5,
                 )
             if run in collapsed and finite.any():
@@ -305,117 +243,23 @@ def _draw_marks(axes: Axes, curves: Sequence[_ArmCurves], collapsed: Collection[
                     markersize=8,
                     markerfacecolor="none",
                     markeredgewidth=1.3,
-                    color=each.arm.colour,
-                    gid=f"collapsed/{each.metric}/{run}",
+                    color=colour,
+                    gid=f"collapsed/{arm_curves.metric}/{run}",
                     zorder=5,
                 )
 
 
-def _draw_gaps(axes: Axes, gaps: Sequence[_ArmCurves]) -> None:
-    axes.set_title("Distance of the two")
-    axes.set_ylabel("D(x) \N{MINUS SIGN} D(G(z))")
-    _draw_spread(axes, gaps)
-    _draw_medians(axes, gaps)
-
-
-def _draw_nearest(
-    axes: Axes, groups: Sequence[ArmStyle], nearest: Sequence[Sequence[int | None]]
-) -> pd.DataFrame:
-    axes.set_title("Epoch at which they are nearest: a tick a seed, the median large")
-    rows: list[tuple[str, str, str, float, int]] = []
-    for row, (arm, epochs) in enumerate(zip(groups, nearest, strict=True)):
-        known = [(seed, e) for seed, e in zip(arm.seeds, epochs, strict=True) if e is not None]
-        rows += [(arm.label, "nearest", f"seed {seed}", epoch, 1) for seed, epoch in known]
-        if not known:
-            continue
-        axes.plot(
-            [epoch for _, epoch in known],
-            [row] * len(known),
-            linestyle="",
-            marker="|",
-            markersize=14,
-            markeredgewidth=1.2,
-            color=arm.colour,
-            gid=f"nearest/{arm.label}",
-        )
-        median = float(np.median([epoch for _, epoch in known]))
-        axes.plot(
-            median,
-            row,
-            marker=arm.marker,
-            markersize=6,
-            color=arm.colour,
-            markeredgecolor="white",
-            gid=f"median nearest/{arm.label}",
-            zorder=4,
-        )
-        rows.append((arm.label, "nearest", "median", median, len(known)))
-    axes.set_ylim(len(groups) - 0.4, -0.6)
-    axes.set_yticks(range(len(groups)), [wrapped(arm.label, 16) for arm in groups])
-    for text in axes.get_yticklabels():
-        text.set_parse_math(False)
-    frame = pd.DataFrame(rows, columns=["arm", "metric", "line", "epoch", "runs"])
-    return frame.assign(value=np.nan)
-
-
-def _frame(panels: Sequence[Sequence[_ArmCurves]], time: _Time) -> pd.DataFrame:
-    """Every line and edge that is drawn, one row a point."""
-    parts = [
-        pd.DataFrame(columns=["arm", "metric", "line", time.name, "runs", "value"]).astype(
-            {time.name: "int64", "runs": "int64", "value": "float64"}
-        )
-    ]
-    half = ("lower_quartile", "upper_quartile")
-    for each, whole in ((each, len(panel) <= FEW_ARMS) for panel in panels for each in panel):
-        band = each.band
-        lines: list[tuple[str, Series, object]] = [
-            ("median", Series(band.steps, band.median), band.runs)
-        ]
-        if len(each.series) > FEW_SEEDS:
-            for name in ("minimum", *half, "maximum") if whole else half:
-                edge: Floats = getattr(band, name)
-                lines.append((name.replace("_", " "), Series(band.steps, edge), band.runs))
-        for position in each.singles:
-            lines.append(
-                (f"seed {each.arm.seeds[position]}", downsample(each.series[position], POINTS), 1)
-            )
-        for name, line, runs in lines:
-            columns = {"arm": each.arm.label, "metric": each.metric, "line": name}
-            values = {time.name: line.steps, "runs": runs, "value": line.values}
-            parts.append(pd.DataFrame({**columns, **values}, index=range(len(line))))
-    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
-
-
-def _set_scale(axes: Axes, panels: Sequence[Sequence[_ArmCurves]]) -> None:
-    bands = [each.band for curves in panels for each in curves]
-    lows, highs = (
-        np.concatenate([values[np.isfinite(values)] for values in edges] or [np.empty(0)])
-        for edges in ([b.minimum for b in bands], [b.maximum for b in bands])
-    )
-    # Losses of critics are negative at times: they have no logarithm.
-    if len(highs) and lows.min() > 0 and highs.max() > 30 * np.median(highs):
-        axes.set_yscale("log")
-    if len(highs) == 0:
-        style.annotate_empty(axes)
-
-
-def _finish_time(axes: Axes, time: _Time) -> None:
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True))
-    axes.margins(x=0.01)
-    axes.set_xlabel("epoch" if time.name == "epoch" else "step (batches)")
-
-
-def _other_marks(
-    panels: Sequence[Sequence[_ArmCurves]], collapsed: Collection[str]
+def legend_of_marks(
+    curves: Sequence[ArmCurves], collapsed: Collection[str] = ()
 ) -> dict[str, Artist]:
-    every = [each for curves in panels for each in curves]
+    """Legend entries, by name, for the marks that `mark_broken_runs` draws."""
     marks: dict[str, Artist] = {}
-    if any(not np.isfinite(series.values).all() for each in every for series in each.series):
+    series = [series for arm_curves in curves for series in arm_curves.series]
+    if any(not np.isfinite(run_series.values).all() for run_series in series):
         marks["first value not finite"] = Line2D(
             [], [], color=style.REFERENCE, linestyle="", marker="x", markeredgewidth=1.6
         )
-    if any(run in collapsed for each in every for run in each.arm.runs):
+    if any(run in collapsed for arm_curves in curves for run in arm_curves.arm.runs):
         marks["collapsed"] = Line2D(
             [], [], color=style.REFERENCE, linestyle="", marker="o", markersize=8,
             markerfacecolor="none",
@@ -423,57 +267,70 @@ def _other_marks(
     return marks
 
 
-def _note(groups: Sequence[ArmStyle], time: _Time, curves: Sequence[_ArmCurves], last: str) -> str:
-    most = max((len(arm.runs) for arm in groups), default=0)
-    least = min((len(arm.runs) for arm in groups), default=0)
+def curves_note(arms: Sequence[Arm], time: TimeAxis, curves: Sequence[ArmCurves]) -> str:
+    """What the lines, bands and points of a figure are, in words.
+
+    Args:
+        arms: The arms of the figure.
+        time: Its x axis.
+        curves: All metrics of all arms that it shows.
+    """
+    most = max((len(arm.runs) for arm in arms), default=0)
+    least = min((len(arm.runs) for arm in arms), default=0)
     values = "means of epochs" if time.name == "epoch" else "single batches"
     if most <= 1:
-        spread = f"One seed an arm is an anecdote. The lines are {values}."
-    else:
-        of_few = f" of arms with up to {FEW_SEEDS}" if most > FEW_SEEDS else ""
-        few = f"thin lines: each seed{of_few}"
-        whole = " and, paler, all of them" if len(groups) <= FEW_ARMS else ""
-        bands = f"bands: the middle half of the seeds{whole}"
-        broke = any(each.singles and len(each.series) > FEW_SEEDS for each in curves)
-        kinds = [few] * (least <= FEW_SEEDS) + [bands] * (most > FEW_SEEDS)
-        kinds += ["thin lines in a band: runs that broke or collapsed"] * broke
-        spread = (
-            f"{count_of_seeds(groups).capitalize()}, {values}. Strong lines: the median over the "
-            f"seeds with a finite value there; {'; '.join(kinds)}."
+        return f"One seed an arm is an anecdote. The lines are {values}."
+    of_few = f" of arms with up to {FEW_SEEDS}" if most > FEW_SEEDS else ""
+    few = f"thin lines: each seed{of_few}"
+    whole = " and, paler, all of them" if len(arms) <= FEW_ARMS else ""
+    bands = f"bands: the middle half of the seeds{whole}"
+    broke = any(each.single_lines and len(each.series) > FEW_SEEDS for each in curves)
+    kinds = [few] * (least <= FEW_SEEDS) + [bands] * (most > FEW_SEEDS)
+    kinds += ["thin lines in a band: runs that broke or collapsed"] * broke
+    return (
+        f"{count_of_seeds(arms).capitalize()}, {values}. Strong lines: the median over the "
+        f"seeds with a finite value there; {'; '.join(kinds)}."
+    )
+
+
+def drawn_points(panels: Sequence[Sequence[ArmCurves]], time: TimeAxis) -> pd.DataFrame:
+    """The numbers of every line and band edge that is drawn.
+
+    Args:
+        panels: For each metric the curves of all arms.
+        time: The x axis.
+
+    Returns:
+        One row per point: `arm`, `metric`, `line`, then `epoch` or `step`, `runs` (how many have
+        a finite value there) and `value`.
+    """
+    parts = [
+        pd.DataFrame(columns=["arm", "metric", "line", time.name, "runs", "value"]).astype(
+            {time.name: "int64", "runs": "int64", "value": "float64"}
         )
-    return f"{spread} {last}"
+    ]
+    for panel in panels:
+        for arm_curves in panel:
+            arm = arm_curves.arm
+            for name, line, runs in _lines(arm_curves, full_range=len(panel) <= FEW_ARMS):
+                columns = {"arm": arm.label, "metric": arm_curves.metric, "line": name}
+                values = {time.name: line.steps, "runs": runs, "value": line.values}
+                parts.append(pd.DataFrame({**columns, **values}, index=range(len(line))))
+    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
-def _score_note(known: bool, published: tuple[float, float] | None, time: _Time) -> str:
-    parts = []
-    if known:
-        parts.append(f"The distance is smoothed over {WINDOW} epochs.")
-    else:
-        parts.append(f"No run has the {WINDOW} epochs that tell when the two are nearest.")
-    if published is not None and time.name != "epoch":
-        parts.append("The published range is left out: there are no epochs.")
-    return " ".join([*parts, "A score of 0.5 can mean a good G as well as a weak D."])
-
-
-def _are_probabilities(curves: Sequence[_ArmCurves]) -> bool:
-    return all(
-        not (np.nanmin(edge, initial=0) < 0 or np.nanmax(edge, initial=1) > 1)
-        for each in curves
-        for edge in (each.band.minimum, each.band.maximum)
-    )
-
-
-def _last_median(curves: _ArmCurves) -> str:
-    finite = curves.band.median[np.isfinite(curves.band.median)]
-    return f"{finite[-1]:.3g}" if len(finite) else "never finite"
-
-
-def _medians(groups: Sequence[ArmStyle], nearest: Sequence[Sequence[int | None]]) -> str:
-    known = {
-        arm.label: [epoch for epoch in epochs if epoch is not None]
-        for arm, epochs in zip(groups, nearest, strict=True)
-    }
-    return ", ".join(
-        f"{np.median(epochs):g} in {label}" if epochs else f"unknown in {label}"
-        for label, epochs in known.items()
-    )
+def _lines(curves: ArmCurves, full_range: bool) -> list[tuple[str, Series, object]]:
+    """Name, points and numbers of runs of each line of an arm."""
+    band = curves.band
+    lines: list[tuple[str, Series, object]] = [
+        ("median", Series(band.steps, band.median), band.runs)
+    ]
+    if len(curves.series) > FEW_SEEDS:
+        middle_half = ("lower_quartile", "upper_quartile")
+        for name in ("minimum", *middle_half, "maximum") if full_range else middle_half:
+            edge: Floats = getattr(band, name)
+            lines.append((name.replace("_", " "), Series(band.steps, edge), band.runs))
+    for position in curves.single_lines:
+        line = downsample(curves.series[position], POINTS)
+        lines.append((f"seed {curves.arm.seeds[position]}", line, 1))
+    return lines

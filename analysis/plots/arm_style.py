@@ -1,9 +1,8 @@
-"""Arms of a comparison: which runs belong together, and how each arm looks in every figure."""
+"""How an arm looks in every figure: its colour, dashes and marker, and its line in a legend."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -12,79 +11,73 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
+from analysis.comparison.arms import Arm
 from analysis.plots.axes import wrapped
+from tracking.wording import plural
 
 Dashes: TypeAlias = tuple[float, tuple[float, ...]] | Literal["-"]
 
-
-# Paul Tol's high-contrast colours first: these still differ where they are printed in grey.
+# Paul Tol's high-contrast colours first: these still differ when printed in grey.
 _COLOURS = ("#004488", "#bb5566", "#cc9911", "#111111", "#44aacc", "#228833", "#882277")
-
-
 _DASHES: tuple[Dashes, ...] = (
     "-",
     (0, (5, 1.6)),
     (0, (1.4, 1.2)),
     (0, (6, 1.5, 1.2, 1.5)),
 )
-
-
 _MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">", "X")
 
 
 @dataclass(frozen=True)
 class ArmStyle:
-    """Runs that differ in the seed alone. runs, seeds: as many, in the order of the seeds.
+    """The look of one arm; readers who lose any two of the three can still tell arms apart.
 
-    Colour, dashes and marker differ from those of every other arm, so that two of the three
-    may be lost.
+    Attributes:
+        colour: Of lines and markers, `#rrggbb`.
+        dashes: A line style of matplotlib.
+        marker: A marker of matplotlib.
     """
 
-    label: str
-    runs: tuple[str, ...]
-    seeds: tuple[int, ...]
     colour: str
     dashes: Dashes
     marker: str
 
 
-def arms_of(
-    runs: Iterable[str], arms: Mapping[str, str], seeds: Mapping[str, int]
-) -> list[ArmStyle]:
-    """The arms of `runs`, in the order in which `arms` names them.
-
-    arms: run id -> label. seeds: run id -> seed.
-    Raises ValueError where a run has no label or no seed, where two labels read the same, and
-    where an arm has a seed twice, as two arms that were given one label would.
-    """
-    members: dict[str, list[str]] = {}
-    wanted = set(runs)
-    if missing := sorted(wanted - arms.keys()):
-        raise ValueError(f"These runs belong to no arm: {', '.join(missing)}.")
-    if missing := sorted(wanted - seeds.keys()):
-        raise ValueError(f"These runs have no seed: {', '.join(missing)}.")
-    for run, label in arms.items():
-        if run in wanted:
-            members.setdefault(label, []).append(run)
-    _refuse_equal_labels(members)
-    looks = zip(
-        itertools.cycle(_COLOURS), itertools.cycle(_DASHES), itertools.cycle(_MARKERS), strict=True
+def arm_style(position: int) -> ArmStyle:
+    """The style of the arm at a position among the arms of a figure, from 0."""
+    return ArmStyle(
+        _COLOURS[position % len(_COLOURS)],
+        _DASHES[position % len(_DASHES)],
+        _MARKERS[position % len(_MARKERS)],
     )
-    found = []
-    for (label, ids), (colour, dashes, marker) in zip(members.items(), looks, strict=False):
-        ids.sort(key=lambda run: seeds[run])
-        for first, second in itertools.pairwise(ids):
-            if seeds[first] == seeds[second]:
-                raise ValueError(
-                    f"The arm {label!r} has seed {seeds[first]} twice, in {first} and {second}. "
-                    "Are these two arms with the same label?"
-                )
-        numbers = tuple(seeds[run] for run in ids)
-        found.append(ArmStyle(label, tuple(ids), numbers, colour, dashes, marker))
-    return found
 
 
-def count_of_seeds(arms: Sequence[ArmStyle]) -> str:
+def check_arms(arms: Sequence[Arm], runs: Collection[str]) -> None:
+    """Refuse arms that a figure cannot show.
+
+    Args:
+        arms: The arms of the figure.
+        runs: Ids of the runs for which there is something to draw.
+
+    Raises:
+        ValueError: A run belongs to no arm, there is nothing to draw for a run of an arm, or two
+            labels look the same.
+    """
+    members = {run for arm in arms for run in arm.runs}
+    if missing := sorted(set(runs) - members):
+        raise ValueError(f"These runs belong to no arm: {', '.join(missing)}.")
+    if missing := sorted(members - set(runs)):
+        raise ValueError(f"There is nothing to draw for these runs: {', '.join(missing)}.")
+    labels: dict[str, str] = {}
+    for arm in arms:
+        # Labels that differ in blanks alone look the same in a legend.
+        shown = " ".join(arm.label.split())
+        if shown in labels:
+            raise ValueError(f"Two arms have the same label: {labels[shown]!r} and {arm.label!r}.")
+        labels[shown] = arm.label
+
+
+def count_of_seeds(arms: Sequence[Arm]) -> str:
     """Such as `5 seeds an arm`, `1 seed`, `3 to 5 seeds an arm`."""
     counts = {len(arm.runs) for arm in arms} or {0}
     least, most = min(counts), max(counts)
@@ -92,18 +85,24 @@ def count_of_seeds(arms: Sequence[ArmStyle]) -> str:
     return f"{number} {'seed' if most == 1 else 'seeds'}{' an arm' if len(arms) > 1 else ''}"
 
 
-def legend_of_arms(axes: Axes, arms: Sequence[ArmStyle], others: Mapping[str, Artist]) -> None:
-    """A legend above the title of the first panel: the arms with their seeds, then `others`.
+def legend_of_arms(axes: Axes, arms: Sequence[Arm], other_handles: Mapping[str, Artist]) -> None:
+    """Put a legend above the title of the first panel: each arm with its seeds, then the others.
 
-    The figure grows by its height, so that many arms do not squash the panels.
+    The figure grows by the legend's height, so that many arms do not squash the panels.
+
+    Args:
+        axes: The first panel.
+        arms: The arms of the figure, in the order that gives them their styles.
+        other_handles: Name -> artist, for what is drawn beside the arms.
     """
     handles: list[Artist] = [
-        Line2D([], [], color=arm.colour, linestyle=arm.dashes, marker=arm.marker, markersize=4.5)
-        for arm in arms
-    ]
-    names = [f"{wrapped(arm.label, 44)} ({_seeds(len(arm.runs))})" for arm in arms]
-    handles += others.values()
-    names += others
+        Line2D([], [], color=style.colour, linestyle=style.dashes, marker=style.marker,
+               markersize=4.5)
+        for style in map(arm_style, range(len(arms)))
+    ]  # fmt: skip
+    names = [f"{wrapped(arm.label, 44)} ({plural(len(arm.runs), 'seed')})" for arm in arms]
+    handles += other_handles.values()
+    names += other_handles
     if not handles:
         return
     widest = max(len(line) for name in names for line in name.splitlines())
@@ -129,17 +128,3 @@ def legend_of_arms(axes: Axes, arms: Sequence[ArmStyle], others: Mapping[str, Ar
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)
         text.set_text(name)
-
-
-def _refuse_equal_labels(labels: Iterable[str]) -> None:
-    seen: dict[str, str] = {}
-    for label in labels:
-        # What differs in blanks alone looks the same in a legend.
-        read = " ".join(label.split())
-        if read in seen:
-            raise ValueError(f"Two arms have the same label: {seen[read]!r} and {label!r}.")
-        seen[read] = label
-
-
-def _seeds(count: int) -> str:
-    return f"{count} {'seed' if count == 1 else 'seeds'}"

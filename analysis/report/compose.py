@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.arms import NoArmsError
+from analysis.comparison.arms import Arm, NoArmsError
 from analysis.comparison.compare import Comparison, compare, endings, is_significant
 from analysis.comparison.conclusions import CAVEAT, runs_that_broke, sentences, verdict
 from analysis.comparison.failures import RULE
@@ -16,9 +16,9 @@ from analysis.comparison.tables import effect_table, summary_table
 from analysis.comparison.tables import failure_table as endings_by_arm
 from analysis.report.content import Block, Commands, Facts, Prose, Report, Section
 from analysis.report.figure_sections import (
-    arms_and_seeds,
     collapsed,
     curve_figures,
+    displayed_arms,
     run_figures,
     value_figures,
 )
@@ -72,8 +72,7 @@ def compose(
 
 def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
     table = runs.table.loc[comparison.runs.index]
-    labels, seeds = arms_and_seeds(comparison)
-    factors = comparison.arms.factors
+    arms, factors = displayed_arms(comparison), comparison.factors
     numbers = (
         summary_table(comparison),
         effect_table(comparison),
@@ -82,8 +81,8 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
     sections = [
         Section("Answer", _answer(comparison)),
         Section("Values of every run", (value_figures(comparison, table),)),
-        Section("Over the training", (curve_figures(runs, labels, seeds, collapsed(comparison)),)),
-        *_images(runs, labels, seeds),
+        Section("Over the training", (curve_figures(runs, arms, collapsed(comparison)),)),
+        *_images(runs, arms),
         Section("Numbers", numbers),
         data_sets(table),
         configuration(table, factors),
@@ -93,35 +92,30 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
     ]
     verb = "Does" if len(factors) == 1 else "Do"
     question = f"{verb} {' and '.join(factors)} change the outcome?"
-    counts = comparison.runs["arm"].value_counts()
-    arms = "; ".join(f"{label} ({plural(counts[label], 'run')})" for label in comparison.labels)
-    return Report(question, Facts((("Arms", arms), *_setting(table))), tuple(sections))
+    sizes = "; ".join(f"{arm.label} ({plural(len(arm.runs), 'run')})" for arm in comparison.arms)
+    return Report(question, Facts((("Arms", sizes), *_setting(table))), tuple(sections))
 
 
 def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
     table = runs.table
     statuses = ("Status", join_values(distinct(table, f"{SYS}/status")))
     ids = [str(run) for run in table.index]
-    seeds = _known_seeds(table)
+    arms = _arms_of_unlike_runs(table)
     if len(ids) == 1:
         title = f"The run {ids[0]}"
-        labels = {ids[0]: ids[0]}
         curves = run_figures(runs, ids[0])
     else:
         title = (
             f"{len(ids)} runs of {join_values(distinct(table, f'{SYS}/recipe')) or 'some recipe'}"
         )
-        # Runs of one seed each are an arm; two of the same seed are drawn one by one.
-        alike = len(set(seeds.values())) == len(ids)
-        labels = dict.fromkeys(ids, "all runs") if alike else {run: run for run in ids}
-        curves = curve_figures(runs, labels, seeds, ())
+        curves = curve_figures(runs, arms)
     ends = endings(runs, ids)
     metrics = [f"{BATCH}/{name}" for name in DEFAULTS]
     last = runs.last_values(ids).reindex(columns=metrics)
     sections = [
         Section("What this can tell", (Prose(caveat, "lead"), Prose(CAVEAT, "note"))),
         Section("Over the training", (curves,)),
-        *_images(runs, labels, seeds),
+        *_images(runs, arms),
         Section("Runs", (runs_alone(table, ends, last), Prose(RULE, "note"))),
         data_sets(table),
         configuration(table, ()),
@@ -175,8 +169,8 @@ def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:
     return [(name, told) for name, told in rows if told]
 
 
-def _images(runs: Runs, labels: dict[str, str], seeds: dict[str, int]) -> list[Section]:
-    grids = image_series(runs, labels, seeds)
+def _images(runs: Runs, arms: Sequence[Arm]) -> list[Section]:
+    grids = image_series(runs, arms)
     return [] if grids is None else [Section("Images", (grids,))]
 
 
@@ -193,13 +187,19 @@ def _repetition(table: pd.DataFrame, command: str) -> list[Section]:
     return [Section("How to repeat this", tuple(blocks))] if blocks else []
 
 
-def _known_seeds(table: pd.DataFrame) -> dict[str, int]:
-    """Of each run; where one does not say it, its place takes the part of it."""
+def _arms_of_unlike_runs(table: pd.DataFrame) -> list[Arm]:
+    """One arm of all runs if no two have the same seed, otherwise each run on its own.
+
+    A run that does not record its seed is given its position instead.
+    """
     column = table.get(f"{SYS}/seed")
-    return {
-        str(run): place if column is None or pd.isna(column[run]) else int(column[run])
-        for place, run in enumerate(table.index)
+    seeds = {
+        str(run): position if column is None or pd.isna(column[run]) else int(column[run])
+        for position, run in enumerate(table.index)
     }
+    if 1 < len(seeds) == len(set(seeds.values())):
+        return [Arm.from_seeds("all runs", seeds)]
+    return [Arm.from_seeds(run, {run: seed}) for run, seed in seeds.items()]
 
 
 def _range(seeds: Sequence[int]) -> str:

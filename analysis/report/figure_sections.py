@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from analysis.comparison.arms import Arm
 from analysis.comparison.compare import Comparison
 from analysis.comparison.measures import Measure
 from analysis.comparison.statistics import mean_interval
-from analysis.comparison.tables import short_label
-from analysis.plots.arm_curves import loss_bands, score_bands
+from analysis.plots.arm_losses import loss_bands
+from analysis.plots.arm_scores import score_bands
 from analysis.plots.figure_file import FigureFile
 from analysis.plots.parallel_coordinates import parallel_coordinates
 from analysis.plots.run import loss_curves, score_curves
@@ -40,17 +41,21 @@ def value_figures(comparison: Comparison, table: pd.DataFrame) -> Figures:
     return Figures(tuple(found))
 
 
-def curve_figures(
-    runs: Runs, labels: Mapping[str, str], seeds: Mapping[str, int], collapsed: Sequence[str]
-) -> Figures:
-    """Losses and scores of arms over the training. labels: run id -> arm."""
-    steps = {run: runs.steps(run) for run in labels}
+def curve_figures(runs: Runs, arms: Sequence[Arm], collapsed_runs: Collection[str] = ()) -> Figures:
+    """Losses and scores of arms over the training.
+
+    Args:
+        runs: The runs with their steps.
+        arms: The arms, in the order that gives them their styles.
+        collapsed_runs: Ids of runs to be marked as collapsed.
+    """
+    steps = {run: runs.steps(run) for arm in arms for run in arm.runs}
     losses = Figure(
-        loss_bands(steps, labels, seeds, collapsed=collapsed),
+        loss_bands(arms, steps, collapsed=collapsed_runs),
         "Losses of G and of D over the training, apart and in one.",
     )
     scores = Figure(
-        score_bands(steps, labels, seeds),
+        score_bands(arms, steps),
         "What D says of real images and of fakes, and where the two are nearest.",
     )
     return Figures((losses, scores))
@@ -76,13 +81,9 @@ def run_figures(runs: Runs, run: str) -> Figures:
     )
 
 
-def arms_and_seeds(comparison: Comparison) -> tuple[dict[str, str], dict[str, int]]:
-    """For each run its arm as a figure can show it, the baseline's first, and its seed."""
-    order = {label: place for place, label in enumerate(comparison.labels)}
-    arms = {str(run): str(label) for run, label in comparison.runs["arm"].items()}
-    seeds = {str(run): int(seed) for run, seed in comparison.runs["seed"].items()}
-    ordered = sorted(arms.items(), key=lambda item: order[item[1]])
-    return {run: escape_control_characters(label) for run, label in ordered}, seeds
+def displayed_arms(comparison: Comparison) -> list[Arm]:
+    """The arms with labels that can be shown in a figure."""
+    return [replace(arm, label=escape_control_characters(arm.label)) for arm in comparison.arms]
 
 
 def collapsed(comparison: Comparison) -> list[str]:
@@ -91,56 +92,50 @@ def collapsed(comparison: Comparison) -> list[str]:
 
 
 def _of_measure(comparison: Comparison, measure: Measure, direction: str | None) -> list[Figure]:
-    arms, seeds = arms_and_seeds(comparison)
-    values = {str(run): float(each) for run, each in comparison.runs[measure.name].items()}
-    factor = comparison.arms.factors[0]
-    if len(comparison.arms.factors) > 1:
+    arms = displayed_arms(comparison)
+    values = {str(run): float(value) for run, value in comparison.runs[measure.name].items()}
+    if len(comparison.factors) > 1:
         # Keys in front of every value would leave no room between the ticks.
-        labels = comparison.arms.labels
-        named = {
-            run: escape_control_characters(short_label(comparison, labels[run])) for run in arms
-        }
-        figures = [_strips(values, named, seeds, measure)]
+        short = [replace(arm, label=escape_control_characters(arm.short_label)) for arm in arms]
+        figures = [_strips(short, values, measure)]
         if direction in ("lower", "higher"):
             lower_is_better = direction == "lower"
             figures.append(_coordinates(comparison, values, measure, lower_is_better))
         return figures
-    numbers = {label: each[0] for label, each in comparison.arms.values.items()}
-    if len(numbers) > 2 and all(map(_is_number, numbers.values())):
-        by_run = {run: float(str(numbers[comparison.arms.labels[run]])) for run in arms}
+    if len(arms) > 2 and all(_is_number(arm.values[0]) for arm in arms):
+        (factor,) = comparison.factors
         picture = factor_intervals(
+            arms,
             values,
-            by_run,
-            seeds,
             metric=measure.words,
             factor=factor,
-            intervals=_mean_intervals(values, by_run),
+            intervals=_mean_intervals(arms, values),
             collapsed=collapsed(comparison),
         )
         return [Figure(picture, f"The {measure.words} against {factor}: a dot a run.")]
-    return [_strips(values, arms, seeds, measure, _interval(comparison, measure))]
+    return [_strips(arms, values, measure, _interval(comparison, measure))]
 
 
 def _strips(
+    arms: Sequence[Arm],
     values: Mapping[str, float],
-    arms: Mapping[str, str],
-    seeds: Mapping[str, int],
     measure: Measure,
     interval: tuple[float, float] | None = None,
 ) -> Figure:
-    picture = paired_slopes(values, arms, seeds, metric=measure.words, interval=interval)
+    picture = paired_slopes(arms, values, metric=measure.words, interval=interval)
     return Figure(picture, f"The {measure.words} of every run.")
 
 
 def _coordinates(
     comparison: Comparison, values: Mapping[str, float], measure: Measure, lower_is_better: bool
 ) -> Figure:
-    rows = {
-        run: dict(zip(comparison.arms.factors, comparison.arms.values[label], strict=True))
-        for run, label in comparison.arms.labels.items()
-        if run in values
+    factors_by_run = {
+        run: dict(zip(comparison.factors, arm.values, strict=True))
+        for arm in comparison.arms
+        for run in arm.runs
     }
-    keys = pd.DataFrame.from_dict(rows, orient="index").map(_plotted)
+    ordered = {run: factors_by_run[run] for run in values}
+    keys = pd.DataFrame.from_dict(ordered, orient="index").map(_plotted)
     picture = parallel_coordinates(
         keys, values, metric=measure.words, lower_is_better=lower_is_better
     )
@@ -182,12 +177,13 @@ def _interval(comparison: Comparison, measure: Measure) -> tuple[float, float] |
 
 
 def _mean_intervals(
-    values: Mapping[str, float], factors: Mapping[str, float]
+    arms: Sequence[Arm], values: Mapping[str, float]
 ) -> dict[float, tuple[float, float]]:
-    frame = pd.DataFrame({"value": values, "factor": factors})
-    finite = frame[np.isfinite(frame["value"])]
-    found = {
-        float(str(factor)): mean_interval(each.to_numpy(np.float64))
-        for factor, each in finite.groupby("factor")["value"]
-    }
-    return {factor: each for factor, each in found.items() if np.isfinite(each).all()}
+    """Value of the factor -> interval of the mean; without values for which there is none."""
+    intervals = {}
+    for arm in arms:
+        arm_values = np.array([value for run, value in values.items() if run in arm.runs])
+        interval = mean_interval(arm_values[np.isfinite(arm_values)])
+        if np.isfinite(interval).all():
+            intervals[float(str(arm.values[0]))] = interval
+    return dict(sorted(intervals.items()))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import PIL.Image
 
+from analysis.comparison.arms import Arm
 from analysis.image_files import image_files
 from analysis.plots.arm_grids import SIDE, common_steps, grids_by_step_and_arm
 from analysis.report.content import Choice, Grids, Panel
@@ -19,27 +20,27 @@ BUDGET = 5_000_000
 MOST_STEPS, MOST_SEEDS, MOST_ARMS = 25, 5, 12
 
 
-def image_series(runs: Runs, labels: Mapping[str, str], seeds: Mapping[str, int]) -> Grids | None:
-    """The grids of one run an arm, with a choice of the seed where there is room.
+def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
+    """The grids of one run per arm, with a choice of the seed while there is room.
 
-    labels: run id -> arm; seeds: run id -> seed. Seeds that all arms have come first. None where
-    no run has a grid in a local journal.
+    Seeds that all arms have come first. None if no run has a grid in a local journal.
     """
     by_arm: dict[str, dict[int, Panel]] = {}
     real: dict[str, Panel] = {}
-    for run, label in labels.items():
-        folder = runs.folder(run)
-        size = runs.table.loc[run].get(f"{CONFIG}/dataset/image_size")
-        if folder is None or not isinstance(size, int):
-            continue
-        if files := image_files(folder, FIXED_NOISE):
-            by_arm.setdefault(label, {})[seeds[run]] = Panel(label, size, files)
-            if given := image_files(folder, REAL):
-                real[label] = Panel("real images", size, given)
-    arms = dict(list(by_arm.items())[:MOST_ARMS])
-    if not arms:
+    for arm in arms:
+        for run, seed in zip(arm.runs, arm.seeds, strict=True):
+            folder = runs.folder(run)
+            image_size = runs.table.loc[run].get(f"{CONFIG}/dataset/image_size")
+            if folder is None or not isinstance(image_size, int):
+                continue
+            if files := image_files(folder, FIXED_NOISE):
+                by_arm.setdefault(arm.label, {})[seed] = Panel(arm.label, image_size, files)
+                if real_files := image_files(folder, REAL):
+                    real[arm.label] = Panel("real images", image_size, real_files)
+    shown = dict(list(by_arm.items())[:MOST_ARMS])
+    if not shown:
         return None
-    choices = _choices(arms, next(iter(real.values()), None))
+    choices = _choices(shown, next(iter(real.values()), None))
     every = [panel.files for choice in choices for panel in choice.panels]
     cost = sum(map(_cropped_bytes, choices[0].panels))
     steps = common_steps(every, max(2, min(MOST_STEPS, BUDGET // max(1, cost))))
@@ -48,7 +49,7 @@ def image_series(runs: Runs, labels: Mapping[str, str], seeds: Mapping[str, int]
     still = grids_by_step_and_arm(
         {panel.label: panel.files for panel in first.panels},
         first.panels[0].image_size,
-        real={label: _newest(panel) for label, panel in real.items() if label in arms},
+        real={label: _newest(panel) for label, panel in real.items() if label in shown},
     )
     return Grids(_caption(first, len(by_arm)), tuple(steps), tuple(choices[:seeds_shown]), still)
 

@@ -88,9 +88,9 @@ def _print(comparison: Comparison, console: Console) -> None:
 
 def _headline(comparison: Comparison) -> str:
     seeds = set(comparison.runs["seed"])
-    constant_keys = plural(len(comparison.arms.constant), "other key")
+    constant_keys = plural(len(comparison.constant), "other key")
     return escape_control_characters(
-        f"{', '.join(comparison.arms.factors)}: {len(comparison.labels)} arms, "
+        f"{', '.join(comparison.factors)}: {len(comparison.labels)} arms, "
         f"{plural(len(seeds), 'seed')}, "
         f"{len(comparison.runs)} runs; {constant_keys} with the same value in all runs."
     )
@@ -125,10 +125,10 @@ def _to_json(comparison: Comparison) -> dict[str, Any]:
         return json.loads(frame.to_json(orient="records", double_precision=15))
 
     return {
-        "factors": list(comparison.arms.factors),
+        "factors": list(comparison.factors),
         "baseline": comparison.baseline,
         "arms": comparison.labels,
-        "constant": dict(comparison.arms.constant),
+        "constant": dict(comparison.constant),
         "runs": rows(comparison.runs.reset_index()),
         "summary": rows(comparison.summary),
         "differences": rows(comparison.differences),

@@ -43,9 +43,14 @@ def test_the_factor_is_found_and_its_effect_is_shown(tmp_path: Path) -> None:
 
     comparison = compare(load(tmp_path))
 
-    assert comparison.arms.factors == ("init.scheme",)
+    assert comparison.factors == ("init.scheme",)
     assert comparison.labels == ["init.scheme=dcgan", "init.scheme=default"]
-    assert comparison.arms.constant["optimizer.lr"] == 2e-4
+    first, second = comparison.arms
+    assert (first.label, first.values) == ("init.scheme=dcgan", ("dcgan",))
+    assert second.runs == tuple(f"without-{seed:06d}" for seed in range(8))
+    assert second.seeds == tuple(range(8))
+    assert second.short_label == "default"
+    assert comparison.constant["optimizer.lr"] == 2e-4
     assert comparison.warnings == ()
     found = row(comparison, "Gloss", "init.scheme=default")
     assert found["paired"]
@@ -108,7 +113,7 @@ def test_arms_that_differ_in_more_are_refused(tmp_path: Path) -> None:
 def test_what_is_no_part_of_the_training_may_differ(tmp_path: Path) -> None:
     write_journal(tmp_path, "one-000001", seed=0, images__every_epochs=1)
     write_journal(tmp_path, "two-000001", seed=0, images__every_epochs=2, optimizer__lr=2e-3)
-    assert compare(load(tmp_path)).arms.factors == ("optimizer.lr",)
+    assert compare(load(tmp_path)).factors == ("optimizer.lr",)
 
 
 def test_runs_without_a_difference_are_no_arms(tmp_path: Path) -> None:
@@ -203,4 +208,4 @@ def test_several_factors_make_an_arm_of_each_combination(tmp_path: Path) -> None
     comparison = compare(load(tmp_path), by=["init.scheme", "optimizer.lr"])
     assert len(comparison.labels) == 4
     assert comparison.labels[0] == "init.scheme=dcgan, optimizer.lr=0.0002"
-    assert comparison.arms.values[comparison.labels[3]] == ("default", 2e-3)
+    assert comparison.arms[3].values == ("default", 2e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
+from analysis.comparison.arms import Arm
 from analysis.plots.figure_file import FigureFile, save
 from analysis.plots.parallel_coordinates import parallel_coordinates
 from analysis.plots.values import factor_intervals, paired_slopes
@@ -20,18 +22,14 @@ from analysis.plots.values import factor_intervals, paired_slopes
 
 def arms_with(
     values: dict[str, list[float]], first_seed: int = 0
-) -> tuple[dict[str, float], dict[str, str], dict[str, int]]:
-    """Values, arms and seeds by run id, of values by arm in the order of the seeds."""
-    runs = {
-        f"{arm}-{seed}": (value, arm, seed)
-        for arm, each in values.items()
-        for seed, value in enumerate(each, first_seed)
-    }
-    return (
-        {run: value for run, (value, _, _) in runs.items()},
-        {run: arm for run, (_, arm, _) in runs.items()},
-        {run: seed for run, (_, _, seed) in runs.items()},
-    )
+) -> tuple[list[Arm], dict[str, float]]:
+    """Arms and values by run id, of values by arm in the order of the seeds."""
+    arms, by_run = [], {}
+    for label, arm_values in values.items():
+        seeds = {f"{label}-{seed}": seed for seed, _ in enumerate(arm_values, first_seed)}
+        arms.append(Arm.from_seeds(label, seeds))
+        by_run |= dict(zip(seeds, arm_values, strict=True))
+    return arms, by_run
 
 
 def lines(axes: Axes, beginning: str) -> dict[str, Line2D]:
@@ -128,27 +126,30 @@ def test_other_arms_are_strips_beside_boxes(values: dict[str, list[float]], tmp_
 
 
 def test_two_arms_with_one_label_are_refused() -> None:
-    values, arms, seeds = arms_with({"a": [1.0], "b": [2.0]})
+    (first, second), values = arms_with({"a": [1.0], "b": [2.0]})
     with pytest.raises(ValueError, match="same label"):
-        paired_slopes(values, dict.fromkeys(arms, "a"), seeds, metric="loss")
+        paired_slopes([first, replace(second, label="a")], values, metric="loss")
 
 
 RATES = (1e-4, 1e-3, 1e-2)
 
 
-def sweep_of_rates() -> tuple[dict[str, float], dict[str, float], dict[str, int]]:
-    values = {f"{rate}-{seed}": rate * 100 + seed for rate in RATES for seed in range(3)}
-    factors = {f"{rate}-{seed}": rate for rate in RATES for seed in range(3)}
-    return values, factors, {run: int(run[-1]) for run in values}
+def arm_of_factor(value: float, seeds: dict[str, int]) -> Arm:
+    return Arm.from_seeds(f"factor={value}", seeds, (value,))
+
+
+def sweep_of_rates() -> tuple[list[Arm], dict[str, float]]:
+    arms = [arm_of_factor(rate, {f"{rate}-{seed}": seed for seed in range(3)}) for rate in RATES]
+    return arms, {f"{rate}-{seed}": rate * 100 + seed for rate in RATES for seed in range(3)}
 
 
 def test_a_factor_has_its_means_intervals_and_collapsed_runs() -> None:
-    values, factors, seeds = sweep_of_rates()
+    arms, values = sweep_of_rates()
     values["0.01-0"] = np.nan
     intervals = {1e-3: (0.5, 1.5)}
 
     picture = factor_intervals(
-        values, factors, seeds,
+        arms, values,
         metric="G loss", factor="learning rate", intervals=intervals, collapsed=["0.01-1"],
     )  # fmt: skip
 
@@ -171,8 +172,8 @@ def test_a_factor_has_its_means_intervals_and_collapsed_runs() -> None:
 
 
 def test_runs_stand_near_their_own_value() -> None:
-    values, factors, seeds = sweep_of_rates()
-    (axes,) = factor_intervals(values, factors, seeds, metric="m", factor="f").figure.axes
+    arms, values = sweep_of_rates()
+    (axes,) = factor_intervals(arms, values, metric="m", factor="f").figure.axes
 
     places = np.asarray(lines(axes, "runs")["runs"].get_xdata()).reshape(3, 3)
     for rate, each in zip(RATES, places, strict=True):
@@ -185,10 +186,11 @@ def test_runs_stand_near_their_own_value() -> None:
 def test_a_narrow_or_signed_factor_has_a_linear_axis(
     factors: tuple[float, float], tmp_path: Path
 ) -> None:
-    picture = factor_intervals(
-        {"a": 1.0, "b": 2.0}, dict(zip("ab", factors, strict=True)), {"a": 0, "b": 1},
-        metric="m", factor="f",
-    )  # fmt: skip
+    arms = [arm_of_factor(factors[0], {"a": 0}), arm_of_factor(factors[1], {"b": 1})]
+    if factors[0] == factors[1]:
+        arms = [arm_of_factor(factors[0], {"a": 0, "b": 1})]
+
+    picture = factor_intervals(arms, {"a": 1.0, "b": 2.0}, metric="m", factor="f")
 
     save(picture, tmp_path)
     assert picture.figure.axes[0].get_xscale() == "linear"
@@ -196,12 +198,15 @@ def test_a_narrow_or_signed_factor_has_a_linear_axis(
 
 def test_a_factor_of_nothing_and_of_broken_runs(tmp_path: Path) -> None:
     for values in ({}, {"a": np.nan}, {"a": 1.0}):
-        picture = factor_intervals(values, {"a": 1e-3}, {"a": 0}, metric="m", factor="f")
+        arms = [arm_of_factor(1e-3, {run: 0}) for run in values]
+        picture = factor_intervals(arms, values, metric="m", factor="f")
         save(picture, tmp_path)
-    with pytest.raises(ValueError, match="no finite rate: b"):
-        factor_intervals({"b": 1.0}, {"b": np.nan}, {"b": 0}, metric="m", factor="rate")
-    with pytest.raises(ValueError, match="no seed: b"):
-        factor_intervals({"b": 1.0}, {"b": 1.0}, {}, metric="m", factor="rate")
+    for value in (np.nan, np.inf, "text"):
+        with pytest.raises(ValueError, match="no finite rate: b"):
+            arms = [Arm("arm", (value,), ("b",), (0,))]
+            factor_intervals(arms, {"b": 1.0}, metric="m", factor="rate")
+    with pytest.raises(ValueError, match="no arm: b"):
+        factor_intervals([], {"b": 1.0}, metric="m", factor="rate")
 
 
 def sweep(count: int = 30) -> tuple[pd.DataFrame, dict[str, float]]:
