@@ -84,12 +84,18 @@ def compare(
     baseline: str | None = None,
     anyway: bool = False,
 ) -> Comparison:
-    """Hold the finished runs of each arm against those of the baseline.
+    """Compare the finished runs of each arm with those of the baseline.
 
-    by: keys of the configuration, such as `init.scheme`; found by themselves where they can be.
-    metrics: as `measures.find_measures` takes them. baseline: the label of an arm or its value;
-    the first arm by default. anyway: compare although the arms differ in more than the factor.
-    Raises ComparisonError where there are no arms to compare, or they differ in more.
+    Args:
+        runs: The runs to compare.
+        by: Configuration keys, such as `init.scheme`; by default those of the runs' sweep, or the
+            one key in which they differ.
+        metrics: Names, as `measures.find_measures` takes them.
+        baseline: The label or the value of an arm; the first arm by default.
+        anyway: Compare even if the arms differ in more than the factor.
+
+    Raises:
+        ComparisonError: There are no two arms, or they differ in more than the factor.
     """
     table, warnings = _finished(runs.table)
     grouping = group_into_arms(table, by)

@@ -55,11 +55,18 @@ def compose(
     anyway: bool = False,
     command: str = "",
 ) -> Report:
-    """A report on all of `runs`: their comparison, or their curves where there are no two arms.
+    """A report on runs: their comparison, or their curves if there are no two arms.
 
-    by, metrics, baseline, anyway: as `comparison.compare` takes them. command: the line that
-    makes this report again, as a person would type it.
-    Raises ComparisonError where the runs could be compared but not as they were asked to be.
+    Args:
+        runs: The runs.
+        by: Configuration keys to compare by, as `comparison.compare` takes them.
+        metrics: Names of metrics, likewise.
+        baseline: The arm that the others are compared with, likewise.
+        anyway: Compare even if the arms differ in more than the factor.
+        command: The command line that makes this report again.
+
+    Raises:
+        ComparisonError: The runs can be compared, but not as asked.
     """
     if len(runs.table) == 1 and not by:
         return _without_arms(runs, ANECDOTE, command)

@@ -159,7 +159,7 @@ def test_held_out_images_are_the_test_split_where_it_was_not_trained_on(tmp_path
     assert result.exit_code == 0, result.output
     result = invoke("evaluate", "--samples", "100", "--resamples", "1", *store)
     assert result.exit_code == 0, result.output
-    assert "10 fakes a set" in result.output
+    assert "10 fakes per set" in result.output
     assert "others, which were not trained on" in result.output
 
     held_out = tmp_path / "held_out"
