@@ -170,7 +170,7 @@ def test_held_out_images_are_the_test_split_where_it_was_not_trained_on(tmp_path
     settings = (*TINY, "--set", f"evaluation.held_out={held_out}")
     assert invoke("train", "digits", *settings, *store).exit_code == 0
     result = invoke("evaluate", "--samples", "100", "--resamples", "1", *store)
-    assert "7 fakes a set" in result.output
+    assert "7 fakes per set" in result.output
     assert "others, which were not trained on" in result.output
     assert (
         invoke(
