@@ -50,7 +50,7 @@ def test_a_run_is_sent_whole_and_only_once(store: Path, remote: str) -> None:
     assert "5,002 values, 3 images, 2 files" in output
     assert_same_as_journal(load_backend(remote), store, ignore=TRACKERS)
     for _ in range(2):
-        assert "had all of it" in dcgan("sync", "--all", "--to", remote, "--store", store)
+        assert "is up to date" in dcgan("sync", "--all", "--to", remote, "--store", store)
     assert_same_as_journal(load_backend(remote), store, ignore=TRACKERS)
     assert local.read_fields(store / RUN.id)[f"{TRACKERS}/{remote}"] == "complete"
 
