@@ -104,7 +104,7 @@ def test_a_run_goes_there_and_comes_back_to_another_store(
     output = dcgan("import", store, "--from", kind, "--store", back)
     assert "5,002 values, 3 images, 2 files" in output
     first = snapshot(back / RUN.id)
-    assert "nothing was missing" in dcgan("import", store, "--from", kind, "--store", back)
+    assert "up to date" in dcgan("import", store, "--from", kind, "--store", back)
     assert snapshot(back / RUN.id) == first
 
     write(local.open_tracker(RUN, store), whole_run(tmp_path))
@@ -148,7 +148,7 @@ def test_an_import_that_was_cut_short_does_not_pass_for_whole(
 def test_a_run_that_was_made_here_is_left_as_it_is(store: Path) -> None:
     send_run(store / RUN.id, "mlflow")
     dcgan("tag", RUN.id, "later", "--store", store)
-    assert "was made here" in dcgan("import", store, "--from", "mlflow", "--store", store)
+    assert "was trained here" in dcgan("import", store, "--from", "mlflow", "--store", store)
     assert "later" in str(local.read_fields(store / RUN.id)["sys/tags"])
 
 
@@ -174,7 +174,7 @@ def test_a_run_that_did_not_finish_is_sent_with_its_status(
 
 def test_a_run_that_is_being_written_is_left_out(store: Path) -> None:
     with locked(store / RUN.id):
-        assert "left out" in dcgan("sync", "--all", "--to", "mlflow", "--store", store)
+        assert "skipped" in dcgan("sync", "--all", "--to", "mlflow", "--store", store)
         with pytest.raises(StoreError, match="being written"):
             send_run(store / RUN.id, "mlflow")
 
