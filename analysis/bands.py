@@ -1,4 +1,4 @@
-"""What many runs of one arm have in common at each step: the median and the spread of seeds."""
+"""The median and the spread over runs at each step, and moving averages."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ import numpy.typing as npt
 from analysis.series import POINTS, Floats, Integers, Series, downsample
 
 WINDOW = 10
-"""Epochs over which a distance is smoothed before its smallest value is looked for."""
+"""Epochs over which a distance is averaged before its smallest value is searched."""
 
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Order statistics over runs at each step: all arrays of one length, NaN where no run is.
+    """Order statistics over runs at each step; NaN where no run has a finite value.
 
-    runs: how many had a finite value there.
+    Attributes:
+        steps: Increasing, (N,), as all arrays here.
+        runs: How many runs have a finite value.
+        minimum: Over these runs.
+        lower_quartile: Quartiles are interpolated linearly, as NumPy does.
+        median: Over these runs.
+        upper_quartile: As the lower one.
+        maximum: Over these runs.
     """
 
     steps: Integers
@@ -31,10 +38,7 @@ class Band:
 
 
 def band_of(series: Sequence[Series]) -> Band:
-    """The band over runs of any lengths, at each step over those with a finite value there.
-
-    Quartiles are interpolated linearly, as NumPy does.
-    """
+    """The band over runs of any lengths; each step counts the runs with a finite value there."""
     steps, values = _aligned(series)
     values = np.sort(np.where(np.isfinite(values), values, np.nan), axis=0)
     runs = np.count_nonzero(~np.isnan(values), axis=0)
@@ -45,7 +49,7 @@ def band_of(series: Sequence[Series]) -> Band:
 
 
 def thin_band(band: Band, points: int = POINTS) -> Band:
-    """At most about three times `points` of the band, with the extremes of each stretch."""
+    """At most about 3 x `points` points of the band, including the extremes of each stretch."""
     if len(band.steps) <= points:
         return band
     edges = (band.minimum, band.median, band.maximum)
@@ -65,16 +69,16 @@ def thin_band(band: Band, points: int = POINTS) -> Band:
 
 
 def difference(first: Series, second: Series) -> Series:
-    """first - second at the steps that both have."""
-    steps, one, other = np.intersect1d(first.steps, second.steps, return_indices=True)
-    return Series(steps, first.values[one] - second.values[other])
+    """first - second, at the steps that both have."""
+    steps, in_first, in_second = np.intersect1d(first.steps, second.steps, return_indices=True)
+    return Series(steps, first.values[in_first] - second.values[in_second])
 
 
 def moving_average(series: Series, window: int = WINDOW) -> Series:
-    """The mean over each `window` neighbours, at their middle, rounded up; full windows alone.
+    """The mean of every `window` successive values, at the step in their middle (rounded up).
 
-    A shorter window at the ends would be noisier and so hold the smallest value more often.
-    Windows with a value that is not finite are NaN.
+    Only full windows count: shorter ones at the ends would be noisier, and so have the smallest
+    value more often. A window with a value that is not finite is NaN.
     """
     if len(series) < window:
         return Series(np.empty(0, np.int64), np.empty(0))
@@ -85,28 +89,31 @@ def moving_average(series: Series, window: int = WINDOW) -> Series:
 
 
 def argmin_step(series: Series) -> int | None:
-    """The first step at which the series is smallest; None where it has no finite value."""
+    """The first step at which the series is smallest; None if it has no finite value."""
     if not np.isfinite(series.values).any():
         return None
     return int(series.steps[np.nanargmin(series.values)])
 
 
 def _aligned(series: Sequence[Series]) -> tuple[Integers, npt.NDArray[np.float64]]:
-    """The steps of all, and (runs, steps) values with NaN where a run has no such step."""
+    """The steps of all runs, and (runs, steps) values with NaN where a run has no such step."""
     if not series:
         return np.empty(0, np.int64), np.empty((0, 0))
-    first = series[0].steps
-    if all(np.array_equal(each.steps, first) for each in series):
-        return first, np.stack([each.values for each in series])
-    steps = np.unique(np.concatenate([each.steps for each in series]))
+    first_steps = series[0].steps
+    if all(np.array_equal(run.steps, first_steps) for run in series):
+        return first_steps, np.stack([run.values for run in series])
+    steps = np.unique(np.concatenate([run.steps for run in series]))
     values = np.full((len(series), len(steps)), np.nan)
-    for row, each in zip(values, series, strict=True):
-        row[np.searchsorted(steps, each.steps)] = each.values
+    for row, run in zip(values, series, strict=True):
+        row[np.searchsorted(steps, run.steps)] = run.values
     return steps, values
 
 
 def _quantile(ordered: Floats, runs: npt.NDArray[np.intp], fraction: float) -> Floats:
-    """ordered: (runs, steps), each column sorted, NaN last. NumPy's own is a call a column."""
+    """A quantile of each column; NumPy's own would need one call per column because of NaN.
+
+    ordered: (runs, steps), each column sorted, NaN last. runs: Finite values per column.
+    """
     if len(ordered) == 0:
         return np.empty(ordered.shape[1])
     position = np.maximum(runs - 1, 0) * fraction

@@ -1,4 +1,4 @@
-"""The image files of a run, and an even choice of them."""
+"""The image files of a run, and an evenly spaced choice of them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 
 def image_files(folder: Path, path: str) -> dict[int, Path]:
-    """The pictures of one series of the run in `folder`, by step.
+    """Step -> PNG file of one series of images of a run.
 
-    path: such as `images/fixed_noise`.
+    folder: The run's folder. path: Of the series, such as `images/fixed_noise`.
     """
     return {int(file.stem): file for file in sorted((folder / path).glob("[!.]*.png"))}
 
 
 def evenly_spaced(steps: Sequence[int], count: int) -> list[int]:
-    """At most `count` of the sorted `steps`, the first and the last, the others evenly between."""
+    """At most `count` of the sorted `steps`: the first, the last, and others evenly between."""
     if len(steps) <= count:
         return list(steps)
     targets = np.linspace(steps[0], steps[-1], count)

@@ -1,4 +1,4 @@
-"""The single images in a grid, as the engine lays them out."""
+"""The single images of an image grid, as the engine lays them out."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def split_grid(pixels: npt.NDArray[np.uint8], image_size: int, count: int) -> np
     Args:
         pixels: The grid, uint8 (H, W) or (H, W, C).
         image_size: Pixels along a side of one image.
-        count: Images wanted, row by row; all of them if the grid has fewer.
+        count: Return at most the first `count` images, row by row.
 
     Returns:
-        uint8 (N, H, W, C).
+        uint8 (N, image_size, image_size, C).
     """
     cell = image_size + GRID_PADDING
     rows, columns = ((edge - GRID_PADDING) // cell for edge in pixels.shape[:2])
@@ -30,8 +30,8 @@ def split_grid(pixels: npt.NDArray[np.uint8], image_size: int, count: int) -> np
 
 
 def variation(images: npt.NDArray[np.uint8]) -> float:
-    """How much images differ: their standard deviation per pixel and channel, averaged over both.
+    """How much images differ: the standard deviation over them, averaged over pixels and channels.
 
-    images: uint8 (N, H, W, C). Returns 0 (all the same) to 127.5.
+    images: uint8 (N, H, W, C). Returns 0 to 127.5; 0 if all are the same.
     """
     return float(images.std(axis=0, dtype=np.float32).mean())

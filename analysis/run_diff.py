@@ -1,4 +1,4 @@
-"""What tells two runs apart: configuration, data, code, packages, machine and outcome."""
+"""How two runs differ: configuration, data, code, packages, machine and outcome."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tracking.events import BATCH, CONFIG, EPOCH, SYS, USAGE, Value
 from tracking.fields import config_key, to_text
 from tracking.provenance import UNTRACKED_NOTE
 
-CAVEAT = "One run of each is an anecdote, and a loss is not a quality."
+CAVEAT = "One run each is an anecdote, and a loss is not a measure of image quality."
 
 _DATA = ("dataset.name", "dataset.path", "dataset.size", "dataset.fingerprint")
 _NO_CHOICE = {"seed", *_DATA, *MEASURED_OF_DATA}
@@ -23,11 +23,14 @@ _NAME_IN_NOTE = re.compile(r"^#   (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a store knows of one run.
+    """What a store has recorded about one run.
 
-    fields: by path. last: the newest value of each metric, and its `step`; both as
-    `tracking.backends.local` reads them. patch: the uncommitted changes, as
-    `tracking.provenance.describe` words them; empty where none were kept.
+    Attributes:
+        run: Its id.
+        fields: Path -> value, as `tracking.backends.local` reads them.
+        last: Metric path -> newest value, and the `step` of it.
+        patch: The uncommitted changes, as `tracking.provenance.describe` writes them; empty if
+            none were recorded.
     """
 
     run: str
@@ -38,7 +41,13 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class ValuePair:
-    """One name and its value in either run, None where a run has none."""
+    """One name and its value in either run.
+
+    Attributes:
+        name: Such as `optimizer.lr`.
+        first: None if the run has no such value.
+        second: As `first`.
+    """
 
     name: str
     first: Value
@@ -47,7 +56,12 @@ class ValuePair:
 
 @dataclass(frozen=True)
 class SectionDiff:
-    """Names in which two runs differ, and what is the same in both, by name."""
+    """One section of the difference.
+
+    Attributes:
+        differing: The names with different values.
+        equal: Name -> value, for those with the same value in both runs.
+    """
 
     differing: tuple[ValuePair, ...]
     equal: Mapping[str, Value]
@@ -55,9 +69,13 @@ class SectionDiff:
 
 @dataclass(frozen=True)
 class MetricPair:
-    """The final value of a metric in either run, and the second less the first.
+    """The final value of a metric in either run.
 
-    None where a run lacks the metric; NaN and infinities are values.
+    Attributes:
+        path: Of the metric.
+        first: None if the run lacks the metric; NaN and infinities are values.
+        second: As `first`.
+        difference: The second minus the first; None if a run lacks the metric.
     """
 
     path: str
@@ -70,14 +88,18 @@ class MetricPair:
 class RunDiff:
     """Two runs side by side.
 
-    runs: their ids. outline: recipe, status, seed, and how far each run came, alike or not.
-    configuration: by dotted key, without the seed and the data. data: name, path, size and
-    fingerprint of the images. same_data: whether the fingerprints say so; None where one is not
-    known. code: commit, branch, dirty, remote. uncommitted: by file, how many lines a patch adds
-    and takes off, or `untracked`. packages: versions, Python's among them. machine: device,
-    hardware, platform, host.
-    metrics: means of the last epoch where both runs have them, else of the last step.
-    warnings: a sentence each: what speaks against comparing the metrics, and what is not known.
+    Attributes:
+        runs: Their ids.
+        outline: Recipe, status, seed, and how far each run got, whether alike or not.
+        configuration: By dotted key, without the seed and the data.
+        data: Name, path, size and fingerprint of the images.
+        same_data: Whether the fingerprints are the same; None if one was not recorded.
+        code: Commit, branch, dirty, remote.
+        uncommitted: File -> how many lines a patch adds and removes, or `untracked`.
+        packages: Versions of packages and of Python.
+        machine: Device, hardware, platform, host.
+        metrics: Means of the last epoch if both runs have them, otherwise of the last step.
+        warnings: One sentence each: why the metrics may not be comparable, what is not known.
     """
 
     runs: tuple[str, str]
@@ -94,36 +116,39 @@ class RunDiff:
 
 
 def diff_runs(first: RunRecord, second: RunRecord) -> RunDiff:
-    """Hold two runs against each other."""
+    """Compare two runs."""
     both = (first, second)
     configurations = [_configuration(run.fields) for run in both]
-    data = _part(*(_chosen(each, _DATA) for each in configurations))
+    data = _section(*(_select(keys, _DATA) for keys in configurations))
     return RunDiff(
         runs=(first.run, second.run),
         outline=_outline(first, second),
-        configuration=_part(
-            *({key: each[key] for key in each if key not in _NO_CHOICE} for each in configurations)
+        configuration=_section(
+            *(
+                {key: value for key, value in keys.items() if key not in _NO_CHOICE}
+                for keys in configurations
+            )
         ),
         data=data,
         same_data=_same_data(first.fields, second.fields),
-        code=_part(*(_chosen(_under(run.fields, f"{SYS}/git/"), _CODE) for run in both)),
+        code=_section(*(_select(_under(run.fields, f"{SYS}/git/"), _CODE) for run in both)),
         uncommitted=_uncommitted(first.patch, second.patch),
-        packages=_part(*(_packages(run.fields) for run in both)),
-        machine=_part(*(_machine(run.fields) for run in both)),
+        packages=_section(*(_packages(run.fields) for run in both)),
+        machine=_section(*(_machine(run.fields) for run in both)),
         metrics=_metrics(first.last, second.last),
         warnings=tuple(_warnings(first, second)),
     )
 
 
-def _part(first: Mapping[str, Value], second: Mapping[str, Value]) -> SectionDiff:
-    """A value that is None is one that is missing: an older version may not have had its name."""
+def _section(first: Mapping[str, Value], second: Mapping[str, Value]) -> SectionDiff:
+    """None counts as missing: an older version of the program may not have had the name."""
     differing, equal = [], {}
     for name in dict.fromkeys((*first, *second)):
-        one, other = first.get(name), second.get(name)
-        if to_text(one) != to_text(other):
-            differing.append(ValuePair(name, one, other))
+        pair = ValuePair(name, first.get(name), second.get(name))
+        if to_text(pair.first) != to_text(pair.second):
+            differing.append(pair)
         else:
-            equal[name] = one
+            equal[name] = pair.first
     return SectionDiff(tuple(differing), equal)
 
 
@@ -135,7 +160,7 @@ def _under(fields: Mapping[str, Value], prefix: str) -> dict[str, Value]:
     }
 
 
-def _chosen(values: Mapping[str, Value], names: Iterable[str]) -> dict[str, Value]:
+def _select(values: Mapping[str, Value], names: Iterable[str]) -> dict[str, Value]:
     return {name: values[name] for name in names if name in values}
 
 
@@ -145,37 +170,39 @@ def _configuration(fields: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _packages(fields: Mapping[str, Value]) -> dict[str, Value]:
-    python = _chosen(_under(fields, f"{SYS}/"), ["python"])
+    python = _select(_under(fields, f"{SYS}/"), ["python"])
     return python | _under(fields, f"{SYS}/packages/")
 
 
 def _machine(fields: Mapping[str, Value]) -> dict[str, Value]:
-    known = _chosen(_under(fields, f"{SYS}/"), ["device", "hostname", "platform"])
-    return known | _under(fields, f"{SYS}/hardware/")
+    machine = _select(_under(fields, f"{SYS}/"), ["device", "hostname", "platform"])
+    return machine | _under(fields, f"{SYS}/hardware/")
 
 
 def _outline(first: RunRecord, second: RunRecord) -> tuple[ValuePair, ...]:
-    one, other = (
+    first_outline, second_outline = (
         {name: run.fields.get(f"{SYS}/{name}") for name in ("recipe", "status", "seed")}
         | {"epochs": int(run.last.get(f"{EPOCH}/number", 0)), "steps": int(run.last.get("step", 0))}
         for run in (first, second)
     )
-    return tuple(ValuePair(name, one[name], other[name]) for name in one)
+    return tuple(
+        ValuePair(name, value, second_outline[name]) for name, value in first_outline.items()
+    )
 
 
 def _same_data(first: Mapping[str, Value], second: Mapping[str, Value]) -> bool | None:
-    one, other = (fields.get(f"{CONFIG}/dataset/fingerprint") for fields in (first, second))
-    return None if one is None or other is None else one == other
+    fingerprints = [fields.get(f"{CONFIG}/dataset/fingerprint") for fields in (first, second)]
+    return None if None in fingerprints else fingerprints[0] == fingerprints[1]
 
 
 def _uncommitted(first: str, second: str) -> SectionDiff:
-    """By file; patches that add and take off as many lines may still differ, and then say so."""
-    ours, theirs = _patches(first), _patches(second)
+    """By file. Patches that add and remove as many lines may still differ, and then say so."""
+    first_patches, second_patches = _patches(first), _patches(second)
     differing, equal = [], {}
-    for file in dict.fromkeys((*ours, *theirs)):
-        one, other = (each.get(file) for each in (ours, theirs))
-        sizes = [None if each is None else _size_of(each) for each in (one, other)]
-        if one == other:
+    for file in dict.fromkeys((*first_patches, *second_patches)):
+        patches = [first_patches.get(file), second_patches.get(file)]
+        sizes = [None if patch is None else _size_of(patch) for patch in patches]
+        if patches[0] == patches[1]:
             equal[file] = sizes[0]
             continue
         if sizes[0] == sizes[1]:
@@ -185,7 +212,7 @@ def _uncommitted(first: str, second: str) -> SectionDiff:
 
 
 def _patches(text: str) -> dict[str, str]:
-    """By the name of a file: its part of a patch, empty for one that git does not track."""
+    """File name -> its part of a patch; empty for a file that git does not track."""
     patch, _, note = text.partition(f"\n{UNTRACKED_NOTE}\n")
     parts = _PATCH_OF_A_FILE.split(patch)
     names = [header.rpartition(" b/")[2] for header in parts[1::2]]
@@ -202,7 +229,7 @@ def _size_of(patch: str) -> str:
 
 
 def _metrics(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[MetricPair, ...]:
-    """The mean of an epoch and the value of a batch are not held against each other."""
+    """Pairs of the same kind: the mean of an epoch is not compared with the value of a batch."""
     shared = first.keys() & second.keys()
     paths = [
         path
@@ -226,12 +253,12 @@ def _metric_pair(path: str, first: float | None, second: float | None) -> Metric
 def _warnings(first: RunRecord, second: RunRecord) -> Iterable[str]:
     for run in (first, second):
         if run.fields.get(f"{SYS}/git/dirty") and not run.patch:
-            yield f"{run.run} had uncommitted changes that were not kept."
+            yield f"{run.run} had uncommitted changes that were not recorded."
     if any(body == "" for run in (first, second) for body in _patches(run.patch).values()):
-        yield "Of untracked files the names alone are known, not whether they are the same."
+        yield "Only the names of untracked files were recorded: their contents may differ."
     steps = [int(run.last.get("step", 0)) for run in (first, second)]
     if steps[0] != steps[1]:
         yield (
             f"The runs are at different points of training, after {steps[0]:,} and {steps[1]:,} "
-            "steps: so are their metrics."
+            "steps, and so are their metrics."
         )

@@ -1,4 +1,4 @@
-"""Runs of any mix of stores, as tidy data frames."""
+"""Runs from any stores, in any mixture, as tidy data frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tracking.sources import RunSource, resolve_source
 from tracking.tables import run_table
 
 BACKEND, PLACE = "/backend", "/place"
-"""Columns of `Runs.table` that no field can have: no path begins with a slash."""
+"""Columns of `Runs.table`. No field has such a name: no path begins with a slash."""
 
 _THREADS = 4
 _Result = TypeVar("_Result")
@@ -27,12 +27,12 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Runs whose steps are read when they are asked for.
+    """Runs whose steps are read on demand.
 
     Attributes:
-        table: One row per run, oldest first, as `tracking.tables.run_table` describes it; the
-            columns `/backend` and `/place` say what read the run, and from where.
-        places: Run id to where the run was found.
+        table: One row per run, the oldest first, as `tracking.tables.run_table` describes it; the
+            columns `/backend` and `/place` say what read it and where.
+        places: Run id -> where it was found.
     """
 
     table: pd.DataFrame
@@ -41,37 +41,37 @@ class Runs:
     _means: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict, repr=False)
 
     def steps(self, run: str) -> pd.DataFrame:
-        """One row per step, as `tracking.tables.step_table` describes it; read once, then kept."""
+        """One row per step, as `tracking.tables.step_table` describes it; read only once."""
         if run not in self._steps:
             place = self.places[run]
             self._steps[run] = load_backend(place.backend).load_steps(place.location, run)
         return self._steps[run]
 
     def all_steps(self, ids: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
-        """`steps` by run id, several runs read at once. ids: all runs by default."""
+        """Run id -> its `steps`, read in parallel. ids: All runs by default."""
         chosen = self._chosen(ids)
-        return dict(zip(chosen, _each(self.steps, chosen), strict=True))
+        return dict(zip(chosen, _read_in_parallel(self.steps, chosen), strict=True))
 
     def folder(self, run: str) -> Path | None:
-        """The folder of a run's journal; None if the run was read from another store."""
+        """The folder of a run's journal; None if the run is read from another store."""
         place = self.places[run]
         return Path(place.location) / run if place.backend == "local" else None
 
     def final_means(
         self, metrics: Sequence[str], share: float = 0.1, ids: Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """The mean of each metric over each run's last steps.
+        """The mean of metrics over the last steps of each run.
 
-        Of a local journal only the end is read; what was read is kept.
+        Only the end of a journal is read, and only once.
 
         Args:
             metrics: Paths, such as `training/batch/Gloss`.
-            share: The last fraction of the steps of each run and metric, 0 to 1; at least one step.
-            ids: The runs; all by default.
+            share: Of the steps of each run and metric, 0 to 1; at least one step.
+            ids: Of the runs; all by default.
 
         Returns:
-            One row per run, one float64 column per metric. NaN if the run lacks the metric; NaN or
-            infinite if one of the values is.
+            One row per run, one float64 column per metric. NaN and infinities are values: one of
+            them makes the mean NaN or infinite. NaN if a run lacks the metric.
         """
 
         def means(run: str) -> list[float]:
@@ -85,13 +85,13 @@ class Runs:
 
         chosen = self._chosen(ids)
         return pd.DataFrame(
-            _each(means, chosen), index=chosen, columns=list(metrics), dtype="float64"
+            _read_in_parallel(means, chosen), index=chosen, columns=list(metrics), dtype="float64"
         )
 
     def last_values(self, ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """The newest value of each metric, NaN if there is none; one row per run."""
+        """One row per run, one float64 column per metric: the newest value, NaN if it has none."""
         chosen = self._chosen(ids)
-        frame = pd.DataFrame(_each(self._newest, chosen), index=chosen, dtype="float64")
+        frame = pd.DataFrame(_read_in_parallel(self._newest, chosen), index=chosen, dtype="float64")
         return frame.reindex(columns=sorted(frame.columns))
 
     def _chosen(self, ids: Sequence[str] | None) -> pd.Index[str]:
@@ -103,52 +103,57 @@ class Runs:
 
 
 def load(*places: str | Path | RunSource, where: str | None = None) -> Runs:
-    """Read the runs of one or more stores, of whatever backends.
+    """Read the runs of stores of any backends.
+
+    A run that is in several stores is read from the first.
 
     Args:
-        *places: Folders and addresses, or a `RunSource` that names the backend, as
-            `tracking.sources.resolve_source` takes them. A run that several stores hold is read
-            from the first.
-        where: Only runs for which this expression is true, as `tracking.query.select` takes it.
+        places: Folders, addresses, or sources that name their backend, as
+            `tracking.sources.resolve_source` takes them.
+        where: Only runs for which this expression holds, as for `tracking.query.select`.
 
     Raises:
-        StoreError: A place holds no runs.
+        StoreError: A store has no runs.
         ServerError: A server does not answer.
         QueryError: The expression is wrong.
     """
-    found: dict[str, RunSource] = {}
+    sources: dict[str, RunSource] = {}
     fields: dict[str, dict[str, Value]] = {}
     for place in map(resolve_source, places):
         table = load_backend(place.backend).load_runs(place.location)
         if table.empty:
             raise StoreError(f"{place.backend} finds no runs of this program in {place.location}.")
         for run, row in table.to_dict("index").items():
-            if run not in found:
-                found[str(run)] = place
+            if run not in sources:
+                sources[str(run)] = place
                 fields[str(run)] = {str(k): value for k, value in row.items() if value is not None}
     if where is not None:
-        names = _known(Runs(pd.DataFrame(index=list(fields)), found), fields, where)
+        names = _names_for(where, Runs(pd.DataFrame(index=list(fields)), sources), fields)
         fields = {run: fields[run] for run in select(where, names)}
     table = run_table(fields)
-    table[BACKEND] = pd.Series({run: found[run].backend for run in fields}, dtype=object)
-    table[PLACE] = pd.Series({run: str(found[run].location) for run in fields}, dtype=object)
-    return Runs(table, found)
+    table[BACKEND] = pd.Series({run: sources[run].backend for run in fields}, dtype=object)
+    table[PLACE] = pd.Series({run: str(sources[run].location) for run in fields}, dtype=object)
+    return Runs(table, sources)
 
 
-def _known(
-    runs: Runs, fields: Mapping[str, Mapping[str, Value]], expression: str
+def _names_for(
+    expression: str, runs: Runs, fields: Mapping[str, Mapping[str, Value]]
 ) -> dict[str, RunNames]:
-    """What an expression can name of each run; metrics are read only where it names others."""
+    """What the expression can name in each run; metrics are read only if it needs them."""
     wanted = names_of(expression)
 
     def names(run: str) -> RunNames:
-        alone = run_names(fields[run], {})
-        return alone if wanted <= alone.names.keys() else run_names(fields[run], runs._newest(run))
+        from_fields = run_names(fields[run], {})
+        if wanted <= from_fields.names.keys():
+            return from_fields
+        return run_names(fields[run], runs._newest(run))
 
-    return dict(zip(fields, _each(names, list(fields)), strict=True))
+    return dict(zip(fields, _read_in_parallel(names, list(fields)), strict=True))
 
 
-def _each(read: Callable[[str], _Result], runs: Sequence[str] | pd.Index[str]) -> list[_Result]:
-    """Files are read while others are parsed."""
+def _read_in_parallel(
+    read: Callable[[str], _Result], runs: Sequence[str] | pd.Index[str]
+) -> list[_Result]:
+    """Files of some runs are read while those of others are parsed."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(read, runs))

@@ -1,4 +1,4 @@
-"""Long series for drawing: thinned without losing a spike, and where they are not finite."""
+"""Series of a metric: read, downsampled for drawing without losing a spike."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 
 POINTS = 4_000
-"""Points of a thinned series: two for each pixel of a line across a printed page."""
+"""Points of a downsampled series: two per pixel of a line across a printed page."""
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One metric of one run. steps: increasing; values: as many, NaN and infinities included."""
+    """One metric of one run.
+
+    Attributes:
+        steps: Increasing, (N,).
+        values: (N,), NaN and infinities included.
+    """
 
     steps: Integers
     values: Floats
@@ -29,7 +34,7 @@ class Series:
 
 
 def series_of(steps: pd.DataFrame, path: str) -> Series:
-    """A metric's column of a step table, `tracking.tables.step_table`; empty where it has none."""
+    """A metric's column of a step table, `tracking.tables.step_table`; empty if it has none."""
     if path not in steps:
         return Series(np.empty(0, np.int64), np.empty(0))
     return Series(
@@ -38,10 +43,12 @@ def series_of(steps: pd.DataFrame, path: str) -> Series:
 
 
 def downsample(series: Series, points: int = POINTS) -> Series:
-    """At most about `points` of the series, with the extremes of every stretch among them.
+    """At most about `points` points of the series, including the extremes of every stretch.
 
-    points: even. Infinities become NaN, and one NaN stays of each stretch without a finite
-    value, so that no line bridges it. The first and the last step stay.
+    Infinities become NaN, and each stretch without a finite value keeps one NaN, so that no line
+    bridges it. The first and the last step are kept.
+
+    points: Even.
     """
     finite = np.isfinite(series.values)
     values = np.where(finite, series.values, np.nan)
@@ -56,9 +63,9 @@ def downsample(series: Series, points: int = POINTS) -> Series:
 
 
 def stretches(steps: Integers, gap: int) -> list[tuple[int, int]]:
-    """The first and the last of each stretch of increasing `steps`.
+    """First and last of each stretch of increasing `steps`.
 
-    gap: as many steps may be missing within a stretch.
+    gap: How many steps may be missing within a stretch.
     """
     if len(steps) == 0:
         return []

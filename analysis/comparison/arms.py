@@ -1,4 +1,4 @@
-"""What runs differ in: the keys of their configurations, and the arms that some keys make."""
+"""Arms: which keys of the configuration the runs differ in, and the groups that some keys form."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ MEASURED_OF_DATA = (
     "dataset.fingerprint",
     "dataset.skipped",
 )
-"""What a run says of its images, beside what it was told to do."""
+"""What a run records about its images, rather than choices that were configured."""
 
 
 class ComparisonError(UserError):
-    """Runs that cannot be compared as they were asked to be."""
+    """Runs cannot be compared as requested."""
 
 
 class NoArmsError(ComparisonError):
-    """Runs that cannot be compared at all: none has finished, or the seed is all that differs."""
+    """Runs form no arms: none has finished, or only the seed differs."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,20 @@ class Grouping:
 
 
 def group_into_arms(table: pd.DataFrame, by: Sequence[str] = ()) -> Grouping:
-    """Divide runs into arms by the keys in `by`, or by those in which they are seen to differ.
+    """Divide runs into arms.
 
-    table: one row a run, `tracking.tables.run_table`. Without `by`: the factors of the sweep
-    that all runs are of, else the one key in which they differ. Arms stand in the order of
-    their values where these are numbers, else in that of the alphabet.
-    Raises ComparisonError where there are no two arms, no such key, or no telling which one.
+    Args:
+        table: One row per run, `tracking.tables.run_table`.
+        by: The keys that define the arms. If empty: the factors of the sweep that all runs belong
+            to, or the one key in which they differ.
+
+    Returns:
+        The groups, in numeric order if all values are numbers, otherwise in alphabetical order.
+
+    Raises:
+        NoArmsError: Only the seed differs.
+        ComparisonError: All runs have the same value of a key, no run has the key, or the runs
+            differ in several keys and `by` is empty.
     """
     configurations = {
         config_key(column): table[column]
@@ -136,7 +144,7 @@ def group_into_arms(table: pd.DataFrame, by: Sequence[str] = ()) -> Grouping:
     varying = [
         key for key, text in texts.items() if text.nunique() > 1 and _is_part_of_training(key)
     ]
-    factors = tuple(by) or _guessed(table, varying)
+    factors = tuple(by) or _default_factors(table, varying)
     for factor in factors:
         if factor not in configurations:
             raise _no_such_key(factor, list(configurations))
@@ -144,7 +152,7 @@ def group_into_arms(table: pd.DataFrame, by: Sequence[str] = ()) -> Grouping:
             value = next(iter(texts[factor]), "nothing")
             raise ComparisonError(
                 f"All {len(table)} runs have {factor} = {value}: there is nothing to compare.\n"
-                f"They differ in: {', '.join(varying) or 'the seed alone'}."
+                f"They differ in: {', '.join(varying) or 'only the seed'}."
             )
     tuples = {
         str(run): tuple(configurations[factor][run] for factor in factors) for run in table.index
@@ -156,7 +164,7 @@ def group_into_arms(table: pd.DataFrame, by: Sequence[str] = ()) -> Grouping:
     by_label = dict(sorted(zip(labels.values(), tuples.values(), strict=True), key=str))
     if all(_is_number(value) for values in by_label.values() for value in values):
         by_label = dict(sorted(by_label.items(), key=lambda item: item[1]))
-    order = {label: place for place, label in enumerate(by_label)}
+    order = {label: position for position, label in enumerate(by_label)}
     return Grouping(
         factors=factors,
         labels=dict(sorted(labels.items(), key=lambda item: order[item[1]])),
@@ -176,7 +184,7 @@ def as_texts(column: pd.Series) -> pd.Series:
     return pd.Series([to_text(value) for value in column], column.index, dtype=object)
 
 
-def _guessed(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, ...]:
+def _default_factors(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, ...]:
     arms = table.get(f"{SWEEP}/arm")
     if arms is not None and arms.notna().all() and table[f"{SWEEP}/id"].nunique() == 1:
         named = [key for key in varying if all(f"{key}=" in arm for arm in arms)]
@@ -190,13 +198,13 @@ def _guessed(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, ...]:
             f"These {len(table)} runs differ in nothing but the seed: there are no arms to compare."
         )
     raise ComparisonError(
-        f"These {len(table)} runs differ in {len(varying)} keys. Say which one is the factor, such "
-        f"as --by {(independent or varying)[0]}:\n  " + "\n  ".join(varying)
+        f"These {len(table)} runs differ in {len(varying)} keys. Choose the factor, for example "
+        f"with --by {(independent or varying)[0]}:\n  " + "\n  ".join(varying)
     )
 
 
 def _follows(key: str, factors: Sequence[str]) -> bool:
-    """Whether a key is a factor, or changes because one does."""
+    """Whether a key is a factor, or changes because a factor does."""
     if key in MEASURED_OF_DATA and any(factor.startswith("dataset.") for factor in factors):
         return True
     lengths = {"training.epochs", "training.steps"}
@@ -219,10 +227,10 @@ def _no_such_key(wrong: str, keys: Sequence[str]) -> ComparisonError:
 
 
 def commits(table: pd.DataFrame) -> list[str]:
-    """The commits of the runs' code, each once; one with uncommitted changes says so."""
+    """The commits of the runs' code, shortened; `with changes` marks uncommitted changes."""
     if f"{SYS}/git/commit" not in table:
         return []
-    known = table[table[f"{SYS}/git/commit"].notna()]
-    names = known[f"{SYS}/git/commit"].str[:7]
-    changed = known[f"{SYS}/git/dirty"].fillna(False).astype(bool)
+    recorded = table[table[f"{SYS}/git/commit"].notna()]
+    names = recorded[f"{SYS}/git/commit"].str[:7]
+    changed = recorded[f"{SYS}/git/dirty"].fillna(False).astype(bool)
     return sorted(set(names.where(~changed, names + " with changes")))

@@ -1,4 +1,4 @@
-"""Does a factor change the outcome, and can one believe it? Arms of runs held side by side."""
+"""Does a factor change the outcome, and is the evidence sufficient? Arms of runs compared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from analysis.comparison.arms import (
     commits,
     group_into_arms,
 )
-from analysis.comparison.failures import TrainingOutcome, ending, relative_variation
+from analysis.comparison.failures import TrainingOutcome, relative_variation, training_outcome
 from analysis.comparison.measures import LAST, Measure, find_measures, measured
 from analysis.comparison.statistics import (
     LEAST_PAIRS,
@@ -31,6 +31,7 @@ from analysis.comparison.statistics import (
 )
 from tracking.events import BATCH, CONFIG, SYS, Value
 from tracking.fields import config_path, from_text, to_text
+from tracking.wording import plural
 
 if TYPE_CHECKING:
     from analysis.runs import Runs
@@ -40,19 +41,24 @@ _LOSSES = (f"{BATCH}/Gloss", f"{BATCH}/Dloss")
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What arms of runs have in common and in what they differ.
+    """Arms of runs, what was measured of them, and how the arms differ.
 
-    arms: of the runs. baseline: the label against which the others are held.
-    measures: what is compared.
-    runs: one row a run, indexed by id: `arm`, `seed`, `ending` (`endings.Ending`), then the
-        value of each measure by its name, NaN and infinities included.
-    summary: one row a measure and arm: `metric`, `arm`, `runs`, then over the finite values
-        `n`, `mean`, `median`, `std`, `min`, `max`.
-    differences: one row a measure and arm but the baseline: `metric`, `arm`, the fields of
-        `statistics.Difference`, `p_holm` over all rows; of measures that can be compared.
-    endings: one row an arm: `arm`, `runs`, `collapsed`, `diverged`, and `low`, `high`, the 95%
-        interval of the share of both together.
-    warnings: a sentence each: what was left out, and what else speaks against belief.
+    Attributes:
+        arms: The baseline first, the others in the order of their values.
+        factors: The keys of the configuration that define the arms.
+        constant: Key -> value, for the keys that have the same value in all runs.
+        measures: What is compared.
+        runs: One row per run, indexed by id: `arm` (the label), `seed`, `outcome`
+            (`failures.TrainingOutcome`), then the value of each measure by its name, NaN and
+            infinities included.
+        summary: One row per measure and arm: `metric`, `arm`, `runs`, then over the finite values
+            `n`, `mean`, `median`, `std`, `min`, `max`.
+        differences: One row per measure and arm except the baseline: `metric`, `arm`, the fields
+            of `statistics.EffectEstimate`, and `p_holm`, corrected for the number of rows.
+            Measures without finite values are left out.
+        failures: One row per arm: `arm`, `runs`, `collapsed`, `diverged`, and `ci_low`, `ci_high`,
+            the 95% interval of the share of both together.
+        warnings: One sentence each: what was left out, and what else weakens the result.
     """
 
     arms: tuple[Arm, ...]
@@ -62,12 +68,12 @@ class Comparison:
     runs: pd.DataFrame
     summary: pd.DataFrame
     differences: pd.DataFrame
-    endings: pd.DataFrame
+    failures: pd.DataFrame
     warnings: tuple[str, ...]
 
     @property
     def baseline(self) -> str:
-        """The label of the arm against which the others are held."""
+        """The label of the arm with which the others are compared."""
         return self.arms[0].label
 
     @property
@@ -87,15 +93,17 @@ def compare(
     """Compare the finished runs of each arm with those of the baseline.
 
     Args:
-        runs: The runs to compare.
-        by: Configuration keys, such as `init.scheme`; by default those of the runs' sweep, or the
-            one key in which they differ.
-        metrics: Names, as `measures.find_measures` takes them.
-        baseline: The label or the value of an arm; the first arm by default.
-        anyway: Compare even if the arms differ in more than the factor.
+        runs: The runs; those that have not finished are left out.
+        by: Keys of the configuration that define the arms, such as `init.scheme`. If empty: the
+            factors of the sweep, or the one key in which the runs differ.
+        metrics: As `measures.find_measures` takes them.
+        baseline: The label of an arm, or its value; the first arm by default.
+        anyway: Compare although the arms differ in more than the factors.
 
     Raises:
-        ComparisonError: There are no two arms, or they differ in more than the factor.
+        NoArmsError: There are no arms: no run has finished, or only the seed differs.
+        ComparisonError: The arms differ in more than the factors, or a key, metric or baseline
+            does not exist.
     """
     table, warnings = _finished(runs.table)
     grouping = group_into_arms(table, by)
@@ -108,13 +116,15 @@ def compare(
         {
             "arm": [grouping.labels[run] for run in ids],
             "seed": table.loc[ids, f"{SYS}/seed"].astype(int).tolist(),
-            "ending": endings(runs, ids),
+            "outcome": training_outcomes(runs, ids),
         },
         index=pd.Index(ids, name="run"),
     ).join(measured(runs, ids, measures))
     arms = _arms(frame, grouping, _find_baseline(grouping, baseline))
     if len(states := commits(table)) > 1:
-        warnings.append(f"The runs are of {len(states)} states of the code: {', '.join(states)}.")
+        warnings.append(
+            f"The runs were made with {len(states)} versions of the code: {', '.join(states)}."
+        )
     return Comparison(
         arms=arms,
         factors=grouping.factors,
@@ -123,7 +133,7 @@ def compare(
         runs=frame,
         summary=_summary(frame, measures),
         differences=_differences(frame, measures, arms[0].label, warnings),
-        endings=_count_endings(frame),
+        failures=_count_failures(frame),
         warnings=tuple(warnings),
     )
 
@@ -140,18 +150,16 @@ def _arms(frame: pd.DataFrame, grouping: Grouping, baseline: str) -> tuple[Arm, 
 
 
 def _finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Runs that came to their end: the others are at another point of their training."""
+    """Leave out runs that did not finish: they are at another point of their training."""
     status = table[f"{SYS}/status"] if len(table) else pd.Series(dtype=object)
     finished = table[status == "finished"]
     others = status[status != "finished"].value_counts()
     if finished.empty:
-        raise NoArmsError(
-            "There is no finished run to compare.\nSee what there is with: dcgan runs"
-        )
+        raise NoArmsError("There is no finished run to compare.\nList all runs with: dcgan runs")
     if others.empty:
         return finished, []
     counts = ", ".join(f"{count} {name}" for name, count in others.items())
-    return finished, [f"Left out, as they have not finished: {counts}."]
+    return finished, [f"Left out because they did not finish: {counts}."]
 
 
 def _refuse_or_warn(
@@ -169,19 +177,20 @@ def _refuse_or_warn(
         return
     usual = from_text(table[config_path(grouping.others[0])].map(to_text).mode()[0])
     raise ComparisonError(
-        f"The runs differ in more than {factor}, so no difference could be laid to it alone:\n  "
+        f"The runs differ in more than {factor}, so a difference could not be attributed to it "
+        "alone:\n  "
         + "\n  ".join(lines)
-        + f"\nChoose runs that are alike, such as --where '{grouping.others[0]} == {usual!r}', "
-        f"add the key as a factor with --by {grouping.others[0]}, or give --anyway."
+        + f"\nSelect similar runs, for example with --where '{grouping.others[0]} == {usual!r}', "
+        f"add the key as a factor with --by {grouping.others[0]}, or compare with --anyway."
     )
 
 
 def _newest_of_twins(table: pd.DataFrame, grouping: Grouping, warnings: list[str]) -> pd.DataFrame:
-    """One run an arm and seed: a second one would count the same seed twice."""
+    """Keep one run per arm and seed: a second one would count the same seed twice."""
     if f"{SYS}/seed" not in table or table[f"{SYS}/seed"].isna().any():
         without = [run for run in table.index if pd.isna(table.get(f"{SYS}/seed", {}).get(run))]
         raise ComparisonError(
-            f"These runs do not say which seed they had: {', '.join(without[:5])}.\n"
+            f"The seed of these runs was not recorded: {', '.join(without[:5])}.\n"
             "Leave them out with --where 'seed >= 0'."
         )
     rows = table.sort_values(f"{SYS}/created", kind="stable")
@@ -190,8 +199,8 @@ def _newest_of_twins(table: pd.DataFrame, grouping: Grouping, warnings: list[str
     if older.any():
         count = int(older.sum())
         warnings.append(
-            f"Left out: {count} {'run' if count == 1 else 'runs'} of an arm and a seed of which "
-            f"there is a newer one ({', '.join(map(str, older.index[older][:3]))}"
+            f"Left out: {plural(count, 'run')} with the same arm and seed as a newer one "
+            f"({', '.join(map(str, older.index[older][:3]))}"
             f"{', ...' if count > 3 else ''})."
         )
     return rows[~older]
@@ -209,14 +218,14 @@ def _find_baseline(grouping: Grouping, wanted: str | None) -> str:
     )
 
 
-def endings(runs: Runs, ids: Sequence[str]) -> list[TrainingOutcome]:
-    """How each run ended, in the order of `ids`."""
-    final = runs.final_means(_LOSSES, LAST, ids).to_dict("index")
+def training_outcomes(runs: Runs, ids: Sequence[str]) -> list[TrainingOutcome]:
+    """How the training of each run ended, in the order of `ids`."""
+    final_means = runs.final_means(_LOSSES, LAST, ids).to_dict("index")
     rows = cast(dict[str, dict[str, Value]], runs.table.loc[list(ids)].to_dict("index"))
     return [
-        ending(
+        training_outcome(
             rows[run],
-            {str(path): value for path, value in final[run].items()},
+            {str(path): value for path, value in final_means[run].items()},
             _variation(runs.folder(run), rows[run]),
         )
         for run in ids
@@ -230,13 +239,14 @@ def _variation(folder: Path | None, fields: Mapping[str, Value]) -> float:
     return relative_variation(folder, size, count)
 
 
-def _count_endings(frame: pd.DataFrame) -> pd.DataFrame:
+def _count_failures(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    for arm, ends in frame.groupby("arm", sort=False)["ending"]:
-        collapsed, diverged = (int((ends == each).sum()) for each in ("collapsed", "diverged"))
-        low, high = wilson_interval(collapsed + diverged, len(ends))
-        rows.append((arm, len(ends), collapsed, diverged, low, high))
-    return pd.DataFrame(rows, columns=["arm", "runs", "collapsed", "diverged", "low", "high"])
+    for arm, outcomes in frame.groupby("arm", sort=False)["outcome"]:
+        collapsed, diverged = (int((outcomes == name).sum()) for name in ("collapsed", "diverged"))
+        ci_low, ci_high = wilson_interval(collapsed + diverged, len(outcomes))
+        rows.append((arm, len(outcomes), collapsed, diverged, ci_low, ci_high))
+    columns = ["arm", "runs", "collapsed", "diverged", "ci_low", "ci_high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _summary(frame: pd.DataFrame, measures: Sequence[Measure]) -> pd.DataFrame:
@@ -263,45 +273,55 @@ def _differences(
     rows = []
     for measure in measures:
         by_arm = {
-            str(arm): each.set_index("seed")[measure.name]
-            for arm, each in frame.groupby("arm", sort=False)
+            str(arm): arm_runs.set_index("seed")[measure.name]
+            for arm, arm_runs in frame.groupby("arm", sort=False)
         }
         first = by_arm.pop(baseline)
         for arm, second in by_arm.items():
-            result = _difference(first, second)
-            if result is None:
-                warnings.append(f"{arm}: {measure.words} cannot be compared, no value is finite.")
-                continue
-            if (lost := len(first) + len(second) - sum(result.counts)) > 0:
+            effect = _effect(first, second)
+            total = len(first) + len(second)
+            if effect is None:
                 warnings.append(
-                    f"{arm}: {measure.words} leaves out {lost} of {len(first) + len(second)} runs "
-                    "that have no finite value, or whose twin has none: what is left is kinder."
+                    f"{arm}: the {measure.words} cannot be compared because no value is finite."
                 )
-            rows.append({"metric": measure.name, "arm": arm, **asdict(result)})
+                continue
+            if (lost := total - sum(effect.counts)) > 0:
+                warnings.append(
+                    f"{arm}: the comparison of the {measure.words} leaves out {lost} of {total} "
+                    "runs, because they or the runs with the same seed have no finite value. The "
+                    "remaining runs may look better than all of them would."
+                )
+            rows.append({"metric": measure.name, "arm": arm, **asdict(effect)})
     columns = ["metric", "arm", *EffectEstimate.__dataclass_fields__]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=holm_adjust(table["p"].tolist()))
 
 
-def _difference(first: pd.Series, second: pd.Series) -> EffectEstimate | None:
-    """Paired where most seeds of the two arms are the same."""
+def _effect(first: pd.Series, second: pd.Series) -> EffectEstimate | None:
+    """The difference of two arms, paired if they share at least half of their seeds.
+
+    first, second: The values of each arm, indexed by seed. None if an arm has no finite value.
+    """
     shared = first.index.intersection(second.index)
     paired = 2 * len(shared) >= max(len(first), len(second))
     if paired:
         first, second = first.loc[shared], second.loc[shared]
-        whole = np.isfinite(first.to_numpy()) & np.isfinite(second.to_numpy())
-        first, second = first[whole], second[whole]
-    one, other = (each.to_numpy(np.float64) for each in (first, second))
-    one, other = one[np.isfinite(one)], other[np.isfinite(other)]
-    if not len(one) or not len(other):
+        finite = np.isfinite(first.to_numpy()) & np.isfinite(second.to_numpy())
+        first, second = first[finite], second[finite]
+    first_values, second_values = (
+        values.to_numpy(np.float64)[np.isfinite(values.to_numpy(np.float64))]
+        for values in (first, second)
+    )
+    if not len(first_values) or not len(second_values):
         return None
-    return paired_difference(one, other) if paired else unpaired_difference(one, other)
+    compare_values = paired_difference if paired else unpaired_difference
+    return compare_values(first_values, second_values)
 
 
 def is_significant(difference: Mapping[Any, Any]) -> bool:
-    """Whether a row of `Comparison.differences` may be believed at the 5% level.
+    """Whether a row of `Comparison.differences` is significant at the 5% level.
 
-    Of fewer than 6 pairs, or fewer than 6 runs an arm, nothing may.
+    With fewer than 6 pairs, or 6 runs per arm, none is.
     """
     return bool(min(difference["counts"]) >= LEAST_PAIRS and difference["p_holm"] < LEVEL)
 

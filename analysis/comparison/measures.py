@@ -1,4 +1,4 @@
-"""The numbers, one per run, that a comparison is about."""
+"""What a comparison is about: one number per run, from its metrics."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from analysis.runs import Runs
 
 LAST = 0.1
-"""The share of a run's steps, its last ones, over which a metric of batches is averaged."""
+"""A metric of batches is averaged over this share of a run's steps, the last ones."""
 
 NEAREST = "nearest_epoch"
 _QUALITIES = ("fid", "precision", "recall")
-"""Of what was evaluated: more at once would cost every test its power."""
+"""Compared by default if evaluated: more tests at once would cost each its power."""
 
 DEFAULTS = ("Gloss", "Dloss", "D_x", "D_G_z1")
 _WORDS = {
@@ -38,12 +38,12 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Measure:
-    """One number of a run.
+    """One number per run.
 
     Attributes:
         name: As a user types it, such as `Gloss`.
-        path: The metric's path; empty for a derived number.
-        words: The name in a sentence.
+        path: Of the metric; empty if the number is derived from several.
+        words: As it appears in a sentence, such as `final loss of G`.
     """
 
     name: str
@@ -55,13 +55,13 @@ def find_measures(runs: Runs, ids: Sequence[str], names: Sequence[str]) -> list[
     """Find measures by name.
 
     Args:
-        runs: Where the runs' metrics are read from.
-        ids: The runs to compare.
+        runs: The runs.
+        ids: Those that are compared.
         names: The last part of a metric's path, the whole path, or `nearest_epoch`. If empty:
-            the metrics that all runs were evaluated by, then the losses and D's scores.
+            FID, precision and recall if all runs were evaluated, then the losses and D's scores.
 
     Raises:
-        ComparisonError: No run has a metric of such a name.
+        ComparisonError: No run has a metric of this name.
     """
     last = runs.last_values(ids)
     paths = [str(column) for column in last.columns]
@@ -72,28 +72,27 @@ def find_measures(runs: Runs, ids: Sequence[str], names: Sequence[str]) -> list[
         and path.endswith(_QUALITIES)
         and last[path].notna().all()
     ]
-    known = {path.rpartition("/")[2]: path for path in paths if not path.startswith(EPOCH)}
-    known |= {path: path for path in paths}
-    wanted = names or [*evaluated, *(name for name in DEFAULTS if name in known)]
-    found = []
-    for name in wanted:
+    path_by_name = {path.rpartition("/")[2]: path for path in paths if not path.startswith(EPOCH)}
+    path_by_name |= {path: path for path in paths}
+    measures = []
+    for name in names or [*evaluated, *(name for name in DEFAULTS if name in path_by_name)]:
         if name == NEAREST:
-            found.append(Measure(name, "", _WORDS[name]))
+            measures.append(Measure(name, "", _WORDS[name]))
             continue
-        if name not in known:
-            hint = (
-                did_you_mean(name, [*known, NEAREST]) or f"There are: {', '.join(sorted(known))}."
-            )
+        if name not in path_by_name:
+            hint = did_you_mean(name, [*path_by_name, NEAREST])
+            hint = hint or f"There are: {', '.join(sorted(path_by_name))}."
             raise ComparisonError(f"--metric {name}: no run has it.\n{hint}")
-        short = known[name].rpartition("/")[2]
-        found.append(Measure(short, known[name], _WORDS.get(short) or _spelt(short)))
-    return found
+        path = path_by_name[name]
+        leaf = path.rpartition("/")[2]
+        measures.append(Measure(leaf, path, _WORDS.get(leaf) or _in_words(leaf)))
+    return measures
 
 
-def _spelt(name: str) -> str:
-    """`lenet_fid` to `LeNet-FID`, as the feature space and the metric are written."""
+def _in_words(name: str) -> str:
+    """`lenet_fid` as `LeNet-FID`: the feature space and the metric as they are usually spelled."""
     if name.startswith("best_"):
-        return f"best {_spelt(name.removeprefix('best_'))}"
+        return f"best {_in_words(name.removeprefix('best_'))}"
     if name in ("fid", "kid"):
         return name.upper()
     space, underscore, metric = name.partition("_")
@@ -104,29 +103,28 @@ def _spelt(name: str) -> str:
 
 
 def measured(runs: Runs, ids: Sequence[str], measures: Sequence[Measure]) -> pd.DataFrame:
-    """The value of each measure for each run.
+    """Read the measures of runs.
 
     Args:
-        runs: Where the values are read from.
-        ids: The runs.
-        measures: What to read. A metric of batches counts with its mean over the last tenth of
-            the run's steps, any other metric with its newest value.
+        runs: The runs.
+        ids: Those to read.
+        measures: The columns.
 
     Returns:
-        One row per run, one float64 column per measure, by its name; NaN if a run lacks it.
+        One row per run, one float64 column per measure: the mean over the last tenth of the steps
+        for a metric of batches, the newest value for any other; NaN if a run lacks it.
     """
-    index = pd.Index(ids, name="run")
-    values = pd.DataFrame(index=index)
-    batches = [each.path for each in measures if each.path.startswith(f"{BATCH}/")]
+    values = pd.DataFrame(index=pd.Index(ids, name="run"))
+    batches = [measure.path for measure in measures if measure.path.startswith(f"{BATCH}/")]
     means = runs.final_means(batches, LAST, ids) if batches else values
     last = runs.last_values(ids)
-    for each in measures:
-        if each.name == NEAREST:
-            values[each.name] = [_nearest_epoch(runs.steps(run)) for run in ids]
-        elif each.path in batches:
-            values[each.name] = means[each.path]
+    for measure in measures:
+        if measure.name == NEAREST:
+            values[measure.name] = [_nearest_epoch(runs.steps(run)) for run in ids]
+        elif measure.path in batches:
+            values[measure.name] = means[measure.path]
         else:
-            values[each.name] = last[each.path]
+            values[measure.name] = last[measure.path]
     return values.astype("float64")
 
 

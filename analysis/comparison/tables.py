@@ -1,4 +1,4 @@
-"""The numbers of a comparison in cells, as a terminal and a report show them."""
+"""The numbers of a comparison as tables of text, for terminals and reports."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import math
 from dataclasses import dataclass
 
 from analysis.comparison.compare import Comparison, is_significant
-from analysis.comparison.conclusions import signed
+from analysis.comparison.conclusions import signed, signed_range
+
+_MISSING = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
 class Table:
     """Cells as a reader sees them.
 
-    texts: how many columns from the left hold words, the others hold numbers.
-    strong: places of the rows that stand out.
+    Attributes:
+        caption: What the table shows.
+        columns: The headings.
+        rows: One cell per column.
+        texts: How many columns from the left hold text; the others hold numbers.
+        strong: Positions of the rows that are printed in bold.
     """
 
     caption: str
@@ -35,8 +41,8 @@ def summary_table(comparison: Comparison) -> Table:
             numbers = (format_number(row[key]) for key in ("mean", "std", "median", "min", "max"))
             rows.append((measure.words, short_label(comparison, label), count, *numbers))
     return Table(
-        "Values over the seeds of each arm. Metrics of batches are means over the last tenth of "
-        "the steps; n counts finite values.",
+        "Each metric over the seeds of each arm. Per-batch metrics are averaged over the last 10% "
+        "of the steps; n counts the runs whose value is finite.",
         ("metric", factor_header(comparison), "n", "mean", "std", "median", "min", "max"),
         tuple(rows),
         texts=2,
@@ -44,30 +50,30 @@ def summary_table(comparison: Comparison) -> Table:
 
 
 def effect_table(comparison: Comparison) -> Table:
-    """How far each arm lies from the baseline; rows that may be believed stand out."""
-    words = {each.name: each.words for each in comparison.measures}
+    """How far each arm is from the baseline; significant rows stand out."""
+    words = {measure.name: measure.words for measure in comparison.measures}
     records = comparison.differences.to_dict("records")
     rows = []
     for row in records:
         first, second = row["counts"]
-        known = math.isfinite(row["low"])
+        has_interval = math.isfinite(row["ci_low"])
         rows.append(
             (
                 words[row["metric"]],
                 short_label(comparison, row["arm"]),
-                f"{first} pairs" if row["paired"] else f"{second} v {first}",
+                f"{first} pairs" if row["paired"] else f"{second} vs {first}",
                 signed(row["mean"]),
-                f"{signed(row['low'])} to {signed(row['high'])}" if known else "\N{EN DASH}",
+                signed_range(row["ci_low"], row["ci_high"]) if has_interval else _MISSING,
                 f"{row['p_holm']:.2g}",
-                f"{row['larger']:.2f}",
-                format_number(row["detectable"]),
+                f"{row['prob_superiority']:.2f}",
+                format_number(row["minimum_detectable_effect"]),
             )
         )
     return Table(
-        f"Differences to {comparison.baseline}, with the 95% interval of each (BCa bootstrap). "
-        "p: of a permutation test, corrected for the number of rows (Holm). P(larger): that a run "
-        "of the arm has the larger value. Detectable: what so many runs would most likely have "
-        "shown. Bold: shown at the 5% level.",
+        f"Differences to {comparison.baseline} with 95% intervals (BCa bootstrap). p: permutation "
+        "test, corrected for the number of rows (Holm). P(larger): the probability that a run of "
+        "the arm has the larger value. Detectable: the smallest difference that this many runs "
+        "would have shown with 80% probability. Bold: significant at the 5% level.",
         (
             "metric",
             factor_header(comparison),
@@ -80,42 +86,43 @@ def effect_table(comparison: Comparison) -> Table:
         ),
         tuple(rows),
         texts=2,
-        strong=frozenset(place for place, row in enumerate(records) if is_significant(row)),
+        strong=frozenset(position for position, row in enumerate(records) if is_significant(row)),
     )
 
 
 def failure_table(comparison: Comparison) -> Table:
-    """How many runs of each arm broke."""
+    """How many runs of each arm collapsed or diverged."""
     rows = (
         (
             short_label(comparison, row["arm"]),
             f"{row['runs']}",
             f"{row['collapsed']}",
             f"{row['diverged']}",
-            f"{100 * row['low']:.0f}% to {100 * row['high']:.0f}%",
+            f"{100 * row['ci_low']:.0f}% to {100 * row['ci_high']:.0f}%",
         )
-        for row in comparison.endings.to_dict("records")
+        for row in comparison.failures.to_dict("records")
     )
     return Table(
-        "Runs that broke, and the 95% interval of their share (Wilson).",
+        "Runs that collapsed or diverged, with the 95% interval of their share (Wilson).",
         (factor_header(comparison), "runs", "collapsed", "diverged", "95% interval"),
         tuple(rows),
     )
 
 
 def short_label(comparison: Comparison, label: str) -> str:
-    """An arm by its values alone, where their keys stand above."""
+    """The values of an arm alone, for columns whose heading names the factors."""
     return next(arm.short_label for arm in comparison.arms if arm.label == label)
 
 
 def format_number(value: float) -> str:
-    """Four digits; a dash for what is not finite."""
+    """A number with four digits; a dash if it is not finite."""
     if not math.isfinite(value):
-        return "\N{EN DASH}"
-    shown = f"{value:.4g}" if abs(value) > 1e-12 else "0"  # what rounding leaves of equal values
-    return shown.replace("-", "\N{MINUS SIGN}")
+        return _MISSING
+    # Rounding can leave a tiny difference between equal values.
+    digits = f"{value:.4g}" if abs(value) > 1e-12 else "0"
+    return digits.replace("-", "\N{MINUS SIGN}")
 
 
 def factor_header(comparison: Comparison) -> str:
-    """The head of a column of arms."""
+    """The heading of a column of arms."""
     return ", ".join(comparison.factors)

@@ -277,19 +277,19 @@ def curves_note(arms: Sequence[Arm], time: TimeAxis, curves: Sequence[ArmCurves]
     """
     most = max((len(arm.runs) for arm in arms), default=0)
     least = min((len(arm.runs) for arm in arms), default=0)
-    values = "means of epochs" if time.name == "epoch" else "single batches"
+    values = "epoch means" if time.name == "epoch" else "single batches"
     if most <= 1:
-        return f"One seed an arm is an anecdote. The lines are {values}."
-    of_few = f" of arms with up to {FEW_SEEDS}" if most > FEW_SEEDS else ""
-    few = f"thin lines: each seed{of_few}"
-    whole = " and, paler, all of them" if len(arms) <= FEW_ARMS else ""
-    bands = f"bands: the middle half of the seeds{whole}"
+        return f"One seed per arm is an anecdote. The lines are {values}."
+    of_few = f" of arms with up to {FEW_SEEDS} seeds" if most > FEW_SEEDS else ""
+    few = f"thin lines: single seeds{of_few}"
+    full_range = " and, paler, their full range" if len(arms) <= FEW_ARMS else ""
+    bands = f"bands: the middle half of the seeds{full_range}"
     broke = any(each.single_lines and len(each.series) > FEW_SEEDS for each in curves)
     kinds = [few] * (least <= FEW_SEEDS) + [bands] * (most > FEW_SEEDS)
-    kinds += ["thin lines in a band: runs that broke or collapsed"] * broke
+    kinds += ["thin lines in a band: runs that collapsed or ceased to be finite"] * broke
     return (
-        f"{count_of_seeds(arms).capitalize()}, {values}. Strong lines: the median over the "
-        f"seeds with a finite value there; {'; '.join(kinds)}."
+        f"{count_of_seeds(arms).capitalize()}; {values}. Strong lines: the median over the "
+        f"seeds with a finite value at that {time.name}; {'; '.join(kinds)}."
     )
 
 

@@ -23,10 +23,8 @@ from analysis.plots.arm_curves import (
 )
 from analysis.plots.arm_style import check_arms, count_of_seeds, legend_of_arms
 from analysis.plots.figure_file import FigureFile
-from analysis.plots.style import house_style, new_figure
+from analysis.plots.style import LOSS_NOTE, house_style, new_figure
 from tracking.wording import plural
-
-LOSS_NOTE = "A loss says how the game goes, not how good the images are."
 
 
 @house_style
@@ -68,7 +66,7 @@ def loss_bands(
         draw_medians(axes, curves)
         mark_broken_runs(axes, curves, collapsed)
         _set_scale(axes, curves)
-    bottom.set_title("Both: G with filled markers, D with open ones")
+    bottom.set_title("Both (filled markers: G; open markers: D)")
     draw_medians(bottom, generator)
     draw_medians(bottom, discriminator, hollow=True)
     _set_scale(bottom, both)

@@ -103,7 +103,7 @@ def _panels(
 
 
 def _draw_scores(axes: Axes, real: Sequence[ArmCurves], fake: Sequence[ArmCurves]) -> None:
-    axes.set_title("Real images with filled markers, fakes with open ones")
+    axes.set_title("Filled markers: real images; open markers: fakes")
     for curves, hollow in ((real, False), (fake, True)):
         draw_spread(axes, curves)
         draw_medians(axes, curves, hollow=hollow)
@@ -132,7 +132,7 @@ def _distances(real: Sequence[ArmCurves], fake: Sequence[ArmCurves]) -> list[Arm
 
 
 def _draw_distances(axes: Axes, distances: Sequence[ArmCurves]) -> None:
-    axes.set_title("Distance of the two")
+    axes.set_title("Distance between the two")
     axes.set_ylabel("D(x) \N{MINUS SIGN} D(G(z))")
     draw_spread(axes, distances)
     draw_medians(axes, distances)
@@ -142,7 +142,7 @@ def _draw_nearest_epochs(
     axes: Axes, arms: Sequence[Arm], nearest: Sequence[Sequence[int | None]]
 ) -> pd.DataFrame:
     """One row per arm: a tick per seed, a large marker at their median. Returns what is drawn."""
-    axes.set_title("Epoch at which they are nearest: a tick a seed, the median large")
+    axes.set_title("Epoch at which they are nearest (one tick per seed; large marker: median)")
     rows: list[tuple[str, str, str, float, int]] = []
     for position, (arm, arm_epochs) in enumerate(zip(arms, nearest, strict=True)):
         by_seed = {
@@ -191,10 +191,10 @@ def _score_note(has_nearest: bool, published: tuple[float, float] | None, time: 
     if has_nearest:
         parts.append(f"The distance is smoothed over {WINDOW} epochs.")
     else:
-        parts.append(f"No run has the {WINDOW} epochs that tell when the two are nearest.")
+        parts.append(f"No run has the {WINDOW} epochs needed to tell when the two are nearest.")
     if published is not None and time.name != "epoch":
-        parts.append("The published range is left out: there are no epochs.")
-    return " ".join([*parts, "A score of 0.5 can mean a good G as well as a weak D."])
+        parts.append("The published range of epochs is not shown on an axis of steps.")
+    return " ".join([*parts, "A score of 0.5 can mean a good G or a weak D."])
 
 
 def _are_probabilities(curves: Sequence[ArmCurves]) -> bool:

@@ -78,11 +78,11 @@ def check_arms(arms: Sequence[Arm], runs: Collection[str]) -> None:
 
 
 def count_of_seeds(arms: Sequence[Arm]) -> str:
-    """Such as `5 seeds an arm`, `1 seed`, `3 to 5 seeds an arm`."""
+    """Such as `5 seeds per arm`, `1 seed`, `3 to 5 seeds per arm`."""
     counts = {len(arm.runs) for arm in arms} or {0}
     least, most = min(counts), max(counts)
     number = f"{least}" if least == most else f"{least} to {most}"
-    return f"{number} {'seed' if most == 1 else 'seeds'}{' an arm' if len(arms) > 1 else ''}"
+    return f"{number} {'seed' if most == 1 else 'seeds'}{' per arm' if len(arms) > 1 else ''}"
 
 
 def legend_of_arms(axes: Axes, arms: Sequence[Arm], other_handles: Mapping[str, Artist]) -> None:

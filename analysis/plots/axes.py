@@ -1,4 +1,4 @@
-"""Ticks and their labels."""
+"""Ticks of axes and their labels."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 from analysis.series import Floats
 
 DECADE = 10
-"""Values whose largest is more than so many times the smallest stand on a logarithmic axis."""
+"""The axis is logarithmic if the largest value is more than this many times the smallest."""
 
 
 def spans_decade(values: Floats) -> bool:
-    """Whether positive values span more than a decade, so that a logarithmic axis suits them."""
+    """Whether positive values span more than a decade."""
     return len(values) > 0 and values.min() > 0 and values.max() > DECADE * values.min()
 
 
 def tick_values(axes: Axes, values: Floats, logarithmic: bool) -> None:
-    """Put ticks on the x axis: at the values themselves if they are few.
+    """Set the ticks at the values themselves if there is room for them.
 
     Args:
-        axes: The axes.
-        values: Sorted, distinct values.
-        logarithmic: Whether the axis is logarithmic.
+        axes: Its x axis is set.
+        values: The values, increasing.
+        logarithmic: Whether the axis is.
     """
     if 0 < len(values) <= 9:
         axes.set_xticks(values, [f"{value:g}" for value in values])
@@ -53,13 +53,13 @@ def wrapped(label: str, width: int) -> str:
 
 
 def label_ticks(axes: Axes, positions: Sequence[float], labels: Sequence[str], width: int) -> None:
-    """Label positions on the x axis with texts, which may be long and are not read as formulas.
+    """Write labels of arms at the x axis.
 
     Args:
-        axes: The axes.
+        axes: Its x axis is set.
         positions: Where the labels stand.
-        labels: One per position.
-        width: Characters per line at most.
+        labels: As many; `$` is not the start of a formula.
+        width: Characters per line.
     """
     axes.set_xticks(positions, [wrapped(label, width) for label in labels])
     for text in axes.get_xticklabels():

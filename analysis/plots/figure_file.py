@@ -1,4 +1,4 @@
-"""A figure together with what a page needs beside it: its name, one sentence, its numbers."""
+"""A figure with its name, alternative text and numbers, and its files."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ from tracking.atomic_files import atomic_write
 
 @dataclass(frozen=True, eq=False)
 class FigureFile:
-    """name: of its files, without an ending. alt: one plain sentence for who cannot see it.
+    """A figure and what a page needs with it.
 
-    data: the numbers that are drawn, one row a point.
+    Attributes:
+        figure: What is drawn.
+        name: Of its files, without extension.
+        alt: One sentence for readers who cannot see it.
+        data: The numbers that are drawn, one row per point.
     """
 
     figure: Figure
@@ -28,7 +32,7 @@ class FigureFile:
 
 
 def as_png(picture: FigureFile) -> bytes:
-    """The file, with the sentence in its metadata and neither a date nor random ids."""
+    """The file with the alternative text in its metadata, without a date or random ids."""
     buffer = io.BytesIO()
     picture.figure.savefig(
         buffer,
@@ -40,7 +44,7 @@ def as_png(picture: FigureFile) -> bytes:
 
 
 def as_svg(picture: FigureFile) -> bytes:
-    """The file, with the sentence in its metadata and neither a date nor random ids."""
+    """The file with the alternative text in its metadata, without a date or random ids."""
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": picture.name}):
         picture.figure.savefig(
@@ -52,13 +56,13 @@ def as_svg(picture: FigureFile) -> bytes:
 
 
 def save(picture: FigureFile, folder: Path) -> list[Path]:
-    """Write <name>.png, <name>.svg and <name>.csv into `folder`, which is made where it lacks.
+    """Write <name>.png, <name>.svg and <name>.csv into `folder`, which is created if missing.
 
-    Each file is whole or not there.
-    Returns the three paths in this order. Raises OSError where `folder` cannot be written to.
+    No file is left incomplete. Returns the three paths in this order; raises OSError if `folder`
+    cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    png, svg, csv = (folder / f"{picture.name}.{ending}" for ending in ("png", "svg", "csv"))
+    png, svg, csv = (folder / f"{picture.name}.{extension}" for extension in ("png", "svg", "csv"))
     with atomic_write(png) as temporary:
         temporary.write_bytes(as_png(picture))
     with atomic_write(svg) as temporary:

@@ -33,19 +33,18 @@ def parallel_coordinates(
     lower_is_better: bool,
     title: str = "",
 ) -> FigureFile:
-    """A sweep over several keys: one line per run through its keys to its metric, the best on top.
-
-    The best 10% of the runs are the darkest and thickest lines. Runs without a finite metric are
-    dashed, grey, and end before the metric's axis.
+    """A sweep over several keys: one line per run through its keys to its metric.
 
     Args:
-        keys: One row per run, indexed by run id; one column per key. Numbers run from smallest to
-            largest, on a logarithmic axis if positive ones span more than a decade. Anything else,
-            and a column with a gap, has evenly spaced ticks. Keys that do not vary are left out.
-        values: The metric by run id; NaN if a run has none.
-        metric: The metric's name.
-        lower_is_better: Whether a lower metric is better.
-        title: Above the figure.
+        keys: One row per run, indexed by run id, one column per key. Numbers are placed from the
+            smallest to the largest, logarithmically if positive ones span more than a decade;
+            anything else, and a column with a gap, at evenly spaced ticks. Keys that do not vary
+            are left out.
+        values: Run id -> the metric. The best 10% of the runs are drawn on top, darkest and
+            thickest; runs with NaN or no value are dashed and grey and end before the metric.
+        metric: The metric's name, for its axis.
+        lower_is_better: Whether small values are the best.
+        title: Of the figure; may be empty.
 
     Raises:
         ValueError: There are fewer than two runs, or no key varies.
@@ -61,11 +60,12 @@ def parallel_coordinates(
         scales.append(_numeric_scale(metric, metrics))
     heights = np.stack([scale.heights for scale in scales], axis=1)
     best = _best(metrics, lower_is_better)
+    missing = int(np.count_nonzero(~finite))
     note = (
-        f"{len(keys)} runs, a line each, with the seed that it had; keys that do not vary are "
-        f"left out. Thick: the best {np.count_nonzero(best)} by {metric}. "
-        f"{np.count_nonzero(~finite)} without a finite value: dashed. "
-        "What goes together in a sweep need not be cause and effect."
+        f"{len(keys)} runs of all seeds, one line per run. Keys that do not vary are left out. "
+        f"Thick lines: the best {np.count_nonzero(best)} by {metric}. "
+        + (f"Dashed lines: {plural(missing, 'run')} without a finite value. " if missing else "")
+        + "What occurs together in a sweep need not be cause and effect."
     )
     figure = new_figure(4.4, title, note)
     axes = figure.subplots()
@@ -102,12 +102,12 @@ def parallel_coordinates(
 
 @dataclass(frozen=True, eq=False)
 class _Scale:
-    """One upright axis.
+    """One vertical axis.
 
     Attributes:
-        name: The key or metric.
-        label: The name, with what must be known to read the axis.
-        heights: Where each run crosses the axis, 0 to 1; NaN if it does not.
+        name: Of the key or metric.
+        label: The name, marked if the axis is logarithmic.
+        heights: One per run, 0 to 1; NaN if a run has no value.
         shown: The value of each run as text.
         ticks: Height and text of each tick.
     """
@@ -123,27 +123,27 @@ def _key_scale(name: str, cells: Sequence[object]) -> _Scale:
     numeric = all(isinstance(cell, Real) and not isinstance(cell, bool) for cell in cells)
     if numeric and np.isfinite(np.array(cells, float)).all():
         return _numeric_scale(name, np.array(cells, float))
-    # A frame of numbers says NaN where a run lacks a key, one of objects None.
+    # A missing key is NaN in a frame of numbers, None in one of objects.
     shown = tuple("none" if str(cell) in ("None", "nan") else str(cell) for cell in cells)
     names = sorted(set(shown))
     heights = np.linspace(0, 1, len(names)) if len(names) > 1 else np.array([0.5])
-    place = dict(zip(names, heights.tolist(), strict=True))
-    ticks = tuple((place[each], wrapped(each, _NARROW)) for each in names)
-    return _Scale(name, name, np.array([place[each] for each in shown]), shown, ticks)
+    height_of = dict(zip(names, heights.tolist(), strict=True))
+    ticks = tuple((height_of[text], wrapped(text, _NARROW)) for text in names)
+    return _Scale(name, name, np.array([height_of[text] for text in shown]), shown, ticks)
 
 
 def _numeric_scale(name: str, values: Floats) -> _Scale:
-    known = values[np.isfinite(values)]
-    low, high = known.min(), known.max()
-    logarithmic = spans_decade(known)
+    finite = values[np.isfinite(values)]
+    low, high = finite.min(), finite.max()
+    logarithmic = spans_decade(finite)
     scaled, bottom, top = (
         (np.log(values), np.log(low), np.log(high)) if logarithmic else (values, low, high)
     )
     span = top - bottom
     heights = (scaled - bottom) / span if span else np.where(np.isfinite(values), 0.5, np.nan)
-    between = LogLocator() if logarithmic else MaxNLocator(5)
-    distinct = np.unique(known)
-    inner = distinct if len(distinct) <= 6 else np.asarray(between.tick_values(low, high))
+    locator = LogLocator() if logarithmic else MaxNLocator(5)
+    distinct = np.unique(finite)
+    inner = distinct if len(distinct) <= 6 else np.asarray(locator.tick_values(low, high))
     ticks = [(0.0, f"{low:.3g}"), (1.0, f"{high:.3g}")] if span else [(0.5, f"{low:.3g}")]
     for tick in inner[(inner > low) & (inner < high)]:
         height = float(((np.log(tick) if logarithmic else tick) - bottom) / span)
@@ -181,12 +181,12 @@ def _best(metrics: Floats, lower_is_better: bool) -> np.ndarray[tuple[int], np.d
     """Marks the best tenth of the runs with a finite value, at least one."""
     best = np.zeros(len(metrics), bool)
     order = np.argsort(metrics if lower_is_better else -metrics)  # NaN come last
-    known = np.count_nonzero(np.isfinite(metrics))
-    best[order[: -(-known // 10)]] = True
+    count = np.count_nonzero(np.isfinite(metrics))
+    best[order[: -(-count // 10)]] = True
     return best
 
 
 def _dark_is_best(lower_is_better: bool) -> Colormap:
-    """Viridis without its palest end, which is lost on white."""
+    """Viridis without its palest end, which cannot be seen on white."""
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.92, 256))
     return ListedColormap(colours if lower_is_better else colours[::-1])

@@ -1,4 +1,4 @@
-"""The figures of one run: losses, D's scores, images over time, real images beside fakes."""
+"""The figures of one run: losses, D's scores, images during training, real images and fakes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 
 from analysis.image_files import evenly_spaced, image_files
 from analysis.plots import style
-from analysis.plots.run_curves import Curve, draw_panel, finish_time_axis, line_note
-from analysis.plots.style import house_style, new_figure
+from analysis.plots.run_curves import Curve, draw_metrics, finish_time_axis, line_note
+from analysis.plots.style import LOSS_NOTE, house_style, new_figure
 from tracking.atomic_files import atomic_write
 from tracking.backends.local import read_fields, read_steps
 from tracking.events import BATCH, FIXED_NOISE, REAL, SYS
@@ -37,22 +37,20 @@ _logger = logging.getLogger(__name__)
 
 @house_style
 def loss_curves(steps: pd.DataFrame, title: str = "") -> Figure:
-    """The losses of G and D, apart and together: each batch, and the means of the epochs.
+    """The losses of G and D, separately and together: single batches and epoch means.
 
-    steps: of one run, as `tracking.tables.step_table` describes it. Stretches in which a loss is
-    NaN or infinite are hatched and counted.
+    Stretches in which a loss is NaN or infinite are hatched and counted.
+
+    steps: Of one run, `tracking.tables.step_table`.
     """
-    note = (
-        f"{line_note(steps)} {_ONE_RUN} "
-        "A loss says how the game of G and D goes, not how good the images are."
-    )
+    note = f"{line_note(steps)} {_ONE_RUN} {LOSS_NOTE}"
     figure = new_figure(7.4, title, note)
     generator, discriminator, both = figure.subplots(3, 1, sharex=True)
     generator_curve = Curve("Gloss", "G", style.GENERATOR)
     discriminator_curve = Curve("Dloss", "D", style.DISCRIMINATOR)
-    draw_panel(generator, steps, "Generator", [generator_curve])
-    draw_panel(discriminator, steps, "Discriminator", [discriminator_curve])
-    draw_panel(both, steps, "Both", [generator_curve, discriminator_curve])
+    draw_metrics(generator, steps, "Generator", [generator_curve])
+    draw_metrics(discriminator, steps, "Discriminator", [discriminator_curve])
+    draw_metrics(both, steps, "Both", [generator_curve, discriminator_curve])
     for axes in (generator, discriminator, both):
         axes.set_ylabel("loss")
     finish_time_axis(both, steps)
@@ -62,26 +60,28 @@ def loss_curves(steps: pd.DataFrame, title: str = "") -> Figure:
 
 @house_style
 def score_curves(steps: pd.DataFrame, title: str = "") -> Figure:
-    """D's output for real images, for fakes, and for the same fakes after D's step.
+    """D's output for real images and for fakes, and for the same fakes after D's step.
 
-    steps: of one run, as `tracking.tables.step_table` describes it. Scores are probabilities, 1
-    for real, unless one lies outside 0 to 1: then they are a critic's, which have no fixed scale.
+    Scores are taken for probabilities, 1 for real, unless one is outside 0 to 1: those of a critic
+    have no scale of their own.
+
+    steps: Of one run, `tracking.tables.step_table`.
     """
     probabilities = _are_probabilities(steps)
     meaning = (
-        "At 0.5 D cannot tell real from fake, be it that G is good or that D is weak."
+        "At 0.5, D cannot tell real from fake: G may be good, or D weak."
         if probabilities
-        else "This D gives no probabilities: only the distance between the curves means something."
+        else "This D gives no probabilities: only the distance between the curves is meaningful."
     )
     note = f"{line_note(steps)} {_ONE_RUN} {meaning}"
     figure = new_figure(5.6, title, note)
     apart, step_of_discriminator = figure.subplots(2, 1, sharex=True, sharey=True)
     before = Curve("D_G_z1", "D(G(z))", style.FAKE)
-    draw_panel(apart, steps, "Real and fake", [Curve("D_x", "D(x)", style.REAL), before])
-    draw_panel(
+    draw_metrics(apart, steps, "Real and fake", [Curve("D_x", "D(x)", style.REAL), before])
+    draw_metrics(
         step_of_discriminator,
         steps,
-        "D(G(z)) at D's step",
+        "D(G(z)) before and after D's step",
         [
             Curve("D_G_z1", "before", style.FAKE),
             Curve("D_G_z2", "after", style.FAKE_AFTERWARDS),
@@ -98,10 +98,10 @@ def score_curves(steps: pd.DataFrame, title: str = "") -> Figure:
 
 
 @house_style
-def grid_progression(images: Mapping[int, Pixels], title: str = "") -> Figure:
-    """G's images from the same noise over time: at most six grids, the first and the last included.
+def grids_by_step(images: Mapping[int, Pixels], title: str = "") -> Figure:
+    """G's images from the same noise during training: at most six grids, with first and last.
 
-    images: by step, uint8 (H, W, C), C = 1 or 3. Raises ValueError if there is none.
+    images: Step -> grid, uint8 (H, W, C), C = 1 or 3. Raises ValueError if there is none.
     """
     chosen = evenly_spaced(sorted(images), MAX_GRIDS)
     if not chosen:
@@ -110,7 +110,7 @@ def grid_progression(images: Mapping[int, Pixels], title: str = "") -> Figure:
     columns = -(-len(chosen) // rows)
     heights, widths = zip(*(images[step].shape[:2] for step in chosen), strict=True)
     height = 0.6 + rows * (style.WIDTH / columns * max(heights) / max(widths) + 0.25)
-    note = f"{_ONE_RUN} The noise vectors are the same throughout; none was picked by hand."
+    note = f"{_ONE_RUN} All grids are from the same noise; no image was picked by hand."
     figure = new_figure(height, title, note)
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in panels:
@@ -122,16 +122,16 @@ def grid_progression(images: Mapping[int, Pixels], title: str = "") -> Figure:
 
 
 @house_style
-def real_and_fake(
+def real_and_fake_grids(
     real: Pixels, fake: Pixels, title: str = "", fake_step: int | None = None
 ) -> Figure:
-    """Real images beside G's.
+    """A grid of real images next to one of G's.
 
     Args:
-        real: A grid of real images, uint8 (H, W, C), C = 1 or 3.
-        fake: A grid of fakes, likewise.
-        title: Above the figure.
-        fake_step: The step at which G made the fakes.
+        real: uint8 (H, W, C), C = 1 or 3.
+        fake: As `real`.
+        title: Of the figure; may be empty.
+        fake_step: The training step at which G made its images; not shown if omitted.
     """
     height = 0.9 + style.WIDTH / 2 * real.shape[0] / real.shape[1]
     note = f"{_ONE_RUN} No image was picked by hand."
@@ -143,18 +143,18 @@ def real_and_fake(
 
 
 def save_run_plots(
-    folder: Path, output: Path, report: Callable[[str], None] = _logger.warning
+    folder: Path, output: Path, warn: Callable[[str], None] = _logger.warning
 ) -> list[Path]:
-    """Draw a run of the local store as PNG files.
+    """Draw the figures of a run of the local store as PNG files.
 
     Args:
         folder: The run's folder.
-        output: Where the files go: at most loss.png, scores.png, progression.png and
-            real_and_fake.png, each whole or absent.
-        report: Called with a message for each figure that cannot be drawn for lack of data.
+        output: The folder for the files; created if there is something to draw.
+        warn: Called with a message for each figure that cannot be drawn.
 
     Returns:
-        The files written.
+        The files, each complete: loss.png, scores.png, progression.png and real_and_fake.png, as
+        far as the run has data for them.
 
     Raises:
         OSError: `output` cannot be written to.
@@ -162,7 +162,7 @@ def save_run_plots(
     saved = []
     for drawing in _drawings(folder):
         if drawing.lacking:
-            report(f"{drawing.name} is left out: the run has no {drawing.lacking}.")
+            warn(f"{drawing.name} is left out: the run has no {drawing.lacking}.")
             continue
         output.mkdir(parents=True, exist_ok=True)
         path = output / drawing.name
@@ -180,7 +180,13 @@ def _are_probabilities(steps: pd.DataFrame) -> bool:
 
 @dataclass(frozen=True)
 class _Drawing:
-    """lacking: what the run has not got that the figure needs; empty if it can be drawn."""
+    """A figure that can be drawn, or the reason why it cannot.
+
+    Attributes:
+        name: Of its file.
+        lacking: What the run lacks for it; empty if it can be drawn.
+        draw: Draws it.
+    """
 
     name: str
     lacking: str
@@ -197,11 +203,11 @@ def _drawings(folder: Path) -> list[_Drawing]:
 
     def draw_progression() -> Figure:
         chosen = evenly_spaced(list(fakes), MAX_GRIDS)
-        return grid_progression({step: _read(fakes[step]) for step in chosen}, title)
+        return grids_by_step({step: _read(fakes[step]) for step in chosen}, title)
 
     def draw_real_and_fake() -> Figure:
         last = max(fakes)
-        return real_and_fake(_read(reals[max(reals)]), _read(fakes[last]), title, last)
+        return real_and_fake_grids(_read(reals[max(reals)]), _read(fakes[last]), title, last)
 
     return [
         _Drawing("loss.png", no_steps, lambda: loss_curves(steps, title)),

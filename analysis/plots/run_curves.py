@@ -1,4 +1,4 @@
-"""Curves of a run over its steps: each batch, the means of the epochs, non-finite stretches."""
+"""Curves of one run over its steps: single batches, epoch means, values that are not finite."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from analysis.plots import style
 from analysis.plots.style import annotate_empty, legend_above
 from analysis.series import Series, downsample, series_of, stretches
 from tracking.events import BATCH, EPOCH
+from tracking.wording import plural
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One metric of a panel.
+    """A metric to draw.
 
     Attributes:
         metric: Its name under `training/batch` and `training/epoch`.
-        name: Its name in the legend.
+        name: In the legend.
+        colour: `#rrggbb`.
     """
 
     metric: str
@@ -31,14 +33,14 @@ class Curve:
     colour: str
 
 
-def draw_panel(axes: Axes, steps: pd.DataFrame, title: str, curves: Sequence[Curve]) -> None:
-    """Draw each batch thin and pale, the means of the epochs on top; hatch what is not finite.
+def draw_metrics(axes: Axes, steps: pd.DataFrame, title: str, curves: Sequence[Curve]) -> None:
+    """Draw metrics: batches thin and pale, epoch means on top, stretches not finite hatched.
 
     Args:
-        axes: The panel.
-        steps: Of one run, as `tracking.tables.step_table` describes it.
-        title: Above the panel.
-        curves: What to draw.
+        axes: Where to draw.
+        steps: Of one run, `tracking.tables.step_table`.
+        title: Of the panel.
+        curves: The metrics.
     """
     axes.set_title(title)
     batches = [_batches(steps, curve.metric) for curve in curves]
@@ -54,14 +56,14 @@ def draw_panel(axes: Axes, steps: pd.DataFrame, title: str, curves: Sequence[Cur
 
 
 def line_note(steps: pd.DataFrame) -> str:
-    """What the lines of a panel are, as a sentence."""
+    """A sentence that says what the lines of a panel are."""
     if _ends_of_epochs(steps).empty:
         return "The lines are single batches."
-    return "Pale lines: each batch; strong lines: the mean of an epoch."
+    return "Pale lines: single batches; strong lines: epoch means."
 
 
 def _batches(steps: pd.DataFrame, metric: str) -> Series:
-    # Step 0 comes before the first batch: a picture can stand there, but no loss.
+    # Step 0 comes before the first batch: it can have an image, but no loss.
     return series_of(steps[steps["step"] > 0], f"{BATCH}/{metric}")
 
 
@@ -106,7 +108,7 @@ def _draw_means(axes: Axes, means: Series, curve: Curve) -> None:
 
 
 def _mark_nonfinite(axes: Axes, batches: Sequence[Series]) -> None:
-    """Hatch the stretches in which a series is not finite, and say how many steps they cover."""
+    """Hatch the stretches in which a series is not finite, and count their steps."""
     present = [series for series in batches if len(series)]
     if not present:
         return
@@ -115,8 +117,8 @@ def _mark_nonfinite(axes: Axes, batches: Sequence[Series]) -> None:
     spans = stretches(steps[nonfinite], gap=len(steps) // 200)
     if not spans:
         return
-    bad = np.count_nonzero(nonfinite)
-    label = f"not finite: {bad:,} {'step' if bad == 1 else 'steps'}, from {spans[0][0]:,}"
+    count = int(np.count_nonzero(nonfinite))
+    label = f"not finite: {plural(count, 'step')}, from {spans[0][0]:,}"
     for first, last in spans:
         axes.axvspan(
             first - 0.5,
@@ -132,7 +134,7 @@ def _mark_nonfinite(axes: Axes, batches: Sequence[Series]) -> None:
 
 
 def finish_time_axis(axes: Axes, steps: pd.DataFrame) -> None:
-    """Steps from the first on, and epochs below them if one is finished."""
+    """Set the x axis: steps, and epochs below them if at least one is finished."""
     last = max(1, steps["step"].max()) if len(steps) else 1
     axes.set_xlim(-0.01 * last, 1.01 * last)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -141,7 +143,7 @@ def finish_time_axis(axes: Axes, steps: pd.DataFrame) -> None:
     ends = series_of(_ends_of_epochs(steps), f"{EPOCH}/number")
     if len(ends) == 0:
         return
-    # Every epoch of a run has as many steps as any other.
+    # All epochs of a run have the same number of steps.
     steps_per_epoch = ends.steps[-1] / ends.values[-1]
     below = axes.secondary_xaxis(
         -0.32,

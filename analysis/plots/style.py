@@ -1,7 +1,7 @@
-"""The style of every figure: each colour means one thing, and the look is plain.
+"""The house style of every figure: colours with one meaning each, and a plain look.
 
-Every figure is a `matplotlib.figure.Figure` of its own, never pyplot's: it needs no display,
-and nothing has to close it.
+A figure is a `matplotlib.figure.Figure` of its own, never one of pyplot's: it needs no display and
+need not be closed.
 """
 
 from __future__ import annotations
@@ -40,21 +40,24 @@ _SETTINGS = {
 }
 DOTS_PER_INCH = 200
 
+LOSS_NOTE = "A loss shows how the game between G and D goes, not how good the images are."
+"""Below every figure of losses."""
+
 house_style = mpl.rc_context(_SETTINGS)
-"""Decorates a function that draws."""
+"""Decorator for functions that draw."""
 
 
 def new_figure(height: float, title: str, footnote: str) -> Figure:
-    """An empty figure of the common width, with a title above and a footnote below.
+    """An empty figure of the common width.
 
     Args:
-        height: In inches.
-        title: May be empty.
-        footnote: What a reader must know to read the figure.
+        height: Inches.
+        title: Above the figure; may be empty.
+        footnote: Below it.
     """
     figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(h_pad=0.08))
     if title:
-        # A name is no formula: `$` stays what it is.
+        # A title is not a formula: `$` stays a dollar sign.
         text = textwrap.fill(title, width=80)
         figure.suptitle(text, x=0.01, ha="left", fontsize="x-large", parse_math=False)
     note = textwrap.fill(footnote, width=112)
@@ -63,7 +66,7 @@ def new_figure(height: float, title: str, footnote: str) -> Figure:
 
 
 def legend_above(axes: Axes) -> None:
-    """A legend in one line above the right corner, where it covers no curve."""
+    """Put a legend in one line above the upper right corner, where there are no curves."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         legend = axes.legend(
@@ -81,7 +84,7 @@ def legend_above(axes: Axes) -> None:
 
 
 def annotate_empty(axes: Axes) -> None:
-    """Say in empty axes that they are empty because there is nothing to draw."""
+    """Say in empty axes that there is nothing to draw."""
     axes.set_yticks([])
     axes.text(
         0.5,

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.comparison.arms import Arm
-from analysis.comparison.conclusions import signed
+from analysis.comparison.conclusions import signed, signed_range
 from analysis.plots import style
 from analysis.plots.arm_style import arm_style, check_arms, count_of_seeds
 from analysis.plots.axes import label_ticks, spans_decade, tick_values
@@ -106,12 +106,12 @@ def factor_intervals(
     logarithmic = spans_decade(factors)
     sizes = sorted(set(counts["count"])) or [0]
     number = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    bars = f"bars: its {interval_name}" if intervals else "no interval was given"
+    bars = f"bars: its {interval_name}" if intervals else "no interval was computed"
     note = (
-        f"{number} {'run' if sizes[-1] == 1 else 'runs'} a value, a dot each, of "
+        f"{number} {'run' if sizes[-1] == 1 else 'runs'} per value, one dot per run, with "
         f"{plural(runs['seed'].nunique(), 'seed')}. "
-        f"Line: the mean over runs with a finite value; {bars}. Crosses: collapsed runs; those "
-        "without a finite value are only counted, above."
+        f"Line: the mean over runs with a finite value; {bars}. Crosses: collapsed runs. Runs "
+        "without a finite value are counted as collapsed but not drawn."
     )
     figure = new_figure(4.2, title, note)
     axes = figure.subplots()
@@ -195,9 +195,7 @@ def _write_collapsed_counts(axes: Axes, counts: pd.DataFrame) -> None:
             fontsize="small",
             color=style.REFERENCE,
         )
-    axes.set_title(
-        "Collapsed / all runs of each value", fontsize="small", fontweight="normal", pad=18
-    )
+    axes.set_title("Collapsed / all runs, per value", fontsize="small", fontweight="normal", pad=18)
 
 
 def _pairs(
@@ -215,12 +213,12 @@ def _pairs(
     )
     finite = np.isfinite(pairs).all(axis=1)
     differences = pairs[finite, 1] - pairs[finite, 0]
-    left_out = np.count_nonzero(~finite)
+    left_out = int(np.count_nonzero(~finite))
     note = (
-        f"{plural(len(pairs), 'seed')} per arm: one dot per run, one line per "
-        f"seed. Difference: {second.label} minus {first.label}; large: the mean"
-        + (f" with its {interval_name}." if interval else "; no interval was given.")
-        + (f" {left_out} left out: a value of the pair is not finite." if left_out else "")
+        f"{plural(len(pairs), 'seed')} per arm. Left: one dot per run, one line per seed. "
+        f"Right: {second.label} minus {first.label}, one dot per seed; the diamond is the mean"
+        + (f" with its {interval_name}." if interval else " (no interval was computed).")
+        + (f" Left out: {plural(left_out, 'pair')} with a value not finite." if left_out else "")
     )
     figure = new_figure(4.0, title, note)
     slopes, beside = figure.subplots(1, 2, width_ratios=[2.2, 1])
@@ -245,7 +243,7 @@ def _pairs(
             [0.4, 0.4], interval, color="#111111", linewidth=1.4, marker="_", markersize=9,
             gid="interval",
         )  # fmt: skip
-        result += f", {interval_name} {signed(interval[0])} to {signed(interval[1])}"
+        result += f", {interval_name} {signed_range(*interval)}"
     number = plural(len(differences), "pair")
     slopes.set_title(textwrap.fill(f"{result} ({number})", 66))
     alt = f"{metric} of each seed in {first.label} and in {second.label}: {result} over {number}."
@@ -272,9 +270,9 @@ def _strips(
     """The figure and its alternative text."""
     left_out = sum(not np.isfinite(values[run]) for arm in arms for run in arm.runs)
     note = (
-        f"{count_of_seeds(arms).capitalize()}, not paired: a dot a run; boxes: the median and "
-        "the middle half, whiskers to the last run within 1.5 times its length."
-        + (f" {left_out} left out: not finite." if left_out else "")
+        f"{count_of_seeds(arms).capitalize()}, not paired. One dot per run. Boxes: the median and "
+        "the middle half of the runs; whiskers: the farthest run within 1.5 box heights."
+        + (f" Left out: {plural(left_out, 'run')} without a finite value." if left_out else "")
     )
     figure = new_figure(4.0, title, note)
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""A report on runs: what was asked, what came out, and whether one can believe it."""
+"""A report on runs: the question, the result, and the evidence for it."""
 
 from analysis.report.compose import compose
 from analysis.report.save import Format, format_of, save_report

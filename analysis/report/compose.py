@@ -1,4 +1,4 @@
-"""Puts a report together: what was asked first, then the answer, then all that it rests on."""
+"""Composes a report: the question, the answer, then the evidence."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.arms import Arm, NoArmsError
-from analysis.comparison.compare import Comparison, compare, endings, is_significant
+from analysis.comparison.compare import (
+    Comparison,
+    compare,
+    is_significant,
+    training_outcomes,
+)
 from analysis.comparison.conclusions import CAVEAT, runs_that_broke, sentences, verdict
 from analysis.comparison.failures import RULE
 from analysis.comparison.measures import DEFAULTS
-from analysis.comparison.tables import effect_table, summary_table
-from analysis.comparison.tables import failure_table as endings_by_arm
+from analysis.comparison.tables import effect_table, failure_table, summary_table
 from analysis.report.content import Block, Commands, Facts, Prose, Report, Section
 from analysis.report.figure_sections import (
     collapsed,
@@ -37,13 +41,13 @@ from tracking.events import BATCH, CONFIG, SWEEP, SYS
 from tracking.wording import plural
 
 ANECDOTE = (
-    "One run is an anecdote: another seed may end otherwise, and nothing here tells how far. "
-    "What a key of the configuration does can be told from arms of several seeds alone."
+    "One run is an anecdote: another seed may give a different result, and one run cannot show how "
+    "different. To see what a key of the configuration does, compare arms of several seeds."
 )
 FEW_ARMS = 3
-"""Up to as many arms beside the baseline have a sentence each."""
+"""Up to this many arms, without the baseline, have a sentence each."""
 
-NO_ARMS = "There are no arms to compare here, so nothing can be said of what causes what."
+NO_ARMS = "There are no arms to compare, so this report draws no conclusions."
 
 
 def compose(
@@ -55,18 +59,18 @@ def compose(
     anyway: bool = False,
     command: str = "",
 ) -> Report:
-    """A report on runs: their comparison, or their curves if there are no two arms.
+    """Compose a report on runs: a comparison, or only their curves if they form no arms.
 
     Args:
-        runs: The runs.
-        by: Configuration keys to compare by, as `comparison.compare` takes them.
-        metrics: Names of metrics, likewise.
-        baseline: The arm that the others are compared with, likewise.
-        anyway: Compare even if the arms differ in more than the factor.
-        command: The command line that makes this report again.
+        runs: All runs of the report.
+        by: As for `comparison.compare`.
+        metrics: As for `comparison.compare`.
+        baseline: As for `comparison.compare`.
+        anyway: As for `comparison.compare`.
+        command: The command line that reproduces the report; left out if empty.
 
     Raises:
-        ComparisonError: The runs can be compared, but not as asked.
+        ComparisonError: The runs form arms, but cannot be compared as requested.
     """
     if len(runs.table) == 1 and not by:
         return _without_arms(runs, ANECDOTE, command)
@@ -83,18 +87,18 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
     numbers = (
         summary_table(comparison),
         effect_table(comparison),
-        endings_by_arm(comparison),
+        failure_table(comparison),
     )
     sections = [
         Section("Answer", _answer(comparison)),
         Section("Values of every run", (value_figures(comparison, table),)),
-        Section("Over the training", (curve_figures(runs, arms, collapsed(comparison)),)),
+        Section("During training", (curve_figures(runs, arms, collapsed(comparison)),)),
         *_images(runs, arms),
         Section("Numbers", numbers),
         data_sets(table),
         configuration(table, factors),
         environment(table),
-        *_repetition(table, command),
+        *_reproduction(table, command),
         Section("Runs", (runs_of(comparison),), folded=True),
     ]
     verb = "Does" if len(factors) == 1 else "Do"
@@ -116,18 +120,18 @@ def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
             f"{len(ids)} runs of {join_values(distinct(table, f'{SYS}/recipe')) or 'some recipe'}"
         )
         curves = curve_figures(runs, arms)
-    ends = endings(runs, ids)
+    outcomes = training_outcomes(runs, ids)
     metrics = [f"{BATCH}/{name}" for name in DEFAULTS]
     last = runs.last_values(ids).reindex(columns=metrics)
     sections = [
-        Section("What this can tell", (Prose(caveat, "lead"), Prose(CAVEAT, "note"))),
-        Section("Over the training", (curves,)),
+        Section("What this report can show", (Prose(caveat, "lead"), Prose(CAVEAT, "note"))),
+        Section("During training", (curves,)),
         *_images(runs, arms),
-        Section("Runs", (runs_alone(table, ends, last), Prose(RULE, "note"))),
+        Section("Runs", (runs_alone(table, outcomes, last), Prose(RULE, "note"))),
         data_sets(table),
         configuration(table, ()),
         environment(table),
-        *_repetition(table, command),
+        *_reproduction(table, command),
     ]
     return Report(title, Facts((*_setting(table), statuses)), tuple(sections))
 
@@ -142,26 +146,31 @@ def _answer(comparison: Comparison) -> tuple[Block, ...]:
 
 
 def _findings(comparison: Comparison) -> list[str]:
-    """A sentence an arm; of many arms only what was shown, as the tables tell the rest."""
-    said = sentences(comparison)
-    if len(said) <= FEW_ARMS:
-        return [*said.values(), runs_that_broke(comparison)]
+    """One sentence per arm; of many arms, only those in which a difference was shown."""
+    by_arm = sentences(comparison)
+    if len(by_arm) <= FEW_ARMS:
+        return [*by_arm.values(), runs_that_broke(comparison)]
     rows = comparison.differences.to_dict("records")
     shown = {row["arm"] for row in rows if is_significant(row)}
-    found = [sentence for arm, sentence in said.items() if arm in shown]
-    rest = len(said) - len(shown)
+    findings = [sentence for arm, sentence in by_arm.items() if arm in shown]
+    rest = len(by_arm) - len(shown)
     if rest and shown:
-        found.append(f"Nothing was shown of the other {rest} arms against {comparison.baseline}.")
+        findings.append(
+            f"No difference was shown between {comparison.baseline} and the other {rest} arms."
+        )
     elif rest:
-        found.append(f"{rest} arms were held against {comparison.baseline}.")
-    ends = comparison.endings
-    broke = int((ends["collapsed"] + ends["diverged"]).sum())
-    found.append(f"Collapsed or diverged: {broke} of {len(comparison.runs)} runs.")
-    return [*found, "The tables below tell of each arm, and what could have been missed."]
+        findings.append(f"{rest} arms were compared with {comparison.baseline}.")
+    failures = comparison.failures
+    broken = int((failures["collapsed"] + failures["diverged"]).sum())
+    findings.append(f"Collapsed or diverged: {broken} of {len(comparison.runs)} runs.")
+    return [
+        *findings,
+        "The tables below show every arm, and which differences could have been missed.",
+    ]
 
 
 def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """What was trained, with which seeds, on what."""
+    """What was trained, on which data, with which seeds."""
     seeds = sorted(int(str(seed)) for seed in distinct(table, f"{SYS}/seed"))
     synthetic = ", SYNTHETIC" if is_synthetic(table) else ""
     size = join_values(distinct(table, f"{CONFIG}/dataset/size"))
@@ -173,7 +182,7 @@ def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:
         ("Epochs", join_values(distinct(table, f"{CONFIG}/training/epochs"))),
         ("Sweep", join_values(distinct(table, f"{SWEEP}/id"))),
     ]
-    return [(name, told) for name, told in rows if told]
+    return [(name, text) for name, text in rows if text]
 
 
 def _images(runs: Runs, arms: Sequence[Arm]) -> list[Section]:
@@ -181,17 +190,17 @@ def _images(runs: Runs, arms: Sequence[Arm]) -> list[Section]:
     return [] if grids is None else [Section("Images", (grids,))]
 
 
-def _repetition(table: pd.DataFrame, command: str) -> list[Section]:
-    trained = [str(each) for each in distinct(table, f"{SYS}/command") if each]
+def _reproduction(table: pd.DataFrame, command: str) -> list[Section]:
+    trained = [str(line) for line in distinct(table, f"{SYS}/command") if line]
     blocks: list[Block] = []
     if trained:
         shown = trained[:20]
-        blocks += [Prose("The runs were made by:"), Commands(tuple(shown))]
+        blocks += [Prose("The runs were made with:"), Commands(tuple(shown))]
         if len(trained) > len(shown):
             blocks.append(Prose(f"and {len(trained) - len(shown)} more command lines.", "note"))
     if command:
-        blocks += [Prose("This report was made by:"), Commands((command,))]
-    return [Section("How to repeat this", tuple(blocks))] if blocks else []
+        blocks += [Prose("This report was made with:"), Commands((command,))]
+    return [Section("How to reproduce this", tuple(blocks))] if blocks else []
 
 
 def _arms_of_unlike_runs(table: pd.DataFrame) -> list[Arm]:

@@ -1,4 +1,4 @@
-"""What a report consists of, whatever it is written as."""
+"""The parts of a report, independent of its format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from analysis.plots.figure_file import FigureFile
 
 @dataclass(frozen=True)
 class Prose:
-    """One paragraph. tone: `lead` is what one reads first, `note` what one may skip."""
+    """One paragraph.
+
+    Attributes:
+        text: Without markup.
+        tone: `lead` is to be read first, `note` may be skipped.
+    """
 
     text: str
     tone: Literal["plain", "lead", "note", "warning"] = "plain"
@@ -21,14 +26,18 @@ class Prose:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and what is known of each, in order."""
+    """A list of names and values.
+
+    Attributes:
+        rows: Name and value.
+    """
 
     rows: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A picture and the words below it."""
+    """A picture and its caption."""
 
     picture: FigureFile
     caption: str
@@ -36,14 +45,20 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """Figures that belong together; where there is room they stand side by side."""
+    """Figures that belong together, side by side if there is room."""
 
     items: tuple[Figure, ...]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Grids of one run. files: PNG by step; image_size: pixels along a side of one image."""
+    """The image grids of one run.
+
+    Attributes:
+        label: What they show, such as the label of an arm.
+        image_size: Pixels along a side of one image.
+        files: Step -> PNG file.
+    """
 
     label: str
     image_size: int
@@ -52,9 +67,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Choice:
-    """What can be seen at a time: a panel an arm, of runs with one seed.
+    """Grids that are shown at the same time.
 
-    real: a grid of real images beside them, None where the runs kept none.
+    Attributes:
+        name: Such as `seed 0`.
+        panels: One per arm.
+        real: A grid of real images to compare with; None if the runs kept none.
     """
 
     name: str
@@ -64,7 +82,14 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Grids:
-    """Images over the steps of a training. still: the same on paper."""
+    """Image grids during training.
+
+    Attributes:
+        caption: What they show.
+        steps: Those that can be chosen, increasing.
+        choices: Which runs can be chosen.
+        still: A figure with a few of the steps, for paper.
+    """
 
     caption: str
     steps: tuple[int, ...]
@@ -74,7 +99,7 @@ class Grids:
 
 @dataclass(frozen=True)
 class Commands:
-    """Lines to be typed."""
+    """Command lines."""
 
     lines: tuple[str, ...]
 
@@ -84,7 +109,13 @@ Block: TypeAlias = Prose | Facts | Table | Figures | Grids | Commands
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """folded: a page shows its title alone until it is opened."""
+    """A part of the report.
+
+    Attributes:
+        title: Its heading.
+        blocks: Its content.
+        folded: Whether a web page shows only the title until it is opened.
+    """
 
     title: str
     blocks: tuple[Block, ...]
@@ -93,7 +124,13 @@ class Section:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """question: its title. setting: what was compared, on what. The answer comes first of all."""
+    """A whole report.
+
+    Attributes:
+        question: Its title.
+        setting: What was compared, on which data.
+        sections: The answer first.
+    """
 
     question: str
     setting: Facts
@@ -101,12 +138,12 @@ class Report:
 
     @property
     def pictures(self) -> list[FigureFile]:
-        """All figures, each with a name of its own, in the order in which they are read."""
-        found = []
+        """All figures, each with a unique name, in reading order."""
+        pictures = []
         for block in (block for section in self.sections for block in section.blocks):
             match block:
                 case Figures(items):
-                    found += [each.picture for each in items]
+                    pictures += [figure.picture for figure in items]
                 case Grids(still=still):
-                    found.append(still)
-        return found
+                    pictures.append(still)
+        return pictures

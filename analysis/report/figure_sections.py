@@ -1,4 +1,4 @@
-"""Which figures answer what: values of arms, several factors at once, curves over the training."""
+"""The figures of a report: values by arm, several factors at once, curves during training."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from analysis.runs import Runs
 from tracking.events import EVALUATION, SYS, Value
 from tracking.fields import escape_control_characters, to_text
 from tracking.metric_directions import direction_of
+from tracking.wording import plural
 
 _LOSSES = ("Gloss", "Dloss")
 
@@ -33,16 +34,18 @@ def value_figures(comparison: Comparison, table: pd.DataFrame) -> Figures:
     Runs of several factors are drawn as parallel coordinates beside them, if the measure has a
     direction. table: one row per run, of which the stored directions are read.
     """
-    found = [
-        replace(figure, picture=replace(figure.picture, name=f"{figure.picture.name}_{each.name}"))
-        for each in comparison.measures
-        for figure in _of_measure(comparison, each, _direction(each, table))
+    figures = [
+        replace(
+            figure, picture=replace(figure.picture, name=f"{figure.picture.name}_{measure.name}")
+        )
+        for measure in comparison.measures
+        for figure in _of_measure(comparison, measure, _direction(measure, table))
     ]
-    return Figures(tuple(found))
+    return Figures(tuple(figures))
 
 
 def curve_figures(runs: Runs, arms: Sequence[Arm], collapsed_runs: Collection[str] = ()) -> Figures:
-    """Losses and scores of arms over the training.
+    """Losses and scores of arms during training.
 
     Args:
         runs: The runs with their steps.
@@ -52,30 +55,30 @@ def curve_figures(runs: Runs, arms: Sequence[Arm], collapsed_runs: Collection[st
     steps = {run: runs.steps(run) for arm in arms for run in arm.runs}
     losses = Figure(
         loss_bands(arms, steps, collapsed=collapsed_runs),
-        "Losses of G and of D over the training, apart and in one.",
+        "Losses of G and D during training, separately and together.",
     )
     scores = Figure(
         score_bands(arms, steps),
-        "What D says of real images and of fakes, and where the two are nearest.",
+        "D's output for real images and for fakes during training.",
     )
     return Figures((losses, scores))
 
 
 def run_figures(runs: Runs, run: str) -> Figures:
-    """Losses and scores of a single run, every batch of them."""
+    """Losses and scores of a single run, batch by batch."""
     steps = runs.steps(run)
     metrics = [column for column in steps if str(column).startswith("training/")]
     data = steps[["step", *metrics]]
-    told = f"of the run {run} by step, {len(steps):,} steps"
+    source = f"of the run {run} over {plural(len(steps), 'step')}"
     return Figures(
         (
             Figure(
-                FigureFile(loss_curves(steps), "loss", f"Losses of G and D {told}.", data),
-                "Losses of G and of D, apart and in one.",
+                FigureFile(loss_curves(steps), "loss", f"Losses of G and D {source}.", data),
+                "Losses of G and D, separately and together.",
             ),
             Figure(
-                FigureFile(score_curves(steps), "scores", f"D's scores {told}.", data),
-                "What D says of real images and of fakes.",
+                FigureFile(score_curves(steps), "scores", f"D's output {source}.", data),
+                "D's output for real images and for fakes.",
             ),
         )
     )
@@ -88,7 +91,7 @@ def displayed_arms(comparison: Comparison) -> list[Arm]:
 
 def collapsed(comparison: Comparison) -> list[str]:
     """The ids of the runs that did."""
-    return comparison.runs.index[comparison.runs["ending"] == "collapsed"].tolist()
+    return comparison.runs.index[comparison.runs["outcome"] == "collapsed"].tolist()
 
 
 def _of_measure(comparison: Comparison, measure: Measure, direction: str | None) -> list[Figure]:
@@ -112,7 +115,7 @@ def _of_measure(comparison: Comparison, measure: Measure, direction: str | None)
             intervals=_mean_intervals(arms, values),
             collapsed=collapsed(comparison),
         )
-        return [Figure(picture, f"The {measure.words} against {factor}: a dot a run.")]
+        return [Figure(picture, f"The {measure.words} against {factor}, one dot per run.")]
     return [_strips(arms, values, measure, _interval(comparison, measure))]
 
 
@@ -123,7 +126,7 @@ def _strips(
     interval: tuple[float, float] | None = None,
 ) -> Figure:
     picture = paired_slopes(arms, values, metric=measure.words, interval=interval)
-    return Figure(picture, f"The {measure.words} of every run.")
+    return Figure(picture, f"One dot per run: {measure.words}.")
 
 
 def _coordinates(
@@ -139,9 +142,9 @@ def _coordinates(
     picture = parallel_coordinates(
         keys, values, metric=measure.words, lower_is_better=lower_is_better
     )
-    caption = f"The {measure.words} of every run over all factors."
+    caption = f"One line per run, through its factors to its {measure.words}."
     if measure.name in _LOSSES:
-        caption += " The lowest stand for the best here; a low loss does not make good images."
+        caption += " The lowest loss is shown as the best; a low loss does not mean good images."
     return Figure(picture, caption)
 
 
@@ -171,9 +174,9 @@ def _direction(measure: Measure, table: pd.DataFrame) -> str | None:
 def _interval(comparison: Comparison, measure: Measure) -> tuple[float, float] | None:
     table = comparison.differences
     rows = table[(table["metric"] == measure.name) & table["paired"].astype(bool)]
-    if len(comparison.labels) != 2 or rows.empty or not np.isfinite(rows["low"].iloc[0]):
+    if len(comparison.labels) != 2 or rows.empty or not np.isfinite(rows["ci_low"].iloc[0]):
         return None
-    return float(rows["low"].iloc[0]), float(rows["high"].iloc[0])
+    return float(rows["ci_low"].iloc[0]), float(rows["ci_high"].iloc[0])
 
 
 def _mean_intervals(

@@ -1,4 +1,4 @@
-"""A report as one page that needs nothing beside it: no network, no font, no file."""
+"""A report as a single web page that needs no network, font or other file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tracking.fields import escape_control_characters
 from tracking.png import to_png
 
 MOST_VECTOR_BYTES = 400_000
-"""A figure of more is a PNG of 200 dots an inch: a browser would take seconds to draw its lines."""
+"""A larger figure becomes a PNG of 200 dpi: a browser would take seconds to draw its lines."""
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("analysis.report"),
@@ -30,7 +30,7 @@ _TEMPLATES = jinja2.Environment(
 
 
 def to_html(report: Report) -> str:
-    """The whole page. Raises OSError where an image grid cannot be read."""
+    """The whole page. Raises OSError if an image grid cannot be read."""
     script = _TEMPLATES.get_template("slider.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _TEMPLATES.get_template("report.html").render(

@@ -1,4 +1,4 @@
-"""Image grids of arms over their steps, as many as a page can carry."""
+"""Image grids of arms during training, as many as a page can hold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from analysis.runs import Runs
 from tracking.events import CONFIG, FIXED_NOISE, GRID_PADDING, REAL
 
 BUDGET = 5_000_000
-"""Bytes of all grids of a page together."""
+"""Bytes that all grids of a page may have together."""
 
 MOST_STEPS, MOST_SEEDS, MOST_ARMS = 25, 5, 12
 
@@ -41,9 +41,9 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
     if not shown:
         return None
     choices = _choices(shown, next(iter(real.values()), None))
-    every = [panel.files for choice in choices for panel in choice.panels]
+    files_by_step = [panel.files for choice in choices for panel in choice.panels]
     cost = sum(map(_cropped_bytes, choices[0].panels))
-    steps = common_steps(every, max(2, min(MOST_STEPS, BUDGET // max(1, cost))))
+    steps = common_steps(files_by_step, max(2, min(MOST_STEPS, BUDGET // max(1, cost))))
     seeds_shown = max(1, min(MOST_SEEDS, BUDGET // max(1, cost * len(steps))))
     first = choices[0]
     still = grids_by_step_and_arm(
@@ -61,24 +61,23 @@ def _choices(arms: Mapping[str, Mapping[int, Panel]], real: Panel | None) -> lis
             Choice(f"seed {seed}", tuple(panels[seed] for panels in arms.values()), real)
             for seed in shared
         ]
-    # Arms without a common seed: the first of each.
+    # The arms share no seed.
     firsts = [panels[min(panels)] for panels in arms.values()]
-    return [Choice("the first seed of each", tuple(firsts), real)]
+    return [Choice("the first seed of each arm", tuple(firsts), real)]
 
 
 def _caption(choice: Choice, arms: int) -> str:
-    left_out = (
-        f" The first {len(choice.panels)} of {arms} arms." if arms > len(choice.panels) else ""
-    )
+    shown = len(choice.panels)
+    left_out = f" Only the first {shown} of {arms} arms are shown." if arms > shown else ""
     return (
-        f"Images of the same noise over the training, {choice.name}: one run an arm is an "
-        f"anecdote. The first {SIDE} images of the first {SIDE} rows of each grid; none was "
-        f"picked by hand.{left_out}"
+        f"Images from the same noise during training, {choice.name}. One run per arm is an "
+        f"anecdote. Shown are the first {SIDE} images of the first {SIDE} rows of each grid; none "
+        f"was picked by hand.{left_out}"
     )
 
 
 def _cropped_bytes(panel: Panel) -> int:
-    """About as many bytes as the cropped grid of a late step takes."""
+    """The approximate size of the cropped grid of a late step."""
     file = panel.files[max(panel.files)]
     with PIL.Image.open(file) as picture:
         edge = SIDE * (panel.image_size + GRID_PADDING) + GRID_PADDING

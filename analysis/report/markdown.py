@@ -1,4 +1,4 @@
-"""A report as Markdown, as GitHub and CommonMark with tables read it."""
+"""A report as Markdown for GitHub, or CommonMark with tables."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from analysis.report.content import (
 )
 from tracking.fields import escape_control_characters
 
-_MEANS_SOMETHING = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 
 
 def to_markdown(report: Report, folder: str) -> str:
-    """folder: where the figures lie as PNG, seen from the file."""
+    """The whole file. folder: Of the figures as PNG, relative to the file."""
     parts = [f"# {_escaped(report.question)}", _facts(report.setting)]
     for section in report.sections:
         parts += _section(section, folder)
@@ -41,16 +41,19 @@ def _section(section: Section, folder: str) -> list[str]:
 def _block(block: Block, folder: str) -> list[str]:
     match block:
         case Prose(text, tone):
-            said = _escaped(text)
-            return [
-                {"lead": f"**{said}**", "note": f"*{said}*", "warning": f"> {said}"}.get(tone, said)
-            ]
+            plain = _escaped(text)
+            marked = {"lead": f"**{plain}**", "note": f"*{plain}*", "warning": f"> {plain}"}
+            return [marked.get(tone, plain)]
         case Facts():
             return [_facts(block)]
         case Table():
             return [_escaped(block.caption), _table(block)]
         case Figures(items):
-            return [part for each in items for part in _picture(each.picture, each.caption, folder)]
+            return [
+                part
+                for figure in items
+                for part in _picture(figure.picture, figure.caption, folder)
+            ]
         case Grids(caption=caption, still=still):
             return _picture(still, caption, folder)
         case Commands(lines):
@@ -63,13 +66,13 @@ def _picture(picture: FigureFile, caption: str, folder: str) -> list[str]:
 
 
 def _facts(facts: Facts) -> str:
-    return "\n".join(f"- {_escaped(name)}: {_escaped(told)}" for name, told in facts.rows)
+    return "\n".join(f"- {_escaped(name)}: {_escaped(value)}" for name, value in facts.rows)
 
 
 def _table(table: Table) -> str:
-    rules = ["---" if place < table.texts else "---:" for place in range(len(table.columns))]
+    rules = ["---" if column < table.texts else "---:" for column in range(len(table.columns))]
     lines = [_row(table.columns, strong=False), f"|{'|'.join(rules)}|"]
-    lines += [_row(row, place in table.strong) for place, row in enumerate(table.rows)]
+    lines += [_row(row, number in table.strong) for number, row in enumerate(table.rows)]
     return "\n".join(lines)
 
 
@@ -80,11 +83,11 @@ def _row(cells: Sequence[str], strong: bool) -> str:
 
 def _code(lines: Sequence[str]) -> str:
     text = "\n".join(map(escape_control_characters, lines))
-    # Longer than any fence within.
+    # Longer than any fence in the text.
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}sh\n{text}\n{fence}"
 
 
 def _escaped(text: str) -> str:
-    """In one line, and nothing in it formats."""
-    return _MEANS_SOMETHING.sub(r"\\\1", escape_control_characters(" ".join(text.split())))
+    """The text in one line, with everything escaped that Markdown would interpret."""
+    return _SPECIAL.sub(r"\\\1", escape_control_characters(" ".join(text.split())))

@@ -1,4 +1,4 @@
-"""What the fields of runs say: in what they differ, on what data and where they ran."""
+"""The metadata of runs: configuration, data sets, code, machines and packages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tracking.events import CONFIG, SYS, Value
 from tracking.fields import config_key, to_text
 
 MOST_VALUES = 8
-"""Values of one field that are listed; of more it is said how many there are."""
+"""Up to this many values of one field are listed; of more, the rest is counted."""
 
 _CARD = {
     "name": "Name",
@@ -21,11 +21,11 @@ _CARD = {
     "split": "Split",
     "size": "Images",
     "classes": "Classes",
-    "image_size": "Pixels along a side",
+    "image_size": "Image size, pixels",
     "channels": "Channels",
     "transforms": "Transforms",
-    "mean": "Mean by channel",
-    "std": "Standard deviation by channel",
+    "mean": "Mean per channel",
+    "std": "Standard deviation per channel",
     "fingerprint": "Fingerprint",
 }
 _MACHINE = {
@@ -39,7 +39,7 @@ _MACHINE = {
 
 
 def configuration(table: pd.DataFrame, factors: Sequence[str]) -> Section:
-    """The keys in which the runs differ, the factors first, and those that are the same in all."""
+    """The keys in which the runs differ, the factors first, then those that are the same in all."""
     keys = {
         column: config_key(column) for column in table.columns if column.startswith(f"{CONFIG}/")
     }
@@ -51,14 +51,14 @@ def configuration(table: pd.DataFrame, factors: Sequence[str]) -> Section:
     blocks: list[Table | Facts | Prose] = []
     if order:
         rows = tuple((key, _counted(texts[key].tolist())) for key in order)
-        blocks.append(Table("In what the runs differ", ("key", "values"), rows, texts=2))
+        blocks.append(Table("Keys in which the runs differ", ("key", "values"), rows, texts=2))
     if constant and len(table) > 1:
-        blocks.append(Prose("The same in all runs:"))
+        blocks.append(Prose("Keys with the same value in all runs:"))
     return Section("Configuration", (*blocks, Facts(constant)), folded=True)
 
 
 def data_sets(table: pd.DataFrame) -> Section:
-    """A card for each data set, by its fingerprint; what is synthetic is called so."""
+    """One card per data set, told apart by fingerprint; synthetic data are marked."""
     column = f"{CONFIG}/dataset/fingerprint"
     names = table[column] if column in table else pd.Series("", table.index)
     blocks: list[Facts | Prose] = []
@@ -66,8 +66,8 @@ def data_sets(table: pd.DataFrame) -> Section:
         if is_synthetic(rows):
             blocks.append(
                 Prose(
-                    "SYNTHETIC: these images were rendered by a program. What holds for them need "
-                    "not hold for photographs.",
+                    "SYNTHETIC: these images were rendered by a program. Results need not carry "
+                    "over to photographs.",
                     "warning",
                 )
             )
@@ -76,13 +76,13 @@ def data_sets(table: pd.DataFrame) -> Section:
 
 
 def is_synthetic(table: pd.DataFrame) -> bool:
-    """Whether the images of any of the runs were made by a program."""
+    """Whether the images of any of the runs were rendered by a program."""
     return any("(synthetic)" in str(path) for path in distinct(table, f"{CONFIG}/dataset/path"))
 
 
 def environment(table: pd.DataFrame) -> Section:
-    """The states of the code, the machines and the packages."""
-    rows = [("Code", ", ".join(commits(table)) or "not known")]
+    """The versions of the code, the machines and the packages."""
+    rows = [("Code", ", ".join(commits(table)) or "not recorded")]
     rows += _named(table, SYS, _MACHINE).rows
     packages = {
         str(column).removeprefix(f"{SYS}/"): str(column).rpartition("/")[2]
@@ -94,30 +94,30 @@ def environment(table: pd.DataFrame) -> Section:
 
 
 def distinct(table: pd.DataFrame, path: str) -> list[Value]:
-    """The values of one field, each once, in the order of the runs; without those that lack it."""
+    """The distinct values of one field, in the order of the runs; missing ones are left out."""
     if path not in table:
         return []
-    known = table[path][table[path].notna()]
-    return list({to_text(value): value for value in known}.values())
+    values = table[path][table[path].notna()]
+    return list({to_text(value): value for value in values}.values())
 
 
 def join_values(values: Sequence[Value]) -> str:
-    """Values in one line; of many how many there are."""
-    shown = [_in_words(each) for each in values[:MOST_VALUES]]
+    """Values in one line; of many, the rest is counted."""
+    shown = [_in_words(value) for value in values[:MOST_VALUES]]
     more = len(values) - len(shown)
     return "; ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _named(table: pd.DataFrame, prefix: str, names: Mapping[str, str]) -> Facts:
-    found = ((name, distinct(table, f"{prefix}/{key}")) for key, name in names.items())
-    return Facts(tuple((name, join_values(values)) for name, values in found if values))
+    fields = ((name, distinct(table, f"{prefix}/{key}")) for key, name in names.items())
+    return Facts(tuple((name, join_values(values)) for name, values in fields if values))
 
 
 def _in_words(value: Value) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_in_words, value))
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return f"{value:,}" if whole else str(value)
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if is_integer else str(value)
 
 
 def _counted(texts: Sequence[str]) -> str:

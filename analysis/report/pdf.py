@@ -1,4 +1,4 @@
-"""A report as a PDF, on A4."""
+"""A report as a PDF on A4 paper."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from analysis.report.content import (
 from tracking.fields import escape_control_characters
 
 MARGIN = 22
-"""Millimetres on all sides."""
+"""Millimetres, on all sides."""
 
 _INK, _FAINT, _LINE = (29, 29, 31), (92, 92, 99), (210, 210, 213)
 _SIZES = {"lead": 12.5, "plain": 10.0, "warning": 10.0, "note": 8.5}
 
 
 def to_pdf(report: Report) -> bytes:
-    """The whole file, without a date: it says of the runs, not of the day on which it was made."""
+    """The whole file. It has no date, so that the same report gives the same file."""
     document = _Document()
     document.set_title(escape_control_characters(report.question))
     document.add_page()
@@ -44,13 +44,13 @@ def to_pdf(report: Report) -> bytes:
 
 
 class _Document(FPDF):
-    """A4 with matplotlib's own letters: they have every sign that a report needs."""
+    """A4 pages in matplotlib's own fonts, which have every character that a report needs."""
 
     def __init__(self) -> None:
         super().__init__(format="A4")
         for style, weight in (("", "normal"), ("B", "bold")):
-            for family, known in (("text", "DejaVu Sans"), ("code", "DejaVu Sans Mono")):
-                file = findfont(FontProperties(family=known, weight=weight))
+            for family, font in (("text", "DejaVu Sans"), ("code", "DejaVu Sans Mono")):
+                file = findfont(FontProperties(family=font, weight=weight))
                 self.add_font(family, style, file)
         self.set_margins(MARGIN, MARGIN)
         self.set_auto_page_break(True, MARGIN)
@@ -65,7 +65,7 @@ class _Document(FPDF):
 
 
 def _section(document: FPDF, section: Section) -> None:
-    # A heading does not stand alone at the foot of a page.
+    # A heading must not be alone at the bottom of a page.
     if document.will_page_break(20 + _height(document, section.blocks[0])):
         document.add_page()
     document.ln(4)
@@ -87,8 +87,8 @@ def _block(document: FPDF, block: Block) -> None:
         case Table():
             _table(document, block)
         case Figures(items):
-            for each in items:
-                _picture(document, each.picture, each.caption)
+            for figure in items:
+                _picture(document, figure.picture, figure.caption)
         case Grids(caption=caption, still=still):
             _picture(document, still, caption)
         case Commands(lines):
@@ -129,10 +129,10 @@ def _facts(document: FPDF, facts: Facts) -> None:
         line_height=5,
         text_align=Align.L,
     ) as table:
-        for name, told in facts.rows:
+        for name, value in facts.rows:
             row = table.row()
             row.cell(escape_control_characters(name), style=FontFace(color=_FAINT))
-            row.cell(escape_control_characters(told))
+            row.cell(escape_control_characters(value))
     document.ln(2)
 
 
@@ -151,14 +151,14 @@ def _table(document: FPDF, block: Table) -> None:
         text_align=(*[Align.L] * texts, *[Align.R] * (columns - texts)),
     ) as table:
         table.row([escape_control_characters(column) for column in block.columns])
-        for place, cells in enumerate(block.rows):
-            style = FontFace(emphasis="BOLD") if place in block.strong else None
+        for position, cells in enumerate(block.rows):
+            style = FontFace(emphasis="BOLD") if position in block.strong else None
             table.row([escape_control_characters(cell) for cell in cells], style=style)
     document.ln(4)
 
 
 def _widths(block: Table) -> tuple[int, ...]:
-    """As the longest word or number of each column, within limits."""
+    """Relative widths of the columns, by their longest cell and the words of their heading."""
     columns = zip(*block.rows, strict=True) if block.rows else ((name,) for name in block.columns)
     return tuple(
         max(7, min(24, max(map(len, cells))), *map(len, name.split()))
@@ -167,7 +167,7 @@ def _widths(block: Table) -> tuple[int, ...]:
 
 
 def _height(document: FPDF, block: Block) -> float:
-    """Millimetres that a block needs before a page may end within it."""
+    """Millimetres of a block that must fit on a page before it may break."""
     match block:
         case Figures(items):
             return _size(document, items[0].picture)[1]
@@ -178,7 +178,7 @@ def _height(document: FPDF, block: Block) -> float:
 
 
 def _size(document: FPDF, picture: FigureFile) -> tuple[float, float]:
-    """Millimetres: the width of the page, less where a figure would be higher than it."""
+    """Width and height in millimetres: as wide as the page, if it is not too high then."""
     width, height = picture.figure.get_size_inches()
     room = document.eph - 30
     shown = min(document.epw, room * width / height)

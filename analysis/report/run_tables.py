@@ -14,47 +14,47 @@ from tracking.fields import to_text
 
 
 def runs_of(comparison: Comparison) -> Table:
-    """One row per run of a comparison: arm, seed, ending and values."""
-    names = [each.name for each in comparison.measures]
+    """Every run with its arm, outcome, seed and values."""
+    names = [measure.name for measure in comparison.measures]
     rows = (
         (
             str(run),
             short_label(comparison, row["arm"]),
-            row["ending"],
+            row["outcome"],
             f"{row['seed']}",
             *(format_number(row[name]) for name in names),
         )
         for run, row in zip(comparison.runs.index, comparison.runs.to_dict("records"), strict=True)
     )
-    words = (each.words for each in comparison.measures)
-    columns = ("run", factor_header(comparison), "ending", "seed", *words)
+    words = (measure.words for measure in comparison.measures)
+    columns = ("run", factor_header(comparison), "outcome", "seed", *words)
     return Table("Runs that were compared", columns, tuple(rows), texts=3)
 
 
 def runs_alone(
-    table: pd.DataFrame, endings: Sequence[TrainingOutcome], last: pd.DataFrame
+    table: pd.DataFrame, outcomes: Sequence[TrainingOutcome], last_values: pd.DataFrame
 ) -> Table:
-    """One row per run, for runs that are not compared.
+    """Every run with its status, outcome and newest values.
 
     Args:
-        table: One row per run, as `tracking.tables.run_table` describes it.
-        endings: How each run ended, in the order of the rows.
-        last: The newest value of each metric, one row per run.
+        table: One row per run, `tracking.tables.run_table`.
+        outcomes: One per run.
+        last_values: One row per run, one column per metric: its newest value.
     """
-    metrics = [path for path in last.columns if last[path].notna().any()]
+    metrics = [path for path in last_values.columns if last_values[path].notna().any()]
     rows = []
-    newest = last.to_dict("index")
-    for (run, fields), ending in zip(table.to_dict("index").items(), endings, strict=True):
-        told = (fields.get(f"{SYS}/{key}") for key in ("recipe", "status"))
+    values = last_values.to_dict("index")
+    for (run, fields), outcome in zip(table.to_dict("index").items(), outcomes, strict=True):
+        labels = (fields.get(f"{SYS}/{key}") for key in ("recipe", "status"))
         rows.append(
             (
                 str(run),
-                *("" if each is None else str(each) for each in told),
-                ending,
+                *("" if label is None else str(label) for label in labels),
+                outcome,
                 to_text(fields.get(f"{SYS}/seed")),
-                *(format_number(newest[run][path]) for path in metrics),
+                *(format_number(values[run][path]) for path in metrics),
             )
         )
-    columns = ("run", "recipe", "status", "ending", "seed")
+    columns = ("run", "recipe", "status", "outcome", "seed")
     names = (path.rpartition("/")[2] for path in metrics)
-    return Table("Newest values of the batches", (*columns, *names), tuple(rows), texts=4)
+    return Table("Newest value of each per-batch metric", (*columns, *names), tuple(rows), texts=4)

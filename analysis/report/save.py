@@ -14,32 +14,33 @@ Format: TypeAlias = Literal["html", "md", "pdf"]
 
 
 def format_of(path: Path) -> Format:
-    """The format by the ending of the file's name; raises UserError if the ending is unknown."""
-    for each in get_args(Format):
-        if path.suffix.lower() == f".{each}":
-            return each  # type: ignore[no-any-return]
+    """The format that a file name asks for. Raises UserError if it asks for none."""
+    for name in get_args(Format):
+        if path.suffix.lower() == f".{name}":
+            return name  # type: ignore[no-any-return]
     raise UserError(
-        f"{path} does not say what to write: its name should end in .html, .md or .pdf.\n"
-        "Or say it with --format."
+        f"The format of {path} is not clear: its name should end in .html, .md or .pdf.\n"
+        "Or choose one with --format."
     )
 
 
 def save_report(
     report: Report, path: Path, format: Format, figures: Path | None = None
 ) -> list[Path]:
-    """Write a report, each of its files whole or not at all.
+    """Write a report; no file is left incomplete.
 
     Args:
         report: What to write.
-        path: The report's file. Figures of a Markdown report lie beside it in `<name>_files`.
-        format: The file's format.
-        figures: A folder that also gets every figure as PNG, SVG and CSV.
+        path: The file.
+        format: Its format.
+        figures: A folder for every figure as PNG and SVG and its numbers as CSV. With Markdown they
+            are in `<name>_files` next to the file in any case.
 
     Returns:
-        The files written, the report first.
+        All files, the report first.
 
     Raises:
-        UserError: A file cannot be written.
+        UserError: A file cannot be written, or an image of a run cannot be read.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder. Give the name of a file in it.")

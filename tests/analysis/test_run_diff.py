@@ -1,4 +1,4 @@
-"""Two runs held against each other, from what is known of them."""
+"""Two runs compared, from what was recorded about them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FIELDS: dict[str, Any] = {
 LAST = {"step": 30.0, "time": 5.0, f"{EPOCH}/number": 2.0, f"{EPOCH}/Gloss": 3.0}
 
 
-def held(
+def compared(
     changes: dict[str, Any] | None = None,
     *,
     last: tuple[dict[str, float], dict[str, float]] = (LAST, LAST),
@@ -46,25 +46,33 @@ def held(
 
 
 def test_a_run_does_not_differ_from_itself():
-    found = held()
-    parts = (found.configuration, found.data, found.code, found.packages, found.machine)
+    run_diff = compared()
+    parts = (
+        run_diff.configuration,
+        run_diff.data,
+        run_diff.code,
+        run_diff.packages,
+        run_diff.machine,
+    )
     assert [part.differing for part in parts] == [()] * 5
-    assert found.same_data is True
-    assert dict(found.packages.equal) == {
+    assert run_diff.same_data is True
+    assert dict(run_diff.packages.equal) == {
         "python": "3.11.7", "torch": "2.15.0", "neptune": "1.14.0",
     }  # fmt: skip
-    assert found.metrics == (MetricPair(f"{EPOCH}/Gloss", 3.0, 3.0, 0.0),)
-    assert found.warnings == ()
+    assert run_diff.metrics == (MetricPair(f"{EPOCH}/Gloss", 3.0, 3.0, 0.0),)
+    assert run_diff.warnings == ()
 
 
-def test_keys_that_differ_are_told_from_those_that_do_not():
-    found = held({"config/optimizer/lr": 2e-3, "config/seed": 7, "sys/seed": 7, "config/new": 1})
-    assert found.configuration.differing == (
+def test_keys_that_differ_are_separated_from_those_that_do_not():
+    run_diff = compared(
+        {"config/optimizer/lr": 2e-3, "config/seed": 7, "sys/seed": 7, "config/new": 1}
+    )
+    assert run_diff.configuration.differing == (
         ValuePair("optimizer.lr", 2e-4, 2e-3),
         ValuePair("new", None, 1),
     )
-    assert set(found.configuration.equal) == {"optimizer.betas", "training.steps"}
-    assert ValuePair("seed", 0, 7) in found.outline
+    assert set(run_diff.configuration.equal) == {"optimizer.betas", "training.steps"}
+    assert ValuePair("seed", 0, 7) in run_diff.outline
 
 
 @pytest.mark.parametrize(
@@ -73,21 +81,21 @@ def test_keys_that_differ_are_told_from_those_that_do_not():
 def test_the_fingerprint_says_whether_the_data_are_the_same(
     fingerprint: str | None, same: bool | None
 ):
-    found = held({"config/dataset/fingerprint": fingerprint, "config/dataset/mean": [0.1]})
-    assert found.same_data is same
-    assert bool(found.data.differing) is (not same)
-    assert found.configuration.differing == ()
+    run_diff = compared({"config/dataset/fingerprint": fingerprint, "config/dataset/mean": [0.1]})
+    assert run_diff.same_data is same
+    assert bool(run_diff.data.differing) is (not same)
+    assert run_diff.configuration.differing == ()
 
 
 def test_a_package_may_be_missing_and_a_machine_another():
-    found = held(
+    run_diff = compared(
         {"sys/packages/torch": "2.11.0", "sys/packages/neptune": None, "sys/device": "cuda:0"}
     )
-    assert found.packages.differing == (
+    assert run_diff.packages.differing == (
         ValuePair("torch", "2.15.0", "2.11.0"),
         ValuePair("neptune", "1.14.0", None),
     )
-    assert found.machine.differing == (ValuePair("device", "cpu", "cuda:0"),)
+    assert run_diff.machine.differing == (ValuePair("device", "cpu", "cuda:0"),)
 
 
 def patch(file: str, *lines: str) -> str:
@@ -95,39 +103,39 @@ def patch(file: str, *lines: str) -> str:
     return header + "".join(f"{line}\n" for line in lines)
 
 
-def test_uncommitted_changes_are_told_by_file():
+def test_uncommitted_changes_are_listed_by_file():
     ours = patch("same.py", "+1") + patch("ours.py", "-1", "+2", "+3") + patch("z.py", "--x", "++y")
     theirs = patch("same.py", "+1") + patch("z.py", "-1", "+2") + f"\n{UNTRACKED_NOTE}\n#   new\n"
-    found = held({"sys/git/dirty": True}, patches=(ours, theirs))
-    assert found.uncommitted.differing == (
+    run_diff = compared({"sys/git/dirty": True}, patches=(ours, theirs))
+    assert run_diff.uncommitted.differing == (
         ValuePair("ours.py", "+2 -1", None),
         ValuePair("z.py", "+1 -1", "+1 -1, other lines"),
         ValuePair("new", None, "untracked"),
     )
-    assert dict(found.uncommitted.equal) == {"same.py": "+1 -0"}
-    assert "names alone" in " ".join(found.warnings)
+    assert dict(run_diff.uncommitted.equal) == {"same.py": "+1 -0"}
+    assert "Only the names of untracked files" in " ".join(run_diff.warnings)
 
 
 def test_what_is_untracked_is_no_part_of_the_last_file():
     ours = patch("a.py", "+1")
-    found = held(patches=(ours, f"{ours}\n{UNTRACKED_NOTE}\n#   new\n"))
-    assert set(found.uncommitted.equal) == {"a.py"}
+    run_diff = compared(patches=(ours, f"{ours}\n{UNTRACKED_NOTE}\n#   new\n"))
+    assert set(run_diff.uncommitted.equal) == {"a.py"}
 
 
-def test_changes_that_nobody_kept_are_told_of():
-    assert held({"sys/git/dirty": True}).warnings == (
-        "b had uncommitted changes that were not kept.",
+def test_changes_that_were_not_recorded_are_reported():
+    assert compared({"sys/git/dirty": True}).warnings == (
+        "b had uncommitted changes that were not recorded.",
     )
 
 
-def test_an_epoch_is_not_held_against_a_batch():
+def test_an_epoch_is_not_compared_with_a_batch():
     with_means = LAST | {f"{BATCH}/Gloss": 9.0, "system/cpu_percent": 50.0, "fid": 80.0}
     without = {"step": 30.0, f"{BATCH}/Gloss": 7.0}
-    assert [each.path for each in held(last=(with_means, with_means)).metrics] == [
+    assert [each.path for each in compared(last=(with_means, with_means)).metrics] == [
         "fid",
         f"{EPOCH}/Gloss",
     ]
-    assert held(last=(with_means, without)).metrics == (
+    assert compared(last=(with_means, without)).metrics == (
         MetricPair("fid", 80.0, None, None),
         MetricPair(f"{BATCH}/Gloss", 9.0, 7.0, -2.0),
         MetricPair(f"{EPOCH}/Gloss", 3.0, None, None),
@@ -135,12 +143,12 @@ def test_an_epoch_is_not_held_against_a_batch():
 
 
 def test_a_loss_that_is_not_a_number_stays_one():
-    (found,) = held(last=(LAST, LAST | {f"{EPOCH}/Gloss": math.nan})).metrics
-    assert found.first == 3.0
-    assert found.second is not None and math.isnan(found.second)
-    assert found.difference is not None and math.isnan(found.difference)
+    (loss,) = compared(last=(LAST, LAST | {f"{EPOCH}/Gloss": math.nan})).metrics
+    assert loss.first == 3.0
+    assert loss.second is not None and math.isnan(loss.second)
+    assert loss.difference is not None and math.isnan(loss.difference)
 
 
-def test_runs_that_came_unequally_far_are_told_of():
-    (warning,) = held(last=(LAST, LAST | {"step": 1200.0})).warnings
+def test_runs_that_got_unequally_far_are_reported():
+    (warning,) = compared(last=(LAST, LAST | {"step": 1200.0})).warnings
     assert "after 30 and 1,200 steps" in warning

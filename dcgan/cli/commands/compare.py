@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 
 _MIN_TEXT_WIDTH = 8
 
+_JSON_KEYS = {
+    "outcome": "ending",
+    "ci_low": "low",
+    "ci_high": "high",
+    "prob_superiority": "larger",
+    "minimum_detectable_effect": "detectable",
+}
+"""Column of a comparison's tables -> its key in `--json`, which keeps its first names."""
+
 
 def compare(
     runs: RunReferences = None,
@@ -122,7 +131,8 @@ def _to_json(comparison: Comparison) -> dict[str, Any]:
     from analysis.comparison.conclusions import conclusion
 
     def rows(frame: Any) -> Any:
-        return json.loads(frame.to_json(orient="records", double_precision=15))
+        renamed = frame.rename(columns=_JSON_KEYS)
+        return json.loads(renamed.to_json(orient="records", double_precision=15))
 
     return {
         "factors": list(comparison.factors),
@@ -132,7 +142,7 @@ def _to_json(comparison: Comparison) -> dict[str, Any]:
         "runs": rows(comparison.runs.reset_index()),
         "summary": rows(comparison.summary),
         "differences": rows(comparison.differences),
-        "endings": rows(comparison.endings),
+        "endings": rows(comparison.failures),
         "warnings": list(comparison.warnings),
         "conclusion": conclusion(comparison),
     }

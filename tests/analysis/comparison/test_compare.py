@@ -1,4 +1,4 @@
-"""Arms of runs held against each other."""
+"""Arms of runs compared."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ def test_the_factor_is_found_and_its_effect_is_shown(tmp_path: Path) -> None:
     assert second.short_label == "default"
     assert comparison.constant["optimizer.lr"] == 2e-4
     assert comparison.warnings == ()
-    found = row(comparison, "Gloss", "init.scheme=default")
-    assert found["paired"]
-    assert found["counts"] == (8, 8)
-    assert found["mean"] == pytest.approx(0.5, abs=0.15)
-    assert found["low"] < found["mean"] < found["high"]
-    assert found["p"] == pytest.approx(2 / 2**8)
-    assert found["p_holm"] == pytest.approx(4 * 2 / 2**8), "of four metrics"
-    assert found["larger"] == 1
-    assert is_significant(found)
+    effect = row(comparison, "Gloss", "init.scheme=default")
+    assert effect["paired"]
+    assert effect["counts"] == (8, 8)
+    assert effect["mean"] == pytest.approx(0.5, abs=0.15)
+    assert effect["ci_low"] < effect["mean"] < effect["ci_high"]
+    assert effect["p"] == pytest.approx(2 / 2**8)
+    assert effect["p_holm"] == pytest.approx(4 * 2 / 2**8), "of four metrics"
+    assert effect["prob_superiority"] == 1
+    assert is_significant(effect)
     assert not is_significant(row(comparison, "Dloss", "init.scheme=default"))
     said = conclusion(comparison)
     assert "over 8 pairs of seeds: the final loss of G is higher by" in said
@@ -86,13 +86,13 @@ def test_values_are_means_over_the_last_tenth_of_the_steps(tmp_path: Path) -> No
     assert summary["std"] == pytest.approx(values.std(ddof=1))
 
 
-def test_five_pairs_allow_no_claim(tmp_path: Path) -> None:
+def test_five_pairs_allow_no_conclusion(tmp_path: Path) -> None:
     two_arms(tmp_path, range(5), effect=50)
     comparison = compare(load(tmp_path), metrics=["Gloss"])
-    found = row(comparison, "Gloss", "init.scheme=default")
-    assert found["p"] == pytest.approx(0.0625)
-    assert not is_significant(found)
-    assert "no claim can be made from 5 pairs of seeds" in conclusion(comparison)
+    effect = row(comparison, "Gloss", "init.scheme=default")
+    assert effect["p"] == pytest.approx(0.0625)
+    assert not is_significant(effect)
+    assert "no conclusion can be drawn from 5 pairs of seeds" in conclusion(comparison)
 
 
 def test_arms_that_differ_in_more_are_refused(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_seeds_that_differ_are_not_paired(tmp_path: Path) -> None:
     comparison = compare(load(tmp_path), metrics=["Gloss"])
     assert not comparison.differences["paired"].any()
     assert comparison.differences["exact"].all()
-    assert "6 and 6 runs of other seeds" in conclusion(comparison)
+    assert "6 and 6 runs with different seeds" in conclusion(comparison)
 
 
 def test_broken_runs_are_counted_and_their_pairs_left_out(tmp_path: Path) -> None:
@@ -162,12 +162,12 @@ def test_broken_runs_are_counted_and_their_pairs_left_out(tmp_path: Path) -> Non
 
     comparison = compare(load(tmp_path), metrics=["Gloss"])
 
-    ends = comparison.runs["ending"]
-    assert ends["with-000007"] == "diverged"
-    assert ends["with-000008"] == "collapsed", "D won"
-    assert ends["without-000008"] == "collapsed", "all images are alike"
-    assert (ends == "whole").sum() == 15
-    counts = comparison.endings.set_index("arm")
+    outcomes = comparison.runs["outcome"]
+    assert outcomes["with-000007"] == "diverged"
+    assert outcomes["with-000008"] == "collapsed", "D won"
+    assert outcomes["without-000008"] == "collapsed", "all images are alike"
+    assert (outcomes == "whole").sum() == 15
+    counts = comparison.failures.set_index("arm")
     assert counts.loc["init.scheme=dcgan", ["runs", "collapsed", "diverged"]].tolist() == [9, 1, 1]
     assert counts.loc["init.scheme=default", ["collapsed", "diverged"]].tolist() == [1, 0]
     assert "2 of 9 with init.scheme=dcgan (95% interval 6% to 55%)" in runs_that_broke(comparison)

@@ -73,25 +73,25 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     for _ in range(150):
         first = draws.normal(size=20)
         result = paired_difference(first, first + 1 + draws.normal(size=20))
-        assert result.low < result.mean < result.high
-        hits += result.low <= 1 <= result.high
+        assert result.ci_low < result.mean < result.ci_high
+        hits += result.ci_low <= 1 <= result.ci_high
     assert 0.86 <= hits / 150 <= 0.99
 
 
 def test_equal_differences_have_no_interval() -> None:
     result = paired_difference(np.zeros(6), np.ones(6))
     assert result.mean == 1
-    assert math.isnan(result.low)
-    assert math.isnan(result.high)
+    assert math.isnan(result.ci_low)
+    assert math.isnan(result.ci_high)
     alone = unpaired_difference(np.zeros(1), np.ones(1))
-    assert math.isnan(alone.low)
-    assert math.isnan(alone.detectable)
+    assert math.isnan(alone.ci_low)
+    assert math.isnan(alone.minimum_detectable_effect)
 
 
 def test_larger_counts_ties_half() -> None:
-    assert paired_difference(np.array([0.0, 1.0]), np.array([1.0, 1.0])).larger == 0.75
-    assert unpaired_difference(np.zeros(3), np.ones(4)).larger == 1
-    assert unpaired_difference(np.ones(4), np.zeros(3)).larger == 0
+    assert paired_difference(np.array([0.0, 1.0]), np.array([1.0, 1.0])).prob_superiority == 0.75
+    assert unpaired_difference(np.zeros(3), np.ones(4)).prob_superiority == 1
+    assert unpaired_difference(np.ones(4), np.zeros(3)).prob_superiority == 0
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -103,7 +103,7 @@ def test_a_detectable_difference_is_detected_four_times_in_five(paired: bool) ->
     spread = (
         (noise[1] - noise[0]).std(ddof=1) if paired else math.sqrt(noise.var(axis=1, ddof=1).mean())
     )
-    effect = result.detectable / spread
+    effect = result.minimum_detectable_effect / spread
     if paired:
         p = stats.ttest_1samp(draws.normal(effect, 1, size=(4_000, 10)), 0, axis=1).pvalue
     else:

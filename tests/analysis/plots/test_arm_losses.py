@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.plots.arm_losses import LOSS_NOTE, loss_bands
+from analysis.plots.arm_losses import loss_bands
 from analysis.plots.figure_file import save
+from analysis.plots.style import LOSS_NOTE
 from tests.support.drawn_arms import (
     arms_with_steps,
     epoch_means,
@@ -59,6 +60,7 @@ def test_many_seeds_are_bands() -> None:
             assert heights.min() == pytest.approx(low[epoch - 1])
             assert heights.max() == pytest.approx(high[epoch - 1])
     assert "bands: the middle half" in note(picture)
+    assert "full range" in note(picture)
     assert "9 seeds" in note(picture)
 
 
@@ -67,7 +69,7 @@ def test_of_many_arms_only_the_middle_half_is_a_band() -> None:
 
     assert len(picture.figure.axes[0].collections) == 4
     assert set(picture.data["line"]) == {"median", "lower quartile", "upper quartile"}
-    assert "all of them" not in note(picture)
+    assert "full range" not in note(picture)
 
 
 def test_labels_legend_and_footnote() -> None:
@@ -77,7 +79,7 @@ def test_labels_legend_and_footnote() -> None:
     assert picture.figure.axes[-1].get_xlabel() == "epoch"
     assert legend_texts(picture) == ["arm 0 (2 seeds)", "arm 1 (1 seed)"]
     assert LOSS_NOTE in note(picture)
-    assert note(picture).startswith("1 to 2 seeds an arm, means of epochs.")
+    assert note(picture).startswith("1 to 2 seeds per arm; epoch means.")
     assert picture.alt.endswith(".")
     assert "2 arms" in picture.alt
 
@@ -135,7 +137,7 @@ def test_broken_and_collapsed_runs_are_marked(broken: float, count: int, tmp_pat
     assert "seed 2/Gloss/arm 0" in line_names(generator, "seed")
     assert legend_texts(picture)[1:] == ["first value not finite", "collapsed"]
     assert np.isfinite(line(generator, "median/Gloss/arm 0").get_ydata()).all()
-    assert ("runs that broke or collapsed" in note(picture)) == (count > 5)
+    assert ("runs that collapsed or ceased to be finite" in note(picture)) == (count > 5)
 
 
 def test_a_planted_spike_survives_the_thinning() -> None:

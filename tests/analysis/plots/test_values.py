@@ -1,4 +1,4 @@
-"""One value a run: what is drawn is read back from the figures' artists."""
+"""One value per run: what is drawn is read back from the figures' artists."""
 
 from __future__ import annotations
 
@@ -33,11 +33,8 @@ def arms_with(
 
 
 def lines(axes: Axes, beginning: str) -> dict[str, Line2D]:
-    return {
-        str(each.get_gid()): each
-        for each in axes.lines
-        if str(each.get_gid()).startswith(beginning)
-    }
+    by_name = {str(drawn.get_gid()): drawn for drawn in axes.lines}
+    return {name: drawn for name, drawn in by_name.items() if name.startswith(beginning)}
 
 
 def heights(drawn: Line2D) -> list[float]:
@@ -91,7 +88,7 @@ def test_a_pair_with_a_broken_run_is_left_out_and_counted(broken: float, tmp_pat
 
     save(picture, tmp_path)
     assert heights(lines(picture.figure.axes[1], "diff")["differences"]) == [1.0]
-    assert "1 left out" in note(picture)
+    assert "Left out: 1 pair" in note(picture)
 
 
 def test_pairs_without_any_finite_value_say_so(tmp_path: Path) -> None:
@@ -118,8 +115,8 @@ def test_other_arms_are_strips_beside_boxes(values: dict[str, list[float]], tmp_
     (axes,) = picture.figure.axes
     assert ticks(axes) == list(values)
     assert axes.get_title("left") == ""
-    for arm, each in values.items():
-        finite = [value for value in each if np.isfinite(value)]
+    for arm, arm_values in values.items():
+        finite = [value for value in arm_values if np.isfinite(value)]
         drawn = lines(axes, f"arm/{arm}")
         assert [heights(dots) for dots in drawn.values()] == ([finite] if finite else [])
     assert "not paired" in note(picture)
@@ -167,7 +164,7 @@ def test_a_factor_has_its_means_intervals_and_collapsed_runs() -> None:
     assert ticks(axes) == ["0.0001", "0.001", "0.01"]
     assert picture.data["mean"].tolist() == pytest.approx([1.01] * 3 + [1.1] * 3 + [2.5] * 3)
     assert picture.data["interval_low"].dropna().tolist() == [0.5] * 3
-    assert "3 runs a value, a dot each, of 3 seeds" in note(picture)
+    assert "3 runs per value, one dot per run, with 3 seeds" in note(picture)
     assert "2 of 9 runs collapsed" in picture.alt
 
 
@@ -176,10 +173,10 @@ def test_runs_stand_near_their_own_value() -> None:
     (axes,) = factor_intervals(arms, values, metric="m", factor="f").figure.axes
 
     places = np.asarray(lines(axes, "runs")["runs"].get_xdata()).reshape(3, 3)
-    for rate, each in zip(RATES, places, strict=True):
-        assert (each > rate).all()
-        assert (each < rate * 10**0.5).all()
-        assert len(set(each)) == 3
+    for rate, x in zip(RATES, places, strict=True):
+        assert (x > rate).all()
+        assert (x < rate * 10**0.5).all()
+        assert len(set(x)) == 3
 
 
 @pytest.mark.parametrize("factors", [(1.0, 5.0), (0.0, 100.0), (-1.0, 100.0), (3.0, 3.0)])
@@ -225,9 +222,9 @@ def sweep(count: int = 30) -> tuple[pd.DataFrame, dict[str, float]]:
 
 
 def collection(picture: FigureFile, name: str) -> LineCollection:
-    (found,) = [each for each in picture.figure.axes[0].collections if each.get_gid() == name]
-    assert isinstance(found, LineCollection)
-    return found
+    (drawn,) = [drawn for drawn in picture.figure.axes[0].collections if drawn.get_gid() == name]
+    assert isinstance(drawn, LineCollection)
+    return drawn
 
 
 def points(drawn: LineCollection) -> npt.NDArray[np.float64]:
@@ -235,7 +232,7 @@ def points(drawn: LineCollection) -> npt.NDArray[np.float64]:
     return np.array([np.asarray(each.vertices)[:, 1] for each in drawn.get_paths()])
 
 
-def test_a_line_a_run_and_the_best_on_top() -> None:
+def test_one_line_per_run_and_the_best_on_top() -> None:
     keys, values = sweep()
 
     picture = parallel_coordinates(keys, values, metric="G loss", lower_is_better=True)
@@ -284,7 +281,7 @@ def test_runs_without_a_value_are_dashed(tmp_path: Path) -> None:
     assert np.isfinite(broken[:, :4]).all()
     assert np.isnan(broken[:, 4]).all()
     assert picture.data.loc[picture.data["best"], "value"].tolist() == [3, 4, 5]
-    assert "3 without a finite value" in note(picture)
+    assert "Dashed lines: 3 runs without a finite value" in note(picture)
 
     dead = parallel_coordinates(keys, {}, metric="m", lower_is_better=True)
     save(dead, tmp_path)

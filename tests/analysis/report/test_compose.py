@@ -94,7 +94,7 @@ def test_it_asks_answers_and_shows_what_the_answer_rests_on(report: Report) -> N
     assert len(tables(section(report, "Runs"))[0].rows) == 12
 
 
-def test_the_interval_that_is_drawn_is_the_one_that_is_told(store: Path, report: Report) -> None:
+def test_the_interval_in_the_figure_is_that_in_the_table(store: Path, report: Report) -> None:
     differences = tables(section(report, "Numbers"))[1]
     assert differences.rows[0][4] in report.pictures[0].alt
 
@@ -105,7 +105,7 @@ def test_arms_with_a_number_are_drawn_against_it(tmp_path: Path) -> None:
             write_journal(tmp_path, f"r{place}-{seed}", seed=seed, optimizer__lr=rate)
     report = compose(load(tmp_path), metrics=["Gloss"])
     assert report.pictures[0].name == "factor_intervals_Gloss"
-    assert "No claim can be made" in said(report.sections[0])
+    assert "No conclusion can be drawn" in said(report.sections[0])
 
 
 def test_of_several_factors_all_are_seen_at_once(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_of_several_factors_all_are_seen_at_once(tmp_path: Path) -> None:
     names = [picture.name for picture in report.pictures]
     assert "parallel_coordinates_Gloss" in names
     assert "parallel_coordinates_D_x" not in names, "neither more nor less of it is better"
-    assert "5 arms were held against optimizer.lr=0.0001, init.scheme=dcgan." in said(
+    assert "5 arms were compared with optimizer.lr=0.0001, init.scheme=dcgan." in said(
         report.sections[0]
     )
 
@@ -245,7 +245,7 @@ def test_markdown_has_its_figures_beside_it(report: Report, tmp_path: Path) -> N
     assert {path.parent.name for path in written} == {"my report_files"}
 
 
-def test_a_pdf_opens_and_tells_the_same(report: Report, tmp_path: Path) -> None:
+def test_a_pdf_opens_and_says_the_same(report: Report, tmp_path: Path) -> None:
     (file,) = save_report(report, tmp_path / "paper.pdf", "pdf")
     document = pypdf.PdfReader(file)
     text = " ".join(" ".join(page.extract_text() for page in document.pages).split())
@@ -304,7 +304,7 @@ def test_a_report_that_cannot_be_written_leaves_nothing(report: Report, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_runs_without_steps_or_images_are_told_of(tmp_path: Path) -> None:
+def test_runs_without_steps_or_images_can_be_reported(tmp_path: Path) -> None:
     folder = write_journal(tmp_path, "run", seed=0)
     (folder / "metrics.jsonl").write_text("")
     (folder / "last.json").unlink()

@@ -131,7 +131,7 @@ def test_every_picture_is_there_and_has_words(visit: Visit) -> None:
     assert all(alt.strip() and width > 0 for alt, width in pictures)
 
 
-def test_headings_and_language_are_told(visit: Visit) -> None:
+def test_headings_and_language_are_set(visit: Visit) -> None:
     page = visit.page
     assert page.locator("html").get_attribute("lang") == "en-GB"
     expect(page.get_by_role("heading", level=1)).to_have_text(

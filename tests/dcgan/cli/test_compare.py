@@ -45,7 +45,7 @@ def test_a_sweep_is_compared_by_its_name(store: Path) -> None:
     assert "init.scheme: 2 arms, 2 seeds, 4 runs" in text
     for metric in ("final loss of G", "final loss of D", "final D(x)", "final D(G(z))"):
         assert metric in text
-    assert "no claim can be made from 2 pairs of seeds" in text
+    assert "no conclusion can be drawn from 2 pairs of seeds" in text
     assert "not how good the images are" in text
 
 
@@ -55,6 +55,10 @@ def test_programs_get_all_of_it(store: Path) -> None:
     assert tree["arms"] == ["init.scheme=dcgan", "init.scheme=default"]
     assert {row["seed"] for row in tree["runs"]} == {0, 1}
     assert all(row["counts"] == [2, 2] for row in tree["differences"])
+    for key in ("mean", "low", "high", "p", "p_holm", "exact", "larger", "detectable"):
+        assert all(key in row for row in tree["differences"])
+    assert all({"run", "arm", "seed", "ending", "Gloss"} <= row.keys() for row in tree["runs"])
+    assert all({"collapsed", "low", "high"} <= row.keys() for row in tree["endings"])
     assert tree["constant"]["dataset.name"] == "digits"
 
 

@@ -1,24 +1,25 @@
-"""The images of one run: the same noise over time, and real images beside fakes."""
+"""Image grids of one run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from analysis.plots.run import grid_progression, real_and_fake
-
-
-def grid(level: int, channels: int = 1) -> npt.NDArray[np.uint8]:
-    return np.full((66, 66, channels), level, np.uint8)
+from analysis.plots.run import (
+    grids_by_step,
+    real_and_fake_grids,
+)
+from tests.support.drawn_run import (
+    grey_grid,
+)
 
 
 def test_progression_shows_six_even_steps() -> None:
-    images = {step: grid(step // 10) for step in (*range(0, 2_000, 100), 1_950)}
+    images = {step: grey_grid(step // 10) for step in (*range(0, 2_000, 100), 1_950)}
 
-    figure = grid_progression(images)
+    figure = grids_by_step(images)
 
     shown = [axes for axes in figure.axes if axes.images]
     assert [axes.get_title(loc="left") for axes in shown] == [
@@ -42,7 +43,7 @@ def test_progression_shows_six_even_steps() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_progression_of_fewer_grids(count: int, channels: int, tmp_path: Path) -> None:
-    figure = grid_progression({step: grid(9, channels) for step in range(count)})
+    figure = grids_by_step({step: grey_grid(9, channels) for step in range(count)})
 
     figure.savefig(tmp_path / "figure.png")
     assert sum(len(axes.images) for axes in figure.axes) == count
@@ -50,12 +51,12 @@ def test_progression_of_fewer_grids(count: int, channels: int, tmp_path: Path) -
 
 def test_progression_of_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="no image"):
-        grid_progression({})
+        grids_by_step({})
 
 
 def test_grey_is_shown_on_the_full_scale() -> None:
     """A grid that is all one grey must not be stretched to black or white."""
-    figure = real_and_fake(grid(100), grid(120), fake_step=40)
+    figure = real_and_fake_grids(grey_grid(100), grey_grid(120), fake_step=40)
 
     real, fake = figure.axes
     assert real.images[0].get_clim() == fake.images[0].get_clim() == (0, 255)
