@@ -142,7 +142,7 @@ def _draw_nearest_epochs(
     axes: Axes, arms: Sequence[Arm], nearest: Sequence[Sequence[int | None]]
 ) -> pd.DataFrame:
     """One row per arm: a tick per seed, a large marker at their median. Returns what is drawn."""
-    axes.set_title("Epoch at which they are nearest (one tick per seed; large marker: median)")
+    axes.set_title("Nearest epoch (one tick per seed; large marker: median)")
     rows: list[tuple[str, str, str, float, int]] = []
     for position, (arm, arm_epochs) in enumerate(zip(arms, nearest, strict=True)):
         by_seed = {

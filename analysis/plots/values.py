@@ -237,7 +237,7 @@ def _pairs(
         return figure, f"{metric} of two arms: no pair of seeds has finite values."
     mean = differences.mean()
     beside.plot(0.4, mean, marker="D", markersize=7, color="#111111", gid="mean difference")
-    result = f"Mean difference {signed(mean)}"
+    result = f"mean difference {signed(mean)}"
     if interval is not None:
         beside.plot(
             [0.4, 0.4], interval, color="#111111", linewidth=1.4, marker="_", markersize=9,
@@ -245,8 +245,8 @@ def _pairs(
         )  # fmt: skip
         result += f", {interval_name} {signed_range(*interval)}"
     number = plural(len(differences), "pair")
-    slopes.set_title(textwrap.fill(f"{result} ({number})", 66))
-    alt = f"{metric} of each seed in {first.label} and in {second.label}: {result} over {number}."
+    slopes.set_title(textwrap.fill(f"{result[0].upper()}{result[1:]} ({number})", 66))
+    alt = f"{metric} per seed in {first.label} and in {second.label}: {result} over {number}."
     return figure, alt
 
 

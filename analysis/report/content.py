@@ -37,7 +37,12 @@ class Facts:
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A picture and its caption."""
+    """A picture and its caption.
+
+    Attributes:
+        picture: With its alternative text and numbers.
+        caption: Shown below it.
+    """
 
     picture: FigureFile
     caption: str
@@ -45,7 +50,11 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """Figures that belong together, side by side if there is room."""
+    """Figures that belong together, side by side if there is room.
+
+    Attributes:
+        items: In reading order.
+    """
 
     items: tuple[Figure, ...]
 
@@ -99,7 +108,11 @@ class Grids:
 
 @dataclass(frozen=True)
 class Commands:
-    """Command lines."""
+    """Command lines.
+
+    Attributes:
+        lines: As they are typed.
+    """
 
     lines: tuple[str, ...]
 

@@ -58,6 +58,7 @@ class _Document(FPDF):
         self.set_creation_date(datetime.fromtimestamp(0, UTC))
 
     def footer(self) -> None:
+        """Write the page number; called by FPDF on every page."""
         self.set_y(-MARGIN + 6)
         self.set_font("text", size=8)
         self.set_text_color(_FAINT)
