@@ -235,8 +235,8 @@ def test_an_id_from_elsewhere_leads_nowhere(tmp_path: Path, identifier: str) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("no-such-folder", "--from", "mlflow"), "no folder"),
-        ((".", "--from", "mlflow"), "no runs of mlflow"),
+        (("no-such-folder", "--from", "mlflow"), "not a folder"),
+        ((".", "--from", "mlflow"), "no mlflow runs"),
         ((".", "--from", "neptune-export"), "no exported run"),
         ((".", "--from", "local", "--rename", "x"), "OLD=NEW"),
     ],
