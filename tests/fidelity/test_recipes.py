@@ -245,7 +245,8 @@ def assert_close(ours: Tensor, theirs: Tensor) -> None:
     differs between kernels and of which Adam makes up to 2e-9. A step of Adam on a gradient that
     is not zero is about `lr`, more than 10,000 times the tolerance.
     """
-    rounding = max(1e-8, 1e-8 * float(theirs.abs().max()))
+    largest = float(theirs.abs().max())
+    rounding = max(1e-9, 1e-8 * largest) if largest > 1e-6 else 1e-8
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=rounding)
 
 
