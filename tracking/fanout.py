@@ -25,6 +25,7 @@ Warn: TypeAlias = Callable[[str], None]
 
 QUEUE_LENGTH = 256
 PATIENCE_SECONDS = 30.0
+OPENING_SECONDS = 300.0  # MLflow's import and its tables take over 30 s on a busy machine
 GATHERING = 1 / 6  # fraction of the patience that a remote's thread waits for more metrics
 RETRY_SECONDS = 60.0
 LOWEST_PRIORITY = 19
@@ -45,6 +46,7 @@ class FanOut:
         *,
         queue_length: int = QUEUE_LENGTH,
         patience: float = PATIENCE_SECONDS,
+        opening_patience: float = OPENING_SECONDS,
         retry: float = RETRY_SECONDS,
     ) -> None:
         """Start one thread per remote.
@@ -56,6 +58,7 @@ class FanOut:
             warn: Called with a sentence when a tracker fails, once per tracker.
             queue_length: How many events may wait for a remote before it reads the journal.
             patience: Seconds without progress after which a remote counts as stalled.
+            opening_patience: The same, while a remote is being opened.
             retry: Seconds after which a remote that failed is opened again; it is also tried
                 once more at the end.
         """
@@ -66,7 +69,16 @@ class FanOut:
         if remotes:
             self._note(dict.fromkeys(remotes, "open"))
         self._remotes = [
-            _Remote(name, open_tracker, history, warn, queue_length, patience, retry)
+            _Remote(
+                name,
+                open_tracker,
+                history,
+                warn,
+                queue_length,
+                patience,
+                opening_patience,
+                retry,
+            )
             for name, open_tracker in remotes.items()
         ]
 
@@ -133,6 +145,7 @@ class _Remote:
         warn: Warn,
         queue_length: int,
         patience: float,
+        opening_patience: float,
         retry: float,
     ) -> None:
         self.name = name
@@ -140,7 +153,9 @@ class _Remote:
         self._history = history
         self._warn = warn
         self._queue_length = queue_length
-        self._patience = patience
+        self._serving_patience = patience
+        self._opening_patience = opening_patience
+        self._is_opening = True
         self._retry = retry
         # Start with the journal: for what was written before an interruption, and for what is
         # written while the backend's SDK is imported.
@@ -182,6 +197,7 @@ class _Remote:
             self._last_status = status
             self._queue.append(_End(status))
             self._queue_changed.notify()
+        _set_priority(self._thread.native_id, 0)  # the training needs the processor no more
 
     def join(self) -> str:
         """Wait as long as there is progress; return `complete` or what went wrong."""
@@ -193,7 +209,7 @@ class _Remote:
         return f"incomplete: {self._problem}" if self._problem else "complete"
 
     def _run(self) -> None:
-        _lower_priority()
+        _set_priority(threading.get_native_id(), LOWEST_PRIORITY)
         while not self._abandoned:
             is_last_try = self._last_status is not None
             try:
@@ -208,7 +224,10 @@ class _Remote:
 
     def _serve(self) -> None:
         """Write what the store lacks, then every queued event, until the end."""
+        self._is_opening = True
         tracker = self._open()
+        self._progress = time.monotonic()
+        self._is_opening = False
         ledger = Ledger(tracker.held())
         while not isinstance(task := self._next_task(), _End):
             events = self._history() if isinstance(task, _CatchUp) else task
@@ -261,6 +280,10 @@ class _Remote:
             tracker.write(event)
             self._progress = time.monotonic()
 
+    @property
+    def _patience(self) -> float:
+        return self._opening_patience if self._is_opening else self._serving_patience
+
     def _has_stalled(self) -> bool:
         return time.monotonic() - self._progress > self._patience
 
@@ -281,10 +304,10 @@ class _Remote:
         )
 
 
-def _lower_priority() -> None:
-    """Leave the processor to the training's threads whenever they need it."""
-    with contextlib.suppress(AttributeError, OSError):  # only Linux has priorities per thread
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+def _set_priority(thread: int | None, priority: int) -> None:
+    """Set a thread's priority where that is possible: on Linux, and upwards only as root."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, thread or 0, priority)
 
 
 def _merged(blocks: Sequence[Metrics]) -> list[Metrics]:

@@ -39,6 +39,7 @@ def fan_out(journal: Journal, warnings: list[str]) -> Callable[..., FanOut]:
         remotes: dict[str, Callable[[], Tracker]],
         queue_length: int = 256,
         patience: float = 30,
+        opening_patience: float | None = None,
         retry: float = 60,
     ) -> FanOut:
         return FanOut(
@@ -48,6 +49,7 @@ def fan_out(journal: Journal, warnings: list[str]) -> Callable[..., FanOut]:
             warnings.append,
             queue_length=queue_length,
             patience=patience,
+            opening_patience=patience if opening_patience is None else opening_patience,
             retry=retry,
         )
 

@@ -156,6 +156,17 @@ def test_a_remote_that_never_answers_holds_up_neither_the_steps_nor_the_end(
     assert state == "incomplete: it has not answered for 1 s"
 
 
+def test_opening_a_remote_may_take_longer_than_its_answers(
+    fan_out: Callable[..., FanOut], warnings: list[str], release: threading.Event
+) -> None:
+    remotes = {"slow": lambda: Stuck("open", release)}
+    tracker = fan_out(remotes, patience=3, opening_patience=600)
+    write_all(tracker, [*opening(), *training(10)])
+    threading.Timer(4, release.set).start()
+    tracker.close("finished")
+    assert warnings == []
+
+
 def test_a_remote_that_stalls_is_reported_while_the_training_lasts(
     fan_out: Callable[..., FanOut], warnings: list[str], release: threading.Event
 ) -> None:

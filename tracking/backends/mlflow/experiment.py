@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import filelock
-
 from tracking.backends.mlflow.address import database_file, tracking_uri
-from tracking.errors import ServerError, StoreError
+from tracking.backends.mlflow.database import ensure_database, has_tables
+from tracking.errors import ServerError
 from tracking.events import SWEEP
 from tracking.fields import to_iso8601, to_text
 from tracking.tracker import Run
@@ -126,7 +123,7 @@ def find_experiment(uri: str) -> Experiment | None:
         StoreError: The sqlite file is not MLflow's.
     """
     database = database_file(uri)
-    if database and not (database.exists() and _has_tables(database)):
+    if database and not (database.exists() and has_tables(database)):
         return None
     _set_defaults()
     from mlflow.exceptions import MlflowException
@@ -150,21 +147,6 @@ def runs_page(store: Path) -> str:
     return f"#/experiments/{number}?workflowType=machine_learning"
 
 
-def _has_tables(file: Path) -> bool:
-    """Whether MLflow has created its tables in a file; its client would create them.
-
-    Raises StoreError if the file is something else.
-    """
-    try:
-        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"{file} cannot be read as MLflow's sqlite file: {error}.") from error
-    if tables and not tables & {"alembic_version", "experiments"}:
-        raise StoreError(f"{file} is not MLflow's: it has no table of experiments.")
-    return bool(tables)
-
-
 def _set_defaults() -> None:
     """Set what MLflow reads when it is imported; the user's own settings win."""
     for name, value in _SETTINGS.items():
@@ -178,10 +160,8 @@ def _connect(uri: str) -> mlflow.MlflowClient:
     database = database_file(uri)
     if database is None:
         return MlflowClient(uri)
-    database.parent.mkdir(parents=True, exist_ok=True)
-    # MLflow creates the tables of a new file without locking others out.
-    with filelock.FileLock(f"{database}.lock"):
-        return MlflowClient(uri)
+    ensure_database(database)
+    return MlflowClient(uri)
 
 
 def _experiment_name() -> str:

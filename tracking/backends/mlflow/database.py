@@ -1,0 +1,119 @@
+"""MLflow's sqlite file in a store: created whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import filelock
+
+from tracking.errors import StoreError
+
+_SIDE_FILES = ("", "-journal", "-wal", "-shm")
+"""The endings of what sqlite keeps on disk for one database."""
+
+
+def ensure_database(file: Path) -> None:
+    """Create MLflow's tables if the file lacks them.
+
+    MLflow takes seconds for that, and a process that dies meanwhile leaves a file that MLflow
+    can never open again. So the tables are created in a file beside it, which is then renamed.
+    A file that such a process left is renamed to `<file>.incomplete`; it has no runs.
+
+    Raises:
+        StoreError: The file is something else.
+        MlflowException: MLflow can neither open nor create the file.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{file}.lock"):
+        if file.exists() and has_tables(file, mode="rw"):
+            runs = _count_runs(file)
+            if runs or (runs == 0 and _is_whole(file)):
+                return
+            _rename(file, file.with_name(f"{file.name}.incomplete"))
+        with _folder_beside(file) as folder:
+            new = folder / file.name
+            _create_tables(new)
+            _rename(new, file)
+
+
+def has_tables(file: Path, mode: Literal["ro", "rw"] = "ro") -> bool:
+    """Whether MLflow has created tables in a file; its client would create them.
+
+    Args:
+        file: An existing file.
+        mode: `rw` also undoes what a process that died in a transaction has left.
+
+    Raises:
+        StoreError: The file is something else.
+    """
+    try:
+        with contextlib.closing(_connect(file, mode)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{file} cannot be read as MLflow's sqlite file: {error}.") from error
+    if tables and not tables & {"alembic_version", "experiments"}:
+        raise StoreError(f"{file} is not MLflow's: it has no table of experiments.")
+    return bool(tables)
+
+
+def _connect(file: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.as_uri()}?mode={mode}", uri=True)
+
+
+def _count_runs(file: Path) -> int | None:
+    """The number of runs; None if even their table is missing."""
+    with contextlib.closing(_connect(file, "ro")) as database:
+        try:
+            return int(database.execute("SELECT count(*) FROM runs").fetchone()[0])
+        except sqlite3.OperationalError:
+            return None
+
+
+def _is_whole(file: Path) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    # MLflow keeps a file open that it failed to open; a copy can stay open.
+    with _folder_beside(file) as folder:
+        try:
+            _create_tables(Path(shutil.copy(file, folder / file.name)))
+        except MlflowException:
+            return False
+    return True
+
+
+def _create_tables(file: Path) -> None:
+    """Let MLflow create its tables, unless they are there, and close the file again.
+
+    Raises MlflowException if the file has some of them.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        store = SqlAlchemyStore(f"sqlite:///{file.as_posix()}", file.parent.as_uri())
+    except SQLAlchemyError as error:
+        raise MlflowException(str(error)) from error
+    store.engine.dispose()
+
+
+@contextlib.contextmanager
+def _folder_beside(file: Path) -> Iterator[Path]:
+    """A folder of its own for each use, because MLflow remembers files by their path."""
+    prefix = f"{file.name}.new-"
+    for left_by_a_killed_process in file.parent.glob(f"{prefix}*"):
+        shutil.rmtree(left_by_a_killed_process)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=file.parent) as folder:
+        yield Path(folder)
+
+
+def _rename(source: Path, target: Path) -> None:
+    for ending in _SIDE_FILES:
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{source}{ending}").replace(f"{target}{ending}")
