@@ -187,6 +187,9 @@ class Training(Section):
         description="tf32: on NVIDIA GPUs only; bf16: networks in bfloat16, losses in float32",
     )
     compile: bool = Field(False, description="use torch.compile if a timed trial shows a gain")
+    cuda_graph: bool = Field(
+        True, description="on one CUDA device: replay each step of full batches as one graph"
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> Training:

@@ -25,17 +25,18 @@ from dcgan.training.checkpoint import (
     save_checkpoint,
 )
 from dcgan.training.loop import EvaluateCallback, train
+from dcgan.training.state import has_random_state_of
 from tracking.backends import load_backend
 from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
 from tracking.clock import now_ms
-from tracking.events import SWEEP, TRACKERS, Event, Fields, Metrics
+from tracking.events import EVALUATION, SWEEP, TRACKERS, Event, Fields, Metrics
 from tracking.fanout import FanOut, Warn
 from tracking.fields import flatten, to_iso8601
 from tracking.lock import locked
 from tracking.redaction import make_redactor
 from tracking.store import create_run
 from tracking.system_usage import UsageSampler
-from tracking.tracker import Run, Status, Tracker
+from tracking.tracker import Held, Run, Status, Tracker
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ def run_job(
         arguments: The command line, for the record.
         listen: Called with every event of the run, except samples of the machine's usage.
         warn: Called with a message if a tracker, a checkpoint or an evaluation fails, after
-            which the training continues, and with the result of the trial if the recipe asks
-            for torch.compile.
+            which the training continues; with the result of the trial if the recipe asks
+            for torch.compile; and if random numbers start anew on another kind of device.
         stopping: Called after each step instead of waiting for signals; True interrupts the run.
 
     Returns:
@@ -89,6 +90,11 @@ def run_job(
     run, folder = _open_run(job)
     with locked(folder):
         resume_from = _load_resume_state(job)
+        if resume_from is not None and not has_random_state_of(resume_from, job.device):
+            warn(
+                f"This run was trained on another kind of device than {job.device}, which cannot "
+                "take over its random numbers. They start anew, from the seed and the step."
+            )
         if job.folder is not None:
             rewind(folder, job.first_step)
         tracker = _open_tracker(job, run, folder, warn)
@@ -111,7 +117,9 @@ def run_job(
                     resume_from=resume_from,
                     stopping=stop,
                     world=job.world,
-                    evaluate=_timed_evaluation(job, folder, emit, warn, evaluation_seconds.append),
+                    evaluate=_timed_evaluation(
+                        job, folder, tracker.held(), emit, warn, evaluation_seconds.append
+                    ),
                 )
             status = "finished" if reached_end else "interrupted"
         except KeyboardInterrupt:
@@ -152,7 +160,7 @@ def _open_run(job: Job) -> tuple[Run, Path]:
 
 
 def _load_resume_state(job: Job) -> CheckpointState | None:
-    return load_checkpoint(job.checkpoint, job.device) if job.checkpoint else None
+    return load_checkpoint(job.checkpoint) if job.checkpoint else None
 
 
 def _open_tracker(job: Job, run: Run, folder: Path, warn: Warn) -> Tracker:
@@ -246,24 +254,36 @@ def _checkpoint_saver(folder: Path, warn: Warn) -> SaveCheckpoint:
 def _timed_evaluation(
     job: Job,
     folder: Path,
+    held: Held,
     emit: Callable[[Event], None],
     warn: Warn,
     on_duration: Callable[[float], None],
 ) -> EvaluateCallback | None:
     """The recipe's evaluation during training; None if it has none.
 
-    `on_duration` is called with the duration of each evaluation, in seconds.
+    Args:
+        job: The run.
+        folder: The run's folder.
+        held: What the journal had when the run was resumed: an evaluation that it has is not
+            made again.
+        emit: Tracks the values.
+        warn: Called if an evaluation fails.
+        on_duration: Called with the duration of each evaluation, in seconds.
     """
     if not job.config.evaluation.every_epochs:
         return None
-    from dcgan.evaluation.callback import best_so_far, evaluation_callback
+    from dcgan.evaluation.callback import BEST_STEP, best_so_far, evaluation_callback
 
+    evaluated = [step for path, step in held.last_step.items() if path.startswith(EVALUATION)]
+    best_step = read_fields(folder).get(BEST_STEP)
     best = best_so_far(last_values(folder))
     evaluate = evaluation_callback(
         job.config, job.images, job.held_out, job.device, emit, warn, best
     )
 
     def timed(step: int, generator: nn.Module) -> bool:
+        if step in evaluated:
+            return step == best_step
         began = time.monotonic()
         is_best = evaluate(step, generator)
         on_duration(time.monotonic() - began)

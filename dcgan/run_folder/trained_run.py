@@ -37,7 +37,7 @@ class TrainedRun:
         folder: The run's folder; its name is the run's id.
         config: The run's configuration.
         checkpoint: The checkpoint's file.
-        state: The file's content, on `device`.
+        state: The file's content, on the CPU.
         device: Where `generator` and `discriminator` put the networks.
     """
 
@@ -69,7 +69,7 @@ class TrainedRun:
         config = read_config(folder)
         path = find_checkpoint(folder / CHECKPOINT_DIR, checkpoint)
         device = device or torch.device("cpu")
-        return cls(folder, config, path, load_checkpoint(path, device), device)
+        return cls(folder, config, path, load_checkpoint(path), device)
 
     @property
     def step(self) -> int:

@@ -92,10 +92,13 @@ def save_checkpoint(
     return path
 
 
-def load_checkpoint(path: Path, device: torch.device) -> CheckpointState:
-    """Read a checkpoint onto `device`; raises CheckpointError if the file is damaged."""
+def load_checkpoint(path: Path) -> CheckpointState:
+    """Read a checkpoint onto the CPU; raises CheckpointError if the file is damaged.
+
+    It holds float64 and the states of random generators, which not every device can hold.
+    """
     try:
-        state: CheckpointState = torch.load(path, map_location=device, weights_only=True)
+        state: CheckpointState = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"The checkpoint {path} cannot be read: {error}") from error
     return state

@@ -59,9 +59,10 @@ def _translation(images: Tensor, draw_uniform: DrawUniform) -> Tensor:
     columns = (torch.arange(width, device=images.device).view(1, 1, 1, -1) - right + 1).clamp(
         0, width + 1
     )
-    samples = torch.arange(len(images), device=images.device).view(-1, 1, 1, 1)
-    channels = torch.arange(images.shape[1], device=images.device).view(1, -1, 1, 1)
-    return pad(images, (1, 1, 1, 1))[samples, channels, rows, columns]
+    # Indexing by four tensors would sort their indices in the backward pass.
+    padded = pad(images, (1, 1, 1, 1))
+    moved = padded.gather(2, rows.expand(-1, images.shape[1], -1, width + 2))
+    return moved.gather(3, columns.expand(-1, images.shape[1], height, -1))
 
 
 def _cutout(images: Tensor, draw_uniform: DrawUniform) -> Tensor:

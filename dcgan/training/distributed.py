@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,16 @@ class World:
         weight = local_size * self.size / batch_size
         return mean if weight == 1 else mean * weight
 
+    def no_sync(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Within it a backward pass collects gradients that the next pass outside it averages.
+
+        The forward pass belongs inside it too. `network` is what `wrap_ddp` returned.
+        """
+        if isinstance(network, DistributedDataParallel):
+            averaging_off: AbstractContextManager[None] = network.no_sync()
+            return averaging_off
+        return nullcontext()
+
     def wrap_ddp(self, network: nn.Module) -> nn.Module:
         """Wrap a network so that each backward pass averages gradients over all processes."""
         if self.size == 1:
@@ -67,25 +77,30 @@ class World:
         options: dict[str, Any] = {new_name if new_name in parameters else old_name: False}
         return DistributedDataParallel(network, **options)
 
-    def all_reduce_mean(
+    def weigh(
         self, values: Mapping[str, Tensor], local_size: int, batch_size: int
     ) -> dict[str, Tensor]:
-        """Turn means over shards into means over the whole batch.
+        """Means over this process's shard, scaled so that their sum over processes is the mean.
 
         Args:
-            values: Means over this process's shard, scalars, the same names on every process.
+            values: Means over the shard, scalars.
             local_size: Images in the shard.
             batch_size: Images in the batch of all processes together.
 
         Returns:
-            The same names; scalars, float64 if there are several processes.
+            The same names; scalars without a graph.
         """
+        weight = local_size / batch_size
+        scaled = {name: value.detach() for name, value in values.items()}
         if self.size == 1:
-            return dict(values)
-        means = torch.stack([value.detach().double() for value in values.values()])
-        row = means * (local_size / batch_size)
-        dist.all_reduce(row)
-        return dict(zip(values, row.unbind(), strict=True))
+            return scaled
+        return {name: value * weight for name, value in scaled.items()}
+
+    def all_reduce_sum(self, values: Tensor) -> Tensor:
+        """The sum of a tensor over all processes, in float64."""
+        total = values.double()
+        dist.all_reduce(total)
+        return total
 
     def any_requested_stop(self, stop: bool, step: int, device: torch.device) -> bool:
         """Whether any process was asked to stop.

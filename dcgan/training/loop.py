@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import TypeAlias
 
@@ -14,15 +15,19 @@ from dcgan.config.schema import Config
 from dcgan.data.batches import DataWait, iterate_batches, to_device_if_it_fits
 from dcgan.data.scaling import to_unit_range
 from dcgan.sampling import draw_latents, generate, image_grid
+from dcgan.training.captured_step import CapturedStep, capture_cuda_graph
 from dcgan.training.checkpoint import CheckpointState, SaveCheckpoint
 from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.metric_buffer import MetricBuffer
 from dcgan.training.precision import set_matmul_precision
 from dcgan.training.schedule import epoch_order, is_due, steps_per_epoch, total_steps
 from dcgan.training.state import Seeds, TrainingState, derive_seeds, initial_state
-from dcgan.training.step import AdversarialStep
+from dcgan.training.step import AdversarialStep, Batch
 from tracking.clock import now_ms
-from tracking.events import FIXED_NOISE, REAL, USAGE, Event, Image, Metrics
+from tracking.events import FIXED_NOISE, REAL, SYS, USAGE, Event, Fields, Image, Metrics
+
+CUDA_GRAPH = f"{SYS}/cuda_graph"
+"""The field that says whether steps were replayed as one CUDA graph."""
 
 EvaluateCallback: TypeAlias = Callable[[int, nn.Module], bool]
 """Scores G at a step; returns whether it is the best so far. Must not raise."""
@@ -56,7 +61,8 @@ def train(
             the run then continues bit for bit as if it had not been interrupted.
         stopping: Called after each step; True ends the training with a checkpoint.
         world: The processes that train together; each of them makes this call.
-        evaluate: Called every `evaluation.every_epochs` and after the last step.
+        evaluate: Called every `evaluation.every_epochs` and after the last step; after resuming
+            also for the restored step, if it is one of these.
 
     Returns:
         Whether the end of the recipe was reached.
@@ -65,35 +71,37 @@ def train(
     seeds = derive_seeds(config.seed)
     state = initial_state(config, seeds, device, world)
     if resume_from is not None:
-        state.restore(resume_from)
+        state.restore(resume_from, seeds)
     if world.rank > 0:  # each process perturbs images of its own
         state.perturbations.manual_seed((seeds.perturbations + world.rank + state.step) % 2**64)
-    training = config.training
     total, steps_in_epoch = total_steps(config, len(pixels)), steps_per_epoch(config, len(pixels))
-    step = AdversarialStep(state, config, device, world, total)
-    metrics = MetricBuffer(emit, state.epoch_sums, state.batch)
+    step = _training_step(state, config, device, world, total, emit)
+    reduce = world.all_reduce_sum if world.size > 1 else None
+    metrics = MetricBuffer(emit, state.epoch_sums, state.batch, reduce)
     fixed_noise = _fixed_noise(config, seeds, device)
     if state.step == 0:
         emit(_grid(REAL, 0, to_unit_range(pixels[: config.images.count]), config))
         emit(_fixed_noise_grid(state, fixed_noise, config))
     pixels, data_wait = to_device_if_it_fits(pixels, device), DataWait()
 
+    def evaluate_and_mark(*, marked: bool) -> None:
+        if evaluate is not None and evaluate(state.step, _sampling_generator(state, config)):
+            save(state.step, state.to_checkpoint(), marked=marked, best=True)
+
+    # The checkpoint is older than the evaluation that was due at its step.
+    if resume_from is not None and _evaluation_was_due(state, config, total):
+        evaluate_and_mark(marked=is_due(config.checkpoints.keep_every, state.epoch - 1))
+
     while state.step < total:
         batches = _remaining_batches(config, pixels, seeds, state, device, world, data_wait)
         last = epoch_ended = stop = False
         while not (last or epoch_ended or stop):
-            if training.compile:  # the mark imports Inductor, which takes a second
-                torch.compiler.cudagraph_mark_step_begin()
-            for batch_size, images in islice(batches, training.discriminator_batches):
-                d_step = step.discriminator(images, batch_size)
-            for _ in range(training.generator_steps):
-                g_step = step.generator(d_step)
-
+            values = step(list(islice(batches, config.training.discriminator_batches)))
             state.step += 1
             state.batch += 1
             last, epoch_ended = state.step == total, state.batch == steps_in_epoch
             with record_function("tracking"):
-                metrics.add(state.step, step.metrics(d_step, g_step))
+                metrics.add(state.step, values)
                 if last or _grid_is_due(state, config, epoch_ended):
                     metrics.flush()
                     emit(_fixed_noise_grid(state, fixed_noise, config))
@@ -105,22 +113,40 @@ def train(
             metrics.end_epoch(epoch, state.step)
         else:
             metrics.flush()
-        evaluation_is_due = last or (epoch_ended and is_due(config.evaluation.every_epochs, epoch))
-        best = (
-            evaluation_is_due
-            and evaluate is not None
-            and evaluate(state.step, _sampling_generator(state, config))
-        )
         marked = epoch_ended and is_due(config.checkpoints.keep_every, epoch)
         save_is_due = epoch_ended and is_due(config.checkpoints.every_epochs, epoch)
         if epoch_ended:
             state.epoch, state.batch = epoch + 1, 0
         state.epoch_sums = metrics.sums
-        if stop or last or marked or best or save_is_due:
-            save(state.step, state.to_checkpoint(), marked=marked, best=best)
+        evaluation_is_due = _evaluation_was_due(state, config, total)
+        # Saved first, so that an evaluation that never ends loses nothing.
+        if stop or last or marked or save_is_due or (evaluation_is_due and evaluate is not None):
+            save(state.step, state.to_checkpoint(), marked=marked)
+        if evaluation_is_due:
+            evaluate_and_mark(marked=marked)
         if stop and not last:
             return False
     return True
+
+
+def _training_step(
+    state: TrainingState,
+    config: Config,
+    device: torch.device,
+    world: World,
+    total_steps: int,
+    emit: Callable[[Event], None],
+) -> Callable[[Sequence[Batch]], dict[str, Tensor]]:
+    """The step; on one CUDA device as a graph, unless the recipe says no."""
+    step = AdversarialStep(state, config, device, world, total_steps)
+    if device.type != "cuda" or world.size > 1 or not config.training.cuda_graph:
+        return step
+    capture = partial(capture_cuda_graph, generators=(state.latents, state.perturbations))
+    return CapturedStep(step, config.training, capture, partial(_emit_capture, emit))
+
+
+def _emit_capture(emit: Callable[[Event], None], outcome: str) -> None:
+    emit(Fields({CUDA_GRAPH: outcome}))
 
 
 def _remaining_batches(
@@ -138,6 +164,14 @@ def _remaining_batches(
     batches = order.split(config.training.batch_size)[done:]
     images = iterate_batches(pixels, map(world.shard, batches), device, data_wait)
     return zip(map(len, batches), images, strict=True)
+
+
+def _evaluation_was_due(state: TrainingState, config: Config, total_steps: int) -> bool:
+    """Whether the step that was just done, or restored, is one to evaluate at."""
+    if state.step == total_steps:
+        return True
+    epoch_ended = state.batch == 0 and state.step > 0
+    return epoch_ended and is_due(config.evaluation.every_epochs, state.epoch - 1)
 
 
 def _grid_is_due(state: TrainingState, config: Config, epoch_ended: bool) -> bool:

@@ -22,20 +22,31 @@ class MetricBuffer:
     """Collects each step's metrics; emits them as `Metrics` blocks, and each epoch's means.
 
     A block ends after 50 steps, or after one second if steps are slow, so a killed process
-    loses at most a second of metrics. The host waits for the device only at a block's end.
+    loses at most a second of metrics. The host waits for the device only at a block's end. Sums
+    are taken on the host, because not every device has float64.
 
     Args:
         emit: Takes the blocks and the epochs' means.
         sums: The current epoch's sums so far, float64 (metrics,); None at its start.
         count: The current epoch's steps so far.
+        reduce: Takes a block (steps, metrics) of this process and returns that of all processes,
+            which call it at the same steps: blocks then end by steps alone. None for one process.
 
     Attributes:
-        sums: The current epoch's sums; in a checkpoint, because an epoch can be interrupted.
+        sums: The current epoch's sums up to the last flush; in a checkpoint, because an epoch
+            can be interrupted.
         count: The current epoch's steps.
     """
 
-    def __init__(self, emit: Callable[[Metrics], None], sums: Tensor | None, count: int) -> None:
+    def __init__(
+        self,
+        emit: Callable[[Metrics], None],
+        sums: Tensor | None,
+        count: int,
+        reduce: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self._emit = emit
+        self._reduce = reduce
         self._names: tuple[str, ...] = ()
         self._rows: list[Tensor] = []
         self._steps: list[int] = []
@@ -47,22 +58,24 @@ class MetricBuffer:
     def add(self, step: int, values: Mapping[str, Tensor]) -> None:
         """Add a step's metrics: scalars on the device, with the same names in every step."""
         self._names = tuple(values)
-        row = torch.stack([value.detach() for value in values.values()]).double()
-        self.sums = row if self.sums is None else self.sums + row
         self.count += 1
-        self._rows.append(row)
+        self._rows.append(torch.stack([value.detach() for value in values.values()]))
         self._steps.append(step)
         self._times.append(now_ms())
         block_seconds = time.monotonic() - self._block_began
-        if len(self._rows) == BLOCK_STEPS or block_seconds > BLOCK_SECONDS:
+        is_slow = self._reduce is None and block_seconds > BLOCK_SECONDS
+        if len(self._rows) == BLOCK_STEPS or is_slow:
             self.flush()
 
     def flush(self) -> None:
         """Emit what has been collected."""
         if self._rows:
-            columns = torch.stack(self._rows, dim=1).tolist()
+            block = torch.stack(self._rows)
+            block = (self._reduce(block) if self._reduce else block).cpu().double()
+            for row in block:
+                self.sums = row if self.sums is None else self.sums + row
             paths = [f"{BATCH}/{name}" for name in self._names]
-            values = dict(zip(paths, columns, strict=True))
+            values = dict(zip(paths, block.T.tolist(), strict=True))
             self._emit(Metrics(self._steps, self._times, values))
             self._rows, self._steps, self._times = [], [], []
         self._block_began = time.monotonic()

@@ -10,16 +10,14 @@ from dcgan.training.diff_augment import diff_augment
 
 
 def augment(
-    images: Tensor, stabilisers: Stabilisers, progress: float, rng: torch.Generator
+    images: Tensor, stabilisers: Stabilisers, noise_std: Tensor, rng: torch.Generator
 ) -> Tensor:
     """Images as D sees them: augmented, then with instance noise.
-
-    The noise fades linearly over the training (Sonderby et al. 2017, section 3).
 
     Args:
         images: Real images or fakes, (N, C, H, W), values in [-1, 1].
         stabilisers: Of which `diff_augment` and `instance_noise` are used.
-        progress: The fraction of the training that is done, 0 to 1.
+        noise_std: The standard deviation of the noise now, a scalar; see `instance_noise_std`.
         rng: Draws augmentations and noise.
 
     Returns:
@@ -27,11 +25,18 @@ def augment(
     """
     if stabilisers.diff_augment:
         images = diff_augment(images, stabilisers.diff_augment, rng)
-    noise_std = stabilisers.instance_noise * (1 - progress)
-    if noise_std > 0:
+    if stabilisers.instance_noise > 0:
         noise = torch.randn(images.shape, generator=rng, device=rng.device).to(images)
         images = images + noise_std * noise
     return images
+
+
+def instance_noise_std(stabilisers: Stabilisers, progress: float) -> float:
+    """The standard deviation of the noise, which fades linearly over the training.
+
+    Sonderby et al. 2017, section 3. `progress` is the fraction of the training that is done.
+    """
+    return stabilisers.instance_noise * (1 - progress)
 
 
 def make_targets(real: bool, count: int, stabilisers: Stabilisers, rng: torch.Generator) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from dcgan.models.ema import moving_average
 from dcgan.training.checkpoint import CheckpointState
 from dcgan.training.distributed import World
 from dcgan.training.sync_batch_norm import synchronise_batch_norm
+
+_FUSED_ADAM = ("cpu", "cuda", "mps", "xpu")
+"""Kinds of device for which PyTorch has Adam as one kernel."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +77,28 @@ class TrainingState:
             **{name: getattr(self, name) for name in _COUNTERS},
         }
 
-    def restore(self, checkpoint: CheckpointState) -> None:
-        """Load what `to_checkpoint` returned for the same configuration."""
+    def restore(self, checkpoint: CheckpointState, seeds: Seeds) -> None:
+        """Load what `to_checkpoint` returned for the same configuration.
+
+        Args:
+            checkpoint: The state, on the CPU.
+            seeds: Of the run. The random generators of another kind of device cannot take over
+                the saved states: they start anew, from seed and step. See `has_random_state_of`.
+        """
         for name in _MODULES:
-            if getattr(self, name) is not None:
-                getattr(self, name).load_state_dict(checkpoint[name])
-        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
-            _lay_out_as_weights(optimizer)
-        for name in _RANDOM_GENERATORS:
-            getattr(self, name).set_state(checkpoint[name].cpu())
+            part = getattr(self, name)
+            if isinstance(part, torch.optim.Optimizer):
+                _load_optimizer(part, checkpoint[name])
+            elif part is not None:
+                part.load_state_dict(checkpoint[name])
         for name in _COUNTERS:
             setattr(self, name, checkpoint[name])
+        for name in _RANDOM_GENERATORS:
+            rng = getattr(self, name)
+            if has_random_state_of(checkpoint, rng.device):
+                rng.set_state(checkpoint[name].cpu())
+            else:
+                rng.manual_seed((getattr(seeds, name) + self.step) % 2**64)
 
 
 _MODULES = (
@@ -95,6 +110,12 @@ _MODULES = (
 )
 _RANDOM_GENERATORS = ("latents", "perturbations")
 _COUNTERS = ("epoch", "batch", "step", "epoch_sums")
+
+
+def has_random_state_of(checkpoint: CheckpointState, device: torch.device) -> bool:
+    """Whether the random generators of `device` can take over the states in a checkpoint."""
+    size = torch.Generator(device).get_state().numel()
+    return all(checkpoint[name].numel() == size for name in _RANDOM_GENERATORS)
 
 
 def derive_seeds(seed: int) -> Seeds:
@@ -128,7 +149,8 @@ def initial_state(
             lr=config.optimizer.lr,
             betas=config.optimizer.betas,
             weight_decay=config.optimizer.weight_decay,
-            fused=True,
+            fused=True if device.type in _FUSED_ADAM else None,
+            capturable=device.type == "cuda",  # by a CUDA graph
         )
 
     return TrainingState(
@@ -142,8 +164,16 @@ def initial_state(
     )
 
 
-def _lay_out_as_weights(optimizer: torch.optim.Optimizer) -> None:
-    """Give loaded moments the memory format of their weights, as fused Adam expects."""
+def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Load a state, but keep what follows from the device; and lay it out as fused Adam expects.
+
+    Moments get the memory format of their weights.
+    """
+    groups = [
+        {**group, **{name: own[name] for name in ("fused", "foreach", "capturable")}}
+        for group, own in zip(saved["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    optimizer.load_state_dict({**saved, "param_groups": groups})
     for weights, moments in optimizer.state.items():
         for name, moment in moments.items():
             if moment.shape == weights.shape:

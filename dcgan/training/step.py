@@ -5,7 +5,8 @@ Goodfellow et al. 2014, algorithm 1, with the variants of it that published reci
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -18,14 +19,19 @@ from torch.profiler import record_function
 from dcgan.config.schema import Config
 from dcgan.cpu.fast_convolutions import with_fast_convolutions
 from dcgan.data.scaling import to_unit_range
+from dcgan.models.ema import update_moving_average
 from dcgan.sampling import draw_latents
 from dcgan.training.distributed import World
 from dcgan.training.losses import LOSSES, gradient_penalty
 from dcgan.training.precision import forward_in_precision
-from dcgan.training.stabilisers import augment, make_targets
+from dcgan.training.stabilisers import augment, instance_noise_std, make_targets
 from dcgan.training.state import TrainingState
 
 Network: TypeAlias = Callable[[Tensor], Tensor]
+
+Batch: TypeAlias = tuple[int, Tensor]
+"""Images in the batch of all processes together, and this process's real images, uint8
+(n, C, H, W), values 0 to 255."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +71,7 @@ class GeneratorStep:
 
 
 class AdversarialStep:
-    """The two halves of a training step; both change the networks of `state`.
+    """A training step and its two halves; they change the networks of `state`.
 
     Args:
         state: The networks, their optimizers and the random generators.
@@ -88,19 +94,42 @@ class AdversarialStep:
         self._world = world
         self._total_steps = total_steps
         self._loss = LOSSES[config.loss.name]
-        self._generator = _as_called(world.wrap_ddp(state.generator), config, device)
-        self._discriminator = _as_called(world.wrap_ddp(state.discriminator), config, device)
+        self._noise_std = torch.zeros((), device=device)
+        generator, discriminator = state.generator, state.discriminator
+        if config.training.compile:
+            full = len(world.shard(torch.empty(config.training.batch_size)))
+            generator = CompiledForFullBatches(generator, full)
+            discriminator = CompiledForFullBatches(discriminator, full)
+        self._discriminator_ddp = world.wrap_ddp(discriminator)
+        self._generator = _as_called(world.wrap_ddp(generator), config, device)
+        self._discriminator = _as_called(self._discriminator_ddp, config, device)
         # G's step needs no gradients of D; DDP's wrapper would wait for their average.
-        self._discriminator_no_ddp = _as_called(state.discriminator, config, device)
+        self._discriminator_no_ddp = _as_called(discriminator, config, device)
         self._shares_d_pass = can_share_d_pass(config, state.discriminator)
 
-    def discriminator(self, images: Tensor, batch_size: int) -> DiscriminatorStep:
-        """Update D on one batch.
+    def __call__(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
+        """Update D on each batch, then G; return the metrics, as `metrics` does."""
+        self.set_noise()
+        return self.update(batches)
 
-        Args:
-            images: This process's real images, uint8 (n, C, H, W), values 0 to 255.
-            batch_size: Images in the batch of all processes together.
-        """
+    def set_noise(self) -> None:
+        """Set the instance noise of the step to come, on the device."""
+        stabilisers = self._config.stabilisers
+        if stabilisers.instance_noise > 0:
+            progress = self._state.step / self._total_steps
+            self._noise_std.fill_(instance_noise_std(stabilisers, progress))
+
+    def update(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
+        """The step itself; all that it reads and writes is on the device."""
+        for batch in batches:
+            d_step = self.discriminator(batch)
+        for _ in range(self._config.training.generator_steps):
+            g_step = self.generator(d_step)
+        return self.metrics(d_step, g_step)
+
+    def discriminator(self, batch: Batch) -> DiscriminatorStep:
+        """Update D on one batch."""
+        batch_size, images = batch
         state, training, loss = self._state, self._config.training, self._loss
         reuses_fakes = training.generator_fakes == "reused"
         with record_function("discriminator"):
@@ -110,10 +139,11 @@ class AdversarialStep:
             real = self._augment(to_unit_range(images))
             real_targets = self._make_targets(True, len(real))
             if not self._shares_d_pass:
-                real_logits = self._discriminator(real)
-                real_loss = loss.discriminator(real_logits, real_targets)
-                if training.discriminator_step != "joint":
-                    self._world.rescale_mean(real_loss, len(real), batch_size).backward()
+                with self._until_the_update():
+                    real_logits = self._discriminator(real)
+                    real_loss = loss.discriminator(real_logits, real_targets)
+                    if training.discriminator_step != "joint":
+                        self._world.rescale_mean(real_loss, len(real), batch_size).backward()
             if training.discriminator_step == "two":
                 state.discriminator_optimizer.step()
                 state.discriminator_optimizer.zero_grad()
@@ -166,11 +196,12 @@ class AdversarialStep:
             state.discriminator.requires_grad_(True)
             state.generator_optimizer.step()
             if state.average is not None:
-                state.average.update_parameters(state.generator)
+                decay = self._config.stabilisers.generator_ema
+                update_moving_average(state.average, state.generator, decay)
         return GeneratorStep(g_loss, gen_logits)
 
     def metrics(self, d_step: DiscriminatorStep, g_step: GeneratorStep) -> dict[str, Tensor]:
-        """The metrics of a step: scalars on the device, over the batch of all processes."""
+        """The metrics of a step: scalars on the device, whose sum over processes is the mean."""
         values = {
             "Gloss": g_step.loss,
             "Dloss": d_step.real_loss + d_step.fake_loss,
@@ -180,11 +211,20 @@ class AdversarialStep:
         }
         if d_step.gradient_penalty is not None:
             values["gradient_penalty"] = d_step.gradient_penalty
-        return self._world.all_reduce_mean(values, len(d_step.noise), d_step.batch_size)
+        return self._world.weigh(values, len(d_step.noise), d_step.batch_size)
+
+    def _until_the_update(self) -> AbstractContextManager[None]:
+        """Of D's two backward passes before one update, the second averages the gradients of both.
+
+        Only then: `two` updates D after the first, and `joint` has one backward pass.
+        """
+        if self._config.training.discriminator_step == "accumulated":
+            return self._world.no_sync(self._discriminator_ddp)
+        return nullcontext()
 
     def _augment(self, images: Tensor) -> Tensor:
-        progress = self._state.step / self._total_steps
-        return augment(images, self._config.stabilisers, progress, self._state.perturbations)
+        stabilisers, rng = self._config.stabilisers, self._state.perturbations
+        return augment(images, stabilisers, self._noise_std, rng)
 
     def _make_targets(self, real: bool, count: int) -> Tensor:
         return make_targets(real, count, self._config.stabilisers, self._state.perturbations)
@@ -206,16 +246,34 @@ def can_share_d_pass(config: Config, discriminator: nn.Module) -> bool:
     return not any(isinstance(layer, _BatchNorm) for layer in discriminator.modules())
 
 
+class CompiledForFullBatches(nn.Module):
+    """A network by torch.compile; a shorter batch, which would compile it again, goes without.
+
+    Compiled before DistributedDataParallel wraps it: what wraps a network cannot be compiled.
+
+    Args:
+        network: Shared with the caller, who draws grids and saves checkpoints with it.
+        full: Images of this process in a full batch.
+    """
+
+    def __init__(self, network: nn.Module, full: int) -> None:
+        super().__init__()
+        self._network = network
+        self._compiled = torch.compile(network, dynamic=False)
+        self._full = full
+
+    def forward(self, images: Tensor) -> Tensor:
+        called = self._compiled if len(images) == self._full else self._network
+        output: Tensor = called(images)
+        return output
+
+
 def _as_called(network: nn.Module, config: Config, device: torch.device) -> Network:
     """The network as a step calls it; grids and checkpoints use the network itself.
 
-    With torch.compile, kernels are replayed as CUDA graphs on CUDA; on the CPU the fast
-    convolutions are left out, because it cannot compile them.
+    With torch.compile the CPU's fast convolutions are left out, because it cannot compile them.
     """
     called: Network = network
-    if config.training.compile:
-        mode = "reduce-overhead" if device.type == "cuda" else "default"
-        called = torch.compile(network, mode=mode, dynamic=False)
-    elif device.type == "cpu":
+    if device.type == "cpu" and not config.training.compile:
         called = partial(with_fast_convolutions, network)
     return partial(forward_in_precision, called, precision=config.training.precision)

@@ -222,7 +222,7 @@ def engine_run(
         if isinstance(event, Metrics) and "training/batch/Gloss" in event.values
         for row in range(len(event.steps))
     ]
-    return rows, load_checkpoint(find_checkpoint(folder), torch.device("cpu"))
+    return rows, load_checkpoint(find_checkpoint(folder))
 
 
 def assert_equal_weights(ours: dict[str, Tensor], theirs: nn.Module) -> None:

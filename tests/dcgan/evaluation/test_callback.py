@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +20,9 @@ from dcgan.training.checkpoint import (
     checkpoint_step,
     find_checkpoint,
     list_checkpoints,
+    load_checkpoint,
     no_checkpoints,
+    save_checkpoint,
 )
 from dcgan.training.loop import train
 from tests.dcgan.cli.test_evaluate import TINY, invoke
@@ -104,7 +108,8 @@ def test_a_resumed_run_knows_its_best(
         evaluate=assess,
     )
     assert asked == [3, 6]
-    assert saved == [(3, True), (6, False)]
+    # Each is saved before it is evaluated, and the best is saved again as such.
+    assert saved == [(3, False), (3, True), (6, False)]
     asked.clear()
     by_steps = small_config("evaluation.every_epochs=0", "training.steps=4")
     train(
@@ -116,6 +121,35 @@ def test_a_resumed_run_knows_its_best(
         evaluate=assess,
     )
     assert asked == [4], "a training ends with an evaluation"
+
+
+def test_an_evaluation_that_was_cut_off_is_made_when_the_run_goes_on(
+    tmp_path: Path, small_config: Callable[..., Config], pixels: Tensor
+) -> None:
+    config = small_config("evaluation.every_epochs=1", "training.epochs=2")
+    asked: list[int] = []
+
+    def killed_at_first(step: int, generator: torch.nn.Module) -> bool:
+        asked.append(step)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        return False
+
+    def go_on(checkpoint: dict[str, Any] | None) -> None:
+        train(
+            config,
+            pixels,
+            device=torch.device("cpu"),
+            emit=lambda event: None,
+            save=partial(save_checkpoint, tmp_path),
+            resume_from=checkpoint,
+            evaluate=killed_at_first,
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        go_on(None)
+    go_on(load_checkpoint(find_checkpoint(tmp_path)))
+    assert asked == [3, 3, 6]
 
 
 def test_an_evaluation_that_fails_is_told_once_and_stops_nothing(

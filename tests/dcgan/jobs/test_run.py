@@ -87,9 +87,8 @@ def assert_same_run(run: Path, whole: Path) -> None:
     for path in whole.glob("images/*/*.png"):
         assert pictures[path.relative_to(whole)] == path.read_bytes()
     assert len(pictures) == len(list(whole.glob("images/*/*.png")))
-    cpu = torch.device("cpu")
     ours, theirs = (
-        load_checkpoint(list_checkpoints(each / "checkpoints")[-1], cpu) for each in (run, whole)
+        load_checkpoint(list_checkpoints(each / "checkpoints")[-1]) for each in (run, whole)
     )
     assert ours["step"] == theirs["step"] == 4 * 57
     for network in ("generator", "discriminator"):

@@ -28,8 +28,8 @@ def test_the_last_two_and_the_marked_stay(tmp_path: Path):
     for step in range(1, 7):
         save_checkpoint(tmp_path, step, {"step": step}, marked=step in (2, 3))
     assert steps(tmp_path) == [2, 3, 5, 6]
-    assert load_checkpoint(find_checkpoint(tmp_path), CPU) == {"step": 6}
-    assert load_checkpoint(find_checkpoint(tmp_path, 3), CPU) == {"step": 3}
+    assert load_checkpoint(find_checkpoint(tmp_path)) == {"step": 6}
+    assert load_checkpoint(find_checkpoint(tmp_path, 3)) == {"step": 3}
 
 
 def test_the_best_stays_until_there_is_a_better_one(tmp_path: Path):
@@ -38,7 +38,7 @@ def test_the_best_stays_until_there_is_a_better_one(tmp_path: Path):
     for step in range(1, 8):
         save_checkpoint(tmp_path, step, {"step": step}, marked=step == 1, best=step in (1, 2, 4))
     assert steps(tmp_path) == [1, 4, 6, 7]
-    assert load_checkpoint(find_checkpoint(tmp_path, "best"), CPU) == {"step": 4}
+    assert load_checkpoint(find_checkpoint(tmp_path, "best")) == {"step": 4}
 
 
 def test_without_an_evaluation_none_is_the_best(tmp_path: Path):
@@ -62,10 +62,10 @@ def test_no_checkpoint_a_missing_step_and_a_damaged_file(tmp_path: Path):
         find_checkpoint(tmp_path, 4)
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(CheckpointError, match="cannot be read"):
-        load_checkpoint(path, CPU)
+        load_checkpoint(path)
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path: Path):
     torch.save({"code": Path}, tmp_path / "step-00000001.pt")
     with pytest.raises(CheckpointError, match="cannot be read"):
-        load_checkpoint(find_checkpoint(tmp_path), CPU)
+        load_checkpoint(find_checkpoint(tmp_path))

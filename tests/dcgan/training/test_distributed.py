@@ -117,7 +117,7 @@ def test_the_first_process_alone_tracks_and_checkpoints_move(tmp_path: Path) -> 
     assert alone.exit_code == 0, alone.output
     (other,) = run_folders(single)
     assert files(folder) == files(other)
-    ours, theirs = (load_checkpoint(find_checkpoint(each / "checkpoints"), CPU) for each in
+    ours, theirs = (load_checkpoint(find_checkpoint(each / "checkpoints")) for each in
                     (folder, other))  # fmt: skip
     assert ours["step"] == theirs["step"] == 10
     for network in ("generator", "discriminator"):

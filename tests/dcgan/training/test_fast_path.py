@@ -135,7 +135,7 @@ def test_bfloat16_gives_nearly_the_losses_of_float32_and_keeps_weights_in_it(tmp
     half = torch.tensor(fast_losses(halves, pixels, partial(save_checkpoint, tmp_path)))
     assert not torch.equal(single, half)
     torch.testing.assert_close(half, single, rtol=0.03, atol=0)
-    state = load_checkpoint(find_checkpoint(tmp_path), CPU)
+    state = load_checkpoint(find_checkpoint(tmp_path))
     assert state["generator"]["0.weight"].dtype == torch.float32
 
 
@@ -150,7 +150,7 @@ def test_a_checkpoint_of_contiguous_tensors_goes_on_as_one_of_channels_last(tmp_
     steps = iter(range(1, 100))
     save = partial(save_checkpoint, tmp_path)
     fast_losses(config, pixels, save, stopping=lambda: next(steps) == 10)
-    state = load_checkpoint(find_checkpoint(tmp_path), CPU)
+    state = load_checkpoint(find_checkpoint(tmp_path))
     weights = state["generator"]["3.weight"]
     assert weights.is_contiguous(memory_format=torch.channels_last)
     contiguous = tree_map_only(

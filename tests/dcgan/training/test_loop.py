@@ -36,7 +36,7 @@ def run(config: Config, pixels: Tensor, folder: Path, **arguments) -> list[Event
 
 
 def last_state(folder: Path):
-    return load_checkpoint(find_checkpoint(folder), CPU)
+    return load_checkpoint(find_checkpoint(folder))
 
 
 def batch_metrics(events: list[Event]) -> dict[str, list[float]]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dcgan.config.schema import Stabilisers
 from dcgan.training.diff_augment import diff_augment
-from dcgan.training.stabilisers import augment, make_targets
+from dcgan.training.stabilisers import augment, instance_noise_std, make_targets
 
 
 def source(seed: int = 0) -> torch.Generator:
@@ -23,7 +23,7 @@ def test_all_is_off_by_default_and_draws_nothing():
     drawn = source()
     before = drawn.get_state()
     batch = images()
-    assert augment(batch, Stabilisers(), 0.0, drawn) is batch
+    assert augment(batch, Stabilisers(), torch.tensor(0.0), drawn) is batch
     assert (make_targets(True, 8, Stabilisers(), drawn) == 1).all()
     assert (make_targets(False, 8, Stabilisers(), drawn) == 0).all()
     assert torch.equal(drawn.get_state(), before)
@@ -48,7 +48,9 @@ def test_label_flipping_turns_its_share_of_both():
 @pytest.mark.parametrize(("progress", "expected"), [(0.0, 0.5), (0.5, 0.25), (1.0, 0.0)])
 def test_instance_noise_fades_to_nothing(progress: float, expected: float):
     batch = images()
-    seen = augment(batch, Stabilisers(instance_noise=0.5), progress, source())
+    stabilisers = Stabilisers(instance_noise=0.5)
+    noise_std = torch.tensor(instance_noise_std(stabilisers, progress))
+    seen = augment(batch, stabilisers, noise_std, source())
     assert (seen - batch).std().item() == pytest.approx(expected, rel=0.02)
 
 

@@ -59,7 +59,7 @@ def losses(events: list[Event]) -> dict[str, list[float]]:
 
 
 def state(folder: Path) -> dict[str, Any]:
-    return load_checkpoint(find_checkpoint(folder), CPU)
+    return load_checkpoint(find_checkpoint(folder))
 
 
 def assert_same_weights(one: Path, other: Path, *, exactly: bool = True) -> None:

@@ -1,0 +1,111 @@
+"""A training step that is captured once and then replayed as a whole, as one CUDA graph.
+
+At 64x64 a step launches some 250 kernels, for which the host takes longer than a fast GPU takes to
+run them. A graph of all of them is launched at once. It covers what torch.compile cannot: two
+backward passes, gradients of gradients, and the optimizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from dcgan.config.schema import Training
+from dcgan.training.step import AdversarialStep, Batch
+
+EAGER_STEPS = 3
+"""Full steps before the capture: cuDNN chooses its kernels and Adam makes its state in them."""
+
+Capture: TypeAlias = Callable[
+    [Callable[[], dict[str, Tensor]]], tuple[Callable[[], None], dict[str, Tensor]]
+]
+"""Takes a function of no arguments; returns what runs it again, and the tensors that then hold
+its results."""
+
+
+class CapturedStep:
+    """An `AdversarialStep` that is replayed if all its batches are full, and else runs eagerly.
+
+    The capture is around the step, not in it: the step reads its images from buffers that stay
+    where they are, and each replay writes its metrics to the same tensors. Eager steps and
+    replays change the same weights and draw from the same random generators, so a training has
+    the same numbers either way.
+
+    Args:
+        step: The step.
+        training: Gives the number and the size of its batches.
+        capture: `capture_cuda_graph`, or in tests what imitates it.
+        report: Called once, with `replayed`, or with why the step cannot be captured; it then
+            runs eagerly.
+    """
+
+    def __init__(
+        self,
+        step: AdversarialStep,
+        training: Training,
+        capture: Capture,
+        report: Callable[[str], None],
+    ) -> None:
+        self._step = step
+        self._training = training
+        self._capture = capture
+        self._report = report
+        self._full_steps = 0
+        self._batches: list[Batch] = []
+        self._replay: Callable[[], None] | None = None
+        self._metrics: dict[str, Tensor] = {}
+
+    def __call__(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
+        """Train one step; its metrics are overwritten by the next one."""
+        if not self._is_full(batches):
+            return self._step(batches)
+        if self._full_steps == EAGER_STEPS:
+            self._capture_step(batches)
+        self._full_steps += 1
+        if self._replay is None:
+            return self._step(batches)
+        self._step.set_noise()
+        for (_, buffer), (_, images) in zip(self._batches, batches, strict=True):
+            buffer.copy_(images)
+        self._replay()
+        return self._metrics
+
+    def _is_full(self, batches: Sequence[Batch]) -> bool:
+        sizes = [batch_size for batch_size, _ in batches]
+        return sizes == [self._training.batch_size] * self._training.discriminator_batches
+
+    def _capture_step(self, batches: Sequence[Batch]) -> None:
+        self._batches = [(batch_size, images.clone()) for batch_size, images in batches]
+        try:
+            self._replay, self._metrics = self._capture(lambda: self._step.update(self._batches))
+        except RuntimeError as error:
+            self._report(f"not captured: {str(error).splitlines()[0]}")
+        else:
+            self._report("replayed")
+
+
+def capture_cuda_graph(
+    function: Callable[[], dict[str, Tensor]], generators: Sequence[torch.Generator]
+) -> tuple[Callable[[], None], dict[str, Tensor]]:
+    """Capture a function as a CUDA graph, without running it.
+
+    Args:
+        function: Launches kernels alone: it neither waits for the device nor reads from it.
+        generators: All random generators that it draws from; each replay moves them on.
+
+    Returns:
+        What replays the graph, and the function's results, which each replay overwrites.
+
+    Raises:
+        RuntimeError: The function does what cannot be captured.
+    """
+    graph = torch.cuda.CUDAGraph()
+    for generator in generators:
+        graph.register_generator_state(generator)
+    # Other threads copy images to the device meanwhile.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        results = function()
+    return graph.replay, results

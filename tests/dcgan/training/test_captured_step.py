@@ -1,0 +1,142 @@
+"""The replayed step against the eager one, by a capture that replays eagerly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from dcgan.config.loading import load_config, parse_override
+from dcgan.config.schema import Config
+from dcgan.training import loop
+from dcgan.training.captured_step import EAGER_STEPS, Capture, CapturedStep
+from dcgan.training.checkpoint import no_checkpoints
+from dcgan.training.step import AdversarialStep, Batch
+from tests.dcgan.training.test_step import CRITIC, EVERY_STABILISER
+from tracking.events import Event, Metrics
+
+CPU = torch.device("cpu")
+STEPS = 20
+SMALL = (
+    "network.generator_features=4",
+    "network.discriminator_features=4",
+    "dataset.image_size=32",
+    f"training.steps={STEPS}",
+    "training.batch_size=16",
+    "images.count=4",
+)
+WAYS = {
+    "digits": ("digits", SMALL),
+    "celeba": ("celeba", SMALL),
+    "anime": ("anime", SMALL),
+    "anime-tf": ("anime-tf", SMALL),
+    "mnist-softmax": ("mnist-softmax", SMALL[3:]),
+    "mnist-ablation": ("mnist-ablation", SMALL[3:]),
+    "every stabiliser": ("digits", (*SMALL, *EVERY_STABILISER)),
+    "wgan_gp": ("digits", (*SMALL, *CRITIC)),
+    "two updates of D, two of G": (
+        "digits",
+        (
+            *SMALL,
+            "training.discriminator_step=two",
+            "training.generator_steps=2",
+            "training.generator_fakes=fresh",
+        ),
+    ),
+}
+
+
+class EagerReplay:
+    """Imitates a CUDA graph on the CPU: what was captured runs again, into the same tensors.
+
+    Attributes:
+        replays: How often the graph was replayed.
+    """
+
+    def __init__(self) -> None:
+        self.replays = 0
+
+    def capture(
+        self, function: Callable[[], dict[str, Tensor]]
+    ) -> tuple[Callable[[], None], dict[str, Tensor]]:
+        results: dict[str, Tensor] = {}
+
+        def replay() -> None:
+            self.replays += 1
+            for name, value in function().items():
+                results.setdefault(name, torch.empty_like(value)).copy_(value)
+
+        return replay, results
+
+
+def build(recipe: str, settings: tuple[str, ...]) -> Config:
+    return load_config(recipe, [parse_override(text) for text in settings])
+
+
+def images(config: Config) -> Tensor:
+    """Two full batches for each update of D, and half a one."""
+    count = 5 * config.training.batch_size * config.training.discriminator_batches // 2
+    shape = (count, config.dataset.channels, config.dataset.image_size, config.dataset.image_size)
+    rng = torch.Generator().manual_seed(7)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=rng)
+
+
+def train(config: Config) -> dict[str, list[float]]:
+    events: list[Event] = []
+    loop.train(config, images(config), device=CPU, emit=events.append, save=no_checkpoints)
+    columns: dict[str, list[float]] = {}
+    for event in events:
+        if isinstance(event, Metrics) and "training/batch/Gloss" in event.values:
+            for path, values in event.values.items():
+                columns.setdefault(path, []).extend(values)
+    return columns
+
+
+def replay_steps(
+    monkeypatch: pytest.MonkeyPatch, capture: Capture, report: Callable[[str], None]
+) -> None:
+    def captured(state, config, device, world, total_steps, emit):
+        step = AdversarialStep(state, config, device, world, total_steps)
+        return CapturedStep(step, config.training, capture, report)
+
+    monkeypatch.setattr(loop, "_training_step", captured)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("way", WAYS)
+def test_twenty_replayed_steps_equal_the_eager_ones(way: str, monkeypatch: pytest.MonkeyPatch):
+    config = build(*WAYS[way])
+    eager = train(config)
+    graph, reports, buffers = EagerReplay(), [], []
+    update = AdversarialStep.update
+
+    def watched(self: AdversarialStep, batches: list[Batch]) -> dict[str, Tensor]:
+        buffers.append([batch.data_ptr() for _, batch in batches])
+        return update(self, batches)
+
+    monkeypatch.setattr(AdversarialStep, "update", watched)
+    replay_steps(monkeypatch, graph.capture, reports.append)
+    replayed = train(config)
+    assert reports == ["replayed"]
+    assert replayed.keys() == eager.keys()
+    for path, values in eager.items():
+        assert len(values) == STEPS
+        torch.testing.assert_close(replayed[path], values, rtol=1e-6, atol=1e-12)
+    full = [step for step in range(STEPS) if step % 3 < 2]
+    assert graph.replays == len(full) - EAGER_STEPS
+    assert len({tuple(buffers[step]) for step in full[EAGER_STEPS:]}) == 1  # always the same
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_step_that_cannot_be_captured_runs_eagerly(monkeypatch: pytest.MonkeyPatch):
+    config = build(*WAYS["digits"])
+    eager, reports = train(config), []
+
+    def capture(function: Callable[[], dict[str, Tensor]]) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    replay_steps(monkeypatch, capture, reports.append)
+    assert train(config) == eager
+    assert reports == ["not captured: operation not permitted when stream is capturing"]
