@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import typer
@@ -17,17 +18,33 @@ EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
+FIRST_PROCESS_SECONDS = 10.0
+"""Seconds that another process than the first waits before it reports an error."""
+
 
 class LabGroup(TyperGroup):
-    """The group of all commands: prints any `UserError` in a panel and exits with code 2."""
+    """The group of all commands: prints any `UserError` in a panel and exits with code 2.
+
+    Of several processes that torchrun started, the first reports what befalls all of them.
+    Torchrun then ends the others while they wait. A process that is still there has an error of
+    its own, and reports it.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
         except UserError as error:
-            message = Text(str(error))
-            panel = Panel(message, title="Error", title_align="left", border_style="red")
-            if os.environ.get("RANK", "0") == "0":  # under torchrun only one process reports it
-                Console(stderr=True).print(panel)
+            rank = os.environ.get("RANK", "0")
+            if rank != "0" and not _is_of_this_process(error):
+                time.sleep(FIRST_PROCESS_SECONDS)
+            title = "Error" if rank == "0" else f"Error in process {rank}"
+            panel = Panel(Text(str(error)), title=title, title_align="left", border_style="red")
+            Console(stderr=True).print(panel)
             raise typer.Exit(EXIT_USER_ERROR) from error
+
+
+def _is_of_this_process(error: UserError) -> bool:
+    from dcgan.config.schema import ProcessError
+
+    return isinstance(error, ProcessError)

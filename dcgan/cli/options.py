@@ -79,7 +79,8 @@ Checkpoint = Annotated[
     ),
 ]
 Device = Annotated[
-    str, typer.Option("--device", help="auto (CUDA if available), cpu, cuda, cuda:1, ...")
+    str,
+    typer.Option("--device", help="auto (a GPU if there is one), cpu, cuda, cuda:1, mps, ..."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Epochs = Annotated[

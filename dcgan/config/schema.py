@@ -16,6 +16,10 @@ class ConfigError(UserError):
     """A configuration that cannot be run; the message is for the user."""
 
 
+class ProcessError(ConfigError):
+    """A configuration that one of several processes cannot run, whatever the others can."""
+
+
 class Section(BaseModel):
     """Base of all sections: immutable, without conversion of types, unknown keys are errors."""
 

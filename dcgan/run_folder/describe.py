@@ -17,6 +17,7 @@ from dcgan.data.scaling import to_unit_range
 from dcgan.models import build_networks
 from dcgan.run_folder import RECIPE_FILE
 from dcgan.sampling import image_grid
+from dcgan.training.device import device_name
 from tracking import provenance
 from tracking.atomic_files import atomic_write
 from tracking.clock import now_ms
@@ -92,6 +93,4 @@ def _evenly_spaced(pixels: Tensor) -> Tensor:
 
 
 def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"{device}: {torch.cuda.get_device_name(device)}"
-    return str(device)
+    return str(device) if device.type == "cpu" else f"{device}: {device_name(device)}"

@@ -1,30 +1,140 @@
-"""The device to train on."""
+"""The device to train on: which one, whether it works, what it is called."""
 
 from __future__ import annotations
 
-import torch
+import os
+import platform
 
-from dcgan.config.schema import ConfigError
+import torch
+from torch.nn.functional import conv2d
+
+from dcgan.config.schema import ConfigError, ProcessError
 from dcgan.training.distributed import local_rank
+
+_INDEXED = ("cuda", "xpu")
+"""The types of which a machine can have several cards; ROCm's are called cuda too."""
+
+_VISIBLE_CARDS = (
+    "CUDA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "ZE_AFFINITY_MASK",
+)
+"""Variables by which Slurm and others show each process its own card alone."""
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name such as `cuda:1`; `auto` is CUDA if available, otherwise the CPU.
+    """Choose a device, make it PyTorch's current one, and run a small kernel on it.
 
-    Of several processes on one machine, each gets a GPU of its own. Raises ConfigError if the
-    device does not exist.
+    Args:
+        name: A device's name such as `cpu`, `mps` or `cuda:1`. `auto` is the machine's
+            accelerator (CUDA or ROCm, MPS, XPU), or the CPU if it has none. Without an index,
+            each of several processes on one machine gets a card of its own.
+
+    Returns:
+        The device, with its index if there can be several of its type.
+
+    Raises:
+        ConfigError: There is no such device, or it cannot compute.
+        ProcessError: There are fewer cards than processes.
     """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and (rank := local_rank()) is not None:
-        name = f"cuda:{rank}"
+    name = (accelerator_type() or "cpu") if name == "auto" else name
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+    except RuntimeError as error:
+        raise _no_such_device(name) from error
+    if device.type in _INDEXED and device.type == accelerator_type():
+        index = _own_card(device.type) if device.index is None else device.index
+        if index >= torch.accelerator.device_count():
+            raise _no_such_device(name)
+        device = torch.device(device.type, index)
+    try:
+        _run_kernel(device)
     except (RuntimeError, AssertionError) as error:
-        devices = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        if device.type != accelerator_type():
+            raise _no_such_device(name) from error
+        reason = str(error).strip().splitlines()[0]
         raise ConfigError(
-            f"--device {name}: there is no such device on this machine.\n"
-            f"Choose one of: {', '.join(devices)}, or auto."
+            f"{device} ({device_name(device)}) cannot compute with PyTorch {torch.__version__}: "
+            f"{reason}\n"
+            "If no other process takes all of it, install a build of PyTorch for this card and "
+            "its driver\n(https://pytorch.org). Or use --device cpu."
         ) from error
     return device
+
+
+def accelerator_type() -> str | None:
+    """The type of this machine's accelerator, such as `cuda` or `mps`; None without one."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return None if found is None else found.type
+
+
+def cards(name: str) -> list[str]:
+    """The devices over which independent runs can be spread.
+
+    Args:
+        name: `auto` or a device's name.
+
+    Returns:
+        Every card of the type that `name` means, such as `cuda:0` and `cuda:1`; `name` alone if
+        it says which card, or if there cannot be several.
+    """
+    kind = accelerator_type() if name == "auto" else name
+    if kind not in _INDEXED or kind != accelerator_type():
+        return [name]
+    return [f"{kind}:{index}" for index in range(torch.accelerator.device_count())] or [name]
+
+
+def device_name(device: torch.device) -> str:
+    """What its maker calls the device's chip, such as `NVIDIA H100 80GB HBM3`."""
+    if device.type == "mps":
+        get_name = getattr(torch.backends.mps, "get_name", platform.processor)
+        return str(get_name())
+    if device.type in _INDEXED:
+        return str(torch.get_device_module(device).get_device_name(device))
+    return platform.machine()
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until everything that was queued on a device is done; the CPU queues nothing."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def _own_card(kind: str) -> int:
+    """The index of this process's card; raises ProcessError if it has none."""
+    rank, visible = local_rank() or 0, torch.accelerator.device_count()
+    if rank < visible:
+        return rank
+    if visible == 1 and any(name in os.environ for name in _VISIBLE_CARDS):
+        return 0  # each process sees its own card, and no other
+    names = f"{kind}:0" if visible == 1 else f"{kind}:0 to {kind}:{visible - 1}"
+    raise ProcessError(
+        f"This process has no card of its own: LOCAL_RANK is {rank}, but it sees only "
+        f"{visible} of type {kind} ({names}).\n"
+        f"Start at most {visible} on this machine (--nproc-per-node {visible}), show each process "
+        f"one card of its own by {_VISIBLE_CARDS[0]}, or use --device cpu."
+    )
+
+
+def _run_kernel(device: torch.device) -> None:
+    """Compute something small, because a card for which a build has no kernels can be allocated.
+
+    A convolution, because cuDNN gives up old cards before PyTorch does.
+    """
+    if device.type == "cpu":
+        return
+    if device.type in _INDEXED and device.type == accelerator_type():
+        # Streams, graphs and pinned memory are those of the current device.
+        torch.accelerator.set_device_index(device)
+    images, filters = torch.ones(1, 1, 4, 4, device=device), torch.ones(1, 1, 3, 3, device=device)
+    conv2d(images, filters).sum().item()
+
+
+def _no_such_device(name: str) -> ConfigError:
+    kind = accelerator_type()
+    there = [] if kind is None else cards(kind)
+    return ConfigError(
+        f"--device {name}: there is no such device on this machine.\n"
+        f"Choose one of: {', '.join(('cpu', *there))}, or auto."
+    )
