@@ -96,7 +96,7 @@ BatchSize = Annotated[
 Precision = Annotated[
     str | None,
     typer.Option(
-        metavar="[fp32|tf32|bf16]",
+        metavar="[auto|fp32|tf32|bf16]",
         help="tf32 needs an NVIDIA GPU; bf16 is fast there and on CPUs with AMX or AVX-512 BF16.",
         rich_help_panel=CONFIGURATION_PANEL,
     ),

@@ -186,9 +186,11 @@ class Training(Section):
         "the same z; fresh: new ones from new z",
     )
     generator_steps: int = Field(1, ge=1, le=100, description="updates of G per training step")
-    precision: Literal["fp32", "tf32", "bf16"] = Field(
-        "fp32",
-        description="tf32: on NVIDIA GPUs only; bf16: networks in bfloat16, losses in float32",
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
+        "auto",
+        description="auto: float32, with TF32 in convolutions on NVIDIA GPUs that have it; fp32: "
+        "float32 everywhere; tf32: in matrix products too; bf16: networks in bfloat16, losses in "
+        "float32",
     )
     compile: bool = Field(False, description="use torch.compile if a timed trial shows a gain")
     cuda_graph: bool = Field(

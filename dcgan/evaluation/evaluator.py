@@ -20,6 +20,7 @@ from dcgan.evaluation.metrics.nearest_neighbours import (
     precision_recall_density_coverage,
     two_sample_accuracy,
 )
+from dcgan.training.precision import ieee_float32
 from tracking.metric_directions import METRIC_DIRECTIONS, MetricDirection
 
 RESAMPLES = 3
@@ -79,6 +80,7 @@ class RealReference:
         return METRIC_DIRECTIONS[name.removeprefix(self.space.prefix)]
 
 
+@ieee_float32()
 def make_reference(
     images: ImageSet, held_out: ImageSet | None, space: FeatureSpace, samples: int
 ) -> RealReference:
@@ -117,6 +119,7 @@ def make_reference(
     return replace(reference, real_scores=real_scores)
 
 
+@ieee_float32()
 def evaluate(
     generate: GeneratePixels, reference: RealReference, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Score]:

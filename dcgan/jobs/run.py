@@ -25,6 +25,7 @@ from dcgan.training.checkpoint import (
     save_checkpoint,
 )
 from dcgan.training.loop import EvaluateCallback, train
+from dcgan.training.precision import describe_arithmetic
 from dcgan.training.state import has_random_state_of
 from tracking.backends import load_backend
 from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
@@ -196,6 +197,7 @@ def _event_sink(tracker: Tracker, listen: Callable[[Event], None]) -> Callable[[
 
 def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator[Event]:
     """What describes a new run; a resumed run keeps its description and notes when it resumed."""
+    yield Fields({"sys/arithmetic": describe_arithmetic(job.config, job.device)})
     if job.folder is not None:
         resumed = to_iso8601(now_ms())
         yield Fields(

@@ -10,19 +10,32 @@ except for rounding and, unless it is synchronised, for batch norm.
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
+
+from dcgan.config.schema import ProcessError
+from tracking.errors import UserError
 
 STOP_CHECK_STEPS = 20
 """Steps between two checks of whether any process was asked to stop."""
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
+"""Seconds between two questions of a process that waits for another."""
+
+_LEAVE_SECONDS = 5.0
+"""Seconds that rank 0 waits at most for the others before it ends."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +45,13 @@ class World:
     Attributes:
         rank: From 0; only rank 0 tracks, saves and prints.
         size: Number of processes.
+        store: Through which they wait for each other; None if this process is the only one.
     """
 
     rank: int = 0
     size: int = 1
+    store: Store | None = field(default=None, repr=False, compare=False)
+    _turns: Iterator[int] = field(default_factory=itertools.count, repr=False, compare=False)
 
     def shard(self, batch: Tensor) -> Tensor:
         """This process's part of a batch, split along dimension 0; sizes differ by at most one."""
@@ -124,15 +140,69 @@ class World:
     def main_process_first(self) -> Iterator[None]:
         """Run the block on rank 0 first, for example to fill a cache that the others read.
 
-        If rank 0 fails, the others go on, to fail in their turn rather than wait forever.
+        The block may take any time on any process: all wait for each other at its end, without
+        the process group's time-out.
+
+        Raises:
+            ProcessError: On the other ranks, a UserError of the block, which rank 0 did not have.
+            UserError: The block failed on another process, or rank 0 is gone.
         """
-        if self.size > 1 and self.rank > 0:
-            dist.barrier()
+        turn = next(self._turns)
+        if self.rank > 0:
+            self._wait(turn, finished=1)
+        try:
+            with self._announcing(turn):
+                yield
+        except UserError as error:
+            if self.rank == 0:
+                raise
+            raise ProcessError(str(error)) from error
+        self._wait(turn, finished=self.size)
+
+    @contextmanager
+    def wait_for_main_process(self) -> Iterator[None]:
+        """Keep the other ranks at the end of the block until rank 0 has come there too.
+
+        Rank 0 may take any time, for example to evaluate: the process group's time-out does not
+        count. Every process must enter the block.
+
+        Raises:
+            UserError: On the other ranks: the block failed on rank 0, or rank 0 is gone.
+        """
+        turn = next(self._turns)
+        if self.rank == 0:
+            with self._announcing(turn):
+                yield
+        else:
+            yield
+            self._wait(turn, finished=1)
+
+    @contextmanager
+    def _announcing(self, turn: int) -> Iterator[None]:
+        """Tell the other processes that this one has finished the block or failed in it."""
         try:
             yield
-        finally:
-            if self.size > 1 and self.rank == 0:
-                dist.barrier()
+        except BaseException:
+            with suppress(RuntimeError):  # the store is gone with the process that kept it
+                self._count(f"failed {turn}", 1)
+            raise
+        self._count(f"finished {turn}", 1)
+
+    def _wait(self, turn: int, finished: int) -> None:
+        """Wait until so many processes have finished the block; UserError if one cannot."""
+        pause = _SHORTEST_PAUSE
+        try:
+            while self._count(f"finished {turn}") < finished:
+                if self._count(f"failed {turn}"):
+                    raise UserError("Another process could not go on; its own message says why.")
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        except RuntimeError as error:
+            raise UserError("The first process has ended, and with it the training.") from error
+
+    def _count(self, event: str, more: int = 0) -> int:
+        """How many processes have announced an event, after adding `more`."""
+        return self.size if self.store is None else self.store.add(event, more)
 
 
 SINGLE_PROCESS = World()
@@ -141,17 +211,38 @@ SINGLE_PROCESS = World()
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[World]:
-    """Join the processes that `torchrun` started; `SINGLE_PROCESS` if it started none."""
+    """Join the processes that `torchrun` started; `SINGLE_PROCESS` if it started none.
+
+    Args:
+        device: This process's own, which must be PyTorch's current one if it is a card.
+
+    Yields:
+        This process among them.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield SINGLE_PROCESS
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    store, rank, size = next(rendezvous("env://"))
+    backend = {"cuda": "nccl", "xpu": "xccl"}.get(device.type, "gloo")
+    dist.init_process_group(
+        backend, store=PrefixStore("process group", store), rank=rank, world_size=size
+    )
+    world = World(rank, size, PrefixStore("world", store))
     try:
-        yield World(dist.get_rank(), dist.get_world_size())
+        yield world
     finally:
+        _leave(world)
         dist.destroy_process_group()
+
+
+def _leave(world: World) -> None:
+    """Give the others time for their last question: without torchrun, rank 0 keeps the store."""
+    deadline = time.monotonic() + _LEAVE_SECONDS
+    with suppress(RuntimeError):  # the store is gone: there is nobody left to wait for
+        left = world._count("left", 1)
+        while world.rank == 0 and left < world.size and time.monotonic() < deadline:
+            time.sleep(_SHORTEST_PAUSE)
+            left = world._count("left")
 
 
 def local_rank() -> int | None:

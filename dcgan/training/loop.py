@@ -19,7 +19,7 @@ from dcgan.training.captured_step import CapturedStep, capture_cuda_graph
 from dcgan.training.checkpoint import CheckpointState, SaveCheckpoint
 from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.metric_buffer import MetricBuffer
-from dcgan.training.precision import set_matmul_precision
+from dcgan.training.precision import set_arithmetic
 from dcgan.training.schedule import epoch_order, is_due, steps_per_epoch, total_steps
 from dcgan.training.state import Seeds, TrainingState, derive_seeds, initial_state
 from dcgan.training.step import AdversarialStep, Batch
@@ -67,7 +67,7 @@ def train(
     Returns:
         Whether the end of the recipe was reached.
     """
-    set_matmul_precision(config)
+    set_arithmetic(config, device)
     seeds = derive_seeds(config.seed)
     state = initial_state(config, seeds, device, world)
     if resume_from is not None:
@@ -85,8 +85,9 @@ def train(
     pixels, data_wait = to_device_if_it_fits(pixels, device), DataWait()
 
     def evaluate_and_mark(*, marked: bool) -> None:
-        if evaluate is not None and evaluate(state.step, _sampling_generator(state, config)):
-            save(state.step, state.to_checkpoint(), marked=marked, best=True)
+        with world.wait_for_main_process():  # which alone evaluates
+            if evaluate is not None and evaluate(state.step, _sampling_generator(state, config)):
+                save(state.step, state.to_checkpoint(), marked=marked, best=True)
 
     # The checkpoint is older than the evaluation that was due at its step.
     if resume_from is not None and _evaluation_was_due(state, config, total):

@@ -2,32 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from dcgan.config.schema import Config, ConfigError
 
+_AMPERE = (8, 0)
+"""The first compute capability of NVIDIA's with TF32 and bfloat16 in hardware."""
+
 
 def check_precision(config: Config, device: torch.device) -> None:
     """Raise ConfigError if the device does not support the recipe's precision."""
-    if config.training.precision == "tf32" and device.type != "cuda":
+    precision = config.training.precision
+    if precision == "tf32" and not _has_tf32(device):
         raise ConfigError(
-            f'training.precision = "tf32": only NVIDIA GPUs support it, and the device is '
-            f"{device}.\n"
-            'Use "fp32", or "bf16", which is faster on CPUs with AMX or AVX-512 BF16.'
+            f'training.precision = "tf32": only NVIDIA GPUs since Ampere support it, and the '
+            f"device is {device}.\n"
+            'Use "auto", or "bf16", which is faster on GPUs and on CPUs with AMX or AVX-512 BF16.'
+        )
+    if precision == "bf16" and _is_nvidia(device) and not _is_ampere(device):
+        raise ConfigError(
+            f'training.precision = "bf16": NVIDIA GPUs before Ampere only emulate it, slower than '
+            f'float32, and the device is {device}.\nUse "auto".'
         )
 
 
-def set_matmul_precision(config: Config) -> None:
-    """Turn TF32 on or off for CUDA's float32 matmuls and convolutions, in the whole process.
+def describe_arithmetic(config: Config, device: torch.device) -> str:
+    """What the networks are computed in, such as `TF32 in convolutions, else float32`."""
+    match config.training.precision:
+        case "bf16":
+            return "bfloat16 in networks, float32 in losses and weights"
+        case "tf32":
+            return "TF32"
+        case "auto" if _has_tf32(device):
+            return "TF32 in convolutions, else float32"
+        case _:
+            return "float32"
 
-    It must be set either way: PyTorch's default is TF32 in convolutions but not in matmuls.
+
+def set_arithmetic(config: Config, device: torch.device) -> None:
+    """Set how CUDA computes in float32 in this process, and let cuDNN choose the fastest kernels.
+
+    `auto` is PyTorch's own default: TF32 in convolutions alone.
     """
-    precision = "tf32" if config.training.precision == "tf32" else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = precision
-    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
+    precision = config.training.precision
+    torch.backends.cuda.matmul.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    convolutions = "tf32" if precision in ("auto", "tf32") else "ieee"
+    torch.backends.cudnn.conv.fp32_precision = convolutions  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+
+
+@contextmanager
+def ieee_float32() -> Iterator[None]:
+    """Compute in float32 proper, whatever a training has set; also a decorator.
+
+    A checkpoint then has the same scores during its training and after it.
+    """
+    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    saved = matmul.fp32_precision, convolution.fp32_precision
+    matmul.fp32_precision = convolution.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision, convolution.fp32_precision = saved
 
 
 def forward_in_precision(
@@ -50,3 +90,15 @@ def forward_in_precision(
         return network(images)
     with torch.autocast(images.device.type, torch.bfloat16):
         return network(images).float()
+
+
+def _has_tf32(device: torch.device) -> bool:
+    return _is_nvidia(device) and _is_ampere(device)
+
+
+def _is_nvidia(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.version.hip is None
+
+
+def _is_ampere(device: torch.device) -> bool:
+    return torch.cuda.get_device_capability(device) >= _AMPERE

@@ -14,6 +14,7 @@ from dcgan.data.scaling import to_unit_range
 from dcgan.evaluation.features.classifier import is_labelled, load_classifier
 from dcgan.evaluation.features.inception import find_weights, load_inception
 from dcgan.evaluation.features.lenet import RandomFeatures
+from dcgan.training.precision import ieee_float32
 
 RANDOM_SEED = 0
 _BATCH = 512
@@ -42,6 +43,7 @@ class FeatureSpace:
         return torch.cat(parts)
 
 
+@ieee_float32()
 def feature_space(
     images: ImageSet, device: torch.device, weights: Path | None = None
 ) -> FeatureSpace:

@@ -33,7 +33,7 @@ def test_the_command_says_what_it_used_and_writes_a_trace(tmp_path: Path):
     arguments = ["profile", "digits", "--steps", "2", "--batch-size", "8", "--trace", str(trace)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    assert "digits on cpu, fp32: 2 steps of 8 random images" in " ".join(result.output.split())
+    assert "digits on cpu, float32: 2 steps of 8 random images" in " ".join(result.output.split())
     names = {event.get("name") for event in json.loads(trace.read_text())["traceEvents"]}
     assert {"data", "discriminator", "generator", "tracking"} <= names
 

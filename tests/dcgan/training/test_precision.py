@@ -1,0 +1,134 @@
+"""The arithmetic of a training and of its evaluations, by the flags that PyTorch reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from dcgan.config.schema import Config, ConfigError
+from dcgan.evaluation import evaluator
+from dcgan.evaluation.features import feature_space as module
+from dcgan.training.precision import (
+    check_precision,
+    describe_arithmetic,
+    ieee_float32,
+    set_arithmetic,
+)
+
+CPU, CARD = torch.device("cpu"), torch.device("cuda", 0)
+
+
+def flags() -> tuple[str, str, bool]:
+    """Of matrix products, of convolutions, and whether cuDNN tries its kernels."""
+    return (
+        torch.backends.cuda.matmul.fp32_precision,
+        torch.backends.cudnn.conv.fp32_precision,
+        torch.backends.cudnn.benchmark,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _flags_as_before() -> Iterator[None]:
+    matmul, convolution, benchmark = flags()
+    yield
+    torch.backends.cuda.matmul.fp32_precision = matmul
+    torch.backends.cudnn.conv.fp32_precision = convolution
+    torch.backends.cudnn.benchmark = benchmark
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Pretends that `CARD` is of a compute capability, or AMD's."""
+
+    def pretend(capability: tuple[int, int], hip: str | None = None) -> None:
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+        monkeypatch.setattr(torch.version, "hip", hip)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [
+        ("auto", ("ieee", "tf32", True)),
+        ("fp32", ("ieee", "ieee", True)),
+        ("tf32", ("tf32", "tf32", True)),
+        ("bf16", ("ieee", "ieee", True)),
+    ],
+)
+def test_each_precision_sets_all_flags(small_config, precision: str, expected: tuple[str, ...]):
+    set_arithmetic(small_config(f"training.precision={precision}"), CARD)
+    assert flags() == expected
+
+
+@pytest.mark.parametrize(
+    ("capability", "hip", "precision", "expected"),
+    [
+        ((9, 0), None, "auto", "TF32 in convolutions, else float32"),
+        ((7, 5), None, "auto", "float32"),
+        ((9, 4), "6.2", "auto", "float32"),
+        ((9, 0), None, "fp32", "float32"),
+        ((9, 0), None, "tf32", "TF32"),
+        ((9, 0), None, "bf16", "bfloat16 in networks, float32 in losses and weights"),
+    ],
+)
+def test_a_run_says_what_its_card_computes_in(
+    small_config: Callable[..., Config],
+    card: Callable[..., None],
+    capability: tuple[int, int],
+    hip: str | None,
+    precision: str,
+    expected: str,
+):
+    card(capability, hip)
+    config = small_config(f"training.precision={precision}")
+    check_precision(config, CARD)
+    assert describe_arithmetic(config, CARD) == expected
+
+
+@pytest.mark.parametrize(
+    ("capability", "hip", "precision"),
+    [((7, 5), None, "tf32"), ((9, 4), "6.2", "tf32"), ((7, 5), None, "bf16")],
+)
+def test_what_a_card_has_not_is_refused(
+    small_config, card: Callable[..., None], capability, hip, precision: str
+):
+    card(capability, hip)
+    with pytest.raises(ConfigError, match=f'"{precision}".*\n?.*the device is cuda:0'):
+        check_precision(small_config(f"training.precision={precision}"), CARD)
+
+
+def test_the_cpu_computes_in_float32(small_config):
+    assert describe_arithmetic(small_config(), CPU) == "float32"
+
+
+def test_evaluations_compute_in_float32_and_leave_the_training_as_it_was(
+    small_config, monkeypatch: pytest.MonkeyPatch
+):
+    config = small_config()
+    set_arithmetic(config, CARD)
+    seen = []
+
+    def look(*arguments: object, **more: object) -> None:
+        seen.append(flags()[:2])
+        raise InterruptedError
+
+    monkeypatch.setattr(module, "find_weights", look)
+    monkeypatch.setattr(evaluator, "_shuffled", look)
+    images = SimpleNamespace(pixels=torch.zeros(4, 1, 8, 8))
+    calls = (
+        lambda: module.feature_space(images, CPU),
+        lambda: evaluator.make_reference(images, None, None, 10),
+        lambda: evaluator.evaluate(look, SimpleNamespace(train=images.pixels)),
+    )
+    for call in calls:
+        with pytest.raises(InterruptedError):
+            call()
+    assert seen == [("ieee", "ieee")] * 3
+    assert flags()[:2] == ("ieee", "tf32")
+    with pytest.raises(ValueError, match="in here"), ieee_float32():
+        raise ValueError("in here")
+    assert flags()[:2] == ("ieee", "tf32")
