@@ -15,6 +15,9 @@ from torch.profiler import record_function
 IN_MEMORY_BYTES = 2**28
 """Sets up to this size are read into memory; from larger ones, batches are read ahead."""
 
+_OWN_MEMORY = ("cuda", "xpu")
+"""Kinds of device with memory of their own, to which pinned memory is copied faster."""
+
 
 @dataclass
 class DataWait:
@@ -39,17 +42,20 @@ class DataWait:
 def to_device_if_it_fits(pixels: Tensor, device: torch.device) -> Tensor:
     """Move the whole set to `device` (on the CPU: into RAM) if it fits; else return it unchanged.
 
-    On CUDA it fits if it takes at most half of the free memory, on the CPU if it has at most
-    `IN_MEMORY_BYTES`.
+    On CUDA and XPU it fits if it takes at most half of the free memory; on the CPU, and where the
+    device shares the CPU's memory, if it has at most `IN_MEMORY_BYTES`.
 
     Args:
         pixels: uint8 (N, C, H, W); may be a memory-mapped file.
         device: Where the training is.
     """
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return pixels.to(device) if pixels.nbytes <= free // 2 else pixels
-    return pixels.clone() if pixels.nbytes <= IN_MEMORY_BYTES else pixels
+    limit = IN_MEMORY_BYTES
+    if device.type in _OWN_MEMORY:
+        free, _ = torch.get_device_module(device).mem_get_info(device)
+        limit = free // 2
+    if pixels.nbytes > limit:
+        return pixels
+    return pixels.clone() if device.type == "cpu" else pixels.to(device)
 
 
 def iterate_batches(
@@ -70,10 +76,10 @@ def iterate_batches(
         uint8 (n, C, H, W).
     """
     in_memory = pixels.device == device and pixels.nbytes <= IN_MEMORY_BYTES
-    if in_memory or device.type == pixels.device.type == "cuda":
+    if in_memory or device.type == pixels.device.type != "cpu":
         gathered: Iterator[Tensor] = (pixels[indices] for indices in batches)
     else:
-        gathered = _gather_ahead(pixels, batches, pin=device.type == "cuda")
+        gathered = _gather_ahead(pixels, batches, pin=device.type in _OWN_MEMORY)
     while True:
         start = time.monotonic()
         with record_function("data"):

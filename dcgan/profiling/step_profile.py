@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.autograd.profiler_util import FunctionEvent
+from torch.autograd.profiler_util import FunctionEvent, FunctionEventAvg
 from torch.profiler import ProfilerActivity, profile
 
 from dcgan.config.schema import Config
-from dcgan.profiling.step_timing import limit_steps
+from dcgan.profiling.step_timing import limit_steps, without_cuda_graph
 from dcgan.training.checkpoint import no_checkpoints
+from dcgan.training.device import synchronise
 from dcgan.training.loop import train
 from tracking.atomic_files import atomic_write
 from tracking.errors import UserError
@@ -70,7 +72,7 @@ def profile_steps(
     The parts `discriminator` and `generator` are forward and backward passes without the
     optimizers; `tracking` collects the step's metrics, which other threads then write. On CUDA
     the parts are times of the host, which runs ahead of the device; the operators' times are
-    the device's.
+    the device's. The step is not replayed as a CUDA graph, in which kernels belong to no operator.
 
     Args:
         config: The recipe.
@@ -97,13 +99,13 @@ def profile_steps(
         if steps_done == WARM_UP_STEPS:
             profiler.start()
         if steps_done == WARM_UP_STEPS + steps:
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            synchronise(device)
             profiler.stop()
         return steps_done == WARM_UP_STEPS + steps
 
     train(
-        limit_steps(config, WARM_UP_STEPS + steps + 1),  # stopped before the last, which has a grid
+        # Stopped before the last step, which has a grid.
+        limit_steps(without_cuda_graph(config), WARM_UP_STEPS + steps + 1),
         pixels,
         device=device,
         emit=lambda event: None,
@@ -120,7 +122,7 @@ def profile_steps(
     began = min(event.time_range.start for event in events)
     step_ms = (max(event.time_range.end for event in events) - began) / 1e3 / steps
     return StepProfile(
-        step_ms, _parts(events, steps, step_ms), _operators(profiler, steps, step_ms)
+        step_ms, _parts(events, steps, step_ms), _operators(profiler.key_averages(), steps, step_ms)
     )
 
 
@@ -139,16 +141,21 @@ def _parts(events: list[FunctionEvent], steps: int, step_ms: float) -> tuple[Tim
     return tuple(TimeShare(name, ms[name], ms[name] / step_ms, calls[name]) for name in PARTS)
 
 
-def _operators(profiler: profile, steps: int, step_ms: float) -> tuple[TimeShare, ...]:
+def _operators(
+    averages: Iterable[FunctionEventAvg], steps: int, step_ms: float
+) -> tuple[TimeShare, ...]:
+    # The profiler lists the kernels too, whose times the operators that launched them have.
     operators = [
         (operator.self_device_time_total or operator.self_cpu_time_total, operator)
-        for operator in profiler.key_averages()
-        if operator.key not in PARTS and not operator.key.startswith(_OPTIMIZER_RANGES)
+        for operator in averages
+        if operator.device_type.name == "CPU"
+        and operator.key not in PARTS
+        and not str(operator.key).startswith(_OPTIMIZER_RANGES)
     ]
     slowest = sorted(operators, key=lambda pair: pair[0], reverse=True)[:SLOWEST_OPERATORS]
     return tuple(
         TimeShare(
-            name=operator.key,
+            name=str(operator.key),
             ms=microseconds / 1e3 / steps,
             fraction=microseconds / 1e3 / steps / step_ms,
             calls=operator.count / steps,

@@ -18,7 +18,7 @@ from dcgan.cache_dir import cache_folder
 from dcgan.config.loading import to_toml
 from dcgan.config.schema import Config
 from dcgan.training.checkpoint import no_checkpoints
-from dcgan.training.device import choose_device
+from dcgan.training.device import choose_device, device_name, synchronise
 from dcgan.training.loop import train
 from dcgan.training.schedule import total_steps
 from tracking.atomic_files import atomic_write
@@ -121,6 +121,12 @@ def limit_steps(config: Config, steps: int) -> Config:
     return config.model_copy(update={"training": training, "images": images})
 
 
+def without_cuda_graph(config: Config) -> Config:
+    """The same configuration, whose steps run eagerly on every device."""
+    training = config.training.model_copy(update={"cuda_graph": False})
+    return config.model_copy(update={"training": training})
+
+
 def _with_compile(config: Config, compiled: bool) -> Config:
     training = config.training.model_copy(update={"compile": compiled})
     return config.model_copy(update={"training": training})
@@ -144,12 +150,12 @@ def _time_steps(config: Config, device: torch.device) -> _StepTimes:
     step_ends: list[float] = []
 
     def record_step_end() -> bool:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        synchronise(device)
         step_ends.append(time.perf_counter())
         return False
 
-    pixels = random_images(config, 4 * images_per_step)
+    # With a short last batch, as most data sets have.
+    pixels = random_images(config, 4 * images_per_step - config.training.batch_size // 2)
     began = time.perf_counter()
     train(
         limit_steps(config, TRIAL_STEPS + 1),
@@ -165,7 +171,14 @@ def _time_steps(config: Config, device: torch.device) -> _StepTimes:
 
 def _timing_file(config: Config, device: torch.device) -> Path:
     """The cache file for this recipe, machine, version of PyTorch and number of threads."""
-    chip = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    inputs = (to_toml(config), chip, platform.node(), torch.__version__, torch.get_num_threads())
+    chip = device_name(device)
+    inputs = (
+        to_toml(config),
+        device.type,
+        chip,
+        platform.node(),
+        torch.__version__,
+        torch.get_num_threads(),
+    )
     key = hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
     return cache_folder() / "trials" / f"{config.name}-{key}.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -46,3 +47,22 @@ def test_one_batch_is_gathered_ahead_and_the_thread_ends_with_the_training(
     assert requested == [0, 1, 2]
     images.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("data")]
+
+
+@pytest.mark.parametrize("free", [2 * 1024, 2 * 1024 - 1])
+def test_a_card_takes_sets_of_up_to_half_its_free_memory(free: int, monkeypatch):
+    moved = []
+    pixels = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
+    card = SimpleNamespace(mem_get_info=lambda device: (free, 10**9))
+    monkeypatch.setattr(torch, "get_device_module", lambda device: card)
+    monkeypatch.setattr(Tensor, "to", lambda tensor, device: moved.append(device) or tensor)
+    to_device_if_it_fits(pixels, torch.device("xpu"))
+    assert moved == ([torch.device("xpu")] if free // 2 >= pixels.nbytes else [])
+
+
+def test_a_device_that_shares_the_memory_takes_sets_of_a_fixed_size(monkeypatch):
+    pixels = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
+    device = torch.device("meta")  # in place of mps, which is not here
+    assert to_device_if_it_fits(pixels, device).device == device
+    monkeypatch.setattr("dcgan.data.batches.IN_MEMORY_BYTES", pixels.nbytes - 1)
+    assert to_device_if_it_fits(pixels, device) is pixels

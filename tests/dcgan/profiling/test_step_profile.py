@@ -4,13 +4,38 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch._C._autograd import DeviceType
 from typer.testing import CliRunner
 
 from dcgan.cli import app
 from dcgan.profiling import step_profile as profile
+
+
+def test_a_kernel_counts_once_as_its_operator():
+    def entry(key: str, device: DeviceType, device_us: float, cpu_us: float) -> SimpleNamespace:
+        return SimpleNamespace(
+            key=key,
+            device_type=device,
+            self_device_time_total=device_us,
+            self_cpu_time_total=cpu_us,
+            count=2,
+        )
+
+    averages = [
+        entry("aten::convolution", DeviceType.CPU, 4000, 100),
+        entry("sm90_xmma_fprop", DeviceType.CUDA, 4000, 0),
+        entry("aten::empty", DeviceType.CPU, 0, 1000),
+        entry("discriminator", DeviceType.CUDA, 4000, 0),
+    ]
+    found = profile._operators(averages, steps=2, step_ms=4)
+    assert [(each.name, each.ms, each.fraction) for each in found] == [
+        ("aten::convolution", 2, 0.5),
+        ("aten::empty", 0.5, 0.125),
+    ]
 
 
 def test_the_parts_of_a_step_add_up_to_it(small_config, pixels):
