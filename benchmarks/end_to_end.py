@@ -39,16 +39,18 @@ def run_example(folder: str, precision: str, pipe: Connection) -> None:
     """
     from itertools import count
 
-    from plain_loop import example_transforms, train_plainly
+    import torch
+    from example_transforms import example_transforms
     from torch.utils.data import DataLoader
     from torchvision.datasets import ImageFolder
 
     from dcgan.config.loading import load_config
+    from dcgan.selftest.official_loop import train_officially
 
     dataset = ImageFolder(folder, example_transforms(SIZE))
     loader = DataLoader(dataset, BATCH, shuffle=True, num_workers=2)
     batches = (images for _ in count() for images, _ in loader)
-    train_plainly(load_config("celeba", []), batches, block_timer(pipe))
+    train_officially(load_config("celeba", []), batches, torch.device("cpu"), block_timer(pipe))
     pipe.send(peak_memory())
 
 

@@ -31,8 +31,8 @@ import numpy as np
 import PIL.Image
 import psutil
 import torch
+from example_transforms import example_transforms
 from machine import describe_machine
-from plain_loop import example_transforms
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,12 +95,19 @@ def block_timer(pipe: Connection) -> Callable[[], bool]:
         if remaining > 0:
             return False
         if remaining == 0:
+            _wait_for_cuda()
             pipe.send(time.perf_counter() - start)
         remaining = pipe.recv()
         start = time.perf_counter()
         return remaining == 0
 
     return stopping
+
+
+def _wait_for_cuda() -> None:
+    torch = sys.modules.get("torch")  # a side may train without it
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def peak_memory() -> float:

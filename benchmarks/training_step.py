@@ -1,4 +1,4 @@
-"""A training step by the engine against the loop of the official PyTorch example, on the CPU.
+"""A training step by the engine against the loop of the official PyTorch example.
 
 Each side has its own process, because the engine's allocator settings apply to a whole process;
 the plain loop has glibc's defaults. Blocks of steps alternate between the two, and one waits
@@ -6,12 +6,15 @@ while the other works; a pair of neighbouring blocks gives a ratio, and the medi
 is printed with their range. The engine runs as in `dcgan train`, including its metrics. Images
 are random noise of the recipe's shape, on which a step takes the same time.
 
-For the engine, the throughput is printed as a percentage of this machine's best matrix product
-in float32. It is based on the operations that torch.utils.flop_counter counts in convolutions
-and products, of which Winograd's convolutions need fewer. In bfloat16 more than 100% is possible
-if the processor multiplies it natively.
+For the engine, the throughput is printed as a percentage of the device's best matrix product in
+float32. It is based on the operations that torch.utils.flop_counter counts in convolutions and
+products, of which Winograd's convolutions need fewer. In bfloat16 more than 100% is possible if
+the processor multiplies it natively.
 
-    python benchmarks/training_step.py [--pairs 5] [--steps 10] [--output FILE]
+On CUDA the plain loop has PyTorch's default arithmetic, and an epoch of the 63,632 images of
+`anime` is timed too.
+
+    python benchmarks/training_step.py [--device cpu] [--pairs 5] [--steps 10] [--output FILE]
 """
 
 from __future__ import annotations
@@ -35,6 +38,12 @@ from dcgan.cpu.allocator import keep_memory
 CASES = [
     (recipe, precision) for recipe in ("celeba", "mnist-ablation") for precision in ("fp32", "bf16")
 ]
+CUDA_CASES = [
+    (recipe, precision)
+    for recipe in ("celeba", "mnist-ablation", "digits")
+    for precision in ("auto", "bf16")
+]
+EPOCH_IMAGES = 63_632
 ENDLESS = 10**9
 """Steps of a training that is stopped from outside."""
 
@@ -67,11 +76,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10, help="per block")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--output", type=Path, help="JSON file for the results")
     options = parser.parse_args()
 
     machine = describe_machine()
-    peak = in_process(matrix_product_peak)
+    peak = in_process(matrix_product_peak, options.device)
     print(f"{machine}\nbest matrix product in float32: {peak:.0f} GFLOP/s")
     print(f"{options.pairs} pairs of blocks of {options.steps} steps")
     print(
@@ -80,8 +90,8 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|")
     results: dict[str, object] = {"machine": machine, "float32_peak_gflops": peak}
-    for recipe, precision in CASES:
-        result = compare(recipe, precision, options.pairs, options.steps, peak)
+    for recipe, precision in CASES if options.device == "cpu" else CUDA_CASES:
+        result = compare(recipe, precision, options.device, options.pairs, options.steps, peak)
         results[f"{recipe}: {precision}"] = asdict(result)
         print(
             f"| `{recipe}` | {precision} | {result.plain_ms:.1f} | {result.engine_ms:.1f} "
@@ -90,21 +100,30 @@ def main() -> None:
             f"| {result.of_float32_peak:.0%} |",
             flush=True,
         )
+    if options.device != "cpu":
+        for precision in ("auto", "bf16"):
+            seconds = in_process(epoch_seconds, "anime", precision, options.device)
+            results[f"anime, an epoch: {precision}"] = seconds
+            print(f"an epoch of {EPOCH_IMAGES:,} images of `anime` in {precision}: {seconds:.2f} s")
     if options.output:
         options.output.write_text(json.dumps(results, indent=2) + "\n")
 
 
-def compare(recipe: str, precision: str, pairs: int, steps: int, peak: float) -> Result:
+def compare(
+    recipe: str, precision: str, device: str, pairs: int, steps: int, peak: float
+) -> Result:
     """Time the engine against the plain loop.
 
     Args:
         recipe: Name of the recipe.
-        precision: Of the engine; the plain loop always uses float32.
+        precision: Of the engine; the plain loop always has PyTorch's default.
+        device: Where to train.
         pairs: Number of blocks of each side.
         steps: Steps per block.
         peak: Throughput of the best matrix product, in GFLOP/s.
     """
-    timings = interleave((run_plain_loop, run_engine), (recipe, precision), pairs, steps)
+    sides = (run_plain_loop, run_engine)
+    timings = interleave(sides, (recipe, precision, device), pairs, steps)
     plain, engine = timings.medians
     gflop = in_process(count_gflop, recipe)
     return Result(
@@ -120,31 +139,34 @@ def compare(recipe: str, precision: str, pairs: int, steps: int, peak: float) ->
     )
 
 
-def run_plain_loop(recipe: str, precision: str, pipe: Connection) -> None:
-    """Train with the plain loop, in float32 whatever `precision` is.
+def run_plain_loop(recipe: str, precision: str, device: str, pipe: Connection) -> None:
+    """Train with the plain loop, in PyTorch's default whatever `precision` is.
 
     Args:
         recipe: Name of the recipe.
         precision: Not used.
+        device: Where to train.
         pipe: To the process that times the blocks.
     """
-    from plain_loop import train_plainly
+    import torch
 
     from dcgan.config.loading import load_config
     from dcgan.profiling.step_timing import random_images
+    from dcgan.selftest.official_loop import train_officially
 
     config = load_config(recipe, [])
     batches = (random_images(config, 4 * 128) / 127.5 - 1).split(128)
-    train_plainly(config, itertools.cycle(batches), block_timer(pipe))
+    train_officially(config, itertools.cycle(batches), torch.device(device), block_timer(pipe))
     pipe.send(peak_memory())
 
 
-def run_engine(recipe: str, precision: str, pipe: Connection) -> None:
+def run_engine(recipe: str, precision: str, device: str, pipe: Connection) -> None:
     """Train with the engine, set up as by `dcgan train`.
 
     Args:
         recipe: Name of the recipe.
-        precision: `fp32` or `bf16`.
+        precision: A value of `training.precision`.
+        device: Where to train.
         pipe: To the process that times the blocks.
     """
     keep_memory()
@@ -159,7 +181,7 @@ def run_engine(recipe: str, precision: str, pipe: Connection) -> None:
     train(
         limit_steps(config, ENDLESS),
         random_images(config, 4 * 128),
-        device=torch.device("cpu"),
+        device=torch.device(device),
         emit=lambda event: None,
         save=no_checkpoints,
         stopping=block_timer(pipe),
@@ -190,16 +212,48 @@ def count_gflop(recipe: str) -> float:
     return float(counter.get_total_flops()) / 1e9
 
 
-def matrix_product_peak() -> float:
+def epoch_seconds(recipe: str, precision: str, device: str) -> float:
+    """The second of two epochs of random images, in seconds."""
+    import torch
+
+    from dcgan.config.loading import load_config, parse_override
+    from dcgan.profiling.step_timing import random_images
+    from dcgan.training.checkpoint import no_checkpoints
+    from dcgan.training.loop import train
+    from tracking.events import EPOCH, Event, Metrics
+
+    settings = (f"training.precision={precision}", "training.epochs=2")
+    config = load_config(recipe, [parse_override(text) for text in settings])
+    ends: list[float] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Metrics) and f"{EPOCH}/number" in event.values:
+            ends.append(time.perf_counter())
+
+    train(
+        config,
+        random_images(config, EPOCH_IMAGES),
+        device=torch.device(device),
+        emit=listen,
+        save=no_checkpoints,
+    )
+    return ends[1] - ends[0]
+
+
+def matrix_product_peak(device: str) -> float:
     """The best of several products of 4096 x 4096 in float32, in GFLOP/s."""
     import torch
 
+    from dcgan.training.device import synchronise
+
     size = 4096
-    left, right = torch.rand(size, size), torch.rand(size, size)
+    left, right = torch.rand(2, size, size, device=device)
     seconds = []
     for _ in range(5):
+        synchronise(torch.device(device))
         start = time.perf_counter()
         left @ right
+        synchronise(torch.device(device))
         seconds.append(time.perf_counter() - start)
     return 2 * size**3 / min(seconds) / 1e9
 

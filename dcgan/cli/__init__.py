@@ -14,6 +14,7 @@ from dcgan.cli.commands.recipes import app as recipes
 from dcgan.cli.commands.report import report
 from dcgan.cli.commands.runs import runs, show
 from dcgan.cli.commands.sample import sample
+from dcgan.cli.commands.selftest import selftest
 from dcgan.cli.commands.store import delete, du, rename, restore, tag
 from dcgan.cli.commands.sweep import sweep
 from dcgan.cli.commands.train import resume, train
@@ -44,6 +45,7 @@ app.command(rich_help_panel=TRAIN)(resume)
 app.command(rich_help_panel=TRAIN)(sweep)
 app.add_typer(recipes, name="recipes", rich_help_panel=TRAIN)
 app.command(rich_help_panel=TRAIN)(profile)
+app.command(rich_help_panel=TRAIN)(selftest)
 app.command(rich_help_panel=INSPECT)(runs)
 app.command(rich_help_panel=INSPECT)(show)
 app.command(rich_help_panel=INSPECT)(diff)

@@ -12,47 +12,40 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torchvision import transforms
 
 from dcgan.config.schema import Config
 from dcgan.models import build_networks
 
 
-def example_transforms(image_size: int) -> transforms.Compose:
-    """The example's transforms, from a PIL image to float32 (C, H, W) in [-1, 1]."""
-    return transforms.Compose(
-        [
-            transforms.Resize(image_size),
-            transforms.CenterCrop(image_size),
-            transforms.ToTensor(),
-            transforms.Normalize((0.5,) * 3, (0.5,) * 3),
-        ]
-    )
-
-
-def train_plainly(config: Config, batches: Iterator[Tensor], stopping: Callable[[], bool]) -> None:
+def train_officially(
+    config: Config, batches: Iterator[Tensor], device: torch.device, stopping: Callable[[], bool]
+) -> None:
     """Train until `stopping` returns True.
 
     Args:
         config: The recipe, of which only the networks are used.
-        batches: Endless, float32 (128, C, H, W) in [-1, 1].
+        batches: Endless, float32 (N, C, H, W) in [-1, 1], on the CPU as from a DataLoader.
+        device: Where to train; on CUDA in PyTorch's default arithmetic.
         stopping: Called after each step.
     """
+    torch.backends.cudnn.benchmark = True
     generator, discriminator = build_networks(config, seed=0)
-    discriminator = nn.Sequential(*discriminator, nn.Sigmoid())
+    generator = generator.to(device)
+    discriminator = nn.Sequential(*discriminator, nn.Sigmoid()).to(device)
     criterion = nn.BCELoss()
     optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=0.0002, betas=(0.5, 0.999))
     optimizer_g = torch.optim.Adam(generator.parameters(), lr=0.0002, betas=(0.5, 0.999))
     real_label, fake_label = 1.0, 0.0
-    for real in batches:
+    for batch in batches:
         discriminator.zero_grad()
-        label = torch.full((len(real),), real_label)
+        real = batch.to(device)
+        label = torch.full((len(real),), real_label, device=device)
         output = discriminator(real).view(-1)
         loss_real = criterion(output, label)
         loss_real.backward()
         d_x = output.mean().item()
 
-        fake = generator(torch.randn(len(real), 100, 1, 1))
+        fake = generator(torch.randn(len(real), config.network.latent_size, 1, 1, device=device))
         label.fill_(fake_label)
         output = discriminator(fake.detach()).view(-1)
         loss_fake = criterion(output, label)

@@ -1,0 +1,1 @@
+"""Checks that a device computes what it should: `dcgan selftest`."""

@@ -1,0 +1,300 @@
+"""What is checked on a device; each check says what it found, or raises CheckError."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from dcgan.config.loading import load_config, parse_override, recipe_names
+from dcgan.config.schema import Config
+from dcgan.profiling.step_timing import limit_steps, random_images
+from dcgan.selftest.plain_loop import plain_losses
+from dcgan.selftest.speed import compare_speed
+from dcgan.training.checkpoint import CheckpointState, no_checkpoints
+from dcgan.training.loop import train
+from dcgan.training.precision import check_precision
+from tracking.errors import UserError
+from tracking.events import BATCH, Event, Metrics
+
+STEPS = 8
+"""Steps of each comparison: three eager ones, replays, and one of a short batch."""
+
+BATCH_SIZE = 6
+
+TOLERANCES = {torch.float64: 1e-7, torch.float32: 2e-2}
+"""The largest relative difference of losses; in float32 rounding grows from step to step."""
+
+WITH_EVERYTHING = (
+    "stabilisers.label_smoothing=0.1",
+    "stabilisers.label_flipping=0.1",
+    "stabilisers.instance_noise=0.1",
+    "stabilisers.spectral_norm=true",
+    "stabilisers.generator_ema=0.9",
+    "stabilisers.diff_augment=['color', 'translation', 'cutout']",
+    "training.generator_fakes=fresh",
+)
+CRITIC = (
+    "loss.name=wgan_gp",
+    "network.discriminator_batch_norm=none",
+    "training.discriminator_batches=2",
+)
+
+Losses: TypeAlias = list[tuple[float, float]]
+Check: TypeAlias = Callable[[torch.device], str]
+
+
+class CheckError(Exception):
+    """The device computes something else than it should."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check found.
+
+    Attributes:
+        name: The check.
+        result: Whether it passed; `skipped` if the device lacks what is checked.
+        detail: What was compared, or why it failed.
+        seconds: How long it took.
+    """
+
+    name: str
+    result: Literal["passed", "failed", "skipped"]
+    detail: str
+    seconds: float
+
+
+class UnsupportedError(Exception):
+    """The device lacks what is checked."""
+
+
+def all_checks() -> dict[str, Check]:
+    """The checks by their names, in the order in which they are made."""
+    return {
+        **{f"step of {recipe}": partial(_step_is_plain, recipe) for recipe in recipe_names()},
+        "graph, all stabilisers": partial(_graph_is_eager, WITH_EVERYTHING),
+        "graph, wgan_gp": partial(_graph_is_eager, CRITIC),
+        "resume": _resuming_is_exact,
+        "memory": _memory_stays,
+        "precision auto": partial(_precision_trains, "auto"),
+        "precision tf32": partial(_precision_trains, "tf32"),
+        "precision bf16": partial(_precision_trains, "bf16"),
+        "speed, auto": partial(_speed, "auto"),
+        "speed, bf16": partial(_speed, "bf16"),
+    }
+
+
+def run_check(name: str, device: torch.device) -> Outcome:
+    """Make one check; an error of any kind is a failure of the check.
+
+    Args:
+        name: A key of `all_checks`.
+        device: Where to compute.
+    """
+    began = time.monotonic()
+    result: Literal["passed", "failed", "skipped"] = "passed"
+    try:
+        detail = all_checks()[name](device)
+    except UnsupportedError as reason:
+        result, detail = "skipped", str(reason)
+    except CheckError as difference:
+        result, detail = "failed", str(difference)
+    except Exception as error:  # whatever a driver or a kernel raises
+        result = "failed"
+        detail = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+    return Outcome(name, result, detail, time.monotonic() - began)
+
+
+def _step_is_plain(recipe: str, device: torch.device) -> str:
+    config = _small(recipe, device)
+    with _exact(device) as dtype:
+        pixels = _images(config)
+        ours = _losses(config, pixels, device)
+        plain = plain_losses(config, pixels, device, STEPS)
+        return _same(ours, plain, dtype, "the plain loop")
+
+
+def _graph_is_eager(settings: tuple[str, ...], device: torch.device) -> str:
+    if device.type != "cuda":
+        raise UnsupportedError("CUDA graphs are for CUDA devices")
+    graph = _small("digits", device, *settings)
+    eager = _small("digits", device, *settings, "training.cuda_graph=false")
+    with _exact(device) as dtype:
+        pixels = _images(graph)
+        ours, theirs = (_losses(config, pixels, device) for config in (graph, eager))
+        return _same(ours, theirs, dtype, "eager steps")
+
+
+def _resuming_is_exact(device: torch.device) -> str:
+    config = _small("digits", device, *WITH_EVERYTHING)
+    with _exact(device) as dtype:
+        pixels = _images(config)
+        whole = _losses(config, pixels, device)
+        saved: list[CheckpointState] = []
+        first = _losses(config, pixels, device, stop_at=STEPS // 2, saved=saved)
+        second = _losses(config, pixels, device, resume_from=saved[-1])
+        return _same(first + second, whole, dtype, "a training without interruption")
+
+
+def _memory_stays(device: torch.device) -> str:
+    if device.type != "cuda":
+        raise UnsupportedError("only CUDA counts its memory")
+    config = _small("digits", device, "training.steps=60")
+    peaks: list[int] = []
+    torch.cuda.reset_peak_memory_stats(device)
+
+    def look() -> bool:
+        peaks.append(torch.cuda.max_memory_allocated(device))
+        return False
+
+    train(config, _images(config), device=device, emit=_ignore, save=no_checkpoints, stopping=look)
+    early, late = peaks[19], peaks[-1]
+    if late > early:
+        raise CheckError(f"it grew from {early / 2**20:.1f} to {late / 2**20:.1f} MiB")
+    return f"{late / 2**20:.0f} MiB at step 20 and at step 60"
+
+
+def _precision_trains(precision: str, device: torch.device) -> str:
+    config = _small("digits", device, f"training.precision={precision}")
+    try:
+        check_precision(config, device)
+    except UserError as error:
+        raise UnsupportedError(str(error).splitlines()[0]) from error
+    pixels = _images(config)
+    exact = _losses(_small("digits", device), pixels, device)
+    found = _losses(config, pixels, device)
+    largest = _largest_difference(found[:3], exact[:3])
+    if not (math.isfinite(largest) and largest < 0.1):
+        raise CheckError(f"losses of three steps are up to {largest:.2g} from those of float32")
+    return f"losses of three steps within {largest:.1g} of float32's"
+
+
+def _speed(precision: str, device: torch.device) -> str:
+    config = load_config("celeba", [parse_override(f"training.precision={precision}")])
+    try:
+        check_precision(config, device)
+    except UserError as error:
+        raise UnsupportedError(str(error).splitlines()[0]) from error
+    speed = compare_speed(config, device)
+    detail = (
+        f"{speed.ratio:.2f} times the official example "
+        f"({1e3 * speed.engine:.3g} ms a step in place of {1e3 * speed.official:.3g})"
+    )
+    if speed.ratio < 1:
+        raise CheckError(detail)
+    return detail
+
+
+def _small(recipe: str, device: torch.device, *settings: str) -> Config:
+    """A recipe for a few steps of small batches; its networks are as they are."""
+    given = (
+        f"training.batch_size={BATCH_SIZE}",
+        f"training.steps={STEPS}",
+        "training.precision=fp32",
+        "images.count=4",
+    )
+    config = load_config(recipe, [parse_override(text) for text in (*given, *settings)])
+    steps = config.training.steps
+    return limit_steps(config, steps or STEPS)
+
+
+def _images(config: Config) -> Tensor:
+    """Noise: six full batches for each update of D, and half a one."""
+    batches = 6 * config.training.discriminator_batches
+    return random_images(config, batches * BATCH_SIZE + BATCH_SIZE // 2)
+
+
+def _losses(
+    config: Config,
+    pixels: Tensor,
+    device: torch.device,
+    *,
+    stop_at: int | None = None,
+    saved: list[CheckpointState] | None = None,
+    resume_from: CheckpointState | None = None,
+) -> Losses:
+    """G's and D's loss in each step of the engine."""
+    blocks: list[Metrics] = []
+    steps = iter(range(1, 10**9))
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Metrics) and f"{BATCH}/Gloss" in event.values:
+            blocks.append(event)
+
+    def save(
+        step: int, state: CheckpointState, *, marked: bool = False, best: bool = False
+    ) -> None:
+        if saved is not None:
+            saved.append(_copied(state))
+
+    train(
+        config,
+        pixels,
+        device=device,
+        emit=listen,
+        save=save,
+        resume_from=resume_from,
+        stopping=lambda: next(steps) == stop_at,
+    )
+    columns = [
+        [value for block in blocks for value in block.values[f"{BATCH}/{name}"]]
+        for name in ("Gloss", "Dloss")
+    ]
+    return list(zip(*columns, strict=True))
+
+
+def _copied(state: CheckpointState) -> CheckpointState:
+    """A checkpoint as it is read from a file: on the CPU, apart from the training."""
+    from torch.utils._pytree import tree_map_only
+
+    copied: CheckpointState = tree_map_only(
+        Tensor, lambda tensor: tensor.detach().cpu().clone(), state
+    )
+    return copied
+
+
+@contextmanager
+def _exact(device: torch.device) -> Iterator[torch.dtype]:
+    """Compute in float64, where the device has it."""
+    dtype = torch.float64
+    try:
+        torch.zeros(1, dtype=dtype, device=device)
+    except (RuntimeError, TypeError):
+        dtype = torch.float32
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield dtype
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _same(ours: Losses, theirs: Losses, dtype: torch.dtype, reference: str) -> str:
+    largest, limit = _largest_difference(ours, theirs), TOLERANCES[dtype]
+    name = str(dtype).removeprefix("torch.")
+    compared = f"{len(ours)} steps in {name}, largest difference from {reference} {largest:.1g}"
+    if not (len(ours) == len(theirs) == STEPS and largest <= limit):
+        raise CheckError(f"{compared}, allowed {limit:.0e}")
+    return compared
+
+
+def _largest_difference(ours: Losses, theirs: Losses) -> float:
+    """Of all losses, relative to the second; infinite if one is not a number."""
+    differences = [
+        abs(one - other) / max(abs(other), 1e-12)
+        for pair in zip(ours, theirs, strict=False)
+        for one, other in zip(*pair, strict=True)
+    ]
+    return max(differences) if all(map(math.isfinite, differences)) else math.inf
+
+
+def _ignore(event: Event) -> None:
+    """Track nothing."""
