@@ -25,7 +25,7 @@ from dcgan.training.distributed import World
 from dcgan.training.losses import LOSSES, gradient_penalty
 from dcgan.training.precision import forward_in_precision
 from dcgan.training.stabilisers import augment, instance_noise_std, make_targets
-from dcgan.training.state import TrainingState
+from dcgan.training.state import TrainingState, memory_format
 
 Network: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -94,6 +94,7 @@ class AdversarialStep:
         self._world = world
         self._total_steps = total_steps
         self._loss = LOSSES[config.loss.name]
+        self._memory_format = memory_format(config, device)
         self._noise_std = torch.zeros((), device=device)
         generator, discriminator = state.generator, state.discriminator
         if config.training.compile:
@@ -134,8 +135,8 @@ class AdversarialStep:
         reuses_fakes = training.generator_fakes == "reused"
         with record_function("discriminator"):
             state.discriminator_optimizer.zero_grad()
-            # A mapped file is in contiguous format; convolutions are faster in channels-last.
-            images = images.contiguous(memory_format=torch.channels_last)
+            # A mapped file is in contiguous format.
+            images = images.contiguous(memory_format=self._memory_format)
             real = self._augment(to_unit_range(images))
             real_targets = self._make_targets(True, len(real))
             if not self._shares_d_pass:
