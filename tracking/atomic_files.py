@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+
+_RENAMES, _PAUSE_SECONDS = 20, 0.05
+"""How often a rename is tried, and the seconds between."""
 
 
 @contextmanager
@@ -22,9 +26,21 @@ def atomic_write(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
+        _replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename; Windows refuses it for as long as a reader has `path` open."""
+    for _ in range(_RENAMES - 1):
+        try:
+            temporary.replace(path)
+        except PermissionError:
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+    temporary.replace(path)
 
 
 def remove_stale_temporaries(folder: Path) -> None:

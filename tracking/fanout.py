@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -306,7 +307,9 @@ class _Remote:
 
 def _set_priority(thread: int | None, priority: int) -> None:
     """Set a thread's priority where that is possible: on Linux, and upwards only as root."""
-    with contextlib.suppress(AttributeError, OSError):
+    if not sys.platform.startswith("linux"):
+        return  # a thread's number may there be that of another process
+    with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, thread or 0, priority)
 
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from tracking.backends.mlflow.address import database_file, tracking_uri
 from tracking.errors import ServerError, StoreError
 
@@ -121,11 +123,24 @@ def _last_lines(log: Path) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its whole group, even if the process itself has ended already."""
+    """End a process and what it started; on Unix even if the process itself has ended already."""
+    if not hasattr(os, "killpg"):  # Windows
+        _end_tree(process)
+        return
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=10)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _end_tree(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its descendants, which are found through it, without process groups."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process.pid)
+        for each in (*parent.children(recursive=True), parent):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
     process.wait()

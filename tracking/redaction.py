@@ -40,7 +40,9 @@ def make_redactor(environment: Mapping[str, str] = os.environ) -> Redactor:
     }
     longest_first = sorted(secrets, key=len, reverse=True)
     secret = re.compile("|".join(map(re.escape, longest_first))) if secrets else None
-    homes = [re.compile(rf"(?<![\w.-]){re.escape(str(home))}(?![\w.-])") for home in _homes()]
+    plain = {str(home) for home in _homes()}
+    in_toml = {home.replace("\\", "\\\\") for home in plain}  # where backslashes are doubled
+    homes = [re.compile(rf"(?<![\w.-]){re.escape(text)}(?![\w.-])") for text in plain | in_toml]
 
     def redact(text: str) -> str:
         if secret:

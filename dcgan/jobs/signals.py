@@ -44,11 +44,12 @@ def stop_requests(catch_repeats: bool = False) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def termination_leaves_contexts() -> Iterator[None]:
-    """Let SIGTERM, and the SIGHUP of a closed terminal, unwind the main thread like Ctrl-C.
+    """Let SIGTERM, and the signal of a closed terminal, unwind the main thread like Ctrl-C.
 
     By default they end Python at once, and processes that it started would be left running.
     """
-    signals = (signal.SIGTERM, signal.SIGHUP)
+    names = ("SIGTERM", "SIGHUP", "SIGBREAK")  # SIGHUP is Unix's alone, SIGBREAK Windows'
+    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
 
     def unwind(number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + number)

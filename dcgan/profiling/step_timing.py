@@ -181,4 +181,4 @@ def _timing_file(config: Config, device: torch.device) -> Path:
         torch.get_num_threads(),
     )
     key = hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
-    return cache_folder() / "trials" / f"{config.name}-{key}.json"
+    return cache_folder() / "trials" / f"{key}.json"  # a recipe's name may be no file's

@@ -81,7 +81,8 @@ class Journal:
         if metrics.exists():
             _drop_torn_line(metrics)
         (folder / LAST_FILE).unlink(missing_ok=True)
-        self._metrics = os.open(metrics, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)  # Windows'
+        self._metrics = os.open(metrics, flags, 0o644)
         self._unwritten = bytearray()
         self._refused: deque[Image | Text | File] = deque()
         self._stale_files: set[str] = set()

@@ -94,5 +94,6 @@ def _confirmed_pictures(sent_pictures: Path, counts: Counter[str]) -> list[tuple
             remaining[path] -= 1
             confirmed.append((str(path), int(step)))
     with atomic_write(sent_pictures) as temporary:
-        temporary.write_text("".join(json.dumps(picture) + "\n" for picture in confirmed))
+        lines = "".join(json.dumps(picture) + "\n" for picture in confirmed)
+        temporary.write_text(lines, encoding="utf-8")
     return confirmed
