@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle, islice
 from typing import Any
 
 import joblib
@@ -19,6 +20,7 @@ from dcgan.sweep.worker import (
     init_worker,
     run_work_item,
 )
+from dcgan.training.device import cards
 from tracking.errors import UserError
 
 
@@ -28,6 +30,21 @@ def threads_per_job(jobs: int, executor: Executor) -> int:
     On a cluster it is one thread, because the machines' cores are not known here.
     """
     return max(1, joblib.cpu_count() // jobs) if executor == "loky" else 1
+
+
+def devices_of_jobs(name: str, jobs: int, executor: Executor) -> tuple[str, ...]:
+    """The devices of the jobs: this machine's cards in turn, if `name` leaves open which.
+
+    Args:
+        name: `auto`, or a device's name.
+        jobs: Number of workers.
+        executor: Where they run; a cluster's machines have cards that are not known here.
+
+    Returns:
+        One device per job, or `name` for all of them.
+    """
+    found = cards(name) if executor == "loky" else [name]
+    return tuple(islice(cycle(found), jobs)) if len(found) > 1 else (name,)
 
 
 def run_work_items(

@@ -7,11 +7,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import filelock
+import psutil
 import torch
 
 from dcgan.cpu.allocator import keep_memory
@@ -30,6 +33,9 @@ _STOP_FILE = "stop"
 _TRAINING = threading.Lock()
 """Held while this process trains a run."""
 
+_CLAIMS: list[filelock.BaseFileLock] = []
+"""The locks that this process holds until it ends."""
+
 
 @dataclass(frozen=True)
 class WorkItem:
@@ -39,7 +45,7 @@ class WorkItem:
         run: The run of the sweep.
         metadata: Its name, group and sweep, for the journal.
         store: The folder of all runs.
-        device: `auto`, or a device's name.
+        devices: One for each worker, or one for all of them: `auto`, or a device's name.
         trackers: The backends besides the local journal.
         threads: Number of PyTorch's threads.
         arguments: The sweep's command line, for the record.
@@ -51,7 +57,7 @@ class WorkItem:
     run: SweepRun
     metadata: RunMetadata
     store: Path
-    device: str
+    devices: tuple[str, ...]
     trackers: tuple[str, ...]
     threads: int
     arguments: tuple[str, ...]
@@ -79,7 +85,7 @@ def make_work_items(
     stored_sweep: StoredSweep,
     missing: Mapping[SweepRun, str | None],
     *,
-    device: str,
+    devices: Sequence[str],
     executor: Executor,
     threads: int,
     arguments: Sequence[str],
@@ -89,7 +95,7 @@ def make_work_items(
     Args:
         stored_sweep: The sweep.
         missing: The runs to train, each with the id of the run to resume, or None.
-        device: `auto`, or a device's name.
+        devices: One for each worker, or one for all of them: `auto`, or a device's name.
         executor: Where the workers run.
         threads: Number of PyTorch's threads per worker.
         arguments: The command line, for the record.
@@ -102,7 +108,7 @@ def make_work_items(
                 run.name, name, (), SweepMembership(name, stored_sweep.id, run.arm.label)
             ),
             store=stored_sweep.store,
-            device=device,
+            devices=tuple(devices),
             trackers=stored_sweep.trackers,
             threads=threads,
             arguments=tuple(arguments),
@@ -133,7 +139,7 @@ def init_worker(owner_pid: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
     def exit_with_the_sweep() -> None:
-        while os.getppid() == owner_pid:
+        while _is_child_of(owner_pid):
             time.sleep(POLL_SECONDS)
         with _TRAINING:  # the run stops by itself, with a checkpoint
             os._exit(1)
@@ -165,11 +171,14 @@ def _train(work_item: WorkItem) -> WorkResult:
 
 
 def _prepare_job(work_item: WorkItem) -> Job:
+    device = work_item.devices[0]
+    if len(work_item.devices) > 1:
+        device = _claim_device(work_item.stop_file.parent, work_item.devices)
     if work_item.resume_id:
-        return prepare_resume(work_item.store, work_item.resume_id, work_item.device)
+        return prepare_resume(work_item.store, work_item.resume_id, device)
     return prepare(
         work_item.run.config,
-        work_item.device,
+        device,
         work_item.store,
         work_item.trackers,
         work_item.metadata,
@@ -188,7 +197,27 @@ def _stop_check(stop_file: Path, owner_pid: int | None) -> Callable[[], bool]:
         if time.monotonic() < next_check:
             return False
         next_check = time.monotonic() + POLL_SECONDS
-        orphaned = owner_pid is not None and owner_pid not in (os.getpid(), os.getppid())
-        return orphaned or stop_file.exists()
+        owned = owner_pid in (None, os.getpid()) or _is_child_of(owner_pid)
+        return not owned or stop_file.exists()
 
     return stopping
+
+
+def _is_child_of(pid: int) -> bool:
+    """Whether the living process `pid` started this one; Windows names a dead parent for ever."""
+    return os.getppid() == pid and psutil.pid_exists(pid)
+
+
+@cache
+def _claim_device(folder: Path, devices: tuple[str, ...]) -> str:
+    """Choose a device for this process until it ends; its other workers choose others.
+
+    Not one for each run: a process keeps the memory that it has had on a card.
+    """
+    for number, device in enumerate(devices):
+        lock = filelock.FileLock(folder / f"device-{number}.lock")
+        with suppress(filelock.Timeout):
+            lock.acquire(timeout=0)
+            _CLAIMS.append(lock)
+            return device
+    return devices[0]

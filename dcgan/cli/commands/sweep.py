@@ -87,7 +87,7 @@ def sweep(
     jobs: Annotated[
         int | None,
         typer.Option(
-            help="Runs to train at once; by default one per core, or one on a GPU.",
+            help="Runs to train at once; by default one per core, or one per GPU.",
             rich_help_panel=_MACHINES_PANEL,
         ),
     ] = None,
@@ -146,11 +146,11 @@ def sweep(
     from dcgan.sweep.executor import cluster
     from dcgan.sweep.progress import missing_runs
     from dcgan.sweep.storage import find_sweep, save_sweep
-    from dcgan.training.device import choose_device
+    from dcgan.training.device import cards, choose_device
 
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs}: it should be 1 or more.")
-    on_gpu = choose_device(device).type == "cuda"
+    on_card = choose_device(device).type != "cpu"
     overrides = parse_overrides(
         settings,
         {
@@ -180,7 +180,7 @@ def sweep(
         if stored_sweep is None:
             stored_sweep = save_sweep(store, plan, tracker or ())
         missing = missing_runs(stored_sweep)
-        max_jobs = jobs or (1 if on_gpu and backend == "loky" else cores)
+        max_jobs = jobs or (len(cards(device)) if on_card and backend == "loky" else cores)
         try:
             results, ended = _run(
                 stored_sweep, missing, image_counts, console, backend, max_jobs, device
@@ -237,7 +237,7 @@ def _run(
 ) -> tuple[list[WorkResult], bool]:
     """Train the missing runs; returns their results, and whether it was not stopped."""
     from dcgan.cli.sweep_table import SweepTable
-    from dcgan.sweep.executor import run_work_items, threads_per_job
+    from dcgan.sweep.executor import devices_of_jobs, run_work_items, threads_per_job
     from dcgan.sweep.worker import make_work_items
 
     plan = stored_sweep.sweep
@@ -250,9 +250,16 @@ def _run(
         return [], True
     jobs = min(max_jobs, len(missing))
     threads = threads_per_job(jobs, backend)
-    console.print(f"Training {jobs} at a time, with {plural(threads, 'core')} each.")
+    devices = devices_of_jobs(device, jobs, backend)
+    cards = f" on {', '.join(dict.fromkeys(devices))}" if len(devices) > 1 else ""
+    console.print(f"Training {jobs} at a time{cards}, with {plural(threads, 'core')} each.")
     work_items = make_work_items(
-        stored_sweep, missing, device=device, executor=backend, threads=threads, arguments=sys.argv
+        stored_sweep,
+        missing,
+        devices=devices,
+        executor=backend,
+        threads=threads,
+        arguments=sys.argv,
     )
     with SweepTable(stored_sweep, image_counts, console) as table:
         return run_work_items(work_items, backend, jobs, table.refresh)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
+from unittest.mock import Mock
 
 import joblib
+import psutil
 import pytest
+import torch
+from typer.testing import CliRunner
 
-from dcgan.sweep.executor import threads_per_job
+from dcgan.cli import app
+from dcgan.sweep import worker
+from dcgan.sweep.executor import devices_of_jobs, threads_per_job
+from dcgan.sweep.worker import Executor, WorkItem, WorkResult
+from dcgan.training import device
+from tests.support.child_process import child_process
 from tests.support.sweep_process import TINY, finish, keys, refused, runs_by_status, start
 from tracking.backends.local import read_fields
 
@@ -32,6 +43,95 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
         message = refused("digits", "--backend", backend, "--store", str(tmp_path / "runs"))
         assert f"pip install 'dcgan-lab[{backend}]'" in message
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def two_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that seems to have two cards of CUDA's."""
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    current = torch.device("cuda")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **options: current)
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
+    monkeypatch.setattr(device, "_run_kernel", lambda device: None)
+
+
+@pytest.mark.usefixtures("two_cards")
+@pytest.mark.parametrize(
+    ("options", "jobs", "devices"),
+    [
+        ((), 2, ("cuda:0", "cuda:1")),
+        (("--device", "cuda"), 2, ("cuda:0", "cuda:1")),
+        (("--jobs", "3"), 3, ("cuda:0", "cuda:1", "cuda:0")),
+        (("--device", "cuda:1"), 1, ("cuda:1",)),
+    ],
+)
+def test_each_job_has_a_card_of_its_own_and_there_are_as_many_jobs_as_cards(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    jobs: int,
+    devices: tuple[str, ...],
+):
+    started: list[tuple[int, set[tuple[str, ...]]]] = []
+
+    def note(
+        work_items: Sequence[WorkItem], executor: Executor, jobs: int, watch: Callable[[], None]
+    ) -> tuple[list[WorkResult], bool]:
+        started.append((jobs, {item.devices for item in work_items}))
+        return [], True
+
+    monkeypatch.setattr("dcgan.sweep.executor.run_work_items", note)
+    arguments = ("sweep", "digits", "--seeds", "4", "--over", "optimizer.lr=1e-4,1e-3", *options)
+    result = CliRunner().invoke(app, [*arguments, "--store", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert started == [(jobs, {devices})]
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_the_cards_of_a_cluster_are_left_to_its_machines():
+    assert devices_of_jobs("auto", 4, "ray") == ("auto",)
+    assert devices_of_jobs("cpu", 4, "loky") == ("cpu",)
+
+
+def claim(folder: Path, connection: Connection) -> None:
+    """Claim one of two devices as a worker does, and keep it until the test sends anything."""
+    devices = ("cuda:0", "cuda:1")
+    connection.send([worker._claim_device(folder, devices) for _ in range(2)])
+    connection.recv()
+
+
+def test_a_worker_keeps_its_card_and_leaves_it_when_it_dies(tmp_path: Path):
+    with child_process(claim, tmp_path) as (first, connection):
+        assert connection.recv() == ["cuda:0"] * 2
+        with child_process(claim, tmp_path) as (_, other):
+            assert other.recv() == ["cuda:1"] * 2
+            first.kill()
+            first.join()
+            with child_process(claim, tmp_path) as (_, third):
+                assert third.recv() == ["cuda:0"] * 2
+
+
+def test_a_run_is_trained_on_the_card_of_its_worker(monkeypatch: pytest.MonkeyPatch):
+    prepared: list[str] = []
+    monkeypatch.setattr(worker, "_claim_device", lambda folder, devices: devices[1])
+    monkeypatch.setattr(worker, "prepare", lambda config, device, *rest: prepared.append(device))
+    monkeypatch.setattr(
+        worker, "prepare_resume", lambda store, run, device: prepared.append(device)
+    )
+    for resume_id in (None, "digits-abc234"):
+        for devices in (("cuda:0", "cuda:1"), ("cuda:0",)):
+            worker._prepare_job(Mock(devices=devices, resume_id=resume_id))
+    assert prepared == ["cuda:1", "cuda:0"] * 2
+
+
+def test_a_worker_is_orphaned_even_where_the_number_of_a_dead_parent_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    owner = os.getppid()
+    assert not worker._stop_check(tmp_path / "stop", owner)()
+    monkeypatch.setattr(psutil, "pid_exists", lambda pid: pid != owner)
+    assert worker._stop_check(tmp_path / "stop", owner)()
+    assert not worker._stop_check(tmp_path / "stop", os.getpid())()
 
 
 def at_once(folders: list[Path]) -> int:
