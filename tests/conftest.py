@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.mlflow_tables import copied_tables
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -23,6 +25,12 @@ def _without_the_users_settings(tmp_path_factory: pytest.TempPathFactory) -> Non
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     os.environ["DCGAN_CACHE"] = str(shared / "cache")  # a classifier is trained once for all
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_start_of_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with copied_tables(tmp_path_factory.getbasetemp() / "mlflow-template.db"):
+        yield
 
 
 @pytest.fixture

@@ -16,7 +16,11 @@ from dcgan.jobs.prepare import Job
 from dcgan.jobs.signals import stop_requests
 from dcgan.profiling.step_timing import try_compiling
 from dcgan.run_folder import CHECKPOINT_DIR
-from dcgan.run_folder.describe import describe_configuration, describe_environment
+from dcgan.run_folder.describe import (
+    describe_configuration,
+    describe_device,
+    describe_environment,
+)
 from dcgan.training.checkpoint import (
     CheckpointState,
     SaveCheckpoint,
@@ -25,7 +29,6 @@ from dcgan.training.checkpoint import (
     save_checkpoint,
 )
 from dcgan.training.loop import EvaluateCallback, train
-from dcgan.training.precision import describe_arithmetic
 from dcgan.training.state import has_random_state_of
 from tracking.backends import load_backend
 from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
@@ -197,7 +200,7 @@ def _event_sink(tracker: Tracker, listen: Callable[[Event], None]) -> Callable[[
 
 def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator[Event]:
     """What describes a new run; a resumed run keeps its description and notes when it resumed."""
-    yield Fields({"sys/arithmetic": describe_arithmetic(job.config, job.device)})
+    yield describe_device(job.config, job.device)
     if job.folder is not None:
         resumed = to_iso8601(now_ms())
         yield Fields(
@@ -217,7 +220,7 @@ def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterato
         }
     )
     yield from describe_configuration(job.config, job.images, folder)
-    yield from describe_environment(job.device, arguments)
+    yield from describe_environment(arguments)
 
 
 def _decide_compilation(job: Job, emit: Callable[[Event], None], warn: Warn) -> Config:

@@ -18,6 +18,7 @@ from dcgan.models import build_networks
 from dcgan.run_folder import RECIPE_FILE
 from dcgan.sampling import image_grid
 from dcgan.training.device import device_name
+from dcgan.training.precision import describe_arithmetic
 from tracking import provenance
 from tracking.atomic_files import atomic_write
 from tracking.clock import now_ms
@@ -67,10 +68,16 @@ def describe_configuration(config: Config, images: ImageSet, folder: Path) -> It
     yield Text(DISCRIMINATOR_ARCH, describe_network(discriminator, batch))
 
 
-def describe_environment(device: torch.device, arguments: Sequence[str]) -> Iterator[Event]:
+def describe_device(config: Config, device: torch.device) -> Fields:
+    """Describe what a run is trained on, and in which arithmetic."""
+    name = str(device) if device.type == "cpu" else f"{device}: {device_name(device)}"
+    return Fields({"sys/device": name, "sys/arithmetic": describe_arithmetic(config, device)})
+
+
+def describe_environment(arguments: Sequence[str]) -> Iterator[Event]:
     """Describe the code version, the packages, the machine and the command line."""
     fields, diff = provenance.describe(arguments)
-    yield Fields({**fields, "sys/device": _device_name(device)})
+    yield Fields(fields)
     if diff:
         yield Text(GIT_DIFF, diff)
 
@@ -90,7 +97,3 @@ def describe_network(network: nn.Module, input_size: Sequence[int]) -> str:
 def _evenly_spaced(pixels: Tensor) -> Tensor:
     """Nine images at even distances over the whole set, or all if there are fewer."""
     return pixels[torch.linspace(0, len(pixels) - 1, min(9, len(pixels))).long()]
-
-
-def _device_name(device: torch.device) -> str:
-    return str(device) if device.type == "cpu" else f"{device}: {device_name(device)}"

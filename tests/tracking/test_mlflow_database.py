@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mlflow_tables import CREATE_TABLES
 from tracking.backends.mlflow import DATABASE_FILE
 from tracking.backends.mlflow import database as module
 from tracking.backends.mlflow.database import ensure_database, has_tables
@@ -57,7 +58,7 @@ def test_a_process_that_dies_leaves_no_file_that_is_half_made(
 ) -> None:
     file = tmp_path / DATABASE_FILE
 
-    def die(half_made: Path) -> None:
+    def die(half_made: Path, artifacts: Path) -> None:
         change(half_made, "CREATE TABLE alembic_version (version_num TEXT)")
         raise KeyboardInterrupt
 
@@ -66,8 +67,11 @@ def test_a_process_that_dies_leaves_no_file_that_is_half_made(
         with pytest.raises(KeyboardInterrupt):
             ensure_database(file)
     assert not file.exists()
+    monkeypatch.setattr(module, "_create_tables", CREATE_TABLES)
     ensure_database(file)
     assert_opens(file)
+    [(location,)] = sqlite3.connect(file).execute("SELECT artifact_location FROM experiments")
+    assert location == (tmp_path / "mlflow-artifacts/0").as_uri()
     assert [path.name for path in tmp_path.glob("*.new*")] == []
 
 

@@ -189,6 +189,7 @@ def test_a_server_that_is_down_is_reported_and_gets_everything_later(
     assert "Traceback" not in result.output
     with mlflow_server(tmp_path / "server", f"sqlite:///{tmp_path}/server.db") as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")  # this machine may be busy
         dcgan("sync", "--to", "mlflow", "--store", store)
         assert_same_as_journal(load_backend("mlflow"), store, ignore=TRACKERS)
         back = tmp_path / "back"

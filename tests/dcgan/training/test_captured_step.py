@@ -24,7 +24,7 @@ SMALL = (
     "network.discriminator_features=4",
     "dataset.image_size=32",
     f"training.steps={STEPS}",
-    "training.batch_size=16",
+    "training.batch_size=8",
     "images.count=4",
 )
 WAYS = {

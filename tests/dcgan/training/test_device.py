@@ -11,11 +11,10 @@ import torch
 from typer.testing import CliRunner
 
 from dcgan.cli import app, errors
-from dcgan.config.schema import ConfigError, ProcessError
-from dcgan.run_folder.describe import describe_environment
+from dcgan.config.schema import Config, ConfigError, ProcessError
+from dcgan.run_folder.describe import describe_device
 from dcgan.training import device as devices
 from dcgan.training.device import cards, choose_device, device_name, synchronise
-from tracking.events import Fields
 
 Pretend = Callable[..., None]
 NAMES = {"cuda": "NVIDIA H100", "xpu": "Intel Arc A770"}
@@ -169,17 +168,18 @@ def test_runs_can_be_spread_over_the_cards_that_the_name_leaves_open(pretend: Pr
     assert cards("auto") == ["auto"]
 
 
-def test_devices_have_the_names_that_torch_knows(pretend: Pretend, monkeypatch: pytest.MonkeyPatch):
+def test_devices_have_the_names_that_torch_knows(
+    small_config: Callable[..., Config], pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+):
+    config = small_config()
     pretend("cuda")
     assert device_name(torch.device("cuda:0")) == "NVIDIA H100"
     assert device_name(torch.device("xpu:0")) == "Intel Arc A770"
     monkeypatch.setattr(torch.backends.mps, "get_name", lambda: "Apple M2 Max", raising=False)
     assert device_name(torch.device("mps")) == "Apple M2 Max"
     described = [
-        event.values["sys/device"]
+        describe_device(config, torch.device(name)).values["sys/device"]
         for name in ("mps", "xpu:1", "cpu")
-        for event in describe_environment(torch.device(name), ["dcgan"])
-        if isinstance(event, Fields)
     ]
     assert described == ["mps: Apple M2 Max", "xpu:1: Intel Arc A770", "cpu"]
 

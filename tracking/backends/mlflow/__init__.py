@@ -16,8 +16,13 @@ MLflow's UI prints all params above each picture, until "Show run parameters" is
 off in the menu of the chart (Configure).
 """
 
-from tracking.backends.mlflow.address import DATABASE_FILE, database_file, tracking_uri
-from tracking.backends.mlflow.experiment import ARTIFACT_FOLDER, DEFAULT_EXPERIMENT, runs_page
+from tracking.backends.mlflow.address import (
+    ARTIFACT_FOLDER,
+    DATABASE_FILE,
+    database_file,
+    tracking_uri,
+)
+from tracking.backends.mlflow.experiment import DEFAULT_EXPERIMENT, runs_page
 from tracking.backends.mlflow.reading import (
     load_events,
     load_last_values,

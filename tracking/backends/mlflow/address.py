@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 DATABASE_FILE = "mlflow.db"
+ARTIFACT_FOLDER = "mlflow-artifacts"
 
 
 def tracking_uri(store: Path | str) -> str:

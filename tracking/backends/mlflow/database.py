@@ -12,6 +12,7 @@ from typing import Literal
 
 import filelock
 
+from tracking.backends.mlflow.address import ARTIFACT_FOLDER
 from tracking.errors import StoreError
 
 _SIDE_FILES = ("", "-journal", "-wal", "-shm")
@@ -38,7 +39,7 @@ def ensure_database(file: Path) -> None:
             _rename(file, file.with_name(f"{file.name}.incomplete"))
         with _folder_beside(file) as folder:
             new = folder / file.name
-            _create_tables(new)
+            _create_tables(new, file.parent / ARTIFACT_FOLDER)
             _rename(new, file)
 
 
@@ -81,23 +82,28 @@ def _is_whole(file: Path) -> bool:
     # MLflow keeps a file open that it failed to open; a copy can stay open.
     with _folder_beside(file) as folder:
         try:
-            _create_tables(Path(shutil.copy(file, folder / file.name)))
+            _create_tables(Path(shutil.copy(file, folder / file.name)), folder)
         except MlflowException:
             return False
     return True
 
 
-def _create_tables(file: Path) -> None:
+def _create_tables(file: Path, artifacts: Path) -> None:
     """Let MLflow create its tables, unless they are there, and close the file again.
 
-    Raises MlflowException if the file has some of them.
+    Args:
+        file: The sqlite file.
+        artifacts: Where MLflow keeps the artifacts of its own experiment, `Default`.
+
+    Raises:
+        MlflowException: The file has some of the tables.
     """
     from mlflow.exceptions import MlflowException
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        store = SqlAlchemyStore(f"sqlite:///{file.as_posix()}", file.parent.as_uri())
+        store = SqlAlchemyStore(f"sqlite:///{file.as_posix()}", artifacts.as_uri())
     except SQLAlchemyError as error:
         raise MlflowException(str(error)) from error
     store.engine.dispose()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracking.backends.mlflow.address import database_file, tracking_uri
+from tracking.backends.mlflow.address import ARTIFACT_FOLDER, database_file, tracking_uri
 from tracking.backends.mlflow.database import ensure_database, has_tables
 from tracking.errors import ServerError
 from tracking.events import SWEEP
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import mlflow
     import mlflow.entities
 
-ARTIFACT_FOLDER = "mlflow-artifacts"
 DEFAULT_EXPERIMENT = "dcgan"
 
 RUNS_PER_PAGE = 100
