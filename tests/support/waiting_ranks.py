@@ -19,7 +19,7 @@ import torch.distributed as dist
 from dcgan.training.distributed import World, process_group
 from tracking.errors import UserError
 
-TIMEOUT_SECONDS, LONG_SECONDS = 2, 5
+TIMEOUT_SECONDS, LONG_SECONDS = 6, 9
 
 
 def sum_over_all(world: World) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dcgan.config.schema import Config
+from dcgan.selftest import checks
 from dcgan.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from dcgan.training.loop import train
 from dcgan.training.schedule import total_steps
@@ -18,22 +19,8 @@ from tracking.events import Event, Image, Metrics
 
 CPU = torch.device("cpu")
 
-EVERY_STABILISER = (
-    "stabilisers.label_smoothing=0.1",
-    "stabilisers.label_flipping=0.1",
-    "stabilisers.instance_noise=0.1",
-    "stabilisers.spectral_norm=true",
-    "stabilisers.generator_ema=0.9",
-    "stabilisers.diff_augment=['color', 'translation', 'cutout']",
-    "training.generator_fakes=fresh",
-    "images.weights=ema",
-)
-CRITIC = (
-    "loss.name=wgan_gp",
-    "network.discriminator_batch_norm=none",
-    "training.discriminator_batches=2",
-    "training.batch_size=8",
-)
+EVERY_STABILISER = (*checks.WITH_EVERYTHING, "images.weights=ema")
+CRITIC = (*checks.CRITIC, "training.batch_size=8")
 
 
 def run(config: Config, pixels: torch.Tensor, folder: Path, **arguments: Any) -> list[Event]:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -157,12 +158,23 @@ def test_a_remote_that_never_answers_holds_up_neither_the_steps_nor_the_end(
 
 
 def test_opening_a_remote_may_take_longer_than_its_answers(
-    fan_out: Callable[..., FanOut], warnings: list[str], release: threading.Event
+    fan_out: Callable[..., FanOut],
+    warnings: list[str],
+    release: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    later = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0])
+    monkeypatch.setattr("tracking.fanout.time", clock)
+
+    def let_minutes_pass() -> None:
+        later[0] = 100.0
+
     remotes = {"slow": lambda: Stuck("open", release)}
-    tracker = fan_out(remotes, patience=3, opening_patience=600)
+    tracker = fan_out(remotes, patience=30, opening_patience=300)
     write_all(tracker, [*opening(), *training(10)])
-    threading.Timer(4, release.set).start()
+    threading.Timer(0.2, let_minutes_pass).start()
+    threading.Timer(4, release.set).start()  # meanwhile, `close` asks whether it has stalled
     tracker.close("finished")
     assert warnings == []
 
