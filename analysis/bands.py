@@ -68,10 +68,10 @@ def thin_band(band: Band, points: int = POINTS) -> Band:
     )
 
 
-def difference(first: Series, second: Series) -> Series:
-    """first - second, at the steps that both have."""
+def distance(first: Series, second: Series) -> Series:
+    """|first - second|, at the steps that both have."""
     steps, in_first, in_second = np.intersect1d(first.steps, second.steps, return_indices=True)
-    return Series(steps, first.values[in_first] - second.values[in_second])
+    return Series(steps, np.abs(first.values[in_first] - second.values[in_second]))
 
 
 def moving_average(series: Series, window: int = WINDOW) -> Series:

@@ -91,13 +91,16 @@ class Runs:
     def last_values(self, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per run, one float64 column per metric: the newest value, NaN if it has none."""
         chosen = self._chosen(ids)
-        frame = pd.DataFrame(_read_in_parallel(self._newest, chosen), index=chosen, dtype="float64")
+        frame = pd.DataFrame(
+            _read_in_parallel(self.newest_values, chosen), index=chosen, dtype="float64"
+        )
         return frame.reindex(columns=sorted(frame.columns))
 
     def _chosen(self, ids: Sequence[str] | None) -> pd.Index[str]:
         return pd.Index(self.table.index if ids is None else ids, name="run")
 
-    def _newest(self, run: str) -> Mapping[str, float]:
+    def newest_values(self, run: str) -> Mapping[str, float]:
+        """Metric path -> the newest value of one run, NaN and infinities included."""
         place = self.places[run]
         return load_backend(place.backend).load_last_values(place.location, run)
 
@@ -146,7 +149,7 @@ def _names_for(
         from_fields = run_names(fields[run], {})
         if wanted <= from_fields.names.keys():
             return from_fields
-        return run_names(fields[run], runs._newest(run))
+        return run_names(fields[run], runs.newest_values(run))
 
     return dict(zip(fields, _read_in_parallel(names, list(fields)), strict=True))
 

@@ -30,6 +30,7 @@ NAMES = (
     "comparison",
     "plots",
     "evaluation",
+    "statistical_tests",
 )
 PLOTTED = {"scaling"}
 HEADING = """# Benchmark results

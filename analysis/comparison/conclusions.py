@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from analysis.comparison.compare import Comparison, is_significant
-from analysis.comparison.statistics import LEAST_PAIRS
+from analysis.comparison.compare import Comparison
+from analysis.comparison.failures import FAILURES
+from analysis.comparison.power import POWER, least_pairs, least_runs
 from tracking.wording import plural
 
 CAVEAT = (
     "Losses and D's scores show how the game between G and D went, not how good the images are."
 )
+FEW_ARMS = 3
+"""Up to this many arms, without the baseline, have a sentence each."""
 
 
 def verdict(comparison: Comparison) -> str:
-    """The result in one sentence: the measures in which a difference was shown."""
+    """The result in one sentence: in what a difference was shown."""
     rows = comparison.differences.to_dict("records")
-    shown = {row["metric"] for row in rows if is_significant(row)}
-    if shown:
-        names = _list([measure.words for measure in comparison.measures if measure.name in shown])
-        return f"A difference was shown in the {names}."
-    if all(min(row["counts"]) < LEAST_PAIRS for row in rows):
-        return "No conclusion can be drawn from so few runs."
+    shown = {row["metric"] for row in rows if row["shown"]}
+    names = [measure.words for measure in comparison.measures if measure.name in shown]
+    if comparison.failures["shown"].any():
+        names.append("number of failed trainings")
+    if names:
+        return f"A difference was shown in the {_list(names)}."
+    if not any(row["can_show"] for row in rows):
+        return "No claim can be made from so few runs."
     return "No difference was shown. This does not mean that there is none."
 
 
@@ -31,55 +36,113 @@ def conclusion(comparison: Comparison) -> str:
     return " ".join(sentences(comparison).values())
 
 
+def findings(comparison: Comparison) -> list[str]:
+    """The conclusion and the failures; of many arms, only those in which something was shown."""
+    by_arm = sentences(comparison)
+    if len(by_arm) <= FEW_ARMS:
+        return [*by_arm.values(), failures_in_words(comparison)]
+    values, failures = comparison.differences, comparison.failures
+    shown = {*values["arm"][values["shown"].astype(bool)], *failures["arm"][failures["shown"]]}
+    texts = [sentence for arm, sentence in by_arm.items() if arm in shown]
+    rest = len(by_arm) - len(shown)
+    if rest and shown:
+        texts.append(
+            f"No difference was shown between {comparison.baseline} and the other {rest} arms."
+        )
+    elif rest:
+        texts.append(f"{rest} arms were compared with {comparison.baseline}.")
+    failed = int(failures[list(FAILURES)].to_numpy().sum())
+    texts.append(f"Collapsed, diverged or failed: {failed} of {len(comparison.runs)} runs.")
+    return [*texts, "The tables show every arm, and which differences could have been missed."]
+
+
 def sentences(comparison: Comparison) -> dict[str, str]:
     """The sentences of the conclusion by label of the arm."""
-    differences = comparison.differences
+    values, failures = comparison.differences, comparison.failures
     return {
-        arm: _sentence(comparison, arm, differences[differences["arm"] == arm].to_dict("records"))
+        arm: _sentence(
+            comparison,
+            arm,
+            values[values["arm"] == arm].to_dict("records"),
+            bool(failures["shown"][failures["arm"] == arm].any()),
+        )
         for arm in comparison.labels[1:]
     }
 
 
-def runs_that_broke(comparison: Comparison) -> str:
-    """How many runs of each arm collapsed or diverged."""
+def failures_in_words(comparison: Comparison) -> str:
+    """How many runs of each arm collapsed, diverged or failed."""
     parts = []
     for row in comparison.failures.to_dict("records"):
+        p = f", p = {row['p_holm']:.2g}" if row["p_holm"] <= 1 else ""
         parts.append(
-            f"{row['collapsed'] + row['diverged']} of {row['runs']} with {row['arm']} "
-            f"(95% interval {_percent(row['ci_low'])} to {_percent(row['ci_high'])})"
+            f"{_failed(row)} of {row['runs']} with {row['arm']} "
+            f"(95% interval {_percent(row['ci_low'])} to {_percent(row['ci_high'])}{p})"
         )
-    return f"Collapsed or diverged: {'; '.join(parts)}."
+    return f"Collapsed, diverged or failed: {'; '.join(parts)}."
 
 
-def _sentence(comparison: Comparison, arm: str, rows: Sequence[Mapping[Hashable, Any]]) -> str:
+def _sentence(
+    comparison: Comparison, arm: str, rows: Sequence[Mapping[Hashable, Any]], more_failed: bool
+) -> str:
     arms = f"{arm} compared with {comparison.baseline}"
-    if not rows:
-        return f"{arms}: no conclusion can be drawn because no finite values can be compared."
-    if min(min(row["counts"]) for row in rows) < LEAST_PAIRS:
-        fewest = min(rows, key=lambda row: min(row["counts"]))
-        return (
-            f"{arms}: no conclusion can be drawn from {_sample_size(fewest)}. With fewer than "
-            f"{LEAST_PAIRS}, even a perfect separation may be due to chance."
-        )
     words = {measure.name: measure.words for measure in comparison.measures}
+    sizes = list(dict.fromkeys(map(_sample_size, rows)))
+    parts = []
+    for size in sizes:
+        of_size = [row for row in rows if _sample_size(row) == size]
+        told = _told(of_size, words, comparison.tests)
+        parts += told if len(sizes) == 1 else [f"over {size}, {part}" for part in told]
+    if more_failed:
+        counts = {row["arm"]: row for row in comparison.failures.to_dict("records")}
+        first, second = counts[comparison.baseline], counts[arm]
+        parts.append(
+            f"{_failed(second)} of {plural(second['runs'], 'training')} failed where "
+            f"{_failed(first)} of {first['runs']} did (p = {second['p_holm']:.2g})"
+        )
+    if not parts:
+        return f"{arms}: no claim can be made, because no finite values can be compared."
+    return f"{arms}{f', over {sizes[0]}' if len(sizes) == 1 else ''}: {'; '.join(parts)}."
+
+
+def _told(
+    rows: Sequence[Mapping[Hashable, Any]], words: Mapping[str, str], tests: int
+) -> list[str]:
+    """What rows with one number of runs show, what they do not, and what they could not."""
     shown = [
         f"the {words[row['metric']]} is {'higher' if row['mean'] > 0 else 'lower'} by "
-        f"{abs(row['mean']):.3g} (95% interval {signed_range(row['ci_low'], row['ci_high'])}, "
-        f"p = {row['p_holm']:.2g})"
+        f"{abs(row['mean']):.3g} ({interval_name(row['level'])} "
+        f"{signed_range(row['ci_low'], row['ci_high'])}, p = {row['p_holm']:.2g})"
         for row in rows
-        if is_significant(row)
+        if row["shown"]
     ]
-    hidden = [row for row in rows if not is_significant(row)]
     parts = [_list(shown)] if shown else []
-    if hidden:
-        names = _list([words[row["metric"]] for row in hidden])
-        limits = _list([f"{row['minimum_detectable_effect']:.2g}" for row in hidden])
-        order = ", in this order," if len(hidden) > 1 else ""
-        parts += [
-            f"no difference was shown in the {names} (differences below {limits}{order} would "
-            "likely have been missed)"
-        ]
-    return f"{arms}, over {_sample_size(rows[0])}: {'; '.join(parts)}."
+    if hidden := [row for row in rows if not row["shown"] and row["can_show"]]:
+        effects = _list([f"{row['minimum_detectable_effect']:.2g}" for row in hidden])
+        order = " in this order," if len(hidden) > 1 else ""
+        parts.append(
+            f"no difference was shown in the {_list([words[row['metric']] for row in hidden])} "
+            f"(true differences of {effects},{order} would be shown in {POWER:.0%} of such "
+            "comparisons)"
+        )
+    if unclear := [row for row in rows if not row["shown"] and not row["can_show"]]:
+        paired = unclear[0]["paired"]
+        needed = (
+            f"{least_pairs(tests)} pairs of seeds"
+            if paired
+            else f"{least_runs(tests)} runs in each arm"
+        )
+        family = f"with {tests} tests" if tests > 1 else "even with a single test"
+        parts.append(
+            f"no claim can be made about the {_list([words[row['metric']] for row in unclear])} "
+            f"({family}, at least {needed} are needed)"
+        )
+    return parts
+
+
+def interval_name(level: float) -> str:
+    """`95% interval`, `98.8% interval`."""
+    return f"{100 * (1 - level):.3g}% interval"
 
 
 def signed(number: float) -> str:
@@ -96,7 +159,11 @@ def _sample_size(row: Mapping[Hashable, Any]) -> str:
     first, second = row["counts"]
     if row["paired"]:
         return f"{plural(first, 'pair')} of seeds"
-    return f"{second} and {first} runs with different seeds"
+    return f"{second} and {plural(first, 'run')}, not paired by seed"
+
+
+def _failed(row: Mapping[Hashable, Any]) -> int:
+    return sum(row[name] for name in FAILURES)
 
 
 def _list(parts: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""How a training ended: whole, collapsed or diverged, by rules without an eye or a classifier.
+"""How a training ended: whole, collapsed, diverged or failed, by rules without an eye.
 
 They detect gross failures only. A generator that draws a few kinds of images well counts as whole.
 """
@@ -12,50 +12,94 @@ from typing import Literal, TypeAlias
 import numpy as np
 import PIL.Image
 
+from analysis.image_files import image_files
 from analysis.image_grids import split_grid, variation
-from tracking.events import BATCH, CONFIG, FIXED_NOISE, REAL, Value
+from tracking.events import BATCH, CONFIG, FIXED_NOISE, REAL, SYS, Value
 
-TrainingOutcome: TypeAlias = Literal["whole", "collapsed", "diverged"]
+TrainingOutcome: TypeAlias = Literal["whole", "collapsed", "diverged", "failed", "unknown"]
 
-WON = 0.01
-"""A loss of D below which it is hardly ever wrong; G then gets no useful gradient (Arjovsky and
-Bottou 2017, section 2)."""
+FAILURES: tuple[TrainingOutcome, ...] = ("collapsed", "diverged", "failed")
+"""The outcomes that count as a failure."""
+
+MARGIN = 0.01
+"""D tells images apart if its mean outputs are this near to what its loss asks for; G then gets
+hardly any gradient (Arjovsky and Bottou 2017, section 2)."""
 
 ALIKE = 0.2
 """G's images are called alike if they vary less than this share of the real images' variation."""
 
-_LOSSES_WITH_ZERO = ("bce", "softmax", "hinge")
-"""Losses of D that approach zero if D is always right."""
+UNTRAINED_STEPS = 1_000
+"""Images that have not varied yet after fewer steps are those of an untrained G, not collapsed."""
+
+TRAINING_METRICS = tuple(f"{BATCH}/{name}" for name in ("Gloss", "Dloss", "D_x", "D_G_z1"))
+"""What the rules read of a run, averaged over its last steps."""
 
 RULE = (
-    f"Collapsed: at the end, D's loss is below {WON} or the images vary less than {ALIKE} times as "
-    "much as real ones. Diverged: a loss is not finite."
+    f"Collapsed: at the end, G's images vary less than {ALIKE} times as much as real ones, or D "
+    f"tells real images from fakes by outputs within {MARGIN} of what its loss asks for. Diverged: "
+    "a loss or an output of D is not finite. Failed: the run ended with an error. Unknown: neither "
+    f"outputs of D nor images were kept, or G was still untrained after {UNTRAINED_STEPS:,} steps "
+    "or fewer."
 )
 
 
 def training_outcome(
-    fields: Mapping[str, Value], final_means: Mapping[str, float], relative_variation: float
+    fields: Mapping[str, Value],
+    final_means: Mapping[str, float],
+    relative_variations: Mapping[int, float],
 ) -> TrainingOutcome:
     """How the training of one run ended.
 
     Args:
         fields: Of the run, by path.
-        final_means: Metric path -> mean over the last steps; the losses of batches count.
-        relative_variation: As `relative_variation` returns it; NaN if it is not known.
+        final_means: Path of each of `TRAINING_METRICS` that the run has -> mean over the last
+            steps.
+        relative_variations: As `relative_variations` returns them.
     """
-    paths = (f"{BATCH}/Gloss", f"{BATCH}/Dloss")
-    losses = [final_means[path] for path in paths if path in final_means]
-    if not np.isfinite(losses).all():
+    if fields.get(f"{SYS}/status") == "failed":
+        return "failed"
+    if not np.isfinite(list(final_means.values())).all():
         return "diverged"
-    discriminator_won = (
-        fields.get(f"{CONFIG}/loss/name") in _LOSSES_WITH_ZERO
-        and final_means.get(f"{BATCH}/Dloss", np.inf) < WON
-    )
-    return "collapsed" if discriminator_won or relative_variation < ALIKE else "whole"
+    won = _discriminator_won(fields, final_means)
+    if won:
+        return "collapsed"
+    if not relative_variations:
+        return "unknown" if won is None else "whole"
+    last = max(relative_variations)
+    if relative_variations[last] >= ALIKE:
+        return "whole"
+    is_untrained = last < UNTRAINED_STEPS and max(relative_variations.values()) < ALIKE
+    return "unknown" if is_untrained else "collapsed"
 
 
-def relative_variation(folder: Path, image_size: int, count: int) -> float:
-    """How much the images of a run's last grid vary, relative to its grid of real images.
+def _discriminator_won(
+    fields: Mapping[str, Value], final_means: Mapping[str, float]
+) -> bool | None:
+    """Whether D's mean outputs reach what its loss asks for; None if that is not known."""
+    real, fake = (final_means.get(f"{BATCH}/{name}") for name in ("D_x", "D_G_z1"))
+    targets = _targets(fields)
+    if real is None or fake is None or targets is None:
+        return None
+    return real >= targets[0] - MARGIN and fake <= targets[1] + MARGIN
+
+
+def _targets(fields: Mapping[str, Value]) -> tuple[float, float] | None:
+    """The outputs for real images and for fakes at which D's loss is smallest; None if unbounded.
+
+    Outputs are probabilities for bce and softmax, and plain numbers for the other losses.
+    """
+    match fields.get(f"{CONFIG}/loss/name"):
+        case "bce" | "softmax" | "least_squares":
+            smoothing = fields.get(f"{CONFIG}/stabilisers/label_smoothing")
+            return 1 - (smoothing if isinstance(smoothing, float) else 0.0), 0.0
+        case "hinge":
+            return 1.0, -1.0
+        case _:
+            return None
+
+
+def relative_variations(folder: Path, image_size: int, count: int) -> Mapping[int, float]:
+    """How much the images of a run's grids vary, relative to its grid of real images.
 
     Args:
         folder: Of the run's local journal.
@@ -63,17 +107,25 @@ def relative_variation(folder: Path, image_size: int, count: int) -> float:
         count: Number of images in a grid.
 
     Returns:
-        0 if all images are the same, about 1 if they vary as real ones do, as noise does, too;
-        NaN if the run has no two such grids.
+        Step -> 0 if all images are the same, about 1 if they vary as real ones do, as noise does,
+        too. Only the last step if its images differ, else all. Empty if the run has no grids, or
+        no real images that differ.
     """
-    grids = sorted((folder / FIXED_NOISE).glob("*.png"))
-    real_grids = sorted((folder / REAL).glob("*.png"))
+    grids, real_grids = image_files(folder, FIXED_NOISE), image_files(folder, REAL)
     if not grids or not real_grids:
-        return float("nan")
-    generated, real = (
-        variation(split_grid(_read(files[-1]), image_size, count)) for files in (grids, real_grids)
-    )
-    return generated / real if real else float("nan")
+        return {}
+    real = variation(split_grid(_read(real_grids[max(real_grids)]), image_size, count))
+    if not real:
+        return {}
+
+    def relative(step: int) -> float:
+        return variation(split_grid(_read(grids[step]), image_size, count)) / real
+
+    last = max(grids)
+    at_end = {last: relative(last)}
+    if at_end[last] >= ALIKE:
+        return at_end
+    return {step: relative(step) for step in grids if step != last} | at_end
 
 
 def _read(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.bands import WINDOW, argmin_step, difference, moving_average
+from analysis.bands import WINDOW, argmin_step, distance, moving_average
 from analysis.comparison.arms import ComparisonError
+from analysis.comparison.evaluations import differing_conditions, in_words
 from analysis.series import Series, series_of
 from tracking.events import BATCH, EPOCH, EVALUATION
 from tracking.wording import did_you_mean
@@ -26,6 +27,8 @@ _QUALITIES = ("fid", "precision", "recall")
 """Compared by default if evaluated: more tests at once would cost each its power."""
 
 DEFAULTS = ("Gloss", "Dloss", "D_x", "D_G_z1")
+"""Compared by default if the runs have them."""
+
 _WORDS = {
     "Gloss": "final loss of G",
     "Dloss": "final loss of D",
@@ -41,7 +44,8 @@ class Measure:
     """One number per run.
 
     Attributes:
-        name: As a user types it, such as `Gloss`.
+        name: As a user types it, such as `Gloss`; the whole path if two measures would have the
+            same name.
         path: Of the metric; empty if the number is derived from several.
         words: As it appears in a sentence, such as `final loss of G`.
     """
@@ -51,42 +55,127 @@ class Measure:
     words: str
 
 
-def find_measures(runs: Runs, ids: Sequence[str], names: Sequence[str]) -> list[Measure]:
+@dataclass(frozen=True)
+class ChosenMeasures:
+    """What is compared, and what cannot be.
+
+    Attributes:
+        measures: No two have the same name or path.
+        left_out: One sentence per default metric that is left out: few runs have it, or it was
+            measured in several ways.
+        overridden: One sentence per such metric that is compared anyway.
+    """
+
+    measures: tuple[Measure, ...]
+    left_out: tuple[str, ...] = ()
+    overridden: tuple[str, ...] = ()
+
+
+def find_measures(
+    runs: Runs, ids: Sequence[str], names: Sequence[str] = (), *, anyway: bool = False
+) -> ChosenMeasures:
     """Find measures by name.
 
     Args:
         runs: The runs.
         ids: Those that are compared.
         names: The last part of a metric's path, the whole path, or `nearest_epoch`. If empty:
-            FID, precision and recall if all runs were evaluated, then the losses and D's scores.
+            FID, precision and recall if runs were evaluated, then the losses and D's scores.
+        anyway: Compare evaluations that were not made in the same way.
 
     Raises:
-        ComparisonError: No run has a metric of this name.
+        ComparisonError: No run has a metric of this name, several metrics have it, or it was
+            measured in several ways.
     """
-    last = runs.last_values(ids)
-    paths = [str(column) for column in last.columns]
-    evaluated = [
+    newest = {run: runs.newest_values(run) for run in ids}
+    paths = sorted({path for values in newest.values() for path in values})
+    chosen = [_path_of(name, paths) for name in names] or _defaults(paths)
+    left_out: list[str] = []
+    overridden: list[str] = []
+    kept: list[str] = []
+    for path in dict.fromkeys(chosen):
+        having = [run for run in ids if path in newest[run]]
+        if not names and 2 * len(having) < len(ids):
+            left_out.append(
+                f"The {_words(path)} is left out: only {len(having)} of {len(ids)} runs have it. "
+                f"Compare these with --metric {_leaf(path)}."
+            )
+            continue
+        conditions = differing_conditions(path, runs.table.loc[having])
+        if conditions and names and not anyway:
+            raise _measured_differently(path, in_words(conditions))
+        if conditions:
+            sentences = overridden if anyway else left_out
+            sentences.append(
+                f"The {_words(path)} was not measured in the same way in all runs, so "
+                f"{'its values cannot be compared' if anyway else 'it is left out'}: "
+                f"{in_words(conditions)}."
+            )
+        if not conditions or anyway:
+            kept.append(path)
+    leaves = [_leaf(path) for path in kept]
+    measures = (
+        Measure(NEAREST, "", _WORDS[NEAREST])
+        if path == NEAREST
+        else Measure(leaf, path, _words(path))
+        if leaves.count(leaf) == 1
+        else Measure(path, path, f"{_words(path)} ({path})")
+        for path, leaf in zip(kept, leaves, strict=True)
+    )
+    return ChosenMeasures(tuple(measures), tuple(left_out), tuple(overridden))
+
+
+def runs_without(runs: Runs, ids: Sequence[str], measure: Measure) -> list[str]:
+    """Those of some runs that never recorded a measure; one that is derived is always there."""
+    if not measure.path:
+        return []
+    return [run for run in ids if measure.path not in runs.newest_values(run)]
+
+
+def _defaults(paths: Sequence[str]) -> list[str]:
+    evaluations = (
         path
         for path in paths
-        if path.startswith(f"{EVALUATION}/")
-        and path.endswith(_QUALITIES)
-        and last[path].notna().all()
-    ]
-    path_by_name = {path.rpartition("/")[2]: path for path in paths if not path.startswith(EPOCH)}
-    path_by_name |= {path: path for path in paths}
-    measures = []
-    for name in names or [*evaluated, *(name for name in DEFAULTS if name in path_by_name)]:
-        if name == NEAREST:
-            measures.append(Measure(name, "", _WORDS[name]))
-            continue
-        if name not in path_by_name:
-            hint = did_you_mean(name, [*path_by_name, NEAREST])
-            hint = hint or f"There are: {', '.join(sorted(path_by_name))}."
-            raise ComparisonError(f"--metric {name}: no run has it.\n{hint}")
-        path = path_by_name[name]
-        leaf = path.rpartition("/")[2]
-        measures.append(Measure(leaf, path, _WORDS.get(leaf) or _in_words(leaf)))
-    return measures
+        if path.startswith(f"{EVALUATION}/") and path.endswith(_QUALITIES) and "/best_" not in path
+    )
+    batches = (f"{BATCH}/{name}" for name in DEFAULTS)
+    return [*evaluations, *(path for path in batches if path in paths)]
+
+
+def _path_of(name: str, paths: Sequence[str]) -> str:
+    """The path of the metric that a user names; raises ComparisonError unless there is one."""
+    if name == NEAREST or name in paths:
+        return name
+    having = [path for path in paths if _leaf(path) == name]
+    # The mean over an epoch is named as the metric of batches that it is the mean of.
+    having = [path for path in having if not path.startswith(EPOCH)] or having
+    if len(having) > 1:
+        raise ComparisonError(
+            f"--metric {name}: there are several. Give the whole path: {', '.join(having)}."
+        )
+    if having:
+        return having[0]
+    leaves = sorted({_leaf(path) for path in paths})
+    hint = did_you_mean(name, [*leaves, *paths, NEAREST])
+    hint = hint or f"There are: {', '.join(leaves)}."
+    raise ComparisonError(f"--metric {name}: no run has it.\n{hint}")
+
+
+def _measured_differently(path: str, conditions: str) -> ComparisonError:
+    return ComparisonError(
+        f"--metric {_leaf(path)}: it was not measured in the same way in all runs, so its values "
+        f"cannot be compared:\n  {conditions}\n"
+        "Evaluate the runs again in one way with dcgan evaluate, select runs with --where, or "
+        "compare with --anyway."
+    )
+
+
+def _leaf(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _words(path: str) -> str:
+    return _WORDS.get(_leaf(path)) or _in_words(_leaf(path))
 
 
 def _in_words(name: str) -> str:
@@ -139,5 +228,5 @@ def _nearest_epoch(steps: pd.DataFrame) -> float:
         values = series_of(steps, f"{EPOCH}/{name}").values[ends]
         return Series(numbers.values[ends].astype(np.int64), values)
 
-    nearest = argmin_step(moving_average(difference(epochs("D_x"), epochs("D_G_z1"))))
+    nearest = argmin_step(moving_average(distance(epochs("D_x"), epochs("D_G_z1"))))
     return float("nan") if nearest is None else float(nearest)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from analysis.comparison.compare import Comparison, is_significant
+from analysis.comparison.compare import Comparison
 from analysis.comparison.conclusions import signed, signed_range
+from analysis.comparison.failures import FAILURES
+from analysis.comparison.power import POWER
+from tracking.wording import plural
 
 _MISSING = "\N{EN DASH}"
 
@@ -21,6 +24,7 @@ class Table:
         rows: One cell per column.
         texts: How many columns from the left hold text; the others hold numbers.
         strong: Positions of the rows that are printed in bold.
+        optional: The headings of the columns to leave out where room is short, the first first.
     """
 
     caption: str
@@ -28,6 +32,25 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     texts: int = 1
     strong: frozenset[int] = frozenset()
+    optional: tuple[str, ...] = ()
+
+    def column(self, place: int) -> list[str]:
+        """The cells of one column without its heading."""
+        return [row[place] for row in self.rows]
+
+    def without(self, column: str) -> Table:
+        """The same table without one of its columns."""
+        place = self.columns.index(column)
+
+        def shortened(cells: tuple[str, ...]) -> tuple[str, ...]:
+            return (*cells[:place], *cells[place + 1 :])
+
+        return replace(
+            self,
+            columns=shortened(self.columns),
+            rows=tuple(map(shortened, self.rows)),
+            texts=self.texts - (place < self.texts),
+        )
 
 
 def summary_table(comparison: Comparison) -> Table:
@@ -46,67 +69,84 @@ def summary_table(comparison: Comparison) -> Table:
         ("metric", factor_header(comparison), "n", "mean", "std", "median", "min", "max"),
         tuple(rows),
         texts=2,
+        optional=("median", "min", "max"),
     )
 
 
 def effect_table(comparison: Comparison) -> Table:
-    """How far each arm is from the baseline; significant rows stand out."""
+    """How far each arm is from the baseline; rows in which a difference was shown stand out."""
     words = {measure.name: measure.words for measure in comparison.measures}
     records = comparison.differences.to_dict("records")
     rows = []
     for row in records:
         first, second = row["counts"]
-        has_interval = math.isfinite(row["ci_low"])
+        interval = f"{signed_range(row['ci_low'], row['ci_high'])} ({1 - row['level']:.1%})"
         rows.append(
             (
                 words[row["metric"]],
                 short_label(comparison, row["arm"]),
                 f"{first} pairs" if row["paired"] else f"{second} vs {first}",
                 signed(row["mean"]),
-                signed_range(row["ci_low"], row["ci_high"]) if has_interval else _MISSING,
+                interval if math.isfinite(row["ci_low"]) else _MISSING,
                 f"{row['p_holm']:.2g}",
                 f"{row['prob_superiority']:.2f}",
                 format_number(row["minimum_detectable_effect"]),
             )
         )
     return Table(
-        f"Differences to {comparison.baseline} with 95% intervals (BCa bootstrap). p: permutation "
-        "test, corrected for the number of rows (Holm). P(larger): the probability that a run of "
-        "the arm has the larger value. Detectable: the smallest difference that this many runs "
-        "would have shown with 80% probability. Bold: significant at the 5% level.",
+        f"Differences from {comparison.baseline}. p: permutation test, of signs for pairs of "
+        "seeds, else of Welch's t; corrected by Holm's procedure for a family of "
+        f"{plural(comparison.tests, 'test')}: {_family(comparison)}. The interval "
+        "holds every difference that the same test does not reject, at the level of its step in "
+        "that procedure. P(larger): the probability that a run of the arm has the larger value. "
+        f"Detectable: the true difference that so many runs would show with {POWER:.0%} "
+        "probability. Bold: shown.",
         (
             "metric",
             factor_header(comparison),
             "runs",
             "difference",
-            "95% interval",
+            "interval",
             "p",
             "P(larger)",
             "detectable",
         ),
         tuple(rows),
         texts=2,
-        strong=frozenset(position for position, row in enumerate(records) if is_significant(row)),
+        strong=frozenset(position for position, row in enumerate(records) if row["shown"]),
+        optional=("P(larger)", "detectable", "runs", "interval"),
     )
 
 
 def failure_table(comparison: Comparison) -> Table:
-    """How many runs of each arm collapsed or diverged."""
+    """How many runs of each arm collapsed, diverged or failed."""
+    records = comparison.failures.to_dict("records")
     rows = (
         (
             short_label(comparison, row["arm"]),
             f"{row['runs']}",
-            f"{row['collapsed']}",
-            f"{row['diverged']}",
+            *(f"{row[name]}" for name in FAILURES),
             f"{100 * row['ci_low']:.0f}% to {100 * row['ci_high']:.0f}%",
+            f"{row['p_holm']:.2g}" if math.isfinite(row["p_holm"]) else _MISSING,
         )
-        for row in comparison.failures.to_dict("records")
+        for row in records
     )
     return Table(
-        "Runs that collapsed or diverged, with the 95% interval of their share (Wilson).",
-        (factor_header(comparison), "runs", "collapsed", "diverged", "95% interval"),
+        "Runs that collapsed, diverged or failed, with the 95% interval of their share (Wilson). "
+        "p: Fisher's exact test against the baseline, in the same family as the metrics; none "
+        "where so few failures could show nothing.",
+        (factor_header(comparison), "runs", *FAILURES, "95% interval", "p"),
         tuple(rows),
+        strong=frozenset(position for position, row in enumerate(records) if row["shown"]),
     )
+
+
+def _family(comparison: Comparison) -> str:
+    """What the tests of the family are, in words."""
+    values, failures = comparison.differences, comparison.failures
+    counts = int(failures["p_holm"].notna().sum())
+    parts = [f"{len(values)} of metrics"] if len(values) else []
+    return " and ".join([*parts, f"{counts} of failures"] if counts else parts)
 
 
 def short_label(comparison: Comparison, label: str) -> str:

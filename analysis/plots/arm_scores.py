@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analysis.bands import WINDOW, argmin_step, difference, moving_average
+from analysis.bands import WINDOW, argmin_step, distance, moving_average
 from analysis.comparison.arms import Arm
 from analysis.plots import style
 from analysis.plots.arm_curves import (
@@ -44,7 +44,7 @@ def score_bands(
 ) -> FigureFile:
     """D(x) and D(G(z)) with the spread of seeds, and when the two are nearest.
 
-    Nearest: the epoch at which D(x) - D(G(z)), smoothed over 10 epochs, is smallest. It is left
+    Nearest: the epoch at which |D(x) - D(G(z))|, smoothed over 10 epochs, is smallest. It is left
     out if no run has 10 epochs.
 
     Args:
@@ -116,14 +116,14 @@ def _draw_scores(axes: Axes, real: Sequence[ArmCurves], fake: Sequence[ArmCurves
 
 
 def _distances(real: Sequence[ArmCurves], fake: Sequence[ArmCurves]) -> list[ArmCurves]:
-    """D(x) - D(G(z)) of each run, smoothed."""
+    """|D(x) - D(G(z))| of each run, smoothed."""
     return [
         ArmCurves.of(
             real_curves.arm,
             real_curves.style,
-            "smoothed D_x - D_G_z1",
+            "smoothed |D_x - D_G_z1|",
             [
-                moving_average(difference(d_x, d_g_z))
+                moving_average(distance(d_x, d_g_z))
                 for d_x, d_g_z in zip(real_curves.series, fake_curves.series, strict=True)
             ],
         )
@@ -133,7 +133,7 @@ def _distances(real: Sequence[ArmCurves], fake: Sequence[ArmCurves]) -> list[Arm
 
 def _draw_distances(axes: Axes, distances: Sequence[ArmCurves]) -> None:
     axes.set_title("Distance between the two")
-    axes.set_ylabel("D(x) \N{MINUS SIGN} D(G(z))")
+    axes.set_ylabel("|D(x) \N{MINUS SIGN} D(G(z))|")
     draw_spread(axes, distances)
     draw_medians(axes, distances)
 

@@ -8,13 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.arms import Arm, NoArmsError
-from analysis.comparison.compare import (
-    Comparison,
-    compare,
-    is_significant,
-    training_outcomes,
-)
-from analysis.comparison.conclusions import CAVEAT, runs_that_broke, sentences, verdict
+from analysis.comparison.compare import Comparison, compare, training_outcomes
+from analysis.comparison.conclusions import CAVEAT, findings, verdict
 from analysis.comparison.failures import RULE
 from analysis.comparison.measures import DEFAULTS
 from analysis.comparison.tables import effect_table, failure_table, summary_table
@@ -44,9 +39,6 @@ ANECDOTE = (
     "One run is an anecdote: another seed may give a different result, and one run cannot show how "
     "different. To see what a key of the configuration does, compare arms of several seeds."
 )
-FEW_ARMS = 3
-"""Up to this many arms, without the baseline, have a sentence each."""
-
 NO_ARMS = "There are no arms to compare, so this report draws no conclusions."
 
 
@@ -138,35 +130,12 @@ def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
 
 def _answer(comparison: Comparison) -> tuple[Block, ...]:
     return (
+        *(Prose(objection, "warning") for objection in comparison.overridden),
         Prose(verdict(comparison), "lead"),
-        *map(Prose, _findings(comparison)),
+        *map(Prose, findings(comparison)),
         *(Prose(warning, "warning") for warning in comparison.warnings),
         Prose(f"{CAVEAT} {RULE}", "note"),
     )
-
-
-def _findings(comparison: Comparison) -> list[str]:
-    """One sentence per arm; of many arms, only those in which a difference was shown."""
-    by_arm = sentences(comparison)
-    if len(by_arm) <= FEW_ARMS:
-        return [*by_arm.values(), runs_that_broke(comparison)]
-    rows = comparison.differences.to_dict("records")
-    shown = {row["arm"] for row in rows if is_significant(row)}
-    findings = [sentence for arm, sentence in by_arm.items() if arm in shown]
-    rest = len(by_arm) - len(shown)
-    if rest and shown:
-        findings.append(
-            f"No difference was shown between {comparison.baseline} and the other {rest} arms."
-        )
-    elif rest:
-        findings.append(f"{rest} arms were compared with {comparison.baseline}.")
-    failures = comparison.failures
-    broken = int((failures["collapsed"] + failures["diverged"]).sum())
-    findings.append(f"Collapsed or diverged: {broken} of {len(comparison.runs)} runs.")
-    return [
-        *findings,
-        "The tables below show every arm, and which differences could have been missed.",
-    ]
 
 
 def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:

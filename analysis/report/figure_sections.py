@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.comparison.arms import Arm
 from analysis.comparison.compare import Comparison
+from analysis.comparison.conclusions import interval_name
 from analysis.comparison.measures import Measure
 from analysis.comparison.statistics import mean_interval
 from analysis.plots.arm_losses import loss_bands
@@ -116,16 +117,30 @@ def _of_measure(comparison: Comparison, measure: Measure, direction: str | None)
             collapsed=collapsed(comparison),
         )
         return [Figure(picture, f"The {measure.words} against {factor}, one dot per run.")]
-    return [_strips(arms, values, measure, _interval(comparison, measure))]
+    return [_pairs(comparison, arms, values, measure)]
 
 
-def _strips(
-    arms: Sequence[Arm],
-    values: Mapping[str, float],
-    measure: Measure,
-    interval: tuple[float, float] | None = None,
+def _strips(arms: Sequence[Arm], values: Mapping[str, float], measure: Measure) -> Figure:
+    picture = paired_slopes(arms, values, metric=measure.words)
+    return Figure(picture, f"One dot per run: {measure.words}.")
+
+
+def _pairs(
+    comparison: Comparison, arms: Sequence[Arm], values: Mapping[str, float], measure: Measure
 ) -> Figure:
-    picture = paired_slopes(arms, values, metric=measure.words, interval=interval)
+    """The strips, with the interval of the difference between two arms that are paired."""
+    table = comparison.differences
+    rows = table[(table["metric"] == measure.name) & table["paired"].astype(bool)]
+    if len(arms) != 2 or rows.empty or not np.isfinite(rows["ci_low"].iloc[0]):
+        return _strips(arms, values, measure)
+    row = rows.iloc[0]
+    picture = paired_slopes(
+        arms,
+        values,
+        metric=measure.words,
+        interval=(float(row["ci_low"]), float(row["ci_high"])),
+        interval_name=interval_name(row["level"]),
+    )
     return Figure(picture, f"One dot per run: {measure.words}.")
 
 
@@ -166,17 +181,9 @@ def _direction(measure: Measure, table: pd.DataFrame) -> str | None:
         return "lower"
     if not measure.path.startswith(f"{EVALUATION}/"):
         return None
-    column = f"{SYS}/{EVALUATION}/better/{measure.name.removeprefix('best_')}"
+    column = f"{SYS}/{EVALUATION}/better/{measure.path.rpartition('/')[2].removeprefix('best_')}"
     stored = set(table[column].dropna()) if column in table else set()
     return str(stored.pop()) if len(stored) == 1 else direction_of(measure.path)
-
-
-def _interval(comparison: Comparison, measure: Measure) -> tuple[float, float] | None:
-    table = comparison.differences
-    rows = table[(table["metric"] == measure.name) & table["paired"].astype(bool)]
-    if len(comparison.labels) != 2 or rows.empty or not np.isfinite(rows["ci_low"].iloc[0]):
-        return None
-    return float(rows["ci_low"].iloc[0]), float(rows["ci_high"].iloc[0])
 
 
 def _mean_intervals(

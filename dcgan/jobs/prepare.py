@@ -36,11 +36,13 @@ class SweepMembership:
         name: The sweep's name.
         id: The sweep's id in the store.
         arm: The label of the run's arm, such as `init.scheme=default`.
+        seeds: How many seeds were planned for each arm.
     """
 
     name: str
     id: str
     arm: str
+    seeds: int
 
 
 @dataclass(frozen=True)

@@ -100,12 +100,12 @@ def make_work_items(
         threads: Number of PyTorch's threads per worker.
         arguments: The command line, for the record.
     """
-    name = stored_sweep.sweep.name
+    name, seeds = stored_sweep.sweep.name, len(stored_sweep.sweep.seeds)
     return [
         WorkItem(
             run=run,
             metadata=RunMetadata(
-                run.name, name, (), SweepMembership(name, stored_sweep.id, run.arm.label)
+                run.name, name, (), SweepMembership(name, stored_sweep.id, run.arm.label, seeds)
             ),
             store=stored_sweep.store,
             devices=tuple(devices),

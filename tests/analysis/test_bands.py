@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.bands import band_of, moving_average
+from analysis.bands import argmin_step, band_of, distance, moving_average
 from analysis.series import Series
 
 
@@ -35,3 +35,10 @@ def test_a_window_with_a_gap_is_no_mean() -> None:
     assert series.steps.tolist() == list(range(6, 27))
     assert series.values[0] == pytest.approx(4.5)
     assert np.flatnonzero(np.isnan(series.values)).tolist() == list(range(6, 16))
+
+
+def test_curves_that_cross_are_nearest_where_they_do() -> None:
+    """The signed difference is smallest at the end, where the second curve is far above."""
+    epochs = np.arange(1, 41)
+    first, second = Series(epochs, 1 - epochs / 40), Series(epochs, epochs / 40)
+    assert argmin_step(moving_average(distance(first, second))) in (20, 21)

@@ -43,19 +43,38 @@ def write_journal(
     created: int = 1_000,
     status: Status = "finished",
     images_alike: bool = False,
+    scores: tuple[float, float] | None = None,
+    evaluation: Mapping[str, float] | None = None,
+    fields: Mapping[str, Any] | None = None,
+    metrics_left_out: tuple[str, ...] = (),
     **config: Any,
 ) -> Path:
     """A run of 20 epochs of 2 steps whose losses of G and D settle at `losses`.
 
-    config: keys such as `init__scheme="default"`. D(x) and D(G(z)) are nearest in epochs 4 to 13.
+    Args:
+        store: Where the run is written.
+        identifier: Of the run.
+        seed: Of the run.
+        losses: Of G and D.
+        created: In milliseconds.
+        status: How the run ended.
+        images_alike: Whether all images of the last grid are the same.
+        scores: D(x) and D(G(z)) in all epochs; by default they are nearest in epochs 4 to 13.
+        evaluation: Values of metrics at the last step, such as `lenet_fid`.
+        fields: Further fields, by path.
+        metrics_left_out: Metrics of batches that the run does not have.
+        config: Keys such as `init__scheme="default"`.
     """
-    fields = CONFIG | {f"config/{key.replace('__', '/')}": each for key, each in config.items()}
+    configuration = CONFIG | {
+        f"config/{key.replace('__', '/')}": each for key, each in config.items()
+    }
     run = Run(identifier, identifier, created)
     journal = open_tracker(run, store)
     journal.write(
         Fields(
             {
-                **fields,
+                **configuration,
+                **(fields or {}),
                 "config/seed": seed,
                 "sys/seed": seed,
                 "sys/recipe": "sample",
@@ -67,7 +86,11 @@ def write_journal(
         )
     )
     draws = np.random.default_rng(seed)
-    values = _values(losses, draws)
+    values = dict(_values(losses, draws))
+    if scores is not None:
+        values |= {"D_x": np.full(STEPS, scores[0]), "D_G_z1": np.full(STEPS, scores[1])}
+    for name in metrics_left_out:
+        del values[name]
     for epoch in range(EPOCHS):
         steps = [2 * epoch + 1, 2 * epoch + 2]
         times = [created + step for step in steps]
@@ -77,9 +100,13 @@ def write_journal(
         journal.write(
             Metrics(steps[-1:], times[-1:], {"training/epoch/number": [epoch + 1.0], **means})
         )
+    if evaluation:
+        journal.write(
+            Metrics([STEPS], [created], {f"evaluation/{k}": [v] for k, v in evaluation.items()})
+        )
     for path, step, alike in (
         ("images/real", 0, False),
-        ("images/fixed_noise", 0, True),
+        ("images/fixed_noise", 0, not images_alike),
         ("images/fixed_noise", STEPS, images_alike),
     ):
         journal.write(Image(path, step, created, _grid(draws, alike)))

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from analysis.comparison.compare import Comparison
     from analysis.comparison.tables import Table as ComparisonTable
 
-_MIN_TEXT_WIDTH = 8
+_MOST_TEXT_WIDTH = 16
+"""Longer text is folded; numbers are never cut."""
+
+_UNLIMITED = 10_000
 
 _JSON_KEYS = {
     "outcome": "ending",
@@ -55,10 +59,11 @@ def compare(
 ) -> None:
     """Compare groups of runs (arms): does the factor change the outcome?
 
-    For each metric: mean and spread over the seeds, the difference to the
-    baseline with a 95% interval (BCa bootstrap), and a permutation test, paired
-    if the arms share their seeds and corrected for multiple tests (Holm). With
-    fewer than six pairs no conclusion is drawn.
+    For each metric: mean and spread over the seeds, and the difference from
+    the baseline with a permutation test, paired if the arms share their seeds
+    and corrected for the number of tests (Holm), and with the interval of the
+    differences that this test does not reject. Where so few runs could show
+    nothing, no claim is made: four metrics need eight pairs.
 
     [dim]dcgan compare --sweep weight-init
     dcgan compare --by optimizer.lr --where 'recipe == "astro"'[/dim]
@@ -76,22 +81,24 @@ def compare(
 
 
 def _print(comparison: Comparison, console: Console) -> None:
-    from analysis.comparison.conclusions import CAVEAT, conclusion, runs_that_broke
+    from analysis.comparison.conclusions import CAVEAT, findings, verdict
     from analysis.comparison.failures import RULE
     from analysis.comparison.tables import effect_table, summary_table
 
+    for objection in comparison.overridden:
+        console.print(Text(escape_control_characters(objection), style="red"), soft_wrap=True)
     console.print(Text(_headline(comparison), style="bold"))
     for warning in comparison.warnings:
         console.print(Text(escape_control_characters(warning), style="yellow"), soft_wrap=True)
     console.print()
     for table in (summary_table(comparison), effect_table(comparison)):
-        console.print(_rich_table(table))
+        console.print(_fitting_table(table, console))
         console.print(Text(escape_control_characters(table.caption), style="dim"))
         console.print()
-    console.print(Text(escape_control_characters(runs_that_broke(comparison))))
     console.print(Text(RULE, style="dim"))
     console.print()
-    console.print(Text(escape_control_characters(conclusion(comparison)), style="bold"))
+    for text in (verdict(comparison), *findings(comparison)):
+        console.print(Text(escape_control_characters(text), style="bold"))
     console.print(Text(CAVEAT, style="dim"))
 
 
@@ -105,23 +112,38 @@ def _headline(comparison: Comparison) -> str:
     )
 
 
+def _fitting_table(table: ComparisonTable, console: Console) -> Table:
+    """The table for the terminal, without optional columns where it would be too wide."""
+    rich_table = _rich_table(table)
+    # Within the options' own width, every table measures as one that fits.
+    unlimited = console.options.update(width=_UNLIMITED)
+    for column in table.optional:
+        if Measurement.get(console, unlimited, rich_table).minimum <= console.width:
+            break
+        table = table.without(column)
+        rich_table = _rich_table(table)
+    return rich_table
+
+
 def _rich_table(table: ComparisonTable) -> Table:
-    """The table for the terminal; a name that spans several rows is shown in the first only."""
+    """The table in full; a name that spans several rows is shown in the first only."""
     rich_table = borderless_table()
     for position, column in enumerate(table.columns):
         is_text = position < table.texts
+        cells = [escape_control_characters(text) for text in (column, *table.column(position))]
+        width = max(map(len, cells))
         rich_table.add_column(
-            escape_control_characters(column),
+            cells[0],
             justify="left" if is_text else "right",
             no_wrap=not is_text,
-            min_width=_MIN_TEXT_WIDTH if is_text else None,
+            width=min(_MOST_TEXT_WIDTH, width) if is_text else width,
             overflow="fold",
         )
     previous_name = ""
     for position, (name, *values) in enumerate(table.rows):
         style = "bold" if position in table.strong else ""
-        cells = ("" if name == previous_name else name, *values)
-        rich_table.add_row(*(Text(escape_control_characters(cell)) for cell in cells), style=style)
+        shown = ("" if name == previous_name else name, *values)
+        rich_table.add_row(*(Text(escape_control_characters(cell)) for cell in shown), style=style)
         previous_name = name
     return rich_table
 
@@ -143,6 +165,7 @@ def _to_json(comparison: Comparison) -> dict[str, Any]:
         "summary": rows(comparison.summary),
         "differences": rows(comparison.differences),
         "endings": rows(comparison.failures),
-        "warnings": list(comparison.warnings),
+        "tests": comparison.tests,
+        "warnings": [*comparison.overridden, *comparison.warnings],
         "conclusion": conclusion(comparison),
     }

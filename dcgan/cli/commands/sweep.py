@@ -246,6 +246,7 @@ def _run(
         f"{plural(len(plan.seeds), 'seed')} = {plural(len(plan.runs), 'run')}, "
         f"{len(missing)} left to train."
     )
+    _warn_of_few_seeds(plan, console)
     if not missing:
         return [], True
     jobs = min(max_jobs, len(missing))
@@ -263,6 +264,25 @@ def _run(
     )
     with SweepTable(stored_sweep, image_counts, console) as table:
         return run_work_items(work_items, backend, jobs, table.refresh)
+
+
+def _warn_of_few_seeds(plan: Sweep, console: Console) -> None:
+    """Say before any training what so few seeds could never show, whatever their values."""
+    from analysis.comparison.measures import DEFAULTS
+    from analysis.comparison.power import least_pairs
+
+    others = len(plan.arms) - 1
+    if not others:
+        return
+    needed, needed_by_one = least_pairs(others * len(DEFAULTS)), least_pairs(others)
+    if len(plan.seeds) >= needed:
+        return
+    console.print(
+        f"{plural(len(plan.seeds), 'seed')} can show no difference in the "
+        f"{len(DEFAULTS)} metrics that are compared by default: that takes {needed} seeds"
+        + (f", or {needed_by_one} for a single metric." if needed_by_one < needed else "."),
+        style="yellow",
+    )
 
 
 def _print_results(

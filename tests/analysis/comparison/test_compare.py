@@ -12,8 +12,8 @@ import pytest
 
 from analysis import load
 from analysis.comparison.arms import ComparisonError
-from analysis.comparison.compare import Comparison, compare, is_significant
-from analysis.comparison.conclusions import conclusion, runs_that_broke
+from analysis.comparison.compare import Comparison, compare
+from analysis.comparison.conclusions import conclusion, failures_in_words, findings, verdict
 from tests.support.sample_journals import write_journal
 
 
@@ -60,11 +60,15 @@ def test_the_factor_is_found_and_its_effect_is_shown(tmp_path: Path) -> None:
     assert effect["p"] == pytest.approx(2 / 2**8)
     assert effect["p_holm"] == pytest.approx(4 * 2 / 2**8), "of four metrics"
     assert effect["prob_superiority"] == 1
-    assert is_significant(effect)
-    assert not is_significant(row(comparison, "Dloss", "init.scheme=default"))
+    assert effect["shown"]
+    assert effect["level"] == pytest.approx(0.05 / 4)
+    assert not row(comparison, "Dloss", "init.scheme=default")["shown"]
     said = conclusion(comparison)
     assert "over 8 pairs of seeds: the final loss of G is higher by" in said
+    assert "(98.8% interval +" in said
     assert "no difference was shown in the final loss of D" in said
+    assert "would be shown in 80% of such comparisons" in said
+    assert verdict(comparison) == "A difference was shown in the final loss of G."
 
 
 def test_values_are_means_over_the_last_tenth_of_the_steps(tmp_path: Path) -> None:
@@ -91,8 +95,42 @@ def test_five_pairs_allow_no_conclusion(tmp_path: Path) -> None:
     comparison = compare(load(tmp_path), metrics=["Gloss"])
     effect = row(comparison, "Gloss", "init.scheme=default")
     assert effect["p"] == pytest.approx(0.0625)
-    assert not is_significant(effect)
-    assert "no conclusion can be drawn from 5 pairs of seeds" in conclusion(comparison)
+    assert not effect["shown"]
+    assert not effect["can_show"]
+    assert effect["minimum_detectable_effect"] == math.inf
+    said = conclusion(comparison)
+    assert "over 5 pairs of seeds: no claim can be made about the final loss of G" in said
+    assert "even with a single test, at least 6 pairs of seeds are needed" in said
+    assert verdict(comparison) == "No claim can be made from so few runs."
+
+
+def test_six_pairs_show_one_metric_but_can_show_nothing_of_four(tmp_path: Path) -> None:
+    two_arms(tmp_path, range(6), effect=50)
+    runs = load(tmp_path)
+    one, four = compare(runs, metrics=["Gloss"]), compare(runs)
+    assert row(one, "Gloss", "init.scheme=default")["shown"]
+    assert not four.differences["can_show"].any()
+    assert "with 4 tests, at least 8 pairs of seeds are needed" in conclusion(four)
+    assert "would be shown" not in conclusion(four), "no effect would have been"
+    low, high = row(four, "Gloss", "init.scheme=default")[["ci_low", "ci_high"]]
+    assert (low, high) == (-math.inf, math.inf)
+
+
+def test_each_metric_speaks_for_its_own_number_of_pairs(tmp_path: Path) -> None:
+    two_arms(tmp_path, range(10))
+    for seed in range(6):
+        write_journal(
+            tmp_path,
+            f"with-{seed:06d}-again",
+            seed=seed,
+            created=5_000,
+            losses=(1.5 + seed / 100, float("nan")),
+        )
+    comparison = compare(load(tmp_path), metrics=["Gloss", "Dloss"])
+    said = conclusion(comparison)
+    assert "over 10 pairs of seeds, the final loss of G is higher" in said
+    assert "over 4 pairs of seeds, no claim can be made about the final loss of D" in said
+    assert verdict(comparison).startswith("A difference was shown in the final loss of G and")
 
 
 def test_arms_that_differ_in_more_are_refused(tmp_path: Path) -> None:
@@ -107,7 +145,9 @@ def test_arms_that_differ_in_more_are_refused(tmp_path: Path) -> None:
     ):
         compare(runs, by=["init.scheme"])
     comparison = compare(runs, by=["init.scheme"], anyway=True)
-    assert "differ in more than init.scheme: training.epochs: 20, 30" in comparison.warnings[0]
+    (objection,) = comparison.overridden
+    assert "differ in more than init.scheme" in objection
+    assert "training.epochs: 20, 30" in objection
 
 
 def test_what_is_no_part_of_the_training_may_differ(tmp_path: Path) -> None:
@@ -149,7 +189,25 @@ def test_seeds_that_differ_are_not_paired(tmp_path: Path) -> None:
     comparison = compare(load(tmp_path), metrics=["Gloss"])
     assert not comparison.differences["paired"].any()
     assert comparison.differences["exact"].all()
-    assert "6 and 6 runs with different seeds" in conclusion(comparison)
+    assert "over 6 and 6 runs, not paired by seed" in conclusion(comparison)
+
+
+def test_arms_that_share_half_of_their_seeds_use_all_runs(tmp_path: Path) -> None:
+    for seed in range(10):
+        write_journal(tmp_path, f"a-{seed:06d}", seed=seed, losses=(1 + seed / 50, 1.0))
+        write_journal(
+            tmp_path,
+            f"b-{seed:06d}",
+            seed=seed + 5,
+            init__scheme="default",
+            losses=(3 + seed / 50, 1.0),
+        )
+    comparison = compare(load(tmp_path), metrics=["Gloss"])
+    effect = row(comparison, "Gloss", "init.scheme=default")
+    assert (effect["paired"], effect["counts"]) == (False, (10, 10)), "5 pairs could show nothing"
+    assert effect["shown"]
+    assert "over 10 and 10 runs, not paired by seed" in conclusion(comparison)
+    assert not comparison.warnings
 
 
 def test_broken_runs_are_counted_and_their_pairs_left_out(tmp_path: Path) -> None:
@@ -157,7 +215,7 @@ def test_broken_runs_are_counted_and_their_pairs_left_out(tmp_path: Path) -> Non
     nan = float("nan")
     write_journal(tmp_path, "with-000007", seed=7, losses=(nan, 1.0))
     write_journal(tmp_path, "without-000007", seed=7, init__scheme="default")
-    write_journal(tmp_path, "with-000008", seed=8, losses=(9.0, 0.001))
+    write_journal(tmp_path, "with-000008", seed=8, scores=(0.999, 0.001))
     write_journal(tmp_path, "without-000008", seed=8, init__scheme="default", images_alike=True)
 
     comparison = compare(load(tmp_path), metrics=["Gloss"])
@@ -170,9 +228,13 @@ def test_broken_runs_are_counted_and_their_pairs_left_out(tmp_path: Path) -> Non
     counts = comparison.failures.set_index("arm")
     assert counts.loc["init.scheme=dcgan", ["runs", "collapsed", "diverged"]].tolist() == [9, 1, 1]
     assert counts.loc["init.scheme=default", ["collapsed", "diverged"]].tolist() == [1, 0]
-    assert "2 of 9 with init.scheme=dcgan (95% interval 6% to 55%)" in runs_that_broke(comparison)
+    assert "2 of 9 with init.scheme=dcgan (95% interval 6% to 55%)" in failures_in_words(comparison)
     assert row(comparison, "Gloss", "init.scheme=default")["counts"] == (8, 8)
-    assert any("leaves out 2 of 18 runs" in each for each in comparison.warnings)
+    assert comparison.tests == 1, "so few failures could show nothing"
+    assert any(
+        "leaves out 2 of 18 runs (1 without a finite value, 1 paired with these)" in each
+        for each in comparison.warnings
+    )
     assert math.isnan(comparison.runs.loc["with-000007", "Gloss"])
 
 
@@ -192,6 +254,48 @@ def test_unfinished_runs_and_older_twins_are_left_out(tmp_path: Path) -> None:
         compare(load(tmp_path), metrics=["fidd"])
 
 
+def test_failures_are_part_of_the_verdict(tmp_path: Path) -> None:
+    nan = float("nan")
+    for seed in range(8):
+        write_journal(tmp_path, f"a-{seed:06d}", seed=seed)
+        write_journal(
+            tmp_path,
+            f"b-{seed:06d}",
+            seed=seed,
+            losses=(nan, 1.0),
+            init__scheme="default",
+            status="failed" if seed < 3 else "finished",
+        )
+
+    comparison = compare(load(tmp_path), metrics=["Gloss"])
+
+    assert verdict(comparison) == "A difference was shown in the number of failed trainings."
+    counts = comparison.failures.set_index("arm").loc["init.scheme=default"]
+    assert counts[["runs", "collapsed", "diverged", "failed"]].tolist() == [8, 0, 5, 3]
+    assert counts["p_holm"] == pytest.approx(0.000155, abs=1e-6)
+    assert "8 of 8 trainings failed where 0 of 8 did (p = 0.00016)" in conclusion(comparison)
+    assert any("has no finite value of it" in each for each in comparison.warnings)
+    assert "nan" not in " ".join((*findings(comparison), *comparison.warnings))
+
+
+def test_twins_that_differ_in_another_key_are_not_chosen_by_their_age(tmp_path: Path) -> None:
+    """One learning rate is of the older runs in one arm, and of the newer ones in the other."""
+    for seed in range(6):
+        for created, (scheme, rate) in enumerate(
+            [("dcgan", 2e-4), ("dcgan", 2e-3), ("default", 2e-3), ("default", 2e-4)]
+        ):
+            write_journal(
+                tmp_path,
+                f"run-{seed}{created}",
+                seed=seed,
+                created=created,
+                init__scheme=scheme,
+                optimizer__lr=rate,
+            )
+    with pytest.raises(ComparisonError, match=r"seed 0 differ in optimizer.lr(.|\n)*--by"):
+        compare(load(tmp_path), by=["init.scheme"], anyway=True)
+
+
 def test_several_factors_make_an_arm_of_each_combination(tmp_path: Path) -> None:
     for place, (scheme, rate) in enumerate(
         [("dcgan", 2e-4), ("default", 2e-4), ("dcgan", 2e-3), ("default", 2e-3)]
@@ -209,3 +313,43 @@ def test_several_factors_make_an_arm_of_each_combination(tmp_path: Path) -> None
     assert len(comparison.labels) == 4
     assert comparison.labels[0] == "init.scheme=dcgan, optimizer.lr=0.0002"
     assert comparison.arms[3].values == ("default", 2e-3)
+
+
+def test_an_arm_of_one_run_and_one_pair_are_claimed_nothing(tmp_path: Path) -> None:
+    write_journal(tmp_path, "a-000001", seed=0)
+    write_journal(tmp_path, "b-000001", seed=0, init__scheme="default")
+    comparison = compare(load(tmp_path))
+    assert verdict(comparison) == "No claim can be made from so few runs."
+    assert "over 1 pair of seeds: no claim can be made" in conclusion(comparison)
+    assert "nan" not in " ".join(findings(comparison))
+
+
+def test_equal_values_are_said_to_be_equal(tmp_path: Path) -> None:
+    for seed in range(8):
+        journal = write_journal(tmp_path, f"a-{seed:06d}", seed=seed)
+        other = write_journal(tmp_path, f"b-{seed:06d}", seed=seed, init__scheme="default")
+        lines = (tmp_path / "a-000000" / "metrics.jsonl").read_text()
+        for folder in (journal, other):
+            (folder / "metrics.jsonl").write_text(lines)
+    comparison = compare(load(tmp_path))
+    assert not comparison.differences["shown"].any()
+    assert "nan" not in " ".join(findings(comparison))
+    assert any(
+        "8 runs with init.scheme=dcgan have the same values" in w for w in comparison.warnings
+    )
+
+
+def test_forty_arms_and_lists_as_values(tmp_path: Path) -> None:
+    for place in range(40):
+        for seed in range(2):
+            write_journal(
+                tmp_path,
+                f"run-{place:02d}{seed}",
+                seed=seed,
+                stabilisers__diff_augment=["color"] * place,
+            )
+    comparison = compare(load(tmp_path), metrics=["Gloss"])
+    assert len(comparison.labels) == 40
+    assert comparison.tests == 39
+    assert "at least 11 pairs of seeds are needed" in conclusion(comparison)
+    assert len(findings(comparison)) <= 3

@@ -44,7 +44,7 @@ def test_the_epoch_at_which_both_are_nearest() -> None:
     assert "30 in arm" in picture.alt
     assert line_names(scores, "median") == ["median/D_x/arm", "median/D_G_z1/arm"]
     # Windows of ten epochs: the first is full at epoch 10 and stands at its middle.
-    assert np.asarray(line(distance, "median/smoothed D_x - D_G_z1/arm").get_xdata())[0] == 6
+    assert np.asarray(line(distance, "median/smoothed |D_x - D_G_z1|/arm").get_xdata())[0] == 6
     assert scores.get_ylabel() == "D's output (probability)"
     rows = picture.data.query("metric == 'nearest'").set_index("line")["epoch"]
     assert rows.to_dict() == {"seed 0": 20, "seed 1": 30, "seed 2": 70, "median": 30}

@@ -77,7 +77,7 @@ def test_it_asks_answers_and_shows_what_the_answer_rests_on(report: Report) -> N
     assert answer.title == "Answer"
     assert answer.blocks[0] == Prose("A difference was shown in the final loss of G.", "lead")
     assert "over 6 pairs of seeds: the final loss of G is higher by 0.5" in said(answer)
-    assert "Collapsed or diverged: 0 of 6" in said(answer)
+    assert "Collapsed, diverged or failed: 0 of 6" in said(answer)
     assert "not how good the images are" in said(answer)
     assert [picture.name for picture in report.pictures] == [
         "paired_slopes_Gloss",
@@ -88,7 +88,7 @@ def test_it_asks_answers_and_shows_what_the_answer_rests_on(report: Report) -> N
     values, differences, endings = tables(section(report, "Numbers"))
     assert [row[1] for row in values.rows] == ["dcgan", "default"]
     assert differences.strong == {0}
-    assert [row[1:4] for row in endings.rows] == [("6", "0", "0")] * 2
+    assert [row[1:5] for row in endings.rows] == [("6", "0", "0", "0")] * 2
     (differing,) = tables(section(report, "Configuration"))
     assert differing.rows[0] == ("init.scheme", "dcgan (6 runs), default (6 runs)")
     assert len(tables(section(report, "Runs"))[0].rows) == 12
@@ -96,7 +96,9 @@ def test_it_asks_answers_and_shows_what_the_answer_rests_on(report: Report) -> N
 
 def test_the_interval_in_the_figure_is_that_in_the_table(store: Path, report: Report) -> None:
     differences = tables(section(report, "Numbers"))[1]
-    assert differences.rows[0][4] in report.pictures[0].alt
+    ends, level = differences.rows[0][4].split(" (")
+    assert level == "95.0%)"
+    assert f"95% interval {ends}" in report.pictures[0].alt
 
 
 def test_arms_with_a_number_are_drawn_against_it(tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ def test_arms_with_a_number_are_drawn_against_it(tmp_path: Path) -> None:
             write_journal(tmp_path, f"r{place}-{seed}", seed=seed, optimizer__lr=rate)
     report = compose(load(tmp_path), metrics=["Gloss"])
     assert report.pictures[0].name == "factor_intervals_Gloss"
-    assert "No conclusion can be drawn" in said(report.sections[0])
+    assert "No claim can be made" in said(report.sections[0])
 
 
 def test_of_several_factors_all_are_seen_at_once(tmp_path: Path) -> None:

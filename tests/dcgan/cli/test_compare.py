@@ -24,8 +24,8 @@ TINY = [
 ]
 
 
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "160"})
+def invoke(*arguments: str, columns: int = 160) -> Result:
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": str(columns)})
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     over = ["--over", "init.scheme=dcgan,default", "--seeds", "2", "--jobs", "2", "--steps", "6"]
     result = invoke("sweep", "digits", *over, *TINY, "--name", "ours", "--store", str(folder))
     assert result.exit_code == 0, result.output
+    said = re.sub(r"\s+", " ", result.output)
+    assert "2 seeds can show no difference in the 4 metrics" in said
+    assert "that takes 8 seeds, or 6 for a single metric." in said
     return folder
 
 
@@ -45,7 +48,7 @@ def test_a_sweep_is_compared_by_its_name(store: Path) -> None:
     assert "init.scheme: 2 arms, 2 seeds, 4 runs" in text
     for metric in ("final loss of G", "final loss of D", "final D(x)", "final D(G(z))"):
         assert metric in text
-    assert "no conclusion can be drawn from 2 pairs of seeds" in text
+    assert "over 2 pairs of seeds: no claim can be made about the final loss of G" in text
     assert "not how good the images are" in text
 
 
@@ -95,3 +98,15 @@ def test_foreign_text_does_not_steer_the_terminal(store: Path) -> None:
     result = invoke("compare", "--store", str(store))
     assert result.exit_code == 0, result.output
     assert "\x1b[31mred" not in result.output
+
+
+def test_numbers_are_never_cut_however_narrow_the_terminal(store: Path) -> None:
+    for width in (200, 60):
+        result = invoke("compare", "--sweep", "ours", "--store", str(store), columns=width)
+        tables = result.output.partition("Collapsed:")[0]
+        assert "\N{HORIZONTAL ELLIPSIS}" not in tables
+        header = next(line for line in tables.splitlines() if "difference" in line.split())
+        assert header.split()[-1] == ("p" if width == 60 else "detectable")
+        first, second = (line for line in tables.splitlines() if line.startswith("final D(x)"))
+        assert len(first.split()) >= 6, "name, arm, n, mean and std"
+        assert second.split()[-1 if width == 60 else -3] == "1", "the whole p value"

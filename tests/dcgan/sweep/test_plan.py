@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from analysis.comparison.measures import DEFAULTS
+from analysis.comparison.power import least_pairs
 from dcgan.cli import app
 from dcgan.config.loading import parse_override
 from dcgan.config.schema import Config
@@ -22,6 +25,13 @@ from tracking.errors import UserError
 
 LR = Factor("optimizer.lr", (2e-4, 2e-3), "--over optimizer.lr=2e-4,2e-3")
 SCHEME = Factor("init.scheme", ("dcgan", "default"), "--over init.scheme=dcgan,default")
+
+
+@pytest.mark.parametrize("name", sweep_names())
+def test_the_sweeps_of_the_project_have_enough_seeds_to_show_something(name: str):
+    definition = read_definition(name)
+    arms = math.prod(len(factor.values) for factor in definition.factors)
+    assert len(definition.seeds) >= least_pairs((arms - 1) * len(DEFAULTS))
 
 
 def test_a_plan_is_the_full_cross_product_with_the_same_seeds():

@@ -1,0 +1,57 @@
+"""Which evaluation metrics can be compared: those that were measured in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from analysis.comparison.arms import as_texts
+from tracking.events import CONFIG, EVALUATION, SYS
+
+_OF_ALL = {
+    f"{CONFIG}/dataset/fingerprint": "real images",
+    f"{CONFIG}/dataset/image_size": "resolution",
+    f"{SYS}/{EVALUATION}/samples": "number of samples",
+    f"{SYS}/{EVALUATION}/held_out": "held-out images",
+    f"{SYS}/{EVALUATION}/arithmetic": "arithmetic",
+    f"{SYS}/{EVALUATION}/version": "version of the metrics",
+}
+_OF_FEATURES = {f"{SYS}/{EVALUATION}/feature_space": "feature network"}
+_WITHOUT_FEATURES = ("sliced_wasserstein", "ms_ssim")
+_NOT_RECORDED = "not recorded"
+_MOST_SHOWN = 60
+
+
+def differing_conditions(path: str, evaluated: pd.DataFrame) -> Mapping[str, list[str]]:
+    """What differs in how a metric was measured in some runs.
+
+    Args:
+        path: Of the metric, such as `evaluation/lenet_fid`.
+        evaluated: The table of the runs that have it, one row per run.
+
+    Returns:
+        What differs, in words -> its values; empty if the values can be compared, as those of
+        metrics that are no evaluation always can.
+    """
+    if not path.startswith(f"{EVALUATION}/"):
+        return {}
+    conditions = _OF_ALL | ({} if path.endswith(_WITHOUT_FEATURES) else _OF_FEATURES)
+    values = {
+        words: sorted(set(as_texts(evaluated[column].fillna(_NOT_RECORDED))))
+        for column, words in conditions.items()
+        if column in evaluated
+    }
+    return {words: texts for words, texts in values.items() if len(texts) > 1}
+
+
+def in_words(conditions: Mapping[str, list[str]]) -> str:
+    """Differing conditions on one line, such as `number of samples: 200 and 10000`."""
+    return "; ".join(
+        f"{words}: {' and '.join(map(_shortened, texts[:3]))}{', ...' * (len(texts) > 3)}"
+        for words, texts in conditions.items()
+    )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."

@@ -1,0 +1,113 @@
+"""What a number of runs can show: the fewest that can, and the effect that they likely would."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import lru_cache
+
+import numpy as np
+from statsmodels.stats.power import TTestPower
+
+from analysis.comparison.permutation_tests import (
+    MOST_PERMUTATIONS,
+    PermutationTest,
+    subsets_of,
+)
+from analysis.series import Floats
+
+LEVEL = 0.05
+"""The chance of any false positive among all tests of a comparison."""
+
+POWER = 0.8
+"""The probability with which the detectable effect would have been shown."""
+
+LEAST_RUNS = 6
+"""Per arm, of runs with different seeds. With fewer, nothing speaks for the spread of an arm."""
+
+_MOST_SIMULATED_PAIRS = 12
+_SIMULATIONS = 2_000
+_TINY = 1e-9
+
+
+def least_pairs(tests: int) -> int:
+    """The fewest pairs by which one of this many tests can show anything, whatever the values.
+
+    The smallest p of n pairs is 2 / 2^n, and Holm's first step asks for `LEVEL` / tests.
+    """
+    return next(n for n in itertools.count(1) if tests * 2 / 2**n <= LEVEL * (1 + _TINY))
+
+
+def least_runs(tests: int) -> int:
+    """The fewest runs per arm, with different seeds, by which one of this many tests can."""
+    can = (n for n in itertools.count(LEAST_RUNS) if tests * 2 / math.comb(2 * n, n) <= LEVEL)
+    return next(can)
+
+
+def detectable_mean(differences: Floats, level: float) -> float:
+    """The mean of paired differences that a sign-flip test would show with probability `POWER`.
+
+    For a normal distribution with the spread of these differences.
+
+    Args:
+        differences: At least one finite value.
+        level: Of the test.
+
+    Returns:
+        NaN for one value, infinity if no mean can be shown at this level.
+    """
+    count = len(differences)
+    if count < 2:
+        return math.nan
+    permutations = min(2**count, MOST_PERMUTATIONS)
+    rank = math.floor(level * permutations / 2 + _TINY)
+    if rank < 1:
+        return math.inf
+    return _standard_mean(count, rank, 2 * rank / permutations) * float(differences.std(ddof=1))
+
+
+def detectable_difference(
+    first: Floats, second: Floats, test: PermutationTest, level: float
+) -> float:
+    """The difference of two independent arms that would be shown with probability `POWER`.
+
+    By Welch's t test at the level that the permutation test attains, for normal distributions with
+    the spreads of these arms.
+
+    Args:
+        first: Finite values of the first arm.
+        second: Finite values of the second arm.
+        test: Of these arms.
+        level: Of the test.
+
+    Returns:
+        NaN for an arm of one value, infinity if no difference can be shown at this level.
+    """
+    counts = np.array([len(first), len(second)])
+    if counts.min() < 2:
+        return math.nan
+    attained = math.floor(level / test.least_p + _TINY) * test.least_p
+    if attained == 0:
+        return math.inf
+    variances = np.array([first.var(ddof=1), second.var(ddof=1)]) / counts
+    if not variances.any():
+        return 0.0
+    freedom = variances.sum() ** 2 / (variances**2 / (counts - 1)).sum()
+    effect = TTestPower().solve_power(nobs=freedom + 1, alpha=attained, power=POWER)
+    return float(effect * math.sqrt(freedom + 1) * math.sqrt(variances.sum()))
+
+
+@lru_cache(maxsize=256)
+def _standard_mean(count: int, rank: int, attained: float) -> float:
+    """The detectable mean of differences with a standard deviation of 1.
+
+    Of few pairs the test is much coarser than a t test, so it is tried on simulated ones: adding a
+    mean to all differences adds it to the low end of the interval, too.
+    """
+    if count > _MOST_SIMULATED_PAIRS:
+        return float(TTestPower().solve_power(nobs=count, alpha=attained, power=POWER))
+    differences = np.random.default_rng(0).normal(size=(_SIMULATIONS, count))
+    subsets = subsets_of(count)
+    means = differences @ (subsets / subsets.sum(axis=1, keepdims=True)).T
+    low_ends = np.partition(means, rank - 1, axis=1)[:, rank - 1]
+    return float(np.quantile(-low_ends, POWER))

@@ -1,0 +1,85 @@
+"""How a training ended, for every loss and stabiliser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis import load
+from analysis.comparison.compare import training_outcomes
+from analysis.comparison.failures import TrainingOutcome, relative_variations, training_outcome
+from tests.support.sample_journals import write_journal
+
+VARIED = {5_000: 0.9}
+ALIKE = {100: 0.9, 5_000: 0.05}
+
+
+def outcome(
+    loss: str,
+    scores: tuple[float, float] | None,
+    variations: dict[int, float],
+    smoothing: float = 0,
+) -> TrainingOutcome:
+    fields = {"config/loss/name": loss, "config/stabilisers/label_smoothing": smoothing}
+    names = ("training/batch/D_x", "training/batch/D_G_z1")
+    return training_outcome(fields, dict(zip(names, scores or (), strict=False)), variations)
+
+
+@pytest.mark.parametrize(
+    ("loss", "smoothing", "won", "undecided"),
+    [
+        ("bce", 0.0, (0.995, 0.004), (0.8, 0.2)),
+        ("bce", 0.1, (0.899, 0.001), (0.8, 0.001)),
+        ("softmax", 0.0, (0.999, 0.001), (0.999, 0.1)),
+        ("least_squares", 0.0, (0.995, 0.005), (0.9, 0.1)),
+        ("hinge", 0.0, (1.3, -2.0), (1.3, 0.4)),
+    ],
+)
+def test_a_discriminator_that_tells_all_apart_has_won_by_any_loss(
+    loss: str, smoothing: float, won: tuple[float, float], undecided: tuple[float, float]
+) -> None:
+    assert outcome(loss, won, VARIED, smoothing) == "collapsed"
+    assert outcome(loss, undecided, VARIED, smoothing) == "whole"
+
+
+def test_a_critic_has_no_output_at_which_it_has_won() -> None:
+    assert outcome("wgan_gp", (500.0, -500.0), VARIED) == "whole"
+    assert outcome("wgan_gp", (500.0, -500.0), ALIKE) == "collapsed"
+    assert outcome("wgan_gp", (500.0, -500.0), {}) == "unknown"
+
+
+def test_what_is_not_recorded_is_unknown_rather_than_diverged() -> None:
+    assert outcome("bce", None, {}) == "unknown"
+    assert outcome("bce", None, VARIED) == "whole"
+    assert outcome("bce", (float("nan"), 0.5), VARIED) == "diverged"
+
+
+def test_an_untrained_generator_has_not_collapsed() -> None:
+    assert outcome("bce", (0.6, 0.4), {0: 0.02, 114: 0.1}) == "unknown"
+    assert outcome("bce", (0.6, 0.4), {0: 0.02, 114: 0.1, 2_000: 0.1}) == "collapsed"
+    assert outcome("bce", (0.6, 0.4), {0: 0.02, 50: 0.5, 114: 0.1}) == "collapsed"
+
+
+def test_runs_are_judged_by_what_their_journals_hold(tmp_path: Path) -> None:
+    write_journal(tmp_path, "whole-0", seed=0)
+    write_journal(tmp_path, "no-dloss-0", seed=0, metrics_left_out=("Dloss",))
+    write_journal(tmp_path, "alike-0", seed=0, images_alike=True)
+    write_journal(tmp_path, "failed-0", seed=0, status="failed")
+    runs = load(tmp_path)
+    ids = [str(run) for run in runs.table.index]
+    assert dict(zip(ids, training_outcomes(runs, ids), strict=True)) == {
+        "whole-0": "whole",
+        "no-dloss-0": "whole",
+        "alike-0": "collapsed",
+        "failed-0": "failed",
+    }
+
+
+def test_grids_vary_by_how_their_images_differ(tmp_path: Path) -> None:
+    folder = write_journal(tmp_path, "alike-0", seed=0, images_alike=True)
+    variations = relative_variations(folder, 8, 9)
+    assert list(variations) == [0, 40]
+    assert variations[40] == 0
+    assert variations[0] == pytest.approx(1, abs=0.2)
+    assert relative_variations(tmp_path / "nowhere", 8, 9) == {}

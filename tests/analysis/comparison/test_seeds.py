@@ -1,0 +1,36 @@
+"""Doubts about the seeds of a comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis import load
+from analysis.comparison.compare import compare
+from tests.support.sample_journals import write_journal
+
+
+def warnings_of(store: Path, seeds: int, planned: int) -> str:
+    for seed in range(seeds):
+        for arm in ("dcgan", "default"):
+            write_journal(
+                store,
+                f"{arm}-{seed}",
+                seed=seed,
+                init__scheme=arm,
+                fields={"sys/sweep/id": "w-123456", "sys/sweep/seeds": planned},
+            )
+    return " ".join(compare(load(store), by=["init.scheme"], metrics=["Gloss"]).warnings)
+
+
+def test_more_seeds_than_were_planned_are_said(tmp_path: Path) -> None:
+    said = warnings_of(tmp_path, seeds=7, planned=6)
+    assert "An arm has 7 runs, but the sweep was planned with 6 seeds" in said
+    assert "true p values are larger" in said
+
+
+def test_fewer_runs_than_were_planned_are_said(tmp_path: Path) -> None:
+    assert "An arm has 6 of 8 planned runs" in warnings_of(tmp_path, seeds=6, planned=8)
+
+
+def test_the_planned_number_of_seeds_is_no_doubt(tmp_path: Path) -> None:
+    assert warnings_of(tmp_path, seeds=6, planned=6) == ""
