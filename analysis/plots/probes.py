@@ -84,7 +84,7 @@ def class_shift(
         images: One column per strength.
         strengths: Multiples of the difference of the classes' mean latents.
         shares: Along the direction, 0 to 1, one per strength.
-        control: Along a random direction of the same length, 0 to 1.
+        control: Along random directions of the same length, 0 to 1.
         title: Above the figure.
         note: Below it.
     """

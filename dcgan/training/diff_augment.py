@@ -49,10 +49,15 @@ def _color(images: Tensor, draw_uniform: DrawUniform) -> Tensor:
 
 
 def _translation(images: Tensor, draw_uniform: DrawUniform) -> Tensor:
-    """Shift by up to an eighth of the size in each direction; uncovered pixels become 0."""
+    """Shift by up to an eighth of the size in each direction; uncovered pixels become 0.
+
+    All shifts have the same probability, as in the authors' code.
+    """
     height, width = images.shape[2:]
-    down = ((draw_uniform() * 2 - 1) * (height / 8)).round().long()
-    right = ((draw_uniform() * 2 - 1) * (width / 8)).round().long()
+    down, right = (
+        (draw_uniform() * (2 * most + 1)).long() - most
+        for most in (int(size / 8 + 0.5) for size in (height, width))
+    )
     rows = (torch.arange(height, device=images.device).view(1, 1, -1, 1) - down + 1).clamp(
         0, height + 1
     )

@@ -234,7 +234,7 @@ def arithmetic(
     [dim]dcgan probe arithmetic last --from 4 --to 9[/dim]
     """
     from analysis.plots.probes import class_shift
-    from dcgan.probes.latent import shift_classes
+    from dcgan.probes.latent import RANDOM_DIRECTIONS, shift_classes
 
     trained_run = _open(run, checkpoint, store)
     with Console(stderr=True).status("Drawing and classifying ..."):
@@ -242,7 +242,9 @@ def arithmetic(
     note = (
         f"Each row: a latent of class {source}, shifted by multiples of the mean latent of class "
         f"{target} less that of {source}. Below: the share of {shift.starts} such latents whose "
-        f"image a classifier (accuracy {accuracy:.3f}) takes for {target}."
+        f"image a classifier (accuracy {accuracy:.3f}) takes for {target}. At random: another of "
+        f"{RANDOM_DIRECTIONS} random directions for each latent. At its own length the difference "
+        f"has rank {shift.rank} of {RANDOM_DIRECTIONS + 1} directions."
     )
     figure = class_shift(
         _mosaic(trained_run.config, shift.images),
@@ -252,7 +254,11 @@ def arithmetic(
         _title(trained_run),
         note,
     )
-    values = {"share": max(shift.shares), "share_at_random": max(shift.control)}
+    values = {
+        "share": max(shift.shares),
+        "share_at_random": max(shift.control),
+        "rank": shift.rank,
+    }
     _save(trained_run, "arithmetic", figure, output, values)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from scipy import ndimage
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from torch import Tensor
@@ -115,6 +116,22 @@ def test_a_pyramid_adds_up_to_its_images() -> None:
     for level in reversed(levels[:-1]):
         whole = level + _expanded(whole)
     torch.testing.assert_close(whole, images.float() / 127.5 - 1, atol=1e-5, rtol=0)
+
+
+def test_a_pyramid_is_that_of_the_authors_also_at_the_border() -> None:
+    """Karras et al. 2018 filter by scipy.ndimage's mirror mode at both scales."""
+    images = torch.rand(2, 3, 32, 32, generator=SOURCE) * 2 - 1
+    line = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    kernel = np.outer(line, line)[None, None]
+    down = ndimage.convolve(images.numpy(), kernel, mode="mirror")[:, :, ::2, ::2]
+    spread = np.zeros((2, 3, 32, 32), np.float32)
+    spread[:, :, ::2, ::2] = down
+    up = ndimage.convolve(spread, kernel * 4, mode="mirror")
+    np.testing.assert_allclose(_expanded(torch.from_numpy(down.copy())), up, atol=1e-5)
+    whole = ((images + 1) * 127.5).round().byte()
+    level = whole.float() / 127.5 - 1
+    down = ndimage.convolve(level.numpy(), kernel, mode="mirror")[:, :, ::2, ::2]
+    np.testing.assert_allclose(list(_pyramid(whole))[-1], down, atol=1e-5)
 
 
 def test_other_patches_are_farther_than_those_of_the_same_images() -> None:

@@ -48,6 +48,20 @@ def test_gradients_are_guided_where_they_are_negative() -> None:
     assert found.gradients.sum().item() == 2.0
 
 
+def test_nothing_goes_back_where_the_nonlinearity_was_negative() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 2, 1, bias=False), nn.LeakyReLU(0.2),
+        nn.Conv2d(2, 1, 1, bias=False), nn.LeakyReLU(0.2), nn.Flatten(),
+    )  # fmt: skip
+    with torch.no_grad():
+        network[0].weight.copy_(torch.tensor([1.0, -3.0]).view(2, 1, 1, 1))
+        network[2].weight.copy_(torch.tensor([2.0, 0.5]).view(1, 2, 1, 1))
+    pixels = torch.full((1, 1, 2, 2), 200, dtype=torch.uint8)
+    found = strongest_responses(network, pixels, features=1, images=1)
+    # The second way is at the negative side: a slope of 0.2 would add 0.5 * 0.2 * -3.
+    assert found.gradients.sum().item() == 2.0
+
+
 def test_looking_changes_nothing_and_kims_network_is_understood() -> None:
     network = discriminator("kim").train()
     before = [each.clone() for each in network.state_dict().values()]

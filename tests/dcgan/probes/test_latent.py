@@ -19,6 +19,13 @@ class _FirstIsBright(nn.Module):
         return latents[:, :1].tanh().expand(-1, 1, 4, 4)
 
 
+class _Unchanged(nn.Module):
+    """Its images are the latents."""
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return latents
+
+
 def classify(images: Tensor) -> Tensor:
     """0 dark, 1 bright, 2 very bright."""
     level = images.mean((1, 2, 3))
@@ -64,6 +71,23 @@ def test_the_difference_of_the_means_leads_to_the_class_and_chance_does_not() ->
     assert found.shares[1] > 0.6
     assert found.control[1] < 0.2
     assert found.starts == 500
+    assert found.rank == 1, "no random direction does as well"
+
+
+def test_a_difference_that_leads_nowhere_has_no_good_rank() -> None:
+    """Classes that are scattered over latent space have no direction between them."""
+    draws = torch.Generator().manual_seed(3)
+    arbitrary = torch.randn(50, 64, generator=draws)
+
+    def by_random_hash(images: Tensor) -> Tensor:
+        latents = images.flatten(1)
+        return ((latents @ arbitrary).sin().sum(1) > 0).long()
+
+    found = arithmetic(
+        _Unchanged(), Network(latent_size=50), by_random_hash, from_class=0, to_class=1,
+        strengths=[0.0], rows=4, samples=1_000,
+    )  # fmt: skip
+    assert found.rank > 1
 
 
 def test_a_class_that_is_hardly_drawn_is_told() -> None:

@@ -74,6 +74,19 @@ def test_one_label_a_class_is_enough_to_begin_with() -> None:
     assert found.accuracy == 1
 
 
+def test_features_are_scaled_only_where_that_helps() -> None:
+    """Like pixels at a border: standardised, hundreds that hardly vary would drown the others."""
+    random = np.random.default_rng(1)
+    labels = np.repeat(np.arange(4), 100)
+    told = random.normal(size=(400, 4)).astype(np.float32)
+    told[np.arange(400), labels] += 3
+    faint = random.normal(0, 0.01, size=(400, 600)).astype(np.float32)
+    features = np.concatenate((told, faint), axis=1)
+    train, test = features[::2], features[1::2]
+    (found,) = linear_accuracies({"pixels": (train, test)}, labels[::2], labels[1::2], [50], 1)
+    assert found.accuracy > 0.85
+
+
 def test_principal_components_are_those_of_the_training_images() -> None:
     random = np.random.default_rng(0)
     train = random.normal(size=(200, 5)).astype(np.float32) * [10, 1, 1, 1, 0.1]

@@ -90,6 +90,8 @@ def test_translation_moves_by_an_eighth_at_most_and_fills_with_zero():
     for shifts in (rows, columns):
         assert shifts.min() == -4
         assert shifts.max() == 4
+        counts = (shifts + 4).bincount(minlength=9)
+        assert counts.min() > 30, "500 / 9 each, also at the ends"
     full = diff_augment(torch.ones(500, 1, 32, 32), ["translation"], source(4))
     kept = (32 - rows.abs()) * (32 - columns.abs())
     torch.testing.assert_close(full.flatten(1).sum(1), kept.float())
