@@ -207,7 +207,9 @@ def linear_accuracies(
 
 
 def _with_best_settings(features: Features, labels: Labels) -> Pipeline:
-    classifier = make_pipeline(StandardScaler(), LinearSVC(dual="auto", random_state=0, tol=1e-3))
+    classifier = make_pipeline(
+        StandardScaler(), LinearSVC(dual="auto", random_state=0, tol=1e-3, max_iter=5_000)
+    )
     smallest = int(np.unique(labels, return_counts=True)[1].min())
     if smallest < 3:
         return classifier.set_params(linearsvc__C=PENALTIES[1])
