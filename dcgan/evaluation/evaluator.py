@@ -132,7 +132,7 @@ def make_reference(
     Raises:
         EvaluationError: There are too few images.
     """
-    order = _shuffled(len(images.pixels))
+    order = shuffled(len(images.pixels))
     if held_out is None:
         count = min(samples, len(order) // 2)
         others = images.pixels[order.flip(0)[:count]]
@@ -140,7 +140,7 @@ def make_reference(
         source = "the other half of the images, which were trained on as well"
     else:
         count = min(samples, len(order), len(held_out.pixels))
-        others = held_out.pixels[_shuffled(len(held_out.pixels))[:count]]
+        others = held_out.pixels[shuffled(len(held_out.pixels))[:count]]
         fingerprint, other_order = held_out.card.fingerprint, "shuffled"
         source = "others, which were not trained on"
     check_count(count)
@@ -148,12 +148,12 @@ def make_reference(
     features: list[RealFeatures] = []
     for space in spaces:
         # Only the first space is counted, which takes the longest, so that the rate is steady.
-        counter = _Counter("real images", 2 * count, uncounted if features else count_images)
+        counter = ImageCounter("real images", 2 * count, uncounted if features else count_images)
         of_train = cached_features(space, train, images.card.fingerprint, "shuffled", counter.add)
         of_others = cached_features(space, others, fingerprint, other_order, counter.add)
         features.append(RealFeatures(space, of_train, of_others))
     own = features[-1]
-    counter = _Counter("training images", len(images.pixels), count_images)
+    counter = ImageCounter("training images", len(images.pixels), count_images)
     all_train = cached_features(
         own.space, images.pixels, images.card.fingerprint, "all", counter.add
     )
@@ -200,7 +200,7 @@ def evaluate(
     count = len(reference.train)
     values_by_name: dict[str, list[float]] = {}
     first, *others = [each.space for each in reference.spaces]
-    counter = _Counter("fakes", resamples * count, count_images)
+    counter = ImageCounter("fakes", resamples * count, count_images)
     for resample in range(resamples):
         fake = generate(count, seed + resample)
         features = [first.features(fake, counter.add), *(each.features(fake) for each in others)]
@@ -257,7 +257,7 @@ def _metrics(
     yield "ms_ssim", multiscale_similarity(fake)
 
 
-class _Counter:
+class ImageCounter:
     """Adds numbers of images up for a CountImages."""
 
     def __init__(self, what: str, total: int, count_images: CountImages) -> None:
@@ -265,9 +265,11 @@ class _Counter:
         self._done = 0
 
     def add(self, images: int) -> None:
+        """Count images that are done."""
         self._done += images
         self._report(self._what, self._done, self._total)
 
 
-def _shuffled(count: int) -> Tensor:
+def shuffled(count: int) -> Tensor:
+    """The numbers from 0 to `count` - 1 in the order in which real images are chosen."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(_SPLIT_SEED))

@@ -42,15 +42,43 @@ def cached_features(
     Returns:
         float32 (N, D), on the CPU.
     """
+    return cached_computation(
+        space,
+        len(pixels),
+        lambda start: space.features(pixels[start:], count),
+        fingerprint,
+        order,
+    )
+
+
+def cached_computation(
+    space: FeatureSpace,
+    size: int,
+    compute: Callable[[int], Tensor],
+    fingerprint: str,
+    order: str,
+) -> Tensor:
+    """As `cached_features`, of images that are not one tensor.
+
+    Args:
+        space: The network.
+        size: How many images there are, N.
+        compute: Features of the images from a position on, float32 (n, D).
+        fingerprint: Of all images of the set.
+        order: The name of an order in which these images are the first N of the set.
+
+    Returns:
+        float32 (N, D), on the CPU.
+    """
     key = f"{FORMAT} {space.network} {space.device.type} {fingerprint} {order}"
     file = cache_folder() / "features" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
     saved = _read(file)
     if saved is None:
-        features = space.features(pixels, count)
-    elif len(saved) >= len(pixels):
-        return saved[: len(pixels)]
+        features = compute(0)
+    elif len(saved) >= size:
+        return saved[:size]
     else:
-        features = torch.cat([saved, space.features(pixels[len(saved) :], count)])
+        features = torch.cat([saved, compute(len(saved))])
     with contextlib.suppress(OSError):  # an evaluation does not need the cache
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as temporary, temporary.open("wb") as target:

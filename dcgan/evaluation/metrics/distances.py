@@ -70,10 +70,10 @@ def sample_warnings(images: int, dimensions: int) -> list[str]:
         images: Of the kind of which there are fewer.
         dimensions: Of their features.
     """
-    if images < dimensions:
+    if images <= dimensions:
         return [
             f"{images:,} images are too few for FID: the covariance of {dimensions:,} features "
-            f"needs at least as many images to have full rank, and FID is far too high. {_ADVICE}"
+            f"needs more than so many images to have full rank. FID is far too high. {_ADVICE}"
         ]
     if images < UNBIASED:
         return [f"FID of {images:,} images is too high, the more so the fewer they are. {_ADVICE}"]

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
+from dcgan.evaluation.errors import EvaluationError
 from dcgan.evaluation.metrics.class_balance import class_coverage, class_divergence
 from dcgan.evaluation.metrics.distances import frechet_distance, kernel_distance
 from dcgan.evaluation.metrics.image_space import (
@@ -21,7 +22,9 @@ from dcgan.evaluation.metrics.image_space import (
     sliced_wasserstein_distance,
 )
 from dcgan.evaluation.metrics.nearest_neighbours import (
+    distances_to_training_images,
     memorisation,
+    nearest,
     precision_recall_density_coverage,
     two_sample_accuracy,
 )
@@ -95,7 +98,29 @@ def test_memorisation_is_the_probability_that_a_fake_is_nearer() -> None:
     train, held_out = REAL[:200], REAL[200:]
     nearest_of = [torch.cdist(each, train).min(dim=1).values for each in (held_out, FAKE)]
     nearer = nearest_of[1][:, None] < nearest_of[0][None, :]
-    assert memorisation(train, held_out, FAKE) == pytest.approx(nearer.double().mean().item())
+    expected = pytest.approx(nearer.double().mean().item())
+    assert memorisation_of(FAKE, train, held_out) == expected
+
+
+def memorisation_of(fake: Tensor, train: Tensor, held_out: Tensor) -> float:
+    of_held_out, of_fake = (distances_to_training_images(each, train) for each in (held_out, fake))
+    return memorisation(of_held_out, of_fake)
+
+
+def test_of_training_images_the_nearest_other_one_counts() -> None:
+    others = torch.cdist(REAL, REAL).fill_diagonal_(torch.inf).min(dim=1).values
+    found = distances_to_training_images(REAL, REAL, belong_to_train=True)
+    torch.testing.assert_close(found, others)
+    halves = REAL.split(200)
+    assert memorisation(found, distances_to_training_images(halves[1], REAL)) == 1
+
+
+def test_too_few_images_are_an_error_and_not_a_smaller_k() -> None:
+    with pytest.raises(EvaluationError, match="at least 6 images"):
+        precision_recall_density_coverage(REAL[:5], FAKE)
+    assert precision_recall_density_coverage(REAL[:6], FAKE[:6]).keys()
+    with pytest.raises(EvaluationError, match="at least 3"):
+        nearest(FAKE, REAL[:2], 3)
 
 
 def test_divergence_is_that_of_the_shares() -> None:
@@ -177,7 +202,7 @@ def measured(real: Tensor, fake: Tensor) -> dict[str, float]:
         "kernel": kernel_distance(*features),
         **precision_recall_density_coverage(*features),
         "two_sample": max(abs(each - 0.5) for each in two_sample_accuracy(*features).values()),
-        "memorisation": memorisation(features[0][:half], features[0][half:], features[1]),
+        "memorisation": memorisation_of(features[1], features[0][:half], features[0][half:]),
         "sliced": sliced_wasserstein_distance(real, fake),
         "similarity": multiscale_similarity(fake),
     }
@@ -227,8 +252,8 @@ def test_duplicated_samples_are_seen(digits: tuple[Tensor, Tensor, Tensor]) -> N
 def test_a_memorised_training_set_is_seen(digits: tuple[Tensor, Tensor, Tensor]) -> None:
     real, fake, _ = digits
     train, held_out = flat(real), flat(fake)
-    assert memorisation(train, held_out, held_out) == pytest.approx(0.5)
-    assert memorisation(train, held_out, train) == 1
-    assert memorisation(train, held_out, flat(noisy(fake))) < 0.1
+    assert memorisation_of(held_out, train, held_out) == pytest.approx(0.5)
+    assert memorisation_of(train, train, held_out) == 1
+    assert memorisation_of(flat(noisy(fake)), train, held_out) < 0.1
     copies = two_sample_accuracy(train, train)
     assert copies["two_sample_accuracy"] == 0, "the nearest of each is its copy"
