@@ -128,7 +128,7 @@ def distances_to_training_images(
     # Small numbers lose less when distances are computed from products.
     centre = train.mean(dim=0)
     count = 2 if belong_to_train else 1
-    return nearest_distances(images - centre, train - centre, count)[:, -1]
+    return nearest_distances(images - centre, train - centre, count)[:, -1].contiguous()
 
 
 def nearest_distances(queries: Tensor, to: Tensor, count: int) -> Tensor:
