@@ -74,7 +74,7 @@ def run_figures(runs: Runs, run: str) -> Figures:
     evaluations: tuple[Figure, ...] = ()
     if evaluated(steps):
         scores = steps[["step", *(each for each in steps if str(each).startswith(EVALUATION))]]
-        fields = {str(path): value for path, value in runs.table.loc[run].items()}
+        fields = {str(path): value for path, value in runs.table.loc[run].to_dict().items()}
         drawn = evaluation_curves(steps, fields)
         file = FigureFile(drawn, "evaluation", f"Scores {source}.", scores.dropna(thresh=2))
         evaluations = (Figure(file, "Scores of its checkpoints, beside those of real images."),)
