@@ -106,7 +106,13 @@ CountImages = Callable[[str, int, int], None]
 
 
 def uncounted(what: str, done: int, total: int) -> None:
-    """A CountImages that reports nothing."""
+    """A CountImages that reports nothing.
+
+    Args:
+        what: Not used.
+        done: Not used.
+        total: Not used.
+    """
 
 
 @ieee_float32()
