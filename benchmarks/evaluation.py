@@ -167,7 +167,8 @@ def main() -> None:
             f"\nInception takes {ours:.0f} ms of processor time per image of 32x32, "
             f"torch-fidelity's network {theirs:.0f} ms: {theirs / ours:.2f} times as much. A "
             f"matrix product of as many operations takes {bound:.0f} ms, so that "
-            f"{bound / ours:.0%} of it is arithmetic. 10,000 fakes take {10_000 * ours / 2 / 60e3:.1f} minutes of two cores."
+            f"{bound / ours:.0%} of it is arithmetic. 10,000 fakes take "
+            f"{10_000 * ours / 2 / 60e3:.1f} minutes of two cores."
         )
     if options.output:
         result = {

@@ -15,9 +15,6 @@ from analysis.series import series_of
 from tracking.events import EVALUATION, SYS, Value
 from tracking.metric_directions import direction_of
 
-_PAIRS = (("precision", "recall"), ("density", "coverage"))
-"""Metrics of one feature space that share a panel, since they have one scale."""
-
 _COLOURS = (style.GENERATOR, style.DISCRIMINATOR)
 
 
@@ -43,12 +40,12 @@ def evaluation_curves(steps: pd.DataFrame, fields: Mapping[str, Value], title: s
         raise ValueError("The run was not evaluated.")
     prefix = distances[0].removesuffix("fid")
     panels: list[tuple[str, ...]] = [(name,) for name in distances]
-    panels += [tuple(f"{prefix}{name}" for name in pair) for pair in _PAIRS]
+    panels.append((f"{prefix}precision", f"{prefix}recall"))
     note = (
         "Dashed: what held-out real images get. One run with one seed is an anecdote. Values of "
         "other numbers of images, or of other features, cannot be compared with these."
     )
-    figure = new_figure(0.8 + 1.5 * len(panels), title, note)
+    figure = new_figure(0.8 + 2.1 * len(panels), title, note)
     all_axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True))
     for axes, names in zip(all_axes, panels, strict=True):
         axes.set_title(" and ".join(names))

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch_fidelity.feature_extractor_inceptionv3 import BasicConv2d, FeatureExtractorInceptionV3
+
+FEATURES = ("2048",)
+"""By which FID and KID are defined."""
 
 ARCHIVE_PARTS = ("conv.weight", "bn.bias", "bn.running_mean", "bn.running_var")
 """The tensors of each layer in the archive, in their order."""
@@ -25,7 +29,7 @@ def read_archive(content: bytes) -> dict[str, Tensor]:
     content: the archive, whose digest has been checked. Its storages are numbered in the order of
     torch-fidelity's layers, four to a layer, so that neither its code nor its pickles are needed.
     """
-    weights = _empty_network("2048").state_dict()
+    weights = _empty_network(FEATURES).state_dict()
     for name, tensor in weights.items():
         initial = torch.ones if name.endswith("bn.weight") else torch.zeros
         weights[name] = initial(tensor.shape, dtype=tensor.dtype)
@@ -40,12 +44,12 @@ def read_archive(content: bytes) -> dict[str, Tensor]:
     return weights
 
 
-def inception_network(weights: dict[str, Tensor], features: str = "2048") -> nn.Module:
-    """Inception-v3 in evaluation mode: from uint8 (N, 3, H, W) to a tuple of features (N, D).
+def inception_network(weights: dict[str, Tensor], features: Sequence[str] = FEATURES) -> nn.Module:
+    """Inception-v3 in evaluation mode: from uint8 (N, 3, H, W) to features (N, D) of each kind.
 
     Args:
         weights: By torch-fidelity's names.
-        features: Which of torch-fidelity's features: `64`, `192`, `768` or `2048`.
+        features: Kinds of torch-fidelity's features: `64`, `192`, `768` and `2048`.
 
     Raises:
         RuntimeError: `weights` lacks some, or they have other shapes.
@@ -67,13 +71,13 @@ def fused(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
-def _empty_network(features: str) -> nn.Module:
+def _empty_network(features: Sequence[str]) -> nn.Module:
     """The network on the meta device, without values."""
     nothing = io.BytesIO()
     torch.save({}, nothing)
     nothing.seek(0)
     with torch.device("meta"):
-        return _Inception("inception", [features], nothing)
+        return _Inception("inception", list(features), nothing)
 
 
 class _Inception(FeatureExtractorInceptionV3):  # type: ignore[misc]  # it has no types

@@ -39,14 +39,14 @@ def test_each_distance_has_a_panel_with_the_score_of_real_images(folder: Path) -
     assert evaluated(steps)
     figure = evaluation_curves(steps, read_fields(folder), "a title")
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles[:4] == ["fid", "lenet_fid", "precision and recall", "density and coverage"]
+    assert titles[:3] == ["fid", "lenet_fid", "precision and recall"]
     curve, real = figure.axes[0].get_lines()
     np.testing.assert_array_equal(curve.get_xydata(), [[100, 90], [250, 40]])
     assert list(real.get_ydata()) == [3.5, 3.5]
     assert figure.axes[0].get_ylabel() == "lower is better"
     (curve,) = figure.axes[1].get_lines()
     np.testing.assert_array_equal(curve.get_xydata(), [[100, 30]])
-    assert figure.axes[3].texts[0].get_text() == "no finite value"
+    assert [line.get_label() for line in figure.axes[2].get_lines()] == ["precision", "recall"]
 
 
 def test_a_plot_of_a_run_has_them(folder: Path, tmp_path: Path) -> None:

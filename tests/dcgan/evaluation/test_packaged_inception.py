@@ -51,36 +51,50 @@ def saved(weights: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) 
     return file
 
 
-def documented_images(seed: int, feature: str, saved: Path) -> tuple[Tensor, Tensor]:
-    """Those of torchmetrics' examples, which draw a network first, uint8 (100, 3, 299, 299)."""
+def documented_features(
+    weights: dict[str, Tensor], saved: Path, seed: int, *kinds: str
+) -> tuple[list[Tensor], ...]:
+    """Of the images of torchmetrics' examples, 100 dark and 100 light ones of 299x299."""
     torch.manual_seed(seed)
-    NoTrainInceptionV3("drawn", [feature], str(saved))
-    dark = torch.randint(0, 200, (100, 3, 299, 299), dtype=torch.uint8)
-    return dark, torch.randint(100, 255, (100, 3, 299, 299), dtype=torch.uint8)
+    NoTrainInceptionV3("drawn", ["64"], str(saved))  # the examples draw a network first
+    images = (
+        torch.randint(0, 200, (100, 3, 299, 299), dtype=torch.uint8),
+        torch.randint(100, 255, (100, 3, 299, 299), dtype=torch.uint8),
+    )
+    network = fused(inception_network(weights, kinds))
+    outputs = [[network(part) for part in each.split(25)] for each in images]
+    return tuple(
+        [torch.cat([part[kind] for part in parts]) for parts in outputs]
+        for kind in range(len(kinds))
+    )
 
 
-@pytest.mark.parametrize(("seed", "documented"), [(42, 12.6388), (123, 12.7202)])
-def test_fid_at_64_features_is_the_documented_one(
-    weights: dict[str, Tensor], saved: Path, seed: int, documented: float
-) -> None:
-    network = fused(inception_network(weights, "64"))
-    images = documented_images(seed, "64", saved)
-    features = [torch.cat([network(part)[0] for part in each.split(25)]) for each in images]
-    assert frechet_distance(*features) == pytest.approx(documented, abs=5e-5)
-
-
-def test_kid_at_2048_features_is_the_documented_one(archive: Path, saved: Path) -> None:
-    found = load_inception(archive, CPU)
-    assert found.prefix == "", "plain FID and KID"
-    images = documented_images(42, "2048", saved)
+def test_fid_and_kid_are_the_documented_ones(weights: dict[str, Tensor], saved: Path) -> None:
+    of_64, of_2048 = documented_features(weights, saved, 42, "64", "2048")
+    assert frechet_distance(*of_64) == pytest.approx(12.6388, abs=5e-5)
+    # The example has drawn nothing but a network and images before its subsets.
+    torch.manual_seed(42)
+    NoTrainInceptionV3("drawn", ["2048"], str(saved))
+    for low, high in ((0, 200), (100, 255)):
+        torch.randint(low, high, (100, 3, 299, 299), dtype=torch.uint8)
     kid = KernelInceptionDistance(_Extracted(2048), subset_size=50)
-    state = torch.get_rng_state()  # the example draws its subsets next
-    features = [torch.cat([found.extract(part) for part in each.split(25)]) for each in images]
-    kid.update(features[0], real=True)
-    kid.update(features[1], real=False)
-    torch.set_rng_state(state)
+    kid.update(of_2048[0], real=True)
+    kid.update(of_2048[1], real=False)
     mean, deviation = kid.compute()
     assert (round(float(mean), 4), round(float(deviation), 4)) == (0.0312, 0.0025)
+
+
+def test_fid_by_another_seed_is_the_documented_one(weights: dict[str, Tensor], saved: Path) -> None:
+    (features,) = documented_features(weights, saved, 123, "64")
+    assert frechet_distance(*features) == pytest.approx(12.7202, abs=5e-5)
+
+
+def test_these_are_the_weights_of_plain_fid(archive: Path, weights: dict[str, Tensor]) -> None:
+    found = load_inception(archive, CPU)
+    assert found.prefix == ""
+    grey = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
+    expected = inception_network(weights)(grey.repeat(1, 3, 1, 1))[0]
+    torch.testing.assert_close(found.extract(grey), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_storages_are_in_the_order_of_the_layers(
