@@ -12,6 +12,7 @@ from dcgan.data.image_set import Progress, silent
 from dcgan.data.loading import load_held_out
 from dcgan.evaluation.evaluator import (
     RESAMPLES,
+    VERSION,
     CountImages,
     RealReference,
     Score,
@@ -42,7 +43,7 @@ from tracking.metric_directions import MetricDirection, improves
 BEST_STEP = f"{SYS}/{EVALUATION}/best_step"
 """The field that holds the step of a run's best checkpoint."""
 
-_MEASUREMENT = ("samples", "feature_space", "held_out")
+_MEASUREMENT = ("samples", "feature_space", "held_out", "version")
 """The fields that must agree for values to belong to one series."""
 
 
@@ -204,7 +205,15 @@ def evaluation_fields(
         f"{prefix}/samples": len(reference.train),
         f"{prefix}/resamples": resamples,
         f"{prefix}/feature_space": reference.description,
+        **{
+            f"{prefix}/features/{each.space.prefix.rstrip('_') or 'inception'}": (
+                each.space.description
+            )
+            for each in reference.spaces
+        },
         f"{prefix}/held_out": reference.source,
+        f"{prefix}/arithmetic": "float32",
+        f"{prefix}/version": VERSION,
         **{f"{prefix}/better/{name}": known_direction(name) for name in reference.real_scores},
         **{f"{prefix}/floor/{name}": score for name, score in reference.real_scores.items()},
         **{f"{prefix}/spread/{score.name}": score.spread for score in scores},

@@ -26,6 +26,9 @@ from dcgan.evaluation.metrics.nearest_neighbours import (
 from dcgan.training.precision import ieee_float32
 from tracking.metric_directions import MetricDirection, direction_of
 
+VERSION = 2
+"""Increased whenever a metric is computed differently, so that its values cannot be compared."""
+
 RESAMPLES = 3
 _SPLIT_SEED = 20_231
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.ndimage
 import torch
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
@@ -18,6 +19,7 @@ from dcgan.evaluation.metrics.distances import frechet_distance, kernel_distance
 from dcgan.evaluation.metrics.image_space import (
     _expanded,
     _pyramid,
+    _reduced,
     multiscale_similarity,
     sliced_wasserstein_distance,
 )
@@ -140,6 +142,20 @@ def test_a_pyramid_adds_up_to_its_images() -> None:
     for level in reversed(levels[:-1]):
         whole = level + _expanded(whole)
     torch.testing.assert_close(whole, images.float() / 127.5 - 1, atol=1e-5, rtol=0)
+
+
+def test_scales_of_a_pyramid_are_those_of_karras() -> None:
+    """Their code: convolve by SciPy with mirrored borders, before halving and after doubling."""
+    images = torch.randn(2, 1, 32, 32, generator=SOURCE)
+    line = np.array([1, 4, 6, 4, 1]) / 16
+    kernel = np.outer(line, line)
+    for image, smaller, larger in zip(images, _reduced(images), _expanded(images), strict=True):
+        blurred = scipy.ndimage.convolve(image[0].numpy(), kernel, mode="mirror")
+        np.testing.assert_allclose(smaller[0], blurred[::2, ::2], atol=1e-5)
+        spaced = np.zeros((64, 64))
+        spaced[::2, ::2] = image[0].numpy()
+        expected = scipy.ndimage.convolve(spaced, 4 * kernel, mode="mirror")
+        np.testing.assert_allclose(larger[0], expected, atol=1e-5)
 
 
 def test_other_patches_are_farther_than_those_of_the_same_images() -> None:
