@@ -2,7 +2,9 @@
 
 The images are random, with MNIST's shape and with labels, and G has its initial weights: the time
 does not depend on what is drawn. The classifier whose features are used is trained first, once
-per data set. The search for nearest neighbours is compared with scikit-learn's.
+per data set. The search for nearest neighbours is compared with scikit-learn's, and the Inception
+of plain FID with torch-fidelity's own network, in turns and by processor time, if its weights are
+installed.
 
     python benchmarks/evaluation.py [--samples 10000] [--output FILE.json]
 """
@@ -25,10 +27,13 @@ from sklearn.neighbors import NearestNeighbors
 from dcgan.config.loading import load_config
 from dcgan.data.image_set import DatasetCard, ImageSet
 from dcgan.evaluation.evaluator import evaluate, make_reference
-from dcgan.evaluation.features.feature_space import feature_space
+from dcgan.evaluation.features.feature_space import own_space
+from dcgan.evaluation.features.inception import BATCH, find_archive, load_inception
+from dcgan.evaluation.features.inception_network import inception_network, read_archive
 from dcgan.evaluation.metrics.distances import frechet_distance, kernel_distance
 from dcgan.evaluation.metrics.image_space import multiscale_similarity, sliced_wasserstein_distance
 from dcgan.evaluation.metrics.nearest_neighbours import (
+    distances_to_training_images,
     memorisation,
     nearest,
     precision_recall_density_coverage,
@@ -38,9 +43,12 @@ from dcgan.models import build_networks
 from dcgan.sampling import draw_pixels
 
 CPU = torch.device("cpu")
+INCEPTION_OPERATIONS = 11.4e9
+"""Additions and multiplications of Inception-v3 for one image of 299x299."""
+
 NEIGHBOURS = 5
 LIMIT = 60.0
-"""Seconds that all metrics may take over one set of fakes, including those of the real images."""
+"""Seconds that these metrics may take over one set of fakes and of real images."""
 
 
 def labelled_noise(count: int) -> ImageSet:
@@ -60,6 +68,41 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def inception_times(rounds: int) -> dict[str, float] | None:
+    """Processor time per image of 32x32 of two networks in turns; None without weights.
+
+    Args:
+        rounds: Batches of each side, after one that is not counted.
+
+    Returns:
+        Milliseconds per image: `torch-fidelity`, `ours`, and `bound`, in which a large product of
+        matrices would do as many operations.
+    """
+    archive = find_archive()
+    if archive is None:
+        return None
+    theirs = inception_network(read_archive(archive.read_bytes()))
+    ours = load_inception(archive, CPU).extract
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (BATCH, 3, 32, 32), dtype=torch.uint8, generator=rng)
+    square = torch.randn(2_048, 2_048, generator=rng)
+    sides: dict[str, Callable[[], object]] = {
+        "torch-fidelity": lambda: theirs(pixels),
+        "ours": lambda: ours(pixels),
+        "bound": lambda: square @ square,
+    }
+    images = dict.fromkeys(sides, BATCH)
+    images["bound"] = 2 * len(square) ** 3 / INCEPTION_OPERATIONS  # as many as a product is worth
+    spent = dict.fromkeys(sides, 0.0)
+    with torch.inference_mode():
+        for turn in range(rounds + 1):
+            for name, action in sides.items():
+                start = time.process_time()
+                action()
+                spent[name] += (time.process_time() - start) * (turn > 0)
+    return {name: 1e3 * spent[name] / rounds / images[name] for name in sides}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -75,15 +118,15 @@ def main() -> None:
     images = labelled_noise(2 * count)
     with tempfile.TemporaryDirectory() as cache:
         os.environ["DCGAN_CACHE"] = cache
-        classifier_seconds = seconds(lambda: feature_space(images, CPU))
-        space = feature_space(images, CPU)
+        classifier_seconds = seconds(lambda: own_space(images, CPU))
+        space = own_space(images, CPU)
         start = time.perf_counter()
-        reference = make_reference(images, None, space, count)
+        reference = make_reference(images, None, [space], count)
         real_seconds = time.perf_counter() - start
         fake_seconds = seconds(lambda: evaluate(draw, reference, resamples=1))
         fake = draw(count, 0)
         features = space.features(fake)
-        real, held_out = reference.train_features, reference.held_out_features
+        real, all_train = reference.spaces[0].train, reference.all_train_features
         parts: dict[str, Callable[[], object]] = {
             "drawing": lambda: draw(count, 0),
             "features": lambda: space.features(fake),
@@ -93,7 +136,9 @@ def main() -> None:
                 real, features
             ),
             "1-NN two-sample accuracy": lambda: two_sample_accuracy(real, features),
-            "memorisation": lambda: memorisation(real, held_out, features),
+            "memorisation": lambda: memorisation(
+                reference.held_out_distances, distances_to_training_images(features, all_train)
+            ),
             "sliced Wasserstein": lambda: sliced_wasserstein_distance(reference.train, fake),
             "MS-SSIM": lambda: multiscale_similarity(fake),
         }
@@ -102,6 +147,7 @@ def main() -> None:
         search = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute")
         search.fit(real.numpy())
         sklearn_seconds = seconds(lambda: search.kneighbors(features.numpy()))
+        inception = inception_times(rounds=3)
     print("| | s |")
     print("|---|---|")
     for name, value in times.items():
@@ -115,6 +161,15 @@ def main() -> None:
         f"{LIMIT:.0f} s. The {NEIGHBOURS} nearest of each fake take {nearest_seconds:.2f} s, "
         f"scikit-learn's brute force {sklearn_seconds:.2f} s: {ratio:.1f} times as long."
     )
+    if inception is not None:
+        ours, theirs, bound = (inception[name] for name in ("ours", "torch-fidelity", "bound"))
+        print(
+            f"\nInception takes {ours:.0f} ms of processor time per image of 32x32, "
+            f"torch-fidelity's network {theirs:.0f} ms: {theirs / ours:.2f} times as much. A "
+            f"matrix product of as many operations takes {bound:.0f} ms, so that "
+            f"{bound / ours:.0%} of it is arithmetic. 10,000 fakes take "
+            f"{10_000 * ours / 2 / 60e3:.1f} minutes of two cores."
+        )
     if options.output:
         result = {
             "machine": machine,
@@ -122,6 +177,7 @@ def main() -> None:
             "seconds": {**times, "one set": fake_seconds, "real images": real_seconds},
             "classifier_seconds": classifier_seconds,
             "neighbours_ratio": ratio,
+            "inception_ms": inception,
         }
         options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

@@ -12,6 +12,7 @@ from torchvision.utils import make_grid
 
 from dcgan.config.schema import Network
 from dcgan.data.scaling import to_uint8
+from tracking.errors import UserError
 from tracking.events import GRID_PADDING
 
 BatchNormMode: TypeAlias = Literal["train", "eval"]
@@ -21,6 +22,10 @@ Weights: TypeAlias = Literal["current", "ema"]
 """G as the last step left it, or its moving average."""
 
 _BATCH_SIZE = 256
+
+
+class GenerationError(UserError):
+    """A generator that makes no images, as after a training that diverged."""
 
 
 def draw_latents(count: int, network: Network, rng: torch.Generator) -> Tensor:
@@ -79,6 +84,9 @@ def draw_pixels(
 
     Returns:
         uint8 images (count, C, H, W), values 0 to 255, on the CPU.
+
+    Raises:
+        GenerationError: Pixels are not finite.
     """
     rng = torch.Generator().manual_seed(seed)
     batch_sizes = (min(_BATCH_SIZE, count - start) for start in range(0, count, _BATCH_SIZE))
@@ -86,7 +94,20 @@ def draw_pixels(
         generate(generator, draw_latents(size, network, rng).to(device), "eval").cpu()
         for size in batch_sizes
     ]
-    return to_uint8(torch.cat(batches))
+    images = torch.cat(batches)
+    check_finite(images)
+    return to_uint8(images)
+
+
+def check_finite(images: Tensor) -> None:
+    """Raise GenerationError if G's images have pixels that are NaN or infinite."""
+    broken = (~images.isfinite()).flatten(1).any(dim=1).sum().item()
+    if broken:
+        raise GenerationError(
+            f"{broken:,} of {len(images):,} images of this generator have pixels that are not "
+            "finite numbers: its training has diverged.\nChoose an earlier checkpoint with "
+            "--checkpoint STEP, or train again with a smaller optimizer.lr."
+        )
 
 
 def image_grid(images: Tensor) -> npt.NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
@@ -32,6 +33,21 @@ METRIC_DIRECTIONS: Mapping[str, MetricDirection] = {
 """By the name of the metric without the prefix of its feature space."""
 
 _FEATURE_SPACE = re.compile(r"(lenet|random|inception_[0-9a-f]+)_")
+
+
+def improves(value: float, best: float | None, direction: MetricDirection) -> bool:
+    """Whether a value is as good as the best so far, or better; never if it is not finite.
+
+    Args:
+        value: The new value.
+        best: The best value so far; None if there is none.
+        direction: `lower` or `higher`; raises ValueError for any other, which cannot be ranked.
+    """
+    if direction not in ("lower", "higher"):
+        raise ValueError(f"Values whose best is {direction!r} cannot be ranked.")
+    if not math.isfinite(value):
+        return False
+    return best is None or (value <= best if direction == "lower" else value >= best)
 
 
 def direction_of(metric_name: str) -> MetricDirection | None:

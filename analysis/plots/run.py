@@ -1,4 +1,4 @@
-"""The figures of one run: losses, D's scores, images during training, real images and fakes."""
+"""The figures of one run: losses, D's scores, images during training, real images, evaluation."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from analysis.image_files import evenly_spaced, image_files
 from analysis.plots import style
+from analysis.plots.evaluation_curves import evaluated, evaluation_curves
 from analysis.plots.run_curves import Curve, draw_metrics, finish_time_axis, line_note
 from analysis.plots.style import LOSS_NOTE, house_style, new_figure
 from tracking.atomic_files import atomic_write
@@ -153,8 +154,8 @@ def save_run_plots(
         warn: Called with a message for each figure that cannot be drawn.
 
     Returns:
-        The files, each complete: loss.png, scores.png, progression.png and real_and_fake.png, as
-        far as the run has data for them.
+        The files, each complete: loss.png, scores.png, progression.png, real_and_fake.png and
+        evaluation.png, as far as the run has data for them.
 
     Raises:
         OSError: `output` cannot be written to.
@@ -209,12 +210,18 @@ def _drawings(folder: Path) -> list[_Drawing]:
         last = max(fakes)
         return real_and_fake_grids(_read(reals[max(reals)]), _read(fakes[last]), title, last)
 
-    return [
+    drawings = [
         _Drawing("loss.png", no_steps, lambda: loss_curves(steps, title)),
         _Drawing("scores.png", no_steps, lambda: score_curves(steps, title)),
         _Drawing("progression.png", no_fakes, draw_progression),
         _Drawing("real_and_fake.png", no_fakes or no_reals, draw_real_and_fake),
     ]
+    if evaluated(steps):  # a run need not be
+        fields = read_fields(folder)
+        drawings.append(
+            _Drawing("evaluation.png", "", lambda: evaluation_curves(steps, fields, title))
+        )
+    return drawings
 
 
 def _title(folder: Path) -> str:

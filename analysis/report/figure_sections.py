@@ -15,6 +15,7 @@ from analysis.comparison.measures import Measure
 from analysis.comparison.statistics import mean_interval
 from analysis.plots.arm_losses import loss_bands
 from analysis.plots.arm_scores import score_bands
+from analysis.plots.evaluation_curves import evaluated, evaluation_curves
 from analysis.plots.figure_file import FigureFile
 from analysis.plots.parallel_coordinates import parallel_coordinates
 from analysis.plots.run import loss_curves, score_curves
@@ -66,11 +67,18 @@ def curve_figures(runs: Runs, arms: Sequence[Arm], collapsed_runs: Collection[st
 
 
 def run_figures(runs: Runs, run: str) -> Figures:
-    """Losses and scores of a single run, batch by batch."""
+    """Losses and D's output of a single run, batch by batch, and its evaluations."""
     steps = runs.steps(run)
     metrics = [column for column in steps if str(column).startswith("training/")]
     data = steps[["step", *metrics]]
     source = f"of the run {run} over {plural(len(steps), 'step')}"
+    evaluations: tuple[Figure, ...] = ()
+    if evaluated(steps):
+        scores = steps[["step", *(each for each in steps if str(each).startswith(EVALUATION))]]
+        fields = {str(path): value for path, value in runs.table.loc[run].to_dict().items()}
+        drawn = evaluation_curves(steps, fields)
+        file = FigureFile(drawn, "evaluation", f"Scores {source}.", scores.dropna(thresh=2))
+        evaluations = (Figure(file, "Scores of its checkpoints, beside those of real images."),)
     return Figures(
         (
             Figure(
@@ -81,6 +89,7 @@ def run_figures(runs: Runs, run: str) -> Figures:
                 FigureFile(score_curves(steps), "scores", f"D's output {source}.", data),
                 "D's output for real images and for fakes.",
             ),
+            *evaluations,
         )
     )
 

@@ -7,6 +7,7 @@ import typer
 from dcgan.cli.commands.compare import compare
 from dcgan.cli.commands.diff import diff
 from dcgan.cli.commands.evaluate import evaluate
+from dcgan.cli.commands.fid import fid
 from dcgan.cli.commands.plot import plot
 from dcgan.cli.commands.probe import app as probe
 from dcgan.cli.commands.profile import profile
@@ -54,6 +55,7 @@ app.command(rich_help_panel=INSPECT)(plot)
 app.command(rich_help_panel=INSPECT)(sample)
 app.command(rich_help_panel=INSPECT)(ui)
 app.command(rich_help_panel=COMPARE)(evaluate)
+app.command(rich_help_panel=COMPARE)(fid)
 app.add_typer(probe, name="probe", rich_help_panel=COMPARE)
 app.command(rich_help_panel=COMPARE)(compare)
 app.command(rich_help_panel=COMPARE)(report)

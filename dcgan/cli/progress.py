@@ -30,32 +30,51 @@ if TYPE_CHECKING:
 _RATE_WINDOW_SECONDS = 10.0
 
 
-class DecodingProgress:
-    """A bar while a data set is decoded; stays hidden if it comes from the cache."""
+class ImageProgress:
+    """A bar for each kind of work on images, with the time left; hidden until there is some."""
 
     def __init__(self) -> None:
-        self._bar = Progress(
-            TextColumn("decoding"),
-            BarColumn(None),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task: TaskID | None = None
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> DecodingProgress:
+    def __enter__(self) -> ImageProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self.clear()
 
-    def show(self, done: int, total: int) -> None:
+    def clear(self) -> None:
+        """Remove all bars, so that something can be printed; the next `show` brings one back."""
+        if self._bars is not None:
+            self._bars.stop()
+        self._bars, self._tasks = None, {}
+
+    def decoded(self, done: int, total: int) -> None:
         """Show how many of `total` images are decoded."""
-        if self._task is None:
-            self._task = self._bar.add_task("decoding", total=total)
-            self._bar.start()
-        self._bar.update(self._task, completed=done)
+        self.show("decoding", done, total)
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Show how much of a kind of work is done.
+
+        Args:
+            what: The work, or the images, in a word or two.
+            done: Images that are done.
+            total: All images.
+        """
+        if self._bars is None:
+            self._bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(None),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("left"),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bars.start()
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total)
+        self._bars.update(self._tasks[what], completed=done, total=total)
 
 
 class TrainingProgress:

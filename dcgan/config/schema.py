@@ -290,6 +290,9 @@ class Evaluation(Section):
     held_out: str | None = Field(
         None, description="folder of real images that are not trained on, if the set has none"
     )
+    inception: bool = Field(
+        True, description="also by Inception's features, for plain FID, if its weights are at hand"
+    )
 
 
 class Config(Section):

@@ -104,3 +104,20 @@ def _gather_ahead(pixels: Tensor, batches: Iterable[Tensor], *, pin: bool) -> It
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+def some_images(pixels: Tensor, count: int) -> Tensor:
+    """Random images of the whole set, always the same ones, in the order of the set.
+
+    The first images of a folder are of one class alone, and evenly spaced ones may be so too
+    where classes take turns.
+
+    Args:
+        pixels: uint8 (N, C, H, W).
+        count: How many; all if there are fewer.
+
+    Returns:
+        uint8 (at most `count`, C, H, W).
+    """
+    order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
+    return pixels[order[:count].sort().values]

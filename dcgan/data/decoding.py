@@ -69,7 +69,7 @@ def decode(images: Sequence[Path] | Pixels, form: Form) -> Decoded:
         if isinstance(image, Path):
             try:
                 picture = read_image(image)
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 unreadable[position] = str(error) or type(error).__name__
                 continue
         else:
@@ -130,13 +130,14 @@ def read_image(file: Path) -> PIL.Image.Image:
     return image if image.mode == "L" else image.convert("RGB")
 
 
-_UNREADABLE = (
+UNREADABLE: tuple[type[Exception], ...] = (
     OSError,
     SyntaxError,  # a broken PNG
     ValueError,
     EOFError,
     PIL.Image.DecompressionBombError,
 )
+"""What `read_image` raises for a file that is no image, or a broken one."""
 
 
 def _fit(image: PIL.Image.Image, form: Form) -> Pixels:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import nn
 
 from dcgan.config.schema import Config
 from dcgan.data.image_set import ImageSet
-from dcgan.evaluation.evaluate_run import evaluation_fields
+from dcgan.evaluation.evaluate_run import BEST_STEP, evaluation_fields
 from dcgan.evaluation.evaluator import RealReference, evaluate, make_reference
-from dcgan.evaluation.features.feature_space import feature_space
+from dcgan.evaluation.features.feature_space import feature_spaces
 from dcgan.sampling import draw_pixels
 from dcgan.training.loop import EvaluateCallback
 from tracking.clock import now_ms
-from tracking.events import EVALUATION, SYS, Event, Fields, Metrics
-
-BEST_STEP = f"{SYS}/{EVALUATION}/best_step"
-"""The field that holds the step of a run's best checkpoint."""
+from tracking.events import EVALUATION, Event, Fields, Metrics
+from tracking.metric_directions import improves
 
 _BEST = f"{EVALUATION}/best_"
 
@@ -31,12 +29,12 @@ def evaluation_callback(
     device: torch.device,
     emit: Callable[[Event], None],
     warn: Callable[[str], None],
-    best: float | None = None,
+    best: Mapping[str, float] = MappingProxyType({}),
 ) -> EvaluateCallback:
     """Make what `train` calls to evaluate its G: all metrics over one set of fakes.
 
-    The best G is the one with the smallest Frechet distance; the best distance so far is a metric
-    of its own, such as `evaluation/best_lenet_fid`.
+    The best G is the one with the best Frechet distance, Inception's if its weights are at hand.
+    The best distance so far is a metric of its own, such as `evaluation/best_lenet_fid`.
 
     Args:
         config: The recipe.
@@ -45,22 +43,23 @@ def evaluation_callback(
         device: Where G is, and where features are computed.
         emit: Tracks the values, `evaluation/...`, and the fields that describe them.
         warn: Called once if an evaluation fails; the training goes on without further ones.
-        best: The best distance so far, if the run is a resumed one.
+        best: The best distance so far by its name, if the run is a resumed one.
 
     Returns:
         From a step and G to whether this G is the best so far.
     """
     reference: RealReference | None = None
     failed = False
+    best_distances = dict(best)
 
     def evaluate_generator(step: int, generator: nn.Module) -> bool:
-        nonlocal reference, best, failed
+        nonlocal reference, failed
         if failed:
             return False
         try:
             if reference is None:
-                space = feature_space(images, device)
-                reference = make_reference(images, held_out, space, config.evaluation.samples)
+                spaces = feature_spaces(images, device, use_inception=config.evaluation.inception)
+                reference = make_reference(images, held_out, spaces, config.evaluation.samples)
                 emit(Fields(evaluation_fields(reference, [], resamples=1)))
             scores = evaluate(
                 lambda count, seed: draw_pixels(generator, config.network, device, count, seed),
@@ -72,20 +71,24 @@ def evaluation_callback(
             warn(f"The evaluation at step {step} failed: {error}. The training goes on.")
             return False
         distance = scores[0]
-        finite = math.isfinite(distance.value)
-        is_best = finite and (best is None or distance.value <= best)
+        best = best_distances.get(distance.name)
+        is_best = improves(distance.value, best, distance.better)
         if is_best:
-            best = distance.value
+            best = best_distances[distance.name] = distance.value
             emit(Fields({BEST_STEP: step}))
         values = {f"{EVALUATION}/{score.name}": [score.value] for score in scores}
         if best is not None:
-            values[f"{EVALUATION}/best_{distance.name}"] = [best]
+            values[f"{_BEST}{distance.name}"] = [best]
         emit(Metrics([step], [now_ms()], values))
         return is_best
 
     return evaluate_generator
 
 
-def best_so_far(last_values: Mapping[str, float]) -> float | None:
-    """The best distance of a run that is resumed, from the last values of its metrics."""
-    return next((value for path, value in last_values.items() if path.startswith(_BEST)), None)
+def best_so_far(last_values: Mapping[str, float]) -> dict[str, float]:
+    """The best distances of a run that is resumed by name, from the last values of its metrics."""
+    return {
+        path.removeprefix(_BEST): value
+        for path, value in last_values.items()
+        if path.startswith(_BEST)
+    }

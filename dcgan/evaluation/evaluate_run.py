@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from dcgan.data.image_set import Progress, silent
 from dcgan.data.loading import load_held_out
-from dcgan.evaluation.evaluator import RESAMPLES, RealReference, Score, evaluate, make_reference
-from dcgan.evaluation.features.feature_space import feature_space
+from dcgan.evaluation.evaluator import (
+    RESAMPLES,
+    VERSION,
+    CountImages,
+    RealReference,
+    Score,
+    evaluate,
+    known_direction,
+    make_reference,
+    uncounted,
+)
+from dcgan.evaluation.features.feature_space import feature_spaces
 from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.run_folder.amend import amend
 from dcgan.run_folder.trained_run import TrainedRun, load_training_images, read_config
@@ -19,11 +30,21 @@ from dcgan.training.checkpoint import (
     CheckpointRef,
     checkpoint_step,
     find_checkpoint,
+    has_best_mark,
     list_checkpoints,
+    mark_best,
 )
 from dcgan.training.device import choose_device
+from tracking.backends.local import read_fields
 from tracking.clock import now_ms
 from tracking.events import EVALUATION, SYS, Fields, Metrics, Value
+from tracking.metric_directions import MetricDirection, improves
+
+BEST_STEP = f"{SYS}/{EVALUATION}/best_step"
+"""The field that holds the step of a run's best checkpoint."""
+
+_MEASUREMENT = ("samples", "feature_space", "held_out", "version")
+"""The fields that must agree for values to belong to one series."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +56,27 @@ class EvaluationResult:
         step: The training step of the checkpoint.
         scores: One per metric.
         reference: The real images that it was measured by.
-        kept: Whether the scores were written to the run's journal.
+        not_kept: Why the scores were not written to the run's journal; None if they were.
     """
 
     run: str
     step: int
     scores: Sequence[Score]
     reference: RealReference
-    kept: bool
+    not_kept: str | None
+
+
+@dataclass(frozen=True)
+class EvaluationProgress:
+    """Called while an evaluation lasts.
+
+    Attributes:
+        decoding: While the images are decoded for the first time.
+        features: While features are computed.
+    """
+
+    decoding: Progress = silent
+    features: CountImages = uncounted
 
 
 def evaluate_run(
@@ -51,23 +85,29 @@ def evaluate_run(
     which: CheckpointRef | Literal["all"] = "last",
     samples: int | None = None,
     resamples: int = RESAMPLES,
+    use_inception: bool | None = None,
     weights: Path | None = None,
     device: str = "auto",
+    progress: EvaluationProgress = EvaluationProgress(),
 ) -> Iterator[EvaluationResult]:
-    """Evaluate the generators of checkpoints, and write the last one's scores to the journal.
+    """Evaluate the generators of checkpoints, and write their scores to the journal.
 
-    The scores of earlier checkpoints are not written, since a journal only goes forward. Values
-    are metrics, `evaluation/...`; their directions, spreads and the scores of real images are
-    fields, `sys/evaluation/...`. Batch norm uses the statistics that G has learnt.
+    Values are metrics, `evaluation/...`, at the steps of the checkpoints; their directions,
+    spreads and the scores of real images are fields, `sys/evaluation/...`. Those of one earlier
+    checkpoint are not written if the run's own were measured in another way. Batch norm uses the
+    statistics that G has learnt.
 
     Args:
         folder: The run's folder.
-        which: The checkpoint, or `all` that are kept.
+        which: The checkpoint, or `all` that are kept, which share the real images' features.
         samples: Fakes per set, at most as many as there are real images of each kind; None for
             the number in the recipe.
         resamples: Sets of fakes.
-        weights: A file with Inception's weights; None looks for it in the cache.
+        use_inception: Whether to use Inception if its weights are at hand; None for what the
+            recipe says.
+        weights: A file with Inception's weights, which are then used; None looks for it.
         device: `auto`, `cpu`, `cuda` or another name of a torch device.
+        progress: Called while the evaluation lasts.
 
     Yields:
         One result per checkpoint, the earliest first.
@@ -77,23 +117,64 @@ def evaluate_run(
         CheckpointError: There is no such checkpoint, or its file is damaged.
         ConfigError: The recipe is not valid.
         DataError: The images cannot be loaded.
-        EvaluationError: The file of weights is not Inception's.
+        EvaluationError: The file of weights is not Inception's, or there are too few images.
+        GenerationError: The images of a generator are not finite.
     """
     config, chosen_device = read_config(folder), choose_device(device)
     steps = _steps_of(folder, which)
-    images = load_training_images(folder, config)
-    space = feature_space(images, chosen_device, weights)
+    images = load_training_images(folder, config, progress.decoding)
+    spaces = feature_spaces(
+        images,
+        chosen_device,
+        use_inception=config.evaluation.inception if use_inception is None else use_inception,
+        weights=weights,
+    )
     held_out = load_held_out(config.dataset, config.evaluation.held_out)
-    reference = make_reference(images, held_out, space, samples or config.evaluation.samples)
+    reference = make_reference(
+        images, held_out, spaces, samples or config.evaluation.samples, progress.features
+    )
+    distances: dict[Path, float] = {}
     for step in steps:
         run = TrainedRun.open(folder, step, chosen_device)
         draw = partial(draw_pixels, run.generator(), config.network, chosen_device)
-        scores = evaluate(draw, reference, resamples=resamples)
-        if run.is_latest:
+        scores = evaluate(draw, reference, resamples=resamples, count_images=progress.features)
+        fields = evaluation_fields(reference, scores, resamples)
+        not_kept = None
+        if which != "all" and not run.is_latest:
+            recorded = read_fields(folder)
+            not_kept = _measured_otherwise(recorded, fields)
+            fields = {path: value for path, value in fields.items() if path not in recorded}
+        if not_kept is None:
             values = {f"{EVALUATION}/{score.name}": [score.value] for score in scores}
-            metrics = Metrics([run.step], [now_ms()], values)
-            amend(folder, [metrics, Fields(evaluation_fields(reference, scores, resamples))])
-        yield EvaluationResult(folder.name, run.step, scores, reference, run.is_latest)
+            amend(folder, [Metrics([run.step], [now_ms()], values), Fields(fields)])
+        distances[run.checkpoint] = scores[0].value
+        yield EvaluationResult(folder.name, run.step, scores, reference, not_kept)
+    if which == "all":
+        _mark_best_of(distances, scores[0].better)
+
+
+def _mark_best_of(distances: Mapping[Path, float], direction: MetricDirection) -> None:
+    """Mark the best checkpoint of a run that was not evaluated while it trained."""
+    best: Path | None = None
+    for path, distance in distances.items():
+        if has_best_mark(path):
+            return
+        if improves(distance, None if best is None else distances[best], direction):
+            best = path
+    if best is not None:
+        mark_best(best)
+        amend(best.parents[1], [Fields({BEST_STEP: checkpoint_step(best)})])
+
+
+def _measured_otherwise(recorded: Mapping[str, Value], fields: Mapping[str, Value]) -> str | None:
+    """How the run's own scores were measured, if not in the way that `fields` describe."""
+    compared = {f"{SYS}/{EVALUATION}/{name}": name for name in _MEASUREMENT}
+    different = [
+        f"{name.replace('_', ' ')}: {recorded[path]}"
+        for path, name in compared.items()
+        if path in recorded and recorded[path] != fields[path]
+    ]
+    return "; ".join(different) or None
 
 
 def _steps_of(folder: Path, which: CheckpointRef | Literal["all"]) -> list[int]:
@@ -123,9 +204,17 @@ def evaluation_fields(
     return {
         f"{prefix}/samples": len(reference.train),
         f"{prefix}/resamples": resamples,
-        f"{prefix}/feature_space": reference.space.description,
+        f"{prefix}/feature_space": reference.description,
+        **{
+            f"{prefix}/features/{each.space.prefix.rstrip('_') or 'inception'}": (
+                each.space.description
+            )
+            for each in reference.spaces
+        },
         f"{prefix}/held_out": reference.source,
-        **{f"{prefix}/better/{name}": reference.direction(name) for name in reference.real_scores},
+        f"{prefix}/arithmetic": "float32",
+        f"{prefix}/version": VERSION,
+        **{f"{prefix}/better/{name}": known_direction(name) for name in reference.real_scores},
         **{f"{prefix}/floor/{name}": score for name, score in reference.real_scores.items()},
         **{f"{prefix}/spread/{score.name}": score.spread for score in scores},
     }

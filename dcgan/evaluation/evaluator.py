@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,17 +11,23 @@ from torch import Tensor
 
 from dcgan.data.image_set import ImageSet
 from dcgan.evaluation.features.classifier import Classifier, is_labelled, load_classifier
+from dcgan.evaluation.features.feature_cache import cached_features
 from dcgan.evaluation.features.feature_space import FeatureSpace
 from dcgan.evaluation.metrics.class_balance import class_coverage, class_divergence
 from dcgan.evaluation.metrics.distances import frechet_distance, kernel_distance
 from dcgan.evaluation.metrics.image_space import multiscale_similarity, sliced_wasserstein_distance
 from dcgan.evaluation.metrics.nearest_neighbours import (
+    check_count,
+    distances_to_training_images,
     memorisation,
     precision_recall_density_coverage,
     two_sample_accuracy,
 )
 from dcgan.training.precision import ieee_float32
-from tracking.metric_directions import METRIC_DIRECTIONS, MetricDirection
+from tracking.metric_directions import MetricDirection, direction_of
+
+VERSION = 2
+"""Increased whenever a metric is computed differently, so that its values cannot be compared."""
 
 RESAMPLES = 3
 _SPLIT_SEED = 20_231
@@ -52,76 +58,141 @@ class Score:
 
 
 @dataclass(frozen=True, eq=False)
+class RealFeatures:
+    """The features of real images in one space.
+
+    Attributes:
+        space: The feature space.
+        train: Of images that were trained on, (N, D).
+        held_out: Of others, (N, D).
+    """
+
+    space: FeatureSpace
+    train: Tensor
+    held_out: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class RealReference:
     """The real images of an evaluation, and what is computed from them only once.
 
     Attributes:
-        space: The feature space in which images are compared.
+        spaces: The features by which images are compared, those of the first distance first.
         classifier: Of the images' classes; None if they have no labels.
         train: Images that were trained on, uint8 (N, C, H, W).
         held_out: Other real images, uint8 (N, C, H, W).
-        train_features: Of `train`, (N, D).
-        held_out_features: Of `held_out`, (N, D).
+        all_train_features: Of every training image, in the last of the spaces, (M, D).
+        held_out_distances: Of held-out images to the nearest training image there, (N,).
         real_scores: Name of each metric -> what the held-out images get in place of fakes.
         source: Where the held-out images are from, in words for the reader.
+        requested: How many images of each kind were asked for; there may be fewer.
     """
 
-    space: FeatureSpace
+    spaces: Sequence[RealFeatures]
     classifier: Classifier | None
     train: Tensor
     held_out: Tensor
-    train_features: Tensor
-    held_out_features: Tensor
+    all_train_features: Tensor
+    held_out_distances: Tensor
     real_scores: Mapping[str, float]
     source: str
+    requested: int
 
-    def direction(self, name: str) -> MetricDirection:
-        """The direction of a metric that is named in this feature space."""
-        return METRIC_DIRECTIONS[name.removeprefix(self.space.prefix)]
+    @property
+    def description(self) -> str:
+        """What a reader must know about the networks whose features are compared."""
+        return "; ".join(each.space.description for each in self.spaces)
+
+
+CountImages = Callable[[str, int, int], None]
+"""Called with what the images are, how many of them are done, and how many there are."""
+
+
+def uncounted(what: str, done: int, total: int) -> None:
+    """A CountImages that reports nothing.
+
+    Args:
+        what: Not used.
+        done: Not used.
+        total: Not used.
+    """
 
 
 @ieee_float32()
 def make_reference(
-    images: ImageSet, held_out: ImageSet | None, space: FeatureSpace, samples: int
+    images: ImageSet,
+    held_out: ImageSet | None,
+    spaces: Sequence[FeatureSpace],
+    samples: int,
+    count_images: CountImages = uncounted,
 ) -> RealReference:
     """Choose the real images to measure fakes by, and others to see what real images get.
 
-    The choice is random, but the same each time.
+    The choice is random, but the same each time. Whether training images were copied is decided
+    by all of them, in the last of the spaces.
 
     Args:
         images: What was trained on.
         held_out: Others of the same kind; None takes half of `images` in their place.
-        space: The feature space in which images are compared.
+        spaces: The feature spaces in which images are compared.
         samples: Images of each kind at most.
+        count_images: Called while features are computed.
+
+    Raises:
+        EvaluationError: There are too few images.
     """
-    order = _shuffled(len(images.pixels))
+    order = shuffled(len(images.pixels))
     if held_out is None:
         count = min(samples, len(order) // 2)
-        others = images.pixels[order[-count:]]
+        others = images.pixels[order.flip(0)[:count]]
+        fingerprint, other_order = images.card.fingerprint, "shuffled, from the end"
         source = "the other half of the images, which were trained on as well"
     else:
         count = min(samples, len(order), len(held_out.pixels))
-        others = held_out.pixels[_shuffled(len(held_out.pixels))[:count]]
+        others = held_out.pixels[shuffled(len(held_out.pixels))[:count]]
+        fingerprint, other_order = held_out.card.fingerprint, "shuffled"
         source = "others, which were not trained on"
+    check_count(count)
     train = images.pixels[order[:count]]
-    train_features, held_out_features = map(space.features, (train, others))
+    features: list[RealFeatures] = []
+    for space in spaces:
+        # Only the first space is counted, which takes the longest, so that the rate is steady.
+        counter = ImageCounter("real images", 2 * count, uncounted if features else count_images)
+        of_train = cached_features(space, train, images.card.fingerprint, "shuffled", counter.add)
+        of_others = cached_features(space, others, fingerprint, other_order, counter.add)
+        features.append(RealFeatures(space, of_train, of_others))
+    own = features[-1]
+    counter = ImageCounter("training images", len(images.pixels), count_images)
+    all_train = cached_features(
+        own.space, images.pixels, images.card.fingerprint, "all", counter.add
+    )
     reference = RealReference(
-        space=space,
-        classifier=load_classifier(images, space.device) if is_labelled(images) else None,
+        spaces=features,
+        classifier=load_classifier(images, own.space.device) if is_labelled(images) else None,
         train=train,
         held_out=others,
-        train_features=train_features,
-        held_out_features=held_out_features,
+        all_train_features=all_train,
+        held_out_distances=distances_to_training_images(
+            own.held_out, all_train, belong_to_train=held_out is None
+        ),
         real_scores={},
         source=source,
+        requested=samples,
     )
-    real_scores = dict(_metrics(reference, others, held_out_features))
-    return replace(reference, real_scores=real_scores)
+    real_scores = _metrics(
+        reference, others, [each.held_out for each in features], reference.held_out_distances
+    )
+    return replace(reference, real_scores=dict(real_scores))
 
 
 @ieee_float32()
 def evaluate(
-    generate: GeneratePixels, reference: RealReference, *, resamples: int = RESAMPLES, seed: int = 0
+    generate: GeneratePixels,
+    reference: RealReference,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    count_images: CountImages = uncounted,
 ) -> list[Score]:
     """Measure a generator by every metric, over several sets of fakes.
 
@@ -130,20 +201,25 @@ def evaluate(
         reference: The real images.
         resamples: Sets of fakes.
         seed: Of the first set; the next set has the next seed.
+        count_images: Called while features of fakes are computed.
 
     Returns:
-        One score per metric, the Frechet distance first.
+        One score per metric, the Frechet distance of the first space first.
     """
     count = len(reference.train)
     values_by_name: dict[str, list[float]] = {}
+    first, *others = [each.space for each in reference.spaces]
+    counter = ImageCounter("fakes", resamples * count, count_images)
     for resample in range(resamples):
         fake = generate(count, seed + resample)
-        for name, value in _metrics(reference, fake, reference.space.features(fake)):
+        features = [first.features(fake, counter.add), *(each.features(fake) for each in others)]
+        distances = distances_to_training_images(features[-1], reference.all_train_features)
+        for name, value in _metrics(reference, fake, features, distances):
             values_by_name.setdefault(name, []).append(value)
     return [
         Score(
             name=name,
-            better=reference.direction(name),
+            better=known_direction(name),
             value=statistics.fmean(values),
             spread=statistics.stdev(values) if len(values) > 1 else None,
             real_score=reference.real_scores[name],
@@ -153,24 +229,35 @@ def evaluate(
     ]
 
 
+def known_direction(name: str) -> MetricDirection:
+    """The direction of one of this package's metrics."""
+    direction = direction_of(name)
+    assert direction is not None, f"{name} is missing in METRIC_DIRECTIONS"
+    return direction
+
+
 def _metrics(
-    reference: RealReference, fake: Tensor, fake_features: Tensor
+    reference: RealReference, fake: Tensor, features: Sequence[Tensor], distances: Tensor
 ) -> Iterable[tuple[str, float]]:
-    """Names and values; the names of metrics in a feature space begin with its prefix."""
-    prefix, real_features = reference.space.prefix, reference.train_features
-    yield f"{prefix}fid", frechet_distance(real_features, fake_features)
-    yield f"{prefix}kid", kernel_distance(real_features, fake_features)
-    balls = dict(precision_recall_density_coverage(real_features, fake_features))
-    accuracies = two_sample_accuracy(real_features, fake_features)
-    for name, value in (balls | dict(accuracies)).items():
-        yield f"{prefix}{name}", value
-    copying = memorisation(real_features, reference.held_out_features, fake_features)
-    yield f"{prefix}memorisation", copying
+    """Names and values; the names of metrics in a feature space begin with its prefix.
+
+    features: of `fake` in each space; distances: of `fake` to the nearest training image.
+    """
+    for real, fake_features in zip(reference.spaces, features, strict=True):
+        prefix = real.space.prefix
+        yield f"{prefix}fid", frechet_distance(real.train, fake_features)
+        yield f"{prefix}kid", kernel_distance(real.train, fake_features)
+        balls = dict(precision_recall_density_coverage(real.train, fake_features))
+        accuracies = two_sample_accuracy(real.train, fake_features)
+        for name, value in (balls | dict(accuracies)).items():
+            yield f"{prefix}{name}", value
+    own_prefix = reference.spaces[-1].space.prefix
+    yield f"{own_prefix}memorisation", memorisation(reference.held_out_distances, distances)
     if reference.classifier is not None:
         classes = reference.classifier.count
-        predicted, real = map(reference.classifier.classes, (fake, reference.train))
+        predicted, real_classes = map(reference.classifier.classes, (fake, reference.train))
         yield "class_coverage", class_coverage(predicted, classes)
-        yield "class_divergence", class_divergence(predicted, real, classes)
+        yield "class_divergence", class_divergence(predicted, real_classes, classes)
         if reference.classifier.stacked:
             uniform = torch.arange(classes)
             yield "modes", classes * class_coverage(predicted, classes)
@@ -179,5 +266,19 @@ def _metrics(
     yield "ms_ssim", multiscale_similarity(fake)
 
 
-def _shuffled(count: int) -> Tensor:
+class ImageCounter:
+    """Adds numbers of images up for a CountImages."""
+
+    def __init__(self, what: str, total: int, count_images: CountImages) -> None:
+        self._what, self._total, self._report = what, total, count_images
+        self._done = 0
+
+    def add(self, images: int) -> None:
+        """Count images that are done."""
+        self._done += images
+        self._report(self._what, self._done, self._total)
+
+
+def shuffled(count: int) -> Tensor:
+    """The numbers from 0 to `count` - 1 in the order in which real images are chosen."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(_SPLIT_SEED))

@@ -277,7 +277,8 @@ def _timed_evaluation(
     """
     if not job.config.evaluation.every_epochs:
         return None
-    from dcgan.evaluation.callback import BEST_STEP, best_so_far, evaluation_callback
+    from dcgan.evaluation.callback import best_so_far, evaluation_callback
+    from dcgan.evaluation.evaluate_run import BEST_STEP
 
     evaluated = [step for path, step in held.last_step.items() if path.startswith(EVALUATION)]
     best_step = read_fields(folder).get(BEST_STEP)

@@ -107,7 +107,7 @@ def strongest_responses(
     """Find the images that the features of D's last hidden convolution respond to most.
 
     Gradients are guided (Springenberg et al. 2015, section 3.4): in each nonlinearity only
-    positive values go back, and only where its input was positive.
+    positive values go back, and none where its input is negative.
 
     Args:
         discriminator: D, on any device; it is not changed.
@@ -133,7 +133,7 @@ def strongest_responses(
 
 
 class _Guided(nn.Module):
-    """LeakyReLU that lets only positive gradients through, where its input is positive."""
+    """LeakyReLU that lets only positive gradients through, and only where it is active."""
 
     def __init__(self, slope: float) -> None:
         super().__init__()
@@ -142,8 +142,7 @@ class _Guided(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         activations = leaky_relu(maps, self.slope)
         if activations.requires_grad:
-            is_positive = maps > 0
-            activations.register_hook(lambda gradient: gradient.clamp_min(0) * is_positive)
+            activations.register_hook(lambda gradient: gradient.clamp_min(0) * (maps > 0))
         return activations
 
 

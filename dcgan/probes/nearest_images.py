@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dcgan.evaluation.features.feature_space import FeatureSpace, feature_space
+from dcgan.evaluation.features.feature_space import FeatureSpace, own_space
 from dcgan.evaluation.metrics.nearest_neighbours import nearest
 from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.sampling import draw_pixels
@@ -62,10 +62,10 @@ def find_copies(
     Raises:
         StoreError: The run's images have changed since it was trained.
         DataError: The run's images cannot be loaded.
-        EvaluationError: Inception's weights are damaged.
+        EvaluationError: There are fewer than `count` training images.
     """
     images, cpu = run.images(), torch.device("cpu")
-    space = feature_space(images, cpu)
+    space = own_space(images, cpu)
     pixels = draw_pixels(run.generator(), run.config.network, cpu, fakes, seed)
     neighbours = nearest_training_images(pixels, images.pixels, space.features, "features", count)
     return neighbours, space

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tracking.backends.local import open_tracker, read_fields, read_run
-from tracking.events import SYS, Event
+from tracking.backends.local_order import order_steps
+from tracking.events import SYS, Event, Metrics
 from tracking.lock import locked
 from tracking.tracker import as_status
 
@@ -14,12 +15,18 @@ from tracking.tracker import as_status
 def amend(folder: Path, events: Iterable[Event]) -> None:
     """Append events to a run's journal, and keep the run's status.
 
-    The events' steps must not be before the run's last checkpoint, because steps in a journal
-    only increase. Raises StoreError if another process is writing to the run.
+    Metrics may be of any step: the journal's lines are in the order of steps afterwards. Raises
+    StoreError if another process is writing to the run.
     """
     with locked(folder, patience=0):
         status = as_status(read_fields(folder, alive=False).get(f"{SYS}/status"))
         journal = open_tracker(read_run(folder), folder.parent)
+        last_step = max(journal.held().last_step.values(), default=0)
+        are_in_order = True
         for event in events:
             journal.write(event)
+            if isinstance(event, Metrics):
+                are_in_order &= event.steps[0] >= last_step
         journal.close(status)
+        if not are_in_order:
+            order_steps(folder)

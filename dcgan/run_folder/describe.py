@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 import torchinfo
-from torch import Tensor, nn
+from torch import nn
 
 from dcgan.config.loading import to_toml
 from dcgan.config.schema import Config
+from dcgan.data.batches import some_images
 from dcgan.data.image_set import ImageSet
 from dcgan.data.scaling import to_unit_range
 from dcgan.models import build_networks
@@ -38,6 +39,8 @@ from tracking.events import (
 from tracking.fields import flatten
 from tracking.redaction import make_redactor
 
+_CARD_IMAGES = 9
+
 
 def describe_configuration(config: Config, images: ImageSet, folder: Path) -> Iterator[Event]:
     """Describe what is trained: configuration, dataset card, nine images, both architectures.
@@ -54,7 +57,9 @@ def describe_configuration(config: Config, images: ImageSet, folder: Path) -> It
     """
     fields = flatten(config.model_dump(mode="json"), CONFIG)
     yield Fields(fields | flatten({"dataset": dataclasses.asdict(images.card)}, CONFIG))
-    yield Image(DATASET, 0, now_ms(), image_grid(to_unit_range(_evenly_spaced(images.pixels))))
+    yield Image(
+        DATASET, 0, now_ms(), image_grid(to_unit_range(some_images(images.pixels, _CARD_IMAGES)))
+    )
     recipe = folder / RECIPE_FILE
     recipe.parent.mkdir(exist_ok=True)
     with atomic_write(recipe) as temporary:
@@ -92,8 +97,3 @@ def describe_network(network: nn.Module, input_size: Sequence[int]) -> str:
         verbose=0,
     )
     return f"{network}\n\n{table}\n"
-
-
-def _evenly_spaced(pixels: Tensor) -> Tensor:
-    """Nine images at even distances over the whole set, or all if there are fewer."""
-    return pixels[torch.linspace(0, len(pixels) - 1, min(9, len(pixels))).long()]

@@ -8,7 +8,7 @@ import PIL.Image
 import torch
 
 from dcgan.run_folder.trained_run import TrainedRun
-from dcgan.sampling import BatchNormMode, Weights, draw_latents, generate, image_grid
+from dcgan.sampling import BatchNormMode, Weights, check_finite, draw_latents, generate, image_grid
 from tracking.atomic_files import atomic_write
 from tracking.errors import StoreError
 
@@ -35,11 +35,13 @@ def write_sample_grid(
 
     Raises:
         ConfigError: `weights` is `ema`, but the run has no moving average.
+        GenerationError: Pixels are not finite.
         StoreError: The file cannot be written.
     """
     rng = torch.Generator().manual_seed(seed)
     latents = draw_latents(count, run.config.network, rng).to(run.device)
     images = generate(run.generator(weights), latents, mode)
+    check_finite(images)
     if run.config.images.inverted:
         images = -images
     try:

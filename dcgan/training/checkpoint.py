@@ -83,13 +83,23 @@ def save_checkpoint(
     if marked:
         _mark(path, "keep").touch()
     if best:
-        _mark(path, "best").touch()
-        for mark in set(folder.glob("step-*.best")) - {_mark(path, "best")}:
-            mark.unlink()
+        mark_best(path)
     for old in list_checkpoints(folder)[:-NEWEST_KEPT]:
         if not any(_mark(old, reason).exists() for reason in ("keep", "best")):
             old.unlink()
     return path
+
+
+def mark_best(path: Path) -> None:
+    """Make a checkpoint the best of its run in place of any other."""
+    _mark(path, "best").touch()
+    for mark in set(path.parent.glob("step-*.best")) - {_mark(path, "best")}:
+        mark.unlink()
+
+
+def has_best_mark(path: Path) -> bool:
+    """Whether a checkpoint is the best of its run."""
+    return _mark(path, "best").exists()
 
 
 def load_checkpoint(path: Path) -> CheckpointState:
@@ -120,11 +130,12 @@ def find_checkpoint(folder: Path, which: CheckpointRef = "last") -> Path:
     if which == "last":
         return paths[-1]
     if which == "best":
-        best = [path for path in paths if _mark(path, "best").exists()]
+        best = [path for path in paths if has_best_mark(path)]
         if not best:
             raise CheckpointError(
-                "This run has no best checkpoint, because it was not evaluated while it trained.\n"
-                "Train with --evaluate-every 1, or choose a checkpoint by its step."
+                "This run has no best checkpoint, because its checkpoints were not evaluated.\n"
+                "Evaluate them with dcgan evaluate --checkpoint all, or while training with "
+                "--evaluate-every 1, or choose a checkpoint by its step."
             )
         return best[-1]
     path = folder / f"step-{which:08d}.pt"

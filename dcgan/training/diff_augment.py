@@ -49,15 +49,14 @@ def _color(images: Tensor, draw_uniform: DrawUniform) -> Tensor:
 
 
 def _translation(images: Tensor, draw_uniform: DrawUniform) -> Tensor:
-    """Shift by up to an eighth of the size in each direction; uncovered pixels become 0.
+    """Shift by up to an eighth of the size, each whole number of pixels as often as any other.
 
-    All shifts have the same probability, as in the authors' code.
+    Uncovered pixels become 0.
     """
     height, width = images.shape[2:]
-    down, right = (
-        (draw_uniform() * (2 * most + 1)).long() - most
-        for most in (int(size / 8 + 0.5) for size in (height, width))
-    )
+    furthest_down, furthest_right = int(height / 8 + 0.5), int(width / 8 + 0.5)
+    down = (draw_uniform() * (2 * furthest_down + 1)).long() - furthest_down
+    right = (draw_uniform() * (2 * furthest_right + 1)).long() - furthest_right
     rows = (torch.arange(height, device=images.device).view(1, 1, -1, 1) - down + 1).clamp(
         0, height + 1
     )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.profiler import record_function
 
 from dcgan.config.schema import Config
-from dcgan.data.batches import DataWait, iterate_batches, to_device_if_it_fits
+from dcgan.data.batches import DataWait, iterate_batches, some_images, to_device_if_it_fits
 from dcgan.data.scaling import to_unit_range
 from dcgan.sampling import draw_latents, generate, image_grid
 from dcgan.training.captured_step import CapturedStep, capture_cuda_graph
@@ -80,7 +80,7 @@ def train(
     metrics = MetricBuffer(emit, state.epoch_sums, state.batch, reduce)
     fixed_noise = _fixed_noise(config, seeds, device)
     if state.step == 0:
-        emit(_grid(REAL, 0, to_unit_range(pixels[: config.images.count]), config))
+        emit(_grid(REAL, 0, to_unit_range(some_images(pixels, config.images.count)), config))
         emit(_fixed_noise_grid(state, fixed_noise, config))
     pixels, data_wait = to_device_if_it_fits(pixels, device), DataWait()
 

@@ -23,6 +23,12 @@ SMALL = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _without_packaged_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inception takes a tenth of a second per image: only its own tests use it."""
+    monkeypatch.setattr("dcgan.evaluation.features.inception.find_archive", lambda: None)
+
+
 @pytest.fixture
 def small_config() -> Callable[..., Config]:
     """`digits` with tiny networks; further settings as `key=value`."""

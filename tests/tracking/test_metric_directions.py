@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracking.metric_directions import METRIC_DIRECTIONS, direction_of
+from tracking.metric_directions import METRIC_DIRECTIONS, MetricDirection, direction_of, improves
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,28 @@ def test_every_metric_is_found_under_each_feature_space() -> None:
     for name, direction in METRIC_DIRECTIONS.items():
         for prefix in ("", "lenet_", "random_", "inception_0123abcd_"):
             assert direction_of(prefix + name) == direction
+
+
+@pytest.mark.parametrize(
+    ("value", "best", "direction", "expected"),
+    [
+        (3.0, 4.0, "lower", True),
+        (4.0, 3.0, "lower", False),
+        (3.0, 4.0, "higher", False),
+        (4.0, 3.0, "higher", True),
+        (3.0, 3.0, "lower", True),
+        (3.0, None, "lower", True),
+        (float("nan"), None, "lower", False),
+        (float("inf"), 1.0, "higher", False),
+    ],
+)
+def test_the_better_value_follows_the_direction(
+    value: float, best: float | None, direction: MetricDirection, expected: bool
+) -> None:
+    assert improves(value, best, direction) == expected
+
+
+@pytest.mark.parametrize("direction", ["0.5", "as real"])
+def test_what_has_no_direction_is_not_ranked(direction: MetricDirection) -> None:
+    with pytest.raises(ValueError, match="cannot be ranked"):
+        improves(0.4, 0.6, direction)

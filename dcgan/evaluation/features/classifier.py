@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from dcgan.cache_dir import cache_folder
 from dcgan.data.image_set import ImageSet
 from dcgan.data.scaling import to_unit_range
 from dcgan.data.sources.stacked_mnist import unstack
-from dcgan.evaluation.features.lenet import LeNet
+from dcgan.evaluation.features.lenet import LeNet, weights_digest
 from tracking.atomic_files import atomic_write
 
-FORMAT, SEED = 1, 0
+FORMAT, SEED = 2, 0
 HELD_OUT = 0.1
 """The share of the images on which the accuracy is measured, never trained on."""
 
@@ -42,7 +43,7 @@ class Classifier:
     Attributes:
         network: In evaluation mode.
         accuracy: On held-out images, 0 to 1.
-        digest: The first 12 digits of the SHA-256 of the weights.
+        digest: Of the weights, see `weights_digest`.
         stacked: Whether each channel is an image of its own, as in stacked MNIST.
     """
 
@@ -87,8 +88,9 @@ def is_labelled(images: ImageSet) -> bool:
 def load_classifier(images: ImageSet, device: torch.device) -> Classifier:
     """The classifier of a labelled set: from the cache, or trained now and stored there.
 
-    It depends on the images and labels alone, since its seed is always 0. For stacked MNIST it is
-    one of single digits. Raises ValueError if there are no labels.
+    It depends on the images and labels alone, however many threads and whichever devices there
+    are, except that another kind of processor may round otherwise. For stacked MNIST it is one of
+    single digits. Raises ValueError if there are no labels.
     """
     if digits := unstack(images, _UNSTACKED):
         return replace(load_classifier(digits, device), stacked=True)
@@ -100,28 +102,39 @@ def load_classifier(images: ImageSet, device: torch.device) -> Classifier:
     file.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(file.with_suffix(".lock")):
         if not file.exists():
-            _save(file, *_train(images, device))
-        content = file.read_bytes()
-    saved = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+            _save(file, *_train(images))
+        saved = torch.load(file, map_location=device, weights_only=True)
     network = _untrained(images).to(device)
     network.load_state_dict(saved["weights"])
-    return Classifier(network.eval(), saved["accuracy"], hashlib.sha256(content).hexdigest()[:12])
+    return Classifier(network.eval(), saved["accuracy"], weights_digest(network))
 
 
-def _train(images: ImageSet, device: torch.device) -> tuple[LeNet, float]:
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums over several threads, or on another device, are rounded otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_one_thread()
+def _train(images: ImageSet) -> tuple[LeNet, float]:
     """Train by Adam with a linearly falling rate; returns the accuracy as well."""
     assert images.labels is not None
     order = torch.randperm(len(images.pixels), generator=torch.Generator().manual_seed(SEED))
     held_out, rest = order.tensor_split([int(HELD_OUT * len(order))])
-    network = _untrained(images).to(device).train()
+    network = _untrained(images).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     steps = min(IMAGES_SEEN, MOST_EPOCHS * len(rest)) // _BATCH
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)
     rng = torch.Generator().manual_seed(SEED)
     for _ in range(steps):
         chosen = rest[torch.randint(len(rest), (_BATCH,), generator=rng)]
-        logits = network(to_unit_range(images.pixels[chosen].to(device)))
-        loss = cross_entropy(logits, images.labels[chosen].to(device))
+        logits = network(to_unit_range(images.pixels[chosen]))
+        loss = cross_entropy(logits, images.labels[chosen])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

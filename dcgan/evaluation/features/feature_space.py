@@ -1,4 +1,4 @@
-"""The feature space in which images are compared, and the prefix of its metrics' names."""
+"""The feature spaces in which images are compared, and the prefix of their metrics' names."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from torch import Tensor
 
 from dcgan.data.image_set import ImageSet
 from dcgan.data.scaling import to_unit_range
-from dcgan.evaluation.features.classifier import is_labelled, load_classifier
-from dcgan.evaluation.features.inception import find_weights, load_inception
-from dcgan.evaluation.features.lenet import RandomFeatures
+from dcgan.evaluation.features import inception
+from dcgan.evaluation.features.classifier import LEAST_LABELLED, is_labelled, load_classifier
+from dcgan.evaluation.features.inception import load_inception
+from dcgan.evaluation.features.lenet import RandomFeatures, weights_digest
 from dcgan.training.precision import ieee_float32
 
 RANDOM_SEED = 0
 _BATCH = 512
+
+
+def uncounted(images: int) -> None:
+    """Takes the place of a callback that counts images whose features are computed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,50 +34,118 @@ class FeatureSpace:
         extract: From uint8 images (n, C, H, W) on `device` to features (n, D).
         device: Where the network is.
         description: What a reader must know about the network.
+        network: Differs from that of any network with other weights.
+        batch: Images that `extract` is given at once.
     """
 
     prefix: str
     extract: Callable[[Tensor], Tensor]
     device: torch.device
     description: str
+    network: str
+    batch: int = _BATCH
 
     @torch.no_grad()
-    def features(self, pixels: Tensor) -> Tensor:
-        """From uint8 images (N, C, H, W) to features, float32 (N, D) on the CPU."""
-        parts = [self.extract(batch.to(self.device)).cpu() for batch in pixels.split(_BATCH)]
+    def features(self, pixels: Tensor, count: Callable[[int], None] = uncounted) -> Tensor:
+        """Features of images, with a few images in the network at a time.
+
+        Args:
+            pixels: uint8 (N, C, H, W).
+            count: Called after each batch with its number of images.
+
+        Returns:
+            float32 (N, D), on the CPU.
+        """
+        parts = []
+        for batch in pixels.split(self.batch):
+            parts.append(self.extract(batch.to(self.device)).cpu())
+            count(len(batch))
         return torch.cat(parts)
 
 
-@ieee_float32()
-def feature_space(
-    images: ImageSet, device: torch.device, weights: Path | None = None
-) -> FeatureSpace:
-    """Inception's features if its weights are at hand, otherwise features that need no download.
-
-    Those are a classifier's if the images are labelled, otherwise a random network's.
+def feature_spaces(
+    images: ImageSet,
+    device: torch.device,
+    *,
+    use_inception: bool = True,
+    weights: Path | None = None,
+) -> list[FeatureSpace]:
+    """The spaces of an evaluation, that of plain FID first if there is one.
 
     Args:
         images: What the run was trained on.
         device: Where the features are computed.
-        weights: A file with Inception's weights; None looks for it in the cache.
+        use_inception: Whether to use Inception if its weights are at hand.
+        weights: A file with Inception's weights, which are then used in any case.
+
+    Returns:
+        Inception's, if its weights are at hand, and the one of `own_space`, which always is.
 
     Raises:
         EvaluationError: The file does not hold Inception's weights.
     """
-    weights = weights or find_weights()
-    if weights is not None:
-        inception = load_inception(weights, device)
-        return FeatureSpace(inception.prefix, inception.extract, device, inception.description)
+    own = own_space(images, device)
+    if weights is None and not use_inception:
+        return [own]
+    plain = inception_space(device, weights)
+    return [own] if plain is None else [plain, own]
+
+
+@ieee_float32()
+def inception_space(device: torch.device, weights: Path | None = None) -> FeatureSpace | None:
+    """Inception's features; None if its weights are not at hand.
+
+    Args:
+        device: Where the features are computed.
+        weights: A file with Inception's weights; None looks for it, see `find_weights`.
+
+    Raises:
+        EvaluationError: The file does not hold Inception's weights.
+    """
+    weights = weights or inception.find_weights()
+    if weights is None:
+        return None
+    found = load_inception(weights, device)
+    network = f"inception {found.digest}"
+    return FeatureSpace(
+        found.prefix, found.extract, device, found.description, network, inception.BATCH
+    )
+
+
+@ieee_float32()
+def own_space(images: ImageSet, device: torch.device) -> FeatureSpace:
+    """Features that need no weights of others: a classifier's, trained here on labelled images.
+
+    Without labels, or with too few to learn from, they are a random network's.
+
+    Args:
+        images: What the run was trained on.
+        device: Where the features are computed.
+    """
     if not is_labelled(images):
-        network = RandomFeatures(images.pixels.shape[1], RANDOM_SEED).to(device).eval()
-        description = f"a network with random weights, seed {RANDOM_SEED}"
-        return FeatureSpace(
-            "random_", lambda pixels: network.features(to_unit_range(pixels)), device, description
-        )
+        return _random_space(images, device)
     classifier = load_classifier(images, device)
     subject = "the digits of each channel" if classifier.stacked else "the same data"
     description = (
         f"a LeNet trained here on {subject}: accuracy {classifier.accuracy:.4f} on held-out "
         f"images, weights {classifier.digest}"
     )
-    return FeatureSpace("lenet_", classifier.features, device, description)
+    network = f"lenet {classifier.digest}{' stacked' if classifier.stacked else ''}"
+    return FeatureSpace("lenet_", classifier.features, device, description, network)
+
+
+def _random_space(images: ImageSet, device: torch.device) -> FeatureSpace:
+    network = RandomFeatures(images.pixels.shape[1], RANDOM_SEED).to(device).eval()
+    reason = "the images have no labels to train a classifier on"
+    if images.labels is not None and len(images.card.classes) > 1:
+        reason = (
+            f"{len(images.pixels):,} labelled images are too few to train a classifier on, "
+            f"which takes {LEAST_LABELLED:,}"
+        )
+    return FeatureSpace(
+        prefix="random_",
+        extract=lambda pixels: network.features(to_unit_range(pixels)),
+        device=device,
+        description=f"a network with random weights, seed {RANDOM_SEED}, because {reason}",
+        network=f"random {weights_digest(network)}",
+    )

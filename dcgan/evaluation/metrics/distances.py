@@ -11,6 +11,11 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 SUBSETS, SUBSET_SIZE = 100, 1_000
 
+UNBIASED = 10_000
+"""The least number of images for which its authors recommend FID (Heusel et al. 2017)."""
+
+_ADVICE = f"Use {UNBIASED:,}, or compare only values of equally many; KID has no such bias."
+
 
 class _Extracted(nn.Module):
     """Stands where torchmetrics would extract features, which are already extracted here."""
@@ -56,3 +61,20 @@ def kernel_distance(real: Tensor, fake: Tensor, seed: int = 0) -> float:
         torch.manual_seed(seed)
         mean, _ = metric.compute()
     return float(mean)
+
+
+def sample_warnings(images: int, dimensions: int) -> list[str]:
+    """What makes a Frechet distance of so few images misleading, in sentences for the reader.
+
+    Args:
+        images: Of the kind of which there are fewer.
+        dimensions: Of their features.
+    """
+    if images <= dimensions:
+        return [
+            f"{images:,} images are too few for FID: the covariance of {dimensions:,} features "
+            f"needs more than so many images to have full rank. FID is far too high. {_ADVICE}"
+        ]
+    if images < UNBIASED:
+        return [f"FID of {images:,} images is too high, the more so the fewer they are. {_ADVICE}"]
+    return []

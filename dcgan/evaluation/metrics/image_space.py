@@ -101,11 +101,11 @@ def _reduced(images: Tensor) -> Tensor:
 
 
 def _expanded(images: Tensor) -> Tensor:
-    """Twice the size: pixels between zeros, filtered; reflected at that scale, as by Karras."""
     count, channels, height, width = images.shape
-    spread = images.new_zeros(count, channels, 2 * height, 2 * width)
-    spread[:, :, ::2, ::2] = images
-    return conv2d(pad(spread, (2, 2, 2, 2), "reflect"), 4 * _kernel(channels), groups=channels)
+    spaced = images.new_zeros(count, channels, 2 * height, 2 * width)
+    spaced[:, :, ::2, ::2] = images
+    # Mirrored after zeros were inserted, as Karras et al. do: before, the border would differ.
+    return conv2d(pad(spaced, (2, 2, 2, 2), "reflect"), 4 * _kernel(channels), groups=channels)
 
 
 def _patches(images: Tensor, rng: torch.Generator) -> Tensor:

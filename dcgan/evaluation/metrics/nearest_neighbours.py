@@ -10,6 +10,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from dcgan.evaluation.errors import EvaluationError
+from tracking.wording import plural
+
 NEIGHBOURS = 5
 """The k of Naeem et al. 2020, section 4."""
 
@@ -31,7 +34,11 @@ def precision_recall_density_coverage(
 
     Returns:
         The four values by their names.
+
+    Raises:
+        EvaluationError: There are too few images for so many neighbours.
     """
+    check_count(min(len(real), len(fake)), neighbours)
     real_radius = nearest_distances(real, real, neighbours + 1)[:, -1]
     fake_radius = nearest_distances(fake, fake, neighbours + 1)[:, -1]
     within_real = torch.zeros(len(fake), dtype=torch.int64)
@@ -50,6 +57,15 @@ def precision_recall_density_coverage(
         "density": within_real.double().mean().item() / neighbours,
         "coverage": covered.double().mean().item(),
     }
+
+
+def check_count(images: int, neighbours: int = NEIGHBOURS) -> None:
+    """Raise EvaluationError if images are too few to each have so many neighbours."""
+    if images <= neighbours:
+        raise EvaluationError(
+            f"{plural(images, 'image')} of each kind are too few: precision, recall, density and "
+            f"coverage need the {neighbours} nearest of each, so at least {neighbours + 1} images."
+        )
 
 
 def two_sample_accuracy(real: Tensor, fake: Tensor) -> Mapping[str, float]:
@@ -74,27 +90,45 @@ def two_sample_accuracy(real: Tensor, fake: Tensor) -> Mapping[str, float]:
     }
 
 
-def memorisation(train: Tensor, held_out: Tensor, fake: Tensor) -> float:
+def memorisation(held_out: Tensor, fakes: Tensor) -> float:
     """How often a fake is nearer to the training images than a held-out real image is.
 
     The probability over pairs, ties counted half: the Mann-Whitney statistic of Meehan et al.
     2020, section 3 (data-copying), over the whole space.
 
     Args:
-        train: Features (N, D).
-        held_out: Features (M, D).
-        fake: Features (L, D).
+        held_out: Distances of held-out real images to the nearest training image, (M,).
+        fakes: Those of fakes, (N,), in the same space.
 
     Returns:
         0 to 1: 0.5 if fakes are as near as real images are; toward 1 training images are
         copied, toward 0 fakes are far from all of them.
     """
-    fakes = nearest_distances(fake, train, 1)[:, 0]
-    others = nearest_distances(held_out, train, 1)[:, 0].sort().values
+    others = held_out.sort().values
     below = torch.searchsorted(others, fakes, side="left")
     up_to = torch.searchsorted(others, fakes, side="right")
     farther = len(others) - (below + up_to).double() / 2
     return (farther / len(others)).mean().item()
+
+
+def distances_to_training_images(
+    images: Tensor, train: Tensor, *, belong_to_train: bool = False
+) -> Tensor:
+    """How far each image is from the nearest training image; the copy of one is at about 0.
+
+    Args:
+        images: Features (N, D).
+        train: Features of every training image, (M, D).
+        belong_to_train: Whether `images` are training images, for which the nearest other one
+            counts.
+
+    Returns:
+        Distances (N,).
+    """
+    # Small numbers lose less when distances are computed from products.
+    centre = train.mean(dim=0)
+    count = 2 if belong_to_train else 1
+    return nearest_distances(images - centre, train - centre, count)[:, -1].contiguous()
 
 
 def nearest_distances(queries: Tensor, to: Tensor, count: int) -> Tensor:
@@ -103,10 +137,13 @@ def nearest_distances(queries: Tensor, to: Tensor, count: int) -> Tensor:
     Args:
         queries: Features (N, D).
         to: Features (M, D).
-        count: How many distances; M if that is less.
+        count: How many distances, at most M.
 
     Returns:
         Increasing distances, (N, count).
+
+    Raises:
+        EvaluationError: There are fewer than `count` points.
     """
     return nearest(queries, to, count)[0]
 
@@ -117,14 +154,19 @@ def nearest(queries: Tensor, to: Tensor, count: int) -> tuple[Tensor, Tensor]:
     Args:
         queries: Features (N, D).
         to: Features (M, D).
-        count: How many points; M if that is less.
+        count: How many points, at most M.
 
     Returns:
         Increasing distances, and indices into `to`, (N, count) each.
+
+    Raises:
+        EvaluationError: There are fewer than `count` points.
     """
-    blocks = [
-        torch.cdist(block, to).topk(min(count, len(to)), largest=False)
-        for block in queries.split(_BLOCK)
-    ]
+    if len(to) < count:
+        raise EvaluationError(
+            f"The {count} nearest of {plural(len(to), 'image')} cannot be found: there must be at "
+            f"least {count}."
+        )
+    blocks = [torch.cdist(block, to).topk(count, largest=False) for block in queries.split(_BLOCK)]
     distances = torch.cat([block.values for block in blocks])
     return distances, torch.cat([block.indices for block in blocks])

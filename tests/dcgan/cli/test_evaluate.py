@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 from typer.testing import CliRunner, Result
 
 from dcgan.cli import app
+from dcgan.evaluation import evaluator
+from dcgan.evaluation.features import feature_space
+from dcgan.evaluation.features.inception import INSTALL, Inception
+from dcgan.training.checkpoint import find_checkpoint
+from tests.dcgan.data.test_cache import save
 from tracking.backends.local import last_values, read_fields, read_steps, run_folders
 
 METRICS = {
@@ -92,15 +102,162 @@ def test_a_run_is_evaluated_and_keeps_its_scores(store: Path) -> None:
 
 def test_without_enough_labels_the_features_are_random_and_named_so(store: Path) -> None:
     folder = next(each for each in run_folders(store) if each.name.startswith("astro"))
-    result = invoke("evaluate", folder.name, "--samples", "100", "--store", str(store))
+    few = ("--samples", "100", "--resamples", "1")
+    result = invoke("evaluate", folder.name, *few, *store_of(store))
     assert result.exit_code == 0, result.output
     assert "random_fid" in result.output
     assert "lenet" not in result.output
-    assert not re.search(r"(?<!_)\bfid\b", result.output), "no metric is called plain FID"
+    assert not re.search(r"(?<!_)\bfid\b(?!-)", result.output), "no metric is called plain FID"
+    assert "200 labelled images are too few to train a classifier on" in unwrapped(result)
+    assert INSTALL in result.output, "how to get plain FID"
+    assert "FID of 100 images" not in result.output
+    assert "100 images are too few for FID" in result.output
+    assert "Not 10,000" not in result.output
+    more = invoke(
+        "evaluate", folder.name, "--samples", "5000", "--resamples", "1", *store_of(store)
+    )
+    assert "100 fakes per set" in more.output
+    assert "Not 5,000, since there are no more real images" in more.output
+
+
+def unwrapped(result: Result) -> str:
+    return re.sub(r"[\s│]+", " ", result.output)
+
+
+def store_of(store: Path) -> tuple[str, str]:
+    return "--store", str(store)
+
+
+def test_images_that_are_not_finite_are_an_error(store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "astro-nan111"
+    shutil.copytree(next(each for each in run_folders(store) if "astro" in each.name), folder)
+    scores = read_steps(folder).filter(like="evaluation/")
+    (file,) = (folder / "checkpoints").glob("*.pt")
+    checkpoint = torch.load(file, weights_only=True)
+    for weights in checkpoint["generator"].values():
+        weights.fill_(float("nan") if weights.is_floating_point() else 0)
+    torch.save(checkpoint, file)
+    for command in (
+        ("evaluate", "--samples", "100"),
+        ("sample", "-o", str(tmp_path / "black.png")),
+        ("probe", "neighbours"),
+    ):
+        result = invoke(*command, *store_of(tmp_path))
+        assert result.exit_code == 2, result.output
+        assert "its training has diverged" in unwrapped(result)
+    assert not (tmp_path / "black.png").exists()
+    pd.testing.assert_frame_equal(read_steps(folder).filter(like="evaluation/"), scores)
+
+
+@pytest.fixture
+def cheap_inception(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
+    """Features of 16 pixels under Inception's name, and how many images were computed.
+
+    The metrics that take longest are left out.
+    """
+    for name in ("sliced_wasserstein_distance", "kernel_distance", "multiscale_similarity"):
+        monkeypatch.setattr(evaluator, name, lambda *images: 0.0)
+    computed: list[int] = []
+
+    def extract(pixels: Tensor) -> Tensor:
+        computed.append(len(pixels))
+        return adaptive_avg_pool2d(pixels.float().mean(dim=1, keepdim=True), 4).flatten(1)
+
+    inception = Inception("", extract, "a stand-in", f"{tmp_path}")
+    monkeypatch.setattr(feature_space, "load_inception", lambda file, device: inception)
+    monkeypatch.setattr(feature_space.inception, "find_weights", lambda: tmp_path)
+    return computed
+
+
+def test_all_checkpoints_are_a_series_and_share_the_real_features(
+    store: Path, tmp_path: Path, cheap_inception: list[int]
+) -> None:
+    folder = tmp_path / "astro-series"
+    shutil.copytree(next(each for each in run_folders(store) if "astro" in each.name), folder)
+    checkpoints = folder / "checkpoints"
+    for step in (2, 4):  # the same weights, as if they had been kept
+        shutil.copy(checkpoints / "step-00000006.pt", checkpoints / f"step-{step:08d}.pt")
+    losses = read_steps(folder)["training/batch/Gloss"].tolist()
+    command = ("evaluate", "--checkpoint", "all", "--samples", "100", "--resamples", "1")
+
+    result = invoke(*command, *store_of(tmp_path))
+
+    assert result.exit_code == 0, result.output
+    assert sum(cheap_inception) == 2 * 100 + 3 * 100, "the real images' features are shared"
+    series = read_steps(folder)[["step", "evaluation/fid", "evaluation/random_fid"]].dropna()
+    assert series["step"].tolist() == [2, 4, 6]
+    assert series["evaluation/fid"].nunique() == 1
+    assert read_steps(folder)["training/batch/Gloss"].tolist() == losses
+    steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").open()]
+    assert steps == sorted(steps), "the journal stays in the order of steps"
+    last = last_values(folder)
+    assert last["step"] == 6
+    assert last["evaluation/fid"] == series["evaluation/fid"].iloc[-1]
+    assert read_fields(folder)["sys/evaluation/better/fid"] == "lower"
+    assert find_checkpoint(checkpoints, "best").exists(), "it was not evaluated before"
+
+    cheap_inception.clear()
+    one = invoke(*command[:1], "--checkpoint", "4", "--samples", "99", *store_of(tmp_path))
+    assert one.exit_code == 2, "at least 100"
+    one = invoke(*command[:2], "4", *command[3:], *store_of(tmp_path))
+    assert "Not written" not in one.output
+    assert sum(cheap_inception) == 100, "those of real images are kept for another time"
+    other = invoke(*command[:2], "4", *command[3:], "--no-inception", *store_of(tmp_path))
+    assert "measured otherwise (feature space: a stand-in" in other.output
+    assert len(read_steps(folder)["evaluation/fid"].dropna()) == 3
+
+
+def test_a_run_and_a_folder_have_a_distance(
+    store: Path, tmp_path: Path, cheap_inception: list[int]
+) -> None:
+    (tmp_path / "images").mkdir()
+    for number in range(7):
+        save(tmp_path / "images" / f"{number}.png", number)
+    folder = next(each for each in run_folders(store) if each.name.startswith("astro"))
+    arguments = ("fid", folder.name, str(tmp_path / "images"), "--samples", "20")
+
+    result = invoke(*arguments, "--json", *store_of(store))
+
+    assert result.exit_code == 0, result.output
+    tree = json.loads(result.stdout)
+    assert (tree["a"]["count"], tree["b"]["count"]) == (20, 7)
+    assert tree["fid"] > 0
+    assert len(tree["warnings"]) == 1, "they have the same size"
+    assert "7 images are too few for FID" in tree["warnings"][0]
+    text = invoke(*arguments, *store_of(store)).output
+    assert f"FID {tree['fid']:.4g}" in text
+    assert "20 fakes of the run" in text
+    assert sum(cheap_inception) == 20 + 7 + 20, "the folder's are kept"
+    same = invoke("fid", "digits", "digits", "--samples", "30", "--json")
+    assert json.loads(same.stdout)["fid"] == pytest.approx(0, abs=1e-3)
+    sizes = invoke("fid", "digits", str(tmp_path / "images"))
+    assert "have different sizes" in sizes.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("/nowhere/images", "digits"), "there is no such folder"),
+        (("digits", "cifar99"), "'cifar99' is no folder of images, and no data set"),
+        (("digits", "mnist:test"), "Give the folder that holds"),
+    ],
+)
+def test_what_is_not_there_is_told(
+    arguments: tuple[str, ...], message: str, cheap_inception: list[int], tmp_path: Path
+) -> None:
+    result = invoke("fid", *arguments, *store_of(tmp_path))
+    assert result.exit_code == 2
+    assert message in unwrapped(result)
+
+
+def test_without_weights_it_is_said_how_to_get_them() -> None:
+    result = invoke("fid", "digits", "digits")
+    assert result.exit_code == 2
+    assert INSTALL in unwrapped(result)
     assert "class_coverage" not in result.output
 
 
 def test_a_mistake_is_told(store: Path) -> None:
     result = invoke("evaluate", "last", "--checkpoint", "99", "--store", str(store))
     assert result.exit_code == 2
-    assert "There is no checkpoint of step 99" in re.sub(r"[\s│]+", " ", result.output)
+    assert "There is no checkpoint of step 99" in unwrapped(result)

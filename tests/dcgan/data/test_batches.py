@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dcgan.data import batches
-from dcgan.data.batches import DataWait, iterate_batches, to_device_if_it_fits
+from dcgan.data.batches import DataWait, iterate_batches, some_images, to_device_if_it_fits
 
 CPU = torch.device("cpu")
 
@@ -66,3 +66,15 @@ def test_a_device_that_shares_the_memory_takes_sets_of_a_fixed_size(monkeypatch)
     assert to_device_if_it_fits(pixels, device).device == device
     monkeypatch.setattr("dcgan.data.batches.IN_MEMORY_BYTES", pixels.nbytes - 1)
     assert to_device_if_it_fits(pixels, device) is pixels
+
+
+def test_a_choice_of_images_has_all_classes_of_a_sorted_folder() -> None:
+    by_class = torch.arange(10).repeat_interleave(64).to(torch.uint8).view(-1, 1, 1, 1)
+    in_turn = torch.arange(640).remainder(10).to(torch.uint8).view(-1, 1, 1, 1)
+    for pixels in (by_class, in_turn, in_turn[:631]):  # 63 gaps of 10 have one class
+        chosen = some_images(pixels, 64)
+        assert len(chosen.unique()) >= 9
+        assert torch.equal(chosen, some_images(pixels, 64)), "always the same ones"
+    in_order = some_images(by_class, 64).flatten()
+    assert torch.equal(in_order, in_order.sort().values)
+    assert torch.equal(some_images(by_class[:5], 64), by_class[:5])

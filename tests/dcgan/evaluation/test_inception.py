@@ -12,13 +12,9 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from dcgan.cache_dir import cache_folder
 from dcgan.config.loading import load_config
 from dcgan.data.loading import load_images
-from dcgan.evaluation.features.feature_space import feature_space
-from dcgan.evaluation.features.inception import (
-    WEIGHTS,
-    EvaluationError,
-    find_weights,
-    load_inception,
-)
+from dcgan.evaluation.errors import EvaluationError
+from dcgan.evaluation.features.feature_space import feature_spaces
+from dcgan.evaluation.features.inception import WEIGHTS, find_weights, load_inception
 
 CPU = torch.device("cpu")
 
@@ -48,7 +44,7 @@ def test_other_weights_bear_their_hash_and_give_its_features(weights: Path) -> N
     grey = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8, generator=source)
     own = FeatureExtractorInceptionV3("own", ["2048"], str(weights))
     expected = own(grey.repeat(1, 3, 1, 1))[0]
-    torch.testing.assert_close(found.extract(grey), expected)
+    torch.testing.assert_close(found.extract(grey), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_weights_in_the_cache_are_found(
@@ -61,11 +57,15 @@ def test_weights_in_the_cache_are_found(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
     images = load_images(load_config("digits", []).dataset)
     assert find_weights() is None
-    assert feature_space(images, CPU).prefix == "lenet_"
+    assert [space.prefix for space in feature_spaces(images, CPU)] == ["lenet_"]
     (tmp_path / WEIGHTS).symlink_to(weights)
-    space = feature_space(images, CPU)
-    assert space.prefix.startswith("inception_"), "by its content, not by its name"
-    assert space.features(images.pixels[:2]).shape == (2, 2048)
+    first, second = feature_spaces(images, CPU)
+    assert first.prefix.startswith("inception_"), "by its content, not by its name"
+    assert second.prefix == "lenet_"
+    assert first.features(images.pixels[:2]).shape == (2, 2048)
+    assert [space.prefix for space in feature_spaces(images, CPU, use_inception=False)] == [
+        "lenet_"
+    ]
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:

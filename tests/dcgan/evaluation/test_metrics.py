@@ -5,24 +5,28 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.ndimage
 import torch
-from scipy import ndimage
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
+from dcgan.evaluation.errors import EvaluationError
 from dcgan.evaluation.metrics.class_balance import class_coverage, class_divergence
 from dcgan.evaluation.metrics.distances import frechet_distance, kernel_distance
 from dcgan.evaluation.metrics.image_space import (
     _expanded,
     _pyramid,
+    _reduced,
     multiscale_similarity,
     sliced_wasserstein_distance,
 )
 from dcgan.evaluation.metrics.nearest_neighbours import (
+    distances_to_training_images,
     memorisation,
+    nearest,
     precision_recall_density_coverage,
     two_sample_accuracy,
 )
@@ -96,7 +100,29 @@ def test_memorisation_is_the_probability_that_a_fake_is_nearer() -> None:
     train, held_out = REAL[:200], REAL[200:]
     nearest_of = [torch.cdist(each, train).min(dim=1).values for each in (held_out, FAKE)]
     nearer = nearest_of[1][:, None] < nearest_of[0][None, :]
-    assert memorisation(train, held_out, FAKE) == pytest.approx(nearer.double().mean().item())
+    expected = pytest.approx(nearer.double().mean().item())
+    assert memorisation_of(FAKE, train, held_out) == expected
+
+
+def memorisation_of(fake: Tensor, train: Tensor, held_out: Tensor) -> float:
+    of_held_out, of_fake = (distances_to_training_images(each, train) for each in (held_out, fake))
+    return memorisation(of_held_out, of_fake)
+
+
+def test_of_training_images_the_nearest_other_one_counts() -> None:
+    others = torch.cdist(REAL, REAL).fill_diagonal_(torch.inf).min(dim=1).values
+    found = distances_to_training_images(REAL, REAL, belong_to_train=True)
+    torch.testing.assert_close(found, others)
+    halves = REAL.split(200)
+    assert memorisation(found, distances_to_training_images(halves[1], REAL)) == 1
+
+
+def test_too_few_images_are_an_error_and_not_a_smaller_k() -> None:
+    with pytest.raises(EvaluationError, match="at least 6 images"):
+        precision_recall_density_coverage(REAL[:5], FAKE)
+    assert precision_recall_density_coverage(REAL[:6], FAKE[:6]).keys()
+    with pytest.raises(EvaluationError, match="at least 3"):
+        nearest(FAKE, REAL[:2], 3)
 
 
 def test_divergence_is_that_of_the_shares() -> None:
@@ -118,20 +144,18 @@ def test_a_pyramid_adds_up_to_its_images() -> None:
     torch.testing.assert_close(whole, images.float() / 127.5 - 1, atol=1e-5, rtol=0)
 
 
-def test_a_pyramid_is_that_of_the_authors_also_at_the_border() -> None:
-    """Karras et al. 2018 filter by scipy.ndimage's mirror mode at both scales."""
-    images = torch.rand(2, 3, 32, 32, generator=SOURCE) * 2 - 1
-    line = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-    kernel = np.outer(line, line)[None, None]
-    down = ndimage.convolve(images.numpy(), kernel, mode="mirror")[:, :, ::2, ::2]
-    spread = np.zeros((2, 3, 32, 32), np.float32)
-    spread[:, :, ::2, ::2] = down
-    up = ndimage.convolve(spread, kernel * 4, mode="mirror")
-    np.testing.assert_allclose(_expanded(torch.from_numpy(down.copy())), up, atol=1e-5)
-    whole = ((images + 1) * 127.5).round().byte()
-    level = whole.float() / 127.5 - 1
-    down = ndimage.convolve(level.numpy(), kernel, mode="mirror")[:, :, ::2, ::2]
-    np.testing.assert_allclose(list(_pyramid(whole))[-1], down, atol=1e-5)
+def test_scales_of_a_pyramid_are_those_of_karras() -> None:
+    """Their code: convolve by SciPy with mirrored borders, before halving and after doubling."""
+    images = torch.randn(2, 1, 32, 32, generator=SOURCE)
+    line = np.array([1, 4, 6, 4, 1]) / 16
+    kernel = np.outer(line, line)
+    for image, smaller, larger in zip(images, _reduced(images), _expanded(images), strict=True):
+        blurred = scipy.ndimage.convolve(image[0].numpy(), kernel, mode="mirror")
+        np.testing.assert_allclose(smaller[0], blurred[::2, ::2], atol=1e-5)
+        spaced = np.zeros((64, 64))
+        spaced[::2, ::2] = image[0].numpy()
+        expected = scipy.ndimage.convolve(spaced, 4 * kernel, mode="mirror")
+        np.testing.assert_allclose(larger[0], expected, atol=1e-5)
 
 
 def test_other_patches_are_farther_than_those_of_the_same_images() -> None:
@@ -194,7 +218,7 @@ def measured(real: Tensor, fake: Tensor) -> dict[str, float]:
         "kernel": kernel_distance(*features),
         **precision_recall_density_coverage(*features),
         "two_sample": max(abs(each - 0.5) for each in two_sample_accuracy(*features).values()),
-        "memorisation": memorisation(features[0][:half], features[0][half:], features[1]),
+        "memorisation": memorisation_of(features[1], features[0][:half], features[0][half:]),
         "sliced": sliced_wasserstein_distance(real, fake),
         "similarity": multiscale_similarity(fake),
     }
@@ -244,8 +268,8 @@ def test_duplicated_samples_are_seen(digits: tuple[Tensor, Tensor, Tensor]) -> N
 def test_a_memorised_training_set_is_seen(digits: tuple[Tensor, Tensor, Tensor]) -> None:
     real, fake, _ = digits
     train, held_out = flat(real), flat(fake)
-    assert memorisation(train, held_out, held_out) == pytest.approx(0.5)
-    assert memorisation(train, held_out, train) == 1
-    assert memorisation(train, held_out, flat(noisy(fake))) < 0.1
+    assert memorisation_of(held_out, train, held_out) == pytest.approx(0.5)
+    assert memorisation_of(train, train, held_out) == 1
+    assert memorisation_of(flat(noisy(fake)), train, held_out) < 0.1
     copies = two_sample_accuracy(train, train)
     assert copies["two_sample_accuracy"] == 0, "the nearest of each is its copy"

@@ -19,7 +19,7 @@ from dcgan.data.sources.stacked_mnist import CLASSES, stack, unstack
 from dcgan.evaluation.evaluator import evaluate, make_reference
 from dcgan.evaluation.features import classifier as classifier_module
 from dcgan.evaluation.features.classifier import load_classifier
-from dcgan.evaluation.features.feature_space import feature_space
+from dcgan.evaluation.features.feature_space import own_space
 from tests.dcgan.data.test_torchvision_sets import mnist, write_idx
 from tracking.metric_directions import METRIC_DIRECTIONS
 
@@ -76,10 +76,10 @@ def test_modes_are_counted_over_the_channels(small: None, monkeypatch: pytest.Mo
     assert right.double().mean() > 0.9
     assert classifier.accuracy > 0.97
 
-    space = feature_space(images, CPU)
+    space = own_space(images, CPU)
     assert space.features(images.pixels[:2]).shape == (2, 384)
     assert "digits of each channel" in space.description
-    reference = make_reference(images, None, space, 3_000)
+    reference = make_reference(images, None, [space], 3_000)
 
     def one_mode(count: int, seed: int) -> Tensor:
         return images.pixels[:1].expand(count, -1, -1, -1)

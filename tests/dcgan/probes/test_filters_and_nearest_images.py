@@ -36,15 +36,16 @@ def test_the_strongest_images_of_the_last_hidden_convolution() -> None:
 def test_gradients_are_guided_where_they_are_negative() -> None:
     """Two layers by hand: only what is positive goes back through the nonlinearity."""
     network = nn.Sequential(
-        nn.Conv2d(1, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True),
-        nn.Conv2d(2, 1, 1, bias=False), nn.LeakyReLU(0.2, inplace=True), nn.Flatten(),
+        nn.Conv2d(1, 3, 1, bias=False), nn.LeakyReLU(0.2, inplace=True),
+        nn.Conv2d(3, 1, 1, bias=False), nn.LeakyReLU(0.2, inplace=True), nn.Flatten(),
     )  # fmt: skip
     with torch.no_grad():
-        network[0].weight.copy_(torch.tensor([1.0, 3.0]).view(2, 1, 1, 1))
-        network[2].weight.copy_(torch.tensor([2.0, -0.5]).view(1, 2, 1, 1))
+        network[0].weight.copy_(torch.tensor([1.0, 3.0, -1.0]).view(3, 1, 1, 1))
+        network[2].weight.copy_(torch.tensor([2.0, -0.5, 0.7]).view(1, 3, 1, 1))
     pixels = torch.full((1, 1, 2, 2), 200, dtype=torch.uint8)
     found = strongest_responses(network, pixels, features=1, images=1)
-    # Plainly it would be 2 * 1 - 0.5 * 3 = 0.5; guided the second way is shut: 2 * 1.
+    # Plainly it would be 2 * 1 - 0.5 * 3 - 0.2 * 0.7 = 0.36. Guided, the second way is shut, since
+    # its gradient is negative, and the third, since it is not active: 2 * 1.
     assert found.gradients.sum().item() == 2.0
 
 

@@ -116,18 +116,21 @@ def test_evaluations_compute_in_float32_and_leave_the_training_as_it_was(
         seen.append(flags()[:2])
         raise InterruptedError
 
-    monkeypatch.setattr(module, "find_weights", look)
-    monkeypatch.setattr(evaluator, "_shuffled", look)
+    monkeypatch.setattr(module.inception, "find_weights", look)
+    monkeypatch.setattr(module, "is_labelled", look)
+    monkeypatch.setattr(evaluator, "shuffled", look)
     images = SimpleNamespace(pixels=torch.zeros(4, 1, 8, 8))
+    reference = SimpleNamespace(train=images.pixels, spaces=[SimpleNamespace(space=None)])
     calls = (
-        lambda: module.feature_space(images, CPU),
-        lambda: evaluator.make_reference(images, None, None, 10),
-        lambda: evaluator.evaluate(look, SimpleNamespace(train=images.pixels)),
+        lambda: module.own_space(images, CPU),
+        lambda: module.inception_space(CPU),
+        lambda: evaluator.make_reference(images, None, [], 10),
+        lambda: evaluator.evaluate(look, reference),
     )
     for call in calls:
         with pytest.raises(InterruptedError):
             call()
-    assert seen == [("ieee", "ieee")] * 3
+    assert seen == [("ieee", "ieee")] * 4
     assert flags()[:2] == ("ieee", "tf32")
     with pytest.raises(ValueError, match="in here"), ieee_float32():
         raise ValueError("in here")

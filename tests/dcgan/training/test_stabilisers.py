@@ -83,16 +83,16 @@ def test_colours_change_by_brightness_saturation_and_contrast():
 
 
 def test_translation_moves_by_an_eighth_at_most_and_fills_with_zero():
-    spot = torch.zeros(500, 1, 32, 32)
+    spot = torch.zeros(2_000, 1, 32, 32)
     spot[:, :, 16, 16] = 1
     moved = diff_augment(spot, ["translation"], source(4))
     rows, columns = moved.flatten(1).argmax(1) // 32 - 16, moved.flatten(1).argmax(1) % 32 - 16
     for shifts in (rows, columns):
         assert shifts.min() == -4
         assert shifts.max() == 4
-        counts = (shifts + 4).bincount(minlength=9)
-        assert counts.min() > 30, "500 / 9 each, also at the ends"
-    full = diff_augment(torch.ones(500, 1, 32, 32), ["translation"], source(4))
+        # 222 of each are expected, with a deviation of 14; the ends had half as many once.
+        assert torch.bincount(shifts + 4).min() > 160
+    full = diff_augment(torch.ones(2_000, 1, 32, 32), ["translation"], source(4))
     kept = (32 - rows.abs()) * (32 - columns.abs())
     torch.testing.assert_close(full.flatten(1).sum(1), kept.float())
     assert (moved.flatten(1).sum(1) == 1).all()

