@@ -35,6 +35,12 @@ METRIC_DIRECTIONS: Mapping[str, MetricDirection] = {
 _FEATURE_SPACE = re.compile(r"(lenet|random|inception_[0-9a-f]+)_")
 
 
+def feature_space_of(metric_name: str) -> str:
+    """The feature space that a metric's name begins with, such as `lenet`; empty if it has none."""
+    prefix = _FEATURE_SPACE.match(metric_name)
+    return prefix[1] if prefix else ""
+
+
 def improves(value: float, best: float | None, direction: MetricDirection) -> bool:
     """Whether a value is as good as the best so far, or better; never if it is not finite.
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.comparison.arms import as_texts
 from tracking.events import CONFIG, EVALUATION, SYS
+from tracking.metric_directions import feature_space_of
 
 _OF_ALL = {
     f"{CONFIG}/dataset/fingerprint": "real images",
@@ -17,8 +18,8 @@ _OF_ALL = {
     f"{SYS}/{EVALUATION}/arithmetic": "arithmetic",
     f"{SYS}/{EVALUATION}/version": "version of the metrics",
 }
-_OF_FEATURES = {f"{SYS}/{EVALUATION}/feature_space": "feature network"}
 _WITHOUT_FEATURES = ("sliced_wasserstein", "ms_ssim")
+_BY_CLASSES = ("class_coverage", "class_divergence", "modes", "mode_divergence")
 _NOT_RECORDED = "not recorded"
 _MOST_SHOWN = 60
 
@@ -36,13 +37,26 @@ def differing_conditions(path: str, evaluated: pd.DataFrame) -> Mapping[str, lis
     """
     if not path.startswith(f"{EVALUATION}/"):
         return {}
-    conditions = _OF_ALL | ({} if path.endswith(_WITHOUT_FEATURES) else _OF_FEATURES)
+    conditions = _OF_ALL | _feature_network(path, evaluated)
     values = {
         words: sorted(set(as_texts(evaluated[column].fillna(_NOT_RECORDED))))
         for column, words in conditions.items()
         if column in evaluated
     }
     return {words: texts for words, texts in values.items() if len(texts) > 1}
+
+
+def _feature_network(path: str, evaluated: pd.DataFrame) -> dict[str, str]:
+    """The field that describes the network of a metric; none if it looks at the pixels."""
+    if path.endswith(_WITHOUT_FEATURES):
+        return {}
+    name = path.rpartition("/")[2].removeprefix("best_")
+    # A classifier of the run's own images tells classes, the LeNet.
+    space = "lenet" if name in _BY_CLASSES else feature_space_of(name)
+    own = f"{SYS}/{EVALUATION}/features/{space or 'inception'}"
+    # Evaluations did not always describe each network by itself.
+    has_own = own in evaluated and evaluated[own].notna().all()
+    return {own if has_own else f"{SYS}/{EVALUATION}/feature_space": "feature network"}
 
 
 def in_words(conditions: Mapping[str, list[str]]) -> str:

@@ -29,7 +29,12 @@ from tracking.metric_directions import MetricDirection, direction_of
 VERSION = 2
 """Increased whenever a metric is computed differently, so that its values cannot be compared."""
 
+LEAST_PRECISION = 0.5
+"""Modes are counted only if this share of the fakes lies among real images: a classifier finds
+hundreds of modes in noise (blobs of one colour: up to 610 of 1,000)."""
+
 RESAMPLES = 3
+MODE_METRICS = ("modes", "mode_divergence")
 _SPLIT_SEED = 20_231
 
 GeneratePixels = Callable[[int, int], Tensor]
@@ -204,7 +209,8 @@ def evaluate(
         count_images: Called while features of fakes are computed.
 
     Returns:
-        One score per metric, the Frechet distance of the first space first.
+        One score per metric, the Frechet distance of the first space first; without those that
+        count modes where the fakes are noise, `LEAST_PRECISION`.
     """
     count = len(reference.train)
     values_by_name: dict[str, list[float]] = {}
@@ -216,6 +222,10 @@ def evaluate(
         distances = distances_to_training_images(features[-1], reference.all_train_features)
         for name, value in _metrics(reference, fake, features, distances):
             values_by_name.setdefault(name, []).append(value)
+    precision = statistics.fmean(values_by_name[f"{reference.spaces[-1].space.prefix}precision"])
+    if precision < LEAST_PRECISION:
+        for name in MODE_METRICS:
+            values_by_name.pop(name, None)
     return [
         Score(
             name=name,

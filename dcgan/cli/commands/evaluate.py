@@ -119,6 +119,7 @@ def _to_json(score: Score) -> dict[str, object]:
 
 
 def _print(evaluation: EvaluationResult, console: Console) -> None:
+    from dcgan.evaluation.evaluator import LEAST_PRECISION, MODE_METRICS
     from dcgan.evaluation.features.inception import INSTALL
     from dcgan.evaluation.metrics.distances import sample_warnings
 
@@ -149,6 +150,12 @@ def _print(evaluation: EvaluationResult, console: Console) -> None:
         f"Spread: the standard deviation over sets of fakes. Real images: {reference.source}.",
         *sample_warnings(first.samples, reference.spaces[0].train.shape[1]),
     ]
+    measured = {score.name for score in evaluation.scores}
+    if any(name in reference.real_scores and name not in measured for name in MODE_METRICS):
+        notes.append(
+            f"Modes are not counted: precision is below {LEAST_PRECISION}, so the images are "
+            "noise, in which a classifier finds modes, too."
+        )
     if len(reference.spaces) == 1:
         notes.append(f"For plain FID and KID: {INSTALL}")
     notes.append(

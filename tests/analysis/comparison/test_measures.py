@@ -97,6 +97,28 @@ def test_evaluations_of_different_numbers_of_samples_are_not_compared(tmp_path: 
     assert "number of samples: 10000 and 200" in anyway.overridden[0]
 
 
+def test_each_metric_depends_on_its_own_network_alone(tmp_path: Path) -> None:
+    """Runs that were evaluated by Inception as well have the same LeNet's scores."""
+    for seed in range(3):
+        for arm, spaces in (("dcgan", "LeNet"), ("default", "Inception; LeNet")):
+            write_journal(
+                tmp_path,
+                f"{arm}-{seed}",
+                seed=seed,
+                init__scheme=arm,
+                evaluation={**EVALUATED, "fid": 9.0},
+                fields={
+                    "sys/evaluation/feature_space": spaces,
+                    "sys/evaluation/features/lenet": "LeNet",
+                    "sys/evaluation/features/inception": f"Inception by {arm}",
+                },
+            )
+    runs = load(tmp_path)
+    assert compare(runs, metrics=["lenet_fid"]).measures[0].name == "lenet_fid"
+    with pytest.raises(ComparisonError, match="feature network: Inception by dcgan and Inception"):
+        compare(runs, metrics=["fid"])
+
+
 def test_feature_distances_are_never_compared_across_data_sets(tmp_path: Path) -> None:
     for seed in range(3):
         evaluated(tmp_path, f"a-{seed}", seed)

@@ -99,3 +99,12 @@ def test_modes_are_counted_over_the_channels(small: None, monkeypatch: pytest.Mo
     measured = {name.removeprefix(space.prefix) for name in reference.real_scores}
     assert measured == METRIC_DIRECTIONS.keys(), "every metric has a direction, and no other has"
     assert whole["lenet_fid"] < collapsed["lenet_fid"]
+
+    def noise(count: int, seed: int) -> Tensor:
+        source = torch.Generator().manual_seed(seed)
+        return torch.randint(0, 256, (count, 3, 16, 16), generator=source, dtype=torch.uint8)
+
+    scores = named(noise)
+    assert scores["lenet_precision"] < 0.5
+    assert not {"modes", "mode_divergence"} & scores.keys(), "a classifier finds modes in noise"
+    assert scores["class_coverage"] > 0.002, "as this one does"
