@@ -136,6 +136,7 @@ class _Subject:
 
 def _subject(reference: str, store: Path, checkpoint: str, device: str) -> _Subject:
     """Find out what an argument refers to; raises StoreError if it is nothing."""
+    from dcgan.config.schema import EMBEDDED
     from dcgan.evaluation.image_sources import FORMS
     from dcgan.run_folder.trained_run import TrainedRun
     from dcgan.training.device import choose_device
@@ -148,14 +149,15 @@ def _subject(reference: str, store: Path, checkpoint: str, device: str) -> _Subj
     if is_path and not (path / RUN_FILE).exists():
         return _Subject(folder=path)
     name, _, split = reference.partition(":")
-    if name in FORMS and split in ("", "train", "test", "all"):
+    splits = ("",) if name in EMBEDDED else ("", "train", "test", "all")
+    if name in FORMS and split in splits:
         return _Subject(dataset=name, split=split or "train")
     try:
         folder = path if is_path else find_run(store, reference)
     except StoreError as error:
         raise StoreError(
-            f"{reference!r} is no folder of images, and no data set ({', '.join(FORMS)}, with "
-            f":train, :test or :all), and as for runs: {error}"
+            f"{reference!r} is no folder of images, and no data set ({', '.join(FORMS)}; all but "
+            f"{' and '.join(EMBEDDED)} with :train, :test or :all), and as for runs: {error}"
         ) from error
     run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
     return _Subject(run=run)

@@ -240,6 +240,7 @@ def test_a_run_and_a_folder_have_a_distance(
         (("/nowhere/images", "digits"), "there is no such folder"),
         (("digits", "cifar99"), "'cifar99' is no folder of images, and no data set"),
         (("digits", "mnist:test"), "Give the folder that holds"),
+        (("digits", "digits:test"), "all but digits and sky with :train"),
     ],
 )
 def test_what_is_not_there_is_told(

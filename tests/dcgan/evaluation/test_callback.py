@@ -16,6 +16,9 @@ from typer.testing import CliRunner, Result
 from dcgan.cli import app
 from dcgan.config.schema import Config
 from dcgan.evaluation import callback as in_training
+from dcgan.evaluation import evaluator
+from dcgan.evaluation.features import feature_space
+from dcgan.evaluation.features.inception import Inception
 from dcgan.training.checkpoint import (
     checkpoint_step,
     find_checkpoint,
@@ -221,3 +224,37 @@ def test_held_out_images_are_the_test_split_where_it_was_not_trained_on(tmp_path
         ).exit_code
         == 2
     )
+
+
+def test_plain_fid_decides_which_is_the_best_and_can_be_left_out(
+    small_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from dcgan.data.loading import load_images
+    from dcgan.models import build_networks
+
+    inception = Inception("", lambda pixels: pixels[:, 0, :4, 0].float(), "a stand-in", "1")
+    monkeypatch.setattr(feature_space, "load_inception", lambda file, device: inception)
+    monkeypatch.setattr(feature_space.inception, "find_weights", lambda: tmp_path)
+    for name in ("sliced_wasserstein_distance", "kernel_distance", "multiscale_similarity"):
+        monkeypatch.setattr(evaluator, name, lambda *images: 0.0)
+    config = small_config()
+    images = load_images(config.dataset)
+    generator, _ = build_networks(config, seed=0)
+    for settings, name in (((), "fid"), (("evaluation.inception=false",), "lenet_fid")):
+        events: list[Event] = []
+        warnings: list[str] = []
+        assess = in_training.evaluation_callback(
+            small_config("evaluation.samples=120", *settings),
+            images,
+            None,
+            torch.device("cpu"),
+            events.append,
+            warnings.append,
+            best={"lenet_fid": 0.0, "fid": 1e9},
+        )
+        assert assess(1, generator) == (name == "fid"), "each has a best of its own"
+        (values,) = (event.values for event in events if isinstance(event, Metrics))
+        assert f"evaluation/best_{name}" in values
+        assert ("evaluation/fid" in values) == (name == "fid")
+        assert "evaluation/lenet_fid" in values
+        assert warnings == ([in_training.SLOW] if name == "fid" else [])
