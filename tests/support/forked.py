@@ -7,13 +7,24 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-# What `dcgan train` and `dcgan resume` import before their first step.
-IMPORTS = ("torch", "git", "sklearn.datasets", "dcgan.cli", "dcgan.cli.progress", "dcgan.jobs.run")
+# What `dcgan train`, `resume` and `sweep` import before their first step.
+IMPORTS = (
+    "torch",
+    "git",
+    "sklearn.datasets",
+    "dcgan.cli",
+    "dcgan.cli.progress",
+    "dcgan.jobs.run",
+    "dcgan.sweep.datasets",
+    "dcgan.sweep.executor",
+    "dcgan.sweep.storage",
+)
 
 
 @dataclass(frozen=True)
@@ -57,12 +68,15 @@ class Command:
         return output, errors
 
 
-def fork_command(*arguments: str, folder: Path, **environment: str) -> Command:
+def fork_command(
+    *arguments: str, folder: Path, leader: bool = False, **environment: str
+) -> Command:
     """Run `dcgan` with these arguments in a folder.
 
     Args:
         arguments: What follows `dcgan` on the command line.
         folder: The command's working directory.
+        leader: Whether it leads a process group and may have processes of its own.
         environment: Variables beside those of this process.
 
     Returns:
@@ -75,7 +89,9 @@ def fork_command(*arguments: str, folder: Path, **environment: str) -> Command:
     for path in outputs:
         path.touch()
     process = context.Process(
-        target=_run, args=(arguments, folder, outputs, {**os.environ, **environment}), daemon=True
+        target=_run,
+        args=(arguments, folder, leader, outputs, {**os.environ, **environment}),
+        daemon=not leader,
     )
     process.start()
     return Command(process, outputs)
@@ -84,9 +100,12 @@ def fork_command(*arguments: str, folder: Path, **environment: str) -> Command:
 def _run(
     arguments: tuple[str, ...],
     folder: Path,
+    leader: bool,
     outputs: tuple[Path, Path],
     environment: Mapping[str, str],
 ) -> None:
+    if leader:
+        os.setsid()
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
@@ -95,4 +114,9 @@ def _run(
     sys.argv = ["dcgan", *arguments]
     from dcgan.cli import app
 
-    app(prog_name="dcgan")
+    try:
+        app(prog_name="dcgan")
+    finally:
+        # As an interpreter ends. Multiprocessing waits before that for the workers of a sweep,
+        # which joblib ends here.
+        threading._shutdown()

@@ -21,7 +21,7 @@ from dcgan.sweep.executor import devices_of_jobs, threads_per_job
 from dcgan.sweep.worker import Executor, WorkItem, WorkResult
 from dcgan.training import device
 from tests.support.child_process import child_process
-from tests.support.sweep_process import TINY, finish, keys, refused, runs_by_status, start
+from tests.support.sweep_process import TINY, keys, refused, run, runs_by_status
 from tracking.backends.local import read_fields
 
 pytestmark = pytest.mark.slow
@@ -179,8 +179,7 @@ def test_a_cluster_runs_the_same_sweep(
 ):
     address = request.getfixturevalue(f"{backend}_address")
     options = ("--seeds", "2", "--epochs", "4", *TINY, "--backend", backend, "--cluster", address)
-    running = start("digits", "--over", "init.scheme=dcgan,default", *options, folder=tmp_path)
-    output = finish(running)
+    output = run("digits", "--over", "init.scheme=dcgan,default", *options, folder=tmp_path)
     assert "Training 2 at a time, with 1 core each." in output
     found = runs_by_status(tmp_path / "runs")
     assert list(found) == ["finished"]
