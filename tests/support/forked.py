@@ -1,4 +1,4 @@
-"""`dcgan` commands forked from a process that has imported PyTorch: a start costs no import."""
+"""Processes forked from one that has imported PyTorch, such as `dcgan`: a start costs no import."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,6 +21,7 @@ IMPORTS = (
     "dcgan.cli",
     "dcgan.cli.progress",
     "dcgan.jobs.run",
+    "torch.distributed.launcher.api",
     "dcgan.sweep.datasets",
     "dcgan.sweep.executor",
     "dcgan.sweep.storage",
@@ -82,6 +83,25 @@ def fork_command(
     Returns:
         The command, which may have ended already.
     """
+    return fork(dcgan, *arguments, folder=folder, leader=leader, **environment)
+
+
+def fork(
+    target: Callable[..., object],
+    *arguments: object,
+    folder: Path,
+    leader: bool = False,
+    **environment: str,
+) -> Command:
+    """Call a function of a module in a process of its own, as `fork_command` calls `dcgan`.
+
+    Args:
+        target: The function.
+        arguments: What it is called with.
+        folder: The process's working directory.
+        leader: Whether it leads a process group and may have processes of its own.
+        environment: Variables beside those of this process.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(IMPORTS))
     logs = Path(tempfile.mkdtemp(prefix="command-", dir=folder))
@@ -90,15 +110,40 @@ def fork_command(
         path.touch()
     process = context.Process(
         target=_run,
-        args=(arguments, folder, leader, outputs, {**os.environ, **environment}),
+        args=(target, arguments, folder, leader, outputs, {**os.environ, **environment}),
         daemon=not leader,
     )
     process.start()
     return Command(process, outputs)
 
 
+def dcgan(*arguments: str) -> None:
+    """Be the command `dcgan`, in a process of its own."""
+    sys.argv = ["dcgan", *arguments]
+    from dcgan.cli import app
+
+    app(prog_name="dcgan")
+
+
+def torchrun(processes: int, target: Callable[..., object], *arguments: object) -> None:
+    """Start a function in so many processes as `torchrun` starts a program, but by forks."""
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        max_restarts=0,
+        start_method="fork",
+    )
+    elastic_launch(config, target)(*arguments)
+
+
 def _run(
-    arguments: tuple[str, ...],
+    target: Callable[..., object],
+    arguments: tuple[object, ...],
     folder: Path,
     leader: bool,
     outputs: tuple[Path, Path],
@@ -111,11 +156,8 @@ def _run(
     os.chdir(folder)
     for path, stream in zip(outputs, (1, 2), strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), stream)
-    sys.argv = ["dcgan", *arguments]
-    from dcgan.cli import app
-
     try:
-        app(prog_name="dcgan")
+        target(*arguments)
     finally:
         # As an interpreter ends. Multiprocessing waits before that for the workers of a sweep,
         # which joblib ends here.
