@@ -22,7 +22,7 @@ from tracking.backends.local import load_steps, read_fields, run_folders
 pytestmark = pytest.mark.slow
 
 KILLS = 20
-EPOCHS = 24
+EPOCHS = 20
 STEPS = 57  # per epoch
 SETTINGS = (
     "network.generator_features=4",
