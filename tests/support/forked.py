@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -102,8 +103,7 @@ def fork(
         leader: Whether it leads a process group and may have processes of its own.
         environment: Variables beside those of this process.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(IMPORTS))
+    context = fork_context()
     logs = Path(tempfile.mkdtemp(prefix="command-", dir=folder))
     outputs = (logs / "stdout", logs / "stderr")
     for path in outputs:
@@ -115,6 +115,13 @@ def fork(
     )
     process.start()
     return Command(process, outputs)
+
+
+def fork_context() -> ForkServerContext:
+    """Starts processes from one that has imported PyTorch."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(IMPORTS))
+    return context
 
 
 def dcgan(*arguments: str) -> None:

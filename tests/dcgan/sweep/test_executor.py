@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from unittest.mock import Mock
@@ -21,6 +22,7 @@ from dcgan.sweep.executor import devices_of_jobs, threads_per_job
 from dcgan.sweep.worker import Executor, WorkItem, WorkResult
 from dcgan.training import device
 from tests.support.child_process import child_process
+from tests.support.forked import fork_context
 from tests.support.sweep_process import TINY, keys, refused, run, runs_by_status
 from tracking.backends.local import read_fields
 
@@ -101,13 +103,14 @@ def claim(folder: Path, connection: Connection) -> None:
 
 
 def test_a_worker_keeps_its_card_and_leaves_it_when_it_dies(tmp_path: Path):
-    with child_process(claim, tmp_path) as (first, connection):
+    worker_process = partial(child_process, claim, tmp_path, fork_context())
+    with worker_process() as (first, connection):
         assert connection.recv() == ["cuda:0"] * 2
-        with child_process(claim, tmp_path) as (_, other):
+        with worker_process() as (_, other):
             assert other.recv() == ["cuda:1"] * 2
             first.kill()
             first.join()
-            with child_process(claim, tmp_path) as (_, third):
+            with worker_process() as (_, third):
                 assert third.recv() == ["cuda:0"] * 2
 
 
