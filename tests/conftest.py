@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,19 +18,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(autouse=True, scope="session")
-def _without_the_users_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _without_the_users_settings(shared_folder: Path) -> None:
     for name in list(os.environ):
         if name.startswith(("MLFLOW_", "NEPTUNE_", "DCGAN_")):
             del os.environ[name]
-    own = tmp_path_factory.getbasetemp()
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    os.environ["DCGAN_CACHE"] = str(shared / "cache")  # a classifier is trained once for all
+    os.environ["DCGAN_CACHE"] = str(shared_folder / "cache")  # a classifier is trained once for all
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_start_of_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with copied_tables(tmp_path_factory.getbasetemp() / "mlflow-template.db"):
+def _one_start_of_mlflow(shared_folder: Path) -> Iterator[None]:
+    with copied_tables(shared_folder / "mlflow-template.db"):
         yield
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dcgan.config.loading import load_config, parse_override
 from dcgan.config.schema import Config
+from dcgan.evaluation.features import classifier
 
 SMALL = (
     "network.generator_features=4",
@@ -27,6 +28,14 @@ SMALL = (
 def _without_packaged_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Inception takes a tenth of a second per image: only its own tests use it."""
     monkeypatch.setattr("dcgan.evaluation.features.inception.find_archive", lambda: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_short_training_of_classifiers() -> Iterator[None]:
+    """Enough for the digits, of which a classifier with these settings knows 98%."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "IMAGES_SEEN", 10_000)
+        yield
 
 
 @pytest.fixture

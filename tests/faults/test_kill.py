@@ -22,13 +22,13 @@ from tracking.backends.local import load_steps, read_fields, run_folders
 pytestmark = pytest.mark.slow
 
 KILLS = 20
-EPOCHS = 60
-STEPS = 15  # per epoch
+EPOCHS = 20
+STEPS = 57  # per epoch
 SETTINGS = (
     "network.generator_features=4",
     "network.discriminator_features=4",
     f"training.epochs={EPOCHS}",
-    "training.batch_size=128",
+    "training.batch_size=32",
     "images.every_steps=40",
     "images.count=4",
     "checkpoints.every_epochs=1",

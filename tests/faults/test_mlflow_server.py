@@ -18,6 +18,7 @@ from pandas.testing import assert_frame_equal
 from tests.support.faulty_proxy import Fault, Proxy, faulty_proxy
 from tests.support.mlflow_process import free_port, mlflow_server
 from tests.support.waiting import wait_until
+from tracking import fanout
 from tracking.backends import load_backend, local, mlflow
 from tracking.events import (
     FIXED_NOISE,
@@ -35,7 +36,7 @@ from tracking.transfer import TransferCount, send_run
 
 pytestmark = pytest.mark.slow
 
-BLOCK = 50
+BLOCK = 25
 BLOCKS = 40
 GLOSS = "training/batch/Gloss"
 
@@ -65,11 +66,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.kill()
 
 
+@pytest.fixture(autouse=True)
+def _metrics_are_sent_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fanout, "GATHERING", 1 / 100)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+
 @pytest.fixture
 def proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     with faulty_proxy(server.address) as proxy:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.address)
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
         yield proxy
 
 
@@ -163,18 +169,23 @@ def fields(runs: pd.DataFrame, run: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("fault", ["silent", "closing", "500", "429", "garbage"])
 @pytest.mark.parametrize("ends", [True, False], ids=["for_a_while", "for_good"])
-def test_a_server_that_fails(fault: Fault, ends: bool, proxy: Proxy, tmp_path: Path) -> None:
+def test_a_server_that_fails(
+    fault: Fault, ends: bool, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     training = Training(tmp_path)
     training.go_on(5)
-    wait_until(lambda: arrived(training))
-    proxy.fault = fault
-    training.go_on(20)
-    wait_until(lambda: len(training.warnings) == 1)
-    training.go_on(10)
-    if ends:
-        proxy.fault = "none"
-    training.go_on(BLOCKS - 35)
-    training.end()
+    wait_until(lambda: arrived(training), pause=0.1)
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+        proxy.fault = fault
+        training.go_on(20)
+        wait_until(lambda: len(training.warnings) == 1)
+        training.go_on(10)
+        if ends:
+            patch.undo()
+            proxy.fault = "none"
+        training.go_on(BLOCKS - 35)
+        training.end()
     assert_survived(training, warnings=1)
     assert training.state().startswith("complete" if ends else "incomplete")
     proxy.fault = "none"
@@ -193,24 +204,28 @@ def test_a_server_that_is_slower_than_the_training(proxy: Proxy, tmp_path: Path)
     assert_sync_makes_it_equal(training)
 
 
-@pytest.mark.parametrize("returns", [True, False], ids=["restarted", "never_back"])
-def test_a_server_that_is_killed(
-    returns: bool, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_server_that_is_killed_and_comes_back_for_one_of_two_trainings(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
     # A busy machine may take minutes to start a server again.
-    training = Training(tmp_path, patience=200 if returns else 20)
-    training.go_on(5)
-    wait_until(lambda: arrived(training))
+    ends_before, ends_after = Training(tmp_path), Training(tmp_path, patience=200)
+    both = (ends_before, ends_after)
+    for training in both:
+        training.go_on(5)
+        wait_until(partial(arrived, training), pause=0.1)
     server.kill()
-    training.go_on(20)
-    wait_until(lambda: len(training.warnings) == 1)
-    if returns:
-        server.start()
-    training.go_on(BLOCKS - 25)
-    training.end()
-    assert_survived(training, warnings=1)
-    assert training.state().startswith("complete" if returns else "incomplete")
-    if not returns:
-        server.start()
-    assert_sync_makes_it_equal(training)
+    for training in both:
+        training.go_on(20)
+    wait_until(lambda: [len(training.warnings) for training in both] == [1, 1])
+    ends_before.go_on(BLOCKS - 25)
+    ends_before.end()
+    assert_survived(ends_before, warnings=1)
+    assert ends_before.state().startswith("incomplete")
+    server.start()
+    ends_after.go_on(BLOCKS - 25)
+    ends_after.end()
+    assert_survived(ends_after, warnings=1)
+    assert ends_after.state() == "complete"
+    for training in both:
+        assert_sync_makes_it_equal(training)

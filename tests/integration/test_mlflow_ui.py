@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from typer.testing import CliRunner
 
 from dcgan.cli import app
@@ -77,20 +77,26 @@ def requests() -> list[str]:
     return []
 
 
-@pytest.fixture
-def page(chromium: str, address: str, requests: list[str]) -> Iterator[Page]:
-    """The printed address, opened in a browser with a new profile."""
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=[*CHROMIUM_FLAGS])
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        expect.set_options(timeout=90_000)
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(address)
-        expect(page.get_by_role("link", name="fast", exact=True)).to_be_visible()
-        # The assistant takes a quarter of the window.
-        page.get_by_role("button", name="Close").last.click()
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str, requests: list[str]) -> Iterator[Page]:
+    """The printed address, opened with a new profile."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    expect.set_options(timeout=90_000)
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(address)
+    expect(page.get_by_role("link", name="fast", exact=True)).to_be_visible()
+    # The assistant takes a quarter of the window.
+    page.get_by_role("button", name="Close").last.click()
+    yield page
+    page.close()
 
 
 def screenshot(page: Page, name: str) -> None:

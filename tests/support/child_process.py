@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -14,11 +15,13 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 @contextmanager
 def child_process(
-    target: Callable[[Path, Connection], None], folder: Path
+    target: Callable[[Path, Connection], None],
+    folder: Path,
+    context: SpawnContext | ForkServerContext = _SPAWN,
 ) -> Iterator[tuple[BaseProcess, Connection]]:
     """Run `target(folder, connection)` in a process that is killed when the context ends."""
-    ours, theirs = _SPAWN.Pipe()
-    child = _SPAWN.Process(target=target, args=(folder, theirs))
+    ours, theirs = context.Pipe()
+    child = context.Process(target=target, args=(folder, theirs))
     child.start()
     theirs.close()  # so that waiting for a dead process raises
     try:

@@ -11,8 +11,10 @@ import time
 from functools import partial
 from pathlib import Path
 
-import mlflow  # noqa: F401 (imported once, before the runs are forked)
+import mlflow.store.tracking.sqlalchemy_store
+import mlflow.tracing.client  # noqa: F401 (imported once, before the runs are forked)
 import numpy as np
+import PIL.Image
 
 from tracking.backends import local
 from tracking.backends import mlflow as backend
@@ -44,6 +46,7 @@ def write_run(store: Path, number: int) -> None:
 
 def main() -> None:
     store = Path(sys.argv[1])
+    PIL.Image.init()
     children = []
     for number in range(int(sys.argv[2])):
         child = os.fork()

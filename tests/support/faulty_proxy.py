@@ -58,7 +58,7 @@ class Proxy:
                         client.sendall(_ANSWERS[self.fault])
                         return
                     if self.fault == "slow":
-                        time.sleep(0.3)
+                        time.sleep(0.1)
                     server.sendall(data)
 
     def _copy(self, source: socket.socket, target: socket.socket) -> None:

@@ -1,15 +1,8 @@
-"""Trains recipes on random images in float64 and writes their metrics: `torchrun` starts it.
-
-float64_trainer.py TRAININGS.json OUTPUT.json
-
-TRAININGS holds, for the name of each training, its recipe and then its settings (KEY=VALUE);
-OUTPUT, for each name, the values of each metric.
-"""
+"""Trains recipes on random images in float64, in one of the processes of a training."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import torch
@@ -45,6 +38,11 @@ def trained(world: World, recipe: str, *settings: str) -> Metric:
 
 
 def main(trainings: str, output: str) -> None:
+    """Train one after the other, and write their metrics.
+
+    `trainings` is a JSON file that holds, for the name of each training, its recipe and then its
+    settings (KEY=VALUE); `output` gets, for each name, the values of each metric.
+    """
     torch.set_default_dtype(torch.float64)
     with process_group(CPU) as world:
         metrics = {
@@ -53,7 +51,3 @@ def main(trainings: str, output: str) -> None:
         }
         if world.rank == 0:
             Path(output).write_text(json.dumps(metrics))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

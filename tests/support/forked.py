@@ -1,4 +1,4 @@
-"""`dcgan` commands forked from a process that has imported PyTorch: a start costs no import."""
+"""Processes forked from one that has imported PyTorch, such as `dcgan`: a start costs no import."""
 
 from __future__ import annotations
 
@@ -7,13 +7,26 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-# What `dcgan train` and `dcgan resume` import before their first step.
-IMPORTS = ("torch", "git", "sklearn.datasets", "dcgan.cli", "dcgan.cli.progress", "dcgan.jobs.run")
+# What `dcgan train`, `resume` and `sweep` import before their first step.
+IMPORTS = (
+    "torch",
+    "git",
+    "sklearn.datasets",
+    "dcgan.cli",
+    "dcgan.cli.progress",
+    "dcgan.jobs.run",
+    "torch.distributed.launcher.api",
+    "dcgan.sweep.datasets",
+    "dcgan.sweep.executor",
+    "dcgan.sweep.storage",
+)
 
 
 @dataclass(frozen=True)
@@ -57,42 +70,102 @@ class Command:
         return output, errors
 
 
-def fork_command(*arguments: str, folder: Path, **environment: str) -> Command:
+def fork_command(
+    *arguments: str, folder: Path, leader: bool = False, **environment: str
+) -> Command:
     """Run `dcgan` with these arguments in a folder.
 
     Args:
         arguments: What follows `dcgan` on the command line.
         folder: The command's working directory.
+        leader: Whether it leads a process group and may have processes of its own.
         environment: Variables beside those of this process.
 
     Returns:
         The command, which may have ended already.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(IMPORTS))
+    return fork(dcgan, *arguments, folder=folder, leader=leader, **environment)
+
+
+def fork(
+    target: Callable[..., object],
+    *arguments: object,
+    folder: Path,
+    leader: bool = False,
+    **environment: str,
+) -> Command:
+    """Call a function of a module in a process of its own, as `fork_command` calls `dcgan`.
+
+    Args:
+        target: The function.
+        arguments: What it is called with.
+        folder: The process's working directory.
+        leader: Whether it leads a process group and may have processes of its own.
+        environment: Variables beside those of this process.
+    """
+    context = fork_context()
     logs = Path(tempfile.mkdtemp(prefix="command-", dir=folder))
     outputs = (logs / "stdout", logs / "stderr")
     for path in outputs:
         path.touch()
     process = context.Process(
-        target=_run, args=(arguments, folder, outputs, {**os.environ, **environment}), daemon=True
+        target=_run,
+        args=(target, arguments, folder, leader, outputs, {**os.environ, **environment}),
+        daemon=not leader,
     )
     process.start()
     return Command(process, outputs)
 
 
+def fork_context() -> ForkServerContext:
+    """Starts processes from one that has imported PyTorch."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(IMPORTS))
+    return context
+
+
+def dcgan(*arguments: str) -> None:
+    """Be the command `dcgan`, in a process of its own."""
+    sys.argv = ["dcgan", *arguments]
+    from dcgan.cli import app
+
+    app(prog_name="dcgan")
+
+
+def torchrun(processes: int, target: Callable[..., object], *arguments: object) -> None:
+    """Start a function in so many processes as `torchrun` starts a program, but by forks."""
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        max_restarts=0,
+        start_method="fork",
+    )
+    elastic_launch(config, target)(*arguments)
+
+
 def _run(
-    arguments: tuple[str, ...],
+    target: Callable[..., object],
+    arguments: tuple[object, ...],
     folder: Path,
+    leader: bool,
     outputs: tuple[Path, Path],
     environment: Mapping[str, str],
 ) -> None:
+    if leader:
+        os.setsid()
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
     for path, stream in zip(outputs, (1, 2), strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), stream)
-    sys.argv = ["dcgan", *arguments]
-    from dcgan.cli import app
-
-    app(prog_name="dcgan")
+    try:
+        target(*arguments)
+    finally:
+        # As an interpreter ends. Multiprocessing waits before that for the workers of a sweep,
+        # which joblib ends here.
+        threading._shutdown()

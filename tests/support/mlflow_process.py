@@ -14,6 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tracking.backends.mlflow import database_file
+from tracking.backends.mlflow.database import ensure_database
+
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Its jobs evaluate language models; for them it starts eight processes, at two seconds each.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+
 
 @contextmanager
 def mlflow_server(folder: Path, database: str, port: int | None = None) -> Iterator[str]:
@@ -26,6 +35,8 @@ def mlflow_server(folder: Path, database: str, port: int | None = None) -> Itera
     """
     folder.mkdir(exist_ok=True)
     port = port or free_port()
+    if file := database_file(database):
+        ensure_database(file)
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", database]
     command += ["--artifacts-destination", str(folder / "artifacts")]
@@ -33,7 +44,7 @@ def mlflow_server(folder: Path, database: str, port: int | None = None) -> Itera
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            env={**os.environ, **SETTINGS},
             stdout=log,
             stderr=log,
             start_new_session=True,

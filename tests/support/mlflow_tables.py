@@ -1,4 +1,4 @@
-"""MLflow's tables, created once per process: MLflow takes five seconds for each new file."""
+"""MLflow's tables, created once for all tests: MLflow takes five seconds for each new file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
 import pytest
 
 from tracking.backends.mlflow import database
@@ -17,14 +18,17 @@ CREATE_TABLES = database._create_tables
 
 @contextmanager
 def copied_tables(template: Path) -> Iterator[None]:
-    """Copy every new file from one that MLflow created."""
+    """Copy every new file from one that MLflow created; processes may share it."""
 
     def create(file: Path, artifacts: Path) -> None:
         if file.exists():
             CREATE_TABLES(file, artifacts)
             return
-        if not template.exists():
-            CREATE_TABLES(template, artifacts)
+        with filelock.FileLock(f"{template}.lock"):
+            if not template.exists():
+                new = template.with_name(f"{template.name}.new")
+                CREATE_TABLES(new, artifacts)
+                new.replace(template)
         shutil.copy(template, file)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import torch
 from typer.testing import CliRunner
 
 from dcgan.cli import app
-from tests.support import REPOSITORY
+from tests.support.forked import Command, fork_command
 from tracking.backends.local import read_fields, run_folders
 
 TINY = [
@@ -27,24 +26,25 @@ TINY = [
 ]
 
 
-def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+def start(*arguments: str, folder: Path) -> Command:
     """`dcgan sweep` as the leader of a process group, as a shell starts it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "dcgan", "sweep", *arguments],
-        cwd=folder,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"},
-        start_new_session=True,
-    )
+    return fork_command("sweep", *arguments, folder=folder, leader=True, COLUMNS="200")
 
 
-def finish(running: subprocess.Popen[str], code: int = 0) -> str:
+def finish(running: Command, code: int = 0) -> str:
     output, errors = running.communicate(timeout=400)
     assert running.returncode == code, output + errors
     return output
+
+
+def run(*arguments: str, folder: Path, code: int = 0) -> str:
+    """The output of `dcgan sweep` in this process, all of whose sweeps share their workers."""
+    threads = torch.get_num_threads()
+    with contextlib.chdir(folder):
+        result = CliRunner().invoke(app, ["sweep", *arguments], env={"COLUMNS": "200"})
+    torch.set_num_threads(threads)
+    assert result.exit_code == code, result.output
+    return result.stdout
 
 
 def refused(*arguments: str) -> str:
@@ -69,7 +69,7 @@ def keys(folders: list[Path]) -> list[tuple[object, object]]:
     return sorted((each["sys/sweep/arm"], each["sys/seed"]) for each in fields)
 
 
-def wait_for_step(store: Path, step: int, running: subprocess.Popen[str], runs: int = 1) -> None:
+def wait_for_step(store: Path, step: int, running: Command, runs: int = 1) -> None:
     """Until so many runs have come so far."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and running.poll() is None:

@@ -1,14 +1,13 @@
 """One of two processes that wait for each other, by what they do in their turn.
 
-waiting_ranks.py PART, with the variables that torchrun sets. The time-out of the process group is
-shorter than the time that one of them takes.
+Each has the variables that torchrun sets. The time-out of the process group is shorter than the
+time that one of them takes.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from datetime import timedelta
 from functools import partial
@@ -19,7 +18,7 @@ import torch.distributed as dist
 from dcgan.training.distributed import World, process_group
 from tracking.errors import UserError
 
-TIMEOUT_SECONDS, LONG_SECONDS = 6, 9
+TIMEOUT_SECONDS, LONG_SECONDS = 3, 4
 
 
 def sum_over_all(world: World) -> None:
@@ -59,6 +58,7 @@ def first_is_killed(world: World) -> None:
 
 
 def main(part: str) -> None:
+    """Take a part, which is the name of a function of this module."""
     dist.init_process_group = partial(
         dist.init_process_group, timeout=timedelta(seconds=TIMEOUT_SECONDS)
     )
@@ -67,7 +67,3 @@ def main(part: str) -> None:
             globals()[part](world)
     except (UserError, ValueError) as error:
         print(f"rank {os.environ['RANK']}: {type(error).__name__}: {error}", flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -102,8 +102,7 @@ def test_a_run_is_evaluated_and_keeps_its_scores(store: Path) -> None:
 
 def test_without_enough_labels_the_features_are_random_and_named_so(store: Path) -> None:
     folder = next(each for each in run_folders(store) if each.name.startswith("astro"))
-    few = ("--samples", "100", "--resamples", "1")
-    result = invoke("evaluate", folder.name, *few, *store_of(store))
+    result = invoke("evaluate", folder.name, *FEW, "--samples", "100", *store_of(store))
     assert result.exit_code == 0, result.output
     assert "random_fid" in result.output
     assert "lenet" not in result.output

@@ -12,8 +12,18 @@ import pytest
 from typer.testing import CliRunner
 
 from dcgan.cli import app
-from tests.support.sweep_process import TINY, finish, keys, runs_by_status, start, wait_for_step
+from tests.support.sweep_process import (
+    TINY,
+    finish,
+    keys,
+    run,
+    runs_by_status,
+    start,
+    wait_for_step,
+)
 from tracking.backends.local import read_fields, read_steps, run_folders
+from tracking.backends.mlflow import DATABASE_FILE
+from tracking.backends.mlflow.database import ensure_database
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +36,8 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         'name = "rates"\nrecipe = "digits"\nseeds = [1, 4]\n[over]\n"optimizer.lr" = [1e-4, 1e-3]\n'
     )
     options = ("--epochs", "1", "--jobs", "2", "--tracker", "mlflow")
-    return folder / "runs", finish(start("rates.toml", *options, *TINY, folder=folder))
+    ensure_database(folder / "runs" / DATABASE_FILE)
+    return folder / "runs", run("rates.toml", *options, *TINY, folder=folder)
 
 
 def test_every_run_says_what_it_is_part_of(tracked: tuple[Path, str]):
@@ -93,12 +104,9 @@ def test_mlflow_has_one_parent_of_all_runs(tracked: tuple[Path, str]):
 def test_a_run_that_fails_fails_alone_and_is_started_again(tmp_path: Path):
     # Batch norm in a fully connected layer cannot make a grid of one image.
     settings = ("--set", "network.family=dense", "--set", "dataset.image_size=28")
-    output = finish(
-        start(
-            "digits", "--over", "images.count=4,1", "--seeds", "2", "--steps", "3",
-            "--batch-size", "128", *settings, "--jobs", "2", folder=tmp_path,
-        ),
-        code=1,
+    output = run(
+        "digits", "--over", "images.count=4,1", "--seeds", "2", "--steps", "3",
+        "--batch-size", "128", *settings, "--jobs", "2", folder=tmp_path, code=1,
     )  # fmt: skip
     store = tmp_path / "runs"
     before = runs_by_status(store)
@@ -107,7 +115,7 @@ def test_a_run_that_fails_fails_alone_and_is_started_again(tmp_path: Path):
     assert re.search(r"images\.count=4 +2/2 +\d", output)
     assert re.search(r"images\.count=1 +0/2 +2", output)
     assert "ValueError: Expected more than 1 value per channel" in output
-    again = finish(start("digits", "--resume", "--jobs", "1", folder=tmp_path), code=1)
+    again = run("digits", "--resume", "--jobs", "1", folder=tmp_path, code=1)
     assert "4 runs, 2 left to train" in again
     after = runs_by_status(store)
     assert after["finished"] == before["finished"]
@@ -141,7 +149,7 @@ def test_a_sweep_that_is_killed_goes_on_without_duplicates(tmp_path: Path):
     wait_for_step(store, 57, running, runs=2)
     running.kill()
     running.communicate()
-    output = finish(start("digits", *SLOW, "--jobs", "2", "--resume", folder=tmp_path))
+    output = run("digits", *SLOW, "--jobs", "2", "--resume", folder=tmp_path)
     assert "4 runs, 4 left to train" in output
     assert_whole_without_duplicates(store)
 
@@ -160,5 +168,5 @@ def test_ctrl_c_lets_every_run_write_a_checkpoint(tmp_path: Path):
     for folder in stopped["interrupted"]:
         last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["step"]
         assert (folder / f"checkpoints/step-{last:08d}.pt").exists()
-    finish(start("digits", "--resume", "--jobs", "2", folder=tmp_path))
+    run("digits", "--resume", "--jobs", "2", folder=tmp_path)
     assert_whole_without_duplicates(store)

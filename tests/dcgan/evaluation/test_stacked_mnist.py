@@ -67,7 +67,7 @@ def test_the_set_is_made_of_mnists_files(small: None, tmp_path: Path) -> None:
 
 
 def test_modes_are_counted_over_the_channels(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier_module, "IMAGES_SEEN", 40_000)  # as sure of these few digits
+    monkeypatch.setattr(classifier_module, "IMAGES_SEEN", 20_000)  # as sure of these few digits
     images = digit_stacks()
     classifier = load_classifier(images, CPU)
     assert classifier.count == 1_000

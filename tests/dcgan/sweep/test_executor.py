@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from unittest.mock import Mock
@@ -21,7 +22,8 @@ from dcgan.sweep.executor import devices_of_jobs, threads_per_job
 from dcgan.sweep.worker import Executor, WorkItem, WorkResult
 from dcgan.training import device
 from tests.support.child_process import child_process
-from tests.support.sweep_process import TINY, finish, keys, refused, runs_by_status, start
+from tests.support.forked import fork_context
+from tests.support.sweep_process import TINY, keys, refused, run, runs_by_status
 from tracking.backends.local import read_fields
 
 pytestmark = pytest.mark.slow
@@ -101,13 +103,14 @@ def claim(folder: Path, connection: Connection) -> None:
 
 
 def test_a_worker_keeps_its_card_and_leaves_it_when_it_dies(tmp_path: Path):
-    with child_process(claim, tmp_path) as (first, connection):
+    worker_process = partial(child_process, claim, tmp_path, fork_context())
+    with worker_process() as (first, connection):
         assert connection.recv() == ["cuda:0"] * 2
-        with child_process(claim, tmp_path) as (_, other):
+        with worker_process() as (_, other):
             assert other.recv() == ["cuda:1"] * 2
             first.kill()
             first.join()
-            with child_process(claim, tmp_path) as (_, third):
+            with worker_process() as (_, third):
                 assert third.recv() == ["cuda:0"] * 2
 
 
@@ -179,8 +182,7 @@ def test_a_cluster_runs_the_same_sweep(
 ):
     address = request.getfixturevalue(f"{backend}_address")
     options = ("--seeds", "2", "--epochs", "4", *TINY, "--backend", backend, "--cluster", address)
-    running = start("digits", "--over", "init.scheme=dcgan,default", *options, folder=tmp_path)
-    output = finish(running)
+    output = run("digits", "--over", "init.scheme=dcgan,default", *options, folder=tmp_path)
     assert "Training 2 at a time, with 1 core each." in output
     found = runs_by_status(tmp_path / "runs")
     assert list(found) == ["finished"]

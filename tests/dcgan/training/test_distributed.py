@@ -20,13 +20,12 @@ from typer.testing import CliRunner
 
 from dcgan.cli import app
 from dcgan.training.checkpoint import find_checkpoint, load_checkpoint
-from tests.support import REPOSITORY, SUPPORT
-from tests.support.forked import Command, fork_command
+from tests.support import REPOSITORY, float64_trainer
+from tests.support.forked import Command, dcgan, fork, fork_command, torchrun
 from tracking.backends.local import read_fields, read_steps, run_folders
 
 pytestmark = pytest.mark.slow
 
-TRAINER = SUPPORT / "float64_trainer.py"
 SMALL = (
     "training.batch_size=16",
     "training.steps=10",
@@ -44,6 +43,7 @@ RECIPES = {
     "astro": NARROW,  # joint, fresh latents
     "anime-tf": NARROW,  # several batches for D
 }
+STEPS = 6  # of 50 images, whose fourth batch is short
 TRAININGS = {name: (name, *SMALL, *settings) for name, settings in RECIPES.items()} | {
     "not synchronised": ("astro", *SMALL, *NARROW, "training.synchronised_batch_norm=false")
 }
@@ -51,18 +51,16 @@ Metrics: TypeAlias = dict[str, dict[str, list[float]]]
 """The values of each metric of each training."""
 
 
-def start(processes: int, *arguments: str) -> subprocess.Popen[str]:
-    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", str(processes))
-    command = [sys.executable, *(torchrun if processes > 1 else ()), *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.Popen(
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+def start(processes: int, *arguments: str, folder: Path) -> Command:
+    """`dcgan` in one process, or in several as `torchrun` starts them."""
+    if processes == 1:
+        return fork_command(*arguments, folder=folder)
+    return fork(torchrun, processes, dcgan, *arguments, folder=folder, leader=True)
 
 
-def run(processes: int, *arguments: str, code: int = 0) -> str:
-    running = start(processes, *arguments)
-    output, _ = running.communicate(timeout=300)
+def finish(running: Command, code: int = 0) -> str:
+    """All that it has written once it has ended."""
+    output = "".join(running.communicate(timeout=300))
     assert running.returncode == code, output
     return output
 
@@ -85,9 +83,13 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Metrics]:
     """For one process and for two, the metrics of each training."""
     folder = tmp_path_factory.mktemp("metrics")
     trainings = folder / "trainings.json"
-    trainings.write_text(json.dumps(TRAININGS))
+    steps = f"training.steps={STEPS}"
+    trainings.write_text(
+        json.dumps({name: (*settings, steps) for name, settings in TRAININGS.items()})
+    )
     for processes in (1, 2):
-        run(processes, str(TRAINER), str(trainings), str(folder / f"{processes}.json"))
+        arguments = (float64_trainer.main, str(trainings), str(folder / f"{processes}.json"))
+        finish(fork(torchrun, processes, *arguments, folder=folder, leader=True))
     return {n: json.loads((folder / f"{n}.json").read_text()) for n in (1, 2)}
 
 
@@ -95,7 +97,7 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Metrics]:
 def test_two_processes_train_as_one_in_float64(recipe: str, metrics: dict[int, Metrics]) -> None:
     one, two = (metrics[n][recipe] for n in (1, 2))
     assert one.keys() == two.keys()
-    assert len(one[LOSS]) == 10
+    assert len(one[LOSS]) == STEPS
     for path in one:
         np.testing.assert_allclose(two[path], one[path], rtol=1e-8, err_msg=path)
 
@@ -106,7 +108,12 @@ def test_batch_norm_is_synchronised_by_choice(metrics: dict[int, Metrics]) -> No
 
 
 def test_the_first_process_alone_tracks_and_checkpoints_move(tmp_path: Path) -> None:
-    output = run(2, "-m", "dcgan", *cli(tmp_path, "train", "digits"))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command += ["-m", "dcgan", *cli(tmp_path, "train", "digits")]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    output = subprocess.check_output(
+        command, env=environment, text=True, stderr=subprocess.STDOUT, timeout=300
+    )
     assert output.count("finished after 10 of 10 steps") == 1
     (folder,) = run_folders(tmp_path)
     assert read_fields(folder)["sys/processes"] == 2
@@ -133,18 +140,14 @@ def test_a_run_goes_on_with_another_number_of_processes(
 ) -> None:
     more = ("--set", "training.steps=4000", "--set", "images.every_steps=5000")
     arguments = (*cli(tmp_path, "train", "digits"), *more)
-    running: Command | subprocess.Popen[str] = (
-        fork_command(*arguments, folder=tmp_path)
-        if before == 1
-        else start(before, "-m", "dcgan", *arguments)
-    )
+    running = start(before, *arguments, folder=tmp_path)
     deadline = time.monotonic() + 200
     while not (found := [each for each in run_folders(tmp_path) if len(read_steps(each)) > 60]):
         assert time.monotonic() < deadline
-        assert running.poll() is None, running.communicate()[0]
+        assert running.poll() is None, running.communicate()
         time.sleep(0.2)
     running.send_signal(signal.SIGINT)
-    output = "".join(text or "" for text in running.communicate(timeout=100))
+    output = "".join(running.communicate(timeout=100))
     (folder,) = found
     assert read_fields(folder)["sys/status"] == "interrupted", output
     steps = len(read_steps(folder))
@@ -156,7 +159,7 @@ def test_a_run_goes_on_with_another_number_of_processes(
         alone = CliRunner().invoke(app, resume)
         assert alone.exit_code == 0, alone.output
     else:
-        run(after, "-m", "dcgan", *resume)
+        finish(start(after, *resume, folder=tmp_path))
 
     assert read_fields(folder)["sys/status"] == "finished"
     assert read_steps(folder)["step"].tolist() == list(range(1, steps + 11))
@@ -171,8 +174,10 @@ def test_a_run_goes_on_with_another_number_of_processes(
     ],
 )
 def test_what_cannot_be_divided_is_told(tmp_path: Path, setting: str, said: str) -> None:
-    output = run(2, "-m", "dcgan", *cli(tmp_path, "train", "digits"), "--set", setting, code=1)
+    store = tmp_path / "runs"
+    running = start(2, *cli(store, "train", "digits"), "--set", setting, folder=tmp_path)
+    output = finish(running, code=1)
     assert said in re.sub(r"[\s│]+", " ", output)
     assert output.count("Error ─") == 1
     assert "launch.py" not in output, "torchrun has a traceback of its own, we have none"
-    assert not run_folders(tmp_path)
+    assert not run_folders(store)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
 from dcgan.training.distributed import SINGLE_PROCESS
-from tests.support import REPOSITORY, SUPPORT
+from tests.support import waiting_ranks
+from tests.support.forked import fork
 from tests.support.mlflow_process import free_port
 
 pytestmark = pytest.mark.slow
@@ -17,30 +16,24 @@ pytestmark = pytest.mark.slow
 FAILED = "rank 1: UserError: Another process could not go on; its own message says why."
 
 
-def printed(part: str) -> list[str]:
+def printed(part: str, folder: Path) -> list[str]:
     """What two processes print that take a part of `waiting_ranks.py`; rank 0 keeps the store."""
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(SUPPORT / "waiting_ranks.py"), part],
-            env={**os.environ, **address, "PYTHONPATH": str(REPOSITORY), "RANK": str(rank)},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        for rank in (0, 1)
+    ranks = [
+        fork(waiting_ranks.main, part, folder=folder, **address, RANK=str(rank)) for rank in (0, 1)
     ]
-    try:
-        outputs = [process.communicate(timeout=200)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    lines = [line for output in outputs for line in output.splitlines()]
+    outputs = [rank.communicate(timeout=200) for rank in ranks]
+    lines = [line for output in outputs for text in output for line in text.splitlines()]
     return [line for line in lines if line.startswith("rank ")]
 
 
-def test_no_turn_is_too_long():
-    assert printed("first_is_slow") == ["rank 0: 3", "rank 0: 3", "rank 1: 3", "rank 1: 3"]
+def test_no_turn_is_too_long(tmp_path: Path):
+    assert printed("first_is_slow", tmp_path) == [
+        "rank 0: 3",
+        "rank 0: 3",
+        "rank 1: 3",
+        "rank 1: 3",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,8 +54,8 @@ def test_no_turn_is_too_long():
         ),
     ],
 )
-def test_nobody_waits_for_a_process_that_failed(part: str, expected: list[str]):
-    assert printed(part) == expected
+def test_nobody_waits_for_a_process_that_failed(part: str, expected: list[str], tmp_path: Path):
+    assert printed(part, tmp_path) == expected
 
 
 def test_a_single_process_waits_for_nobody():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from pandas.testing import assert_frame_equal
 
 from tests.support.sample_run import (
@@ -34,13 +35,32 @@ from tracking.replay import Ledger
 from tracking.tracker import Held, Run, Status
 
 
-def test_a_run_reads_back_as_the_journals_two_tables(
-    backend: Backend, store: Path, journal: Path, tmp_path: Path
-) -> None:
-    for tracker in (backend.open_tracker(RUN, store), local.open_tracker(RUN, journal)):
-        assert tracker.held() == Held()
-        write(tracker, whole_run(tmp_path))
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """For each backend the folder with what `written` has written."""
+    return {}
 
+
+@pytest.fixture
+def written(
+    name: str, backend: Backend, stores: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """The stores of the backend and of the journal, with the whole run; tests only read them."""
+    if name not in stores:
+        folder = tmp_path_factory.mktemp("written")
+        for number, opened in enumerate((backend, local)):
+            tracker = opened.open_tracker(RUN, folder / f"störe of 100% runs {number}")
+            assert tracker.held() == Held()
+            write(tracker, whole_run(folder))
+        stores[name] = folder
+    store, journal = (stores[name] / f"störe of 100% runs {number}" for number in range(2))
+    return store, journal
+
+
+def test_a_run_reads_back_as_the_journals_two_tables(
+    backend: Backend, written: tuple[Path, Path]
+) -> None:
+    store, journal = written
     assert_same_as_journal(backend, store, journal)
     assert len(backend.load_steps(store, RUN.id)) == 2_500
 
@@ -62,22 +82,17 @@ def test_what_is_written_can_be_read_before_the_run_ends(
     assert_same_as_journal(backend, store, journal)
 
 
-def test_the_events_are_the_journals(
-    backend: Backend, store: Path, journal: Path, tmp_path: Path
-) -> None:
-    for tracker in (backend.open_tracker(RUN, store), local.open_tracker(RUN, journal)):
-        write(tracker, whole_run(tmp_path))
-
+def test_the_events_are_the_journals(backend: Backend, written: tuple[Path, Path]) -> None:
+    store, journal = written
     loaded = content(backend.load_events(store, RUN.id))
     for kind, expected in content(local.load_events(journal, RUN.id)).items():
         assert loaded[kind] == expected, kind
 
 
 def test_the_events_come_in_the_order_of_writing(
-    backend: Backend, store: Path, tmp_path: Path
+    backend: Backend, written: tuple[Path, Path]
 ) -> None:
-    write(backend.open_tracker(RUN, store), whole_run(tmp_path))
-
+    store, _ = written
     events = list(backend.load_events(store, RUN.id))
     ranks = {Fields: 0, Text: 1, File: 1, Metrics: 2, Image: 3}
     order = [ranks[type(event)] for event in events]
@@ -91,10 +106,9 @@ def test_the_events_come_in_the_order_of_writing(
 
 
 def test_the_events_make_the_same_run_in_another_store(
-    backend: Backend, store: Path, tmp_path: Path
+    backend: Backend, written: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    write(backend.open_tracker(RUN, store), whole_run(tmp_path))
-
+    store, _ = written
     copy = local.open_tracker(RUN, tmp_path / "copy")
     write(copy, backend.load_events(store, RUN.id))
     assert_same_as_journal(backend, store, tmp_path / "copy")
