@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import nn
 
 from dcgan.config.schema import Config
-from dcgan.jobs.prepare import Job
+from dcgan.jobs.prepare import Job, check_still_resumable
 from dcgan.jobs.signals import stop_requests
 from dcgan.profiling.step_timing import try_compiling
 from dcgan.run_folder import CHECKPOINT_DIR
@@ -29,7 +29,7 @@ from dcgan.training.checkpoint import (
     save_checkpoint,
 )
 from dcgan.training.loop import EvaluateCallback, train
-from dcgan.training.state import has_random_state_of
+from dcgan.training.state import check_restorable, has_random_state_of
 from tracking.backends import load_backend
 from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
 from tracking.clock import now_ms
@@ -87,12 +87,14 @@ def run_job(
         How the run ended.
 
     Raises:
-        StoreError: The store cannot be written to, or another process is writing to the run.
-        CheckpointError: The checkpoint to resume from is damaged.
+        StoreError: The store cannot be written to, or another process is writing to the run or
+            has continued it since the job was prepared.
+        CheckpointError: The checkpoint to resume from is damaged, or is not one of this run.
         Exception: Whatever the training raises, after the run has been marked `failed`.
     """
     run, folder = _open_run(job)
     with locked(folder):
+        check_still_resumable(job)
         resume_from = _load_resume_state(job)
         if resume_from is not None and not has_random_state_of(resume_from, job.device):
             warn(
@@ -164,7 +166,12 @@ def _open_run(job: Job) -> tuple[Run, Path]:
 
 
 def _load_resume_state(job: Job) -> CheckpointState | None:
-    return load_checkpoint(job.checkpoint) if job.checkpoint else None
+    """The state to resume from, which is known to fit before anything of the run is changed."""
+    if job.checkpoint is None:
+        return None
+    state = load_checkpoint(job.checkpoint)
+    check_restorable(state, job.config)
+    return state
 
 
 def _open_tracker(job: Job, run: Run, folder: Path, warn: Warn) -> Tracker:
