@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from tracking import run_files
+
 
 def image_files(folder: Path, path: str) -> dict[int, Path]:
     """Step -> PNG file of one series of images of a run.
 
     folder: The run's folder. path: Of the series, such as `images/fixed_noise`.
     """
-    return {int(file.stem): file for file in sorted((folder / path).glob("[!.]*.png"))}
+    return {step: file for (_, step), file in run_files.image_files(folder, path).items()}
 
 
 def evenly_spaced(steps: Sequence[int], count: int) -> list[int]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -12,7 +15,8 @@ from rich.panel import Panel
 from rich.text import Text
 from typer.core import TyperGroup
 
-from tracking.errors import UserError
+from tracking.errors import StoreWarning, UserError
+from tracking.fields import escape_control_characters
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
@@ -33,7 +37,8 @@ class LabGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with _warnings_in_one_line():
+                return super().invoke(ctx)
         except UserError as error:
             rank = os.environ.get("RANK", "0")
             if rank != "0" and not _is_of_this_process(error):
@@ -42,6 +47,25 @@ class LabGroup(TyperGroup):
             panel = Panel(Text(str(error)), title=title, title_align="left", border_style="red")
             Console(stderr=True).print(panel)
             raise typer.Exit(EXIT_USER_ERROR) from error
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Print each `StoreWarning` once, in one line; other warnings as Python does."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if not issubclass(category, StoreWarning):
+            pythons_own(message, category, *where)
+        elif str(message) not in shown:
+            shown.add(str(message))
+            line = Text(f"Warning: {escape_control_characters(message)}", style="yellow")
+            Console(stderr=True).print(line, soft_wrap=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", StoreWarning)
+        pythons_own, warnings.showwarning = warnings.showwarning, show
+        yield
 
 
 def _is_of_this_process(error: UserError) -> bool:

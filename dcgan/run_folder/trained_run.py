@@ -28,6 +28,7 @@ from dcgan.training.checkpoint import (
 from tracking.backends.local import read_fields
 from tracking.errors import StoreError
 from tracking.events import CONFIG
+from tracking.run_files import check_no_link
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,7 @@ class TrainedRun:
 
 def read_config(folder: Path) -> Config:
     """The configuration of the run in a folder; raises StoreError if it has no recipe."""
-    recipe = folder / RECIPE_FILE
+    recipe = check_no_link(folder, RECIPE_FILE)
     if not recipe.exists():
         raise StoreError(f"The run {folder.name} cannot be opened: {recipe} is missing.")
     return load_config(str(recipe), [])

@@ -81,6 +81,8 @@ def save_checkpoint(
         OSError: The folder cannot be written to.
         RuntimeError: PyTorch cannot write the file, for example because the disk is full.
     """
+    if folder.is_symlink():
+        raise FileExistsError(f"{folder} is a link, behind which nothing is written or deleted")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.pt"
     with atomic_write(path) as temporary:
@@ -126,9 +128,11 @@ def restoring(step: int) -> Iterator[None]:
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """All checkpoint files in a folder, oldest first."""
+    """All checkpoint files in a folder, oldest first; no link is followed."""
+    if folder.is_symlink():
+        return []
     paths = [path for path in folder.glob("step-*.pt") if _FILE_NAME.fullmatch(path.name)]
-    return sorted(paths, key=checkpoint_step)
+    return sorted((path for path in paths if not path.is_symlink()), key=checkpoint_step)
 
 
 def find_checkpoint(folder: Path, which: CheckpointRef = "last") -> Path:

@@ -49,6 +49,7 @@ from tracking.fields import flatten, from_iso8601, nest, to_iso8601
 from tracking.lock import is_locked
 from tracking.png import from_png, to_png
 from tracking.replay import blocks
+from tracking.run_files import check_no_link, check_no_links, image_files, is_behind_link, run_files
 from tracking.tracker import NOTHING, Held, Run, Status
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Journal:
     def __init__(self, folder: Path, run: Run) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        check_no_links(folder)
         newest = _newest(folder)
         step, time = newest.pop("time", (0, 0))
         self._held = _held(folder, newest)
@@ -158,7 +160,7 @@ class Journal:
         """A file of the run, whose folder is created. Raises StoreError if it would lie outside."""
         if relative.is_absolute() or ".." in relative.parts:
             raise StoreError(f"{relative} would lie outside of the run's folder {self.folder}.")
-        target = self.folder / relative
+        target = check_no_link(self.folder, relative)
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
@@ -169,8 +171,9 @@ def open_tracker(run: Run, store: Path) -> Journal:
 
 
 def run_folders(store: Path) -> list[Path]:
-    """The folders of all runs in the store."""
-    return sorted(file.parent for file in store.glob(f"*/{RUN_FILE}"))
+    """The folders of all runs in the store; one that is a link is none."""
+    files = store.glob(f"*/{RUN_FILE}")
+    return sorted(file.parent for file in files if not is_behind_link(file.parent, Path(RUN_FILE)))
 
 
 def load_runs(store: Path) -> pd.DataFrame:
@@ -284,15 +287,14 @@ def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
     """
     fields = read_fields(folder)
     yield Fields({path: fields[path] for path in fields if not path.startswith(TRACKERS)})
-    for file in sorted(_files(folder / "artifacts")):
+    for file in run_files(folder, "artifacts"):
         path = _artifact_path(folder, file)
         if file.suffix == ".txt":
             yield Text(path, file.read_bytes().decode())
         else:
             yield File(path, file)
     yield from blocks(metric_rows(complete_lines(folder / METRICS_FILE)))
-    for file in sorted(_files(folder / "images")):
-        path, step = file.parent.relative_to(folder).as_posix(), int(file.stem)
+    for (path, step), file in image_files(folder).items():
         if (path, step) in held.images:
             continue
         yield Image(
@@ -306,16 +308,18 @@ def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
 def rewind(folder: Path, step: int) -> None:
     """Delete what was measured after `step`: a resumed run measures it again.
 
-    Files that a killed process left half-written are deleted as well.
+    Files that a killed process left half-written are deleted as well. Raises StoreError, before
+    anything is deleted, if the folder has a link.
     """
+    check_no_links(folder)
     remove_stale_temporaries(folder)
     metrics = folder / METRICS_FILE
     kept = [line for line in complete_lines(metrics).splitlines(keepends=True)
             if json.loads(line)["step"] <= step]  # fmt: skip
     with atomic_write(metrics) as temporary:
         temporary.write_bytes(b"".join(kept))
-    for file in _files(folder / "images"):
-        if int(file.stem) > step:
+    for (_, measured_at), file in image_files(folder).items():
+        if measured_at > step:
             file.unlink()
 
 
@@ -328,18 +332,11 @@ def _artifact_path(folder: Path, file: Path) -> str:
     return f"{ARTIFACTS}/{relative}"
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("[!.]*") if path.is_file()]
-
-
 def _held(folder: Path, newest: Mapping[str, tuple[int, float]]) -> Held:
-    images = _files(folder / "images")
     return Held(
         last_step={path: step for path, (step, _) in newest.items()},
-        images=frozenset(
-            (file.parent.relative_to(folder).as_posix(), int(file.stem)) for file in images
-        ),
-        files=frozenset(_artifact_path(folder, file) for file in _files(folder / "artifacts")),
+        images=frozenset(image_files(folder)),
+        files=frozenset(_artifact_path(folder, file) for file in run_files(folder, "artifacts")),
     )
 
 
@@ -377,6 +374,7 @@ def _drop_torn_line(path: Path) -> None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    check_no_link(path.parent, Path(path.name))
     try:
         tree: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

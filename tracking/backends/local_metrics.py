@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking.replay import Row
+from tracking.run_files import check_no_link
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,8 @@ TAIL_BYTES = 65_536
 
 
 def complete_lines(path: Path) -> bytes:
-    """The lines of a file without a torn last one; empty if there is no file."""
+    """The lines of a run's file without a torn last one; empty if there is no file."""
+    check_no_link(path.parent, Path(path.name))
     try:
         data = path.read_bytes()
     except FileNotFoundError:

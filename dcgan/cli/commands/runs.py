@@ -20,8 +20,10 @@ from dcgan.cli.format import (
     escape_control_characters,
 )
 from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
+from dcgan.run_folder import CHECKPOINT_DIR
 from tracking.events import BATCH, CONFIG, EPOCH, TRACKERS
 from tracking.fields import from_iso8601
+from tracking.run_files import image_files, run_files
 
 DEFAULT_LIMIT = 50
 """Runs that fit on a screen or two."""
@@ -189,10 +191,11 @@ def _value_table(values: dict[str, Any], prefix: str) -> Table:
 def _file_lines(folder: Path) -> list[str]:
     """The files of a run, one line each; a series of images takes one line."""
     lines = [str(file) for file in sorted(folder.glob("*.json*"))]
-    lines += [str(file) for file in sorted((folder / "artifacts").glob("*"))]
-    image_folders = {file.parent for file in (folder / "images").rglob("*.png")}
-    for image_folder in sorted(image_folders):
-        images = sorted(image_folder.glob("*.png"))
+    lines += [str(file) for file in run_files(folder, "artifacts")]
+    series: dict[str, list[Path]] = {}
+    for (path, _), file in image_files(folder).items():
+        series.setdefault(path, []).append(file)
+    for images in series.values():
         lines.append(f"{images[-1]}{f' (last of {len(images)})' if len(images) > 1 else ''}")
-    lines += [str(file) for file in sorted((folder / "checkpoints").glob("*.pt"))]
+    lines += [str(file) for file in run_files(folder, CHECKPOINT_DIR) if file.suffix == ".pt"]
     return lines
