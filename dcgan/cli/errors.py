@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,9 +54,9 @@ def _warnings_in_one_line() -> Iterator[None]:
     """Print each `StoreWarning` once, in one line; other warnings as Python does."""
     shown: set[str] = set()
 
-    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if not issubclass(category, StoreWarning):
-            pythons_own(message, category, *where)
+            pythons_own(message, category, *where, **more)
         elif str(message) not in shown:
             shown.add(str(message))
             line = Text(f"Warning: {escape_control_characters(message)}", style="yellow")
@@ -64,7 +64,8 @@ def _warnings_in_one_line() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", StoreWarning)
-        pythons_own, warnings.showwarning = warnings.showwarning, show
+        pythons_own: Callable[..., None] = warnings.showwarning
+        warnings.showwarning = show
         yield
 
 
