@@ -8,6 +8,7 @@ from typing import TypeAlias
 import pandas as pd
 
 from tracking.events import Value
+from tracking.metric_keys import metric_key
 
 Point: TypeAlias = tuple[str, int, int, float]
 """A metric's path, its step, its time in milliseconds since the Unix epoch, its value."""
@@ -35,11 +36,13 @@ def step_table(run: str, points: Sequence[Point]) -> pd.DataFrame:
     """One row per step, from points in any order; of points with the same step the last counts.
 
     The columns are `run`, `step`, `time` (UTC; the latest of the step's values), then one float64
-    column per metric, sorted by path; NaN where a step lacks a value.
+    column per metric, named by `tracking.metric_keys.metric_key` and sorted; NaN where a step lacks
+    a value.
     """
     long = pd.DataFrame(points, columns=["path", "step", "time", "value"])
     long = long.drop_duplicates(["path", "step"], keep="last")
     wide = long.pivot(index="step", columns="path", values="value").astype("float64")
+    wide = wide.rename(columns=metric_key)
     return finish_step_table(run, wide, long.groupby("step")["time"].max())
 
 
@@ -101,6 +104,6 @@ def finish_step_table(run: str, wide: pd.DataFrame, times: pd.Series) -> pd.Data
     table = wide.reset_index(drop=True)
     table.insert(0, "run", run)
     table.insert(1, "step", steps)
-    stamps = pd.to_datetime(times.reindex(steps).to_numpy(dtype="int64"), unit="ms", utc=True)
-    table.insert(2, "time", stamps.as_unit("ms"))
+    stamps = times.reindex(steps).to_numpy(dtype="int64").astype("datetime64[ms]")
+    table.insert(2, "time", pd.DatetimeIndex(stamps, tz="UTC"))
     return table

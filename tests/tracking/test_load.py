@@ -189,9 +189,11 @@ def test_the_runs_of_a_server_are_read_beside_others(
 
 def test_metrics_are_read_only_for_expressions_that_name_them(tmp_path: Path) -> None:
     run = track("local", tmp_path, 1)
-    (tmp_path / run.id / "last.json").write_text("damaged")
+    (tmp_path / run.id / "last.json").unlink()
+    (tmp_path / run.id / "metrics.jsonl").unlink()
+    (tmp_path / run.id / "metrics.jsonl").symlink_to("elsewhere")
     assert len(load(tmp_path, where="optimizer.lr == 1e-3 and seed == 1").table) == 1
-    with pytest.raises(StoreError, match="damaged"):
+    with pytest.raises(StoreError, match="is a link"):
         load(tmp_path, where="seed == 1 and Gloss < 2")
 
 

@@ -1,21 +1,18 @@
 """The local journal: a human-readable folder per run, in plain files.
 
-    run.json        all fields of the run except its configuration
-    config.json     its configuration
-    metrics.jsonl   one line per step; appended, never rewritten during the run
-    last.json       the last value of each metric, once the run has ended
-    images/<name>/<step>.png
-    artifacts/      texts and files
-    checkpoints/    written by the engine
-
-JSON has no NaN: non-finite metrics are the strings "NaN", "Infinity", "-Infinity".
+run.json        all fields of the run except its configuration
+config.json     its configuration
+metrics.jsonl   one line per step; appended, never rewritten during the run
+last.json       the last value of each metric, once the run has ended
+images/<name>/<step>.png
+artifacts/      texts and files
+checkpoints/    written by the engine
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import shutil
 from collections import deque
@@ -25,8 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from tracking.atomic_files import atomic_write, remove_stale_temporaries
 from tracking.backends.local_metrics import (
-    TAIL_BYTES,
     complete_lines,
+    decode,
+    encode,
+    lines_until,
+    metric_lines,
     metric_rows,
     read_tails,
     step_table,
@@ -35,7 +35,6 @@ from tracking.errors import StoreError
 from tracking.events import (
     ARTIFACTS,
     CONFIG,
-    EPOCH,
     TRACKERS,
     Event,
     Fields,
@@ -47,6 +46,7 @@ from tracking.events import (
 )
 from tracking.fields import flatten, from_iso8601, nest, to_iso8601
 from tracking.lock import is_locked
+from tracking.metric_keys import metric_key, metric_path
 from tracking.png import from_png, to_png
 from tracking.replay import blocks
 from tracking.run_files import check_no_link, check_no_links, image_files, is_behind_link, run_files
@@ -72,11 +72,14 @@ class Journal:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         check_no_links(folder)
-        newest = _newest(folder)
-        step, time = newest.pop("time", (0, 0))
-        self._held = _held(folder, newest)
-        self._last = {path: value for path, (_, value) in newest.items()}
-        self._last |= {"step": step, "time": time} if newest else {}
+        last_step, self._last = _read_metrics(folder)
+        self._held = Held(
+            last_step=last_step,
+            images=frozenset(image_files(folder)),
+            files=frozenset(
+                _artifact_path(folder, file) for file in run_files(folder, "artifacts")
+            ),
+        )
         identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": to_iso8601(run.created)}
         self._fields = read_fields(folder) | identity
         metrics = folder / METRICS_FILE
@@ -99,9 +102,9 @@ class Journal:
             case Fields(values):
                 self._write_fields(values)
             case Metrics(steps, times, values):
-                newest = {path: series[-1] for path, series in values.items()}
+                newest = {metric_key(path): series[-1] for path, series in values.items()}
                 self._last |= {"step": steps[-1], "time": times[-1], **newest}
-                self._unwritten += _metric_lines(steps, times, values)
+                self._unwritten += metric_lines(steps, times, values)
                 self._append_metrics()
             case Image() | Text() | File():
                 self._refused.append(event)
@@ -119,7 +122,7 @@ class Journal:
             self._append_metrics()
             os.fsync(self._metrics)
             self.write(Fields({}))
-            last = {path: _encode(value) for path, value in sorted(self._last.items())}
+            last = {path: encode(value) for path, value in sorted(self._last.items())}
             _write_json(self.folder / LAST_FILE, last)
         finally:
             os.close(self._metrics)
@@ -210,7 +213,7 @@ def load_tails(
 def load_last_values(store: Path, run: str) -> dict[str, float]:
     """The last value of each metric by path."""
     values = last_values(store / run)
-    return {path: value for path, value in values.items() if path not in ("step", "time")}
+    return {metric_path(key): values[key] for key in values if key not in ("step", "time")}
 
 
 def load_events(store: Path, run: str) -> Iterator[Event]:
@@ -253,27 +256,16 @@ def read_run(folder: Path) -> Run:
 
 def read_steps(folder: Path) -> pd.DataFrame:
     """One row per step of the run in `folder`, as `tracking.tables.step_table` describes it."""
-    return step_table(folder.name, complete_lines(folder / METRICS_FILE))
+    return step_table(folder.name, folder / METRICS_FILE)
 
 
 def last_values(folder: Path) -> dict[str, float]:
-    """The last value of each metric by path, and the last `step` and `time`.
-
-    While the run lasts only some lines are parsed: the last 64 KiB, and the last one that has
-    the means of an epoch.
-    """
-    if ended := _read_json(folder / LAST_FILE):
-        return {path: float(value) for path, value in ended.items()}
-    data = complete_lines(folder / METRICS_FILE)
-    lines = data[-TAIL_BYTES:].splitlines()
-    epoch = data.rfind(f'"{EPOCH}/'.encode())  # may be thousands of steps before the end
-    if epoch >= 0:
-        lines.insert(0, data[data.rfind(b"\n", 0, epoch) + 1 : data.find(b"\n", epoch)])
-    values: dict[str, float] = {}
-    for line in lines:
-        with contextlib.suppress(ValueError):  # the tail may begin within a line
-            values |= {key: float(value) for key, value in json.loads(line).items()}
-    return values
+    """The last value of each metric by `tracking.metric_keys.metric_key`, and `step` and `time`."""
+    with contextlib.suppress(StoreError, ValueError, AttributeError):  # it can be made again
+        if ended := _read_json(folder / LAST_FILE):
+            return {key: decode(value) for key, value in ended.items()}
+    _, last = _read_metrics(folder)
+    return last
 
 
 def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
@@ -293,7 +285,7 @@ def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
             yield Text(path, file.read_bytes().decode())
         else:
             yield File(path, file)
-    yield from blocks(metric_rows(complete_lines(folder / METRICS_FILE)))
+    yield from blocks(metric_rows(folder / METRICS_FILE))
     for (path, step), file in image_files(folder).items():
         if (path, step) in held.images:
             continue
@@ -314,10 +306,9 @@ def rewind(folder: Path, step: int) -> None:
     check_no_links(folder)
     remove_stale_temporaries(folder)
     metrics = folder / METRICS_FILE
-    kept = [line for line in complete_lines(metrics).splitlines(keepends=True)
-            if json.loads(line)["step"] <= step]  # fmt: skip
+    kept = lines_until(metrics, step)
     with atomic_write(metrics) as temporary:
-        temporary.write_bytes(b"".join(kept))
+        temporary.write_bytes(kept)
     for (_, measured_at), file in image_files(folder).items():
         if measured_at > step:
             file.unlink()
@@ -332,41 +323,18 @@ def _artifact_path(folder: Path, file: Path) -> str:
     return f"{ARTIFACTS}/{relative}"
 
 
-def _held(folder: Path, newest: Mapping[str, tuple[int, float]]) -> Held:
-    return Held(
-        last_step={path: step for path, (step, _) in newest.items()},
-        images=frozenset(image_files(folder)),
-        files=frozenset(_artifact_path(folder, file) for file in run_files(folder, "artifacts")),
-    )
+def _read_metrics(folder: Path) -> tuple[dict[str, int], dict[str, float]]:
+    """The last step of each metric by path, and what `last_values` describes.
 
-
-def _newest(folder: Path) -> dict[str, tuple[int, float]]:
-    """The last step and value of each metric's path, and of `time`."""
-    newest: dict[str, tuple[int, float]] = {}
-    for step, time, values in metric_rows(complete_lines(folder / METRICS_FILE)):
-        newest |= {path: (step, value) for path, value in values.items()}
-        newest["time"] = (step, time)
-    return newest
-
-
-def _metric_lines(
-    steps: Sequence[int], times: Sequence[int], values: Mapping[str, Sequence[float]]
-) -> bytes:
-    rows = [
-        dict(zip(("step", "time", *values), row, strict=True))
-        for row in zip(steps, times, *values.values(), strict=True)
-    ]
-    try:
-        lines = [json.dumps(row, allow_nan=False) for row in rows]
-    except ValueError:
-        lines = [json.dumps({key: _encode(value) for key, value in row.items()}) for row in rows]
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _encode(value: float) -> float | str:
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    All lines are read: a metric's last value may stand any distance before the end.
+    """
+    last_step: dict[str, int] = {}
+    last: dict[str, float] = {}
+    for step, time, values in metric_rows(folder / METRICS_FILE):
+        last_step |= dict.fromkeys(values, step)
+        last |= {"step": step, "time": time}
+        last |= {metric_key(path): value for path, value in values.items()}
+    return last_step, last
 
 
 def _drop_torn_line(path: Path) -> None:

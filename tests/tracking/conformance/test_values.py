@@ -11,6 +11,7 @@ import pytest
 from tests.support.sample_run import CREATED, FIELDS, NON_FINITE, RUN, content, picture, write
 from tracking.backends import Backend
 from tracking.events import ARTIFACTS, REAL, Event, Fields, File, Image, Metrics, Text, Value
+from tracking.metric_keys import metric_key
 from tracking.tracker import Held
 
 
@@ -71,6 +72,18 @@ def test_paths_may_hold_what_names_hold(backend: Backend, store: Path) -> None:
             assert loaded[kind] == expected
     row = backend.load_runs(store).loc[RUN.id]
     assert {path: row[path] for path in values} == values
+
+
+@pytest.mark.parametrize("metric", ["step", "time", "run", "loss/step"])
+def test_a_metric_may_be_named_as_a_column_is(backend: Backend, store: Path, metric: str) -> None:
+    events = [FIELDS, Metrics([3, 4], [CREATED, CREATED + 1], {metric: [0.5, 100.0]})]
+    write(backend.open_tracker(RUN, store), events)
+
+    table = backend.load_steps(store, RUN.id)
+    assert list(table["step"]) == [3, 4]
+    assert list(table[metric_key(metric)]) == [0.5, 100.0]
+    assert backend.load_last_values(store, RUN.id) == {metric: 100.0}
+    assert backend.open_tracker(RUN, store).held().last_step == {metric: 4}
 
 
 def test_every_value_keeps_its_precision(backend: Backend, store: Path) -> None:
