@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tracking.backends.local import amend_fields, read_fields, run_folders
+from tracking.backends.local import amend_fields, read_fields, readable_runs, run_folders
 from tracking.errors import StoreError
 from tracking.lock import locked
 from tracking.tracker import Run
@@ -56,10 +56,9 @@ def find_run(store: Path, reference: str) -> Path:
 
     Raises StoreError if no run matches or more than one.
     """
-    folders = run_folders(store)
-    if reference in {folder.name for folder in folders}:
+    if reference in {folder.name for folder in run_folders(store)}:
         return store / reference
-    fields = {folder.name: read_fields(folder) for folder in folders}
+    fields = {folder.name: fields for folder, fields in readable_runs(store).items()}
     ordered = sorted(fields, key=lambda run: str(fields[run].get("sys/created")))
     names = {run: str(fields[run].get("sys/name")) for run in ordered}
     return store / choose_run(reference, names, str(store))

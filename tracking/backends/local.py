@@ -12,15 +12,15 @@ checkpoints/    written by the engine
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tracking.atomic_files import atomic_write, remove_stale_temporaries
+from tracking.backends.local_json import read_field_file, read_json, write_json
 from tracking.backends.local_metrics import (
     complete_lines,
     decode,
@@ -31,7 +31,7 @@ from tracking.backends.local_metrics import (
     read_tails,
     step_table,
 )
-from tracking.errors import StoreError
+from tracking.errors import StoreError, warn
 from tracking.events import (
     ARTIFACTS,
     CONFIG,
@@ -44,7 +44,7 @@ from tracking.events import (
     Text,
     Value,
 )
-from tracking.fields import flatten, from_iso8601, nest, to_iso8601
+from tracking.fields import from_iso8601, nest, to_iso8601
 from tracking.lock import is_locked
 from tracking.metric_keys import metric_key, metric_path
 from tracking.png import from_png, to_png
@@ -123,7 +123,7 @@ class Journal:
             os.fsync(self._metrics)
             self.write(Fields({}))
             last = {path: encode(value) for path, value in sorted(self._last.items())}
-            _write_json(self.folder / LAST_FILE, last)
+            write_json(self.folder / LAST_FILE, last)
         finally:
             os.close(self._metrics)
             self._write_fields({"sys/status": status})
@@ -149,7 +149,7 @@ class Journal:
         self._stale_files.update(_field_file(path) for path in values)
         for name in sorted(self._stale_files):
             tree = nest({k: v for k, v in self._fields.items() if _field_file(k) == name})
-            _write_json(self.folder / name, tree[CONFIG] if name == CONFIG_FILE else tree)
+            write_json(self.folder / name, tree[CONFIG] if name == CONFIG_FILE else tree)
             self._stale_files.remove(name)
 
     def _append_metrics(self) -> None:
@@ -179,11 +179,22 @@ def run_folders(store: Path) -> list[Path]:
     return sorted(file.parent for file in files if not is_behind_link(file.parent, Path(RUN_FILE)))
 
 
+def readable_runs(store: Path) -> dict[Path, dict[str, Value]]:
+    """The folder and the fields of each run in the store; damaged runs are left out and told of."""
+    runs = {}
+    for folder in run_folders(store):
+        try:
+            runs[folder] = read_fields(folder)
+        except StoreError as error:
+            warn(f"The run {folder.name} is left out: {str(error).splitlines()[0]}")
+    return runs
+
+
 def load_runs(store: Path) -> pd.DataFrame:
     """One row per run, the oldest first, as `tracking.tables.run_table` describes it."""
     from tracking.tables import run_table
 
-    return run_table({folder.name: read_fields(folder) for folder in run_folders(store)})
+    return run_table({folder.name: fields for folder, fields in readable_runs(store).items()})
 
 
 def load_steps(store: Path, run: str) -> pd.DataFrame:
@@ -234,17 +245,17 @@ def read_fields(folder: Path, *, alive: bool | None = None) -> dict[str, Value]:
     Raises:
         StoreError: A file is damaged.
     """
-    fields = flatten(_read_json(folder / RUN_FILE))
+    fields = read_field_file(folder / RUN_FILE)
     if fields.get("sys/status") == "running":
         is_written = is_locked(folder) if alive is None else alive
         fields["sys/status"] = "running" if is_written else "killed"
-    return fields | flatten(_read_json(folder / CONFIG_FILE), CONFIG)
+    return fields | read_field_file(folder / CONFIG_FILE, CONFIG)
 
 
 def amend_fields(folder: Path, values: Mapping[str, Value]) -> None:
     """Set fields of a run that has ended, such as its tags; the caller holds its lock."""
-    tree = flatten(_read_json(folder / RUN_FILE)) | dict(values)
-    _write_json(folder / RUN_FILE, nest(tree))
+    tree = read_field_file(folder / RUN_FILE) | dict(values)
+    write_json(folder / RUN_FILE, nest(tree))
 
 
 def read_run(folder: Path) -> Run:
@@ -261,8 +272,8 @@ def read_steps(folder: Path) -> pd.DataFrame:
 
 def last_values(folder: Path) -> dict[str, float]:
     """The last value of each metric by `tracking.metric_keys.metric_key`, and `step` and `time`."""
-    with contextlib.suppress(StoreError, ValueError, AttributeError):  # it can be made again
-        if ended := _read_json(folder / LAST_FILE):
+    with contextlib.suppress(StoreError, ValueError):  # it can be made again
+        if ended := read_json(folder / LAST_FILE):
             return {key: decode(value) for key, value in ended.items()}
     _, last = _read_metrics(folder)
     return last
@@ -339,23 +350,3 @@ def _read_metrics(folder: Path) -> tuple[dict[str, int], dict[str, float]]:
 
 def _drop_torn_line(path: Path) -> None:
     os.truncate(path, len(complete_lines(path)))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    check_no_link(path.parent, Path(path.name))
-    try:
-        tree: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise StoreError(
-            f"{path} is damaged: {error}.\nRepair it, or take {path.parent} out of the store."
-        ) from error
-    return tree
-
-
-def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
-    with atomic_write(path) as temporary:
-        text = json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
-        # Names of files may have bytes that are not text; JSON reads the replacement as an escape.
-        temporary.write_bytes(text.encode(errors="backslashreplace"))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tracking.errors import warn
 from tracking.metric_keys import metric_key, metric_path
 from tracking.replay import Row
-from tracking.run_files import check_no_link
+from tracking.run_files import is_behind_link
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -69,11 +69,16 @@ def decode(value: object) -> float:
 
 
 def complete_lines(file: Path) -> bytes:
-    """The lines of a run's file without a torn last one; empty if there is no file."""
-    check_no_link(file.parent, Path(file.name))
+    """The lines of a run's file without a torn last one; none if it cannot be read."""
+    if is_behind_link(file.parent, Path(file.name)):
+        warn(f"{file} is a link, or lies behind one, and is not read.")
+        return b""
     try:
         data = file.read_bytes()
     except FileNotFoundError:
+        return b""
+    except OSError as error:
+        warn(f"{file} cannot be read: {error.strerror}.")
         return b""
     return data[: data.rfind(b"\n") + 1]
 
@@ -148,7 +153,7 @@ def read_tails(file: Path, paths: Sequence[str], fraction: float) -> dict[str, p
 def _tail_lines(file: Path, keys: Sequence[str], fraction: float) -> bytes:
     """Complete lines from the end of a file, enough for that fraction of each metric's steps."""
     file_fraction = fraction + 0.02  # lines are of about the same length
-    while file_fraction < 1 and file.exists():
+    while file_fraction < 1 and file.is_file() and not is_behind_link(file.parent, Path(file.name)):
         lines = _last_lines(file, file_fraction)
         if all(_reaches_back(lines, key, fraction) for key in keys):
             return lines
@@ -158,7 +163,6 @@ def _tail_lines(file: Path, keys: Sequence[str], fraction: float) -> bytes:
 
 def _last_lines(file: Path, file_fraction: float) -> bytes:
     """Complete lines from the end of a file: that fraction, 0 to 1, of its bytes."""
-    check_no_link(file.parent, Path(file.name))
     size = file.stat().st_size
     with file.open("rb") as content:
         content.seek(max(0, size - max(TAIL_BYTES, int(file_fraction * size))))
