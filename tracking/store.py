@@ -120,7 +120,7 @@ def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str
     Raises:
         StoreError: The run is being written, or a tag has control characters.
     """
-    with locked(folder, patience=0):
+    with locked(folder):
         current = read_fields(folder, alive=False).get("sys/tags")
         tags = [str(tag) for tag in current] if isinstance(current, list) else []
         tags += [check_label(tag) for tag in add if tag not in tags]
@@ -131,13 +131,13 @@ def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str
 
 def rename_run(folder: Path, name: str) -> None:
     """Rename a run that is not being written."""
-    with locked(folder, patience=0):
+    with locked(folder):
         amend_fields(folder, {"sys/name": check_label(name)})
 
 
 def trash_run(folder: Path) -> None:
     """Move a run that is not being written to the store's trash."""
-    with locked(folder, patience=0):
+    with locked(folder):
         pass  # nobody writes it
     trash = folder.parent / TRASH
     trash.mkdir(exist_ok=True)

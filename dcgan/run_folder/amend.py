@@ -17,7 +17,7 @@ def amend(folder: Path, events: Iterable[Event]) -> None:
     The events' steps must not be before the run's last checkpoint, because steps in a journal
     only increase. Raises StoreError if another process is writing to the run.
     """
-    with locked(folder, patience=0):
+    with locked(folder):
         status = as_status(read_fields(folder, alive=False).get(f"{SYS}/status"))
         journal = open_tracker(read_run(folder), folder.parent)
         for event in events:

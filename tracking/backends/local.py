@@ -45,7 +45,7 @@ from tracking.events import (
     Value,
 )
 from tracking.fields import from_iso8601, nest, to_iso8601
-from tracking.lock import is_locked
+from tracking.lock import is_trained
 from tracking.metric_keys import metric_key, metric_path
 from tracking.png import from_png, to_png
 from tracking.replay import blocks
@@ -117,15 +117,22 @@ class Journal:
                 raise
 
     def close(self, status: Status) -> None:
-        """Write what is left, and last the status, even on a full disk."""
+        """Write what is left, and last the status, even on a full disk.
+
+        A run that lost something has not finished: it is `interrupted`, so that it can be resumed.
+        """
+        is_complete = False
         try:
             self._append_metrics()
             os.fsync(self._metrics)
             self.write(Fields({}))
             last = {path: encode(value) for path, value in sorted(self._last.items())}
             write_json(self.folder / LAST_FILE, last)
+            is_complete = True
         finally:
             os.close(self._metrics)
+            if status == "finished" and not is_complete:
+                status = "interrupted"
             self._write_fields({"sys/status": status})
 
     def _write_file(self, event: Image | Text | File) -> None:
@@ -240,14 +247,14 @@ def read_fields(folder: Path, *, alive: bool | None = None) -> dict[str, Value]:
 
     Args:
         folder: The run's folder.
-        alive: Whether a process writes the run; None looks at the run's lock.
+        alive: Whether a process trains the run; None looks at the run's lock.
 
     Raises:
         StoreError: A file is damaged.
     """
     fields = read_field_file(folder / RUN_FILE)
     if fields.get("sys/status") == "running":
-        is_written = is_locked(folder) if alive is None else alive
+        is_written = is_trained(folder) if alive is None else alive
         fields["sys/status"] = "running" if is_written else "killed"
     return fields | read_field_file(folder / CONFIG_FILE, CONFIG)
 

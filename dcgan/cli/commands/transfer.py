@@ -49,7 +49,7 @@ def sync(
     [bold]--all[/bold], runs that are still training are skipped.
     """
     from tracking.backends.local import run_folders
-    from tracking.lock import is_locked
+    from tracking.lock import is_trained
     from tracking.store import find_run
     from tracking.transfer import send_run
 
@@ -59,7 +59,7 @@ def sync(
     console = Console(highlight=False)
     failures: list[StoreError] = []
     for folder in folders:
-        if all_runs and is_locked(folder):
+        if all_runs and is_trained(folder):
             console.print(f"{folder.name}  [dim]still training: skipped[/dim]")
             continue
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import torch
 from dcgan.config.loading import load_config, parse_override
 from dcgan.jobs.prepare import Job, RunMetadata, prepare, prepare_resume
 from dcgan.jobs.run import TrainingResult, run_job
+from dcgan.run_folder.trained_run import read_config
 from dcgan.training.checkpoint import CheckpointError, find_checkpoint
 from tests.dcgan.conftest import SMALL
-from tracking.backends.local import amend_fields, run_folders
+from tests.support.largest_file import largest_file
+from tracking.backends.local import amend_fields, read_fields, run_folders
 from tracking.errors import StoreError
 
 STEPS = 6
@@ -55,7 +58,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {
         name: file.read_bytes()
         for name, file in files.items()
-        if name != "lock" and not name.startswith("checkpoints")
+        if not name.endswith("lock") and not name.startswith("checkpoints")
     }
 
 
@@ -111,3 +114,24 @@ def test_a_run_that_was_continued_meanwhile_is_not_rewound(store: Path) -> None:
     with pytest.raises(StoreError, match="continued by another process"):
         run(job)
     assert content(folder) == before
+
+
+def test_a_disk_that_is_full_at_the_end_is_an_error_that_says_what_is_lost(
+    interrupted: Path, tmp_path: Path
+) -> None:
+    config = read_config(run_folders(interrupted)[0])
+    job = prepare(config, "cpu", tmp_path, (), RunMetadata())
+    with ExitStack() as full, pytest.raises(StoreError) as raised:
+
+        def stopping() -> bool:
+            full.enter_context(largest_file(10))
+            return True
+
+        run_job(job, [], listen=lambda _: None, warn=lambda _: None, stopping=stopping)
+    message = str(raised.value)
+    assert "was trained to step 1, but not all of it is kept" in message
+    assert "Its journal ends at step 0: OSError: [Errno 27] File too large" in message
+    assert "The checkpoint of step 1 is missing, there is none" in message
+    (folder,) = run_folders(tmp_path)
+    assert read_fields(folder)["sys/status"] == "killed"
+    assert run(prepare_resume(tmp_path, "last", "cpu")).steps == STEPS
