@@ -72,9 +72,10 @@ class Journal:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         check_no_links(folder)
-        last_step, self._last = _read_metrics(folder)
+        last_step, last_time, self._last = _read_metrics(folder)
         self._held = Held(
             last_step=last_step,
+            last_time=last_time,
             images=frozenset(image_files(folder)),
             files=frozenset(
                 _artifact_path(folder, file) for file in run_files(folder, "artifacts")
@@ -282,7 +283,7 @@ def last_values(folder: Path) -> dict[str, float]:
     with contextlib.suppress(StoreError, ValueError):  # it can be made again
         if ended := read_json(folder / LAST_FILE):
             return {key: decode(value) for key, value in ended.items()}
-    _, last = _read_metrics(folder)
+    _, _, last = _read_metrics(folder)
     return last
 
 
@@ -341,18 +342,21 @@ def _artifact_path(folder: Path, file: Path) -> str:
     return f"{ARTIFACTS}/{relative}"
 
 
-def _read_metrics(folder: Path) -> tuple[dict[str, int], dict[str, float]]:
-    """The last step of each metric by path, and what `last_values` describes.
+def _read_metrics(folder: Path) -> tuple[dict[str, int], dict[str, int], dict[str, float]]:
+    """The last step and the latest time of each metric by path, and what `last_values` describes.
 
     All lines are read: a metric's last value may stand any distance before the end.
     """
     last_step: dict[str, int] = {}
+    last_time: dict[str, int] = {}
     last: dict[str, float] = {}
     for step, time, values in metric_rows(folder / METRICS_FILE):
-        last_step |= dict.fromkeys(values, step)
+        for path in values:
+            last_step[path] = step
+            last_time[path] = max(time, last_time.get(path, time))
         last |= {"step": step, "time": time}
         last |= {metric_key(path): value for path, value in values.items()}
-    return last_step, last
+    return last_step, last_time, last
 
 
 def _drop_torn_line(path: Path) -> None:

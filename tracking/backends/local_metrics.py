@@ -114,9 +114,10 @@ def step_table(run: str, file: Path) -> pd.DataFrame:
     np.maximum.at(times, row, frame["time"].to_numpy(np.int64))
     columns = {}
     for key in frame.columns.drop(["step", "time"]):
+        # The means of an epoch are on their own line, at the step of its last batch. A value that
+        # was not measured is missing; one that was measured as NaN is a text here.
+        measured = frame[key].notna().to_numpy()
         values = frame[key].astype("float64").to_numpy()
-        # The means of an epoch are on their own line, at the step of its last batch.
-        measured = ~np.isnan(values)
         column = metric_key(metric_path(key))  # older journals have a plain `run`
         columns[column] = np.full(len(steps), np.nan)
         columns[column][row[measured]] = values[measured]

@@ -41,17 +41,25 @@ def sync(
     to: Annotated[Remote, typer.Option(help="The tracker to send to.")],
     run: RunReference = "last",
     all_runs: Annotated[bool, typer.Option("--all", help="Send every run in the store.")] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Then compare what the tracker holds, value for value."),
+    ] = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Send a run to a tracker: all of it, or what the tracker missed.
 
     You can stop and repeat the command; nothing is sent twice. With
     [bold]--all[/bold], runs that are still training are skipped.
+
+    If a value was measured again at a step, as by a second [bold]dcgan evaluate[/bold],
+    the latest one counts, here and there.
     """
     from tracking.backends.local import run_folders
     from tracking.lock import is_trained
     from tracking.store import find_run
     from tracking.transfer import send_run
+    from tracking.verify import find_differences
 
     folders = run_folders(store) if all_runs else [find_run(store, run)]
     if not folders:
@@ -65,10 +73,14 @@ def sync(
         try:
             with console.status(f"Sending {folder.name} to {to} ..."):
                 transferred = send_run(folder, to)
+                differences = find_differences(folder, to) if verify else []
         except StoreError as error:
             failures.append(error)
             continue
         console.print(f"{folder.name}  {_counts(transferred, f'{to} is up to date')}")
+        if differences:
+            heading = f"{to} holds the run {folder.name} otherwise than its journal."
+            failures.append(StoreError("\n".join([heading, *differences])))
     _report(failures, "sent")
 
 

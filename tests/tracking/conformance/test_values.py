@@ -65,7 +65,8 @@ def test_paths_may_hold_what_names_hold(backend: Backend, store: Path) -> None:
     write(backend.open_tracker(RUN, store), events)
 
     held = backend.open_tracker(RUN, store).held()
-    assert held == Held({metric: 1}, frozenset({(image, 1)}), frozenset({text}))
+    images, texts = frozenset({(image, 1)}), frozenset({text})
+    assert held == Held({metric: 1}, images, texts, {metric: CREATED})
     loaded = content(backend.load_events(store, RUN.id))
     for kind, expected in content(events).items():
         if kind != "fields":

@@ -191,9 +191,11 @@ def open_tracker(run: Run, store: Path) -> MlflowTracker:
 
 def _held(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> Held:
     run_id = run.info.run_id
+    metrics = run.to_proto().data.metrics
     return Held(
-        # A run carries the value of each metric's highest step; the protobuf has the step too.
-        last_step={metric.key: metric.step for metric in run.to_proto().data.metrics},
+        # A run carries the latest value of each metric's highest step; the protobuf has the rest.
+        last_step={metric.key: metric.step for metric in metrics},
+        last_time={metric.key: metric.timestamp for metric in metrics},
         images=frozenset((picture.path, picture.step) for picture in list_pictures(client, run_id)),
         files=frozenset(
             str(PurePosixPath(path).with_suffix(""))

@@ -18,6 +18,7 @@ from tracking.backends.neptune.layout import (
 )
 from tracking.events import CONFIG, Value
 from tracking.fields import from_text
+from tracking.replay import last_of
 from tracking.tracker import Held
 
 if TYPE_CHECKING:
@@ -64,12 +65,11 @@ def read_points(store: Path, run: str) -> list[Point]:
 def held_offline(store: Path, run: str) -> Held:
     """What the store has of one run."""
     containers = read_containers(store, run)
-    last: dict[str, int] = {}
-    for container in containers:
-        for path, step, _, _ in container.points:
-            last[path] = max(step, last.get(path, step))
+    points = (point for container in containers for point in container.points)
+    last_step, last_time = last_of(points)
     return Held(
-        last_step=last,
+        last_step=last_step,
+        last_time=last_time,
         images=frozenset(key for container in containers for key in container.images),
         files=frozenset(path for container in containers for path in container.files),
     )
