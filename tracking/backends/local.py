@@ -139,6 +139,8 @@ class Journal:
     def _write_file(self, event: Image | Text | File) -> None:
         match event:
             case Image(path, step, time, pixels):
+                if step < 0:
+                    raise StoreError(f"A journal takes no image at the step {step}.")
                 target = self._inside(Path(path, f"{step:08d}.png"))
                 with atomic_write(target) as temporary:
                     temporary.write_bytes(to_png(pixels))

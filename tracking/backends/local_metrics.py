@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracking.errors import warn
+from tracking.errors import StoreError, warn
 from tracking.metric_keys import metric_key, metric_path
 from tracking.replay import Row
 from tracking.run_files import is_behind_link
@@ -39,7 +39,12 @@ def metric_lines(
         steps: Numbers of finished training steps.
         times: Milliseconds since the Unix epoch.
         values: By path, each sequence as long as `steps`.
+
+    Raises:
+        StoreError: A step is no integer of 64 bits.
     """
+    if not all(isinstance(step, int) and abs(step) < _STEP_LIMIT for step in steps):
+        raise StoreError(f"A journal takes no steps such as {max(steps, key=abs)}.")
     keys = ("step", "time", *map(metric_key, values))
     rows = [
         dict(zip(keys, row, strict=True))

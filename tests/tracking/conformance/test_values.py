@@ -75,15 +75,19 @@ def test_paths_may_hold_what_names_hold(backend: Backend, store: Path) -> None:
     assert {path: row[path] for path in values} == values
 
 
-@pytest.mark.parametrize("metric", ["step", "time", "run", "loss/step"])
-def test_a_metric_may_be_named_as_a_column_is(backend: Backend, store: Path, metric: str) -> None:
-    events = [FIELDS, Metrics([3, 4], [CREATED, CREATED + 1], {metric: [0.5, 100.0]})]
+@pytest.mark.parametrize("metric", ["step", "time", "run", "loss/step", "acc@1", "val [%] ±_x40_"])
+def test_a_metric_may_have_any_name(backend: Backend, store: Path, metric: str) -> None:
+    events: list[Event] = [Fields({f"config/{metric}": 1, f"sys/{metric}": "b"})]
+    events.append(Metrics([3, 4], [CREATED, CREATED + 1], {metric: [0.5, 100.0]}))
     write(backend.open_tracker(RUN, store), events)
 
     table = backend.load_steps(store, RUN.id)
     assert list(table["step"]) == [3, 4]
     assert list(table[metric_key(metric)]) == [0.5, 100.0]
     assert backend.load_last_values(store, RUN.id) == {metric: 100.0}
+    assert list(backend.load_tails(store, RUN.id, [metric], 0)) == [metric]
+    row = backend.load_runs(store).loc[RUN.id]
+    assert (row[f"config/{metric}"], row[f"sys/{metric}"]) == (1, "b")
     assert backend.open_tracker(RUN, store).held().last_step == {metric: 4}
 
 

@@ -23,7 +23,7 @@ from tracking.backends.local import (
     read_steps,
     rewind,
 )
-from tracking.errors import StoreWarning
+from tracking.errors import StoreError, StoreWarning
 from tracking.events import Metrics
 from tracking.tracker import Run
 
@@ -155,3 +155,13 @@ def test_a_whole_journal_is_read_without_a_warning(journal: Journal) -> None:
         warnings.simplefilter("error")
         read_steps(journal.folder)
         list(read_events(journal.folder))
+
+
+@pytest.mark.parametrize("step", [2**63, -(2**63) - 1, 1.5])
+def test_a_step_that_cannot_be_kept_is_refused_and_not_changed(
+    journal: Journal, step: float
+) -> None:
+    with pytest.raises(StoreError, match="takes no steps"):
+        journal.write(Metrics([step], [1], {GLOSS: [0.5]}))  # type: ignore[list-item]
+    write_all(journal, [Metrics([-3, 2**63 - 1], [1, 2], {GLOSS: [0.5, 1.0]})])
+    assert list(read_steps(journal.folder)["step"]) == [-3, 2**63 - 1]

@@ -132,14 +132,22 @@ def _apply(operation: Any, container: Container, folder: Path) -> None:
         case operations.LogImages(values=values):
             for value in values:
                 content = base64.b64decode(value.value.data)
-                container.images[path, int(value.step or 0)] = (round(value.ts * 1000), content)
+                container.images[path, _step(value)] = (round(value.ts * 1000), content)
         case operations.UploadFile(file_path=file_path, tmp_file_name=name):
             source = Path(file_path) if file_path else folder / "upload_path" / name
             container.files[path] = source
 
 
 def _point(path: str, value: Any) -> Point:
-    return path, int(value.step or 0), round(value.ts * 1000), float(value.value)
+    return path, _step(value), round(value.ts * 1000), float(value.value)
+
+
+def _step(value: Any) -> int:
+    """Raises ValueError for a step that is no whole number: it would become another."""
+    step = value.step or 0
+    if step != int(step):
+        raise ValueError(f"{step} is no whole number of steps")
+    return int(step)
 
 
 def _full_value(path: str, container: Container) -> Value:
