@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 import shutil
@@ -136,12 +137,18 @@ def rename_run(folder: Path, name: str) -> None:
 
 
 def trash_run(folder: Path) -> None:
-    """Move a run that is not being written to the store's trash."""
+    """Move a run that is not being written to the store's trash.
+
+    One of the same id that is there already gets a number: `<id>.1` is the first that was deleted.
+    """
     with locked(folder):
         pass  # nobody writes it
-    trash = folder.parent / TRASH
-    trash.mkdir(exist_ok=True)
-    folder.rename(trash / folder.name)
+    target = folder.parent / TRASH / folder.name
+    target.parent.mkdir(exist_ok=True)
+    if target.exists():  # an imported run, deleted before
+        numbers = itertools.count(1)
+        target.rename(next(p for n in numbers if not (p := target.with_suffix(f".{n}")).exists()))
+    folder.rename(target)
 
 
 def trashed_runs(store: Path) -> list[Path]:
@@ -155,11 +162,12 @@ def restore_run(store: Path, identifier: str) -> Path:
     if not matches:
         trashed = ", ".join(folder.name for folder in trashed_runs(store)[:10]) or "nothing"
         raise StoreError(f"There is no run {identifier!r} in the trash. It holds: {trashed}")
-    if (store / identifier).exists():
+    run = identifier.partition(".")[0]
+    if (store / run).exists():
         raise StoreError(
-            f"{store} already has a run {identifier!r}; move that one out of the store first."
+            f"{store} already has a run {run!r}; move that one out of the store first."
         )
-    return matches[0].rename(store / identifier)
+    return matches[0].rename(store / run)
 
 
 def purge_trash(store: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 import warnings
@@ -22,12 +23,17 @@ EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
+_USERS_TO_MEND = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""A store that is read-only, of another user, or full."""
+
 FIRST_PROCESS_SECONDS = 10.0
 """Seconds that another process than the first waits before it reports an error."""
 
 
 class LabGroup(TyperGroup):
     """The group of all commands: prints any `UserError` in a panel and exits with code 2.
+
+    So it does with a file that may not be read or written, or for which there is no room.
 
     Of several processes that torchrun started, the first reports what befalls all of them.
     Torchrun then ends the others while they wait. A process that is still there has an error of
@@ -39,14 +45,23 @@ class LabGroup(TyperGroup):
         try:
             with _warnings_in_one_line():
                 return super().invoke(ctx)
-        except UserError as error:
+        except (UserError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _USERS_TO_MEND:
+                raise
             rank = os.environ.get("RANK", "0")
             if rank != "0" and not _is_of_this_process(error):
                 time.sleep(FIRST_PROCESS_SECONDS)
             title = "Error" if rank == "0" else f"Error in process {rank}"
-            panel = Panel(Text(str(error)), title=title, title_align="left", border_style="red")
+            message = escape_control_characters(_message(error))
+            panel = Panel(Text(message), title=title, title_align="left", border_style="red")
             Console(stderr=True).print(panel)
             raise typer.Exit(EXIT_USER_ERROR) from error
+
+
+def _message(error: UserError | OSError) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    return f"{error.filename or 'A file'} cannot be used: {error.strerror}."
 
 
 @contextmanager
@@ -69,7 +84,7 @@ def _warnings_in_one_line() -> Iterator[None]:
         yield
 
 
-def _is_of_this_process(error: UserError) -> bool:
+def _is_of_this_process(error: UserError | OSError) -> bool:
     from dcgan.config.schema import ProcessError
 
     return isinstance(error, ProcessError)

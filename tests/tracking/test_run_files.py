@@ -116,3 +116,12 @@ def test_only_files_with_the_names_of_images_are_images(run: Path) -> None:
     rewind(run, 5)
     assert list(image_files(run)) == [(FIXED_NOISE, 3)]
     assert (run / FIXED_NOISE / "Thumbs.db").exists()
+
+
+def test_a_file_that_is_no_picture_is_left_out(run: Path) -> None:
+    whole = (run / FIXED_NOISE / "00000003.png").read_bytes()
+    for step, content in {4: b"x", 5: b"", 6: whole[:60], 7: whole[:-30]}.items():
+        (run / FIXED_NOISE / f"{step:08d}.png").write_bytes(content)
+    with pytest.warns(StoreWarning, match="at step 4 is left out: not a picture"):
+        images = [event for event in read_events(run) if isinstance(event, Image)]
+    assert [image.step for image in images] == [3, 9]

@@ -47,7 +47,7 @@ from tracking.events import (
 from tracking.fields import from_iso8601, nest, to_iso8601
 from tracking.lock import is_trained
 from tracking.metric_keys import metric_key, metric_path
-from tracking.png import from_png, to_png
+from tracking.png import read_image, to_png
 from tracking.replay import blocks
 from tracking.run_files import check_no_link, check_no_links, image_files, is_behind_link, run_files
 from tracking.tracker import NOTHING, Held, Run, Status
@@ -310,12 +310,7 @@ def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
     for (path, step), file in image_files(folder).items():
         if (path, step) in held.images:
             continue
-        yield Image(
-            path=path,
-            step=step,
-            time=file.stat().st_mtime_ns // 1_000_000,
-            pixels=from_png(file.read_bytes()),
-        )
+        yield from read_image(path, step, file.stat().st_mtime_ns // 1_000_000, file.read_bytes())
 
 
 def rewind(folder: Path, step: int) -> None:

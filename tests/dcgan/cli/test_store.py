@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -199,3 +201,34 @@ def test_a_value_of_any_type_in_a_configuration_can_be_listed(store: Path) -> No
         tree |= {"dataset": {"size": value}}
         (store / "digits-run001" / "config.json").write_text(json.dumps(tree))
         assert len(listed(store)) == 3
+
+
+def test_a_run_that_was_deleted_imported_and_deleted_again_is_twice_in_the_trash(
+    store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    copy = tmp_path_factory.mktemp("copy") / "store"
+    shutil.copytree(store, copy)
+    for _ in range(3):
+        said(store, "delete", "digits-run000")
+        said(store, "import", str(copy), "--from", "local")
+    said(store, "delete", "digits-run000")
+    trash = sorted(folder.name for folder in (store / TRASH).iterdir())
+    assert trash == ["digits-run000", *(f"digits-run000.{number}" for number in (1, 2, 3))]
+    assert "digits-run000 is back" in said(store, "restore", "digits-run000.1")
+    assert "already has a run" in refused(store, "restore", "digits-run000")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("tag", "run000", "x"), ("rename", "run000", "x"), ("delete", "run000")],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_store_that_is_read_only_is_told_of(
+    store: Path, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert "cannot be used: Read-only file system" in refused(store, *arguments)

@@ -13,9 +13,9 @@ from tracking.backends.mlflow.artifacts import downloaded, list_files, list_pict
 from tracking.backends.mlflow.experiment import find_experiment
 from tracking.backends.mlflow.layout import length_limit, long_field_artifact
 from tracking.backends.mlflow.names import from_mlflow, to_mlflow
-from tracking.events import ARTIFACTS, Event, Fields, File, Image, Text, Value
+from tracking.events import ARTIFACTS, Event, Fields, File, Text, Value
 from tracking.fields import from_text
-from tracking.png import from_png
+from tracking.png import read_image
 from tracking.replay import gather
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ def load_events(store: Path | str, run: str) -> Iterator[Event]:
     yield from gather(_read_points(client, entry, entry.data.metrics))
     for picture in list_pictures(client, run_id):
         with downloaded(client, run_id, picture.artifact) as file:
-            pixels = from_png(file.read_bytes())
-        yield Image(picture.path, picture.step, picture.time, pixels)
+            content = file.read_bytes()
+        yield from read_image(picture.path, picture.step, picture.time, content)
 
 
 def _find(store: Path | str, run: str) -> tuple[mlflow.MlflowClient, mlflow.entities.Run] | None:
