@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
+
+from tracking import run_files
+from tracking.errors import warn
 
 
 def image_files(folder: Path, path: str) -> dict[int, Path]:
@@ -13,7 +17,17 @@ def image_files(folder: Path, path: str) -> dict[int, Path]:
 
     folder: The run's folder. path: Of the series, such as `images/fixed_noise`.
     """
-    return {int(file.stem): file for file in sorted((folder / path).glob("[!.]*.png"))}
+    files = run_files.image_files(folder, path)
+    return {step: file for (_, step), file in files.items() if _is_picture(file)}
+
+
+def _is_picture(file: Path) -> bool:
+    try:
+        with PIL.Image.open(file):
+            return True
+    except OSError:
+        warn(f"{file} is left out: not a picture.")
+        return False
 
 
 def evenly_spaced(steps: Sequence[int], count: int) -> list[int]:

@@ -1,4 +1,6 @@
-"""Errors that the user can fix."""
+"""Errors that the user can fix, and warnings of what was left out."""
+
+import warnings
 
 
 class UserError(Exception):
@@ -11,3 +13,12 @@ class StoreError(UserError):
 
 class ServerError(UserError):
     """A server that cannot be started, has ended, or does not answer."""
+
+
+class StoreWarning(UserWarning):
+    """A part of a store that is damaged and left out; the rest is read."""
+
+
+def warn(message: str) -> None:
+    """Warn of a part of a store that is left out; the command line prints it once."""
+    warnings.warn(message, StoreWarning, stacklevel=2)

@@ -64,7 +64,8 @@ class FanOut:
                 once more at the end.
         """
         self._journal = journal
-        self._journal_failed = False
+        self._journal_problem: str | None = None
+        self._lost: str | None = None
         self._warn = warn
         self._redact = make_redactor()
         if remotes:
@@ -100,7 +101,13 @@ class FanOut:
             remote.finish(status)
         if self._remotes:
             self._note({remote.name: remote.join() for remote in self._remotes})
-        self._guard_journal(lambda: self._journal.close(status))
+        if not self._guard_journal(lambda: self._journal.close(status)):
+            self._lost = self._journal_problem
+
+    @property
+    def lost(self) -> str | None:
+        """Why the journal lacks a part of the run after `close`; None if it is complete."""
+        return self._lost
 
     def _note(self, states: Mapping[str, str]) -> None:
         """Write to the journal how far each remote got."""
@@ -112,9 +119,9 @@ class FanOut:
         try:
             action()
         except Exception as error:
-            if not self._journal_failed:
-                self._journal_failed = True
-                self._warn(f"The local journal cannot be written: {_sentence(error)}")
+            is_first, self._journal_problem = self._journal_problem is None, _sentence(error)
+            if is_first:
+                self._warn(f"The local journal cannot be written: {self._journal_problem}")
             return False
         return True
 

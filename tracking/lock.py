@@ -1,38 +1,94 @@
-"""One writer per run."""
+"""One writer per run, and any number of readers that leave no trace."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import filelock
 
 from tracking.errors import StoreError
 
+_PATIENCE_SECONDS, _POLL_SECONDS = 0.5, 0.01
+"""A reader holds a writer off for the instant of its look; several may do so in turn."""
+
+_WRITER, _TRAINING = "lock", "training-lock"
+
 
 @contextmanager
-def locked(folder: Path, patience: float = 2.0) -> Iterator[None]:
+def locked(
+    folder: Path, patience: float = _PATIENCE_SECONDS, *, training: bool = False
+) -> Iterator[None]:
     """Lock a run for writing; the operating system unlocks it if the process dies.
 
-    `patience` is how many seconds to wait for the lock, since `is_locked` holds it for an
-    instant. Raises StoreError if another process holds it.
+    Args:
+        folder: The run's folder.
+        patience: How many seconds to wait for the lock.
+        training: Whether the process trains the run, which is `running` until it lets go.
+
+    Raises:
+        StoreError: Another process holds the lock.
     """
-    lock = filelock.FileLock(folder / "lock", timeout=patience)
     try:
-        lock.acquire()
+        with ExitStack() as locks:
+            for name in (_WRITER, _TRAINING) if training else (_WRITER,):
+                lock = filelock.FileLock(folder / name, patience, poll_interval=_POLL_SECONDS)
+                locks.enter_context(lock)
+            held = locks.pop_all()
     except filelock.Timeout as error:
         raise StoreError(f"The run {folder.name} is being written by another process.") from error
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def is_locked(folder: Path) -> bool:
     """Whether a living process writes the run; also true if that cannot be found out."""
     try:
-        with locked(folder, patience=0):
-            return False
-    except (StoreError, OSError):
+        return _is_held(folder / _WRITER)
+    except FileNotFoundError:
+        return False
+    except OSError:
         return True
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether a living process trains the run; also true if that cannot be found out.
+
+    Who tags or sends a killed run holds its lock, too, but does not bring it back to life.
+    """
+    try:
+        return _is_held(folder / _TRAINING)
+    except FileNotFoundError:  # an import, or a training by an older version
+        return is_locked(folder)
+    except OSError:
+        return True
+
+
+if sys.platform == "win32":  # which has no lock that readers could share
+
+    def _is_held(file: Path) -> bool:
+        if not file.exists():
+            return False
+        try:
+            with filelock.FileLock(file, timeout=0):
+                return False
+        except filelock.Timeout:
+            return True
+
+else:
+    import fcntl
+
+    def _is_held(file: Path) -> bool:
+        """Take the lock that `filelock` takes, but shared: readers do not see each other."""
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        else:
+            return False
+        finally:
+            os.close(descriptor)  # which lets go of the lock

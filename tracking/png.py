@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from tracking.errors import StoreError, warn
+from tracking.events import Image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,9 +25,33 @@ def to_png(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def from_png(content: bytes) -> npt.NDArray[np.uint8]:
-    """The inverse of `to_png`: uint8 (H, W, C). Raises OSError if the content is not a picture."""
+    """The inverse of `to_png`, for any picture: uint8 (H, W, C) with C = 1 for grey, else 3.
+
+    Raises StoreError if the content is not a picture.
+    """
     import numpy as np
     import PIL.Image
 
-    pixels = np.asarray(PIL.Image.open(io.BytesIO(content)))
+    try:
+        with PIL.Image.open(io.BytesIO(content)) as picture:
+            pixels = np.asarray(picture.convert("L" if picture.mode in ("L", "1") else "RGB"))
+    except Exception as error:  # decoders raise almost anything on a damaged file
+        raise StoreError("not a picture") from error
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
+
+
+def read_image(path: str, step: int, time: int, content: bytes) -> Iterator[Image]:
+    """The image of a run from its file; none, with a warning, if that is not a picture.
+
+    Args:
+        path: The path of its series.
+        step: The training step.
+        time: Milliseconds since the Unix epoch.
+        content: The content of the file.
+    """
+    try:
+        pixels = from_png(content)
+    except StoreError as error:
+        warn(f"The image of {path} at step {step} is left out: {error}.")
+    else:
+        yield Image(path, step, time, pixels)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 
 import simpleeval
@@ -16,6 +17,28 @@ from tracking.events import BATCH, CONFIG, EPOCH, SYS, Value
 from tracking.wording import did_you_mean
 
 _DOTTED = re.compile(r"\w+(\.\w+)*")
+_LONGEST = 2_000
+_ARITHMETIC = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+_NODES = (
+    ast.UnaryOp,
+    ast.BinOp,
+    ast.BoolOp,
+    ast.Compare,
+    ast.IfExp,
+    ast.Subscript,
+    ast.Slice,
+    ast.Constant,
+    ast.Tuple,
+    ast.List,
+    ast.Set,
+)
 
 
 class QueryError(UserError):
@@ -54,23 +77,19 @@ def select(expression: str, runs: Mapping[str, RunNames]) -> list[str]:
     A run that lacks a name, or whose value cannot be compared, is left out. Raises QueryError
     if the expression cannot be parsed or evaluated, or if no run has one of its names.
     """
-    evaluator = simpleeval.EvalWithCompoundTypes()
     parsed = _parse(expression)
     selected, missing_names = [], {}
     for run, run_entry in runs.items():
-        evaluator.names = vars(_namespace(run_entry.names))
         try:
-            if evaluator.eval(expression, parsed):
+            if _evaluator(run_entry.names).eval(expression, parsed):
                 selected.append(run)
         except simpleeval.NameNotDefined as error:
             missing_names[run] = str(error.name)
-        except simpleeval.AttributeDoesNotExist as error:
-            missing_names[run] = str(error.attr)
-        except TypeError:  # such as None < 1
+        except (TypeError, LookupError):  # such as None < 1, and tags[5] of two
             continue
         except simpleeval.InvalidExpression as error:
             raise QueryError(f"--where {expression!r} is not allowed: {error}") from error
-        except (ArithmeticError, ValueError) as error:
+        except (ArithmeticError, ValueError, RecursionError) as error:
             raise QueryError(f"--where {expression!r} fails: {error}.") from error
     if runs and len(missing_names) == len(runs):
         raise _unknown(next(iter(missing_names.values())), runs)
@@ -117,10 +136,12 @@ def order(name: str, runs: Mapping[str, RunNames], *, descending: bool = False) 
 
 def _parse(expression: str) -> ast.expr:
     try:
+        if len(expression) > _LONGEST:
+            raise ValueError(f"it has more than {_LONGEST:,} characters")
         return ast.parse(expression.strip(), mode="eval").body
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise QueryError(
-            f"--where {expression!r} cannot be read.\n"
+            f"--where {expression[:200]!r} cannot be read.\n"
             "Write an expression such as: optimizer.lr < 1e-3 and status == 'finished'"
         ) from error
 
@@ -129,21 +150,37 @@ def _precedence(path: str) -> int:
     return [BATCH, EPOCH].index(p) if (p := path.rpartition("/")[0]) in (BATCH, EPOCH) else 2
 
 
-def _namespace(names: Mapping[str, Any]) -> SimpleNamespace:
-    """Dotted names as nested attributes, so that expressions can refer to them."""
-    root = SimpleNamespace()
-    for name, value in names.items():
-        *parents, leaf = name.split(".")
-        space = root
-        for parent in parents:
-            inner = vars(space).get(parent)
-            if not isinstance(inner, SimpleNamespace):
-                inner = SimpleNamespace()
-                setattr(space, parent, inner)
-            space = inner
-        if not isinstance(vars(space).get(leaf), SimpleNamespace):
-            setattr(space, leaf, value)
-    return root
+def _evaluator(names: Mapping[str, Any]) -> simpleeval.EvalWithCompoundTypes:
+    """An evaluator that takes bounded time and memory and reaches nothing but values by name.
+
+    It has no calls, comprehensions, powers, and formatted or repeated texts. A dotted name is
+    looked up as a whole; no attribute of an object is read.
+    """
+    arithmetic = {node: partial(_of_numbers, operation) for node, operation in _ARITHMETIC.items()}
+    comparisons = {
+        node: operation
+        for node, operation in simpleeval.DEFAULT_OPERATORS.items()
+        if issubclass(node, ast.cmpop | ast.Not | ast.USub)
+    }
+    evaluator = simpleeval.EvalWithCompoundTypes(operators=arithmetic | comparisons, functions={})
+    evaluator.nodes = {node: evaluator.nodes[node] for node in _NODES}
+
+    def look_up(node: ast.expr) -> Any:
+        name = ast.unparse(node)
+        if not _DOTTED.fullmatch(name):
+            raise simpleeval.FeatureNotAvailable(f"{name} is not the name of a value")
+        if name not in names:
+            raise simpleeval.NameNotDefined(name, name)
+        return names[name]
+
+    evaluator.nodes |= {ast.Name: look_up, ast.Attribute: look_up}
+    return evaluator
+
+
+def _of_numbers(operation: Callable[[Any, Any], Any], left: object, right: object) -> Any:
+    if not (isinstance(left, int | float) and isinstance(right, int | float)):
+        raise TypeError("arithmetic is for numbers: texts and lists could grow without bound")
+    return operation(left, right)
 
 
 def _unknown(name: str, runs: Mapping[str, RunNames]) -> QueryError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,6 +24,7 @@ class Ledger:
 
     def __init__(self, held: Held) -> None:
         self._last_step = dict(held.last_step)
+        self._last_time = dict(held.last_time)
         self._images = set(held.images)
         self._files = set(held.files)
 
@@ -51,11 +53,19 @@ class Ledger:
                 yield event
 
     def _later_steps(self, block: Metrics) -> Iterator[Metrics]:
-        """For each path, the steps of a block after the last one that the store has."""
+        """For each path, a block from the first value that the store lacks.
+
+        That is one of a later step or, where a step was measured again, of a later time.
+        """
 
         def first(path: str) -> int:
-            last = self._last_step.get(path, -1)
-            return sum(step <= last for step in block.steps)
+            last_step = self._last_step.get(path)
+            if last_step is None:
+                return 0
+            last_time = self._last_time.get(path, math.inf)
+            pairs = enumerate(zip(block.steps, block.times, strict=True))
+            later = (i for i, (step, time) in pairs if step > last_step or time > last_time)
+            return next(later, len(block.steps))
 
         for start, paths in itertools.groupby(sorted(block.values, key=first), key=first):
             if start < len(block.steps):
@@ -67,12 +77,25 @@ class Ledger:
 
     def _enter(self, event: Event) -> None:
         match event:
-            case Metrics(steps, _, values):
+            case Metrics(steps, times, values):
                 self._last_step.update(dict.fromkeys(values, steps[-1]))
+                latest = max(times)
+                for path in values:
+                    self._last_time[path] = max(latest, self._last_time.get(path, latest))
             case Image(path, step):
                 self._images.add((path, step))
             case Text(path) | File(path):
                 self._files.add(path)
+
+
+def last_of(points: Iterable[Point]) -> tuple[dict[str, int], dict[str, int]]:
+    """The last step and the latest time of each metric's path, as `Held` has them."""
+    last_step: dict[str, int] = {}
+    last_time: dict[str, int] = {}
+    for path, step, time, _ in points:
+        last_step[path] = max(step, last_step.get(path, step))
+        last_time[path] = max(time, last_time.get(path, time))
+    return last_step, last_time
 
 
 def gather(points: Iterable[Point]) -> Iterator[Metrics]:

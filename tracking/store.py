@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tracking.backends.local import amend_fields, read_fields, run_folders
+from tracking.backends.local import amend_fields, read_fields, readable_runs, run_folders
 from tracking.errors import StoreError
 from tracking.lock import locked
 from tracking.tracker import Run
@@ -56,10 +57,9 @@ def find_run(store: Path, reference: str) -> Path:
 
     Raises StoreError if no run matches or more than one.
     """
-    folders = run_folders(store)
-    if reference in {folder.name for folder in folders}:
+    if reference in {folder.name for folder in run_folders(store)}:
         return store / reference
-    fields = {folder.name: read_fields(folder) for folder in folders}
+    fields = {folder.name: fields for folder, fields in readable_runs(store).items()}
     ordered = sorted(fields, key=lambda run: str(fields[run].get("sys/created")))
     names = {run: str(fields[run].get("sys/name")) for run in ordered}
     return store / choose_run(reference, names, str(store))
@@ -121,7 +121,7 @@ def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str
     Raises:
         StoreError: The run is being written, or a tag has control characters.
     """
-    with locked(folder, patience=0):
+    with locked(folder):
         current = read_fields(folder, alive=False).get("sys/tags")
         tags = [str(tag) for tag in current] if isinstance(current, list) else []
         tags += [check_label(tag) for tag in add if tag not in tags]
@@ -132,17 +132,23 @@ def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str
 
 def rename_run(folder: Path, name: str) -> None:
     """Rename a run that is not being written."""
-    with locked(folder, patience=0):
+    with locked(folder):
         amend_fields(folder, {"sys/name": check_label(name)})
 
 
 def trash_run(folder: Path) -> None:
-    """Move a run that is not being written to the store's trash."""
-    with locked(folder, patience=0):
+    """Move a run that is not being written to the store's trash.
+
+    One of the same id that is there already gets a number: `<id>.1` is the first that was deleted.
+    """
+    with locked(folder):
         pass  # nobody writes it
-    trash = folder.parent / TRASH
-    trash.mkdir(exist_ok=True)
-    folder.rename(trash / folder.name)
+    target = folder.parent / TRASH / folder.name
+    target.parent.mkdir(exist_ok=True)
+    if target.exists():  # an imported run, deleted before
+        numbers = itertools.count(1)
+        target.rename(next(p for n in numbers if not (p := target.with_suffix(f".{n}")).exists()))
+    folder.rename(target)
 
 
 def trashed_runs(store: Path) -> list[Path]:
@@ -156,11 +162,12 @@ def restore_run(store: Path, identifier: str) -> Path:
     if not matches:
         trashed = ", ".join(folder.name for folder in trashed_runs(store)[:10]) or "nothing"
         raise StoreError(f"There is no run {identifier!r} in the trash. It holds: {trashed}")
-    if (store / identifier).exists():
+    run = identifier.partition(".")[0]
+    if (store / run).exists():
         raise StoreError(
-            f"{store} already has a run {identifier!r}; move that one out of the store first."
+            f"{store} already has a run {run!r}; move that one out of the store first."
         )
-    return matches[0].rename(store / identifier)
+    return matches[0].rename(store / run)
 
 
 def purge_trash(store: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import pandas as pd
 
 from tracking.events import Value
+from tracking.metric_keys import metric_key
 
 Point: TypeAlias = tuple[str, int, int, float]
 """A metric's path, its step, its time in milliseconds since the Unix epoch, its value."""
@@ -32,14 +33,16 @@ def run_table(runs: Mapping[str, Mapping[str, Value]]) -> pd.DataFrame:
 
 
 def step_table(run: str, points: Sequence[Point]) -> pd.DataFrame:
-    """One row per step, from points in any order; of points with the same step the last counts.
+    """One row per step, from points in any order; of points with the same step the latest counts.
 
     The columns are `run`, `step`, `time` (UTC; the latest of the step's values), then one float64
-    column per metric, sorted by path; NaN where a step lacks a value.
+    column per metric, named by `tracking.metric_keys.metric_key` and sorted; NaN where a step lacks
+    a value.
     """
     long = pd.DataFrame(points, columns=["path", "step", "time", "value"])
-    long = long.drop_duplicates(["path", "step"], keep="last")
+    long = long.sort_values("time", kind="stable").drop_duplicates(["path", "step"], keep="last")
     wide = long.pivot(index="step", columns="path", values="value").astype("float64")
+    wide = wide.rename(columns=metric_key)
     return finish_step_table(run, wide, long.groupby("step")["time"].max())
 
 
@@ -57,7 +60,7 @@ def tails_of(
         Each metric's values by path, float64, indexed by step.
     """
     series: dict[str, dict[int, float]] = {path: {} for path in paths}
-    for path, step, _, value in points:
+    for path, step, _, value in sorted(points, key=_time):
         if path in series:
             series[path][step] = value
     return {path: tail_of(pd.Series(values), fraction) for path, values in series.items() if values}
@@ -81,10 +84,14 @@ def tail_start(last: int, fraction: float) -> int:
 def last_values(points: Sequence[Point]) -> dict[str, float]:
     """The value of each metric at its own last step; NaN and infinities are values."""
     newest: dict[str, tuple[int, float]] = {}
-    for path, step, _, value in points:
+    for path, step, _, value in sorted(points, key=_time):
         if path not in newest or step >= newest[path][0]:
             newest[path] = (step, value)
     return {path: value for path, (_, value) in sorted(newest.items())}
+
+
+def _time(point: Point) -> int:
+    return point[2]
 
 
 def finish_step_table(run: str, wide: pd.DataFrame, times: pd.Series) -> pd.DataFrame:
@@ -101,6 +108,6 @@ def finish_step_table(run: str, wide: pd.DataFrame, times: pd.Series) -> pd.Data
     table = wide.reset_index(drop=True)
     table.insert(0, "run", run)
     table.insert(1, "step", steps)
-    stamps = pd.to_datetime(times.reindex(steps).to_numpy(dtype="int64"), unit="ms", utc=True)
-    table.insert(2, "time", stamps.as_unit("ms"))
+    stamps = times.reindex(steps).to_numpy(dtype="int64").astype("datetime64[ms]")
+    table.insert(2, "time", pd.DatetimeIndex(stamps, tz="UTC"))
     return table

@@ -40,6 +40,9 @@ class Held:
     Attributes:
         last_step: The last step in the store for each metric's path. A store always holds a
             prefix of each series, because its writer stops at its first failure.
+        last_time: For each metric's path, the latest time of its values, in milliseconds since
+            the Unix epoch. A path may be missing: then later values at an earlier step are not
+            sent.
         images: (path, step) of each picture.
         files: The paths of texts and files.
     """
@@ -47,6 +50,7 @@ class Held:
     last_step: Mapping[str, int] = field(default_factory=dict)
     images: frozenset[tuple[str, int]] = frozenset()
     files: frozenset[str] = frozenset()
+    last_time: Mapping[str, int] = field(default_factory=dict)
 
 
 NOTHING = Held()

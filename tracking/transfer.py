@@ -53,7 +53,7 @@ def send_run(folder: Path, remote: str) -> TransferCount:
     Raises StoreError if the run is being written, or if the remote fails: what has arrived
     stays there, and the next call sends the rest.
     """
-    with locked(folder, patience=0):
+    with locked(folder):
         fields = read_fields(folder, alive=False)
         status = as_status(fields.get("sys/status"))
         try:
@@ -106,7 +106,7 @@ def import_run(
     name = str(existing.get("sys/name") or fields.get("sys/name") or identifier)
     status = as_status(fields.get("sys/status"))
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, patience=0):
+    with locked(folder):
         journal = open_tracker(Run(identifier, name, created), store)
         journal.write(Fields({IMPORTED: source}))
         events = _renamed(load_backend(source).load_events(location, identifier), new_paths)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -12,11 +16,15 @@ from rich.panel import Panel
 from rich.text import Text
 from typer.core import TyperGroup
 
-from tracking.errors import UserError
+from tracking.errors import StoreWarning, UserError
+from tracking.fields import escape_control_characters
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+
+_USERS_TO_MEND = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""A store that is read-only, of another user, or full."""
 
 FIRST_PROCESS_SECONDS = 10.0
 """Seconds that another process than the first waits before it reports an error."""
@@ -24,6 +32,8 @@ FIRST_PROCESS_SECONDS = 10.0
 
 class LabGroup(TyperGroup):
     """The group of all commands: prints any `UserError` in a panel and exits with code 2.
+
+    So it does with a file that may not be read or written, or for which there is no room.
 
     Of several processes that torchrun started, the first reports what befalls all of them.
     Torchrun then ends the others while they wait. A process that is still there has an error of
@@ -33,18 +43,48 @@ class LabGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
-        except UserError as error:
+            with _warnings_in_one_line():
+                return super().invoke(ctx)
+        except (UserError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _USERS_TO_MEND:
+                raise
             rank = os.environ.get("RANK", "0")
             if rank != "0" and not _is_of_this_process(error):
                 time.sleep(FIRST_PROCESS_SECONDS)
             title = "Error" if rank == "0" else f"Error in process {rank}"
-            panel = Panel(Text(str(error)), title=title, title_align="left", border_style="red")
+            message = escape_control_characters(_message(error))
+            panel = Panel(Text(message), title=title, title_align="left", border_style="red")
             Console(stderr=True).print(panel)
             raise typer.Exit(EXIT_USER_ERROR) from error
 
 
-def _is_of_this_process(error: UserError) -> bool:
+def _message(error: UserError | OSError) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    return f"{error.filename or 'A file'} cannot be used: {error.strerror}."
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Print each `StoreWarning` once, in one line; other warnings as Python does."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, StoreWarning):
+            pythons_own(message, category, *where, **more)
+        elif str(message) not in shown:
+            shown.add(str(message))
+            line = Text(f"Warning: {escape_control_characters(message)}", style="yellow")
+            Console(stderr=True).print(line, soft_wrap=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", StoreWarning)
+        pythons_own: Callable[..., None] = warnings.showwarning
+        warnings.showwarning = show
+        yield
+
+
+def _is_of_this_process(error: UserError | OSError) -> bool:
     from dcgan.config.schema import ProcessError
 
     return isinstance(error, ProcessError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -21,12 +22,15 @@ DEFAULT_STORE = Path("runs")
 
 def complete_run(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """Complete RUN in the shell: each id with the run's status."""
-    from tracking.backends.local import read_fields, run_folders
+    from tracking.backends.local import readable_runs
 
     store = ctx.params.get("store") or DEFAULT_STORE
-    for folder in run_folders(store):
+    with warnings.catch_warnings():  # which would be printed into the line that is typed
+        warnings.simplefilter("ignore")
+        runs = readable_runs(store)
+    for folder, fields in runs.items():
         if folder.name.startswith(incomplete):
-            yield folder.name, str(read_fields(folder).get("sys/status"))
+            yield folder.name, str(fields.get("sys/status"))
     if "last".startswith(incomplete):
         yield "last", "the newest run"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,18 +13,14 @@ from dcgan.data.image_set import ImageSet, Progress, silent
 from dcgan.data.loading import load_held_out, load_images
 from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
 from dcgan.run_folder.trained_run import load_training_images, read_config
-from dcgan.training.checkpoint import (
-    CheckpointError,
-    checkpoint_step,
-    find_checkpoint,
-)
+from dcgan.training.checkpoint import checkpoint_step, list_checkpoints
 from dcgan.training.device import choose_device
 from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.precision import check_precision
 from dcgan.training.schedule import steps_per_epoch, total_steps
 from tracking.backends.local import read_fields
 from tracking.errors import StoreError
-from tracking.events import TRACKERS
+from tracking.events import TRACKERS, Value
 from tracking.store import check_label, find_run
 
 
@@ -218,19 +214,12 @@ def prepare_resume(
     """
     folder = find_run(store, reference)
     fields = read_fields(folder)
-    if fields.get("sys/status") == "finished":
-        raise StoreError(
-            f"The run {folder.name} has finished: there is nothing to resume.\n"
-            f"To train the same again as a new run: dcgan train {folder / RECIPE_FILE}"
-        )
+    _check_unfinished(folder, fields)
     config = read_config(folder)
     chosen_device = choose_device(device)
     check_precision(config, chosen_device)
     images = load_training_images(folder, config, progress)
-    try:
-        checkpoint = find_checkpoint(folder / CHECKPOINT_DIR)
-    except CheckpointError:  # interrupted before its first checkpoint
-        checkpoint = None
+    checkpoint = _last_checkpoint(folder)
     trackers = tuple(
         path.removeprefix(f"{TRACKERS}/") for path in fields if path.startswith(TRACKERS)
     )
@@ -246,6 +235,35 @@ def prepare_resume(
         world=world,
         held_out=_held_out(config),
     )
+
+
+def check_still_resumable(job: Job) -> None:
+    """Check again what `prepare_resume` found; the caller holds the run's lock by now.
+
+    Raises StoreError if another process has continued the run in the meantime.
+    """
+    if job.folder is None:
+        return
+    _check_unfinished(job.folder, read_fields(job.folder, alive=False))
+    if _last_checkpoint(job.folder) != job.checkpoint:
+        raise StoreError(
+            f"The run {job.folder.name} has been continued by another process in the meantime.\n"
+            "Run the same command again."
+        )
+
+
+def _check_unfinished(folder: Path, fields: Mapping[str, Value]) -> None:
+    if fields.get("sys/status") == "finished":
+        raise StoreError(
+            f"The run {folder.name} has finished: there is nothing to resume.\n"
+            f"To train the same again as a new run: dcgan train {folder / RECIPE_FILE}"
+        )
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    """None if the run was interrupted before its first checkpoint."""
+    checkpoints = list_checkpoints(folder / CHECKPOINT_DIR)
+    return checkpoints[-1] if checkpoints else None
 
 
 def _held_out(config: Config) -> ImageSet | None:

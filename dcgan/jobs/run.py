@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import nn
 
 from dcgan.config.schema import Config
-from dcgan.jobs.prepare import Job
+from dcgan.jobs.prepare import Job, check_still_resumable
 from dcgan.jobs.signals import stop_requests
 from dcgan.profiling.step_timing import try_compiling
 from dcgan.run_folder import CHECKPOINT_DIR
@@ -23,16 +23,18 @@ from dcgan.run_folder.describe import (
 )
 from dcgan.training.checkpoint import (
     CheckpointState,
-    SaveCheckpoint,
+    checkpoint_step,
+    list_checkpoints,
     load_checkpoint,
     no_checkpoints,
     save_checkpoint,
 )
 from dcgan.training.loop import EvaluateCallback, train
-from dcgan.training.state import has_random_state_of
+from dcgan.training.state import check_restorable, has_random_state_of
 from tracking.backends import load_backend
 from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
 from tracking.clock import now_ms
+from tracking.errors import StoreError
 from tracking.events import EVALUATION, SWEEP, TRACKERS, Event, Fields, Metrics
 from tracking.fanout import FanOut, Warn
 from tracking.fields import flatten, to_iso8601
@@ -87,12 +89,16 @@ def run_job(
         How the run ended.
 
     Raises:
-        StoreError: The store cannot be written to, or another process is writing to the run.
-        CheckpointError: The checkpoint to resume from is damaged.
+        StoreError: The store cannot be written to, or another process is writing to the run or
+            has continued it since the job was prepared.
+        CheckpointError: The checkpoint to resume from is damaged, or is not one of this run.
+        StoreError: The training ended, but its last steps or its last checkpoint could not be
+            written.
         Exception: Whatever the training raises, after the run has been marked `failed`.
     """
     run, folder = _open_run(job)
-    with locked(folder):
+    with locked(folder, training=True):
+        check_still_resumable(job)
         resume_from = _load_resume_state(job)
         if resume_from is not None and not has_random_state_of(resume_from, job.device):
             warn(
@@ -102,6 +108,7 @@ def run_job(
         if job.folder is not None:
             rewind(folder, job.first_step)
         tracker = _open_tracker(job, run, folder, warn)
+        save = _CheckpointSaver(folder / CHECKPOINT_DIR, warn)
         emit = _event_sink(tracker, listen)
         evaluation_seconds: list[float] = []
         status: Status = "failed"
@@ -117,7 +124,7 @@ def run_job(
                     job.images.pixels,
                     device=job.device,
                     emit=emit,
-                    save=_checkpoint_saver(folder / CHECKPOINT_DIR, warn),
+                    save=save,
                     resume_from=resume_from,
                     stopping=stop,
                     world=job.world,
@@ -125,7 +132,8 @@ def run_job(
                         job, folder, tracker.held(), emit, warn, evaluation_seconds.append
                     ),
                 )
-            status = "finished" if reached_end else "interrupted"
+            # Without its last checkpoint a run can be resumed, and is not finished.
+            status = "finished" if reached_end and not save.problem else "interrupted"
         except KeyboardInterrupt:
             status = "interrupted"
         except Exception as error:
@@ -136,6 +144,8 @@ def run_job(
             # Emitted before the wait for the remotes, which a second Ctrl-C may cut short.
             emit(Fields({"sys/status": status, "sys/ended": to_iso8601(now_ms())}))
             tracker.close(status)
+    if tracker.lost or save.problem:
+        raise StoreError(_describe_loss(job, folder, save, tracker.lost))
     return _training_result(job, folder, status, seconds, sum(evaluation_seconds))
 
 
@@ -164,10 +174,15 @@ def _open_run(job: Job) -> tuple[Run, Path]:
 
 
 def _load_resume_state(job: Job) -> CheckpointState | None:
-    return load_checkpoint(job.checkpoint) if job.checkpoint else None
+    """The state to resume from, which is known to fit before anything of the run is changed."""
+    if job.checkpoint is None:
+        return None
+    state = load_checkpoint(job.checkpoint)
+    check_restorable(state, job.config)
+    return state
 
 
-def _open_tracker(job: Job, run: Run, folder: Path, warn: Warn) -> Tracker:
+def _open_tracker(job: Job, run: Run, folder: Path, warn: Warn) -> FanOut:
     """The local journal, and from it every remote tracker of the job."""
 
     def open_remote(name: str) -> Tracker:
@@ -235,25 +250,52 @@ def _decide_compilation(job: Job, emit: Callable[[Event], None], warn: Warn) -> 
     return job.config.model_copy(update={"training": training})
 
 
-def _checkpoint_saver(folder: Path, warn: Warn) -> SaveCheckpoint:
-    """Save checkpoints into a folder; if that fails, warn once and let the training continue."""
-    warned = False
+class _CheckpointSaver:
+    """Saves checkpoints; if that fails, it warns once and lets the training continue.
 
-    def save(
-        step: int, state: CheckpointState, *, marked: bool = False, best: bool = False
+    Attributes:
+        step: The step of the last checkpoint that was to be saved; None before the first.
+        problem: Why that one could not be saved; None if it was.
+    """
+
+    def __init__(self, folder: Path, warn: Warn) -> None:
+        self._folder = folder
+        self._warn = warn
+        self._has_warned = False
+        self.step: int | None = None
+        self.problem: str | None = None
+
+    def __call__(
+        self, step: int, state: CheckpointState, *, marked: bool = False, best: bool = False
     ) -> None:
-        nonlocal warned
+        self.step, self.problem = step, None
         try:
-            save_checkpoint(folder, step, state, marked=marked, best=best)
+            save_checkpoint(self._folder, step, state, marked=marked, best=best)
         except (OSError, RuntimeError) as error:  # PyTorch's writer raises the latter
-            if not warned:
-                warned = True
-                warn(
+            self.problem = str(error)
+            if not self._has_warned:
+                self._has_warned = True
+                self._warn(
                     f"The checkpoint of step {step} cannot be written: {error}. "
                     "The training continues; it can be resumed from the checkpoint before."
                 )
 
-    return save
+
+def _describe_loss(
+    job: Job, folder: Path, save: _CheckpointSaver, journal_problem: str | None
+) -> str:
+    """What the disk has of a training that could not be written to its end."""
+    reached = save.step or job.first_step
+    parts = [f"The run {folder.name} was trained to step {reached:,}, but not all of it is kept."]
+    if journal_problem:
+        steps = int(last_values(folder).get("step", 0))
+        parts.append(f"Its journal ends at step {steps:,}: {journal_problem}.")
+    if save.problem:
+        kept = list_checkpoints(folder / CHECKPOINT_DIR)
+        last = f"the last one is of step {checkpoint_step(kept[-1]):,}" if kept else "there is none"
+        parts.append(f"The checkpoint of step {reached:,} is missing, {last}: {save.problem}.")
+    parts.append("Make room; then dcgan resume trains the missing steps again.")
+    return "\n".join(parts)
 
 
 def _timed_evaluation(

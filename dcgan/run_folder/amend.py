@@ -18,7 +18,7 @@ def amend(folder: Path, events: Iterable[Event]) -> None:
     Metrics may be of any step: the journal's lines are in the order of steps afterwards. Raises
     StoreError if another process is writing to the run.
     """
-    with locked(folder, patience=0):
+    with locked(folder):
         status = as_status(read_fields(folder, alive=False).get(f"{SYS}/status"))
         journal = open_tracker(read_run(folder), folder.parent)
         last_step = max(journal.held().last_step.values(), default=0)

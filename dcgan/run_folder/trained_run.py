@@ -23,10 +23,12 @@ from dcgan.training.checkpoint import (
     find_checkpoint,
     list_checkpoints,
     load_checkpoint,
+    restoring,
 )
 from tracking.backends.local import read_fields
 from tracking.errors import StoreError
 from tracking.events import CONFIG
+from tracking.run_files import check_no_link
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,30 +96,36 @@ class TrainedRun:
 
         Raises:
             ConfigError: `weights` is `ema`, but the run has no moving average of G.
+            CheckpointError: The checkpoint is of another network.
         """
         generator, _ = build_networks(self.config, seed=0)
         average = moving_average(generator, self.config.stabilisers.generator_ema)
         if (weights or self.config.images.weights) == "current":
-            generator.load_state_dict(self.state["generator"])
+            self._load("generator", generator)
             return generator.to(self.device)
         if average is None:
             raise ConfigError(
                 "--weights ema: this run has no moving average of G.\n"
                 "Train one with --set stabilisers.generator_ema=0.999."
             )
-        average.load_state_dict(self.state["average"])
+        self._load("average", average)
         return average.module.to(self.device)
 
     def discriminator(self) -> nn.Sequential:
         """D from the checkpoint, in training mode."""
         _, discriminator = build_networks(self.config, seed=0)
-        discriminator.load_state_dict(self.state["discriminator"])
+        self._load("discriminator", discriminator)
         return discriminator.to(self.device)
+
+    def _load(self, name: str, network: nn.Module) -> None:
+        """Raises CheckpointError if the checkpoint is of another network."""
+        with restoring(self.step):
+            network.load_state_dict(self.state[name])
 
 
 def read_config(folder: Path) -> Config:
     """The configuration of the run in a folder; raises StoreError if it has no recipe."""
-    recipe = folder / RECIPE_FILE
+    recipe = check_no_link(folder, RECIPE_FILE)
     if not recipe.exists():
         raise StoreError(f"The run {folder.name} cannot be opened: {recipe} is missing.")
     return load_config(str(recipe), [])

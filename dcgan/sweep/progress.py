@@ -12,7 +12,7 @@ from dcgan.run_folder import RECIPE_FILE
 from dcgan.sweep.plan import RunKey, SweepRun
 from dcgan.sweep.storage import StoredSweep
 from tracking.backends.local import last_values, read_fields, run_folders
-from tracking.errors import StoreError
+from tracking.errors import StoreError, warn
 from tracking.events import BATCH, EPOCH, SWEEP
 from tracking.store import trash_run
 
@@ -63,7 +63,11 @@ def progress_reader(stored_sweep: StoredSweep) -> Callable[[], dict[RunKey, RunP
             return finished[folder]
         if keys.get(folder, ()) is None:
             return None
-        fields = read_fields(folder)
+        try:
+            fields = read_fields(folder)
+        except StoreError as error:
+            warn(f"The run {folder.name} is left out: {str(error).splitlines()[0]}")
+            return None
         if "sys/recipe" not in fields:
             return None
         keys[folder] = None

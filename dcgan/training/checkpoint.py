@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -47,6 +50,8 @@ def no_checkpoints(
     """
 
 
+_FILE_NAME = re.compile(r"step-[0-9]{8,}\.pt")
+
 NEWEST_KEPT = 2
 """Number of newest checkpoints to keep, besides the marked ones and the best."""
 
@@ -76,6 +81,8 @@ def save_checkpoint(
         OSError: The folder cannot be written to.
         RuntimeError: PyTorch cannot write the file, for example because the disk is full.
     """
+    if folder.is_symlink():
+        raise FileExistsError(f"{folder} is a link, behind which nothing is written or deleted")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.pt"
     with atomic_write(path) as temporary:
@@ -103,20 +110,39 @@ def has_best_mark(path: Path) -> bool:
 
 
 def load_checkpoint(path: Path) -> CheckpointState:
-    """Read a checkpoint onto the CPU; raises CheckpointError if the file is damaged.
+    """Read a checkpoint onto the CPU; it holds float64, which not every device can hold.
 
-    It holds float64 and the states of random generators, which not every device can hold.
+    Raises CheckpointError if the file is damaged, or is not that of the step in its name.
     """
     try:
-        state: CheckpointState = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        _check_digests(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # an unpickler raises almost anything on a damaged file
         raise CheckpointError(f"The checkpoint {path} cannot be read: {error}") from error
+    if not isinstance(state, dict) or state.get("step") != checkpoint_step(path):
+        raise CheckpointError(
+            f"The file {path} is not a checkpoint of step {checkpoint_step(path)}."
+        )
     return state
 
 
+@contextmanager
+def restoring(step: int) -> Iterator[None]:
+    """Turn what PyTorch raises on the state of another network into a CheckpointError."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"The checkpoint of step {step} is not one of this run's networks: {error}"
+        ) from error
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
-    """All checkpoint files in a folder, oldest first."""
-    return sorted(folder.glob("step-*.pt"))
+    """All checkpoint files in a folder, oldest first; no link is followed."""
+    if folder.is_symlink():
+        return []
+    paths = [path for path in folder.glob("step-*.pt") if _FILE_NAME.fullmatch(path.name)]
+    return sorted((path for path in paths if not path.is_symlink()), key=checkpoint_step)
 
 
 def find_checkpoint(folder: Path, which: CheckpointRef = "last") -> Path:
@@ -153,3 +179,10 @@ def checkpoint_step(path: Path) -> int:
 def _mark(path: Path, reason: Literal["keep", "best"]) -> Path:
     """The empty file beside a checkpoint that says why it is kept."""
     return path.with_suffix(f".{reason}")
+
+
+def _check_digests(path: Path) -> None:
+    """Compare every record of the file with its CRC-32, which PyTorch writes but does not check."""
+    with zipfile.ZipFile(path) as records:
+        if damaged := records.testzip():
+            raise CheckpointError(f"its record {damaged} is damaged.")

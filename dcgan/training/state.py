@@ -13,8 +13,8 @@ from torch.optim.swa_utils import AveragedModel
 from dcgan.config.schema import Config
 from dcgan.models import build_networks
 from dcgan.models.ema import moving_average
-from dcgan.training.checkpoint import CheckpointState
-from dcgan.training.distributed import World
+from dcgan.training.checkpoint import CheckpointState, restoring
+from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.sync_batch_norm import synchronise_batch_norm
 
 _FUSED_ADAM = ("cpu", "cuda", "mps", "xpu")
@@ -118,6 +118,14 @@ def has_random_state_of(checkpoint: CheckpointState, device: torch.device) -> bo
     return all(checkpoint[name].numel() == size for name in _RANDOM_GENERATORS)
 
 
+def check_restorable(checkpoint: CheckpointState, config: Config) -> None:
+    """Raise CheckpointError unless a training of this configuration can go on from a state."""
+    seeds = derive_seeds(config.seed)
+    state = initial_state(config, seeds, torch.device("cpu"), SINGLE_PROCESS)
+    with restoring(checkpoint["step"]):
+        state.restore(checkpoint, seeds)
+
+
 def derive_seeds(seed: int) -> Seeds:
     """Independent seeds from the recipe's seed, by NumPy's SeedSequence."""
     return Seeds(*(int(each) for each in np.random.SeedSequence(seed).generate_state(5, np.uint64)))
@@ -187,3 +195,5 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> 
         for name, moment in moments.items():
             if moment.shape == weights.shape:
                 moments[name] = torch.empty_like(weights).copy_(moment)
+            elif moment.numel() > 1:  # PyTorch would fail at the first step
+                raise ValueError(f"a moment of Adam has the shape {tuple(moment.shape)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -13,8 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.child_process import child_process
+from tests.support.sample_run import RUN
+from tracking.backends.local import open_tracker, read_fields
 from tracking.errors import StoreError
+from tracking.events import Fields
 from tracking.lock import is_locked, locked
+from tracking.store import tag_run
 
 
 def hold(folder: Path, connection: Connection) -> None:
@@ -95,6 +100,41 @@ def test_a_look_at_the_lock_does_not_keep_a_writer_out(tmp_path: Path) -> None:
     finally:
         stop.set()
         looking.join()
+
+
+def test_readers_of_a_killed_run_neither_see_each_other_nor_keep_a_writer_out(
+    tmp_path: Path,
+) -> None:
+    """Each look opens the lock's file anew, so threads are to each other as processes are."""
+    journal = open_tracker(RUN, tmp_path)
+    journal.write(Fields({"sys/status": "running"}))
+    with locked(journal.folder, training=True):
+        assert read_fields(journal.folder)["sys/status"] == "running"
+
+    def look(_: int) -> set[object]:
+        return {read_fields(journal.folder)["sys/status"] for _ in range(250)}
+
+    with ThreadPoolExecutor(4) as pool:
+        looks = [pool.submit(look, number) for number in range(4)]
+        tagged = 0
+        while tagged < 5 or not all(each.done() for each in looks):
+            tag_run(journal.folder, [f"tag {tagged}"], [])
+            tagged += 1
+        assert [each.result() for each in looks] == [{"killed"}] * 4
+    assert len(read_fields(journal.folder)["sys/tags"]) == tagged
+
+
+def test_a_run_that_cannot_be_written_to_can_be_looked_at(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        pass
+    (tmp_path / "lock").chmod(0o400)
+    tmp_path.chmod(0o500)
+    try:
+        assert not is_locked(tmp_path)
+    finally:
+        tmp_path.chmod(0o700)
+    assert not is_locked(tmp_path / "nothing here")
+    assert not (tmp_path / "nothing here").exists()
 
 
 def test_an_exception_lets_go_of_the_lock(tmp_path: Path) -> None:

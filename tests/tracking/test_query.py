@@ -48,6 +48,10 @@ RUNS = {
         ("seed in (0, 2)", ["slow", "other"]),
         ("seed * 2 + 1 >= 3", ["fast", "other"]),
         ("optimizer.lr", ["slow", "fast"]),
+        ("tags[1] == 'a'", ["slow"]),
+        ("tags[5] == 'a'", []),
+        ("status * 2", []),
+        ("-seed < -1 or seed in [0]", ["slow", "other"]),
     ],
 )
 def test_runs_are_chosen(expression: str, chosen: list[str]) -> None:
@@ -66,11 +70,32 @@ def test_runs_are_chosen(expression: str, chosen: list[str]) -> None:
         ("(1).__class__", "not allowed"),
         ("1 / 0", "division by zero"),
         ("seed = 1", "cannot be read"),
+        ("9**9**9**9", "not allowed"),
+        ("9" * 10_000, "cannot be read"),
+        ("[" * 900 + "]" * 900, "cannot be read|fails"),
+        ("-" * 1_900 + "1", "cannot be read|fails"),
+        ("f'{seed:999999999}'", "not allowed"),
+        ("[i for i in tags]", "not allowed"),
+        ("status.upper()", "not allowed"),
+        ("seed.real", "No run has"),
+        ("tags.__class__", "No run has"),
+        ("'a'.__class__", "not allowed"),
     ],
 )
 def test_what_cannot_be_evaluated_is_explained(expression: str, message: str) -> None:
     with pytest.raises(QueryError, match=message):
         select(expression, RUNS)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["'x' * 10**9", "'%999999999d' % seed", "tags * 999999999", "seed < 2 + '%9d' % 1"],
+)
+def test_no_expression_takes_memory_without_bound(expression: str) -> None:
+    try:
+        assert select(expression, RUNS) == []
+    except QueryError as error:
+        assert "not allowed" in str(error)
 
 
 def test_runs_are_ordered_by_a_value_and_those_without_it_come_last() -> None:

@@ -93,6 +93,16 @@ def test_a_block_cut_by_a_gap_in_its_steps_is_cut_by_step_and_not_by_position() 
     assert list(Ledger(held).missing([sparse])) == [Metrics([500], [3], {"a": [0.125]})]
 
 
+def test_what_was_measured_again_at_a_later_time_is_missing() -> None:
+    held = Held(last_step={"a": 60}, last_time={"a": 60_000})
+    again = Metrics([58, 59, 60, 61], [58_000, 60_001, 60_002, 60_003], {"a": [1, 2, 3, 4]})
+    ledger = Ledger(held)
+    assert list(ledger.missing([block(1, 60, "a"), again])) == [
+        Metrics([59, 60, 61], [60_001, 60_002, 60_003], {"a": [2, 3, 4]})
+    ]
+    assert list(ledger.missing([block(1, 60, "a"), again])) == []
+
+
 @pytest.mark.parametrize("count", range(1, 10))
 def test_a_store_that_took_a_part_gets_exactly_the_rest(count: int) -> None:
     """A new ledger, made from what the store holds, continues where the first one stopped."""

@@ -11,6 +11,7 @@ from pandas.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from dcgan.cli import app
+from dcgan.run_folder.amend import amend
 from tests.support.mlflow_process import free_port, mlflow_server
 from tests.support.neptune_exporter import row, rows_of_offline_run, write_export
 from tests.support.sample_run import CREATED, RUN, assert_same_as_journal, whole_run, write
@@ -118,6 +119,41 @@ def test_a_run_goes_there_and_comes_back_to_another_store(
     assert times == {file.name: file.stat().st_mtime_ns for file in (back / RUN.id).rglob("*.png")}
 
 
+@REMOTE
+def test_a_value_that_comes_again_at_a_step_counts_everywhere(store: Path, remote: str) -> None:
+    """As by a second evaluation of the last checkpoint, and a second sample of usage."""
+    path, last = "evaluation/lenet_fid", 2_500
+    send_run(store / RUN.id, remote)
+    for number in (1, 2):
+        amend(store / RUN.id, [Metrics([last], [CREATED + 10**6 + number], {path: [number / 2]})])
+        assert "1 value" in dcgan("sync", "--to", remote, "--verify", "--store", store)
+        assert load_backend(remote).load_last_values(store, RUN.id)[path] == number / 2
+        assert_same_as_journal(load_backend(remote), store, ignore=TRACKERS)
+    assert "up to date" in dcgan("sync", "--to", remote, "--store", store)
+
+
+@REMOTE
+def test_what_a_resumed_run_measures_again_counts_everywhere(store: Path, remote: str) -> None:
+    """The remote had more steps than the checkpoint, and gets those that took their place."""
+    send_run(store / RUN.id, remote)
+    local.rewind(store / RUN.id, 2_400)
+    journal = local.open_tracker(RUN, store)
+    steps = range(2_401, 2_501)
+    times = [CREATED + 10**6 + step for step in steps]
+    journal.write(Metrics(list(steps), times, {"training/batch/Gloss": [-step for step in steps]}))
+    journal.close("finished")
+    assert "100 values" in dcgan("sync", "--to", remote, "--store", store)
+    theirs, ours = (load_backend(name).load_steps(store, RUN.id) for name in (remote, "local"))
+    assert_frame_equal(
+        theirs[["step", "training/batch/Gloss"]], ours[["step", "training/batch/Gloss"]]
+    )
+    result = CliRunner().invoke(app, ["sync", "--to", remote, "--verify", "--store", str(store)])
+    assert result.exit_code == 2
+    assert "training/batch/Dloss: 100 values only there (2401, 2402, 2403, ...)" in " ".join(
+        result.output.replace("│", " ").split()
+    )
+
+
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
@@ -173,7 +209,7 @@ def test_a_run_that_did_not_finish_is_sent_with_its_status(
 
 
 def test_a_run_that_is_being_written_is_left_out(store: Path) -> None:
-    with locked(store / RUN.id):
+    with locked(store / RUN.id, training=True):
         assert "skipped" in dcgan("sync", "--all", "--to", "mlflow", "--store", store)
         with pytest.raises(StoreError, match="being written"):
             send_run(store / RUN.id, "mlflow")

@@ -1,41 +1,40 @@
 """The local journal: a human-readable folder per run, in plain files.
 
-    run.json        all fields of the run except its configuration
-    config.json     its configuration
-    metrics.jsonl   one line per step; appended, never rewritten during the run
-    last.json       the last value of each metric, once the run has ended
-    images/<name>/<step>.png
-    artifacts/      texts and files
-    checkpoints/    written by the engine
-
-JSON has no NaN: non-finite metrics are the strings "NaN", "Infinity", "-Infinity".
+run.json        all fields of the run except its configuration
+config.json     its configuration
+metrics.jsonl   one line per step; appended, never rewritten during the run
+last.json       the last value of each metric, once the run has ended
+images/<name>/<step>.png
+artifacts/      texts and files
+checkpoints/    written by the engine
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import os
 import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tracking.atomic_files import atomic_write, remove_stale_temporaries
+from tracking.backends.local_json import read_field_file, read_json, write_json
 from tracking.backends.local_metrics import (
-    TAIL_BYTES,
     complete_lines,
+    decode,
+    encode,
+    lines_until,
+    metric_lines,
     metric_rows,
     read_tails,
     step_table,
 )
-from tracking.errors import StoreError
+from tracking.errors import StoreError, warn
 from tracking.events import (
     ARTIFACTS,
     CONFIG,
-    EPOCH,
     TRACKERS,
     Event,
     Fields,
@@ -45,10 +44,12 @@ from tracking.events import (
     Text,
     Value,
 )
-from tracking.fields import flatten, from_iso8601, nest, to_iso8601
-from tracking.lock import is_locked
-from tracking.png import from_png, to_png
+from tracking.fields import from_iso8601, nest, to_iso8601
+from tracking.lock import is_trained
+from tracking.metric_keys import metric_key, metric_path
+from tracking.png import read_image, to_png
 from tracking.replay import blocks
+from tracking.run_files import check_no_link, check_no_links, image_files, is_behind_link, run_files
 from tracking.tracker import NOTHING, Held, Run, Status
 
 if TYPE_CHECKING:
@@ -70,11 +71,16 @@ class Journal:
     def __init__(self, folder: Path, run: Run) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        newest = _newest(folder)
-        step, time = newest.pop("time", (0, 0))
-        self._held = _held(folder, newest)
-        self._last = {path: value for path, (_, value) in newest.items()}
-        self._last |= {"step": step, "time": time} if newest else {}
+        check_no_links(folder)
+        last_step, last_time, self._last = _read_metrics(folder)
+        self._held = Held(
+            last_step=last_step,
+            last_time=last_time,
+            images=frozenset(image_files(folder)),
+            files=frozenset(
+                _artifact_path(folder, file) for file in run_files(folder, "artifacts")
+            ),
+        )
         identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": to_iso8601(run.created)}
         self._fields = read_fields(folder) | identity
         metrics = folder / METRICS_FILE
@@ -97,9 +103,9 @@ class Journal:
             case Fields(values):
                 self._write_fields(values)
             case Metrics(steps, times, values):
-                newest = {path: series[-1] for path, series in values.items()}
+                newest = {metric_key(path): series[-1] for path, series in values.items()}
                 self._last |= {"step": steps[-1], "time": times[-1], **newest}
-                self._unwritten += _metric_lines(steps, times, values)
+                self._unwritten += metric_lines(steps, times, values)
                 self._append_metrics()
             case Image() | Text() | File():
                 self._refused.append(event)
@@ -112,20 +118,29 @@ class Journal:
                 raise
 
     def close(self, status: Status) -> None:
-        """Write what is left, and last the status, even on a full disk."""
+        """Write what is left, and last the status, even on a full disk.
+
+        A run that lost something has not finished: it is `interrupted`, so that it can be resumed.
+        """
+        is_complete = False
         try:
             self._append_metrics()
             os.fsync(self._metrics)
             self.write(Fields({}))
-            last = {path: _encode(value) for path, value in sorted(self._last.items())}
-            _write_json(self.folder / LAST_FILE, last)
+            last = {path: encode(value) for path, value in sorted(self._last.items())}
+            write_json(self.folder / LAST_FILE, last)
+            is_complete = True
         finally:
             os.close(self._metrics)
+            if status == "finished" and not is_complete:
+                status = "interrupted"
             self._write_fields({"sys/status": status})
 
     def _write_file(self, event: Image | Text | File) -> None:
         match event:
             case Image(path, step, time, pixels):
+                if step < 0:
+                    raise StoreError(f"A journal takes no image at the step {step}.")
                 target = self._inside(Path(path, f"{step:08d}.png"))
                 with atomic_write(target) as temporary:
                     temporary.write_bytes(to_png(pixels))
@@ -144,7 +159,7 @@ class Journal:
         self._stale_files.update(_field_file(path) for path in values)
         for name in sorted(self._stale_files):
             tree = nest({k: v for k, v in self._fields.items() if _field_file(k) == name})
-            _write_json(self.folder / name, tree[CONFIG] if name == CONFIG_FILE else tree)
+            write_json(self.folder / name, tree[CONFIG] if name == CONFIG_FILE else tree)
             self._stale_files.remove(name)
 
     def _append_metrics(self) -> None:
@@ -158,7 +173,7 @@ class Journal:
         """A file of the run, whose folder is created. Raises StoreError if it would lie outside."""
         if relative.is_absolute() or ".." in relative.parts:
             raise StoreError(f"{relative} would lie outside of the run's folder {self.folder}.")
-        target = self.folder / relative
+        target = check_no_link(self.folder, relative)
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
@@ -169,15 +184,27 @@ def open_tracker(run: Run, store: Path) -> Journal:
 
 
 def run_folders(store: Path) -> list[Path]:
-    """The folders of all runs in the store."""
-    return sorted(file.parent for file in store.glob(f"*/{RUN_FILE}"))
+    """The folders of all runs in the store; one that is a link is none."""
+    files = store.glob(f"*/{RUN_FILE}")
+    return sorted(file.parent for file in files if not is_behind_link(file.parent, Path(RUN_FILE)))
+
+
+def readable_runs(store: Path) -> dict[Path, dict[str, Value]]:
+    """The folder and the fields of each run in the store; damaged runs are left out and told of."""
+    runs = {}
+    for folder in run_folders(store):
+        try:
+            runs[folder] = read_fields(folder)
+        except StoreError as error:
+            warn(f"The run {folder.name} is left out: {str(error).splitlines()[0]}")
+    return runs
 
 
 def load_runs(store: Path) -> pd.DataFrame:
     """One row per run, the oldest first, as `tracking.tables.run_table` describes it."""
     from tracking.tables import run_table
 
-    return run_table({folder.name: read_fields(folder) for folder in run_folders(store)})
+    return run_table({folder.name: fields for folder, fields in readable_runs(store).items()})
 
 
 def load_steps(store: Path, run: str) -> pd.DataFrame:
@@ -207,7 +234,7 @@ def load_tails(
 def load_last_values(store: Path, run: str) -> dict[str, float]:
     """The last value of each metric by path."""
     values = last_values(store / run)
-    return {path: value for path, value in values.items() if path not in ("step", "time")}
+    return {metric_path(key): values[key] for key in values if key not in ("step", "time")}
 
 
 def load_events(store: Path, run: str) -> Iterator[Event]:
@@ -223,22 +250,22 @@ def read_fields(folder: Path, *, alive: bool | None = None) -> dict[str, Value]:
 
     Args:
         folder: The run's folder.
-        alive: Whether a process writes the run; None looks at the run's lock.
+        alive: Whether a process trains the run; None looks at the run's lock.
 
     Raises:
         StoreError: A file is damaged.
     """
-    fields = flatten(_read_json(folder / RUN_FILE))
+    fields = read_field_file(folder / RUN_FILE)
     if fields.get("sys/status") == "running":
-        is_written = is_locked(folder) if alive is None else alive
+        is_written = is_trained(folder) if alive is None else alive
         fields["sys/status"] = "running" if is_written else "killed"
-    return fields | flatten(_read_json(folder / CONFIG_FILE), CONFIG)
+    return fields | read_field_file(folder / CONFIG_FILE, CONFIG)
 
 
 def amend_fields(folder: Path, values: Mapping[str, Value]) -> None:
     """Set fields of a run that has ended, such as its tags; the caller holds its lock."""
-    tree = flatten(_read_json(folder / RUN_FILE)) | dict(values)
-    _write_json(folder / RUN_FILE, nest(tree))
+    tree = read_field_file(folder / RUN_FILE) | dict(values)
+    write_json(folder / RUN_FILE, nest(tree))
 
 
 def read_run(folder: Path) -> Run:
@@ -250,27 +277,16 @@ def read_run(folder: Path) -> Run:
 
 def read_steps(folder: Path) -> pd.DataFrame:
     """One row per step of the run in `folder`, as `tracking.tables.step_table` describes it."""
-    return step_table(folder.name, complete_lines(folder / METRICS_FILE))
+    return step_table(folder.name, folder / METRICS_FILE)
 
 
 def last_values(folder: Path) -> dict[str, float]:
-    """The last value of each metric by path, and the last `step` and `time`.
-
-    While the run lasts only some lines are parsed: the last 64 KiB, and the last one that has
-    the means of an epoch.
-    """
-    if ended := _read_json(folder / LAST_FILE):
-        return {path: float(value) for path, value in ended.items()}
-    data = complete_lines(folder / METRICS_FILE)
-    lines = data[-TAIL_BYTES:].splitlines()
-    epoch = data.rfind(f'"{EPOCH}/'.encode())  # may be thousands of steps before the end
-    if epoch >= 0:
-        lines.insert(0, data[data.rfind(b"\n", 0, epoch) + 1 : data.find(b"\n", epoch)])
-    values: dict[str, float] = {}
-    for line in lines:
-        with contextlib.suppress(ValueError):  # the tail may begin within a line
-            values |= {key: float(value) for key, value in json.loads(line).items()}
-    return values
+    """The last value of each metric by `tracking.metric_keys.metric_key`, and `step` and `time`."""
+    with contextlib.suppress(StoreError, ValueError):  # it can be made again
+        if ended := read_json(folder / LAST_FILE):
+            return {key: decode(value) for key, value in ended.items()}
+    _, _, last = _read_metrics(folder)
+    return last
 
 
 def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
@@ -284,38 +300,33 @@ def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
     """
     fields = read_fields(folder)
     yield Fields({path: fields[path] for path in fields if not path.startswith(TRACKERS)})
-    for file in sorted(_files(folder / "artifacts")):
+    for file in run_files(folder, "artifacts"):
         path = _artifact_path(folder, file)
         if file.suffix == ".txt":
             yield Text(path, file.read_bytes().decode())
         else:
             yield File(path, file)
-    yield from blocks(metric_rows(complete_lines(folder / METRICS_FILE)))
-    for file in sorted(_files(folder / "images")):
-        path, step = file.parent.relative_to(folder).as_posix(), int(file.stem)
+    yield from blocks(metric_rows(folder / METRICS_FILE))
+    for (path, step), file in image_files(folder).items():
         if (path, step) in held.images:
             continue
-        yield Image(
-            path=path,
-            step=step,
-            time=file.stat().st_mtime_ns // 1_000_000,
-            pixels=from_png(file.read_bytes()),
-        )
+        yield from read_image(path, step, file.stat().st_mtime_ns // 1_000_000, file.read_bytes())
 
 
 def rewind(folder: Path, step: int) -> None:
     """Delete what was measured after `step`: a resumed run measures it again.
 
-    Files that a killed process left half-written are deleted as well.
+    Files that a killed process left half-written are deleted as well. Raises StoreError, before
+    anything is deleted, if the folder has a link.
     """
+    check_no_links(folder)
     remove_stale_temporaries(folder)
     metrics = folder / METRICS_FILE
-    kept = [line for line in complete_lines(metrics).splitlines(keepends=True)
-            if json.loads(line)["step"] <= step]  # fmt: skip
+    kept = lines_until(metrics, step)
     with atomic_write(metrics) as temporary:
-        temporary.write_bytes(b"".join(kept))
-    for file in _files(folder / "images"):
-        if int(file.stem) > step:
+        temporary.write_bytes(kept)
+    for (_, measured_at), file in image_files(folder).items():
+        if measured_at > step:
             file.unlink()
 
 
@@ -328,68 +339,22 @@ def _artifact_path(folder: Path, file: Path) -> str:
     return f"{ARTIFACTS}/{relative}"
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("[!.]*") if path.is_file()]
+def _read_metrics(folder: Path) -> tuple[dict[str, int], dict[str, int], dict[str, float]]:
+    """The last step and the latest time of each metric by path, and what `last_values` describes.
 
-
-def _held(folder: Path, newest: Mapping[str, tuple[int, float]]) -> Held:
-    images = _files(folder / "images")
-    return Held(
-        last_step={path: step for path, (step, _) in newest.items()},
-        images=frozenset(
-            (file.parent.relative_to(folder).as_posix(), int(file.stem)) for file in images
-        ),
-        files=frozenset(_artifact_path(folder, file) for file in _files(folder / "artifacts")),
-    )
-
-
-def _newest(folder: Path) -> dict[str, tuple[int, float]]:
-    """The last step and value of each metric's path, and of `time`."""
-    newest: dict[str, tuple[int, float]] = {}
-    for step, time, values in metric_rows(complete_lines(folder / METRICS_FILE)):
-        newest |= {path: (step, value) for path, value in values.items()}
-        newest["time"] = (step, time)
-    return newest
-
-
-def _metric_lines(
-    steps: Sequence[int], times: Sequence[int], values: Mapping[str, Sequence[float]]
-) -> bytes:
-    rows = [
-        dict(zip(("step", "time", *values), row, strict=True))
-        for row in zip(steps, times, *values.values(), strict=True)
-    ]
-    try:
-        lines = [json.dumps(row, allow_nan=False) for row in rows]
-    except ValueError:
-        lines = [json.dumps({key: _encode(value) for key, value in row.items()}) for row in rows]
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _encode(value: float) -> float | str:
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    All lines are read: a metric's last value may stand any distance before the end.
+    """
+    last_step: dict[str, int] = {}
+    last_time: dict[str, int] = {}
+    last: dict[str, float] = {}
+    for step, time, values in metric_rows(folder / METRICS_FILE):
+        for path in values:
+            last_step[path] = step
+            last_time[path] = max(time, last_time.get(path, time))
+        last |= {"step": step, "time": time}
+        last |= {metric_key(path): value for path, value in values.items()}
+    return last_step, last_time, last
 
 
 def _drop_torn_line(path: Path) -> None:
     os.truncate(path, len(complete_lines(path)))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        tree: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise StoreError(
-            f"{path} is damaged: {error}.\nRepair it, or take {path.parent} out of the store."
-        ) from error
-    return tree
-
-
-def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
-    with atomic_write(path) as temporary:
-        text = json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
-        # Names of files may have bytes that are not text; JSON reads the replacement as an escape.
-        temporary.write_bytes(text.encode(errors="backslashreplace"))

@@ -1,14 +1,23 @@
-"""Reads the `metrics.jsonl` of a journal: line by line, as a table, or only its end."""
+"""The `metrics.jsonl` of a journal: one line per step, as text, row by row, or as a table.
+
+JSON has no NaN: non-finite values are the strings "NaN", "Infinity", "-Infinity". A line that is
+no object of numbers is damaged: it is skipped, counted and told of.
+"""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tracking.errors import StoreError, warn
+from tracking.metric_keys import metric_key, metric_path
 from tracking.replay import Row
+from tracking.run_files import is_behind_link
+from tracking.wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,41 +25,107 @@ if TYPE_CHECKING:
 TAIL_BYTES = 65_536
 """The least number of bytes to read from the end of a file."""
 
+_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_STEP_LIMIT, _TIME_LIMIT = 2**63, 2**53
+"""What a table of steps can hold: 64-bit steps, and times that a float holds exactly."""
 
-def complete_lines(path: Path) -> bytes:
-    """The lines of a file without a torn last one; empty if there is no file."""
+
+def metric_lines(
+    steps: Sequence[int], times: Sequence[int], values: Mapping[str, Sequence[float]]
+) -> bytes:
+    """A block of metrics as lines; the arguments are the attributes of `tracking.events.Metrics`.
+
+    Args:
+        steps: Numbers of finished training steps.
+        times: Milliseconds since the Unix epoch.
+        values: By path, each sequence as long as `steps`.
+
+    Raises:
+        StoreError: A step is no integer of 64 bits.
+    """
+    if not all(isinstance(step, int) and abs(step) < _STEP_LIMIT for step in steps):
+        raise StoreError(f"A journal takes no steps such as {max(steps, key=abs)}.")
+    keys = ("step", "time", *map(metric_key, values))
+    rows = [
+        dict(zip(keys, row, strict=True))
+        for row in zip(steps, times, *values.values(), strict=True)
+    ]
     try:
-        data = path.read_bytes()
+        lines = [json.dumps(row, allow_nan=False) for row in rows]
+    except ValueError:
+        lines = [json.dumps({key: encode(value) for key, value in row.items()}) for row in rows]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def encode(value: float) -> float | str:
+    """A number as JSON holds it."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+
+
+def decode(value: object) -> float:
+    """The inverse of `encode`; raises ValueError if it is none."""
+    if isinstance(value, str) and value in _NOT_FINITE:
+        return _NOT_FINITE[value]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a number")
+    return float(value)
+
+
+def complete_lines(file: Path) -> bytes:
+    """The lines of a run's file without a torn last one; none if it cannot be read."""
+    if is_behind_link(file.parent, Path(file.name)):
+        warn(f"{file} is a link, or lies behind one, and is not read.")
+        return b""
+    try:
+        data = file.read_bytes()
     except FileNotFoundError:
+        return b""
+    except OSError as error:
+        warn(f"{file} cannot be read: {error.strerror}.")
         return b""
     return data[: data.rfind(b"\n") + 1]
 
 
-def metric_rows(lines: bytes) -> Iterator[Row]:
+def metric_rows(file: Path) -> Iterator[Row]:
     """Step, time and values of each line."""
-    for row in map(json.loads, lines.splitlines()):
-        step, time = row.pop("step"), row.pop("time")
-        yield step, time, {path: float(value) for path, value in row.items()}
+    for entries in _undamaged(complete_lines(file), file):
+        step, time = entries.pop("step"), entries.pop("time")
+        yield step, time, {metric_path(key): decode(value) for key, value in entries.items()}
 
 
-def step_table(run: str, lines: bytes) -> pd.DataFrame:
+def lines_until(file: Path, step: int) -> bytes:
+    """The lines of the steps up to `step`, and damaged ones, of which the step is not known."""
+    lines = complete_lines(file).splitlines(keepends=True)
+    entries = [_entries(line) for line in lines]
+    return b"".join(
+        line
+        for line, entry in zip(lines, entries, strict=True)
+        if entry is None or entry["step"] <= step
+    )
+
+
+def step_table(run: str, file: Path) -> pd.DataFrame:
     """One row per step, as `tracking.tables.step_table` describes it."""
     import numpy as np
     import pandas as pd
 
     from tracking.tables import finish_step_table
 
-    frame = _parse(lines)
+    frame = _parse(complete_lines(file), file)
     steps, row = np.unique(frame["step"].to_numpy(np.int64), return_inverse=True)
     times = np.zeros(len(steps), np.int64)
     np.maximum.at(times, row, frame["time"].to_numpy(np.int64))
     columns = {}
-    for path in frame.columns.drop(["step", "time"]):
-        values = frame[path].astype("float64").to_numpy()
-        # The means of an epoch are on their own line, at the step of its last batch.
-        measured = ~np.isnan(values)
-        columns[path] = np.full(len(steps), np.nan)
-        columns[path][row[measured]] = values[measured]
+    for key in frame.columns.drop(["step", "time"]):
+        # The means of an epoch are on their own line, at the step of its last batch. A value that
+        # was not measured is missing; one that was measured as NaN is a text here.
+        measured = frame[key].notna().to_numpy()
+        values = frame[key].astype("float64").to_numpy()
+        column = metric_key(metric_path(key))  # older journals have a plain `run`
+        columns[column] = np.full(len(steps), np.nan)
+        columns[column][row[measured]] = values[measured]
     index = pd.Index(steps, name="step")
     return finish_step_table(run, pd.DataFrame(columns, index), pd.Series(times, index))
 
@@ -70,19 +145,23 @@ def read_tails(file: Path, paths: Sequence[str], fraction: float) -> dict[str, p
     """
     from tracking.tables import tail_of
 
-    frame = _parse(_tail_lines(file, paths, fraction), paths)
-    frame = frame.set_index("step")
+    keys = [metric_key(path) for path in paths]
+    frame = _parse(_tail_lines(file, keys, fraction), file, keys).set_index("step")
     # A value that was not measured is missing; one that was measured as NaN is a text here.
-    series = {path: frame[path].dropna().astype("float64") for path in paths if path in frame}
+    series = {
+        path: frame[key].dropna().astype("float64")
+        for path, key in zip(paths, keys, strict=True)
+        if key in frame
+    }
     return {path: tail_of(values, fraction) for path, values in series.items() if len(values)}
 
 
-def _tail_lines(file: Path, paths: Sequence[str], fraction: float) -> bytes:
+def _tail_lines(file: Path, keys: Sequence[str], fraction: float) -> bytes:
     """Complete lines from the end of a file, enough for that fraction of each metric's steps."""
     file_fraction = fraction + 0.02  # lines are of about the same length
-    while file_fraction < 1 and file.exists():
+    while file_fraction < 1 and file.is_file() and not is_behind_link(file.parent, Path(file.name)):
         lines = _last_lines(file, file_fraction)
-        if all(_reaches_back(lines, path, fraction) for path in paths):
+        if all(_reaches_back(lines, key, fraction) for key in keys):
             return lines
         file_fraction *= 2
     return complete_lines(file)
@@ -98,41 +177,100 @@ def _last_lines(file: Path, file_fraction: float) -> bytes:
     return data[data.find(b"\n") + 1 if starts_within_a_line else 0 : data.rfind(b"\n") + 1]
 
 
-def _reaches_back(lines: bytes, path: str, fraction: float) -> bool:
-    """Whether lines begin before the last `fraction` of a metric's steps."""
+def _reaches_back(lines: bytes, key: str, fraction: float) -> bool:
+    """Whether lines begin before the last `fraction` of a metric's steps; False if unsure."""
     from tracking.tables import tail_start
 
-    key = lines.rfind(f"{json.dumps(path)}: ".encode())
-    if key < 0:
+    place = lines.rfind(f"{json.dumps(key)}: ".encode())
+    if place < 0:
         return False
-    first = json.loads(lines[: lines.find(b"\n")])
-    last = json.loads(lines[lines.rfind(b"\n", 0, key) + 1 : lines.find(b"\n", key)])
-    return bool(first["step"] < tail_start(last["step"], fraction))
+    first = _entries(lines[: lines.find(b"\n")])
+    last = _entries(lines[lines.rfind(b"\n", 0, place) + 1 : lines.find(b"\n", place)])
+    return bool(first and last and first["step"] < tail_start(last["step"], fraction))
 
 
-def _parse(lines: bytes, paths: Sequence[str] | None = None) -> pd.DataFrame:
-    """The lines as a frame: `step`, `time`, and a column for each metric, or those of `paths`.
+def _entries(line: bytes) -> dict[str, Any] | None:
+    """The keys of a line and their numbers or strings; None if the line is damaged."""
+    if not line.startswith(b"{"):
+        return None
+    try:
+        entries: dict[str, Any] = json.loads(line)
+        for value in entries.values():
+            decode(value)
+    except (ValueError, OverflowError, RecursionError):
+        return None
+    step, time = entries.get("step"), entries.get("time")
+    if not (isinstance(step, int) and isinstance(time, int)):
+        return None
+    return entries if abs(step) < _STEP_LIMIT and abs(time) < _TIME_LIMIT else None
+
+
+def _undamaged(lines: bytes, file: Path) -> Iterator[dict[str, Any]]:
+    damaged = 0
+    for line in lines.splitlines():
+        entries = _entries(line)
+        if entries is None:
+            damaged += 1
+        else:
+            yield entries
+    if damaged:
+        warn(f"{file}: {plural(damaged, 'damaged line')} skipped.")
+
+
+def _parse(lines: bytes, file: Path, keys: Sequence[str] | None = None) -> pd.DataFrame:
+    """The lines as a frame: `step`, `time`, and a column for each key, or those of `keys`.
 
     A column holds numbers, missing where a line lacks the metric. If any value is not finite,
-    the column holds numbers and texts, as JSON does.
+    the column holds numbers and strings, as JSON does.
     """
     import pandas as pd
 
-    if not lines:
-        return pd.DataFrame({"step": pd.Series(dtype="int64"), "time": pd.Series(dtype="int64")})
+    table = _parse_fast(lines, keys) if _is_flat(lines) else None
+    if table is not None:
+        return table
+    empty = {"step": pd.Series(dtype="int64"), "time": pd.Series(dtype="int64")}
+    entries = list(_undamaged(lines, file))
+    return pd.DataFrame(entries) if entries else pd.DataFrame(empty)
+
+
+def _is_flat(lines: bytes) -> bool:
+    """Whether each line is one object without a null, and nothing is nested in it.
+
+    PyArrow dies on a line such as `null`, and on a deeply nested one.
+    """
+    count = lines.count(b"\n")
+    return (
+        lines.startswith(b"{")
+        and lines.endswith(b"}\n")
+        and lines.count(b"{") == lines.count(b"}") == lines.count(b"}\n{") + 1 == count
+        and b"[" not in lines
+        and b"null" not in lines
+    )
+
+
+def _parse_fast(lines: bytes, keys: Sequence[str] | None) -> pd.DataFrame | None:
+    """What `_parse` returns; None if the lines have anything but finite numbers."""
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.json
 
     options = None
-    if paths is not None:
-        numbers = {"step": pa.int64(), "time": pa.int64()} | dict.fromkeys(paths, pa.float64())
+    if keys is not None:
+        numbers = {"step": pa.int64(), "time": pa.int64()} | dict.fromkeys(keys, pa.float64())
         options = pyarrow.json.ParseOptions(
             explicit_schema=pa.schema(numbers), unexpected_field_behavior="ignore"
         )
     try:
         table = pyarrow.json.read_json(io.BytesIO(lines), parse_options=options)
-    except pa.ArrowInvalid:  # a column that mixes numbers and texts
-        table = None
-    if table is None or any(pa.types.is_string(field.type) for field in table.schema):
-        return pd.DataFrame([json.loads(line) for line in lines.splitlines()])
-    return pd.DataFrame({name: table[name].to_numpy() for name in table.column_names}, copy=False)
+        columns = {name: table[name] for name in table.column_names}
+        times = columns["time"].to_numpy()
+        if any(columns[name].null_count for name in ("step", "time")):
+            return None
+    except (pa.ArrowInvalid, KeyError, UnicodeDecodeError):
+        return None
+    types = {name: column.type for name, column in columns.items()}
+    if types["step"] != pa.int64() or types["time"] != pa.int64():
+        return None
+    if not set(types.values()) <= {pa.int64(), pa.float64()} or abs(times).max() >= _TIME_LIMIT:
+        return None
+    return pd.DataFrame({name: column.to_numpy() for name, column in columns.items()}, copy=False)

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from tracking.atomic_files import atomic_write
 from tracking.events import ARTIFACTS, CONFIG, Event, Fields, File, Image, Metrics, Text, Value
 from tracking.fields import to_iso8601, to_text
-from tracking.png import from_png, to_png
-from tracking.replay import gather
+from tracking.png import read_image, to_png
+from tracking.replay import gather, last_of
 from tracking.tracker import Held, Run, Status
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
         yield Text(path, file.read_bytes().decode()) if file.suffix == ".txt" else File(path, file)
     yield from gather(contents.points)
     for (path, step), (moment, png) in contents.images.items():
-        yield Image(path, step, moment, from_png(png))
+        yield from read_image(path, step, moment, png)
 
 
 @dataclass
@@ -232,11 +232,9 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _held(folder: Path, contents: _Contents) -> Held:
-    last: dict[str, int] = {}
-    for path, step, _, _ in contents.points:
-        last[path] = max(step, last.get(path, step))
+    last_step, last_time = last_of(contents.points)
     files = frozenset(contents.texts) | frozenset(_files(folder))
-    return Held(last, frozenset(contents.images), files)
+    return Held(last_step, frozenset(contents.images), files, last_time)
 
 
 def _scalar(path: str, number: float) -> Any:

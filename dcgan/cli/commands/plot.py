@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
+from dcgan.run_folder import PLOTS_DIR
 from tracking.errors import StoreError
 
 
@@ -24,12 +25,13 @@ def plot(
 ) -> None:
     """Plot a run: losses, scores, image grids over time, and real beside fake images."""
     from analysis.plots.run import save_run_plots
+    from tracking.run_files import check_no_link
     from tracking.store import find_run
 
     folder = find_run(store, run)
     console = Console(highlight=False)
     try:
-        plots = save_run_plots(folder, output or folder / "plots")
+        plots = save_run_plots(folder, output or check_no_link(folder, Path(PLOTS_DIR)))
     except OSError as error:
         raise StoreError(f"{error.filename} cannot be written: {error.strerror}.") from error
     for path in plots:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,8 +21,10 @@ from dcgan.cli.format import (
     escape_control_characters,
 )
 from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
+from dcgan.run_folder import CHECKPOINT_DIR
 from tracking.events import BATCH, CONFIG, EPOCH, TRACKERS
 from tracking.fields import from_iso8601
+from tracking.run_files import image_files, run_files
 
 DEFAULT_LIMIT = 50
 """Runs that fit on a screen or two."""
@@ -51,11 +54,12 @@ def runs(
 
     [bold]--where 'optimizer.lr < 1e-3 and status == "finished" and "baseline" in tags'[/bold]
     """
-    from tracking.backends.local import last_values, read_fields, run_folders
+    from tracking.backends.local import last_values, readable_runs
     from tracking.query import order, run_names, select
 
     records = {
-        folder.name: (read_fields(folder), last_values(folder)) for folder in run_folders(store)
+        folder.name: (fields, last_values(folder))
+        for folder, fields in readable_runs(store).items()
     }
     selected = sorted(records, key=lambda run: str(records[run][0].get("sys/created")))
     if where is not None or sort is not None:
@@ -123,9 +127,9 @@ def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, 
         "name": fields.get("sys/name"),
         "recipe": fields.get("sys/recipe"),
         "status": fields.get("sys/status"),
-        "epochs": int(last.get(f"{EPOCH}/number", 0)),
+        "epochs": _whole(last.get(f"{EPOCH}/number", 0)),
         "epochs_planned": _epochs_planned(fields),
-        "steps": int(last.get("step", 0)),
+        "steps": _whole(last.get("step", 0)),
         "g_loss": last.get(f"{EPOCH}/Gloss", last.get(f"{BATCH}/Gloss")),
         "d_loss": last.get(f"{EPOCH}/Dloss", last.get(f"{BATCH}/Dloss")),
         "created": fields.get("sys/created"),
@@ -139,12 +143,21 @@ def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, 
 
 def _epochs_planned(fields: dict[str, Any]) -> int | None:
     """Epochs of the configuration; if it sets steps, the epochs that they reach into."""
-    steps, size = (fields.get(f"{CONFIG}/{key}") for key in ("training/steps", "dataset/size"))
-    if steps is None or size is None:
-        return fields.get(f"{CONFIG}/training/epochs")
-    batches = fields.get(f"{CONFIG}/training/discriminator_batches", 1)
-    steps_per_epoch = -(-size // (fields[f"{CONFIG}/training/batch_size"] * batches))
-    return int(-(-steps // steps_per_epoch))
+    epochs, steps, size, batch_size = (
+        value if isinstance(value, int) and value > 0 else None  # an imported run may have any
+        for key in ("training/epochs", "training/steps", "dataset/size", "training/batch_size")
+        for value in (fields.get(f"{CONFIG}/{key}"),)
+    )
+    if steps is None or size is None or batch_size is None:
+        return epochs
+    batches = _whole(fields.get(f"{CONFIG}/training/discriminator_batches")) or 1
+    steps_per_epoch = -(-size // (batch_size * batches))
+    return -(-steps // steps_per_epoch)
+
+
+def _whole(value: object) -> int:
+    """A count as an integer; 0 if it is not finite or no number."""
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
 def _cells(row: dict[str, Any]) -> list[Text]:
@@ -189,10 +202,11 @@ def _value_table(values: dict[str, Any], prefix: str) -> Table:
 def _file_lines(folder: Path) -> list[str]:
     """The files of a run, one line each; a series of images takes one line."""
     lines = [str(file) for file in sorted(folder.glob("*.json*"))]
-    lines += [str(file) for file in sorted((folder / "artifacts").glob("*"))]
-    image_folders = {file.parent for file in (folder / "images").rglob("*.png")}
-    for image_folder in sorted(image_folders):
-        images = sorted(image_folder.glob("*.png"))
+    lines += [str(file) for file in run_files(folder, "artifacts")]
+    series: dict[str, list[Path]] = {}
+    for (path, _), file in image_files(folder).items():
+        series.setdefault(path, []).append(file)
+    for images in series.values():
         lines.append(f"{images[-1]}{f' (last of {len(images)})' if len(images) > 1 else ''}")
-    lines += [str(file) for file in sorted((folder / "checkpoints").glob("*.pt"))]
+    lines += [str(file) for file in run_files(folder, CHECKPOINT_DIR) if file.suffix == ".pt"]
     return lines

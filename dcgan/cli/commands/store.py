@@ -143,6 +143,6 @@ def _bytes_by_part(folder: Path, parts: tuple[str, ...]) -> dict[str, int]:
 
 
 def _bytes(path: Path) -> int:
-    if path.is_file():
+    if path.is_file() or path.is_symlink():
         return path.lstat().st_size
     return sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())

@@ -186,6 +186,7 @@ def _run(job: Job) -> None:
 def _print_result(result: TrainingResult, job: Job, console: Console) -> None:
     """Print how the training ended, where its files are, and which commands to try next."""
     from tracking.events import FIXED_NOISE
+    from tracking.run_files import image_files
 
     console.print(
         f"\n[bold]{result.folder.name}[/bold] {result.status} after {result.steps:,} of "
@@ -194,8 +195,7 @@ def _print_result(result: TrainingResult, job: Job, console: Console) -> None:
         soft_wrap=True,
     )
     console.print(f"  run         {result.folder}", soft_wrap=True)
-    grids = sorted((result.folder / FIXED_NOISE).glob("*.png"))
-    if grids:
+    if grids := list(image_files(result.folder, FIXED_NOISE).values()):
         console.print(f"  last grid   {grids[-1]}", soft_wrap=True)
     commands = _next_commands(result, job)
     width = max(map(len, commands))

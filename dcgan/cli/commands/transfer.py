@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,9 @@ from tracking.wording import plural
 
 if TYPE_CHECKING:
     from tracking.transfer import TransferCount
+
+
+_MOST_FAILURES = 10
 
 
 class ImportSource(StrEnum):
@@ -37,29 +41,47 @@ def sync(
     to: Annotated[Remote, typer.Option(help="The tracker to send to.")],
     run: RunReference = "last",
     all_runs: Annotated[bool, typer.Option("--all", help="Send every run in the store.")] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Then compare what the tracker holds, value for value."),
+    ] = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Send a run to a tracker: all of it, or what the tracker missed.
 
     You can stop and repeat the command; nothing is sent twice. With
     [bold]--all[/bold], runs that are still training are skipped.
+
+    If a value was measured again at a step, as by a second [bold]dcgan evaluate[/bold],
+    the latest one counts, here and there.
     """
     from tracking.backends.local import run_folders
-    from tracking.lock import is_locked
+    from tracking.lock import is_trained
     from tracking.store import find_run
     from tracking.transfer import send_run
+    from tracking.verify import find_differences
 
     folders = run_folders(store) if all_runs else [find_run(store, run)]
     if not folders:
         raise StoreError(f"There are no runs in {store}. Start one with: dcgan train")
     console = Console(highlight=False)
+    failures: list[StoreError] = []
     for folder in folders:
-        if all_runs and is_locked(folder):
+        if all_runs and is_trained(folder):
             console.print(f"{folder.name}  [dim]still training: skipped[/dim]")
             continue
-        with console.status(f"Sending {folder.name} to {to} ..."):
-            transferred = send_run(folder, to)
+        try:
+            with console.status(f"Sending {folder.name} to {to} ..."):
+                transferred = send_run(folder, to)
+                differences = find_differences(folder, to) if verify else []
+        except StoreError as error:
+            failures.append(error)
+            continue
         console.print(f"{folder.name}  {_counts(transferred, f'{to} is up to date')}")
+        if differences:
+            heading = f"{to} holds the run {folder.name} otherwise than its journal."
+            failures.append(StoreError("\n".join([heading, *differences])))
+    _report(failures, "sent")
 
 
 def import_runs(
@@ -101,14 +123,32 @@ def import_runs(
     if runs.empty:
         raise StoreError(f"There are no {kind} runs in {source}.")
     console = Console(highlight=False)
+    failures: list[StoreError] = []
     for run, fields in runs.to_dict("index").items():
-        with console.status(f"Importing {run} ..."):
-            row = {"sys/id": run, **{str(path): value for path, value in fields.items()}}
-            transferred = import_run(kind.backend, location, row, store, new_paths)
+        row = {"sys/id": run, **{str(path): value for path, value in fields.items()}}
+        try:
+            with console.status(f"Importing {run} ..."):
+                transferred = import_run(kind.backend, location, row, store, new_paths)
+        except StoreError as error:
+            failures.append(error)
+            continue
         if transferred is None:
             console.print(f"{run}  [dim]was trained here: left unchanged[/dim]")
         else:
             console.print(f"{run}  {_counts(transferred, 'up to date')}")
+    _report(failures, "imported")
+
+
+def _report(failures: Sequence[StoreError], done: str) -> None:
+    """Raise what went wrong with some runs, once the others are done."""
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        shown = [str(error).splitlines()[0] for error in failures[:_MOST_FAILURES]]
+        if len(failures) > _MOST_FAILURES:
+            shown.append(f"and {len(failures) - _MOST_FAILURES:,} more")
+        count = plural(len(failures), "run")
+        raise StoreError("\n".join([f"{count} could not be {done}; the others are.", *shown]))
 
 
 def _location(source: str, kind: ImportSource) -> Path | str:

@@ -62,6 +62,7 @@ def watch(
 
 def _frame(folder: Path, console: Console) -> Group:
     from tracking.backends.local import last_values, read_fields, read_steps
+    from tracking.run_files import image_files
 
     fields, last = read_fields(folder), last_values(folder)
     steps = read_steps(folder)
@@ -73,8 +74,7 @@ def _frame(folder: Path, console: Console) -> Group:
     height = (console.height - _LINES_AROUND) // len(_PANELS)
     size = (min(console.width, _MAX_WIDTH), min(max(height, _MIN_HEIGHT), _MAX_HEIGHT))
     parts += [_panel(steps, title, curves, size) for title, curves in _PANELS]
-    grids = sorted((folder / FIXED_NOISE).glob("*.png"))
-    if grids:
+    if grids := list(image_files(folder, FIXED_NOISE).values()):
         parts.append(Text(f"last grid  {escape_control_characters(grids[-1])}", overflow="fold"))
     return Group(*parts)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from analysis import load
 from dcgan.cli import app
 from tracking.backends.local import open_tracker, read_fields, run_folders
 from tracking.events import BATCH, Fields, Metrics
@@ -150,3 +153,82 @@ def test_space_is_told_by_run_and_beside_them(store: Path):
     lines = said(store, "du").splitlines()
     assert lines[1].startswith("digits-run001")
     assert "2 MB" in lines[1]
+
+
+DAMAGES = {
+    "a merge conflict": ("run.json", "<<<<<<< HEAD\n{}\n"),
+    "an empty object": ("run.json", "{}"),
+    "a list": ("run.json", "[1]"),
+    "no object": ("run.json", "null"),
+    "deep nesting": ("run.json", '{"a":' * 50_000),
+    "no time": ("run.json", '{"sys": {"name": "x", "created": "yesterday"}}'),
+    "a name of a wrong type": (
+        "run.json",
+        '{"sys": {"name": [1], "created": "2026-01-01T00:00:00.000Z"}}',
+    ),
+    "a broken configuration": ("config.json", '{"optimizer": '),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_run_is_told_of_in_one_line_and_hides_no_other(
+    store: Path, damage: tuple[str, str]
+) -> None:
+    file, content = damage
+    (store / "digits-run001" / file).write_text(content)
+    others = ["digits-run000", "digits-run002"]
+
+    result = invoke(store, "runs", "--json")
+    assert [row["run"] for row in json.loads(result.stdout)] == others
+    (warning,) = result.stderr.splitlines()
+    assert "The run digits-run001 is left out" in warning
+    assert "digits-run002" in said(store, "show", "last")
+    assert "digits-run000: new" in said(store, "tag", "run000", "new")
+    assert list(load(store).table.index) == others
+    message = refused(store, "show", "digits-run001")
+    assert f"{file} is damaged" in message
+
+    result = invoke(store, "sync", "--all", "--to", "tensorboard")
+    assert result.exit_code == 2
+    assert f"{file} is damaged" in re.sub(r"[\s│]+", " ", result.output)
+    for run in others:
+        assert f"{run}  2 values" in result.output
+
+
+def test_a_value_of_any_type_in_a_configuration_can_be_listed(store: Path) -> None:
+    for value in (None, "x", -1, 0, [[1]], {}, True, 1e308):
+        tree = {"training": {"epochs": value, "steps": value, "batch_size": value}}
+        tree |= {"dataset": {"size": value}}
+        (store / "digits-run001" / "config.json").write_text(json.dumps(tree))
+        assert len(listed(store)) == 3
+
+
+def test_a_run_that_was_deleted_imported_and_deleted_again_is_twice_in_the_trash(
+    store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    copy = tmp_path_factory.mktemp("copy") / "store"
+    shutil.copytree(store, copy)
+    for _ in range(3):
+        said(store, "delete", "digits-run000")
+        said(store, "import", str(copy), "--from", "local")
+    said(store, "delete", "digits-run000")
+    trash = sorted(folder.name for folder in (store / TRASH).iterdir())
+    assert trash == ["digits-run000", *(f"digits-run000.{number}" for number in (1, 2, 3))]
+    assert "digits-run000 is back" in said(store, "restore", "digits-run000.1")
+    assert "already has a run" in refused(store, "restore", "digits-run000")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("tag", "run000", "x"), ("rename", "run000", "x"), ("delete", "run000")],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_store_that_is_read_only_is_told_of(
+    store: Path, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert "cannot be used: Read-only file system" in refused(store, *arguments)

@@ -65,6 +65,34 @@ def test_no_checkpoint_a_missing_step_and_a_damaged_file(tmp_path: Path):
         load_checkpoint(path)
 
 
+def test_a_flipped_bit_is_found_wherever_it_lies(tmp_path: Path):
+    weights = torch.arange(500.0)
+    path = save_checkpoint(tmp_path, 5, {"step": 5, "weights": weights})
+    content = path.read_bytes()
+    start = content.index(weights.numpy().tobytes())
+    for place in range(start, start + 4 * len(weights), 97):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(CheckpointError, match=r"record .* is damaged"):
+            load_checkpoint(path)
+
+
+def test_a_file_is_no_checkpoint_of_another_step(tmp_path: Path):
+    path = save_checkpoint(tmp_path, 5, {"step": 5})
+    with pytest.raises(CheckpointError, match="not a checkpoint of step 6"):
+        load_checkpoint(path.rename(tmp_path / "step-00000006.pt"))
+    for content in ("hello\n", ""):
+        (tmp_path / "step-00000007.pt").write_text(content)
+        with pytest.raises(CheckpointError, match="cannot be read"):
+            load_checkpoint(tmp_path / "step-00000007.pt")
+
+
+def test_a_file_that_a_person_left_is_no_checkpoint(tmp_path: Path):
+    save_checkpoint(tmp_path, 5, {"step": 5})
+    for name in ("step-00000005 copy.pt", "step-last.pt", "notes.txt"):
+        (tmp_path / name).touch()
+    assert steps(tmp_path) == [5]
+
+
 def test_a_checkpoint_cannot_run_code(tmp_path: Path):
     torch.save({"code": Path}, tmp_path / "step-00000001.pt")
     with pytest.raises(CheckpointError, match="cannot be read"):

@@ -11,6 +11,7 @@ import pytest
 from tests.support.sample_run import CREATED, FIELDS, NON_FINITE, RUN, content, picture, write
 from tracking.backends import Backend
 from tracking.events import ARTIFACTS, REAL, Event, Fields, File, Image, Metrics, Text, Value
+from tracking.metric_keys import metric_key
 from tracking.tracker import Held
 
 
@@ -64,13 +65,30 @@ def test_paths_may_hold_what_names_hold(backend: Backend, store: Path) -> None:
     write(backend.open_tracker(RUN, store), events)
 
     held = backend.open_tracker(RUN, store).held()
-    assert held == Held({metric: 1}, frozenset({(image, 1)}), frozenset({text}))
+    images, texts = frozenset({(image, 1)}), frozenset({text})
+    assert held == Held({metric: 1}, images, texts, {metric: CREATED})
     loaded = content(backend.load_events(store, RUN.id))
     for kind, expected in content(events).items():
         if kind != "fields":
             assert loaded[kind] == expected
     row = backend.load_runs(store).loc[RUN.id]
     assert {path: row[path] for path in values} == values
+
+
+@pytest.mark.parametrize("metric", ["step", "time", "run", "loss/step", "acc@1", "val [%] ±_x40_"])
+def test_a_metric_may_have_any_name(backend: Backend, store: Path, metric: str) -> None:
+    events: list[Event] = [Fields({f"config/{metric}": 1, f"sys/{metric}": "b"})]
+    events.append(Metrics([3, 4], [CREATED, CREATED + 1], {metric: [0.5, 100.0]}))
+    write(backend.open_tracker(RUN, store), events)
+
+    table = backend.load_steps(store, RUN.id)
+    assert list(table["step"]) == [3, 4]
+    assert list(table[metric_key(metric)]) == [0.5, 100.0]
+    assert backend.load_last_values(store, RUN.id) == {metric: 100.0}
+    assert list(backend.load_tails(store, RUN.id, [metric], 0)) == [metric]
+    row = backend.load_runs(store).loc[RUN.id]
+    assert (row[f"config/{metric}"], row[f"sys/{metric}"]) == (1, "b")
+    assert backend.open_tracker(RUN, store).held().last_step == {metric: 4}
 
 
 def test_every_value_keeps_its_precision(backend: Backend, store: Path) -> None:

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.support.journal_events import IDENTITY, assert_holds, block, epoch_means
+from tests.support.largest_file import largest_file
 from tests.support.sample_run import CREATED, picture
 from tracking.backends.local import METRICS_FILE, Journal, open_tracker, read_fields
 from tracking.events import GENERATOR_ARCH, GIT_DIFF, REAL, Fields, File, Text
 from tracking.tracker import Run
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """A file that reaches `size` bytes is cut there, and writing on raises."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_metrics_are_on_the_disk_when_write_returns(journal: Journal) -> None:
@@ -100,3 +88,13 @@ def test_a_full_disk_leaves_no_part_of_a_file(tmp_path: Path, journal: Journal) 
     assert sorted(file for file in journal.folder.rglob("*") if file.is_file()) == before
     journal.write(picture(REAL, 1))
     assert (journal.folder / REAL / "00000001.png").exists()
+
+
+def test_a_run_that_lost_something_has_not_finished(journal: Journal) -> None:
+    journal.write(block(1, 20))
+    size = (journal.folder / METRICS_FILE).stat().st_size
+    with largest_file(size + 10), pytest.raises(OSError, match="File too large"):
+        with suppress(OSError):
+            journal.write(block(21, 22))
+        journal.close("finished")
+    assert read_fields(journal.folder)["sys/status"] == "interrupted"

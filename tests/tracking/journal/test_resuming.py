@@ -16,7 +16,7 @@ from tests.support.journal_events import (
     epoch_means,
     write_all,
 )
-from tests.support.sample_run import RUN, picture
+from tests.support.sample_run import CREATED, RUN, picture
 from tracking.backends.local import (
     METRICS_FILE,
     Journal,
@@ -39,6 +39,7 @@ def test_a_reopened_run_knows_what_it_holds(tmp_path: Path, journal: Journal) ->
     again = open_tracker(RUN, tmp_path)
     assert again.held() == Held(
         last_step={GLOSS: 30, DLOSS: 30, EPOCH_GLOSS: 20},
+        last_time={GLOSS: CREATED + 300, DLOSS: CREATED + 300, EPOCH_GLOSS: CREATED + 205},
         images=frozenset({(FIXED_NOISE, 25)}),
         files=frozenset({GENERATOR_ARCH}),
     )
@@ -97,6 +98,7 @@ def test_a_rewound_run_forgets_what_was_measured_later_and_nothing_else(
     assert_holds(journal.folder, earlier)
     assert open_tracker(RUN, tmp_path).held() == Held(
         last_step={GLOSS: 20, DLOSS: 20, EPOCH_GLOSS: 20},
+        last_time={GLOSS: CREATED + 200, DLOSS: CREATED + 200, EPOCH_GLOSS: CREATED + 205},
         images=frozenset({(FIXED_NOISE, 10), (REAL, 20)}),
         files=frozenset({GENERATOR_ARCH}),
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracking.backends.mlflow.names import from_mlflow
 from tracking.events import IMAGES
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def list_pictures(client: mlflow.MlflowClient, run_id: str) -> Iterator[Picture]
     for artifact in sorted(list_files(client, run_id, IMAGES)):
         if match := _THUMBNAIL.fullmatch(artifact):
             yield Picture(
-                path=match["key"].replace("~", "/"),  # as MLflow writes it in a file's name
+                path=from_mlflow(match["key"].replace("~", "/")),  # as MLflow writes it there
                 step=int(match["step"]),
                 time=int(match["time"]),
                 artifact=f"{match['picture']}.png",

@@ -12,9 +12,10 @@ from tracking.backends.mlflow.address import tracking_uri
 from tracking.backends.mlflow.artifacts import downloaded, list_files, list_pictures
 from tracking.backends.mlflow.experiment import find_experiment
 from tracking.backends.mlflow.layout import length_limit, long_field_artifact
-from tracking.events import ARTIFACTS, Event, Fields, File, Image, Text, Value
+from tracking.backends.mlflow.names import from_mlflow, to_mlflow
+from tracking.events import ARTIFACTS, Event, Fields, File, Text, Value
 from tracking.fields import from_text
-from tracking.png import from_png
+from tracking.png import read_image
 from tracking.replay import gather
 
 if TYPE_CHECKING:
@@ -72,15 +73,16 @@ def load_tails(
     if match is None:
         return {}
     client, entry = match
-    present = [path for path in paths if path in entry.data.metrics]
-    return tails_of(list(_read_points(client, entry, present)), present, fraction)
+    names = [name for name in map(to_mlflow, paths) if name in entry.data.metrics]
+    return tails_of(list(_read_points(client, entry, names)), paths, fraction)
 
 
 def load_last_values(store: Path | str, run: str) -> dict[str, float]:
     """The last value of each metric by path; MLflow keeps them with the run itself."""
     match = _find(store, run)
     metrics = match[1].data.metrics if match else {}
-    return {path: _unclamp(metrics[path]) for path in sorted(metrics)}
+    values = {from_mlflow(name): _unclamp(value) for name, value in metrics.items()}
+    return dict(sorted(values.items()))
 
 
 def load_events(store: Path | str, run: str) -> Iterator[Event]:
@@ -104,8 +106,8 @@ def load_events(store: Path | str, run: str) -> Iterator[Event]:
     yield from gather(_read_points(client, entry, entry.data.metrics))
     for picture in list_pictures(client, run_id):
         with downloaded(client, run_id, picture.artifact) as file:
-            pixels = from_png(file.read_bytes())
-        yield Image(picture.path, picture.step, picture.time, pixels)
+            content = file.read_bytes()
+        yield from read_image(picture.path, picture.step, picture.time, content)
 
 
 def _find(store: Path | str, run: str) -> tuple[mlflow.MlflowClient, mlflow.entities.Run] | None:
@@ -116,10 +118,11 @@ def _find(store: Path | str, run: str) -> tuple[mlflow.MlflowClient, mlflow.enti
 
 
 def _read_fields(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> dict[str, Value]:
-    tags = {path: text for path, text in run.data.tags.items() if not path.startswith("mlflow.")}
+    tags = {name: text for name, text in run.data.tags.items() if not name.startswith("mlflow.")}
+    texts = {from_mlflow(name): text for name, text in (tags | run.data.params).items()}
     return {
         path: from_text(_full_text(client, run.info.run_id, path, text))
-        for path, text in (tags | run.data.params).items()
+        for path, text in texts.items()
     }
 
 
@@ -132,10 +135,11 @@ def _full_text(client: mlflow.MlflowClient, run_id: str, path: str, text: str) -
 
 
 def _read_points(
-    client: mlflow.MlflowClient, run: mlflow.entities.Run, paths: Iterable[str]
+    client: mlflow.MlflowClient, run: mlflow.entities.Run, names: Iterable[str]
 ) -> Iterator[Point]:
-    for path in paths:
-        for metric in client.get_metric_history(run.info.run_id, path):
+    for name in names:
+        path = from_mlflow(name)
+        for metric in client.get_metric_history(run.info.run_id, name):
             yield path, metric.step, metric.timestamp, _unclamp(metric.value)
 
 

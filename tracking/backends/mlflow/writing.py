@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ from tracking.backends.mlflow.layout import (
     long_field_artifact,
     ui_tags,
 )
+from tracking.backends.mlflow.names import MAX_NAME_LENGTH, from_mlflow, to_mlflow
+from tracking.errors import warn
 from tracking.events import (
     ARTIFACTS,
     CONFIG,
@@ -91,8 +93,9 @@ class MlflowTracker:
             case Metrics():
                 self._write_metrics(event)
             case Image(path, step, time, pixels):
+                name = to_mlflow(path, of_images=True)
                 self._client.log_image(
-                    self._id, pixels, key=path, step=step, timestamp=time, synchronous=True
+                    self._id, pixels, key=name, step=step, timestamp=time, synchronous=True
                 )
             case Text(path, content):
                 self._client.log_text(self._id, content, f"{path}.txt")
@@ -110,8 +113,9 @@ class MlflowTracker:
         from mlflow.entities import Param, RunTag
 
         texts = {path: self._fit(path, to_text(value)) for path, value in values.items()}
-        params = [Param(path, text) for path, text in texts.items() if is_config(path)]
-        tags = [RunTag(path, text) for path, text in texts.items() if not is_config(path)]
+        names = _names(texts)
+        params = [Param(names[path], texts[path]) for path in names if is_config(path)]
+        tags = [RunTag(names[path], texts[path]) for path in names if not is_config(path)]
         tags += [RunTag(key, text) for key, text in ui_tags(values).items()]
         for start in range(0, max(len(params), len(tags)), _FIELDS_PER_BATCH):
             batch = slice(start, start + _FIELDS_PER_BATCH)
@@ -166,12 +170,14 @@ class MlflowTracker:
         from mlflow.entities import Metric
 
         # Step by step, so that after a failure MLflow holds a prefix of each series.
+        names = _names(block.values)
         metrics = [
-            Metric(path, value, time, step)
+            Metric(names[path], value, time, step)
             for step, time, row in zip(
                 block.steps, block.times, zip(*block.values.values(), strict=True), strict=True
             )
             for path, value in zip(block.values, row, strict=True)
+            if path in names
         ]
         for start in range(0, len(metrics), _METRICS_PER_BATCH):
             batch = metrics[start : start + _METRICS_PER_BATCH]
@@ -189,11 +195,22 @@ def open_tracker(run: Run, store: Path) -> MlflowTracker:
     return MlflowTracker(run, store)
 
 
+def _names(paths: Iterable[str]) -> dict[str, str]:
+    """MLflow's name for each path; without those that are too long for it."""
+    names = {path: to_mlflow(path) for path in paths}
+    for path in [path for path, name in names.items() if len(name) > MAX_NAME_LENGTH]:
+        warn(f"MLflow takes no name of more than {MAX_NAME_LENGTH} characters: {path} is left out.")
+        del names[path]
+    return names
+
+
 def _held(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> Held:
     run_id = run.info.run_id
+    metrics = run.to_proto().data.metrics
     return Held(
-        # A run carries the value of each metric's highest step; the protobuf has the step too.
-        last_step={metric.key: metric.step for metric in run.to_proto().data.metrics},
+        # A run carries the latest value of each metric's highest step; the protobuf has the rest.
+        last_step={from_mlflow(metric.key): metric.step for metric in metrics},
+        last_time={from_mlflow(metric.key): metric.timestamp for metric in metrics},
         images=frozenset((picture.path, picture.step) for picture in list_pictures(client, run_id)),
         files=frozenset(
             str(PurePosixPath(path).with_suffix(""))

@@ -18,6 +18,7 @@ from tracking.backends.neptune.layout import (
 )
 from tracking.events import CONFIG, Value
 from tracking.fields import from_text
+from tracking.replay import last_of
 from tracking.tracker import Held
 
 if TYPE_CHECKING:
@@ -64,12 +65,11 @@ def read_points(store: Path, run: str) -> list[Point]:
 def held_offline(store: Path, run: str) -> Held:
     """What the store has of one run."""
     containers = read_containers(store, run)
-    last: dict[str, int] = {}
-    for container in containers:
-        for path, step, _, _ in container.points:
-            last[path] = max(step, last.get(path, step))
+    points = (point for container in containers for point in container.points)
+    last_step, last_time = last_of(points)
     return Held(
-        last_step=last,
+        last_step=last_step,
+        last_time=last_time,
         images=frozenset(key for container in containers for key in container.images),
         files=frozenset(path for container in containers for path in container.files),
     )
@@ -132,14 +132,22 @@ def _apply(operation: Any, container: Container, folder: Path) -> None:
         case operations.LogImages(values=values):
             for value in values:
                 content = base64.b64decode(value.value.data)
-                container.images[path, int(value.step or 0)] = (round(value.ts * 1000), content)
+                container.images[path, _step(value)] = (round(value.ts * 1000), content)
         case operations.UploadFile(file_path=file_path, tmp_file_name=name):
             source = Path(file_path) if file_path else folder / "upload_path" / name
             container.files[path] = source
 
 
 def _point(path: str, value: Any) -> Point:
-    return path, int(value.step or 0), round(value.ts * 1000), float(value.value)
+    return path, _step(value), round(value.ts * 1000), float(value.value)
+
+
+def _step(value: Any) -> int:
+    """Raises ValueError for a step that is no whole number: it would become another."""
+    step = value.step or 0
+    if step != int(step):
+        raise ValueError(f"{step} is no whole number of steps")
+    return int(step)
 
 
 def _full_value(path: str, container: Container) -> Value:

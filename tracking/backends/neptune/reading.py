@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from tracking.backends.neptune.layout import LONG_FIELDS
 from tracking.backends.neptune.offline_folders import read_containers, read_points
-from tracking.events import Event, Fields, File, Image, Text, Value
-from tracking.png import from_png
+from tracking.events import Event, Fields, File, Text, Value
+from tracking.png import read_image
 from tracking.replay import gather
 
 if TYPE_CHECKING:
@@ -84,4 +84,4 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
             yield File(path, file)
     yield from gather(point for container in containers for point in container.points)
     for (path, step), (time, content) in sorted(images.items()):
-        yield Image(path, step, time, from_png(content))
+        yield from read_image(path, step, time, content)

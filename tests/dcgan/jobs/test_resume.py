@@ -1,0 +1,137 @@
+"""An interrupted run is resumed, or refused as it is: nothing is destroyed before the checks."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dcgan.config.loading import load_config, parse_override
+from dcgan.jobs.prepare import Job, RunMetadata, prepare, prepare_resume
+from dcgan.jobs.run import TrainingResult, run_job
+from dcgan.run_folder.trained_run import read_config
+from dcgan.training.checkpoint import CheckpointError, find_checkpoint
+from tests.dcgan.conftest import SMALL
+from tests.support.largest_file import largest_file
+from tracking.backends.local import amend_fields, read_fields, run_folders
+from tracking.errors import StoreError
+
+STEPS = 6
+
+
+def run(job: Job, steps: int = STEPS) -> TrainingResult:
+    """Run a job until `steps` more steps are done."""
+    calls = iter([False] * (steps - 1))
+    return run_job(
+        job,
+        ["dcgan"],
+        listen=lambda event: None,
+        warn=lambda message: None,
+        stopping=lambda: next(calls, True),
+    )
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a run that was interrupted, and one of whose steps came after the checkpoint."""
+    store = tmp_path_factory.mktemp("interrupted")
+    config = load_config("digits", [parse_override(text) for text in SMALL])
+    folder = run(prepare(config, "cpu", store, (), RunMetadata())).folder
+    with (folder / "metrics.jsonl").open("a") as metrics:
+        metrics.write(f'{{"step": {STEPS + 1}, "time": 1, "training/batch/Gloss": 0.5}}\n')
+    return store
+
+
+@pytest.fixture
+def store(interrupted: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(interrupted, tmp_path / "store"))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All files of a run but its lock and its checkpoints."""
+    files = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file()}
+    return {
+        name: file.read_bytes()
+        for name, file in files.items()
+        if not name.endswith("lock") and not name.startswith("checkpoints")
+    }
+
+
+def of_other_shape(state: dict[str, Any]) -> None:
+    state["generator"][next(iter(state["generator"]))] = torch.zeros(3)
+
+
+def with_moments_of_other_shape(state: dict[str, Any]) -> None:
+    state["generator_optimizer"]["state"][0]["exp_avg"] = torch.zeros(3)
+
+
+def of_another_step(state: dict[str, Any]) -> None:
+    state["step"] += 1
+
+
+def without_most(state: dict[str, Any]) -> None:
+    for name in set(state) - {"step"}:
+        del state[name]
+
+
+@pytest.mark.parametrize(
+    "change", [of_other_shape, with_moments_of_other_shape, of_another_step, without_most]
+)
+def test_a_checkpoint_that_does_not_fit_leaves_the_run_as_it_was(
+    store: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    (folder,) = run_folders(store)
+    path = find_checkpoint(folder / "checkpoints")
+    state = torch.load(path, weights_only=True)
+    change(state)
+    torch.save(state, path)
+    before = content(folder)
+    with pytest.raises(CheckpointError, match=f"step {STEPS}"):
+        run(prepare_resume(store, "last", "cpu"))
+    assert content(folder) == before
+
+
+def test_a_run_that_finished_meanwhile_is_not_trained_again(store: Path) -> None:
+    (folder,) = run_folders(store)
+    job = prepare_resume(store, "last", "cpu")
+    amend_fields(folder, {"sys/status": "finished"})
+    before = content(folder)
+    with pytest.raises(StoreError, match="has finished"):
+        run(job)
+    assert content(folder) == before
+
+
+def test_a_run_that_was_continued_meanwhile_is_not_rewound(store: Path) -> None:
+    (folder,) = run_folders(store)
+    job = prepare_resume(store, "last", "cpu")
+    run(prepare_resume(store, "last", "cpu"), steps=1)
+    before = content(folder)
+    with pytest.raises(StoreError, match="continued by another process"):
+        run(job)
+    assert content(folder) == before
+
+
+def test_a_disk_that_is_full_at_the_end_is_an_error_that_says_what_is_lost(
+    interrupted: Path, tmp_path: Path
+) -> None:
+    config = read_config(run_folders(interrupted)[0])
+    job = prepare(config, "cpu", tmp_path, (), RunMetadata())
+    with ExitStack() as full, pytest.raises(StoreError) as raised:
+
+        def stopping() -> bool:
+            full.enter_context(largest_file(10))
+            return True
+
+        run_job(job, [], listen=lambda _: None, warn=lambda _: None, stopping=stopping)
+    message = str(raised.value)
+    assert "was trained to step 1, but not all of it is kept" in message
+    assert "Its journal ends at step 0: OSError: [Errno 27] File too large" in message
+    assert "The checkpoint of step 1 is missing, there is none" in message
+    (folder,) = run_folders(tmp_path)
+    assert read_fields(folder)["sys/status"] == "killed"
+    assert run(prepare_resume(tmp_path, "last", "cpu")).steps == STEPS

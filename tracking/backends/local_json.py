@@ -1,0 +1,83 @@
+"""The JSON files of a run: checked when they are read, complete or absent when they are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tracking.atomic_files import atomic_write
+from tracking.errors import StoreError
+from tracking.events import SWEEP, SYS, TRACKERS, Value
+from tracking.fields import flatten, from_iso8601
+from tracking.run_files import check_no_link
+
+_TEXTS = ("name", "status", "recipe", "group", "created", "ended", "resumed", "error", "command")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file of a run; empty if there is no file.
+
+    Raises StoreError if the file is damaged.
+    """
+    check_no_link(path.parent, Path(path.name))
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(tree, dict):
+        raise _damaged(path, "it holds no object")
+    return tree
+
+
+def read_field_file(path: Path, prefix: str = "") -> dict[str, Value]:
+    """The fields in a file of a run by path; none if there is no file.
+
+    Args:
+        path: The file.
+        prefix: The beginning of the paths of all fields in it.
+
+    Raises:
+        StoreError: The file is damaged, or a field that every run has is missing or of a wrong
+            type.
+    """
+    try:
+        fields = flatten(read_json(path), prefix)
+    except RecursionError as error:
+        raise _damaged(path, "it is nested too deeply") from error
+    if not prefix and path.exists():
+        try:
+            _check(fields)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    return fields
+
+
+def write_json(path: Path, tree: Mapping[str, Any]) -> None:
+    """Write a file of a run."""
+    with atomic_write(path) as temporary:
+        text = json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
+        # Names of files may have bytes that are not text; JSON reads the replacement as an escape.
+        temporary.write_bytes(text.encode(errors="backslashreplace"))
+
+
+def _check(fields: Mapping[str, Value]) -> None:
+    """Raise KeyError, TypeError or ValueError unless a run's own fields are what they should be."""
+    from_iso8601(str(fields[f"{SYS}/created"]))
+    own = [f"{SYS}/{name}" for name in _TEXTS]
+    texts = [path for path in fields if path in own or path.startswith((TRACKERS, SWEEP))]
+    for path in (f"{SYS}/name", *texts):
+        if not isinstance(fields[path], str | None):
+            raise TypeError(f"{path} is {fields[path]!r}, no text")
+    tags = fields.get(f"{SYS}/tags") or []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise TypeError(f"{SYS}/tags is {tags!r}, no list of texts")
+
+
+def _damaged(path: Path, reason: str) -> StoreError:
+    return StoreError(
+        f"{path} is damaged: {reason[:200]}.\nRepair it, or take {path.parent} out of the store."
+    )
