@@ -126,7 +126,13 @@ def find_measures(
 
 
 def runs_without(runs: Runs, ids: Sequence[str], measure: Measure) -> list[str]:
-    """Those of some runs that never recorded a measure; one that is derived is always there."""
+    """Those of some runs that never recorded a measure; one that is derived is always there.
+
+    Args:
+        runs: All runs.
+        ids: Those to look at.
+        measure: What they may lack.
+    """
     if not measure.path:
         return []
     return [run for run in ids if measure.path not in runs.newest_values(run)]
