@@ -188,6 +188,12 @@ def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> N
         raise ConfigError(
             f"training.detach_fakes = false works in one process only, not in {world.size}."
         )
+    if world.size > 1 and config.training.compile and config.loss.traits.gradient_penalty:
+        raise ConfigError(
+            'loss.name = "wgan_gp" cannot be compiled: torch.compile has no second derivatives, '
+            "which its penalty takes.\nSet training.compile = false. One process would find out by "
+            f"itself, {world.size} do not try."
+        )
 
 
 def prepare_resume(

@@ -19,7 +19,11 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from dcgan.cli import app
+from dcgan.config.loading import load_config, parse_override
+from dcgan.config.schema import ConfigError
+from dcgan.jobs.prepare import check_batches
 from dcgan.training.checkpoint import find_checkpoint, load_checkpoint
+from dcgan.training.distributed import World
 from tests.support import REPOSITORY, float64_trainer
 from tests.support.forked import Command, dcgan, fork, fork_command, torchrun
 from tracking.backends.local import read_fields, read_steps, run_folders
@@ -181,3 +185,16 @@ def test_what_cannot_be_divided_is_told(tmp_path: Path, setting: str, said: str)
     assert output.count("Error ─") == 1
     assert "launch.py" not in output, "torchrun has a traceback of its own, we have none"
     assert not run_folders(store)
+
+
+def test_a_penalty_is_not_compiled_where_no_process_tries_it_first() -> None:
+    settings = (
+        "loss.name=wgan_gp",
+        "network.discriminator_batch_norm=none",
+        "training.discriminator_step=joint",
+        "training.compile=true",
+    )
+    config = load_config("digits", [parse_override(each) for each in settings])
+    check_batches(config, size=1_797)
+    with pytest.raises(ConfigError, match="torch.compile has no second derivatives"):
+        check_batches(config, size=1_797, world=World(rank=0, size=2))
