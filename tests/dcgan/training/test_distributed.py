@@ -196,5 +196,5 @@ def test_a_penalty_is_not_compiled_where_no_process_tries_it_first() -> None:
     )
     config = load_config("digits", [parse_override(each) for each in settings])
     check_batches(config, size=1_797)
-    with pytest.raises(ConfigError, match="torch.compile has no second derivatives"):
+    with pytest.raises(ConfigError, match=r"torch\.compile has no second derivatives"):
         check_batches(config, size=1_797, world=World(rank=0, size=2))
