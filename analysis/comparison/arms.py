@@ -32,6 +32,9 @@ MEASURED_OF_DATA = (
     "dataset.transforms",
     "dataset.fingerprint",
     "dataset.skipped",
+    "dataset.duplicates",
+    "dataset.clipped",
+    "dataset.extreme",
 )
 """What a run records about its images, rather than choices that were configured."""
 

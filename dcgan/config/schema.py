@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, LiteralString
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from tracking.errors import UserError
@@ -53,9 +53,25 @@ class Dataset(Section):
         "crop",
         description="crop: resize the shorter side and crop the centre; stretch: resize both sides",
     )
+    value_range: Annotated[tuple[float, float], Strict(False)] | Literal["auto", "percentile"] = (
+        Field(
+            "auto",
+            description="values that become black and white, in images with more than 8 bits: auto "
+            "(of the type), percentile (1 and 99 of each image), or [low, high]",
+        )
+    )
     max_unreadable: int = Field(
         0, ge=0, description="number of files that may be skipped because they cannot be read"
     )
+
+    @field_validator("value_range")
+    @classmethod
+    def _range_is_not_empty(
+        cls, value: tuple[float, float] | Literal["auto", "percentile"]
+    ) -> tuple[float, float] | Literal["auto", "percentile"]:
+        if not isinstance(value, str) and not value[0] < value[1]:
+            raise PydanticCustomError("empty_range", "the first value must be below the second")
+        return value
 
     @model_validator(mode="after")
     def _embedded_sets_have_no_path(self) -> Dataset:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from dcgan.cache_dir import cache_folder
-from dcgan.data.decoding import Form, Pixels, decode_to
+from dcgan.data.decoding import DeepValues, Form, Pixels, Written, decode_to
 from dcgan.data.image_set import (
     Collection,
     DataError,
@@ -32,7 +32,7 @@ from dcgan.data.image_set import (
 from dcgan.data.parallel import CHUNK, map_chunks
 from tracking.atomic_files import atomic_write
 
-FORMAT = 2
+FORMAT = 3
 """Increased whenever the same images would give other pixels or another layout."""
 
 _PIXELS, _LABELS, _CARD = "pixels.uint8", "labels.npy", "card.json"
@@ -160,10 +160,13 @@ def _decode_to(
 ) -> DatasetCard:
     """Write the decoded images and their labels to files, and describe them."""
     unreadable: dict[int, str] = {}
+    deep_values: list[DeepValues] = []
     total = len(collection.names)
     # Unbuffered: what was read ahead would be stale once a process has written there.
     with (folder / _PIXELS).open("w+b", buffering=0) as pixels:
-        blocks = _decoded_blocks(pixels, form, collection, max_unreadable, progress, unreadable)
+        blocks = _decoded_blocks(
+            pixels, form, collection, max_unreadable, progress, unreadable, deep_values
+        )
         statistics = pixel_statistics(blocks, (total, *form.shape))
         size = total - len(unreadable)
         if not size:
@@ -173,6 +176,9 @@ def _decode_to(
             pixels.seek(0)
             statistics = pixel_statistics(_read_blocks(pixels, form), (size, *form.shape))
         os.fsync(pixels.fileno())
+    deep = sum(deep_values, DeepValues())
+    if deep.unmapped is not None:
+        raise _range_is_missing(collection, deep.unmapped)
     sizes: tuple[int, ...] = ()
     if collection.labels is not None:
         labels = np.delete(collection.labels, list(unreadable))
@@ -188,6 +194,9 @@ def _decode_to(
         transforms=f"{form}, scale to [-1, 1]",
         fingerprint=statistics.fingerprint,
         skipped=_skipped(collection, unreadable),
+        duplicates=statistics.duplicates,
+        clipped=deep.outside / max(deep.count, 1),
+        extreme=deep.extreme / max(deep.count, 1),
     )
 
 
@@ -198,17 +207,28 @@ def _decoded_blocks(
     max_unreadable: int,
     progress: Progress,
     unreadable: dict[int, str],
+    deep_values: list[DeepValues],
 ) -> Iterator[Pixels]:
     """Let processes fill the file, and yield its pixels (n, C, H, W) as they are written.
 
-    Adds the unreadable images to `unreadable`: the reason by the image's position.
+    Args:
+        pixels: The file.
+        form: What the images are converted to.
+        collection: The images.
+        max_unreadable: Files that may be skipped.
+        progress: Called after each chunk.
+        unreadable: Takes the reason for each unreadable image by its position.
+        deep_values: Takes what became of the values of images with more than 8 bits.
     """
     images, total = collection.images, len(collection.names)
     bytes_per_image = math.prod(form.shape)
     file = Path(pixels.name)
     firsts = range(0, total, CHUNK)
     chunks = ((file, first, images[first : first + CHUNK], form) for first in firsts)
-    for first, reasons in zip(firsts, map_chunks(decode_to, chunks, total), strict=True):
+    results: Iterator[Written] = map_chunks(decode_to, chunks, total)
+    for first, written in zip(firsts, results, strict=True):
+        reasons = written.unreadable
+        deep_values.append(written.deep)
         end = min(first + CHUNK, total)
         pixels.seek(first * bytes_per_image)
         block = pixels.read((end - first - len(reasons)) * bytes_per_image)
@@ -244,6 +264,16 @@ def _too_many_unreadable(skipped: Sequence[str], count: int, allowed: int) -> Da
         f"{files} (at most {allowed} may be skipped):\n{listed}\n"
         "Repair or remove what is broken, or allow more to be skipped with "
         f"--set dataset.max_unreadable={max(count, 10)}."
+    )
+
+
+def _range_is_missing(collection: Collection, found: tuple[float, float]) -> DataError:
+    low, high = found
+    return DataError(
+        f"{collection.path} holds images with float or 32-bit values, from {low:g} to {high:g}.\n"
+        "Which of them are black and white is not known. Say it, such as with "
+        f"--set dataset.value_range=[{low:g},{high:g}],\nor map percentiles 1 to 99 of each image "
+        "with --set dataset.value_range=percentile."
     )
 
 

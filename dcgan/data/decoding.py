@@ -20,6 +20,13 @@ import PIL.ImageOps
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
+ValueRange: TypeAlias = tuple[float, float] | Literal["auto", "percentile"]
+"""Which values of images with more than 8 bits become black and white.
+
+`auto` is the range of the type, which float and 32-bit images do not have; `percentile` is the
+first and the last percentile of each image.
+"""
+
 
 @dataclass(frozen=True)
 class Form:
@@ -29,11 +36,13 @@ class Form:
         image_size: Height and width in pixels.
         channels: 1 for grey, 3 for RGB.
         fit: `crop` resizes the shorter side and crops the centre; `stretch` resizes both sides.
+        value_range: Of images with more than 8 bits.
     """
 
     image_size: int
     channels: Literal[1, 3]
     fit: Literal["crop", "stretch"]
+    value_range: ValueRange = "auto"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -46,7 +55,42 @@ class Form:
             "crop": f"resize shorter side {size} (bilinear), centre-crop {size}",
             "stretch": f"resize {size}x{size} (bilinear)",
         }
-        return f"{resized[self.fit]}, {'grey' if self.channels == 1 else 'RGB'}"
+        text = f"{resized[self.fit]}, {'grey' if self.channels == 1 else 'RGB'}"
+        match self.value_range:
+            case "auto":
+                return text
+            case "percentile":
+                return f"{text}, percentiles 1 to 99 of deep images from black to white"
+            case low, high:
+                return f"{text}, values {low:g} to {high:g} of deep images from black to white"
+
+
+@dataclass(frozen=True)
+class DeepValues:
+    """What became of the values of images with more than 8 bits.
+
+    Attributes:
+        count: Number of values.
+        outside: How many lay outside the range and were clipped.
+        extreme: How many became black or white, 0 or 255.
+        unmapped: Smallest and largest value of images without a range; None if all have one.
+    """
+
+    count: int = 0
+    outside: int = 0
+    extreme: int = 0
+    unmapped: tuple[float, float] | None = None
+
+    def __add__(self, other: DeepValues) -> DeepValues:
+        unmapped = [each for each in (self.unmapped, other.unmapped) if each is not None]
+        return DeepValues(
+            self.count + other.count,
+            self.outside + other.outside,
+            self.extreme + other.extreme,
+            (min(low for low, _ in unmapped), max(high for _, high in unmapped))
+            if unmapped
+            else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -56,29 +100,47 @@ class Decoded:
     Attributes:
         pixels: The images that could be read, in their order, (n, C, H, W).
         unreadable: Why the others could not be read, by their position in the input.
+        deep: What became of the values of images with more than 8 bits.
     """
 
     pixels: Pixels
     unreadable: dict[int, str]
+    deep: DeepValues = DeepValues()
 
 
 def decode(images: Sequence[Path] | Pixels, form: Form) -> Decoded:
     """Convert image files, or an array (N, H, W[, 3]), to `form`."""
-    pixels, unreadable = [], {}
+    pixels, unreadable, deep = [], {}, DeepValues()
     for position, image in enumerate(images):
         if isinstance(image, Path):
             try:
-                picture = read_image(image)
+                picture, values = _read(image, form.value_range)
             except UNREADABLE as error:
                 unreadable[position] = str(error) or type(error).__name__
                 continue
+            deep += values
         else:
             picture = PIL.Image.fromarray(image)
         pixels.append(_fit(picture, form))
-    return Decoded(np.stack(pixels) if pixels else np.empty((0, *form.shape), np.uint8), unreadable)
+    array = np.stack(pixels) if pixels else np.empty((0, *form.shape), np.uint8)
+    return Decoded(array, unreadable, deep)
 
 
-def decode_to(file: Path, row: int, images: Sequence[Path] | Pixels, form: Form) -> dict[int, str]:
+@dataclass(frozen=True)
+class Written:
+    """What `decode_to` could not simply write.
+
+    Attributes:
+        unreadable: Why images could not be read, by their position in the input; those after one
+            that is missing move up.
+        deep: What became of the values of images with more than 8 bits.
+    """
+
+    unreadable: dict[int, str]
+    deep: DeepValues
+
+
+def decode_to(file: Path, row: int, images: Sequence[Path] | Pixels, form: Form) -> Written:
     """Decode images and write their pixels into a file.
 
     The process that decodes also writes, because sending pixels to another process would take
@@ -89,16 +151,12 @@ def decode_to(file: Path, row: int, images: Sequence[Path] | Pixels, form: Form)
         row: Index in that file of the first image.
         images: Files, or an array (n, H, W[, 3]).
         form: What they are converted to.
-
-    Returns:
-        Why images could not be read, by their position in `images`; those after one that is
-        missing move up.
     """
     decoded = decode(images, form)
     with file.open("r+b") as pixels:
         pixels.seek(row * math.prod(form.shape))
         pixels.write(decoded.pixels.data)
-    return decoded.unreadable
+    return Written(decoded.unreadable, decoded.deep)
 
 
 def file_digests(files: Sequence[Path]) -> list[bytes]:
@@ -116,13 +174,55 @@ def file_digests(files: Sequence[Path]) -> list[bytes]:
 def read_image(file: Path) -> PIL.Image.Image:
     """Open an image in mode L or RGB, turned as its EXIF says, transparent parts white.
 
-    16 bits per pixel are scaled to 8, which Pillow would clip.
+    16 bits per pixel are scaled to 8, which Pillow would clip. Raises one of `UNREADABLE`, also
+    for float or 32-bit values, whose range is not known.
     """
+    picture, deep = _read(file, "auto")
+    if deep.unmapped is not None:
+        raise ValueError("its float or 32-bit values have no range that is known")
+    return picture
+
+
+def _read(file: Path, value_range: ValueRange) -> tuple[PIL.Image.Image, DeepValues]:
     with PIL.Image.open(file) as opened:
+        # Formats with 32 bits are opened in the same mode as PGM with 16.
+        has_type_range = opened.mode.startswith("I;16") or opened.format in ("PPM", "PNG")
         image = PIL.ImageOps.exif_transpose(opened)
-    if image.mode.startswith("I"):
-        wide = np.asarray(image).astype(np.int64)
-        return PIL.Image.fromarray((wide.clip(0, 65_535) // 257).astype(np.uint8))
+    if image.mode == "F" or image.mode.startswith("I"):
+        values = np.asarray(image)
+        type_range = (0.0, 65_535.0) if has_type_range else None
+        return _to_8_bits(values, type_range if value_range == "auto" else value_range)
+    return _flattened(image), DeepValues()
+
+
+def _to_8_bits(
+    values: npt.NDArray[np.generic], value_range: ValueRange | None
+) -> tuple[PIL.Image.Image, DeepValues]:
+    """Map values (H, W) to grey; black all over if there is no range."""
+    numbers = values.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError("it has values that are not finite")
+    if value_range is None:
+        unmapped = float(numbers.min()), float(numbers.max())
+        return PIL.Image.new("L", values.shape[::-1]), DeepValues(unmapped=unmapped)
+    if isinstance(value_range, str):
+        low, high = np.percentile(numbers, (1, 99))
+    else:
+        low, high = value_range
+    grey = ((numbers - low) / max(high - low, np.finfo(np.float64).tiny)).clip(0, 1) * 255
+    # Rounded down, as 16-bit values always were, so that their pixels stay what they are.
+    pixels = np.floor(grey + 1e-9).astype(np.uint8)
+    is_outside = () if isinstance(value_range, str) else (numbers < low) | (numbers > high)
+    deep = DeepValues(
+        count=numbers.size,
+        outside=int(np.count_nonzero(is_outside)),
+        extreme=int(np.count_nonzero((pixels == 0) | (pixels == 255))),
+    )
+    return PIL.Image.fromarray(pixels), deep
+
+
+def _flattened(image: PIL.Image.Image) -> PIL.Image.Image:
+    """The image in mode L or RGB, transparent parts white."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = PIL.Image.new("RGBA", image.size, "white")

@@ -41,6 +41,10 @@ class DatasetCard:
         transforms: What was done to the images, in words.
         fingerprint: SHA-256 of the shape and the pixels that the networks see.
         skipped: Files that could not be read and why; at most the first 20.
+        duplicates: Images whose pixels are those of an earlier one.
+        clipped: Share of the values of images with more than 8 bits that lay outside
+            `dataset.value_range`, 0 to 1.
+        extreme: Share of these values that became black or white, 0 to 1.
     """
 
     path: str
@@ -52,6 +56,9 @@ class DatasetCard:
     transforms: str
     fingerprint: str
     skipped: tuple[str, ...] = ()
+    duplicates: int = 0
+    clipped: float = 0.0
+    extreme: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,7 @@ class PixelStatistics:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
+    duplicates: int
 
 
 def pixel_statistics(blocks: Iterable[Pixels], shape: tuple[int, int, int, int]) -> PixelStatistics:
@@ -108,11 +116,17 @@ def pixel_statistics(blocks: Iterable[Pixels], shape: tuple[int, int, int, int])
         shape: (N, C, H, W) of all blocks together.
     """
     digest = hashlib.sha256(repr(shape).encode())
+    images: set[bytes] = set()
+
+    def hash_block(block: Pixels) -> None:
+        digest.update(block.data)
+        images.update(hashlib.blake2b(image.data, digest_size=16).digest() for image in block)
+
     total = np.zeros(shape[1], np.int64)
     squares = np.zeros(shape[1], np.int64)
     with ThreadPoolExecutor(1) as hashing:  # which releases the interpreter lock, as sums do
         for block in blocks:
-            hashed = hashing.submit(digest.update, np.ascontiguousarray(block).data)
+            hashed = hashing.submit(hash_block, np.ascontiguousarray(block))
             rows = block.reshape(*block.shape[:2], shape[2] * shape[3])
             total += rows.sum(axis=2, dtype=np.uint32).sum(axis=0, dtype=np.int64)
             # The narrowest types that hold the sums of an image of up to 256x256: six times
@@ -127,6 +141,7 @@ def pixel_statistics(blocks: Iterable[Pixels], shape: tuple[int, int, int, int])
         mean=tuple(round(float(each), 6) for each in mean / 127.5 - 1),
         std=tuple(round(float(each), 6) for each in np.sqrt(variance) / 127.5),
         fingerprint=f"sha256:{digest.hexdigest()}",
+        duplicates=shape[0] - len(images),
     )
 
 

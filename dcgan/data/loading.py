@@ -42,7 +42,7 @@ def load_images(
         )
     else:
         collection = collect_folder(path)
-    form = Form(dataset.image_size, dataset.channels, dataset.fit)
+    form = Form(dataset.image_size, dataset.channels, dataset.fit, dataset.value_range)
     return load_cached(collection, form, dataset.max_unreadable, progress)
 
 

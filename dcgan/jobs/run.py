@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import nn
 
 from dcgan.config.schema import Config
+from dcgan.data.doubts import doubts_about
 from dcgan.jobs.prepare import Job, check_still_resumable
 from dcgan.jobs.signals import stop_requests
 from dcgan.profiling.step_timing import try_compiling
@@ -107,6 +108,9 @@ def run_job(
             )
         if job.folder is not None:
             rewind(folder, job.first_step)
+        else:
+            for doubt in doubts_about(job.images.card):
+                warn(doubt)
         tracker = _open_tracker(job, run, folder, warn)
         save = _CheckpointSaver(folder / CHECKPOINT_DIR, warn)
         emit = _event_sink(tracker, listen)

@@ -75,5 +75,6 @@ def _image_set(
         std=statistics.std,
         transforms=f"{transforms}, {'grey' if mode == 'L' else 'RGB'}, scale to [-1, 1]",
         fingerprint=statistics.fingerprint,
+        duplicates=statistics.duplicates,
     )
     return ImageSet(torch.from_numpy(pixels), card, torch.from_numpy(labels.astype(np.int64)))
