@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -108,22 +109,30 @@ class Decoded:
     deep: DeepValues = DeepValues()
 
 
-def decode(images: Sequence[Path] | Pixels, form: Form) -> Decoded:
-    """Convert image files, or an array (N, H, W[, 3]), to `form`."""
+Images: TypeAlias = Sequence[Path] | Sequence[bytes] | npt.NDArray[np.generic]
+"""Files, the bytes of files, or an array (N, H, W) or (N, H, W, C)."""
+
+
+def decode(images: Images, form: Form) -> Decoded:
+    """Convert images to `form`."""
     pixels, unreadable, deep = [], {}, DeepValues()
     for position, image in enumerate(images):
-        if isinstance(image, Path):
-            try:
-                picture, values = _read(image, form.value_range)
-            except UNREADABLE as error:
-                unreadable[position] = str(error) or type(error).__name__
-                continue
-            deep += values
-        else:
-            picture = PIL.Image.fromarray(image)
+        try:
+            picture, values = _read(image, form.value_range)
+        except UNREADABLE as error:
+            unreadable[position] = _reason(error)
+            continue
+        deep += values
         pixels.append(_fit(picture, form))
     array = np.stack(pixels) if pixels else np.empty((0, *form.shape), np.uint8)
     return Decoded(array, unreadable, deep)
+
+
+def _reason(error: Exception) -> str:
+    """Why an image cannot be read, without the place of a buffer in memory."""
+    if isinstance(error, PIL.UnidentifiedImageError):
+        return "cannot identify image file"
+    return str(error) or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -140,7 +149,7 @@ class Written:
     deep: DeepValues
 
 
-def decode_to(file: Path, row: int, images: Sequence[Path] | Pixels, form: Form) -> Written:
+def decode_to(file: Path, row: int, images: Images, form: Form) -> Written:
     """Decode images and write their pixels into a file.
 
     The process that decodes also writes, because sending pixels to another process would take
@@ -149,7 +158,7 @@ def decode_to(file: Path, row: int, images: Sequence[Path] | Pixels, form: Form)
     Args:
         file: An existing file of raw pixels (N, C, H, W).
         row: Index in that file of the first image.
-        images: Files, or an array (n, H, W[, 3]).
+        images: What is decoded.
         form: What they are converted to.
     """
     decoded = decode(images, form)
@@ -183,8 +192,15 @@ def read_image(file: Path) -> PIL.Image.Image:
     return picture
 
 
-def _read(file: Path, value_range: ValueRange) -> tuple[PIL.Image.Image, DeepValues]:
-    with PIL.Image.open(file) as opened:
+def _read(
+    source: Path | bytes | npt.NDArray[np.generic], value_range: ValueRange
+) -> tuple[PIL.Image.Image, DeepValues]:
+    if isinstance(source, np.ndarray):
+        if source.dtype == np.uint8:
+            return _flattened(PIL.Image.fromarray(source)), DeepValues()
+        type_range = (0.0, 65_535.0) if source.dtype == np.uint16 else None
+        return _to_8_bits(source, type_range if value_range == "auto" else value_range)
+    with PIL.Image.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
         # Formats with 32 bits are opened in the same mode as PGM with 16.
         has_type_range = opened.mode.startswith("I;16") or opened.format in ("PPM", "PNG")
         image = PIL.ImageOps.exif_transpose(opened)
@@ -198,13 +214,14 @@ def _read(file: Path, value_range: ValueRange) -> tuple[PIL.Image.Image, DeepVal
 def _to_8_bits(
     values: npt.NDArray[np.generic], value_range: ValueRange | None
 ) -> tuple[PIL.Image.Image, DeepValues]:
-    """Map values (H, W) to grey; black all over if there is no range."""
+    """Map values (H, W) or (H, W, C) to 8 bits; black all over if there is no range."""
     numbers = values.astype(np.float64)
     if not np.isfinite(numbers).all():
         raise ValueError("it has values that are not finite")
     if value_range is None:
         unmapped = float(numbers.min()), float(numbers.max())
-        return PIL.Image.new("L", values.shape[::-1]), DeepValues(unmapped=unmapped)
+        black = PIL.Image.fromarray(np.zeros(values.shape, np.uint8))
+        return black, DeepValues(unmapped=unmapped)
     if isinstance(value_range, str):
         low, high = np.percentile(numbers, (1, 99))
     else:

@@ -6,14 +6,13 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from dcgan.data.decoding import Pixels
+from dcgan.data.decoding import Images, Pixels
 from tracking.errors import UserError
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -82,7 +81,7 @@ class Collection:
 
     Attributes:
         path: Where they are, for the card.
-        images: Files, or an array (N, H, W) or (N, H, W, 3).
+        images: What is decoded, in slices and in order.
         names: Of the images, for messages.
         classes: Names of the classes; empty without labels.
         labels: Indices into `classes`, int64 (N,); None without labels.
@@ -91,7 +90,7 @@ class Collection:
     """
 
     path: str
-    images: Sequence[Path] | Pixels
+    images: Images
     names: Sequence[str]
     classes: tuple[str, ...]
     labels: npt.NDArray[np.int64] | None

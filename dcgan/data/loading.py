@@ -7,9 +7,11 @@ from pathlib import Path
 from dcgan.config.schema import Dataset
 from dcgan.data.cache import load_cached
 from dcgan.data.decoding import Form
-from dcgan.data.image_set import DataError, ImageSet, Progress, silent
+from dcgan.data.image_set import Collection, DataError, ImageSet, Progress, silent
+from dcgan.data.sources.archives import collect_archive, is_archive
 from dcgan.data.sources.embedded import load_digits, load_sky
 from dcgan.data.sources.image_folder import collect_folder
+from dcgan.data.sources.parquet import collect_parquet, parquet_files
 from dcgan.data.sources.torchvision_sets import TORCHVISION_SETS, collect_torchvision_set
 
 
@@ -41,9 +43,23 @@ def load_images(
             'name = "folder" needs dataset.path: give the folder of images with --data.'
         )
     else:
-        collection = collect_folder(path)
+        collection = _collect(path, dataset.split)
     form = Form(dataset.image_size, dataset.channels, dataset.fit, dataset.value_range)
     return load_cached(collection, form, dataset.max_unreadable, progress)
+
+
+def _collect(path: Path, split: str) -> Collection:
+    """Images of a user, of whatever kind; parquet files only where there are no plain ones."""
+    if path.is_file() and is_archive(path):
+        return collect_archive(path)
+    if path.is_file() and parquet_files(path):
+        return collect_parquet(path, split)
+    try:
+        return collect_folder(path)
+    except DataError:
+        if path.is_dir() and parquet_files(path):
+            return collect_parquet(path, split)
+        raise
 
 
 def load_held_out(dataset: Dataset, folder: str | None) -> ImageSet | None:

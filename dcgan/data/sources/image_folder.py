@@ -24,7 +24,12 @@ def collect_folder(folder: Path) -> Collection:
     Hidden files and folders are left out. Raises DataError if there is no image.
     """
     if not folder.is_dir():
-        reason = "it is a file, not a folder" if folder.exists() else "there is no such folder"
+        reason = "there is no such folder or file"
+        if folder.exists():
+            reason = (
+                "it is a file, not a folder, and none of .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, "
+                ".npy, .npz and .parquet"
+            )
         raise DataError(f"No images can be read from {folder}: {reason}.")
     suffixes = tuple(PIL.Image.registered_extensions())
     names = sorted(name for name in _files(folder) if name.lower().endswith(suffixes))
@@ -33,16 +38,20 @@ def collect_folder(folder: Path) -> Collection:
             f"The folder {folder} holds no images.\n"
             "It or its subfolders should hold image files such as .jpg, .png or .webp."
         )
-    subfolders = [name.partition("/")[0] if "/" in name else "" for name in names]
-    classes = tuple(sorted(set(subfolders)))
-    labelled = "" not in classes and len(classes) > 1
+    return collect_files(folder, names, *classes_of(names))
+
+
+def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int] | None]:
+    """The first folders of paths, and the index of each path's folder among them.
+
+    Nothing and None unless every path has one and there are at least two.
+    """
+    folders = [name.partition("/")[0] if "/" in name else "" for name in names]
+    classes = tuple(sorted(set(folders)))
+    if "" in classes or len(classes) < 2:
+        return (), None
     index_of = {name: index for index, name in enumerate(classes)}
-    return collect_files(
-        folder,
-        names,
-        classes if labelled else (),
-        [index_of[subfolder] for subfolder in subfolders] if labelled else None,
-    )
+    return classes, [index_of[folder] for folder in folders]
 
 
 def collect_files(
@@ -59,18 +68,19 @@ def collect_files(
         labels: One index into `classes` per file; None without labels.
     """
     files = [folder / name for name in names]
-
-    def content() -> str:
-        return cached_content(_signature(files, names), lambda: _digest(files, names))
-
     return Collection(
         path=str(folder.resolve()),
         images=files,
         names=names,
         classes=classes,
         labels=None if labels is None else np.asarray(labels, np.int64),
-        content=content,
+        content=lambda: content_of_files(files, names),
     )
+
+
+def content_of_files(files: Sequence[Path], names: Sequence[str]) -> str:
+    """A digest of the names and the bytes of files, which are read only if they are new."""
+    return cached_content(_signature(files, names), lambda: _digest(files, names))
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -1,0 +1,200 @@
+"""Images in one file: zip, tar, npy or npz. Nothing is unpacked; members are read in place."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+
+from dcgan.data.image_set import Collection, DataError
+from dcgan.data.sources.image_folder import classes_of, content_of_files
+
+LARGEST_MEMBER = 1 << 30
+"""Bytes that a member may declare; more is a bomb rather than an image."""
+
+_TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz")
+_HIDDEN = (".", "__MACOSX")
+_LABELS_AT_MOST = 1_000
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError)
+
+
+class ArchiveMembers(Sequence[bytes]):
+    """The bytes of some members, read when they are asked for.
+
+    In the order of their names where that costs nothing, and in the order of the archive where it
+    is compressed as a whole: reading forward then decompresses it once.
+    """
+
+    def __init__(self, names: Sequence[str], read: Callable[[str], bytes]) -> None:
+        self._names = names
+        self._read = read
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[bytes]: ...
+    def __getitem__(self, place: int | slice) -> bytes | list[bytes]:
+        if isinstance(place, slice):
+            return [self._content(name) for name in self._names[place]]
+        return self._content(self._names[place])
+
+    def _content(self, name: str) -> bytes:
+        """Empty for a damaged member, which decoding then counts as an unreadable image."""
+        try:
+            return self._read(name)
+        except _DAMAGED:
+            return b""
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file's name says that it is one of the kinds that `collect_archive` reads."""
+    return path.name.lower().endswith((".zip", ".npy", ".npz", *_TAR_ENDINGS))
+
+
+def collect_archive(path: Path) -> Collection:
+    """All images of a zip or tar file at any depth, or an array of them in an npy or npz file.
+
+    If every image lies in one of at least two folders, the folders are the classes; an npz file
+    may hold labels beside its images. Hidden members are left out.
+
+    Raises:
+        DataError: The file is damaged or encrypted, or holds no images.
+    """
+    try:
+        if path.name.lower().endswith((".npy", ".npz")):
+            return _collect_arrays(path)
+        archive = _Zip(path) if path.name.lower().endswith(".zip") else _Tar(path)
+        return _collect_members(path, archive)
+    except _DAMAGED as error:
+        raise DataError(f"{path} cannot be read: {error}.") from error
+
+
+class _Zip:
+    """A zip file that stays open."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = zipfile.ZipFile(path)
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Name -> declared bytes, of members that are files."""
+        encrypted = [each.filename for each in self._file.infolist() if each.flag_bits & 1]
+        if encrypted:
+            raise ValueError(f"it is encrypted ({encrypted[0]})")
+        files = (each for each in self._file.infolist() if not each.is_dir())
+        return {each.filename: each.file_size for each in files}
+
+    order_costs = False
+
+    def read(self, name: str) -> bytes:
+        return self._file.read(name)
+
+
+class _Tar:
+    """A tar file that stays open."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = tarfile.open(path)  # noqa: SIM115
+        self.order_costs = not path.name.lower().endswith(".tar")
+
+    @cached_property
+    def _members(self) -> dict[str, tarfile.TarInfo]:
+        return {each.name: each for each in self._file.getmembers() if each.isfile()}
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Name -> declared bytes, of members that are files."""
+        return {name: member.size for name, member in self._members.items()}
+
+    def read(self, name: str) -> bytes:
+        content = self._file.extractfile(self._members[name])
+        assert content is not None
+        return content.read()
+
+
+def _collect_members(path: Path, archive: _Zip | _Tar) -> Collection:
+    suffixes = tuple(PIL.Image.registered_extensions())
+    names = [
+        name
+        for name in archive.sizes
+        if name.lower().endswith(suffixes)
+        and not any(part.startswith(_HIDDEN) for part in PurePosixPath(name).parts)
+    ]
+    if not names:
+        raise DataError(f"{path} holds no images, such as .jpg, .png or .webp.")
+    for name in names:
+        if archive.sizes[name] > LARGEST_MEMBER:
+            raise ValueError(f"{name} would have {archive.sizes[name]:,} bytes")
+    if not archive.order_costs:
+        names.sort()
+    classes, labels = classes_of(_without_common_folder(names))
+    return Collection(
+        path=str(path.resolve()),
+        images=ArchiveMembers(names, archive.read),
+        names=names,
+        classes=classes,
+        labels=None if labels is None else np.asarray(labels, np.int64),
+        content=lambda: content_of_files([path], ["archive"]),
+    )
+
+
+def _without_common_folder(names: Sequence[str]) -> list[str]:
+    """Archives often hold one folder with everything in it, which is no class."""
+    relative = [PurePosixPath(name.removeprefix("./")) for name in names]
+    while len({each.parts[0] for each in relative}) == 1 and all(
+        len(each.parts) > 1 for each in relative
+    ):
+        relative = [PurePosixPath(*each.parts[1:]) for each in relative]
+    return [str(each) for each in relative]
+
+
+def _collect_arrays(path: Path) -> Collection:
+    found = np.load(path, mmap_mode="r", allow_pickle=False)
+    arrays = dict(found) if path.name.lower().endswith(".npz") else {"array": found}
+    images = {name: array for name, array in arrays.items() if array.ndim in (3, 4)}
+    if len(images) != 1:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise DataError(
+            f"{path} should hold one array of images, (N, H, W), (N, H, W, C) or (N, C, H, W).\n"
+            f"It holds: {shapes or 'nothing'}."
+        )
+    ((_, pixels),) = images.items()
+    pixels = _channels_last(pixels)
+    if pixels.dtype.kind not in "uif" or (pixels.ndim == 4 and pixels.shape[3] not in (1, 3, 4)):
+        raise DataError(f"{path}: {pixels.dtype} {pixels.shape} is no array of images.")
+    labels = _labels(arrays, len(pixels))
+    classes = () if labels is None else tuple(map(str, range(int(labels.max()) + 1)))
+    return Collection(
+        path=str(path.resolve()),
+        images=pixels[..., 0] if pixels.ndim == 4 and pixels.shape[3] == 1 else pixels,
+        names=[f"image {number}" for number in range(len(pixels))],
+        classes=classes,
+        labels=labels,
+        content=lambda: content_of_files([path], ["arrays"]),
+    )
+
+
+def _channels_last(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    is_first = pixels.ndim == 4 and pixels.shape[1] in (1, 3) and pixels.shape[3] not in (1, 3, 4)
+    return pixels.transpose(0, 2, 3, 1) if is_first else pixels
+
+
+def _labels(arrays: dict[str, npt.NDArray[np.generic]], count: int) -> npt.NDArray[np.int64] | None:
+    """The only array with one whole number from 0 on per image; None if there is none."""
+    flat = [array.reshape(-1) for array in arrays.values() if array.size == count]
+    numbers = [array for array in flat if array.dtype.kind in "ui"]
+    if len(numbers) != 1:
+        return None
+    labels = numbers[0].astype(np.int64)
+    return labels if labels.min() >= 0 and 0 < labels.max() < _LABELS_AT_MOST else None

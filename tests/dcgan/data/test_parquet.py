@@ -1,0 +1,102 @@
+"""Parquet files as Hugging Face's `datasets` writes them."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from dcgan.config.schema import Dataset
+from dcgan.data.image_set import DataError, ImageSet
+from dcgan.data.loading import load_images
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
+LABELS = [0, 1, 1, 0, 1, 0, 1]
+FEATURES = {
+    "info": {
+        "features": {
+            "img": {"_type": "Image"},
+            "kind": {"_type": "ClassLabel", "names": ["airplane", "bird"]},
+        }
+    }
+}
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
+
+
+def png(pixels: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+def write(file: Path, pixels: np.ndarray, labels: list[int], metadata: object = FEATURES) -> None:
+    cells = [{"bytes": png(image), "path": f"{n}.png"} for n, image in enumerate(pixels)]
+    table = pyarrow.table({"img": cells, "kind": labels})
+    noted = {b"huggingface": json.dumps(metadata).encode()} if metadata else {}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(table.replace_schema_metadata(noted), file, row_group_size=3)
+
+
+def load(path: Path, **settings: object) -> ImageSet:
+    form = {"name": "folder", "path": str(path), "image_size": 32, **settings}
+    return load_images(Dataset.model_validate(form))
+
+
+def test_images_and_labels_of_a_file(tmp_path: Path) -> None:
+    write(tmp_path / "images.parquet", PIXELS, LABELS)
+    images = load(tmp_path / "images.parquet")
+    assert (images.pixels.numpy() == PIXELS.transpose(0, 3, 1, 2)).all(), "over three row groups"
+    assert images.card.classes == ("airplane", "bird")
+    assert images.labels is not None
+    assert images.labels.tolist() == LABELS
+
+
+def test_splits_of_a_folder_are_told_apart(tmp_path: Path) -> None:
+    data = tmp_path / "set" / "data"
+    write(data / "train-00000-of-00002.parquet", PIXELS[:3], LABELS[:3])
+    write(data / "train-00001-of-00002.parquet", PIXELS[3:5], LABELS[3:5])
+    write(data / "test-00000-of-00001.parquet", PIXELS[5:], LABELS[5:])
+    expected = PIXELS.transpose(0, 3, 1, 2)
+    assert (load(tmp_path / "set").pixels.numpy() == expected[:5]).all()
+    assert (load(tmp_path / "set", split="test").pixels.numpy() == expected[5:]).all()
+    assert load(tmp_path / "set", split="all").card.size == 7
+    (data / "test-00000-of-00001.parquet").rename(data / "validation-00000-of-00001.parquet")
+    with pytest.raises(DataError, match=r"no split 'test'\. There are: train, validation"):
+        load(tmp_path / "set", split="test")
+
+
+def test_without_names_of_classes_they_are_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    cells = [png(image) for image in PIXELS]
+    parquet.write_table(pyarrow.table({"image": cells, "label": LABELS}), file)
+    assert load(file).card.classes == ("0", "1")
+
+
+def test_labels_that_are_not_given_are_none(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", PIXELS, [-1] * 7)
+    assert load(tmp_path / "a.parquet").labels is None
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "damaged.parquet").write_bytes(b"PAR1 and no more")
+    parquet.write_table(pyarrow.table({"text": ["a"]}), tmp_path / "text.parquet")
+    parquet.write_table(
+        pyarrow.table({"image": [png(PIXELS[0]), b"no picture"]}), tmp_path / "half.parquet"
+    )
+    for name, said in (
+        ("damaged.parquet", "cannot be read"),
+        ("text.parquet", "Its columns are: text"),
+        ("half.parquet", "row 1 of image"),
+    ):
+        with pytest.raises(DataError, match=said):
+            load(tmp_path / name)
