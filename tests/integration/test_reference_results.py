@@ -135,3 +135,19 @@ def test_the_quality_of_single_runs(results: str) -> None:
             for name in ("discriminator", "random_discriminator")
         )
         assert written.format(*accuracies) in results
+
+
+def test_the_run_of_twenty_epochs_and_the_picture_of_arithmetic(results: str) -> None:
+    runs = load(REFERENCE / "quality")
+    steps = runs.steps("mnist-ablation-s9r3hh")
+    series = steps["evaluation/lenet_fid"].dropna()
+    first, last = series.iloc[0], series.iloc[-1]
+    assert f"falls from {first:.1f} after four to {last:.1f} at the end" in results
+    values = runs.newest_values("mnist-ablation-s9r3hh")
+    share, at_random, rank = (
+        values[f"probes/arithmetic/{name}"] for name in ("share", "share_at_random", "rank")
+    )
+    assert (
+        f"up to {share:.1%} are classified as a nine; along random directions, up to "
+        f"{at_random:.1%}; rank {rank:.0f} of 101" in words_of(ROOT / "docs" / "evaluation.md")
+    )
