@@ -20,6 +20,8 @@ from tests.support import REPOSITORY
 from tests.support.dcgan_ui import dcgan_ui
 from tracking.backends import local
 
+pytestmark = pytest.mark.slow
+
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", REPOSITORY / "test-artifacts"))
 RATES = {"slow": "0.0002", "fast": "0.001"}
 SETTINGS = (

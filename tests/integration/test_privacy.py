@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 
-from tests.support import REPOSITORY
+from tests.support.forked import fork_command
 from tracking.backends import REMOTES
 from tracking.backends.local import read_fields, run_folders
 from tracking.events import Fields, Metrics, Text
@@ -40,7 +37,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(40):
         pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
         PIL.Image.fromarray(pixels).save(faces / f"{number}.png")
-    command = [sys.executable, "-m", "dcgan", "train", "celeba", "--data", str(faces)]
+    command = ["train", "celeba", "--data", str(faces)]
     command += ["--epochs", "1", "--batch-size", "20", "--store", str(folder / "store")]
     command += ["--tag", SECRETS["MY_SERVICE_TOKEN"], "--name", f"of {home}"]
     for setting in ("dataset.image_size=32", "network.generator_features=4",
@@ -48,15 +45,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         command += ["--set", setting]
     for remote in REMOTES:
         command += ["--tracker", remote]
-    environment = os.environ | SECRETS | {
+    environment = SECRETS | {
         "HOME": str(home), "INNOCENT": PLAIN, "DCGAN_CACHE": str(home / "cache"),
         "MLFLOW_TRACKING_USERNAME": "ada-lovelace", "MPLCONFIGDIR": str(home / "mpl"),
     }  # fmt: skip
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    result = subprocess.run(
-        command, check=False, cwd=REPOSITORY, env=environment, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+    training = fork_command(*command, folder=folder, **environment)
+    output = training.communicate(timeout=300)
+    assert training.returncode == 0, output
     return folder / "store"
 
 

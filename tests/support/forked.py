@@ -57,15 +57,16 @@ class Command:
     def wait(self, timeout: float | None = None) -> int:
         """Its exit status; raises AssertionError if it takes longer than `timeout` seconds."""
         self.process.join(timeout)
-        assert self.process.exitcode is not None, self._written()
+        assert self.process.exitcode is not None, self.written()
         return self.process.exitcode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """What it has written to stdout and stderr once it has ended."""
         self.wait(timeout)
-        return self._written()
+        return self.written()
 
-    def _written(self) -> tuple[str, str]:
+    def written(self) -> tuple[str, str]:
+        """What it has written to stdout and stderr so far."""
         output, errors = (path.read_text() for path in self.outputs)
         return output, errors
 

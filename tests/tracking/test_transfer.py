@@ -21,6 +21,8 @@ from tracking.events import TRACKERS, Event, Fields, Metrics
 from tracking.lock import locked
 from tracking.transfer import IMPORTED, TransferCount, import_run, send_run
 
+pytestmark = pytest.mark.slow
+
 REMOTE = pytest.mark.parametrize("remote", REMOTES)
 
 

@@ -267,21 +267,28 @@ def test_figures_come_with_their_numbers(report: Report, tmp_path: Path) -> None
         assert len(list(csv.DictReader(file))) == 12
 
 
-@pytest.mark.parametrize("kind", ["html", "md", "pdf"])
-def test_nothing_in_a_run_steers_its_report(tmp_path: Path, kind: str) -> None:
+@pytest.fixture(scope="module")
+def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    store = tmp_path_factory.mktemp("hostile")
     for seed in range(2):
-        write_journal(tmp_path / "runs", f"a{seed}", seed=seed, init__scheme=HOSTILE)
+        write_journal(store, f"a{seed}", seed=seed, init__scheme=HOSTILE)
         write_journal(
-            tmp_path / "runs",
+            store,
             f"b{seed}",
             seed=seed,
             init__scheme="x",
             dataset__name=HOSTILE,
             dataset__path="a name that is no text: \udcff",
         )
-    report = compose(load(tmp_path / "runs"), by=["init.scheme"], anyway=True, command=HOSTILE)
+    return compose(load(store), by=["init.scheme"], anyway=True, command=HOSTILE)
+
+
+@pytest.mark.parametrize("kind", ["html", "md", "pdf"])
+def test_nothing_in_a_run_steers_its_report(
+    hostile_report: Report, tmp_path: Path, kind: str
+) -> None:
     file = tmp_path / f"report.{kind}"
-    save_report(report, file, format_of(file))
+    save_report(hostile_report, file, format_of(file))
     if kind == "pdf":
         assert pypdf.PdfReader(io.BytesIO(file.read_bytes())).pages
         return

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dcgan.cli import app
+from tests.support.forked import dcgan, fork
 
 TINY = [
     part
@@ -224,13 +225,15 @@ def test_help_imports_no_heavy_library():
     assert ended.stdout.strip() == "[]"
 
 
+def dcgan_without_sdks(*arguments: str) -> None:
+    sdks = ("mlflow", "neptune", "tensorboard")
+    assert not sys.modules.keys() & set(sdks)
+    sys.modules |= dict.fromkeys(sdks)  # type: ignore[arg-type]
+    dcgan(*arguments)
+
+
 def test_the_engine_runs_without_the_remote_sdks(tmp_path: Path):
-    code = (
-        "import sys; sys.modules |= dict.fromkeys(('mlflow', 'neptune', 'tensorboard')); "
-        "from dcgan.cli import app; app(prog_name='dcgan')"
-    )
     arguments = ["train", "--epochs", "1", *TINY, "--store", str(tmp_path / "runs")]
-    ended = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
+    command = fork(dcgan_without_sdks, *arguments, folder=tmp_path)
+    output = command.communicate(timeout=200)
+    assert command.returncode == 0, output

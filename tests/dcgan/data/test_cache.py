@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from dcgan.data.decoding import Form
 from dcgan.data.image_set import Collection, DataError, pixel_statistics, silent
 from dcgan.data.loading import load_images
 from dcgan.data.parallel import CHUNK
+from tests.support.forked import fork
 
 
 @pytest.fixture(autouse=True)
@@ -166,17 +168,18 @@ def test_a_killed_build_is_never_used_and_is_cleared_away(faces: Path, cache_fol
     assert not whole.endswith(".tmp")
 
 
-def test_two_processes_build_a_set_once(faces: Path):
-    code = (
-        "import sys\n"
-        "from dcgan.config.schema import Dataset\n"
-        "from dcgan.data.loading import load_images\n"
-        "import time\n"
-        "def slow(done, total): time.sleep(1); print(done)\n"
-        "load_images(Dataset(name='folder', path=sys.argv[1], image_size=32), progress=slow)\n"
-    )
-    command = [sys.executable, "-c", code, str(faces)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+def load_slowly(folder: Path) -> None:
+    """Load a set, and print how many images were decoded for it."""
+
+    def slow(done: int, total: int) -> None:
+        time.sleep(1)
+        print(done, flush=True)
+
+    load_images(dataset(folder), progress=slow)
+
+
+def test_two_processes_build_a_set_once(faces: Path, tmp_path: Path):
+    both = [fork(load_slowly, faces, folder=tmp_path) for _ in range(2)]
     said = sorted(process.communicate(timeout=120)[0] for process in both)
     assert [process.returncode for process in both] == [0, 0]
     assert said == ["", "12\n"]

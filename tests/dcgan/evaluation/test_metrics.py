@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -14,6 +16,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from dcgan.evaluation.errors import EvaluationError
+from dcgan.evaluation.metrics import distances
 from dcgan.evaluation.metrics.class_balance import class_coverage, class_divergence
 from dcgan.evaluation.metrics.distances import frechet_distance, kernel_distance
 from dcgan.evaluation.metrics.image_space import (
@@ -182,6 +185,13 @@ def test_similarity_is_torchmetrics_own_on_the_same_pairs() -> None:
         normalize="relu",
     )
     assert multiscale_similarity(images) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_subsets() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distances, "SUBSETS", 10)
+        yield
 
 
 @pytest.fixture(scope="module")

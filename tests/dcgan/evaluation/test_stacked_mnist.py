@@ -20,6 +20,7 @@ from dcgan.evaluation.evaluator import evaluate, make_reference
 from dcgan.evaluation.features import classifier as classifier_module
 from dcgan.evaluation.features.classifier import load_classifier
 from dcgan.evaluation.features.feature_space import own_space
+from dcgan.evaluation.metrics import distances
 from tests.dcgan.data.test_torchvision_sets import mnist, write_idx
 from tracking.metric_directions import METRIC_DIRECTIONS
 
@@ -68,6 +69,7 @@ def test_the_set_is_made_of_mnists_files(small: None, tmp_path: Path) -> None:
 
 def test_modes_are_counted_over_the_channels(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classifier_module, "IMAGES_SEEN", 20_000)  # as sure of these few digits
+    monkeypatch.setattr(distances, "SUBSETS", 10)
     images = digit_stacks()
     classifier = load_classifier(images, CPU)
     assert classifier.count == 1_000

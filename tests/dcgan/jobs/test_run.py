@@ -21,8 +21,8 @@ from tracking.backends.local import load_runs, load_steps, read_fields, run_fold
 pytestmark = pytest.mark.slow
 
 SETTINGS = (
-    "network.generator_features=8",
-    "network.discriminator_features=8",
+    "network.generator_features=4",
+    "network.discriminator_features=4",
     "training.epochs=4",
     "images.every_steps=20",
     "images.count=16",
