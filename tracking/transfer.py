@@ -17,6 +17,7 @@ from tracking.errors import StoreError
 from tracking.events import TRACKERS, Event, Fields, File, Image, Metrics, Text, Value
 from tracking.fields import from_iso8601
 from tracking.lock import locked
+from tracking.redaction import make_redactor, redact_event
 from tracking.replay import Ledger
 from tracking.tracker import Run, Status, Tracker, as_status
 
@@ -61,7 +62,7 @@ def send_run(folder: Path, remote: str) -> TransferCount:
             events = read_events(folder, tracker.held())
             count = _move(_with_status(events, status), tracker, status)
         except (Exception, SystemExit) as error:  # some SDKs call sys.exit
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            reason = make_redactor()(" ".join(str(error).split()))[:300] or type(error).__name__
             raise StoreError(
                 f"The run {folder.name} could not be sent to {remote}: {reason}\n"
                 "What has arrived stays there; run the same command again to send the rest."
@@ -109,7 +110,9 @@ def import_run(
     with locked(folder):
         journal = open_tracker(Run(identifier, name, created), store)
         journal.write(Fields({IMPORTED: source}))
-        events = _renamed(load_backend(source).load_events(location, identifier), new_paths)
+        redact = make_redactor()
+        loaded = load_backend(source).load_events(location, identifier)
+        events = (redact_event(event, redact) for event in _renamed(loaded, new_paths))
         # The final status is written last, so that an interrupted import does not look complete.
         return _move(_with_status(events, "running"), journal, status)
 

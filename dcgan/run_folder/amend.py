@@ -8,6 +8,7 @@ from pathlib import Path
 from tracking.backends.local import open_tracker, read_fields, read_run
 from tracking.events import SYS, Event
 from tracking.lock import locked
+from tracking.redaction import make_redactor, redact_event
 from tracking.tracker import as_status
 
 
@@ -20,6 +21,7 @@ def amend(folder: Path, events: Iterable[Event]) -> None:
     with locked(folder):
         status = as_status(read_fields(folder, alive=False).get(f"{SYS}/status"))
         journal = open_tracker(read_run(folder), folder.parent)
+        redact = make_redactor()
         for event in events:
-            journal.write(event)
+            journal.write(redact_event(event, redact))
         journal.close(status)

@@ -48,6 +48,7 @@ from tracking.fields import from_iso8601, nest, to_iso8601
 from tracking.lock import is_trained
 from tracking.metric_keys import metric_key, metric_path
 from tracking.png import read_image, to_png
+from tracking.redaction import make_redactor, redact_fields
 from tracking.replay import blocks
 from tracking.run_files import check_no_link, check_no_links, image_files, is_behind_link, run_files
 from tracking.tracker import NOTHING, Held, Run, Status
@@ -263,8 +264,11 @@ def read_fields(folder: Path, *, alive: bool | None = None) -> dict[str, Value]:
 
 
 def amend_fields(folder: Path, values: Mapping[str, Value]) -> None:
-    """Set fields of a run that has ended, such as its tags; the caller holds its lock."""
-    tree = read_field_file(folder / RUN_FILE) | dict(values)
+    """Set fields of a run that has ended, such as its tags; the caller holds its lock.
+
+    Secrets and the home directory are redacted, as they are while a run lasts.
+    """
+    tree = read_field_file(folder / RUN_FILE) | redact_fields(values, make_redactor())
     write_json(folder / RUN_FILE, nest(tree))
 
 

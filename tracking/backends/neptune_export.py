@@ -258,7 +258,8 @@ def _documents(export: _Export) -> Iterator[Event]:
         if path.startswith(f"{LONG_FIELDS}/"):
             continue
         target = _file(export, row)
-        files = sorted(each for each in (target, *target.rglob("*")) if each.is_file())
+        paths = sorted((target, *target.rglob("*")))
+        files = [path for path in paths if path.is_file() and not path.is_symlink()]
         for file in files:
             relative = file.relative_to(target).with_suffix("").as_posix() if target != file else ""
             yield _document(f"{_artifact(path)}/{relative}".rstrip("/."), file)

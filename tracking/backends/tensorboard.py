@@ -25,6 +25,7 @@ from tracking.events import ARTIFACTS, CONFIG, Event, Fields, File, Image, Metri
 from tracking.fields import to_iso8601, to_text
 from tracking.png import read_image, to_png
 from tracking.replay import gather, last_of
+from tracking.run_files import run_files
 from tracking.tracker import Held, Run, Status
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _event_files(folder: Path) -> list[Path]:
 
 def _files(folder: Path) -> dict[str, Path]:
     """The files of a run by their paths."""
-    files = sorted(file for file in (folder / ARTIFACTS).rglob("[!.]*") if file.is_file())
+    files = run_files(folder, ARTIFACTS)
     return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
 
 

@@ -51,8 +51,8 @@ def rename(
     from tracking.store import find_run, rename_run
 
     folder = find_run(store, run)
-    rename_run(folder, name)
-    Console(highlight=False).print(f"{folder.name} is now named {name}", markup=False)
+    new_name = rename_run(folder, name)
+    Console(highlight=False).print(f"{folder.name} is now named {new_name}", markup=False)
 
 
 def delete(
