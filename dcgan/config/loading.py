@@ -67,7 +67,7 @@ def parse_value(text: str) -> Any:
     """Parse a TOML value; text that is not one stays a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 
@@ -82,7 +82,7 @@ def load_config(recipe: str, overrides: list[Override]) -> Config:
     text, recipe_origin = _read_recipe(recipe)
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{recipe_origin} is not valid TOML: {error}.") from error
     values.setdefault("name", Path(recipe).stem)
     origins: dict[str, str] = {}

@@ -175,7 +175,7 @@ def test_an_import_that_was_cut_short_does_not_pass_for_whole(
 
     with monkeypatch.context() as patch:
         patch.setattr(local, "load_events", cut)
-        with pytest.raises(OSError, match="pulled"):
+        with pytest.raises(StoreError, match="pulled"):
             import_run("local", store, row, back)
     assert local.read_fields(back / RUN.id)["sys/status"] == "killed"
     assert import_run("local", store, row, back)
@@ -366,3 +366,29 @@ def test_a_database_of_mlflow_cannot_name_a_folder_of_mine(
     with sqlite3.connect(store / "mlflow.db") as database:
         database.execute("UPDATE runs SET artifact_uri = ?", [outside.as_uri()])
     assert_not_imported(store, "mlflow", tmp_path / "mine")
+
+
+def test_a_damaged_run_of_an_export_costs_itself_alone(tmp_path: Path) -> None:
+    exports, store = tmp_path / "exports", tmp_path / "store"
+    series = [row("metrics/g", "float_series", value, s, CREATED + s) for s, value in
+              enumerate([0.5, None, 1.5])]  # fmt: skip
+    write_export(exports, "SAN-1", [row("sys/name", "string", "missing value"), *series])
+    fields = [row("sys/tags", "string", "no list"), row("a", "int", 1), row("a/b", "int", 2)]
+    write_export(exports, "SAN-2", [row("sys/name", "string", "odd fields"), *fields])
+    write_export(exports, "SAN-3", [row("metrics/g", "float_series", 1.0, 1.5, CREATED)])
+    write_export(exports, "SAN-4", [row("sys/name", "string", "cut")])
+    (part,) = exports.rglob("*SAN-4*.parquet")
+    part.write_bytes(part.read_bytes()[:100])
+
+    arguments = ["import", str(exports), "--from", "neptune-export", "--store", str(store)]
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert "2 values" in result.output
+    said = " ".join(result.output.replace("│", " ").split())
+    assert "A value of metrics/g at step 1" in said
+    assert "has the step 1.5" in said
+    assert f"{part} is left out" in said
+    runs = local.load_runs(store)
+    assert {"missing value", "odd fields"} <= set(runs["sys/name"])
+    assert ["no list"] in list(runs["sys/tags"])
+    assert (2, 1) in set(zip(runs["a/b"], runs["a"], strict=True))

@@ -31,7 +31,7 @@ from tracking.backends.local_metrics import (
     read_tails,
     step_table,
 )
-from tracking.errors import StoreError, warn
+from tracking.errors import StoreError, leaving_out
 from tracking.events import (
     ARTIFACTS,
     CONFIG,
@@ -194,10 +194,8 @@ def readable_runs(store: Path) -> dict[Path, dict[str, Value]]:
     """The folder and the fields of each run in the store; damaged runs are left out and told of."""
     runs = {}
     for folder in run_folders(store):
-        try:
+        with leaving_out(f"The run {folder.name}"):
             runs[folder] = read_fields(folder)
-        except StoreError as error:
-            warn(f"The run {folder.name} is left out: {str(error).splitlines()[0]}")
     return runs
 
 

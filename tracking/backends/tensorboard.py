@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracking.atomic_files import atomic_write
+from tracking.errors import leaving_out
 from tracking.events import ARTIFACTS, CONFIG, Event, Fields, File, Image, Metrics, Text, Value
 from tracking.fields import to_iso8601, to_text
 from tracking.png import read_image, to_png
@@ -119,7 +120,11 @@ def load_runs(store: Path) -> pd.DataFrame:
     from tracking.tables import run_table
 
     folders = {file.parent for file in (store / FOLDER).glob(f"*/{EVENT_FILE}*")}
-    return run_table({folder.name: _read(folder).fields for folder in sorted(folders)})
+    runs = {}
+    for folder in sorted(folders):
+        with leaving_out(f"The run {folder.name}"):
+            runs[folder.name] = _read(folder).fields
+    return run_table(runs)
 
 
 def load_steps(store: Path, run: str) -> pd.DataFrame:

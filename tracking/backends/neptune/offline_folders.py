@@ -17,7 +17,7 @@ from tracking.backends.neptune.layout import (
     from_neptune,
     to_neptune,
 )
-from tracking.errors import warn
+from tracking.errors import leaving_out, warn
 from tracking.events import CONFIG, Value
 from tracking.fields import from_text
 from tracking.replay import last_of
@@ -54,7 +54,10 @@ class Container:
 def read_containers(store: Path, run: str | None = None) -> list[Container]:
     """All offline folders in the store, or those of one run, the oldest first."""
     folders = (store / DATA_FOLDER / "offline").glob("run__*")
-    containers = [_read_container(folder) for folder in folders]
+    containers = []
+    for folder in folders:
+        with leaving_out(str(folder)):
+            containers.append(_read_container(folder))
     selected = [container for container in containers if run is None or container.run == run]
     return sorted(selected, key=lambda container: container.began)
 
