@@ -232,3 +232,22 @@ def test_a_store_that_is_read_only_is_told_of(
     monkeypatch.setattr(Path, "rename", refuse)
     monkeypatch.setattr(Path, "replace", refuse)
     assert "cannot be used: Read-only file system" in refused(store, *arguments)
+
+
+@pytest.mark.parametrize("command", ["sample", "probe filters"])
+def test_an_output_is_checked_before_the_work(store: Path, tmp_path: Path, command: str) -> None:
+    run = [*command.split(), "run001"]
+    assert "should end in .png" in refused(store, *run, "-o", "x.jpg")
+    assert "is a folder" in refused(store, *run, "-o", str(tmp_path))
+    (tmp_path / "file").touch()
+    assert "cannot be created" in refused(store, *run, "-o", str(tmp_path / "file" / "x.png"))
+    missing = tmp_path / "new" / "folder"
+    assert "cannot be opened" in refused(store, *run, "-o", str(missing / "x.png"))
+    assert missing.is_dir()
+
+
+def test_a_store_that_is_none_is_told_of(store: Path) -> None:
+    assert "There is no store" in refused(store / "missing", "du")
+    (store / "file").touch()
+    for command in ("runs", "show", "du", "watch"):
+        assert "is a file" in refused(store, command, "--store", str(store / "file"))
