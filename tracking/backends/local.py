@@ -51,7 +51,7 @@ from tracking.png import read_image, to_png
 from tracking.redaction import make_redactor, redact_fields
 from tracking.replay import blocks
 from tracking.run_files import check_no_link, check_no_links, image_files, is_behind_link, run_files
-from tracking.tracker import NOTHING, Held, Run, Status
+from tracking.tracker import NOTHING, Held, Run, Status, as_status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -185,9 +185,12 @@ def open_tracker(run: Run, store: Path) -> Journal:
 
 
 def run_folders(store: Path) -> list[Path]:
-    """The folders of all runs in the store; one that is a link is none."""
-    files = store.glob(f"*/{RUN_FILE}")
-    return sorted(file.parent for file in files if not is_behind_link(file.parent, Path(RUN_FILE)))
+    """The folders of all runs in the store; one that is a link or has no printable name is none."""
+    return sorted(
+        file.parent
+        for file in store.glob(f"*/{RUN_FILE}")
+        if file.parent.name.isprintable() and not is_behind_link(file.parent, Path(RUN_FILE))
+    )
 
 
 def readable_runs(store: Path) -> dict[Path, dict[str, Value]]:
@@ -255,9 +258,10 @@ def read_fields(folder: Path, *, alive: bool | None = None) -> dict[str, Value]:
         StoreError: A file is damaged.
     """
     fields = read_field_file(folder / RUN_FILE)
-    if fields.get("sys/status") == "running":
-        is_written = is_trained(folder) if alive is None else alive
-        fields["sys/status"] = "running" if is_written else "killed"
+    status = fields.get("sys/status")
+    if status is not None:
+        is_running = status == "running" and (is_trained(folder) if alive is None else alive)
+        fields["sys/status"] = "running" if is_running else as_status(status)
     return fields | read_field_file(folder / CONFIG_FILE, CONFIG)
 
 

@@ -297,9 +297,9 @@ def _print_results(
         "[dim]Losses: last-epoch means, as mean ± standard deviation over the seeds.[/dim]"
     )
     for failure in _failures(results):
-        console.print(Text(failure, style="red"), soft_wrap=True)
+        console.print(Text(escape_control_characters(failure), style="red"), soft_wrap=True)
     for warning in dict.fromkeys(text for result in results for text in result.warnings):
-        console.print(Text(warning, style="yellow"), soft_wrap=True)
+        console.print(Text(escape_control_characters(warning), style="yellow"), soft_wrap=True)
     for purpose, command in (("Compare the arms", "compare"), ("Write a report", "report")):
         line = dcgan_command(command, "--sweep", stored_sweep.id, store=store)
         console.print(f"{purpose}: [bold]{line}[/bold]", soft_wrap=True)

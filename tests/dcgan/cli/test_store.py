@@ -251,3 +251,25 @@ def test_a_store_that_is_none_is_told_of(store: Path) -> None:
     (store / "file").touch()
     for command in ("runs", "show", "du", "watch"):
         assert "is a file" in refused(store, command, "--store", str(store / "file"))
+
+
+def test_nothing_in_a_store_controls_the_terminal(store: Path) -> None:
+    """Escapes and characters that turn the direction of writing, in every field that is shown."""
+    file = store / "digits-run001" / "run.json"
+    tree = json.loads(file.read_text())
+    evil = f"{ESCAPE}\u202egnp.exe"
+    tree["sys"] |= {"name": evil, "status": evil, "tags": [evil], "error": evil, "group": evil}
+    tree["sys"] |= {"trackers": {"mlflow": evil, evil: "complete"}, evil: evil}
+    file.write_text(json.dumps(tree))
+    shutil.copytree(store / "digits-run000", store / f"digits-{ESCAPE}")
+    for command in (
+        "runs",
+        "runs --sort name",
+        "show run001",
+        "watch run001",
+        "du",
+        "tag run001 x",
+    ):
+        output = said(store, *command.split())
+        assert not {"\x1b", "\u202e"} & set(output), command
+    assert len(listed(store)) == 3
