@@ -211,7 +211,10 @@ class _Remote:
     def join(self) -> str:
         """Wait as long as there is progress; return `complete` or what went wrong."""
         while self._thread.is_alive() and not self._has_stalled():
-            self._thread.join(timeout=self._patience / 10)
+            pause, began = self._patience / 10, time.monotonic()
+            self._thread.join(timeout=pause)
+            if time.monotonic() - began > 2 * pause:  # this process was stopped, as by Ctrl-Z
+                self._progress = time.monotonic()
         if self._thread.is_alive():
             self._abandoned = True
             self._give_up()

@@ -230,7 +230,8 @@ def data_overrides(
         return []
     dataset = load_config(recipe, list(overrides)).dataset.name
     name = dataset if folder_has_set(dataset, folder) else "folder"
+    path = str(folder.expanduser().absolute())  # the run may be resumed in another folder
     return [
         Override("dataset.name", name, f"--data {folder}"),
-        Override("dataset.path", str(folder), f"--data {folder}"),
+        Override("dataset.path", path, f"--data {folder}"),
     ]

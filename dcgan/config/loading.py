@@ -56,10 +56,11 @@ def recipe_text(name: str) -> str:
 
 
 def parse_override(text: str) -> Override:
-    """Parse `key=value`, the value as in `parse_value`; raises ConfigError without a value."""
+    """Parse `key=value`, the value as in `parse_value`; raises ConfigError if one is missing."""
     key, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"--set {text} has no value.\nWrite it as --set key=value.")
+    if not equals or not key.strip():
+        lacking = "key" if equals else "value"
+        raise ConfigError(f"--set {text} has no {lacking}.\nWrite it as --set key=value.")
     return Override(key.strip(), parse_value(value), f"--set {text}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -148,7 +149,13 @@ def train(
 
 
 def resume(
-    run: RunReference = "last", device: Device = "auto", store: Store = DEFAULT_STORE
+    run: RunReference = "last",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Where the run's images are now, if they were moved."),
+    ] = None,
+    device: Device = "auto",
+    store: Store = DEFAULT_STORE,
 ) -> None:
     """Continue a run that was interrupted or killed, or that failed.
 
@@ -164,7 +171,7 @@ def resume(
 
     with process_group(choose_device(device)) as world:
         with world.main_process_first(), DecodingProgress() as progress:
-            job = prepare_resume(store, run, device, progress=progress.show, world=world)
+            job = prepare_resume(store, run, device, data=data, progress=progress.show, world=world)
         _run(job)
 
 

@@ -214,3 +214,25 @@ def test_a_stalled_remote_that_fails_at_last_is_reported_once(
     wait_until(lambda: "tracker-dying" not in [thread.name for thread in threading.enumerate()])
     assert len(dying.events) == 1
     assert len(warnings) == 1
+
+
+def test_the_time_in_which_the_process_was_stopped_is_no_silence(
+    fan_out: Callable[..., FanOut],
+    warnings: list[str],
+    release: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As by Ctrl-Z in the wait at the end: the clock goes on, the remote cannot."""
+    later = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0])
+    monkeypatch.setattr("tracking.fanout.time", clock)
+
+    def stop_for_minutes() -> None:
+        later[0] = 1_000.0
+
+    tracker = fan_out({"slow": lambda: Stuck("close", release)}, patience=5)
+    tracker.write(block(1, 3))
+    threading.Timer(0.6, stop_for_minutes).start()
+    threading.Timer(2, release.set).start()  # meanwhile, `close` asks whether it has stalled
+    tracker.close("finished")
+    assert warnings == []
