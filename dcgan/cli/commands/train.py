@@ -160,7 +160,8 @@ def resume(
     """Continue a run that was interrupted or killed, or that failed.
 
     Training continues from the last checkpoint with the same data, order and
-    latents; on the CPU the result is bit for bit that of an uninterrupted run.
+    latents; on the CPU, with as many threads, the result is bit for bit that of
+    an uninterrupted run.
     Tracking continues in the same backends.
     """
     keep_memory()

@@ -176,3 +176,14 @@ def test_a_run_on_a_relative_folder_is_resumed_from_anywhere_and_after_a_move(
 def test_images_that_come_with_the_program_cannot_be_moved(store: Path) -> None:
     with pytest.raises(ConfigError, match="come with the program"):
         prepare_resume(store, "last", "cpu", data=Path("faces"))
+
+
+def test_another_number_of_threads_is_told_of(store: Path) -> None:
+    (folder,) = run_folders(store)
+    threads = read_fields(folder)["sys/threads"]
+    assert threads == torch.get_num_threads()
+    amend_fields(folder, {"sys/threads": threads + 1})
+    said: list[str] = []
+    job = prepare_resume(store, "last", "cpu")
+    run_job(job, [], listen=lambda _: None, warn=said.append, stopping=lambda: True)
+    assert f"was trained with {threads + 1} threads, and goes on with {threads}" in said[0]
