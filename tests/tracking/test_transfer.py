@@ -392,3 +392,11 @@ def test_a_damaged_run_of_an_export_costs_itself_alone(tmp_path: Path) -> None:
     assert {"missing value", "odd fields"} <= set(runs["sys/name"])
     assert ["no list"] in list(runs["sys/tags"])
     assert (2, 1) in set(zip(runs["a/b"], runs["a"], strict=True))
+
+
+@pytest.mark.parametrize("remote", ["tensorboard", "neptune"])
+def test_a_trackers_own_folder_may_be_named(store: Path, remote: str, tmp_path: Path) -> None:
+    send_run(store / RUN.id, remote)
+    kind = {"neptune": "neptune-offline"}.get(remote, remote)
+    output = dcgan("import", store / remote, "--from", kind, "--store", tmp_path / "mine")
+    assert "5,002 values, 3 images, 2 files" in output

@@ -25,6 +25,7 @@ from tracking.backends.local_metrics import (
     complete_lines,
     decode,
     encode,
+    last_metrics,
     lines_until,
     metric_lines,
     metric_rows,
@@ -73,10 +74,11 @@ class Journal:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         check_no_links(folder)
-        last_step, last_time, self._last = _read_metrics(folder)
+        last = last_metrics(folder / METRICS_FILE)
+        self._last = last.entries
         self._held = Held(
-            last_step=last_step,
-            last_time=last_time,
+            last_step=last.step,
+            last_time=last.time,
             images=frozenset(image_files(folder)),
             files=frozenset(
                 _artifact_path(folder, file) for file in run_files(folder, "artifacts")
@@ -291,8 +293,7 @@ def last_values(folder: Path) -> dict[str, float]:
     with contextlib.suppress(StoreError, ValueError):  # it can be made again
         if ended := read_json(folder / LAST_FILE):
             return {key: decode(value) for key, value in ended.items()}
-    _, _, last = _read_metrics(folder)
-    return last
+    return last_metrics(folder / METRICS_FILE).entries
 
 
 def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
@@ -343,23 +344,6 @@ def _field_file(path: str) -> str:
 def _artifact_path(folder: Path, file: Path) -> str:
     relative = file.relative_to(folder / "artifacts").with_suffix("").as_posix()
     return f"{ARTIFACTS}/{relative}"
-
-
-def _read_metrics(folder: Path) -> tuple[dict[str, int], dict[str, int], dict[str, float]]:
-    """The last step and the latest time of each metric by path, and what `last_values` describes.
-
-    All lines are read: a metric's last value may stand any distance before the end.
-    """
-    last_step: dict[str, int] = {}
-    last_time: dict[str, int] = {}
-    last: dict[str, float] = {}
-    for step, time, values in metric_rows(folder / METRICS_FILE):
-        for path in values:
-            last_step[path] = step
-            last_time[path] = max(time, last_time.get(path, time))
-        last |= {"step": step, "time": time}
-        last |= {metric_key(path): value for path, value in values.items()}
-    return last_step, last_time, last
 
 
 def _drop_torn_line(path: Path) -> None:
