@@ -1,6 +1,8 @@
 """Errors that the user can fix, and warnings of what was left out."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -22,3 +24,16 @@ class StoreWarning(UserWarning):
 def warn(message: str) -> None:
     """Warn of a part of a store that is left out; the command line prints it once."""
     warnings.warn(message, StoreWarning, stacklevel=2)
+
+
+@contextmanager
+def leaving_out(part: str) -> Iterator[None]:
+    """Warn that a part of a store is left out, and why, if reading it fails.
+
+    What was written by others can be damaged in any way, and libraries raise anything then.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).partition("\n")[0][:300] or type(error).__name__
+        warn(f"{part} is left out: {reason}")

@@ -66,8 +66,8 @@ class FanOut:
         self._journal = journal
         self._journal_problem: str | None = None
         self._lost: str | None = None
-        self._warn = warn
         self._redact = make_redactor()
+        self._warn: Warn = lambda message: warn(self._redact(message))
         if remotes:
             self._note(dict.fromkeys(remotes, "open"))
         self._remotes = [
@@ -75,7 +75,7 @@ class FanOut:
                 name,
                 open_tracker,
                 history,
-                warn,
+                self._warn,
                 queue_length,
                 patience,
                 opening_patience,
@@ -112,14 +112,15 @@ class FanOut:
     def _note(self, states: Mapping[str, str]) -> None:
         """Write to the journal how far each remote got."""
         fields = Fields({f"{TRACKERS}/{name}": state for name, state in states.items()})
-        self._guard_journal(lambda: self._journal.write(fields))
+        self._guard_journal(lambda: self._journal.write(redact_event(fields, self._redact)))
 
     def _guard_journal(self, action: Callable[[], None]) -> bool:
         """Return whether the journal did it; warn the first time it did not."""
         try:
             action()
         except Exception as error:
-            is_first, self._journal_problem = self._journal_problem is None, _sentence(error)
+            is_first = self._journal_problem is None
+            self._journal_problem = self._redact(_sentence(error))
             if is_first:
                 self._warn(f"The local journal cannot be written: {self._journal_problem}")
             return False
@@ -210,7 +211,10 @@ class _Remote:
     def join(self) -> str:
         """Wait as long as there is progress; return `complete` or what went wrong."""
         while self._thread.is_alive() and not self._has_stalled():
-            self._thread.join(timeout=self._patience / 10)
+            pause, began = self._patience / 10, time.monotonic()
+            self._thread.join(timeout=pause)
+            if time.monotonic() - began > 2 * pause:  # this process was stopped, as by Ctrl-Z
+                self._progress = time.monotonic()
         if self._thread.is_alive():
             self._abandoned = True
             self._give_up()

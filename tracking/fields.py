@@ -13,10 +13,13 @@ _NOT_JSON = (ValueError, RecursionError)  # the latter if a text begins with man
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
-    """`{"optimizer": {"lr": 1e-3}}` to `{"optimizer/lr": 1e-3}`; lists stay lists."""
+    """`{"optimizer": {"lr": 1e-3}}` to `{"optimizer/lr": 1e-3}`; lists stay lists.
+
+    The key "" holds the value of a path below which others lie, too.
+    """
     flat: dict[str, Value] = {}
     for key, value in tree.items():
-        path = f"{prefix}/{key}" if prefix else key
+        path = f"{prefix}/{key}" if prefix and key else prefix or key
         if isinstance(value, Mapping):
             flat.update(flatten(value, path))
         else:
@@ -31,8 +34,14 @@ def nest(flat: Mapping[str, Value]) -> dict[str, Any]:
         *parents, leaf = path.split("/")
         branch = tree
         for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[leaf] = value
+            below = branch.setdefault(parent, {})
+            if not isinstance(below, dict):
+                below = branch[parent] = {"": below}
+            branch = below
+        if isinstance(branch.get(leaf), dict):
+            branch[leaf][""] = value
+        else:
+            branch[leaf] = value
     return tree
 
 

@@ -43,8 +43,7 @@ MAX_UNTRACKED = 1_000
 UNTRACKED_NOTE = "# Untracked, and not kept here:"
 """Follows a patch, and is followed by a line `#   NAME` for each file."""
 
-_SECRET_OPTION = re.compile(rf"-[^=]*{SECRET_NAME}[^=]*", re.IGNORECASE)
-_SECRET_ASSIGNMENT = re.compile(rf"(.*?{SECRET_NAME}[^=]*=).+", re.IGNORECASE | re.DOTALL)
+_SECRET_NAME = re.compile(SECRET_NAME, re.IGNORECASE)
 _RANDOM_LOOKING = re.compile(r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}[\w.+/=-]*")
 _SSH_USER = re.compile(r"^(?!git@)[^/@:]+@")  # alice@host:path; git@ is everyone's
 
@@ -84,20 +83,30 @@ def command_line(arguments: Sequence[str]) -> str:
     program = Path(arguments[0])
     as_module = ["python", "-m", program.parent.name]
     name = as_module if program.name == "__main__.py" else [program.name]
-    return _encodable(shlex.join([*name, *_redact(arguments[1:])]))
+    return make_redactor()(_encodable(shlex.join([*name, *_redact(arguments[1:])])))
 
 
 def _redact(arguments: Sequence[str]) -> list[str]:
     redacted: list[str] = []
     previous = ""
     for argument in arguments:
-        text = _SECRET_ASSIGNMENT.sub(rf"\1{REDACTED}", argument)
-        text = _RANDOM_LOOKING.sub(REDACTED, text)
-        if _SECRET_OPTION.fullmatch(previous) and not argument.startswith("-"):
+        text = _RANDOM_LOOKING.sub(REDACTED, _redact_assignment(argument))
+        if _is_secret_option(previous) and not argument.startswith("-"):
             text = REDACTED
         redacted.append(text)
         previous = argument
     return redacted
+
+
+def _redact_assignment(argument: str) -> str:
+    """`--api-token=abc` to `--api-token=REDACTED`."""
+    name = _SECRET_NAME.search(argument)
+    end = argument.find("=", name.end()) + 1 if name else 0
+    return argument[:end] + REDACTED if 0 < end < len(argument) else argument
+
+
+def _is_secret_option(argument: str) -> bool:
+    return argument.startswith("-") and "=" not in argument and bool(_SECRET_NAME.search(argument))
 
 
 def _encodable(text: str) -> str:

@@ -19,12 +19,28 @@ SHORTEST_SECRET = 6
 """Shorter values of secret variables are ignored: they occur within ordinary words."""
 
 _SECRET_VARIABLE = re.compile(SECRET_NAME, re.IGNORECASE)
-# JSON in base64 (Neptune, JWT), then the prefixes of GitHub, GitLab, Hugging Face, OpenAI and AWS.
+# OPENAI_KEY, GH_PAT, DB_PWD, PGPASS, HTTP_AUTH: such names are less sure, so that the value must
+# not be a word, and PWD itself is the working directory.
+_LIKELY_SECRET_VARIABLE = re.compile(
+    r"(?:^|_)(?:key|pat|pass|auth|pw|creds?|cookie|dsn)(?:_|$)|_pwd$|^pgpass", re.IGNORECASE
+)
+# JSON in base64 (Neptune, JWT), then the prefixes of GitHub, GitLab, Hugging Face, OpenAI and
+# Anthropic, Stripe, Slack, npm, PyPI, Google and AWS.
 _TOKEN = re.compile(
     r"\b(?:eyJ[\w-]{20}"
-    r"|(?:gh[oprsu]_|github_pat_|glpat-|hf_|sk-(?:proj-)?|AKIA)[A-Za-z0-9]{16})[\w.+/=-]*"
+    r"|(?:gh[oprsu]_|hf_|AKIA|ASIA)[A-Za-z0-9]{16}"
+    r"|(?:github_pat_|glpat-|sk-(?:proj-|ant-)?|[rs]k_live_|xox[abeoprs]-|npm_|pypi-)[\w-]{16}"
+    r"|AIza[\w-]{30}|ya29\.[\w-]{16})[\w.+/=-]*"
 )
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
+# Lengths are bounded, or a long text without an @ would take time that grows with its square.
+# A password may hold a slash; what follows a host's port may hold an @.
+_URL_CREDENTIALS = re.compile(
+    r"(?<=://)(?:[^/\s]{0,256}@|[^/\s:@]{1,64}:(?!\d{1,5}/)[^\s]{0,256}@)"
+    r"|(?<![\w./:@-])[\w.-]{1,64}:[^\s/:@]{1,256}@(?=[\w.-]{1,256}:)"
+)
+_QUERY_SECRET = re.compile(
+    rf"(?<=[?&])([\w.-]{{0,64}}{SECRET_NAME}[\w.-]{{0,64}}=)[^&\s#\"']+", re.IGNORECASE
+)
 
 
 def make_redactor(environment: Mapping[str, str] = os.environ) -> Redactor:
@@ -36,7 +52,7 @@ def make_redactor(environment: Mapping[str, str] = os.environ) -> Redactor:
     secrets = {
         value
         for name, value in environment.items()
-        if _SECRET_VARIABLE.search(name) and len(value) >= SHORTEST_SECRET
+        if len(value) >= SHORTEST_SECRET and _is_secret(name, value)
     }
     longest_first = sorted(secrets, key=len, reverse=True)
     secret = re.compile("|".join(map(re.escape, longest_first))) if secrets else None
@@ -47,6 +63,7 @@ def make_redactor(environment: Mapping[str, str] = os.environ) -> Redactor:
     def redact(text: str) -> str:
         if secret:
             text = secret.sub(REDACTED, text)
+        text = _QUERY_SECRET.sub(rf"\1{REDACTED}", text)
         text = _URL_CREDENTIALS.sub("", _TOKEN.sub(REDACTED, text))
         for home in homes:
             text = home.sub("~", text)
@@ -68,6 +85,12 @@ def redact_event(event: Event, redact: Redactor) -> Event:
 def redact_fields(values: Mapping[str, Value], redact: Redactor) -> dict[str, Value]:
     """The fields with all of their texts redacted."""
     return {path: _redact_value(value, redact) for path, value in values.items()}
+
+
+def _is_secret(name: str, value: str) -> bool:
+    if _SECRET_VARIABLE.search(name):
+        return True
+    return bool(_LIKELY_SECRET_VARIABLE.search(name)) and not value.isalpha()
 
 
 def _redact_value(value: Value, redact: Redactor) -> Value:

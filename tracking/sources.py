@@ -16,7 +16,9 @@ _PATTERNS = {
 }
 """The files by which each backend's runs are found; the first match wins."""
 
-_OWN_FOLDERS = ("neptune", "tensorboard")
+OWN_FOLDERS = ("neptune", "tensorboard")
+"""Folders of a store that may be named in its place."""
+
 _DATABASES = (".db", ".sqlite", ".sqlite3")
 
 
@@ -65,7 +67,7 @@ def resolve_source(source: str | Path | RunSource) -> RunSource:
 
 
 def _find(path: Path, backend: str) -> RunSource | None:
-    store = path.absolute().parent if path.name == backend in _OWN_FOLDERS else path
+    store = path.absolute().parent if path.name == backend in OWN_FOLDERS else path
     for folder in dict.fromkeys((path, store)):
         if file := next(folder.glob(_PATTERNS[backend]), None):
             return RunSource(backend, _address(file) if backend == "mlflow" else folder)

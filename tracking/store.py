@@ -12,6 +12,7 @@ from pathlib import Path
 from tracking.backends.local import amend_fields, read_fields, readable_runs, run_folders
 from tracking.errors import StoreError
 from tracking.lock import locked
+from tracking.redaction import make_redactor
 from tracking.tracker import Run
 
 TRASH = ".trash"
@@ -112,7 +113,7 @@ def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str
 
     Args:
         folder: The run's folder.
-        add: Tags to add; those that the run has already are ignored.
+        add: Tags to add, without secrets; those that the run has already are ignored.
         remove: Tags to remove; those that the run lacks are ignored.
 
     Returns:
@@ -124,16 +125,19 @@ def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str
     with locked(folder):
         current = read_fields(folder, alive=False).get("sys/tags")
         tags = [str(tag) for tag in current] if isinstance(current, list) else []
-        tags += [check_label(tag) for tag in add if tag not in tags]
+        redact = make_redactor()
+        tags += [tag for tag in map(redact, map(check_label, add)) if tag not in tags]
         tags = [tag for tag in tags if tag not in remove]
         amend_fields(folder, {"sys/tags": tags})
     return tags
 
 
-def rename_run(folder: Path, name: str) -> None:
-    """Rename a run that is not being written."""
+def rename_run(folder: Path, name: str) -> str:
+    """Rename a run that is not being written; returns the name without secrets."""
+    new_name = make_redactor()(check_label(name))
     with locked(folder):
-        amend_fields(folder, {"sys/name": check_label(name)})
+        amend_fields(folder, {"sys/name": new_name})
+    return new_name
 
 
 def trash_run(folder: Path) -> None:

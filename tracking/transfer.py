@@ -13,10 +13,12 @@ from pathlib import Path
 
 from tracking.backends import load_backend
 from tracking.backends.local import amend_fields, open_tracker, read_events, read_fields, read_run
+from tracking.backends.local_json import conform
 from tracking.errors import StoreError
 from tracking.events import TRACKERS, Event, Fields, File, Image, Metrics, Text, Value
 from tracking.fields import from_iso8601
 from tracking.lock import locked
+from tracking.redaction import make_redactor, redact_event
 from tracking.replay import Ledger
 from tracking.tracker import Run, Status, Tracker, as_status
 
@@ -61,9 +63,8 @@ def send_run(folder: Path, remote: str) -> TransferCount:
             events = read_events(folder, tracker.held())
             count = _move(_with_status(events, status), tracker, status)
         except (Exception, SystemExit) as error:  # some SDKs call sys.exit
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise StoreError(
-                f"The run {folder.name} could not be sent to {remote}: {reason}\n"
+                f"The run {folder.name} could not be sent to {remote}: {_reason(error)}\n"
                 "What has arrived stays there; run the same command again to send the rest."
             ) from error
         amend_fields(folder, {f"{TRACKERS}/{remote}": "complete"})
@@ -102,16 +103,35 @@ def import_run(
     existing = read_fields(folder)
     if existing and IMPORTED not in existing:
         return None
-    created = from_iso8601(str(fields["sys/created"]))
+    try:
+        created = from_iso8601(str(fields["sys/created"]))
+    except (KeyError, ValueError) as error:
+        raise StoreError(f"The run {identifier} in {location} has no time of creation.") from error
     name = str(existing.get("sys/name") or fields.get("sys/name") or identifier)
     status = as_status(fields.get("sys/status"))
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         journal = open_tracker(Run(identifier, name, created), store)
         journal.write(Fields({IMPORTED: source}))
-        events = _renamed(load_backend(source).load_events(location, identifier), new_paths)
-        # The final status is written last, so that an interrupted import does not look complete.
-        return _move(_with_status(events, "running"), journal, status)
+        redact = make_redactor()
+        loaded = load_backend(source).load_events(location, identifier)
+        events = (_conforming(redact_event(event, redact)) for event in _renamed(loaded, new_paths))
+        try:
+            # The final status is written last: an interrupted import does not look complete.
+            return _move(_with_status(events, "running"), journal, status)
+        except Exception as error:  # what others wrote can be damaged in any way
+            raise StoreError(
+                f"The run {identifier} could not be imported: {_reason(error)}\n"
+                "What has arrived stays here; run the same command again to import the rest."
+            ) from error
+
+
+def _conforming(event: Event) -> Event:
+    return Fields(conform(event.values)) if isinstance(event, Fields) else event
+
+
+def _reason(error: BaseException) -> str:
+    return make_redactor()(" ".join(str(error).split()))[:300] or type(error).__name__
 
 
 def _move(events: Iterable[Event], tracker: Tracker, status: Status) -> TransferCount:

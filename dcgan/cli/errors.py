@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from tracking.errors import StoreWarning, UserError
 from tracking.fields import escape_control_characters
+from tracking.redaction import make_redactor
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
@@ -52,10 +53,15 @@ class LabGroup(TyperGroup):
             if rank != "0" and not _is_of_this_process(error):
                 time.sleep(FIRST_PROCESS_SECONDS)
             title = "Error" if rank == "0" else f"Error in process {rank}"
-            message = escape_control_characters(_message(error))
+            message = _shown(_message(error))
             panel = Panel(Text(message), title=title, title_align="left", border_style="red")
             Console(stderr=True).print(panel)
             raise typer.Exit(EXIT_USER_ERROR) from error
+
+
+def _shown(text: str) -> str:
+    """A text without secrets, and without what could control the terminal."""
+    return escape_control_characters(make_redactor()(text))
 
 
 def _message(error: UserError | OSError) -> str:
@@ -74,7 +80,7 @@ def _warnings_in_one_line() -> Iterator[None]:
             pythons_own(message, category, *where, **more)
         elif str(message) not in shown:
             shown.add(str(message))
-            line = Text(f"Warning: {escape_control_characters(message)}", style="yellow")
+            line = Text(f"Warning: {_shown(str(message))}", style="yellow")
             Console(stderr=True).print(line, soft_wrap=True)
 
     with warnings.catch_warnings():

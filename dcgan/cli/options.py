@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from tracking.backends import REMOTES
+from tracking.errors import UserError
 
 if TYPE_CHECKING:
     from dcgan.config.loading import Override
@@ -52,10 +54,43 @@ def _check_trackers(names: list[str] | None) -> list[str]:
     return [name for name in dict.fromkeys(names or []) if name != "local"]
 
 
+def check_output(path: Path, endings: Sequence[str] = ()) -> None:
+    """Check before the work that a file can be written, and make its folder.
+
+    Args:
+        path: The file.
+        endings: What its name may end in, such as `.png`; empty for any.
+
+    Raises:
+        UserError: It is a folder, has another ending, or its folder cannot be written to.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder. Give the name of a file in it.")
+    if endings and path.suffix.lower() not in endings:
+        raise UserError(f"{path} cannot be written: its name should end in {' or '.join(endings)}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path.parent} cannot be created: {error.strerror}.") from error
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"{path} cannot be written: its folder may not be written to.")
+
+
+def png_output(path: Path | None) -> Path | None:
+    """The value of an option that names a PNG file to write, checked."""
+    if path is not None:
+        check_output(path, (".png",))
+    return path
+
+
 Store = Annotated[
     Path,
     typer.Option(
-        "--store", envvar="DCGAN_STORE", help="Folder that holds the runs.", show_default=True
+        "--store",
+        envvar="DCGAN_STORE",
+        help="Folder that holds the runs.",
+        show_default=True,
+        file_okay=False,
     ),
 ]
 RunReference = Annotated[
@@ -195,7 +230,8 @@ def data_overrides(
         return []
     dataset = load_config(recipe, list(overrides)).dataset.name
     name = dataset if folder_has_set(dataset, folder) else "folder"
+    path = str(folder.expanduser().absolute())  # the run may be resumed in another folder
     return [
         Override("dataset.name", name, f"--data {folder}"),
-        Override("dataset.path", str(folder), f"--data {folder}"),
+        Override("dataset.path", path, f"--data {folder}"),
     ]

@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import duration
+from dcgan.cli.format import duration, escape_control_characters
 from tracking.events import BATCH, EPOCH, Event, Metrics
 from tracking.wording import plural
 
@@ -125,7 +125,8 @@ class TrainingProgress:
 
     def warn(self, message: str) -> None:
         """Print a warning above the bar."""
-        self._console.print(Text(message, style="yellow"), soft_wrap=True)
+        text = Text(escape_control_characters(message), style="yellow")
+        self._console.print(text, soft_wrap=True)
 
     def _update_bar(self, step: int, event: Metrics) -> None:
         self._recent.append((time.monotonic(), step))

@@ -56,10 +56,11 @@ def recipe_text(name: str) -> str:
 
 
 def parse_override(text: str) -> Override:
-    """Parse `key=value`, the value as in `parse_value`; raises ConfigError without a value."""
+    """Parse `key=value`, the value as in `parse_value`; raises ConfigError if one is missing."""
     key, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"--set {text} has no value.\nWrite it as --set key=value.")
+    if not equals or not key.strip():
+        lacking = "key" if equals else "value"
+        raise ConfigError(f"--set {text} has no {lacking}.\nWrite it as --set key=value.")
     return Override(key.strip(), parse_value(value), f"--set {text}")
 
 
@@ -67,7 +68,7 @@ def parse_value(text: str) -> Any:
     """Parse a TOML value; text that is not one stays a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 
@@ -82,7 +83,7 @@ def load_config(recipe: str, overrides: list[Override]) -> Config:
     text, recipe_origin = _read_recipe(recipe)
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{recipe_origin} is not valid TOML: {error}.") from error
     values.setdefault("name", Path(recipe).stem)
     origins: dict[str, str] = {}

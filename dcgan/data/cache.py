@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +37,9 @@ from tracking.atomic_files import atomic_write
 FORMAT = 3
 """Increased whenever the same images would give other pixels or another layout."""
 
-_PIXELS, _LABELS, _CARD = "pixels.uint8", "labels.npy", "card.json"
+_PIXELS, _LABELS, _CARD, _CHECKED = "pixels.uint8", "labels.npy", "card.json", "checked"
+_CHECK_SECONDS = 86_400.0
+"""How often the pixels are compared with their fingerprint, unless their file has changed."""
 
 _MAX_SKIPPED_NAMES = 20
 
@@ -48,26 +52,54 @@ class _Entry:
     form: Form
 
     def read(self) -> ImageSet | None:
-        """The set; None if the entry is absent or incomplete."""
+        """The set; None if the entry is absent, incomplete or damaged."""
         try:
             fields: dict[str, Any] = json.loads((self.folder / _CARD).read_text(encoding="utf-8"))
             size = (self.folder / _PIXELS).stat().st_size
-        except (OSError, ValueError):
-            return None
-        tuples = {key: tuple(each) for key, each in fields.items() if isinstance(each, list)}
-        card = DatasetCard(**fields | tuples)
-        shape = (card.size, *self.form.shape)
-        if size != np.prod(shape):
+            tuples = {key: tuple(each) for key, each in fields.items() if isinstance(each, list)}
+            card = DatasetCard(**fields | tuples)
+            shape = (card.size, *self.form.shape)
+            if size != np.prod(shape) or not self._is_checked(card):
+                return None
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return None
         # Copy-on-write, because PyTorch has no read-only tensors.
         pixels = np.memmap(self.folder / _PIXELS, np.uint8, mode="c", shape=shape)
         labels = None
         if card.classes:
             try:
-                labels = torch.from_numpy(np.load(self.folder / _LABELS))
-            except (OSError, ValueError):
+                indices = np.load(self.folder / _LABELS)
+                if class_sizes(indices, card.classes) != card.class_sizes:
+                    return None
+            except (OSError, ValueError, TypeError, EOFError):
                 return None
+            labels = torch.from_numpy(indices)
         return ImageSet(torch.from_numpy(pixels), card, labels)
+
+    def note_checked(self) -> None:
+        """Note that the pixels are now those of the card, and what their file looks like."""
+        with contextlib.suppress(OSError):  # the cache may be read-only
+            (self.folder / _CHECKED).write_text(self._state(), encoding="ascii")
+
+    def _is_checked(self, card: DatasetCard) -> bool:
+        """Whether the pixels are those of the card, by a check that is not older than a day."""
+        note = self.folder / _CHECKED
+        with contextlib.suppress(OSError, ValueError):
+            is_recent = time.time() - note.stat().st_mtime < _CHECK_SECONDS
+            if is_recent and note.read_text(encoding="ascii") == self._state():
+                return True
+        digest = hashlib.sha256(repr((card.size, *self.form.shape)).encode())
+        with (self.folder / _PIXELS).open("rb") as pixels:
+            for block in _read_blocks(pixels, self.form):
+                digest.update(block.data)
+        if f"sha256:{digest.hexdigest()}" != card.fingerprint:
+            return False
+        self.note_checked()
+        return True
+
+    def _state(self) -> str:
+        status = (self.folder / _PIXELS).stat()
+        return f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def load_cached(
@@ -146,6 +178,7 @@ def _build(
     try:
         card = _decode_to(temporary, entry.form, collection, max_unreadable, progress)
         (temporary / _CARD).write_text(json.dumps(dataclasses.asdict(card)), encoding="utf-8")
+        dataclasses.replace(entry, folder=temporary).note_checked()
         temporary.rename(entry.folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from dcgan.config.schema import Config, ConfigError
+from dcgan.config.schema import EMBEDDED, Config, ConfigError
 from dcgan.data.image_set import ImageSet, Progress, silent
 from dcgan.data.loading import load_held_out, load_images
 from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
@@ -18,6 +18,7 @@ from dcgan.training.device import choose_device
 from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.precision import check_precision
 from dcgan.training.schedule import steps_per_epoch, total_steps
+from tracking.backends import REMOTES
 from tracking.backends.local import read_fields
 from tracking.errors import StoreError
 from tracking.events import TRACKERS, Value
@@ -140,6 +141,7 @@ def prepare(
         check_label(label)
     chosen_device = choose_device(device)
     check_precision(config, chosen_device)
+    config = with_images_in(config, config.dataset.path)
     images = load_images(config.dataset, download=download, progress=progress)
     check_batches(config, images.card.size, world)
     return Job(
@@ -152,6 +154,23 @@ def prepare(
         world=world,
         held_out=_held_out(config),
     )
+
+
+def with_images_in(config: Config, folder: str | None) -> Config:
+    """The configuration with this folder of its images, by an absolute path if there is one.
+
+    A run may be resumed or evaluated from another working directory. Raises ConfigError if the
+    images are embedded.
+    """
+    if folder is None:
+        return config
+    if config.dataset.name in EMBEDDED:
+        raise ConfigError(
+            f"--data {folder}: the images of {config.dataset.name} come with the program."
+        )
+    path = str(Path(folder).expanduser().absolute())
+    dataset = config.dataset.model_copy(update={"path": path})
+    return config.model_copy(update={"dataset": dataset})
 
 
 def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> None:
@@ -201,6 +220,7 @@ def prepare_resume(
     reference: str,
     device: str,
     *,
+    data: Path | None = None,
     progress: Progress = silent,
     world: World = SINGLE_PROCESS,
 ) -> Job:
@@ -210,6 +230,7 @@ def prepare_resume(
         store: The folder of all runs.
         reference: The run's id or name, or `last`.
         device: `auto`, or a device's name such as `cpu` or `cuda:1`.
+        data: Where the run's images are now; None if they are where they were.
         progress: Called while images are decoded.
         world: The processes that train together.
 
@@ -222,13 +243,13 @@ def prepare_resume(
     fields = read_fields(folder)
     _check_unfinished(folder, fields)
     config = read_config(folder)
+    if data is not None:
+        config = with_images_in(config, str(data))
     chosen_device = choose_device(device)
     check_precision(config, chosen_device)
     images = load_training_images(folder, config, progress)
     checkpoint = _last_checkpoint(folder)
-    trackers = tuple(
-        path.removeprefix(f"{TRACKERS}/") for path in fields if path.startswith(TRACKERS)
-    )
+    trackers = tuple(name for name in REMOTES if f"{TRACKERS}/{name}" in fields)
     check_batches(config, images.card.size, world)
     return Job(
         config=config,

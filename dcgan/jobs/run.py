@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from dcgan.config.schema import Config
@@ -18,6 +19,7 @@ from dcgan.jobs.signals import stop_requests
 from dcgan.profiling.step_timing import try_compiling
 from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.run_folder.describe import (
+    THREADS,
     describe_configuration,
     describe_device,
     describe_environment,
@@ -107,6 +109,7 @@ def run_job(
                 "take over its random numbers. They start anew, from the seed and the step."
             )
         if job.folder is not None:
+            _warn_of_other_threads(job, folder, warn)
             rewind(folder, job.first_step)
         else:
             for doubt in doubts_about(job.images.card):
@@ -184,6 +187,15 @@ def _load_resume_state(job: Job) -> CheckpointState | None:
     state = load_checkpoint(job.checkpoint)
     check_restorable(state, job.config)
     return state
+
+
+def _warn_of_other_threads(job: Job, folder: Path, warn: Warn) -> None:
+    before, now = read_fields(folder, alive=False).get(THREADS), torch.get_num_threads()
+    if job.device.type == "cpu" and before is not None and before != now:
+        warn(
+            f"This run was trained with {before} threads, and goes on with {now}: sums are then "
+            f"rounded otherwise. OMP_NUM_THREADS={before} continues it bit for bit."
+        )
 
 
 def _open_tracker(job: Job, run: Run, folder: Path, warn: Warn) -> FanOut:

@@ -9,6 +9,7 @@ from tracking.backends.local import open_tracker, read_fields, read_run
 from tracking.backends.local_order import order_steps
 from tracking.events import SYS, Event, Metrics
 from tracking.lock import locked
+from tracking.redaction import make_redactor, redact_event
 from tracking.tracker import as_status
 
 
@@ -23,8 +24,9 @@ def amend(folder: Path, events: Iterable[Event]) -> None:
         journal = open_tracker(read_run(folder), folder.parent)
         last_step = max(journal.held().last_step.values(), default=0)
         are_in_order = True
+        redact = make_redactor()
         for event in events:
-            journal.write(event)
+            journal.write(redact_event(event, redact))
             if isinstance(event, Metrics):
                 are_in_order &= event.steps[0] >= last_step
         journal.close(status)

@@ -30,6 +30,7 @@ from tracking.events import (
     DISCRIMINATOR_ARCH,
     GENERATOR_ARCH,
     GIT_DIFF,
+    SYS,
     Event,
     Fields,
     File,
@@ -40,6 +41,8 @@ from tracking.fields import flatten
 from tracking.redaction import make_redactor
 
 _CARD_IMAGES = 9
+THREADS = f"{SYS}/threads"
+"""The field with the number of PyTorch's threads, on which the last bits of a sum depend."""
 
 
 def describe_configuration(config: Config, images: ImageSet, folder: Path) -> Iterator[Event]:
@@ -76,7 +79,10 @@ def describe_configuration(config: Config, images: ImageSet, folder: Path) -> It
 def describe_device(config: Config, device: torch.device) -> Fields:
     """Describe what a run is trained on, and in which arithmetic."""
     name = str(device) if device.type == "cpu" else f"{device}: {device_name(device)}"
-    return Fields({"sys/device": name, "sys/arithmetic": describe_arithmetic(config, device)})
+    arithmetic = describe_arithmetic(config, device)
+    return Fields(
+        {"sys/device": name, "sys/arithmetic": arithmetic, THREADS: torch.get_num_threads()}
+    )
 
 
 def describe_environment(arguments: Sequence[str]) -> Iterator[Event]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tracking.atomic_files import atomic_write
 from tracking.clock import now_ms
 from tracking.errors import StoreError
 from tracking.fields import to_iso8601
+from tracking.lock import locked
 from tracking.redaction import make_redactor
 from tracking.store import new_identifier
 
@@ -85,6 +87,23 @@ def save_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StoredSwee
             "Give a folder of your own with --store."
         ) from error
     return StoredSweep(identifier, folder, sweep, tuple(trackers))
+
+
+@contextmanager
+def sweep_lock(stored_sweep: StoredSweep) -> Iterator[None]:
+    """Lock a sweep, of which another process would train the same runs again.
+
+    Raises StoreError if another process trains it.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(stored_sweep.folder))
+        except StoreError as error:
+            raise StoreError(
+                f"The sweep {stored_sweep.id} is being trained by another process.\n"
+                "Wait until it has ended, or end it; then give the same command again."
+            ) from error
+        yield
 
 
 def find_sweep(store: Path, reference: str, same_runs_as: Sweep | None = None) -> StoredSweep:

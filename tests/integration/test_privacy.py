@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 
+from dcgan.run_folder.amend import amend
 from tests.support.forked import fork_command
 from tracking.backends import REMOTES
-from tracking.backends.local import read_fields, run_folders
+from tracking.backends.local import open_tracker, read_fields, run_folders
 from tracking.events import Fields, Metrics, Text
+from tracking.fanout import FanOut
+from tracking.provenance import command_line
 from tracking.redaction import make_redactor, redact_event
+from tracking.store import rename_run, tag_run
+from tracking.tracker import Run, Tracker
 
 ACCOUNT = {"api_address": "http://127.0.0.1:9", "api_url": "http://127.0.0.1:9", "api_key": "k1"}
 SECRETS = {
@@ -115,3 +121,95 @@ def test_every_text_of_an_event_is_cleaned() -> None:
     assert redact_event(Text("p", "q"), shout) == Text("p", "Q")
     metrics = Metrics([1], [2], {"a": [3.0]})
     assert redact_event(metrics, shout) is metrics
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OPENAI_KEY", "k-5f2d8a9"),
+        ("GH_PAT", "p-5f2d8a9"),
+        ("DB_PWD", "w-5f2d8a9"),
+        ("PGPASS", "g-5f2d8a9"),
+        ("HTTP_AUTH", "h-5f2d8a9"),
+    ],
+)
+def test_variables_whose_names_are_likely_secrets_are_cleaned(name: str, value: str) -> None:
+    assert make_redactor({name: value})(f"x {value} y") == "x REDACTED y"
+
+
+@pytest.mark.parametrize("name", ["PWD", "OLDPWD", "PATH", "MONKEY", "SORT_KEY"])
+def test_other_variables_are_not(name: str) -> None:
+    assert make_redactor({name: "ascending"})("x ascending y") == "x ascending y"
+
+
+BODY = "abcDEF123_-456ghiJKL789mno"
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "xoxb-123456789012-" + BODY,
+        "sk-ant-api03-" + BODY,
+        "AIzaSy" + BODY + "abcdef",
+        "npm_abcdefghijABCDEFGHIJ0123456789abcdef",
+        "glpat-a_b-" + BODY,
+        "ghp_abcdefghijABCDEFGHIJ0123456789abcdef",
+    ],
+)
+def test_tokens_are_known_by_their_form(token: str) -> None:
+    assert make_redactor({})(f"x {token} y") == "x REDACTED y"
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("https://ada:pa/ss@host/x", "https://host/x"),
+        ("https://ada:p@ss@host/x", "https://host/x"),
+        ("https://host:5000/a@b", "https://host:5000/a@b"),
+        ("ada:secret@host:path/x.git", "host:path/x.git"),
+        ("git@host:path", "git@host:path"),
+        ("https://host/x?private_token=abc&b=1", "https://host/x?private_token=REDACTED&b=1"),
+    ],
+)
+def test_credentials_in_addresses_are_removed(text: str, clean: str) -> None:
+    assert make_redactor({})(text) == clean
+
+
+@pytest.mark.parametrize(
+    "piece", ["token", "://", "a:", "a@", "?token", "eyJ", "sk-", "--password", "a1-", "=token"]
+)
+def test_no_text_takes_time_that_grows_with_its_square(piece: str) -> None:
+    """64,000 characters took two minutes and more; now it is a fraction of a second."""
+    text = piece * (64_000 // len(piece))
+    began = time.process_time()
+    make_redactor({})(text)
+    command_line(["dcgan", text])
+    assert time.process_time() - began < 20
+
+
+def test_what_a_tracker_says_is_cleaned_wherever_it_goes(tmp_path: Path) -> None:
+    def refuse() -> Tracker:
+        raise ConnectionError("no answer from http://ada:S3cretPassw0rd@127.0.0.1:9/api")
+
+    said: list[str] = []
+    journal = open_tracker(Run("a-run", "a run", 1), tmp_path)
+    fan_out = FanOut(journal, {"mlflow": refuse}, list, said.append)
+    fan_out.close("finished")
+    assert "no answer from http://127.0.0.1:9/api" in said[0]
+    assert "incomplete" in str(read_fields(tmp_path / "a-run")["sys/trackers/mlflow"])
+    assert places(tmp_path, "S3cretPassw0rd") == []
+
+
+def test_tags_and_names_that_are_given_later_are_cleaned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_SERVICE_TOKEN", "tok-5f2d8a")
+    folder = tmp_path / "a-run"
+    open_tracker(Run("a-run", "a run", 1), tmp_path).close("finished")
+    assert tag_run(folder, ["tok-5f2d8a"], []) == ["REDACTED"]
+    assert rename_run(folder, "https://ada:tok-5f2d8a@h/") == "https://h/"
+    amend(folder, [Fields({"sys/note": "tok-5f2d8a"})])
+    assert places(tmp_path, "tok-5f2d8a") == []
+    assert command_line(["dcgan", "report", "--from", "http://ada:x@h"]) == (
+        "dcgan report --from http://h"
+    )

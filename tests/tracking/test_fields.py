@@ -129,3 +129,10 @@ def test_utc_sorts_by_time_and_reads_as_iso() -> None:
     moments = sorted(random.Random(1).sample(range(4_102_444_800_000), 1000))
     assert sorted(map(to_iso8601, moments)) == list(map(to_iso8601, moments))
     assert from_iso8601("2023-11-14T23:13:20.123+01:00") == 1_700_000_000_123
+
+
+@pytest.mark.parametrize("paths", [["a", "a/b"], ["a/b", "a"], ["a/b/c", "a/b", "a", "a/d"]])
+def test_a_path_may_have_a_value_and_others_below_it(paths: list[str]) -> None:
+    flat: dict[str, Value] = {path: index for index, path in enumerate(paths)}
+    assert flatten(json.loads(json.dumps(nest(flat)))) == flat
+    assert flatten(nest(flat), "config") == {f"config/{path}": flat[path] for path in flat}

@@ -27,6 +27,7 @@ from tests.support.sample_run import (
 )
 from tracking.backends import local
 from tracking.backends import mlflow as backend
+from tracking.errors import StoreError
 from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, REAL, Fields
 from tracking.replay import Ledger
 from tracking.tracker import Run, Status
@@ -260,3 +261,12 @@ def test_a_run_on_a_server_reads_back_as_from_the_journal(
         assert [type(event) for event in Ledger(again.held()).missing(journal)] == [Fields]
         write(again, [FIELDS])
         assert not (tmp_path / backend.ARTIFACT_FOLDER).exists()
+
+
+def test_a_deleted_experiment_is_told_of_with_its_remedy(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    write(backend.open_tracker(RUN, tmp_path), [])
+    MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").delete_experiment("1")
+    with pytest.raises(StoreError, match="mlflow experiments restore --experiment-id 1"):
+        backend.open_tracker(RUN, tmp_path)

@@ -25,13 +25,14 @@ from tracking.backends.local_metrics import (
     complete_lines,
     decode,
     encode,
+    last_metrics,
     lines_until,
     metric_lines,
     metric_rows,
     read_tails,
     step_table,
 )
-from tracking.errors import StoreError, warn
+from tracking.errors import StoreError, leaving_out
 from tracking.events import (
     ARTIFACTS,
     CONFIG,
@@ -48,9 +49,10 @@ from tracking.fields import from_iso8601, nest, to_iso8601
 from tracking.lock import is_trained
 from tracking.metric_keys import metric_key, metric_path
 from tracking.png import read_image, to_png
+from tracking.redaction import make_redactor, redact_fields
 from tracking.replay import blocks
 from tracking.run_files import check_no_link, check_no_links, image_files, is_behind_link, run_files
-from tracking.tracker import NOTHING, Held, Run, Status
+from tracking.tracker import NOTHING, Held, Run, Status, as_status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,10 +74,11 @@ class Journal:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         check_no_links(folder)
-        last_step, last_time, self._last = _read_metrics(folder)
+        last = last_metrics(folder / METRICS_FILE)
+        self._last = last.entries
         self._held = Held(
-            last_step=last_step,
-            last_time=last_time,
+            last_step=last.step,
+            last_time=last.time,
             images=frozenset(image_files(folder)),
             files=frozenset(
                 _artifact_path(folder, file) for file in run_files(folder, "artifacts")
@@ -184,19 +187,20 @@ def open_tracker(run: Run, store: Path) -> Journal:
 
 
 def run_folders(store: Path) -> list[Path]:
-    """The folders of all runs in the store; one that is a link is none."""
-    files = store.glob(f"*/{RUN_FILE}")
-    return sorted(file.parent for file in files if not is_behind_link(file.parent, Path(RUN_FILE)))
+    """The folders of all runs in the store; one that is a link or has no printable name is none."""
+    return sorted(
+        file.parent
+        for file in store.glob(f"*/{RUN_FILE}")
+        if file.parent.name.isprintable() and not is_behind_link(file.parent, Path(RUN_FILE))
+    )
 
 
 def readable_runs(store: Path) -> dict[Path, dict[str, Value]]:
     """The folder and the fields of each run in the store; damaged runs are left out and told of."""
     runs = {}
     for folder in run_folders(store):
-        try:
+        with leaving_out(f"The run {folder.name}"):
             runs[folder] = read_fields(folder)
-        except StoreError as error:
-            warn(f"The run {folder.name} is left out: {str(error).splitlines()[0]}")
     return runs
 
 
@@ -256,15 +260,19 @@ def read_fields(folder: Path, *, alive: bool | None = None) -> dict[str, Value]:
         StoreError: A file is damaged.
     """
     fields = read_field_file(folder / RUN_FILE)
-    if fields.get("sys/status") == "running":
-        is_written = is_trained(folder) if alive is None else alive
-        fields["sys/status"] = "running" if is_written else "killed"
+    status = fields.get("sys/status")
+    if status is not None:
+        is_running = status == "running" and (is_trained(folder) if alive is None else alive)
+        fields["sys/status"] = "running" if is_running else as_status(status)
     return fields | read_field_file(folder / CONFIG_FILE, CONFIG)
 
 
 def amend_fields(folder: Path, values: Mapping[str, Value]) -> None:
-    """Set fields of a run that has ended, such as its tags; the caller holds its lock."""
-    tree = read_field_file(folder / RUN_FILE) | dict(values)
+    """Set fields of a run that has ended, such as its tags; the caller holds its lock.
+
+    Secrets and the home directory are redacted, as they are while a run lasts.
+    """
+    tree = read_field_file(folder / RUN_FILE) | redact_fields(values, make_redactor())
     write_json(folder / RUN_FILE, nest(tree))
 
 
@@ -285,8 +293,7 @@ def last_values(folder: Path) -> dict[str, float]:
     with contextlib.suppress(StoreError, ValueError):  # it can be made again
         if ended := read_json(folder / LAST_FILE):
             return {key: decode(value) for key, value in ended.items()}
-    _, _, last = _read_metrics(folder)
-    return last
+    return last_metrics(folder / METRICS_FILE).entries
 
 
 def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
@@ -337,23 +344,6 @@ def _field_file(path: str) -> str:
 def _artifact_path(folder: Path, file: Path) -> str:
     relative = file.relative_to(folder / "artifacts").with_suffix("").as_posix()
     return f"{ARTIFACTS}/{relative}"
-
-
-def _read_metrics(folder: Path) -> tuple[dict[str, int], dict[str, int], dict[str, float]]:
-    """The last step and the latest time of each metric by path, and what `last_values` describes.
-
-    All lines are read: a metric's last value may stand any distance before the end.
-    """
-    last_step: dict[str, int] = {}
-    last_time: dict[str, int] = {}
-    last: dict[str, float] = {}
-    for step, time, values in metric_rows(folder / METRICS_FILE):
-        for path in values:
-            last_step[path] = step
-            last_time[path] = max(time, last_time.get(path, time))
-        last |= {"step": step, "time": time}
-        last |= {metric_key(path): value for path, value in values.items()}
-    return last_step, last_time, last
 
 
 def _drop_torn_line(path: Path) -> None:

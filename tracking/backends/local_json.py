@@ -10,9 +10,10 @@ from typing import Any
 from tracking.atomic_files import atomic_write
 from tracking.errors import StoreError
 from tracking.events import SWEEP, SYS, TRACKERS, Value
-from tracking.fields import flatten, from_iso8601
+from tracking.fields import flatten, from_iso8601, to_text
 from tracking.run_files import check_no_link
 
+_TAGS = f"{SYS}/tags"
 _TEXTS = ("name", "status", "recipe", "group", "created", "ended", "resumed", "error", "command")
 
 
@@ -64,17 +65,32 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
         temporary.write_bytes(text.encode(errors="backslashreplace"))
 
 
+def conform(fields: Mapping[str, Value]) -> dict[str, Value]:
+    """Fields from elsewhere, in which a run's own fields have the types that they have here."""
+    return {path: _conform(path, value) for path, value in fields.items()}
+
+
+def _conform(path: str, value: Value) -> Value:
+    if value is None:
+        return None
+    if _is_text(path):
+        return value if isinstance(value, str) else to_text(value)
+    if path == _TAGS:
+        tags = value if isinstance(value, list) else [value]
+        return [tag if isinstance(tag, str) else to_text(tag) for tag in tags]
+    return value
+
+
+def _is_text(path: str) -> bool:
+    return path.removeprefix(f"{SYS}/") in _TEXTS or path.startswith((TRACKERS, SWEEP))
+
+
 def _check(fields: Mapping[str, Value]) -> None:
     """Raise KeyError, TypeError or ValueError unless a run's own fields are what they should be."""
     from_iso8601(str(fields[f"{SYS}/created"]))
-    own = [f"{SYS}/{name}" for name in _TEXTS]
-    texts = [path for path in fields if path in own or path.startswith((TRACKERS, SWEEP))]
-    for path in (f"{SYS}/name", *texts):
-        if not isinstance(fields[path], str | None):
-            raise TypeError(f"{path} is {fields[path]!r}, no text")
-    tags = fields.get(f"{SYS}/tags") or []
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise TypeError(f"{SYS}/tags is {tags!r}, no list of texts")
+    for path in (f"{SYS}/name", *fields):
+        if _conform(path, fields[path]) != fields[path] and (_is_text(path) or path == _TAGS):
+            raise TypeError(f"{path} is {fields[path]!r}")
 
 
 def _damaged(path: Path, reason: str) -> StoreError:

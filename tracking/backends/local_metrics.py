@@ -10,13 +10,14 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracking.errors import StoreError, warn
+from tracking.errors import StoreError, leaving_out, warn
 from tracking.metric_keys import metric_key, metric_path
 from tracking.replay import Row
-from tracking.run_files import is_behind_link
+from tracking.run_files import check_no_link, is_behind_link
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ TAIL_BYTES = 65_536
 """The least number of bytes to read from the end of a file."""
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_READ: dict[Path, tuple[int, int, LastMetrics | None]] = {}
+"""What was read of each file by this process: its inode, its bytes so far, and how they end."""
+
 _STEP_LIMIT, _TIME_LIMIT = 2**63, 2**53
 """What a table of steps can hold: 64-bit steps, and times that a float holds exactly."""
 
@@ -73,24 +77,76 @@ def decode(value: object) -> float:
     return float(value)
 
 
-def complete_lines(file: Path) -> bytes:
-    """The lines of a run's file without a torn last one; none if it cannot be read."""
-    if is_behind_link(file.parent, Path(file.name)):
-        warn(f"{file} is a link, or lies behind one, and is not read.")
-        return b""
+def complete_lines(file: Path, start: int = 0) -> bytes:
+    """The lines of a run's file, from a byte on, without a torn last one; empty without a file.
+
+    Raises OSError if the file cannot be read, and StoreError if it is a link.
+    """
+    check_no_link(file.parent, Path(file.name))
     try:
-        data = file.read_bytes()
+        with file.open("rb") as content:
+            content.seek(start)
+            data = content.read()
     except FileNotFoundError:
-        return b""
-    except OSError as error:
-        warn(f"{file} cannot be read: {error.strerror}.")
         return b""
     return data[: data.rfind(b"\n") + 1]
 
 
+def _readable_lines(file: Path, start: int = 0) -> bytes:
+    """What `complete_lines` returns; nothing, with a warning, if the file cannot be read."""
+    with leaving_out(str(file)):
+        return complete_lines(file, start)
+    return b""
+
+
+@dataclass(frozen=True)
+class LastMetrics:
+    """How the metrics of a journal end.
+
+    Attributes:
+        step: The last step of each metric's path.
+        time: The latest time of each metric's path, in milliseconds since the Unix epoch.
+        entries: The last value of each metric by `tracking.metric_keys.metric_key`, and the last
+            `step` and `time`.
+    """
+
+    step: dict[str, int]
+    time: dict[str, int]
+    entries: dict[str, float]
+
+
+def last_metrics(file: Path) -> LastMetrics:
+    """How the metrics of a journal end.
+
+    A metric's last value may stand any distance before the end, so all lines are read; when a
+    journal grows, as those that are watched do, only the new ones.
+    """
+    try:
+        identity, size = file.stat().st_ino, file.stat().st_size
+    except OSError:
+        identity, size = 0, 0
+    known, end, last = _READ.get(file, (0, 0, None))
+    if last is None or known != identity or end > size:
+        end, last = 0, LastMetrics({}, {}, {})
+    lines = _readable_lines(file, end)
+    last = LastMetrics(dict(last.step), dict(last.time), dict(last.entries))
+    for step, time, values in _rows(lines, file):
+        for path in values:
+            last.step[path] = step
+            last.time[path] = max(time, last.time.get(path, time))
+        last.entries.update(step=step, time=time)
+        last.entries.update((metric_key(path), value) for path, value in values.items())
+    _READ[file] = (identity, end + len(lines), last)
+    return LastMetrics(dict(last.step), dict(last.time), dict(last.entries))
+
+
 def metric_rows(file: Path) -> Iterator[Row]:
     """Step, time and values of each line."""
-    for entries in _undamaged(complete_lines(file), file):
+    return _rows(_readable_lines(file), file)
+
+
+def _rows(lines: bytes, file: Path) -> Iterator[Row]:
+    for entries in _undamaged(lines, file):
         step, time = entries.pop("step"), entries.pop("time")
         yield step, time, {metric_path(key): decode(value) for key, value in entries.items()}
 
@@ -113,7 +169,7 @@ def step_table(run: str, file: Path) -> pd.DataFrame:
 
     from tracking.tables import finish_step_table
 
-    frame = _parse(complete_lines(file), file)
+    frame = _parse(_readable_lines(file), file)
     steps, row = np.unique(frame["step"].to_numpy(np.int64), return_inverse=True)
     times = np.zeros(len(steps), np.int64)
     np.maximum.at(times, row, frame["time"].to_numpy(np.int64))
@@ -164,7 +220,7 @@ def _tail_lines(file: Path, keys: Sequence[str], fraction: float) -> bytes:
         if all(_reaches_back(lines, key, fraction) for key in keys):
             return lines
         file_fraction *= 2
-    return complete_lines(file)
+    return _readable_lines(file)
 
 
 def _last_lines(file: Path, file_fraction: float) -> bytes:

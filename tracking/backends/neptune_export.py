@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tracking.backends.neptune import LONG_FIELDS, NON_FINITE, PROVENANCE
-from tracking.errors import StoreError
+from tracking.errors import StoreError, leaving_out, warn
 from tracking.events import ARTIFACTS, IMAGES, SYS, Event, Fields, File, Image, Text, Value
 from tracking.fields import from_text, to_iso8601
 from tracking.replay import gather
@@ -53,7 +53,11 @@ def load_runs(store: Path) -> pd.DataFrame:
     """One row per run, as `tracking.tables.run_table` describes it."""
     from tracking.tables import run_table
 
-    return run_table({run: _fields(export) for run, export in _exports(store).items()})
+    runs = {}
+    for run, export in _exports(store).items():
+        with leaving_out(f"The run {run}"):
+            runs[run] = _fields(export)
+    return run_table(runs)
 
 
 def load_steps(store: Path, run: str) -> pd.DataFrame:
@@ -132,9 +136,12 @@ def _exports(store: Path) -> dict[str, _Export]:
     for first in sorted(data.rglob(f"*{_FIRST_PART}")):
         stem = first.name.removesuffix(_FIRST_PART)
         parts = sorted(first.parent.glob(f"{_glob(stem)}_part_*.parquet"))
-        ids = [row for part in parts for row in _rows(part, "attribute_path", [f"{PROVENANCE}/id"])]
-        run = str(from_text(ids[0]["string_value"])) if ids else _identifier(first)
-        exports[run] = _Export(run, bool(ids), parts, files)
+        with leaving_out(str(first)):
+            ids = [
+                row for part in parts for row in _rows(part, "attribute_path", [f"{PROVENANCE}/id"])
+            ]
+            run = str(from_text(ids[0]["string_value"])) if ids else _identifier(first)
+            exports[run] = _Export(run, bool(ids), parts, files)
     if not exports:
         _refuse(
             store, f"it has no exported run, that is, no file whose name ends with {_FIRST_PART}"
@@ -232,7 +239,11 @@ def _points_of(store: Path, run: str) -> list[Point]:
 
 def _points(export: _Export) -> Iterator[Point]:
     for row in export.of_type("float_series"):
-        yield row["attribute_path"], _step(row), _milliseconds(row["timestamp"]), row["float_value"]
+        path, value = row["attribute_path"], row["float_value"]
+        if value is None:
+            warn(f"A value of {path} at step {row['step']} is left out: it is missing.")
+        else:
+            yield path, _step(row), _milliseconds(row["timestamp"]), value
     for row in export.of_type("string_series"):
         if _is_non_finite(row):
             path = row["attribute_path"].removeprefix(f"{NON_FINITE}/")
@@ -258,7 +269,8 @@ def _documents(export: _Export) -> Iterator[Event]:
         if path.startswith(f"{LONG_FIELDS}/"):
             continue
         target = _file(export, row)
-        files = sorted(each for each in (target, *target.rglob("*")) if each.is_file())
+        paths = sorted((target, *target.rglob("*")))
+        files = [path for path in paths if path.is_file() and not path.is_symlink()]
         for file in files:
             relative = file.relative_to(target).with_suffix("").as_posix() if target != file else ""
             yield _document(f"{_artifact(path)}/{relative}".rstrip("/."), file)

@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracking.atomic_files import atomic_write
+from tracking.errors import leaving_out
 from tracking.events import ARTIFACTS, CONFIG, Event, Fields, File, Image, Metrics, Text, Value
 from tracking.fields import to_iso8601, to_text
 from tracking.png import read_image, to_png
 from tracking.replay import gather, last_of
+from tracking.run_files import run_files
 from tracking.tracker import Held, Run, Status
 
 if TYPE_CHECKING:
@@ -118,7 +120,11 @@ def load_runs(store: Path) -> pd.DataFrame:
     from tracking.tables import run_table
 
     folders = {file.parent for file in (store / FOLDER).glob(f"*/{EVENT_FILE}*")}
-    return run_table({folder.name: _read(folder).fields for folder in sorted(folders)})
+    runs = {}
+    for folder in sorted(folders):
+        with leaving_out(f"The run {folder.name}"):
+            runs[folder.name] = _read(folder).fields
+    return run_table(runs)
 
 
 def load_steps(store: Path, run: str) -> pd.DataFrame:
@@ -227,7 +233,7 @@ def _event_files(folder: Path) -> list[Path]:
 
 def _files(folder: Path) -> dict[str, Path]:
     """The files of a run by their paths."""
-    files = sorted(file for file in (folder / ARTIFACTS).rglob("[!.]*") if file.is_file())
+    files = run_files(folder, ARTIFACTS)
     return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
 
 

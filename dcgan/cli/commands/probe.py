@@ -16,6 +16,7 @@ from dcgan.cli.options import (
     RunReference,
     Store,
     parse_checkpoint,
+    png_output,
 )
 from tracking.clock import now_ms
 
@@ -41,6 +42,7 @@ Output = Annotated[
         "--output",
         help="The picture to write; by default in the folder 'plots' of the run.",
         show_default=False,
+        callback=png_output,
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn at random.")]

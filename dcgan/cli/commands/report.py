@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.format import size
-from dcgan.cli.options import DEFAULT_STORE, Store
+from dcgan.cli.options import DEFAULT_STORE, Store, check_output
 from dcgan.cli.selection import (
     Anyway,
     Baseline,
@@ -63,6 +63,7 @@ def report(
     from tracking.provenance import command_line
 
     report_format = format or format_of(output)
+    check_output(output)
     selected = select_runs(Selection(store, runs or (), sweep, where, sources or ()))
     content = compose(
         selected,

@@ -167,7 +167,7 @@ def _cells(row: dict[str, Any]) -> list[Text]:
     losses = ["" if row[name] is None else f"{row[name]:.3f}" for name in ("g_loss", "d_loss")]
     age = duration(time.time() - from_iso8601(row["created"]) / 1000)
     trackers = [
-        Text(name, style="" if state in ("complete", "open") else "red")
+        Text(escape_control_characters(name), style="" if state in ("complete", "open") else "red")
         for name, state in row["trackers"].items()
     ]
     return [

@@ -15,6 +15,7 @@ from dcgan.cli.options import (
     RunReference,
     Store,
     parse_checkpoint,
+    png_output,
 )
 from tracking.wording import plural
 
@@ -24,9 +25,9 @@ def sample(
     count: Annotated[
         int, typer.Option("-n", "--count", min=1, max=4096, help="Number of images.")
     ] = 64,
-    output: Annotated[Path, typer.Option("-o", "--output", help="PNG file to write.")] = Path(
-        "grid.png"
-    ),
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="PNG file to write.", callback=png_output)
+    ] = Path("grid.png"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the latent vectors.")] = 0,
     checkpoint: Checkpoint = "last",
     mode: Annotated[

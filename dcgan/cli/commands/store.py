@@ -51,8 +51,8 @@ def rename(
     from tracking.store import find_run, rename_run
 
     folder = find_run(store, run)
-    rename_run(folder, name)
-    Console(highlight=False).print(f"{folder.name} is now named {name}", markup=False)
+    new_name = rename_run(folder, name)
+    Console(highlight=False).print(f"{folder.name} is now named {new_name}", markup=False)
 
 
 def delete(
@@ -112,6 +112,8 @@ def du(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
     from tracking.backends.local import run_folders
     from tracking.store import TRASH
 
+    if not store.is_dir():
+        raise UserError(f"There is no store {store}. Start a run with: dcgan train")
     parts = ("metrics", "images", "artifacts", "checkpoints", "plots")
     runs = {folder.name: _bytes_by_part(folder, parts) for folder in run_folders(store)}
     others = [

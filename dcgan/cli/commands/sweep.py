@@ -145,7 +145,7 @@ def sweep(
     from dcgan.sweep.definition import read_definition
     from dcgan.sweep.executor import cluster
     from dcgan.sweep.progress import missing_runs
-    from dcgan.sweep.storage import find_sweep, save_sweep
+    from dcgan.sweep.storage import find_sweep, save_sweep, sweep_lock
     from dcgan.training.device import cards, choose_device
 
     if jobs is not None and jobs < 1:
@@ -179,14 +179,15 @@ def sweep(
     with cluster(backend, address) as cores:
         if stored_sweep is None:
             stored_sweep = save_sweep(store, plan, tracker or ())
-        missing = missing_runs(stored_sweep)
         max_jobs = jobs or (len(cards(device)) if on_card and backend == "loky" else cores)
-        try:
-            results, ended = _run(
-                stored_sweep, missing, image_counts, console, backend, max_jobs, device
-            )
-        except KeyboardInterrupt:  # the second Ctrl-C
-            results, ended = [], False
+        with sweep_lock(stored_sweep):
+            missing = missing_runs(stored_sweep)
+            try:
+                results, ended = _run(
+                    stored_sweep, missing, image_counts, console, backend, max_jobs, device
+                )
+            except KeyboardInterrupt:  # the second Ctrl-C
+                results, ended = [], False
     _print_results(stored_sweep, results, console, store)
     if not ended:
         resume_command = dcgan_command("sweep", stored_sweep.id, "--resume", store=store)
@@ -317,9 +318,9 @@ def _print_results(
         "[dim]Losses: last-epoch means, as mean ± standard deviation over the seeds.[/dim]"
     )
     for failure in _failures(results):
-        console.print(Text(failure, style="red"), soft_wrap=True)
+        console.print(Text(escape_control_characters(failure), style="red"), soft_wrap=True)
     for warning in dict.fromkeys(text for result in results for text in result.warnings):
-        console.print(Text(warning, style="yellow"), soft_wrap=True)
+        console.print(Text(escape_control_characters(warning), style="yellow"), soft_wrap=True)
     for purpose, command in (("Compare the arms", "compare"), ("Write a report", "report")):
         line = dcgan_command(command, "--sweep", stored_sweep.id, store=store)
         console.print(f"{purpose}: [bold]{line}[/bold]", soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -148,12 +149,19 @@ def train(
 
 
 def resume(
-    run: RunReference = "last", device: Device = "auto", store: Store = DEFAULT_STORE
+    run: RunReference = "last",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Where the run's images are now, if they were moved."),
+    ] = None,
+    device: Device = "auto",
+    store: Store = DEFAULT_STORE,
 ) -> None:
     """Continue a run that was interrupted or killed, or that failed.
 
     Training continues from the last checkpoint with the same data, order and
-    latents; on the CPU the result is bit for bit that of an uninterrupted run.
+    latents; on the CPU, with as many threads, the result is bit for bit that of
+    an uninterrupted run.
     Tracking continues in the same backends.
     """
     keep_memory()
@@ -164,7 +172,9 @@ def resume(
 
     with process_group(choose_device(device)) as world:
         with world.main_process_first(), ImageProgress() as progress:
-            job = prepare_resume(store, run, device, progress=progress.decoded, world=world)
+            job = prepare_resume(
+                store, run, device, data=data, progress=progress.decoded, world=world
+            )
         _run(job)
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
 from tracking.backends import Remote
 from tracking.errors import StoreError
+from tracking.sources import OWN_FOLDERS, RunSource, resolve_source
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def import_runs(
     new_paths = dict(_parse_renaming(text) for text in rename)
     runs = load_backend(kind.backend).load_runs(location)
     if runs.empty:
-        raise StoreError(f"There are no {kind} runs in {source}.")
+        raise StoreError(f"There are no {kind} runs of this program in {source}.")
     console = Console(highlight=False)
     failures: list[StoreError] = []
     for run, fields in runs.to_dict("index").items():
@@ -157,6 +158,8 @@ def _location(source: str, kind: ImportSource) -> Path | str:
     folder = Path(source)
     if not folder.is_dir():
         raise StoreError(f"Runs cannot be imported from {folder}: it is not a folder.")
+    if folder.name in OWN_FOLDERS:  # `runs/tensorboard` means what `runs` does
+        return resolve_source(RunSource(kind.backend, folder)).location
     return folder
 
 

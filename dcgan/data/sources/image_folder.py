@@ -59,7 +59,7 @@ def collect_files(
 ) -> Collection:
     """Files as a collection whose content is the names and the bytes of all files.
 
-    The bytes are read only if the size or the modification time of a file is new.
+    The bytes are read only if the size, a time or the inode of a file is new.
 
     Args:
         folder: Where the files are.
@@ -84,13 +84,26 @@ def content_of_files(files: Sequence[Path], names: Sequence[str]) -> str:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """Paths within `folder`; `os.walk` is several times as fast as `Path.rglob`."""
+    """Paths within `folder`; `os.walk` is several times as fast as `Path.rglob`.
+
+    A link to a folder is followed, unless it leads back to one that it lies in.
+    """
+    above = {str(folder): {_identity(folder)}}
     for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        on_the_way = above.pop(parent)
+        visible = [name for name in folders if not name.startswith(".")]
+        identities = {name: _identity(Path(parent, name)) for name in visible}
+        folders[:] = [name for name in visible if identities[name] not in on_the_way]
+        above |= {os.path.join(parent, name): on_the_way | {identities[name]} for name in folders}  # noqa: PTH118
         relative = Path(parent).relative_to(folder).as_posix()
         for name in files:
             if not name.startswith("."):
                 yield name if relative == "." else f"{relative}/{name}"
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _signature(files: Sequence[Path], names: Sequence[str]) -> str:
@@ -98,7 +111,9 @@ def _signature(files: Sequence[Path], names: Sequence[str]) -> str:
     for file, name in zip(files, names, strict=True):
         try:
             status = file.stat()
-            state = f"{status.st_size}\0{status.st_mtime_ns}"
+            # Programs set the modification time, but not the time of the last change of the inode.
+            changed = f"{status.st_mtime_ns}\0{status.st_ctime_ns}"
+            state = f"{status.st_size}\0{changed}\0{status.st_dev}\0{status.st_ino}"
         except OSError as error:  # such as a dangling link, which decoding counts as unreadable
             state = str(error.strerror)
         digest.update(f"{name}\0{state}\0".encode())

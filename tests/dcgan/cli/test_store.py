@@ -232,3 +232,44 @@ def test_a_store_that_is_read_only_is_told_of(
     monkeypatch.setattr(Path, "rename", refuse)
     monkeypatch.setattr(Path, "replace", refuse)
     assert "cannot be used: Read-only file system" in refused(store, *arguments)
+
+
+@pytest.mark.parametrize("command", ["sample", "probe filters"])
+def test_an_output_is_checked_before_the_work(store: Path, tmp_path: Path, command: str) -> None:
+    run = [*command.split(), "run001"]
+    assert "should end in .png" in refused(store, *run, "-o", "x.jpg")
+    assert "is a folder" in refused(store, *run, "-o", str(tmp_path))
+    (tmp_path / "file").touch()
+    assert "cannot be created" in refused(store, *run, "-o", str(tmp_path / "file" / "x.png"))
+    missing = tmp_path / "new" / "folder"
+    assert "cannot be opened" in refused(store, *run, "-o", str(missing / "x.png"))
+    assert missing.is_dir()
+
+
+def test_a_store_that_is_none_is_told_of(store: Path) -> None:
+    assert "There is no store" in refused(store / "missing", "du")
+    (store / "file").touch()
+    for command in ("runs", "show", "du", "watch"):
+        assert "is a file" in refused(store, command, "--store", str(store / "file"))
+
+
+def test_nothing_in_a_store_controls_the_terminal(store: Path) -> None:
+    """Escapes and characters that turn the direction of writing, in every field that is shown."""
+    file = store / "digits-run001" / "run.json"
+    tree = json.loads(file.read_text())
+    evil = f"{ESCAPE}\u202egnp.exe"
+    tree["sys"] |= {"name": evil, "status": evil, "tags": [evil], "error": evil, "group": evil}
+    tree["sys"] |= {"trackers": {"mlflow": evil, evil: "complete"}, evil: evil}
+    file.write_text(json.dumps(tree))
+    shutil.copytree(store / "digits-run000", store / f"digits-{ESCAPE}")
+    for command in (
+        "runs",
+        "runs --sort name",
+        "show run001",
+        "watch run001",
+        "du",
+        "tag run001 x",
+    ):
+        output = said(store, *command.split())
+        assert not {"\x1b", "\u202e"} & set(output), command
+    assert len(listed(store)) == 3

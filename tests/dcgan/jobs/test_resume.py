@@ -8,10 +8,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL.Image
 import pytest
 import torch
 
 from dcgan.config.loading import load_config, parse_override
+from dcgan.config.schema import ConfigError
+from dcgan.data.image_set import DataError
 from dcgan.jobs.prepare import Job, RunMetadata, prepare, prepare_resume
 from dcgan.jobs.run import TrainingResult, run_job
 from dcgan.run_folder.trained_run import read_config
@@ -135,3 +139,51 @@ def test_a_disk_that_is_full_at_the_end_is_an_error_that_says_what_is_lost(
     (folder,) = run_folders(tmp_path)
     assert read_fields(folder)["sys/status"] == "killed"
     assert run(prepare_resume(tmp_path, "last", "cpu")).steps == STEPS
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    for number in range(20):
+        pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+def test_a_run_on_a_relative_folder_is_resumed_from_anywhere_and_after_a_move(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = (*SMALL, "dataset.image_size=32", "training.epochs=9")
+    settings += ("dataset.name=folder", "dataset.path=faces")
+    config = load_config("celeba", [parse_override(text) for text in settings])
+    store = tmp_path / "store"
+    run(prepare(config, "cpu", store, (), RunMetadata()), steps=1)
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run(prepare_resume(store, "last", "cpu"), steps=1).steps == 2
+    faces.rename("moved")
+    with pytest.raises(DataError, match="no such folder"):
+        prepare_resume(store, "last", "cpu")
+    assert run(prepare_resume(store, "last", "cpu", data=Path("moved")), steps=1).steps == 3
+    (Path("moved") / "1.png").unlink()
+    with pytest.raises(StoreError, match="are not those that the run"):
+        prepare_resume(store, "last", "cpu", data=Path("moved"))
+
+
+def test_images_that_come_with_the_program_cannot_be_moved(store: Path) -> None:
+    with pytest.raises(ConfigError, match="come with the program"):
+        prepare_resume(store, "last", "cpu", data=Path("faces"))
+
+
+def test_another_number_of_threads_is_told_of(store: Path) -> None:
+    (folder,) = run_folders(store)
+    threads = read_fields(folder)["sys/threads"]
+    assert threads == torch.get_num_threads()
+    amend_fields(folder, {"sys/threads": threads + 1})
+    said: list[str] = []
+    job = prepare_resume(store, "last", "cpu")
+    run_job(job, [], listen=lambda _: None, warn=said.append, stopping=lambda: True)
+    assert f"was trained with {threads + 1} threads, and goes on with {threads}" in said[0]

@@ -18,7 +18,7 @@ from dcgan.config.loading import parse_override
 from dcgan.config.schema import Config
 from dcgan.sweep.definition import read_definition, sweep_names
 from dcgan.sweep.plan import Factor, parse_factor, plan_sweep
-from dcgan.sweep.storage import find_sweep, save_sweep
+from dcgan.sweep.storage import find_sweep, save_sweep, sweep_lock
 from dcgan.training import loop, step
 from tests.support.sweep_process import refused
 from tracking.errors import UserError
@@ -182,3 +182,19 @@ def test_mistakes_are_told_before_anything_starts(tmp_path: Path):
     for arguments, message in mistakes.items():
         assert message in refused(*arguments, "--store", str(store)), arguments
     assert not store.exists()
+
+
+def test_a_sweep_that_is_being_trained_is_not_trained_beside_it(tmp_path: Path) -> None:
+    stored = save_sweep(tmp_path, plan_sweep("pair", "digits", [], [LR], [1]), ())
+    second = find_sweep(tmp_path, "pair")
+    refusal = pytest.raises(UserError, match="trained by another process")
+    with sweep_lock(stored), refusal, sweep_lock(second):
+        raise AssertionError("two processes would train the same runs")
+    with sweep_lock(stored):
+        pass
+
+
+def test_a_setting_needs_a_key() -> None:
+    for text in ("=1", " = 1", "optimizer.lr"):
+        with pytest.raises(UserError, match=r"--set .* has no (key|value)"):
+            parse_override(text)

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from types import SimpleNamespace
 
 import pytest
 
@@ -161,12 +160,8 @@ def test_opening_a_remote_may_take_longer_than_its_answers(
     fan_out: Callable[..., FanOut],
     warnings: list[str],
     release: threading.Event,
-    monkeypatch: pytest.MonkeyPatch,
+    later: list[float],
 ) -> None:
-    later = [0.0]
-    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0])
-    monkeypatch.setattr("tracking.fanout.time", clock)
-
     def let_minutes_pass() -> None:
         later[0] = 100.0
 
@@ -214,3 +209,22 @@ def test_a_stalled_remote_that_fails_at_last_is_reported_once(
     wait_until(lambda: "tracker-dying" not in [thread.name for thread in threading.enumerate()])
     assert len(dying.events) == 1
     assert len(warnings) == 1
+
+
+def test_the_time_in_which_the_process_was_stopped_is_no_silence(
+    fan_out: Callable[..., FanOut],
+    warnings: list[str],
+    release: threading.Event,
+    later: list[float],
+) -> None:
+    """As by Ctrl-Z in the wait at the end: the clock goes on, the remote cannot."""
+
+    def stop_for_minutes() -> None:
+        later[0] = 1_000.0
+
+    tracker = fan_out({"slow": lambda: Stuck("close", release)}, patience=5)
+    tracker.write(block(1, 3))
+    threading.Timer(0.6, stop_for_minutes).start()
+    threading.Timer(2, release.set).start()  # meanwhile, `close` asks whether it has stalled
+    tracker.close("finished")
+    assert warnings == []

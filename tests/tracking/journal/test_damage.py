@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import random
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.support.journal_events import DLOSS, EPOCH_GLOSS, GLOSS, block, epoch_means, write_all
+from tests.support.sample_run import RUN
 from tracking.backends.local import (
     LAST_FILE,
     METRICS_FILE,
@@ -165,3 +168,48 @@ def test_a_step_that_cannot_be_kept_is_refused_and_not_changed(
         journal.write(Metrics([step], [1], {GLOSS: [0.5]}))  # type: ignore[list-item]
     write_all(journal, [Metrics([-3, 2**63 - 1], [1, 2], {GLOSS: [0.5, 1.0]})])
     assert list(read_steps(journal.folder)["step"]) == [-3, 2**63 - 1]
+
+
+def test_a_growing_journal_is_read_on_and_a_rewound_one_anew(journal: Journal) -> None:
+    write_all(journal, [block(1, 5), epoch_means(5)])
+    assert last_values(journal.folder)["step"] == 5
+    metrics = journal.folder / METRICS_FILE
+    content = bytearray(metrics.read_bytes())
+    content[:20] = b"x" * 20  # what was read is not read again
+    with metrics.open("r+b") as file:
+        file.write(content)
+    journal.write(block(6, 8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        last = last_values(journal.folder)
+    assert (last["step"], last[GLOSS], last[EPOCH_GLOSS]) == (8, math.sin(8), 5 / 3)
+    rewind(journal.folder, 4)
+    with pytest.warns(StoreWarning, match="1 damaged line"):
+        last = last_values(journal.folder)
+    assert (last["step"], last[GLOSS]) == (4, math.sin(4))
+    assert EPOCH_GLOSS not in last
+
+
+def test_a_journal_that_cannot_be_read_is_neither_cut_nor_rewound(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_all(journal, [block(1, 5)])
+    metrics = journal.folder / METRICS_FILE
+    content = metrics.read_bytes()
+    real_open = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == metrics:
+            raise OSError(errno.EIO, "Input/output error")
+        return real_open(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        with pytest.warns(StoreWarning, match="is left out"):
+            assert read_steps(journal.folder).empty
+        with pytest.raises(OSError, match="Input/output"):
+            rewind(journal.folder, 3)
+        with pytest.raises(OSError, match="Input/output"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            open_tracker(RUN, journal.folder.parent)
+    assert metrics.read_bytes() == content

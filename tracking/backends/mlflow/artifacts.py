@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking.backends.mlflow.names import from_mlflow
+from tracking.errors import warn
 from tracking.events import IMAGES
 
 if TYPE_CHECKING:
@@ -38,6 +41,27 @@ class Picture:
     step: int
     time: int
     artifact: str
+
+
+def is_readable(database: Path | None, root: str, artifact: str) -> bool:
+    """Whether an artifact may be read; the others are told of.
+
+    A sqlite file from elsewhere can name any file of this machine, so its artifacts must lie
+    below its own folder.
+
+    Args:
+        database: The sqlite file that names the artifact; None for a server.
+        root: The address of the run's artifacts.
+        artifact: The artifact's path below it.
+    """
+    address = urllib.parse.urlsplit(root)
+    if database is None or address.scheme not in ("", "file"):
+        return True
+    file = Path(urllib.request.url2pathname(address.path), artifact)
+    if file.resolve().is_relative_to(database.parent.resolve()):
+        return True
+    warn(f"{artifact} is left out: {file} is not in {database.parent}.")
+    return False
 
 
 def list_files(client: mlflow.MlflowClient, run_id: str, folder: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tracking.backends.mlflow.address import ARTIFACT_FOLDER, database_file, tracking_uri
 from tracking.backends.mlflow.database import ensure_database, has_tables
-from tracking.errors import ServerError
+from tracking.errors import ServerError, StoreError
 from tracking.events import SWEEP
 from tracking.fields import to_iso8601, to_text
 from tracking.tracker import Run
@@ -99,6 +99,12 @@ def open_experiment(uri: str) -> Experiment:
     client = _connect(uri)
     name = _experiment_name()
     existing = client.get_experiment_by_name(name)
+    if existing and existing.lifecycle_stage == "deleted":
+        raise StoreError(
+            f"MLflow's experiment {name} was deleted. Bring it back with:\n"
+            f"mlflow experiments restore --experiment-id {existing.experiment_id}\n"
+            "Or name another one by the environment variable MLFLOW_EXPERIMENT_NAME."
+        )
     if existing:
         return Experiment(client, existing.experiment_id)
     from mlflow.exceptions import MlflowException

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from tracking.backends.mlflow.address import tracking_uri
-from tracking.backends.mlflow.artifacts import downloaded, list_files, list_pictures
+from tracking.backends.mlflow.address import database_file, tracking_uri
+from tracking.backends.mlflow.artifacts import downloaded, is_readable, list_files, list_pictures
 from tracking.backends.mlflow.experiment import find_experiment
 from tracking.backends.mlflow.layout import length_limit, long_field_artifact
 from tracking.backends.mlflow.names import from_mlflow, to_mlflow
@@ -36,7 +37,11 @@ def load_runs(store: Path | str) -> pd.DataFrame:
     experiment = find_experiment(tracking_uri(store))
     if experiment is None:
         return run_table({})
-    runs = [_read_fields(experiment.client, run) for run in experiment.runs()]
+    database = database_file(tracking_uri(store))
+    runs = [
+        _read_fields(experiment.client, run, partial(is_readable, database, run.info.artifact_uri))
+        for run in experiment.runs()
+    ]
     return run_table({str(fields["sys/id"]): fields for fields in runs if "sys/id" in fields})
 
 
@@ -95,8 +100,9 @@ def load_events(store: Path | str, run: str) -> Iterator[Event]:
         return
     client, entry = match
     run_id = entry.info.run_id
-    yield Fields(_read_fields(client, entry))
-    for artifact in sorted(list_files(client, run_id, ARTIFACTS)):
+    readable = partial(is_readable, database_file(tracking_uri(store)), entry.info.artifact_uri)
+    yield Fields(_read_fields(client, entry, readable))
+    for artifact in filter(readable, sorted(list_files(client, run_id, ARTIFACTS))):
         path = str(PurePosixPath(artifact).with_suffix(""))
         with downloaded(client, run_id, artifact) as file:
             if file.suffix == ".txt":
@@ -105,6 +111,8 @@ def load_events(store: Path | str, run: str) -> Iterator[Event]:
                 yield File(path, file)
     yield from gather(_read_points(client, entry, entry.data.metrics))
     for picture in list_pictures(client, run_id):
+        if not readable(picture.artifact):
+            continue
         with downloaded(client, run_id, picture.artifact) as file:
             content = file.read_bytes()
         yield from read_image(picture.path, picture.step, picture.time, content)
@@ -117,18 +125,26 @@ def _find(store: Path | str, run: str) -> tuple[mlflow.MlflowClient, mlflow.enti
     return (experiment.client, entry) if experiment and entry else None
 
 
-def _read_fields(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> dict[str, Value]:
+def _read_fields(
+    client: mlflow.MlflowClient, run: mlflow.entities.Run, readable: Callable[[str], bool]
+) -> dict[str, Value]:
     tags = {name: text for name, text in run.data.tags.items() if not name.startswith("mlflow.")}
     texts = {from_mlflow(name): text for name, text in (tags | run.data.params).items()}
     return {
-        path: from_text(_full_text(client, run.info.run_id, path, text))
+        path: from_text(_full_text(client, run.info.run_id, path, text, readable))
         for path, text in texts.items()
     }
 
 
-def _full_text(client: mlflow.MlflowClient, run_id: str, path: str, text: str) -> str:
+def _full_text(
+    client: mlflow.MlflowClient,
+    run_id: str,
+    path: str,
+    text: str,
+    readable: Callable[[str], bool],
+) -> str:
     """A field's text, from its artifact if MLflow holds it cut: `MlflowTracker._fit` undone."""
-    if len(text) < length_limit(path):
+    if len(text) < length_limit(path) or not readable(long_field_artifact(path)):
         return text
     with downloaded(client, run_id, long_field_artifact(path)) as file:
         return file.read_bytes().decode()

@@ -15,7 +15,9 @@ from tracking.backends.neptune.layout import (
     PROVENANCE,
     TEXT_LENGTH,
     from_neptune,
+    to_neptune,
 )
+from tracking.errors import leaving_out, warn
 from tracking.events import CONFIG, Value
 from tracking.fields import from_text
 from tracking.replay import last_of
@@ -52,7 +54,10 @@ class Container:
 def read_containers(store: Path, run: str | None = None) -> list[Container]:
     """All offline folders in the store, or those of one run, the oldest first."""
     folders = (store / DATA_FOLDER / "offline").glob("run__*")
-    containers = [_read_container(folder) for folder in folders]
+    containers = []
+    for folder in folders:
+        with leaving_out(str(folder)):
+            containers.append(_read_container(folder))
     selected = [container for container in containers if run is None or container.run == run]
     return sorted(selected, key=lambda container: container.began)
 
@@ -135,7 +140,11 @@ def _apply(operation: Any, container: Container, folder: Path) -> None:
                 container.images[path, _step(value)] = (round(value.ts * 1000), content)
         case operations.UploadFile(file_path=file_path, tmp_file_name=name):
             source = Path(file_path) if file_path else folder / "upload_path" / name
-            container.files[path] = source
+            data = folder.parents[1]
+            if source.resolve().is_relative_to(data.resolve()):
+                container.files[path] = source
+            else:
+                warn(f"{path} is left out: its file is not in {data}.")
 
 
 def _point(path: str, value: Any) -> Point:
@@ -152,4 +161,5 @@ def _step(value: Any) -> int:
 
 def _full_value(path: str, container: Container) -> Value:
     """A field whose text was cut, from the file that has the full text."""
-    return from_text(container.files[f"{LONG_FIELDS}/{path}"].read_bytes().decode())
+    file = container.files.get(f"{LONG_FIELDS}/{path}")
+    return from_text(file.read_bytes().decode()) if file else container.fields[to_neptune(path)]
