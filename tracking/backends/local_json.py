@@ -14,6 +14,7 @@ from tracking.fields import flatten, from_iso8601
 from tracking.run_files import check_no_link
 
 _TEXTS = ("name", "status", "recipe", "group", "created", "ended", "resumed", "error", "command")
+_TEXTS += ("sweep/id", "sweep/name", "sweep/arm")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def _check(fields: Mapping[str, Value]) -> None:
     """Raise KeyError, TypeError or ValueError unless a run's own fields are what they should be."""
     from_iso8601(str(fields[f"{SYS}/created"]))
     own = [f"{SYS}/{name}" for name in _TEXTS]
-    texts = [path for path in fields if path in own or path.startswith((TRACKERS, SWEEP))]
+    texts = [path for path in fields if path in own or path.startswith(TRACKERS)]
     for path in (f"{SYS}/name", *texts):
         if not isinstance(fields[path], str | None):
             raise TypeError(f"{path} is {fields[path]!r}, no text")
