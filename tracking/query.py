@@ -134,6 +134,12 @@ def order(name: str, runs: Mapping[str, RunNames], *, descending: bool = False) 
     return ordered + [run for run in runs if run not in set(with_value)]
 
 
+def require_name(name: str, runs: Mapping[str, RunNames]) -> None:
+    """Raise QueryError unless one of the runs, if there are any, has the name."""
+    if runs and all(name not in run.names for run in runs.values()):
+        raise _unknown(name, runs)
+
+
 def _parse(expression: str) -> ast.expr:
     try:
         if len(expression) > _LONGEST:

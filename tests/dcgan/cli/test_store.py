@@ -78,6 +78,31 @@ def test_only_the_last_runs_are_printed_and_that_is_said(store: Path):
     assert said(store, "runs", "--limit", "0").count("digits-run00") == 3
 
 
+@pytest.mark.parametrize("width", [30, 50, 80, 200])
+def test_numbers_and_ids_are_whole_at_every_width(store: Path, width: int):
+    said(store, "rename", "run000", "a run with a name that takes more than its share of the line")
+    environment = {"COLUMNS": str(width), "DCGAN_STORE": str(store)}
+    for arguments in ([], ["--sort", "Gloss"], ["--columns", "optimizer.lr,tags,Gloss,created"]):
+        printed = CliRunner().invoke(app, ["runs", *arguments], env=environment).stdout
+        assert "\N{HORIZONTAL ELLIPSIS}" not in printed
+        assert all(len(line) <= width for line in printed.splitlines())
+        heading, first, *_ = printed.splitlines()
+        assert first.startswith("digits-run00")
+        left_out = " ".join(printed.split()).partition("No room here for: ")[2]
+        for column in ["optimizer.lr", "Gloss", "created"] if "--columns" in arguments else []:
+            assert (column in heading) != (column in left_out)
+    assert ("No room" in printed) == (width < 80)
+
+
+def test_the_chosen_values_are_shown(store: Path):
+    heading, first, *_ = said(store, "runs", "--columns", "optimizer.lr, Gloss").splitlines()
+    assert heading.split() == ["run", "optimizer.lr", "Gloss"]
+    assert first.split() == ["digits-run000", "0.0001", "3"]
+    rows = json.loads(said(store, "runs", "--columns", "optimizer.lr", "--json"))
+    assert [row["columns"] for row in rows] == [{"optimizer.lr": lr} for lr in (1e-4, 1e-3, 1e-2)]
+    assert "Did you mean optimizer.lr" in refused(store, "runs", "--columns", "optimzer.lr")
+
+
 def test_tags_are_added_and_taken_off(store: Path):
     assert "baseline, b" in said(store, "tag", "run 1", "baseline", "b", "baseline")
     assert listed(store, "--where", "'baseline' in tags") == ["digits-run001"]
