@@ -14,9 +14,11 @@ import simpleeval
 
 from tracking.errors import UserError
 from tracking.events import BATCH, CONFIG, EPOCH, SYS, Value
+from tracking.metric_directions import direction_of
 from tracking.wording import did_you_mean
 
 _DOTTED = re.compile(r"\w+(\.\w+)*")
+_SINGLE_EQUALS = re.compile(r"(?<![=!<>])=(?!=)")
 _LONGEST = 2_000
 _ARITHMETIC = {
     ast.Add: operator.add,
@@ -146,10 +148,13 @@ def _parse(expression: str) -> ast.expr:
             raise ValueError(f"it has more than {_LONGEST:,} characters")
         return ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise QueryError(
-            f"--where {expression[:200]!r} cannot be read.\n"
-            "Write an expression such as: optimizer.lr < 1e-3 and status == 'finished'"
-        ) from error
+        single = _SINGLE_EQUALS.search(expression[:_LONGEST])
+        hint = (
+            f"To compare, write two: {_SINGLE_EQUALS.sub('==', expression.strip())}"
+            if single and len(expression) <= 200
+            else "Write an expression such as: optimizer.lr < 1e-3 and status == 'finished'"
+        )
+        raise QueryError(f"--where {expression[:200]!r} cannot be read.\n{hint}") from error
 
 
 def _precedence(path: str) -> int:
@@ -190,6 +195,11 @@ def _of_numbers(operation: Callable[[Any, Any], Any], left: object, right: objec
 
 
 def _unknown(name: str, runs: Mapping[str, RunNames]) -> QueryError:
+    if direction_of(name) is not None:
+        return QueryError(
+            f"No run here has {name!r}, a metric of evaluations.\n"
+            "Measure it with: dcgan evaluate RUN"
+        )
     existing = sorted({each for run in runs.values() for each in run.names})
     hint = did_you_mean(name, existing) or (
         "Use the names that dcgan show prints, with dots: optimizer.lr, status, seed, Gloss."

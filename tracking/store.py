@@ -107,6 +107,13 @@ def check_label(text: str) -> str:
     return text
 
 
+def check_name(name: str) -> str:
+    """Return a run's name unchanged; raises StoreError if it could not be found by that name."""
+    if name == "last":
+        raise StoreError("A run cannot be named 'last', which stands for the newest run.")
+    return check_label(name)
+
+
 def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str]:
     """Add and remove tags of a run that is not being written.
 
@@ -133,7 +140,7 @@ def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str
 def rename_run(folder: Path, name: str) -> None:
     """Rename a run that is not being written."""
     with locked(folder):
-        amend_fields(folder, {"sys/name": check_label(name)})
+        amend_fields(folder, {"sys/name": check_name(name)})
 
 
 def trash_run(folder: Path) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 
 from tracking.atomic_files import atomic_write
 from tracking.errors import StoreError
-from tracking.events import SWEEP, SYS, TRACKERS, Value
+from tracking.events import SYS, TRACKERS, Value
 from tracking.fields import flatten, from_iso8601
 from tracking.run_files import check_no_link
 
-_TEXTS = ("name", "status", "recipe", "group", "created", "ended", "resumed", "error", "command")
-_TEXTS += ("sweep/id", "sweep/name", "sweep/arm")
+_TEXTS = (
+    *("name", "status", "recipe", "group", "created", "ended", "resumed", "error", "command"),
+    *("sweep/id", "sweep/name", "sweep/arm"),
+)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -137,8 +137,11 @@ def du(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
     ]
     columns = [Column("run", names, is_text=True, least_width=_LEAST_NAME_WIDTH)]
     for position, heading in enumerate(("total", *parts)):
-        taken = [sizes[position] if position < len(sizes) else 0 for _, sizes in rows]
-        columns.append(Column(heading, [Text(size(each) if each else "") for each in taken]))
+        cells = [
+            size(sizes[position]) if position < len(sizes) and sizes[position] else ""
+            for _, sizes in rows
+        ]
+        columns.append(Column(heading, list(map(Text, cells))))
     console = Console(highlight=False)
     table = fitting_table(
         columns, console.width, optional=tuple(reversed(parts)), strong=[len(rows) - 1]

@@ -13,11 +13,13 @@ from typer.testing import CliRunner, Result
 
 from analysis import load
 from dcgan.cli import app
+from dcgan.cli.format import dcgan_command
 from tracking.backends.local import open_tracker, read_fields, run_folders
 from tracking.events import BATCH, Fields, Metrics
 from tracking.lock import locked
 from tracking.store import TRASH
 from tracking.tracker import Run
+from tracking.transfer import IMPORTED
 
 ESCAPE = "\x1b[31mred\x1b[0m"
 
@@ -70,6 +72,20 @@ def test_runs_are_filtered_and_sorted(store: Path):
     assert "optimizer.lr" in refused(store, "runs", "--where", "optimzer.lr > 1")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("--where", "optimizer.lr = 1e-3"), "write two: optimizer.lr == 1e-3"),
+        (("--where", "Gloss < 3 and seed=0"), "write two: Gloss < 3 and seed==0"),
+        (("--where", "Gloss <"), "Write an expression such as"),
+        (("--sort", "lenet_fid"), "Measure it with: dcgan evaluate RUN"),
+        (("--where", "best_lenet_fid < 9"), "Measure it with: dcgan evaluate RUN"),
+    ],
+)
+def test_a_mistake_in_a_selection_is_explained(store: Path, arguments: tuple[str, ...], hint: str):
+    assert hint in refused(store, "runs", *arguments)
+
+
 def test_only_the_last_runs_are_printed_and_that_is_said(store: Path):
     printed = said(store, "runs", "--limit", "1")
     assert "digits-run002" in printed
@@ -114,6 +130,25 @@ def test_a_run_is_found_by_its_new_name(store: Path):
     said(store, "rename", "run000", "the best so far")
     assert read_fields(store / "digits-run000")["sys/name"] == "the best so far"
     assert "digits-run000" in said(store, "show", "the best so far")
+    assert "stands for the newest run" in refused(store, "rename", "run000", "last")
+
+
+def test_suggested_commands_name_the_store_only_where_it_is_needed(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("DCGAN_STORE", str(store))
+    assert dcgan_command("runs", store=store) == "dcgan runs"
+    assert dcgan_command("runs", store=Path("runs")) == "dcgan runs --store runs"
+    monkeypatch.delenv("DCGAN_STORE")
+    assert dcgan_command("runs", store=store) == f"dcgan runs --store {store}"
+
+
+def test_an_imported_run_says_that_it_has_no_checkpoints(store: Path):
+    journal = open_tracker(Run("digits-foreign", "foreign", 9), store)
+    journal.write(Fields({IMPORTED: "mlflow", "sys/recipe": "digits"}))
+    journal.close("failed")
+    for command in (["sample"], ["evaluate"], ["resume"], ["probe", "interpolate"]):
+        assert "was imported (mlflow)" in refused(store, *command, "foreign")
 
 
 @pytest.mark.parametrize("label", [ESCAPE, " ", "two\nlines"])
