@@ -14,9 +14,11 @@ import simpleeval
 
 from tracking.errors import UserError
 from tracking.events import BATCH, CONFIG, EPOCH, SYS, Value
+from tracking.metric_directions import direction_of
 from tracking.wording import did_you_mean
 
 _DOTTED = re.compile(r"\w+(\.\w+)*")
+_SINGLE_EQUALS = re.compile(r"(?<![=!<>])=(?!=)")
 _LONGEST = 2_000
 _ARITHMETIC = {
     ast.Add: operator.add,
@@ -134,16 +136,25 @@ def order(name: str, runs: Mapping[str, RunNames], *, descending: bool = False) 
     return ordered + [run for run in runs if run not in set(with_value)]
 
 
+def require_name(name: str, runs: Mapping[str, RunNames]) -> None:
+    """Raise QueryError unless one of the runs, if there are any, has the name."""
+    if runs and all(name not in run.names for run in runs.values()):
+        raise _unknown(name, runs)
+
+
 def _parse(expression: str) -> ast.expr:
     try:
         if len(expression) > _LONGEST:
             raise ValueError(f"it has more than {_LONGEST:,} characters")
         return ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise QueryError(
-            f"--where {expression[:200]!r} cannot be read.\n"
-            "Write an expression such as: optimizer.lr < 1e-3 and status == 'finished'"
-        ) from error
+        single = _SINGLE_EQUALS.search(expression[:_LONGEST])
+        hint = (
+            f"To compare, write two: {_SINGLE_EQUALS.sub('==', expression.strip())}"
+            if single and len(expression) <= 200
+            else "Write an expression such as: optimizer.lr < 1e-3 and status == 'finished'"
+        )
+        raise QueryError(f"--where {expression[:200]!r} cannot be read.\n{hint}") from error
 
 
 def _precedence(path: str) -> int:
@@ -184,6 +195,11 @@ def _of_numbers(operation: Callable[[Any, Any], Any], left: object, right: objec
 
 
 def _unknown(name: str, runs: Mapping[str, RunNames]) -> QueryError:
+    if direction_of(name) is not None:
+        return QueryError(
+            f"No run here has {name!r}, a metric of evaluations.\n"
+            "Measure it with: dcgan evaluate RUN"
+        )
     existing = sorted({each for run in runs.values() for each in run.names})
     hint = did_you_mean(name, existing) or (
         "Use the names that dcgan show prints, with dots: optimizer.lr, status, seed, Gloss."

@@ -108,6 +108,13 @@ def check_label(text: str) -> str:
     return text
 
 
+def check_name(name: str) -> str:
+    """Return a run's name unchanged; raises StoreError if it could not be found by that name."""
+    if name == "last":
+        raise StoreError("A run cannot be named 'last', which stands for the newest run.")
+    return check_label(name)
+
+
 def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str]:
     """Add and remove tags of a run that is not being written.
 
@@ -134,7 +141,7 @@ def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str
 
 def rename_run(folder: Path, name: str) -> str:
     """Rename a run that is not being written; returns the name without secrets."""
-    new_name = make_redactor()(check_label(name))
+    new_name = make_redactor()(check_name(name))
     with locked(folder):
         amend_fields(folder, {"sys/name": new_name})
     return new_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,6 +13,9 @@ from tracking.errors import UserError
 from tracking.events import CONFIG, SWEEP, SYS, Value
 from tracking.fields import config_key, to_text
 from tracking.wording import did_you_mean
+
+_MOST_SWEEPS = 5
+"""Sweeps that an error names, the newest last."""
 
 _NO_PART_OF_TRAINING = (
     "name",
@@ -197,13 +201,31 @@ def _default_factors(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, 
         return (varying[0],)
     independent = [key for key in varying if key not in MEASURED_OF_DATA]
     if not varying:
-        raise NoArmsError(
-            f"These {len(table)} runs differ in nothing but the seed: there are no arms to compare."
+        raise NoArmsError(f"{_these(table)} in nothing but the seed: there are no arms to compare.")
+    if sweeps := _sweeps(table):
+        raise ComparisonError(
+            f"{_these(table)} in {len(varying)} keys, but belong to sweeps. "
+            "Choose a sweep with --sweep, or a factor with --by:\n  "
+            + "\n  ".join((*(f"--sweep {sweep}" for sweep in sweeps[-_MOST_SWEEPS:]), *varying))
         )
     raise ComparisonError(
-        f"These {len(table)} runs differ in {len(varying)} keys. Choose the factor, for example "
+        f"{_these(table)} in {len(varying)} keys. Choose the factor, for example "
         f"with --by {(independent or varying)[0]}:\n  " + "\n  ".join(varying)
     )
+
+
+def _these(table: pd.DataFrame) -> str:
+    return "This 1 run differs" if len(table) == 1 else f"These {len(table):,} runs differ"
+
+
+def _sweeps(table: pd.DataFrame) -> list[str]:
+    """The names of the sweeps that the runs belong to, and ids where two have one name."""
+    if f"{SWEEP}/id" not in table:
+        return []
+    names = table.dropna(subset=[f"{SWEEP}/id"]).groupby(f"{SWEEP}/id", sort=False)[f"{SWEEP}/name"]
+    by_id = {str(sweep): str(of_sweep.iloc[0]) for sweep, of_sweep in names}
+    several = Counter(by_id.values())
+    return [name if several[name] == 1 else sweep for sweep, name in by_id.items()]
 
 
 def _follows(key: str, factors: Sequence[str]) -> bool:

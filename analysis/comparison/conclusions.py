@@ -52,7 +52,9 @@ def findings(comparison: Comparison) -> list[str]:
     elif rest:
         texts.append(f"{rest} arms were compared with {comparison.baseline}.")
     failed = int(failures[list(FAILURES)].to_numpy().sum())
-    texts.append(f"Collapsed, diverged or failed: {failed} of {len(comparison.runs)} runs.")
+    texts.append(
+        f"Collapsed, diverged or failed: {failed} of {plural(len(comparison.runs), 'run')}."
+    )
     return [*texts, "The tables show every arm, and which differences could have been missed."]
 
 

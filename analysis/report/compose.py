@@ -108,9 +108,8 @@ def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
         title = f"The run {ids[0]}"
         curves = run_figures(runs, ids[0])
     else:
-        title = (
-            f"{len(ids)} runs of {join_values(distinct(table, f'{SYS}/recipe')) or 'some recipe'}"
-        )
+        recipes = join_values(distinct(table, f"{SYS}/recipe")) or "some recipe"
+        title = f"{plural(len(ids), 'run')} of {recipes}"
         curves = curve_figures(runs, arms)
     outcomes = training_outcomes(runs, ids)
     metrics = [f"{BATCH}/{name}" for name in DEFAULTS]

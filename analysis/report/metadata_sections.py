@@ -11,6 +11,7 @@ from analysis.comparison.tables import Table
 from analysis.report.content import Facts, Prose, Section
 from tracking.events import CONFIG, SYS, Value
 from tracking.fields import config_key, to_text
+from tracking.wording import plural
 
 MOST_VALUES = 8
 """Up to this many values of one field are listed; of more, the rest is counted."""
@@ -126,4 +127,4 @@ def _counted(texts: Sequence[str]) -> str:
         return f"{len(counts)} values, {', '.join(map(str, counts.index[:3]))}, ..."
     if counts.max() == 1:
         return ", ".join(map(str, counts.index))
-    return ", ".join(f"{text} ({count} runs)" for text, count in counts.items())
+    return ", ".join(f"{text} ({plural(count, 'run')})" for text, count in counts.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rich.table import Table
@@ -64,6 +65,7 @@ def add_number_columns(table: Table, *headings: str) -> None:
 
 
 def dcgan_command(*arguments: str, store: Path) -> str:
-    """A command for the user to type; names the store unless it is the default one."""
-    store_option = () if store == DEFAULT_STORE else ("--store", str(store))
+    """A command for the user to type; names the store unless the command would take it anyway."""
+    own_store = Path(os.environ.get("DCGAN_STORE") or DEFAULT_STORE)
+    store_option = () if store == own_store else ("--store", str(store))
     return " ".join(("dcgan", *arguments, *store_option))

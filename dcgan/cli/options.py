@@ -196,6 +196,9 @@ def parse_overrides(
 
     Returns:
         The overrides by --set, then those by the flags, which win.
+
+    Raises:
+        ConfigError: A setting has no value, or two of them exclude each other.
     """
     from dcgan.config.loading import Override, parse_override
 
@@ -204,7 +207,21 @@ def parse_overrides(
         for flag, (key, value) in flags.items()
         if value is not None
     ]
-    return [parse_override(setting) for setting in settings or []] + by_flags
+    overrides = [parse_override(setting) for setting in settings or []] + by_flags
+    _check_alternatives(overrides)
+    return overrides
+
+
+def _check_alternatives(overrides: Sequence[Override]) -> None:
+    from dcgan.config.loading import ALTERNATIVES
+    from dcgan.config.schema import ConfigError
+
+    origins = {override.key: override.origin for override in overrides}
+    for key, origin in origins.items():
+        section, _, _ = key.rpartition(".")
+        other = f"{section}.{ALTERNATIVES.get(key, '')}"
+        if other in origins:
+            raise ConfigError(f"Give either {origin} or {origins[other]}: one excludes the other.")
 
 
 def data_overrides(

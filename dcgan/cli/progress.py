@@ -101,6 +101,10 @@ class TrainingProgress:
             f"{plural(self._job.epochs, 'epoch')}, {plural(self._job.total_steps, 'step')} "
             f"at batch size {self._job.config.training.batch_size}, on {self._job.device}."
         )
+        if self._job.folder is not None:
+            self._console.print(
+                f"Continuing {self._job.folder.name} after step {self._job.first_step:,}."
+            )
         if self._console.is_terminal:
             self._live.start()
         return self

@@ -5,12 +5,13 @@ Users write a key as `section.name`, such as `optimizer.lr`.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
@@ -113,7 +114,7 @@ def _read_recipe(recipe: str) -> tuple[str, str]:
     return recipe_text(recipe), f"the recipe {recipe}"
 
 
-_ALTERNATIVES = {
+ALTERNATIVES = {
     "training.epochs": "steps",
     "training.steps": "epochs",
     "images.every_epochs": "every_steps",
@@ -131,20 +132,40 @@ def _apply(override: Override, values: dict[str, Any]) -> None:
                 f"{override.key} ({override.origin}): {section} is a single value, not a section."
             )
     values[name] = override.value
-    values.pop(_ALTERNATIVES.get(override.key, ""), None)
+    values.pop(ALTERNATIVES.get(override.key, ""), None)
+
+
+_NOT_A_LIST = ("missing", "tuple_type", "too_long", "too_short")
+"""What pydantic calls a value that should be a list, or one of another length."""
 
 
 def _explain(details: ErrorDetails, origins: Mapping[str, str], recipe_origin: str) -> str:
     key = ".".join(str(part) for part in details["loc"] if isinstance(part, str))
-    origin = origins.get(key, recipe_origin)
+    # A wrong section is named by the whole key that was typed, such as optimzer.lr.
+    typed = next((each for each in origins if f"{each}.".startswith(f"{key}.")), key)
+    origin = origins.get(typed, recipe_origin)
     if details["type"] == "extra_forbidden":
+        key = typed
         hint = did_you_mean(key, _all_keys(Config), limit=1)
         return f"{key}: there is no such key ({origin}). {hint}".rstrip()
+    if details["type"] in _NOT_A_LIST and isinstance(default := _default(key), tuple):
+        example = json.dumps(default or ["color", "translation"])
+        hint = f"\nWrite it as --set '{key}={example}'." if origin.startswith("--set") else ""
+        return f"{key}: it should be a list such as {example} ({origin}).{hint}"
     if details["type"] == "missing":
         return f"{key}: it is missing ({origin})."
     if isinstance(details["input"], Mapping | BaseModel):
         return f"{key}: {details['msg']} ({origin}).".removeprefix(": ")
     return f"{key} = {details['input']!r}: {_allowed(details)} ({origin})."
+
+
+def _default(key: str) -> Any:
+    """The default value of a key; None if it has none."""
+    section: type[BaseModel] = Config
+    *sections, name = key.split(".")
+    for each in sections:
+        section = cast(type[BaseModel], section.model_fields[each].annotation)
+    return section.model_fields[name].default
 
 
 def _allowed(details: ErrorDetails) -> str:

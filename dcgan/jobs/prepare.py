@@ -22,7 +22,7 @@ from tracking.backends import REMOTES
 from tracking.backends.local import read_fields
 from tracking.errors import StoreError
 from tracking.events import TRACKERS, Value
-from tracking.store import check_label, find_run
+from tracking.store import check_label, check_name, find_run
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,9 @@ def prepare(
         DataError: The images cannot be loaded.
         StoreError: A name, group or tag is not plain text.
     """
-    for label in filter(None, (metadata.name, metadata.group, *metadata.tags)):
+    if metadata.name is not None:
+        check_name(metadata.name)
+    for label in filter(None, (metadata.group, *metadata.tags)):
         check_label(label)
     chosen_device = choose_device(device)
     check_precision(config, chosen_device)

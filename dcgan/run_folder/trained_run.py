@@ -29,6 +29,7 @@ from tracking.backends.local import read_fields
 from tracking.errors import StoreError
 from tracking.events import CONFIG
 from tracking.run_files import check_no_link
+from tracking.transfer import IMPORTED
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +124,22 @@ class TrainedRun:
             network.load_state_dict(self.state[name])
 
 
+def _check_not_imported(folder: Path) -> None:
+    """Raise StoreError if the run was imported from a store without its checkpoints."""
+    origin = read_fields(folder).get(IMPORTED)
+    if origin is not None and not list_checkpoints(folder / CHECKPOINT_DIR):
+        raise StoreError(
+            f"The run {folder.name} was imported ({origin}), which brings no checkpoints.\n"
+            "Use the store in which it was trained."
+        )
+
+
 def read_config(folder: Path) -> Config:
-    """The configuration of the run in a folder; raises StoreError if it has no recipe."""
+    """The configuration of the run in a folder.
+
+    Raises StoreError if it has no recipe, or was imported without its checkpoints.
+    """
+    _check_not_imported(folder)
     recipe = check_no_link(folder, RECIPE_FILE)
     if not recipe.exists():
         raise StoreError(f"The run {folder.name} cannot be opened: {recipe} is missing.")

@@ -9,12 +9,15 @@ from typing import Any
 
 from tracking.atomic_files import atomic_write
 from tracking.errors import StoreError
-from tracking.events import SWEEP, SYS, TRACKERS, Value
+from tracking.events import SYS, TRACKERS, Value
 from tracking.fields import flatten, from_iso8601, to_text
 from tracking.run_files import check_no_link
 
 _TAGS = f"{SYS}/tags"
-_TEXTS = ("name", "status", "recipe", "group", "created", "ended", "resumed", "error", "command")
+_TEXTS = (
+    *("name", "status", "recipe", "group", "created", "ended", "resumed", "error", "command"),
+    *("sweep/id", "sweep/name", "sweep/arm"),
+)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def _conform(path: str, value: Value) -> Value:
 
 
 def _is_text(path: str) -> bool:
-    return path.removeprefix(f"{SYS}/") in _TEXTS or path.startswith((TRACKERS, SWEEP))
+    return path.removeprefix(f"{SYS}/") in _TEXTS or path.startswith(TRACKERS)
 
 
 def _check(fields: Mapping[str, Value]) -> None:

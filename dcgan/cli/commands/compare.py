@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import borderless_table, escape_control_characters
+from dcgan.cli.fitting_table import Column, fitting_table
+from dcgan.cli.format import escape_control_characters
 from dcgan.cli.options import DEFAULT_STORE, Json, Store
 from dcgan.cli.selection import (
     Anyway,
@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     from analysis.comparison.compare import Comparison
     from analysis.comparison.tables import Table as ComparisonTable
 
-_MOST_TEXT_WIDTH = 16
-"""Longer text is folded; numbers are never cut."""
-
-_UNLIMITED = 10_000
+_LEAST_TEXT_WIDTH = 16
+"""Longer text is folded where room is short; numbers are never cut."""
 
 _JSON_KEYS = {
     "outcome": "ending",
@@ -92,7 +90,7 @@ def _print(comparison: Comparison, console: Console) -> None:
         console.print(Text(escape_control_characters(warning), style="yellow"), soft_wrap=True)
     console.print()
     for table in (summary_table(comparison), effect_table(comparison)):
-        console.print(_fitting_table(table, console))
+        console.print(_fitting_table(table, console.width))
         console.print(Text(escape_control_characters(table.caption), style="dim"))
         console.print()
     console.print(Text(RULE, style="dim"))
@@ -112,40 +110,25 @@ def _headline(comparison: Comparison) -> str:
     )
 
 
-def _fitting_table(table: ComparisonTable, console: Console) -> Table:
-    """The table for the terminal, without optional columns where it would be too wide."""
-    rich_table = _rich_table(table)
-    # Within the options' own width, every table measures as one that fits.
-    unlimited = console.options.update(width=_UNLIMITED)
-    for column in table.optional:
-        if Measurement.get(console, unlimited, rich_table).minimum <= console.width:
-            break
-        table = table.without(column)
-        rich_table = _rich_table(table)
-    return rich_table
-
-
-def _rich_table(table: ComparisonTable) -> Table:
-    """The table in full; a name that spans several rows is shown in the first only."""
-    rich_table = borderless_table()
-    for position, column in enumerate(table.columns):
+def _fitting_table(table: ComparisonTable, width: int) -> Table:
+    """The table for the terminal; a name that spans several rows is shown in the first only."""
+    columns = []
+    for position, heading in enumerate(table.columns):
+        cells = table.column(position)
+        if position == 0:
+            shown_before = ["", *cells]
+            pairs = zip(cells, shown_before, strict=False)
+            cells = ["" if cell == before else cell for cell, before in pairs]
         is_text = position < table.texts
-        cells = [escape_control_characters(text) for text in (column, *table.column(position))]
-        width = max(map(len, cells))
-        rich_table.add_column(
-            cells[0],
-            justify="left" if is_text else "right",
-            no_wrap=not is_text,
-            width=min(_MOST_TEXT_WIDTH, width) if is_text else width,
-            overflow="fold",
+        columns.append(
+            Column(
+                escape_control_characters(heading),
+                [Text(escape_control_characters(cell)) for cell in cells],
+                is_text,
+                _LEAST_TEXT_WIDTH if is_text else None,
+            )
         )
-    previous_name = ""
-    for position, (name, *values) in enumerate(table.rows):
-        style = "bold" if position in table.strong else ""
-        shown = ("" if name == previous_name else name, *values)
-        rich_table.add_row(*(Text(escape_control_characters(cell)) for cell in shown), style=style)
-        previous_name = name
-    return rich_table
+    return fitting_table(columns, width, optional=table.optional, strong=table.strong).table
 
 
 def _to_json(comparison: Comparison) -> dict[str, Any]:

@@ -91,8 +91,16 @@ def _print(run_diff: RunDiff, console: Console) -> None:
         if section.differing:
             pairs = _all_pairs(section) if section is run_diff.code else section.differing
             console.print(_value_table(pairs, widths))
-    console.print("\n[bold]Final metrics[/bold], means of the last epoch if both runs have them")
-    console.print(_metric_table(run_diff.metrics, widths))
+    in_both = [each for each in run_diff.metrics if each.difference is not None]
+    in_one = [each for each in run_diff.metrics if each.difference is None]
+    if in_both:
+        console.print(
+            "\n[bold]Final metrics[/bold], means of the last epoch if both runs have them"
+        )
+        console.print(_metric_table(in_both, widths))
+    if in_one:
+        console.print("\n[bold]Final metrics of one run alone[/bold]")
+        console.print(_metric_table(in_one, widths))
     for warning in run_diff.warnings:
         console.print(Text(escape_control_characters(warning), style="yellow"))
     console.print(Text(CAVEAT, style="dim"))

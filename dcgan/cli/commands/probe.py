@@ -235,6 +235,8 @@ def arithmetic(
 
     [dim]dcgan probe arithmetic last --from 4 --to 9[/dim]
     """
+    if source == target:
+        raise typer.BadParameter(f"--from and --to are one class, {source!r}: name another.")
     from analysis.plots.probes import class_shift
     from dcgan.probes.latent import RANDOM_DIRECTIONS, shift_classes
 

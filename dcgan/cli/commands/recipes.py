@@ -16,6 +16,7 @@ from dcgan.cli.errors import LabGroup
 from dcgan.cli.format import add_number_columns, borderless_table, duration
 from dcgan.cli.options import complete_recipe
 from dcgan.cpu.allocator import keep_memory
+from tracking.wording import plural
 
 if TYPE_CHECKING:
     from dcgan.config.schema import Config
@@ -135,5 +136,5 @@ def _data(config: Config) -> str:
 def _length(config: Config) -> str:
     training = config.training
     if training.steps is not None:
-        return f"{training.steps:,} steps"
-    return f"{training.epochs} epochs"
+        return plural(training.steps, "step")
+    return plural(training.epochs or 0, "epoch")

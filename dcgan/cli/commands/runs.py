@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dcgan.cli.fitting_table import Column, fitting_table
 from dcgan.cli.format import (
     STATUS_STYLES,
-    add_number_columns,
-    borderless_table,
     duration,
     escape_control_characters,
 )
@@ -29,6 +29,12 @@ from tracking.run_files import image_files, run_files
 DEFAULT_LIMIT = 50
 """Runs that fit on a screen or two."""
 
+_LEAST_TEXT_WIDTH = 16
+"""Longer text is folded where room is short."""
+
+_MOST_NAME_WIDTH = 46
+"""`dcgan show` folds a longer path."""
+
 
 def runs(
     where: Annotated[
@@ -36,6 +42,12 @@ def runs(
     ] = None,
     sort: Annotated[
         str | None, typer.Option(help="Sort by a value, such as Gloss or optimizer.lr.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...", help="Show these values, such as optimizer.lr,seed,lenet_fid."
+        ),
     ] = None,
     descending: Annotated[bool, typer.Option("--desc", help="Sort largest value first.")] = False,
     limit: Annotated[
@@ -55,22 +67,31 @@ def runs(
     [bold]--where 'optimizer.lr < 1e-3 and status == "finished" and "baseline" in tags'[/bold]
     """
     from tracking.backends.local import last_values, readable_runs
-    from tracking.query import order, run_names, select
+    from tracking.query import order, require_name, run_names, select
 
     records = {
         folder.name: (fields, last_values(folder))
         for folder, fields in readable_runs(store).items()
     }
     selected = sorted(records, key=lambda run: str(records[run][0].get("sys/created")))
-    if where is not None or sort is not None:
+    chosen = [name for part in (columns or "").split(",") if (name := part.strip())]
+    if where is not None or sort is not None or chosen:
         names = {run: run_names(*records[run]) for run in selected}
         if where is not None:
             selected = select(where, names)
+        names = {run: names[run] for run in selected}
+        for name in chosen:
+            require_name(name, names)
         if sort is not None:
-            selected = order(sort, {run: names[run] for run in selected}, descending=descending)
+            selected = order(sort, names, descending=descending)
     rows = [_row(run, *records[run]) for run in selected]
     if sort is not None:
         rows = [row | {"sorted_by": names[str(row["run"])].names.get(sort)} for row in rows]
+    if chosen:
+        rows = [
+            row | {"columns": {name: names[str(row["run"])].names.get(name) for name in chosen}}
+            for row in rows
+        ]
     if as_json:
         print(json.dumps(rows, indent=2))
         return
@@ -82,16 +103,7 @@ def runs(
             console.print(f"There are no runs in {store}. Start one with: [bold]dcgan train[/bold]")
         return
     shown = rows[-limit:] if limit else rows
-    table = borderless_table()
-    table.add_column("run", no_wrap=True)
-    if sort is not None:
-        add_number_columns(table, escape_control_characters(sort))
-    table.add_column("status", no_wrap=True)
-    add_number_columns(table, "epochs", "G loss", "D loss", "age")
-    table.add_column("tracked to")
-    for row in shown:
-        table.add_row(*_cells(row))
-    console.print(table)
+    _print_table(shown, sort, chosen, console)
     if len(shown) < len(rows):
         console.print(
             f"[dim]The last {len(shown):,} of {len(rows):,} runs; --limit 0 prints all.[/dim]"
@@ -160,42 +172,93 @@ def _whole(value: object) -> int:
     return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
-def _cells(row: dict[str, Any]) -> list[Text]:
-    run = row["run"]
-    if row["name"] != run:
-        run = f"{run} ({escape_control_characters(row['name'])})"
-    losses = ["" if row[name] is None else f"{row[name]:.3f}" for name in ("g_loss", "d_loss")]
-    age = duration(time.time() - from_iso8601(row["created"]) / 1000)
-    trackers = [
-        Text(escape_control_characters(name), style="" if state in ("complete", "open") else "red")
-        for name, state in row["trackers"].items()
-    ]
-    return [
-        Text(run),
-        *([_sort_cell(row["sorted_by"])] if "sorted_by" in row else []),
-        Text(str(row["status"]), style=STATUS_STYLES.get(row["status"], "")),
-        Text(f"{row['epochs']}/{row['epochs_planned'] or '?'}"),
-        *map(Text, losses),
-        Text(age),
-        Text(", ").join([Text("local"), *trackers]),
-    ]
+def _print_table(
+    rows: Sequence[dict[str, Any]], sort: str | None, chosen: Sequence[str], console: Console
+) -> None:
+    """Print the runs, with as many columns as the terminal has room for.
+
+    Args:
+        rows: What `_row` made of each run, with the values of `sort` and of `chosen`.
+        sort: The name of the value that they are sorted by; None if by their age.
+        chosen: The names of the values to show; empty for the usual ones.
+        console: Where to print.
+    """
+    columns = [Column("run", [Text(row["run"]) for row in rows], is_text=True)]
+    if sort is not None and sort not in chosen:
+        columns.append(_value_column(sort, [row["sorted_by"] for row in rows]))
+    if chosen:
+        columns += [_value_column(name, [row["columns"][name] for row in rows]) for name in chosen]
+        optional = [escape_control_characters(name) for name in reversed(chosen)]
+    else:
+        columns += _usual_columns(rows)
+        optional = ["tracked to", "age", "epochs", "D loss", "G loss", "status", "name"]
+    fitting = fitting_table(columns, console.width, optional=optional)
+    console.print(fitting.table)
+    if fitting.left_out:
+        console.print(
+            Text(f"No room here for: {', '.join(reversed(fitting.left_out))}.", style="dim")
+        )
 
 
-def _sort_cell(value: object) -> Text:
-    shown = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
-    return Text(escape_control_characters(shown))
+def _usual_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
+    names = ["" if row["name"] == row["run"] else str(row["name"]) for row in rows]
+    columns = [_text_column("name", names)] if any(names) else []
+    statuses = [Text(str(row["status"]), STATUS_STYLES.get(row["status"], "")) for row in rows]
+    epochs = [f"{row['epochs']}/{row['epochs_planned'] or '?'}" for row in rows]
+    columns += [
+        Column("status", statuses, is_text=True),
+        Column("epochs", list(map(Text, epochs))),
+    ]
+    for heading, key in (("G loss", "g_loss"), ("D loss", "d_loss")):
+        losses = ["" if row[key] is None else f"{row[key]:.3f}" for row in rows]
+        columns.append(Column(heading, list(map(Text, losses))))
+    ages = [duration(time.time() - from_iso8601(row["created"]) / 1000) for row in rows]
+    columns.append(Column("age", list(map(Text, ages))))
+    trackers = [_tracker_cell(row["trackers"]) for row in rows]
+    columns.append(Column("tracked to", trackers, is_text=True, least_width=_LEAST_TEXT_WIDTH))
+    return columns
+
+
+def _tracker_cell(trackers: dict[str, str]) -> Text:
+    remote = [
+        Text(escape_control_characters(name), "" if state in ("complete", "open") else "red")
+        for name, state in trackers.items()
+    ]
+    return Text(", ").join([Text("local"), *remote])
+
+
+def _value_column(name: str, values: Sequence[object]) -> Column:
+    """A column of any values, which are numbers unless one of them is text or a list."""
+    shown = [f"{value:.4g}" if isinstance(value, float) else _as_text(value) for value in values]
+    if all(value is None or isinstance(value, int | float) for value in values):
+        return Column(escape_control_characters(name), list(map(Text, shown)))
+    return _text_column(name, shown)
+
+
+def _text_column(heading: str, texts: Sequence[str]) -> Column:
+    cells = [Text(escape_control_characters(text)) for text in texts]
+    return Column(escape_control_characters(heading), cells, True, _LEAST_TEXT_WIDTH)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def _value_table(values: dict[str, Any], prefix: str) -> Table:
+    shown = {
+        escape_control_characters(path.removeprefix(prefix)): values[path]
+        for path in sorted(values)
+        if path.startswith(prefix)
+    }
     table = Table(box=None, show_header=False, padding=(0, 2))
-    for path in sorted(values):
-        if path.startswith(prefix):
-            value = values[path]
-            shown = f"{value:.6g}" if isinstance(value, float) else str(value)
-            table.add_row(
-                Text(escape_control_characters(path.removeprefix(prefix)), style="dim"),
-                Text(escape_control_characters(shown)),
-            )
+    longest = max(map(len, shown), default=0)
+    table.add_column(width=min(_MOST_NAME_WIDTH, longest), overflow="fold")
+    table.add_column(overflow="fold")
+    for name, value in shown.items():
+        text = f"{value:.6g}" if isinstance(value, float) else str(value)
+        table.add_row(Text(name, style="dim"), Text(escape_control_characters(text)))
     return table
 
 

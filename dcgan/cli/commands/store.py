@@ -10,9 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from dcgan.cli.fitting_table import Column, fitting_table
 from dcgan.cli.format import (
-    add_number_columns,
-    borderless_table,
     dcgan_command,
     escape_control_characters,
     size,
@@ -20,6 +19,9 @@ from dcgan.cli.format import (
 from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store, complete_run
 from tracking.errors import UserError
 from tracking.wording import plural
+
+_LEAST_NAME_WIDTH = 16
+"""`dcgan du` folds longer names where room is short."""
 
 
 def tag(
@@ -125,17 +127,28 @@ def du(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
     if as_json:
         print(json.dumps({"runs": runs, "beside": beside}, indent=2))
         return
-    table = borderless_table()
-    table.add_column("run", no_wrap=True)
-    add_number_columns(table, "total", *parts)
-    for run, sizes in sorted(runs.items(), key=lambda row: -sum(row[1].values())):
-        cells = (size(sizes[part]) if sizes[part] else "" for part in parts)
-        table.add_row(Text(run), size(sum(sizes.values())), *cells)
-    for name, taken in beside.items():
-        table.add_row(Text(escape_control_characters(name), style="dim"), size(taken))
-    total = sum(sum(sizes.values()) for sizes in runs.values()) + sum(beside.values())
-    table.add_row(Text("total", style="bold"), Text(size(total), style="bold"))
-    Console(highlight=False).print(table)
+    rows = [
+        (run, [sum(sizes.values()), *(sizes[part] for part in parts)])
+        for run, sizes in sorted(runs.items(), key=lambda row: -sum(row[1].values()))
+    ]
+    rows += [(name, [taken]) for name, taken in beside.items()]
+    rows.append(("total", [sum(sizes[0] for _, sizes in rows)]))
+    names = [
+        Text(escape_control_characters(name), style="" if name in runs else "dim")
+        for name, _ in rows
+    ]
+    columns = [Column("run", names, is_text=True, least_width=_LEAST_NAME_WIDTH)]
+    for position, heading in enumerate(("total", *parts)):
+        cells = [
+            size(sizes[position]) if position < len(sizes) and sizes[position] else ""
+            for _, sizes in rows
+        ]
+        columns.append(Column(heading, list(map(Text, cells))))
+    console = Console(highlight=False)
+    table = fitting_table(
+        columns, console.width, optional=tuple(reversed(parts)), strong=[len(rows) - 1]
+    ).table
+    console.print(table)
 
 
 def _bytes_by_part(folder: Path, parts: tuple[str, ...]) -> dict[str, int]:

@@ -31,6 +31,7 @@ from dcgan.cli.options import (
     parse_overrides,
 )
 from dcgan.cpu.allocator import keep_memory
+from tracking.wording import plural
 
 if TYPE_CHECKING:
     from dcgan.jobs.prepare import Job
@@ -200,7 +201,7 @@ def _print_result(result: TrainingResult, job: Job, console: Console) -> None:
 
     console.print(
         f"\n[bold]{result.folder.name}[/bold] {result.status} after {result.steps:,} of "
-        f"{job.total_steps:,} steps in {duration(result.seconds)} "
+        f"{plural(job.total_steps, 'step')} in {duration(result.seconds)} "
         f"({result.images_per_second:,.0f} images/s).",
         soft_wrap=True,
     )

@@ -15,6 +15,7 @@ from analysis.comparison.arms import ComparisonError
 from analysis.comparison.compare import Comparison, compare
 from analysis.comparison.conclusions import conclusion, failures_in_words, findings, verdict
 from tests.support.sample_journals import write_journal
+from tracking.events import SWEEP
 
 
 def two_arms(store: Path, seeds: Sequence[int], effect: float = 0.5) -> None:
@@ -148,6 +149,25 @@ def test_arms_that_differ_in_more_are_refused(tmp_path: Path) -> None:
     (objection,) = comparison.overridden
     assert "differ in more than init.scheme" in objection
     assert "training.epochs: 20, 30" in objection
+
+
+def test_runs_of_several_sweeps_are_told_apart_by_their_sweeps(tmp_path: Path) -> None:
+    for sweep, name in enumerate(("rates", "rates", "sizes")):
+        for seed in range(2):
+            write_journal(
+                tmp_path,
+                f"{name}-{sweep}-{seed}",
+                seed=seed,
+                created=sweep,
+                fields={f"{SWEEP}/id": f"{name}-{sweep}", f"{SWEEP}/name": name},
+                optimizer__lr=1e-3 + sweep,
+                training__batch_size=16 + sweep,
+            )
+    with pytest.raises(ComparisonError) as raised:
+        compare(load(tmp_path))
+    lines = [line.strip() for line in str(raised.value).splitlines()]
+    assert lines[1:4] == ["--sweep rates-0", "--sweep rates-1", "--sweep sizes"]
+    assert "optimizer.lr" in lines[4:]
 
 
 def test_what_is_no_part_of_the_training_may_differ(tmp_path: Path) -> None:

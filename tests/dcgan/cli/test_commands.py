@@ -149,6 +149,14 @@ def test_mistakes_are_told_on_one_screen_and_leave_nothing_behind(tmp_path: Path
         ("--epochs", "0"): "training.epochs = 0",
         ("--set", "optimizer.lrr=1"): "Did you mean optimizer.lr?",
         ("--set", "nonsense"): "--set key=value",
+        ("--set", "optimzer.lr=3"): "(--set optimzer.lr=3). Did you mean optimizer.lr?",
+        ("--set", "optimizer.betas=3"): "Write it as --set 'optimizer.betas=[0.5, 0.999]'",
+        ("--set", "optimizer.betas=[0.5]"): "a list such as [0.5, 0.999]",
+        ("--set", "optimizer.betas=[0.5, 2.0]"): "less than 1",
+        ("--set", "stabilisers.diff_augment=color"): '["color", "translation"]',
+        ("--steps", "5", "--epochs", "2"): "Give either --epochs 2 or --steps 5",
+        ("--set", "training.steps=5", "--epochs", "2"): "either --set training.steps=5 or",
+        ("--name", "last"): "cannot be named 'last'",
         ("--data", str(tmp_path / "nowhere")): "no such folder",
         ("--data", str(tmp_path / "empty")): "holds no images",
         ("--data", str(tmp_path / "words")): "words.png: cannot identify image file",
@@ -192,8 +200,11 @@ def test_a_damaged_run_and_an_unwritable_output_are_named(store: Path, tmp_path:
     assert "file cannot be written" in message
     (tmp_path / "digits-torn22").mkdir()
     (tmp_path / "digits-torn22" / "run.json").write_text("{")
-    message = refused("runs", "--store", str(tmp_path))
-    assert "run.json is damaged" in message
+    listed = invoke("runs", "--store", str(tmp_path))
+    assert listed.exit_code == 0, "one damaged run hides no other"
+    said = " ".join(listed.output.split())
+    assert "The run digits-torn22 is left out" in said
+    assert "run.json is damaged" in said
 
 
 def test_an_empty_store_is_no_error(tmp_path: Path):

@@ -49,6 +49,20 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_metrics_of_one_run_alone_have_a_heading_of_their_own(tmp_path: Path) -> None:
+    for number, metrics in enumerate(({f"{BATCH}/Gloss": [1.0]}, {f"{BATCH}/Gloss": [2.0]})):
+        journal = open_tracker(Run(f"digits-{number}", "run", number), tmp_path)
+        own = {"evaluation/lenet_fid": [3.0]} if number else {}
+        journal.write(Metrics([1], [1], {**metrics, **own}))
+        journal.close("finished")
+    in_both, _, alone = said(tmp_path, "digits-0", "digits-1").partition("Final metrics of one")
+    assert "Gloss" in in_both
+    assert "lenet_fid" not in in_both
+    assert "lenet_fid" in alone
+    in_both, _, alone = said(tmp_path, "digits-0", "digits-0").partition("Final metrics of one")
+    assert not alone
+
+
 def test_two_runs_stand_side_by_side(store: Path):
     printed = said(store, "slow", "fast")
     assert re.search(r"^seed +0 +1 *$", printed, re.MULTILINE)

@@ -18,7 +18,7 @@ from dcgan.cli import app
 from dcgan.evaluation import evaluator
 from dcgan.evaluation.features import feature_space
 from dcgan.evaluation.features.inception import INSTALL, Inception
-from dcgan.training.checkpoint import find_checkpoint
+from dcgan.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from tests.dcgan.data.test_cache import save
 from tracking.backends.local import last_values, read_fields, read_steps, run_folders
 
@@ -174,8 +174,9 @@ def test_all_checkpoints_are_a_series_and_share_the_real_features(
     folder = tmp_path / "astro-series"
     shutil.copytree(next(each for each in run_folders(store) if "astro" in each.name), folder)
     checkpoints = folder / "checkpoints"
+    state = load_checkpoint(checkpoints / "step-00000006.pt")
     for step in (2, 4):  # the same weights, as if they had been kept
-        shutil.copy(checkpoints / "step-00000006.pt", checkpoints / f"step-{step:08d}.pt")
+        save_checkpoint(checkpoints, step, state | {"step": step}, marked=True)
     losses = read_steps(folder)["training/batch/Gloss"].tolist()
     command = ("evaluate", "--checkpoint", "all", "--samples", "100", "--resamples", "1")
 

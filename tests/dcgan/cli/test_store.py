@@ -13,11 +13,13 @@ from typer.testing import CliRunner, Result
 
 from analysis import load
 from dcgan.cli import app
+from dcgan.cli.format import dcgan_command
 from tracking.backends.local import open_tracker, read_fields, run_folders
 from tracking.events import BATCH, Fields, Metrics
 from tracking.lock import locked
 from tracking.store import TRASH
 from tracking.tracker import Run
+from tracking.transfer import IMPORTED
 
 ESCAPE = "\x1b[31mred\x1b[0m"
 
@@ -70,12 +72,51 @@ def test_runs_are_filtered_and_sorted(store: Path):
     assert "optimizer.lr" in refused(store, "runs", "--where", "optimzer.lr > 1")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("--where", "optimizer.lr = 1e-3"), "write two: optimizer.lr == 1e-3"),
+        (("--where", "Gloss < 3 and seed=0"), "write two: Gloss < 3 and seed==0"),
+        (("--where", "Gloss <"), "Write an expression such as"),
+        (("--sort", "lenet_fid"), "Measure it with: dcgan evaluate RUN"),
+        (("--where", "best_lenet_fid < 9"), "Measure it with: dcgan evaluate RUN"),
+    ],
+)
+def test_a_mistake_in_a_selection_is_explained(store: Path, arguments: tuple[str, ...], hint: str):
+    assert hint in refused(store, "runs", *arguments)
+
+
 def test_only_the_last_runs_are_printed_and_that_is_said(store: Path):
     printed = said(store, "runs", "--limit", "1")
     assert "digits-run002" in printed
     assert "digits-run001" not in printed
     assert "The last 1 of 3 runs" in printed
     assert said(store, "runs", "--limit", "0").count("digits-run00") == 3
+
+
+@pytest.mark.parametrize("width", [30, 50, 80, 200])
+def test_numbers_and_ids_are_whole_at_every_width(store: Path, width: int):
+    said(store, "rename", "run000", "a run with a name that takes more than its share of the line")
+    environment = {"COLUMNS": str(width), "DCGAN_STORE": str(store)}
+    for arguments in ([], ["--sort", "Gloss"], ["--columns", "optimizer.lr,tags,Gloss,created"]):
+        printed = CliRunner().invoke(app, ["runs", *arguments], env=environment).stdout
+        assert "\N{HORIZONTAL ELLIPSIS}" not in printed
+        assert all(len(line) <= width for line in printed.splitlines())
+        heading, first, *_ = printed.splitlines()
+        assert first.startswith("digits-run00")
+        left_out = " ".join(printed.split()).partition("No room here for: ")[2]
+        for column in ["optimizer.lr", "Gloss", "created"] if "--columns" in arguments else []:
+            assert (column in heading) != (column in left_out)
+    assert ("No room" in printed) == (width < 80)
+
+
+def test_the_chosen_values_are_shown(store: Path):
+    heading, first, *_ = said(store, "runs", "--columns", "optimizer.lr, Gloss").splitlines()
+    assert heading.split() == ["run", "optimizer.lr", "Gloss"]
+    assert first.split() == ["digits-run000", "0.0001", "3"]
+    rows = json.loads(said(store, "runs", "--columns", "optimizer.lr", "--json"))
+    assert [row["columns"] for row in rows] == [{"optimizer.lr": lr} for lr in (1e-4, 1e-3, 1e-2)]
+    assert "Did you mean optimizer.lr" in refused(store, "runs", "--columns", "optimzer.lr")
 
 
 def test_tags_are_added_and_taken_off(store: Path):
@@ -89,6 +130,25 @@ def test_a_run_is_found_by_its_new_name(store: Path):
     said(store, "rename", "run000", "the best so far")
     assert read_fields(store / "digits-run000")["sys/name"] == "the best so far"
     assert "digits-run000" in said(store, "show", "the best so far")
+    assert "stands for the newest run" in refused(store, "rename", "run000", "last")
+
+
+def test_suggested_commands_name_the_store_only_where_it_is_needed(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("DCGAN_STORE", str(store))
+    assert dcgan_command("runs", store=store) == "dcgan runs"
+    assert dcgan_command("runs", store=Path("runs")) == "dcgan runs --store runs"
+    monkeypatch.delenv("DCGAN_STORE")
+    assert dcgan_command("runs", store=store) == f"dcgan runs --store {store}"
+
+
+def test_an_imported_run_says_that_it_has_no_checkpoints(store: Path):
+    journal = open_tracker(Run("digits-foreign", "foreign", 9), store)
+    journal.write(Fields({IMPORTED: "mlflow", "sys/recipe": "digits"}))
+    journal.close("failed")
+    for command in (["sample"], ["evaluate"], ["resume"], ["probe", "interpolate"]):
+        assert "was imported (mlflow)" in refused(store, *command, "foreign")
 
 
 @pytest.mark.parametrize("label", [ESCAPE, " ", "two\nlines"])

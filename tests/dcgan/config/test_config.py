@@ -41,7 +41,7 @@ def test_overrides_are_typed_and_the_later_one_counts():
     [
         ("optimizer.lrr=3", ["optimizer.lrr", "no such key", "Did you mean optimizer.lr?"]),
         ("lr=3", ["lr: there is no such key", "Did you mean optimizer.lr?"]),
-        ("trainig.epochs=3", ["trainig: there is no such key", "Did you mean training?"]),
+        ("trainig.epochs=3", ["(--set trainig.epochs=3)", "Did you mean training.epochs?"]),
         ("optimizer.lr=-1", ["optimizer.lr = -1", "greater than 0", "--set optimizer.lr=-1"]),
         ("optimizer.lr=nan", ["optimizer.lr = nan", "finite"]),
         ("optimizer.betas=[0.5, 2]", ["optimizer.betas = 2", "less than 1"]),
