@@ -23,6 +23,13 @@ from tracking.errors import ServerError, StoreError
 START_SECONDS = 60.0
 LOG_FILE = "mlflow-server.log"
 
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Eight processes of 240 MB each, which judge the answers of language models.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+"""What the server is told unless the user says otherwise."""
+
 
 @dataclass(frozen=True)
 class Server:
@@ -78,7 +85,7 @@ def mlflow_server(store: Path, port: int = 0) -> Iterator[Server]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={"MLFLOW_DISABLE_TELEMETRY": "true", **os.environ},
+            env=_SETTINGS | os.environ,
             start_new_session=True,
         )
     try:

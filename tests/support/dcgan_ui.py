@@ -15,9 +15,6 @@ from pathlib import Path
 
 import psutil
 
-# MLflow's jobs evaluate language models; for them it starts eight processes.
-WITHOUT_JOBS = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"
-
 
 @dataclass(frozen=True)
 class UserInterface:
@@ -41,7 +38,7 @@ def dcgan_ui(store: Path, **environment: str) -> Iterator[UserInterface]:
     """Start `dcgan ui` and wait for its address; end it by Ctrl-C where a test has not."""
     process = subprocess.Popen(
         [sys.executable, "-m", "dcgan", "ui", "--store", str(store)],
-        env={**os.environ, WITHOUT_JOBS: "false", **environment},
+        env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
