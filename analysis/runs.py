@@ -39,6 +39,7 @@ class Runs:
     places: Mapping[str, RunSource]
     _steps: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     _means: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict, repr=False)
+    _newest: dict[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
 
     def steps(self, run: str) -> pd.DataFrame:
         """One row per step, as `tracking.tables.step_table` describes it; read only once."""
@@ -100,9 +101,11 @@ class Runs:
         return pd.Index(self.table.index if ids is None else ids, name="run")
 
     def newest_values(self, run: str) -> Mapping[str, float]:
-        """Metric path -> the newest value of one run, NaN and infinities included."""
-        place = self.places[run]
-        return load_backend(place.backend).load_last_values(place.location, run)
+        """Metric path -> the newest value of one run, NaN and infinities included; read once."""
+        if run not in self._newest:
+            place = self.places[run]
+            self._newest[run] = load_backend(place.backend).load_last_values(place.location, run)
+        return self._newest[run]
 
 
 def load(*places: str | Path | RunSource, where: str | None = None) -> Runs:
