@@ -191,8 +191,7 @@ def test_a_damaged_run_and_an_unwritable_output_are_named(store: Path, tmp_path:
     assert "file cannot be written" in message
     (tmp_path / "digits-torn22").mkdir()
     (tmp_path / "digits-torn22" / "run.json").write_text("{")
-    message = refused("runs", "--store", str(tmp_path))
-    assert "run.json is damaged" in message
+    assert "run.json is damaged" in refused("show", "digits-torn22", "--store", str(tmp_path))
 
 
 def test_an_empty_store_is_no_error(tmp_path: Path):
