@@ -79,10 +79,11 @@ if sys.platform == "win32":  # which has no lock that readers could share
             return True
 
 else:
-    import fcntl
 
     def _is_held(file: Path) -> bool:
         """Take the lock that `filelock` takes, but shared: readers do not see each other."""
+        import fcntl
+
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

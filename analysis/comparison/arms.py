@@ -256,6 +256,6 @@ def commits(table: pd.DataFrame) -> list[str]:
     if f"{SYS}/git/commit" not in table:
         return []
     recorded = table[table[f"{SYS}/git/commit"].notna()]
-    names = recorded[f"{SYS}/git/commit"].str[:7]
+    names = as_texts(recorded[f"{SYS}/git/commit"]).str[:7]
     changed = recorded[f"{SYS}/git/dirty"].fillna(False).astype(bool)
     return sorted(set(names.where(~changed, names + " with changes")))

@@ -125,7 +125,6 @@ def test_a_run_goes_there_and_comes_back_to_another_store(
 
 @REMOTE
 def test_a_value_that_comes_again_at_a_step_counts_everywhere(store: Path, remote: str) -> None:
-    """As by a second evaluation of the last checkpoint, and a second sample of usage."""
     path, last = "evaluation/lenet_fid", 2_500
     send_run(store / RUN.id, remote)
     for number in (1, 2):
@@ -316,7 +315,6 @@ def private(tmp_path: Path) -> Path:
 
 
 def assert_not_imported(source: Path, kind: str, mine: Path) -> None:
-    """The rest of the run is imported."""
     assert "5,002 values" in dcgan("import", source, "--from", kind, "--store", mine)
     files = [file for file in mine.rglob("*") if file.is_file()]
     assert all(b"TOPSECRET" not in file.read_bytes() for file in files)

@@ -205,6 +205,7 @@ def test_a_damaged_run_and_an_unwritable_output_are_named(store: Path, tmp_path:
     said = " ".join(listed.output.split())
     assert "The run digits-torn22 is left out" in said
     assert "run.json is damaged" in said
+    assert "run.json is damaged" in refused("show", "digits-torn22", "--store", str(tmp_path))
 
 
 def test_an_empty_store_is_no_error(tmp_path: Path):
