@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from dcgan.cli import app
 from dcgan.run_folder.amend import amend
 from tests.support.mlflow_process import free_port, mlflow_server
-from tests.support.neptune_exporter import row, rows_of_offline_run, write_export
+from tests.support.neptune_exporter import row, rows_of_offline_run, save_file, write_export
 from tests.support.sample_run import CREATED, RUN, assert_same_as_journal, whole_run, write
 from tracking.backends import REMOTES, load_backend, local
 from tracking.errors import StoreError
@@ -292,8 +292,6 @@ def test_a_place_without_runs_is_reported(
 
 def test_hostile_paths_of_an_imported_run_stay_inside(tmp_path: Path) -> None:
     exports, store = tmp_path / "exports", tmp_path / "store"
-    from tests.support.neptune_exporter import save_file
-
     hostile = "io_files/artifacts/../../../outside"
     file_value = save_file(exports, "X-1", "innocent", b"text")
     write_export(exports, "X-1", [row(hostile, "file", file_value)])
