@@ -157,13 +157,19 @@ def features(
     import pandas as pd
 
     from analysis.plots.probes import label_efficiency
+    from dcgan.cli.progress import ImageProgress
     from dcgan.probes.labelled_images import labelled_images
     from dcgan.probes.linear_probe import compare_feature_spaces, tracked_values
 
     trained_run = _open(run, checkpoint, store)
     images = labelled_images(trained_run, data, held_out, seed)
-    with Console(stderr=True).status("Computing features and fitting classifiers ..."):
-        accuracies = compare_feature_spaces(trained_run, images, most, draws, seed)
+    with ImageProgress() as bars:
+        bars.show("classifiers", 0, 100)
+
+        def show(share: float) -> None:
+            bars.show("classifiers", round(100 * share), 100)
+
+        accuracies = compare_feature_spaces(trained_run, images, most, draws, seed, show)
     table = pd.DataFrame(accuracies)
     _print_accuracies(table, f"Linear SVM, {draws} draws of the labels. {images.source}")
     note = f"Linear SVM; bands: from the worst to the best of {draws} draws. {images.source}"

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import PIL.Image
@@ -219,6 +220,10 @@ def test_the_command_as_a_process(tmp_path: Path):
     assert "greater than 0" in ended.stderr
     assert ended.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_that_of_the_package():
+    assert invoke("--version").output == f"dcgan-lab {version('dcgan-lab')}\n"
 
 
 def test_help_imports_no_heavy_library():

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from analysis import load
 from dcgan.cli import app
 from dcgan.cli.format import dcgan_command
-from tracking.backends.local import open_tracker, read_fields, run_folders
+from tracking.backends.local import amend_fields, open_tracker, read_fields, run_folders
 from tracking.events import BATCH, Fields, Metrics
 from tracking.lock import locked
 from tracking.store import TRASH
@@ -166,6 +166,33 @@ def test_what_came_from_elsewhere_cannot_steer_the_terminal(store: Path):
         printed = said(store, command)
         assert "\x1b[31m" not in printed
         assert "\\x1b[31m" in printed
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("show run", ["run 0", "run 1", "run 2"]),
+        ("show digits-run001", ["digits-run001"]),
+        ("compare --sweep ra", ["rates", "rates-abc234"]),
+        ("train --set optimizer.l", ["optimizer.lr="]),
+        ("train --set init.scheme=d", ["init.scheme=dcgan", "init.scheme=default"]),
+        ("train --set training.detach_fakes=", ["training.detach_fakes=true"]),
+        ("sweep digits --over training.prec", ["training.precision="]),
+        ("train --set nothing=", []),
+    ],
+)
+def test_the_shell_completes(store: Path, typed: str, offered: list[str]):
+    amend_fields(
+        store / "digits-run000", {"sys/sweep/id": "rates-abc234", "sys/sweep/name": "rates"}
+    )
+    environment = {
+        "DCGAN_STORE": str(store),
+        "_DCGAN_COMPLETE": "complete_zsh",
+        "_TYPER_COMPLETE_ARGS": f"dcgan {typed}",
+    }
+    shown = CliRunner().invoke(app, [], env=environment, prog_name="dcgan").output
+    assert all(f'"{each}"' in shown for each in offered), shown
+    assert offered or "=" not in shown
 
 
 def test_a_deleted_run_comes_back(store: Path):
