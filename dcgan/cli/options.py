@@ -90,10 +90,20 @@ def _check_trackers(names: list[str] | None) -> list[str]:
     return [name for name in dict.fromkeys(names or []) if name != "local"]
 
 
+def _check_store(store: Path) -> Path:
+    if store.exists() and not store.is_dir():
+        raise typer.BadParameter(f"{store} is a file. A store is a folder that holds runs.")
+    return store
+
+
 Store = Annotated[
     Path,
     typer.Option(
-        "--store", envvar="DCGAN_STORE", help="Folder that holds the runs.", show_default=True
+        "--store",
+        envvar="DCGAN_STORE",
+        help="Folder that holds the runs.",
+        show_default=True,
+        callback=_check_store,
     ),
 ]
 RunReference = Annotated[

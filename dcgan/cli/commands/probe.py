@@ -17,6 +17,7 @@ from dcgan.cli.options import (
     Store,
     parse_checkpoint,
 )
+from dcgan.cli.output_file import FIGURE_FORMATS, file_with_ending
 from tracking.clock import now_ms
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ Output = Annotated[
     typer.Option(
         "-o",
         "--output",
-        help="The picture to write; by default in the folder 'plots' of the run.",
+        help="Figure to write, .png, .jpg, .svg or .pdf; by default in the folder 'plots' of the "
+        "run.",
+        callback=file_with_ending(FIGURE_FORMATS),
         show_default=False,
     ),
 ]
@@ -99,10 +102,11 @@ def _save(
     path = output or trained_run.folder / "plots" / f"probe-{name}.png"
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    file_format = FIGURE_FORMATS[path.suffix.lower()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary:
-            temporary.write_bytes(buffer.getvalue())
+            figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
     console = Console(highlight=False)

@@ -16,6 +16,7 @@ from dcgan.cli.options import (
     Store,
     parse_checkpoint,
 )
+from dcgan.cli.output_file import PIL_FORMATS, file_with_ending
 from tracking.wording import plural
 
 
@@ -24,9 +25,15 @@ def sample(
     count: Annotated[
         int, typer.Option("-n", "--count", min=1, max=4096, help="Number of images.")
     ] = 64,
-    output: Annotated[Path, typer.Option("-o", "--output", help="PNG file to write.")] = Path(
-        "grid.png"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Picture to write, in the format of its ending: .png, .jpg, .webp, .tif or .bmp.",
+            callback=file_with_ending(PIL_FORMATS),
+        ),
+    ] = Path("grid.png"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the latent vectors.")] = 0,
     checkpoint: Checkpoint = "last",
     mode: Annotated[
@@ -52,7 +59,10 @@ def sample(
 
     folder = find_run(store, run)
     trained_run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
-    write_sample_grid(trained_run, count, output, seed=seed, mode=mode, weights=weights)
+    picture_format = PIL_FORMATS[output.suffix.lower()]
+    write_sample_grid(
+        trained_run, count, output, picture_format, seed=seed, mode=mode, weights=weights
+    )
     Console(highlight=False).print(
         f"{output}: {plural(count, 'image')} by {folder.name}", soft_wrap=True
     )

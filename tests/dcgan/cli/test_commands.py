@@ -131,6 +131,16 @@ def test_sample_draws_new_images_that_its_seed_repeats(store: Path, tmp_path: Pa
     assert PIL.Image.open(tmp_path / "a.png").size == (4 * 34 + 2, 4 * 34 + 2)
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg", "JPEG", "webp", "tif", "bmp"])
+def test_the_ending_decides_the_format_and_missing_folders_are_made(
+    store: Path, tmp_path: Path, ending: str
+):
+    path = tmp_path / "a" / "b" / f"x.{ending}"
+    result = invoke("sample", "last", "-n", "4", "-o", str(path), "--store", str(store))
+    assert result.exit_code == 0, result.output
+    assert PIL.Image.open(path).format == {"jpg": "JPEG", "tif": "TIFF"}.get(ending, ending.upper())
+
+
 def test_plot_draws_four_pictures(store: Path, tmp_path: Path):
     result = invoke("plot", "last", "-o", str(tmp_path / "plots"), "--store", str(store))
     assert result.exit_code == 0, result.output
@@ -198,10 +208,20 @@ def test_a_damaged_run_and_an_unwritable_output_are_named(store: Path, tmp_path:
     (tmp_path / "file").touch()
     message = refused("plot", "last", "-o", str(tmp_path / "file"), "--store", str(store))
     assert "file cannot be written" in message
+    for command, output in (
+        (["sample"], "x.txt"),
+        (["sample"], "grid"),
+        (["probe", "interpolate"], "x.gif"),
+        (["report"], "file/report.html"),
+        (["selftest"], "file/new/selftest.json"),
+        (["sample"], "file/x.png"),
+    ):
+        message = refused(*command, "-o", str(tmp_path / output))
+        assert "Traceback" not in message
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], "refused before the work"
     (tmp_path / "digits-torn22").mkdir()
     (tmp_path / "digits-torn22" / "run.json").write_text("{")
-    message = refused("runs", "--store", str(tmp_path))
-    assert "run.json is damaged" in message
+    assert "run.json is damaged" in invoke("runs", "--store", str(tmp_path)).output
 
 
 def test_an_empty_store_is_no_error(tmp_path: Path):

@@ -242,6 +242,15 @@ def test_space_is_told_by_run_and_beside_them(store: Path):
     assert "2 MB" in lines[1]
 
 
+@pytest.mark.parametrize(
+    "arguments", [["runs"], ["du"], ["show"], ["delete", "--purge"], ["train"], ["sweep", "digits"]]
+)
+def test_a_file_is_no_store(tmp_path: Path, arguments: list[str]):
+    (tmp_path / "file").touch()
+    assert "is a file" in refused(tmp_path / "file", *arguments)
+    assert "no runs" in refused(tmp_path / "missing", "du")
+
+
 DAMAGES = {
     "a merge conflict": ("run.json", "<<<<<<< HEAD\n{}\n"),
     "an empty object": ("run.json", "{}"),
