@@ -106,7 +106,10 @@ def _save(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary:
-            figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH)
+            if file_format == "png":  # as it is tracked: drawn again, the layout may change
+                temporary.write_bytes(buffer.getvalue())
+            else:
+                figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
     console = Console(highlight=False)

@@ -268,8 +268,10 @@ def test_figures_come_with_their_numbers(report: Report, tmp_path: Path) -> None
 
 
 def test_no_page_of_a_pdf_but_the_last_is_near_empty(
-    report: Report, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write_journal(tmp_path, "run", seed=0, evaluation={"lenet_fid": 9.0})
+    report = compose(load(tmp_path), command="dcgan report")
     ends = []
     footer = pdf._Document.footer
 
