@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
 from analysis.plots import style
-from analysis.plots.style import house_style, new_figure
+from analysis.plots.style import house_style, legend_above, new_figure
 
 Mosaic: TypeAlias = npt.NDArray[np.uint8]
 """Images in rows and columns: uint8 (rows, columns, H, W, C), C = 1 or 3."""
@@ -51,7 +51,8 @@ def label_efficiency(table: pd.DataFrame, title: str, note: str) -> Figure:
     axes.set_xlabel("labels per class")
     axes.set_ylabel("test accuracy")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.legend(loc="lower right")
+    axes.set_title("Features of")
+    legend_above(axes)
     return figure
 
 
@@ -100,7 +101,8 @@ def class_shift(
     below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     below.set_xlabel("multiples of the difference of the classes' mean latents")
     below.set_ylabel("taken for the target")
-    below.legend(loc="best")
+    below.set_title("Shifted latents")
+    legend_above(below)
     return figure
 
 

@@ -6,7 +6,7 @@ import io
 from datetime import UTC, datetime
 
 from fpdf import FPDF, FontFace
-from fpdf.enums import Align, TableBordersLayout, WrapMode, XPos, YPos
+from fpdf.enums import Align, MethodReturnValue, TableBordersLayout, WrapMode, XPos, YPos
 from matplotlib.font_manager import FontProperties, findfont
 
 from analysis.comparison.tables import Table
@@ -26,6 +26,10 @@ from tracking.fields import escape_control_characters
 MARGIN = 22
 """Millimetres, on all sides."""
 
+_SMALLEST = 0.6
+"""How much smaller a figure may be, to fit on a page that would stay half empty without it."""
+
+_CAPTION_SIZE, _CAPTION_AFTER = 8.5, 4
 _INK, _FAINT, _LINE = (29, 29, 31), (92, 92, 99), (210, 210, 213)
 _SIZES = {"lead": 12.5, "plain": 10.0, "warning": 10.0, "note": 8.5}
 
@@ -171,9 +175,9 @@ def _height(document: FPDF, block: Block) -> float:
     """Millimetres of a block that must fit on a page before it may break."""
     match block:
         case Figures(items):
-            return _size(document, items[0].picture)[1]
-        case Grids(still=still):
-            return _size(document, still)[1]
+            return _smallest_height(document, items[0].picture, items[0].caption)
+        case Grids(caption=caption, still=still):
+            return _smallest_height(document, still, caption)
         case _:
             return 10
 
@@ -186,10 +190,28 @@ def _size(document: FPDF, picture: FigureFile) -> tuple[float, float]:
     return shown, shown * height / width
 
 
+def _smallest_height(document: FPDF, picture: FigureFile, caption: str) -> float:
+    return _SMALLEST * _size(document, picture)[1] + _caption_height(document, caption)
+
+
+def _caption_height(document: FPDF, caption: str) -> float:
+    document.set_font("text", "", _CAPTION_SIZE)
+    text = escape_control_characters(caption)
+    height = document.multi_cell(
+        0, _CAPTION_SIZE * 0.5, text, align=Align.L, dry_run=True, output=MethodReturnValue.HEIGHT
+    )
+    assert isinstance(height, float)
+    return 1 + height
+
+
 def _picture(document: FPDF, picture: FigureFile, caption: str) -> None:
+    """A figure with its caption, smaller if it then fits on what is left of the page."""
     shown, height = _size(document, picture)
-    if document.will_page_break(height + 12):
+    room = document.page_break_trigger - document.get_y() - _caption_height(document, caption)
+    if _SMALLEST * height > room:
         document.add_page()
+    elif height > room:
+        shown *= room / height
     document.image(
         io.BytesIO(as_png(picture)),
         x=Align.C,
@@ -197,4 +219,4 @@ def _picture(document: FPDF, picture: FigureFile, caption: str) -> None:
         alt_text=escape_control_characters(picture.alt),
     )
     document.ln(1)
-    _text(document, caption, size=8.5, faint=True, after=4)
+    _text(document, caption, size=_CAPTION_SIZE, faint=True, after=_CAPTION_AFTER)

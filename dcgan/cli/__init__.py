@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from dcgan.cli.commands.compare import compare
@@ -40,6 +42,26 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 TRAIN, INSPECT, COMPARE, MANAGE = "Train", "Inspect", "Compare", "Manage"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"dcgan-lab {version('dcgan-lab')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None: ...
+
 
 app.command(rich_help_panel=TRAIN)(train)
 app.command(rich_help_panel=TRAIN)(resume)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from tracking.backends import REMOTES
-from tracking.errors import UserError
+from tracking.events import SWEEP, Value
 
 if TYPE_CHECKING:
     from dcgan.config.loading import Override
@@ -23,18 +22,55 @@ DEFAULT_STORE = Path("runs")
 
 
 def complete_run(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """Complete RUN in the shell: each id with the run's status."""
+    """Complete RUN in the shell: each id and each name with the run's status."""
+    for run, fields in _fields_of_runs(ctx).items():
+        status, name = str(fields.get("sys/status")), str(fields.get("sys/name"))
+        if run.startswith(incomplete):
+            yield run, status
+        if name != run and name.isprintable() and name.startswith(incomplete):
+            yield name, f"{run}, {status}"
+    if "last".startswith(incomplete):
+        yield "last", "the newest run"
+
+
+def complete_sweep(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Complete the value of --sweep in the shell: names and ids of the store's sweeps."""
+    sweeps = {
+        str(fields[f"{SWEEP}/id"]): str(fields.get(f"{SWEEP}/name"))
+        for fields in _fields_of_runs(ctx).values()
+        if fields.get(f"{SWEEP}/id")
+    }
+    for name in dict.fromkeys(sweeps.values()):
+        if name.isprintable() and name.startswith(incomplete):
+            yield name, "the newest sweep of this name"
+    for sweep, name in sweeps.items():
+        if sweep.startswith(incomplete):
+            yield sweep, f"a sweep named {name}"
+
+
+def _fields_of_runs(ctx: typer.Context) -> dict[str, dict[str, Value]]:
     from tracking.backends.local import readable_runs
 
     store = ctx.params.get("store") or DEFAULT_STORE
     with warnings.catch_warnings():  # which would be printed into the line that is typed
         warnings.simplefilter("ignore")
-        runs = readable_runs(store)
-    for folder, fields in runs.items():
-        if folder.name.startswith(incomplete):
-            yield folder.name, str(fields.get("sys/status"))
-    if "last".startswith(incomplete):
-        yield "last", "the newest run"
+        return {folder.name: fields for folder, fields in readable_runs(store).items()}
+
+
+def complete_setting(incomplete: str) -> Iterator[tuple[str, str]]:
+    """Complete the value of --set in the shell: a key, and then its values if they are few."""
+    from dcgan.config.loading import keys_to_set
+
+    key, equals, _ = incomplete.partition("=")
+    keys = keys_to_set()
+    if not equals:
+        for each in keys.values():
+            if each.key.startswith(key):
+                yield f"{each.key}=", each.description
+    elif key in keys:
+        for value in keys[key].values:
+            if f"{key}={value}".startswith(incomplete):
+                yield f"{key}={value}", ""
 
 
 def complete_recipe() -> list[str]:
@@ -54,33 +90,10 @@ def _check_trackers(names: list[str] | None) -> list[str]:
     return [name for name in dict.fromkeys(names or []) if name != "local"]
 
 
-def check_output(path: Path, endings: Sequence[str] = ()) -> None:
-    """Check before the work that a file can be written, and make its folder.
-
-    Args:
-        path: The file.
-        endings: What its name may end in, such as `.png`; empty for any.
-
-    Raises:
-        UserError: It is a folder, has another ending, or its folder cannot be written to.
-    """
-    if path.is_dir():
-        raise UserError(f"{path} is a folder. Give the name of a file in it.")
-    if endings and path.suffix.lower() not in endings:
-        raise UserError(f"{path} cannot be written: its name should end in {' or '.join(endings)}.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path.parent} cannot be created: {error.strerror}.") from error
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"{path} cannot be written: its folder may not be written to.")
-
-
-def png_output(path: Path | None) -> Path | None:
-    """The value of an option that names a PNG file to write, checked."""
-    if path is not None:
-        check_output(path, (".png",))
-    return path
+def _check_store(store: Path) -> Path:
+    if store.exists() and not store.is_dir():
+        raise typer.BadParameter(f"{store} is a file. A store is a folder that holds runs.")
+    return store
 
 
 Store = Annotated[
@@ -90,7 +103,7 @@ Store = Annotated[
         envvar="DCGAN_STORE",
         help="Folder that holds the runs.",
         show_default=True,
-        file_okay=False,
+        callback=_check_store,
     ),
 ]
 RunReference = Annotated[
@@ -161,6 +174,7 @@ Settings = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Override any key of the recipe, such as optimizer.lr=1e-3; repeatable.",
+        autocompletion=complete_setting,
         rich_help_panel=CONFIGURATION_PANEL,
     ),
 ]

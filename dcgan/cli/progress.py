@@ -21,13 +21,15 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import duration, escape_control_characters
-from tracking.events import BATCH, EPOCH, Event, Metrics
+from tracking.events import BATCH, EPOCH, EVALUATION, SYS, Event, Fields, Metrics, Value
 from tracking.wording import plural
 
 if TYPE_CHECKING:
     from dcgan.jobs.prepare import Job
 
 _RATE_WINDOW_SECONDS = 10.0
+_BEST_SCORE = f"{EVALUATION}/best_"
+_REAL_SCORE = f"{SYS}/evaluation/floor/"
 
 
 class ImageProgress:
@@ -93,6 +95,7 @@ class TrainingProgress:
             job.config.name, total=job.total_steps, completed=job.first_step
         )
         self._metrics = Text("starting", style="dim")
+        self._real_scores: dict[str, Value] = {}
         self._live = Live(self._render(), console=console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> TrainingProgress:
@@ -118,10 +121,21 @@ class TrainingProgress:
         self._live.stop()
 
     def show(self, event: Event) -> None:
-        """Update the bar from an event of the run."""
+        """Update the bar from an event of the run, and print the score of an evaluation."""
+        if isinstance(event, Fields):
+            self._real_scores |= {
+                path.removeprefix(_REAL_SCORE): value
+                for path, value in event.values.items()
+                if path.startswith(_REAL_SCORE)
+            }
         if not isinstance(event, Metrics):
             return
         step = event.steps[-1]
+        for path, column in event.values.items():
+            if path.startswith(_BEST_SCORE):
+                name = path.removeprefix(_BEST_SCORE)
+                value = event.values[f"{EVALUATION}/{name}"][-1]
+                self._console.print(self._score_line(step, name, value, column[-1]))
         if f"{BATCH}/Gloss" in event.values:
             self._update_bar(step, event)
         elif f"{EPOCH}/Gloss" in event.values and not self._console.is_terminal:
@@ -150,6 +164,14 @@ class TrainingProgress:
             f"{rate * self._images_per_step:,.0f} images/s  "
             f"G {latest['Gloss']:.3f}  D {latest['Dloss']:.3f}  D(x) {latest['D_x']:.2f}  "
             f"D(G(z)) {latest['D_G_z1']:.2f}/{latest['D_G_z2']:.2f}  {left} left"
+        )
+
+    def _score_line(self, step: int, name: str, value: float, best: float) -> str:
+        real = self._real_scores.get(name)
+        return (
+            f"step {step:,}: {name} {value:.4g}"
+            + (", the best so far" if value == best else f", the best is {best:.4g}")
+            + (f"; real images {real:.4g}" if isinstance(real, float) else "")
         )
 
     def _steps_per_second(self) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcgan.cli.options import complete_run
+from dcgan.cli.options import complete_run, complete_sweep
 from tracking.errors import StoreError
 from tracking.events import SWEEP, SYS
 
@@ -30,7 +30,8 @@ RunReferences = Annotated[
 SweepOption = Annotated[
     str | None,
     typer.Option(
-        help="Only the runs of this sweep, by id or name; of several so named, the newest."
+        help="Only the runs of this sweep, by id or name; of several so named, the newest.",
+        autocompletion=complete_sweep,
     ),
 ]
 Where = Annotated[

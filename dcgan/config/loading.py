@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from types import UnionType
+from typing import Any, Literal, cast, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
@@ -171,6 +172,44 @@ def _default(key: str) -> Any:
 def _allowed(details: ErrorDetails) -> str:
     """What would be right, from pydantic's 'Input should be ...'."""
     return details["msg"].replace("Input should be", "it should be", 1)
+
+
+@dataclass(frozen=True)
+class SettableKey:
+    """A key that can be set.
+
+    Attributes:
+        key: Such as `init.scheme`.
+        description: What it means; empty if the schema does not say.
+        values: All that it may be, as they are typed; empty if they are not few.
+    """
+
+    key: str
+    description: str
+    values: tuple[str, ...]
+
+
+def keys_to_set() -> dict[str, SettableKey]:
+    """All keys that hold a value, by themselves."""
+    return {each.key: each for each in _settable_keys(Config, "")}
+
+
+def _settable_keys(section: type[BaseModel], prefix: str) -> Iterator[SettableKey]:
+    for name, field in section.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            yield from _settable_keys(annotation, f"{prefix}{name}.")
+        else:
+            yield SettableKey(prefix + name, field.description or "", _few_values(annotation))
+
+
+def _few_values(annotation: Any) -> tuple[str, ...]:
+    if annotation is bool:
+        return "true", "false"
+    if get_origin(annotation) is Literal:
+        return tuple(str(value) for value in get_args(annotation))
+    of_alternatives = get_args(annotation) if isinstance(annotation, UnionType) else ()
+    return tuple(value for each in of_alternatives for value in _few_values(each))
 
 
 def _all_keys(section: type[BaseModel], prefix: str = "") -> list[str]:

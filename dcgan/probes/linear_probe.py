@@ -32,6 +32,10 @@ SETTINGS = (
 )
 """Standardised features, or as they are; pixels are told apart better as they are."""
 
+_FOLDS = 3
+_FITS_OF_SEARCH = (_FOLDS - 1) * sum(len(each["linearsvc__C"]) for each in SETTINGS)
+"""In fits to all images of the search; each fold leaves one in three out."""
+
 COMPONENTS = 100
 _BATCH = 256
 
@@ -70,7 +74,12 @@ class ProbeAccuracy:
 
 
 def compare_feature_spaces(
-    run: TrainedRun, images: LabelledSplit, most_labels: int, splits: int, seed: int
+    run: TrainedRun,
+    images: LabelledSplit,
+    most_labels: int,
+    splits: int,
+    seed: int,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> list[ProbeAccuracy]:
     """Classify images by D's features and by three controls that see the same labels.
 
@@ -82,6 +91,7 @@ def compare_feature_spaces(
         most_labels: Labels per class at most; 10, 30, 100, ... up to it are tried.
         splits: Random choices of the labelled images.
         seed: Of these choices.
+        progress: Called with the share of the classifiers' work that is done, 0 to 1.
 
     Returns:
         One entry per space, number of labels and split; the spaces are those of `SPACE_KEYS`.
@@ -100,7 +110,9 @@ def compare_feature_spaces(
     spaces["pixels"] = train_pixels, test_pixels
     smallest = min(size for size in images.train.card.class_sizes if size)
     counts = label_counts(min(most_labels, smallest))
-    return linear_accuracies(spaces, images.train_labels, images.test_labels, counts, splits, seed)
+    return linear_accuracies(
+        spaces, images.train_labels, images.test_labels, counts, splits, seed, progress
+    )
 
 
 def label_counts(most: int) -> list[int]:
@@ -168,6 +180,7 @@ def linear_accuracies(
     counts: Sequence[int],
     splits: int,
     seed: int = 0,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> list[ProbeAccuracy]:
     """The test accuracy of a linear SVM in each space.
 
@@ -181,6 +194,7 @@ def linear_accuracies(
         counts: Numbers of labelled images per class.
         splits: Random choices of the labelled images, the same for all spaces.
         seed: Of these choices.
+        progress: Called with the share of the work that is done, 0 to 1.
 
     Returns:
         One entry per space, count and split.
@@ -195,12 +209,20 @@ def linear_accuracies(
         (count for count in counts if count * 10 <= _LABELS_TO_CHOOSE_PENALTY),
         default=min(counts),
     )
+    search_work = _FITS_OF_SEARCH * len(chosen[moderate, 0])
+    work = search_work + sum(map(len, chosen.values()))
+    all_work = work * sum(train.shape[1] for train, _ in spaces.values())
+    done = 0
     accuracies = []
     for space, (train, test) in spaces.items():
         indices = chosen[moderate, 0]
         classifier = _with_best_settings(train[indices], train_labels[indices])
+        done += search_work * train.shape[1]
+        progress(done / all_work)
         for (count, split), indices in chosen.items():
             classifier.fit(train[indices], train_labels[indices])
+            done += len(indices) * train.shape[1]
+            progress(done / all_work)
             accuracy = float(classifier.score(test, test_labels))
             accuracies.append(ProbeAccuracy(space, train.shape[1], count, split, accuracy))
     return accuracies
@@ -213,7 +235,7 @@ def _with_best_settings(features: Features, labels: Labels) -> Pipeline:
     smallest = int(np.unique(labels, return_counts=True)[1].min())
     if smallest < 3:
         return classifier.set_params(linearsvc__C=PENALTIES[1])
-    search = GridSearchCV(classifier, list(SETTINGS), cv=3, refit=False)
+    search = GridSearchCV(classifier, list(SETTINGS), cv=_FOLDS, refit=False)
     search.fit(features, labels)
     return classifier.set_params(**search.best_params_)
 

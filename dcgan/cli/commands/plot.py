@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
+from dcgan.cli.output_file import check_output_folder
 from dcgan.run_folder import PLOTS_DIR
 from tracking.errors import StoreError
 
@@ -18,7 +19,10 @@ def plot(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="Folder for the plots; 'plots' in the run's folder by default."
+            "-o",
+            "--output",
+            help="Folder for the plots; 'plots' in the run's folder by default.",
+            callback=check_output_folder,
         ),
     ] = None,
     store: Store = DEFAULT_STORE,

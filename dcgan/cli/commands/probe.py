@@ -16,8 +16,8 @@ from dcgan.cli.options import (
     RunReference,
     Store,
     parse_checkpoint,
-    png_output,
 )
+from dcgan.cli.output_file import FIGURE_FORMATS, file_with_ending
 from tracking.clock import now_ms
 
 if TYPE_CHECKING:
@@ -40,9 +40,10 @@ Output = Annotated[
     typer.Option(
         "-o",
         "--output",
-        help="The picture to write; by default in the folder 'plots' of the run.",
+        help="Figure to write, .png, .jpg, .svg or .pdf; by default in the folder 'plots' of the "
+        "run.",
+        callback=file_with_ending(FIGURE_FORMATS),
         show_default=False,
-        callback=png_output,
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn at random.")]
@@ -101,10 +102,14 @@ def _save(
     path = output or trained_run.folder / "plots" / f"probe-{name}.png"
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    file_format = FIGURE_FORMATS[path.suffix.lower()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary:
-            temporary.write_bytes(buffer.getvalue())
+            if file_format == "png":  # as it is tracked: drawn again, the layout may change
+                temporary.write_bytes(buffer.getvalue())
+            else:
+                figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
     console = Console(highlight=False)
@@ -159,13 +164,19 @@ def features(
     import pandas as pd
 
     from analysis.plots.probes import label_efficiency
+    from dcgan.cli.progress import ImageProgress
     from dcgan.probes.labelled_images import labelled_images
     from dcgan.probes.linear_probe import compare_feature_spaces, tracked_values
 
     trained_run = _open(run, checkpoint, store)
     images = labelled_images(trained_run, data, held_out, seed)
-    with Console(stderr=True).status("Computing features and fitting classifiers ..."):
-        accuracies = compare_feature_spaces(trained_run, images, most, draws, seed)
+    with ImageProgress() as bars:
+        bars.show("classifiers", 0, 100)
+
+        def show(share: float) -> None:
+            bars.show("classifiers", round(100 * share), 100)
+
+        accuracies = compare_feature_spaces(trained_run, images, most, draws, seed, show)
     table = pd.DataFrame(accuracies)
     _print_accuracies(table, f"Linear SVM, {draws} draws of the labels. {images.source}")
     note = f"Linear SVM; bands: from the worst to the best of {draws} draws. {images.source}"

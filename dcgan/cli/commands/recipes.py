@@ -32,41 +32,54 @@ RecipeName = Annotated[
 ]
 
 
+Timed = Annotated[
+    bool,
+    typer.Option("--time", help="Time 20 steps of each recipe that has not been timed here."),
+]
+
+
 @app.callback(invoke_without_command=True)
-def recipes(
-    ctx: typer.Context,
-    timed: Annotated[
-        bool,
-        typer.Option(
-            "--time/--no-time",
-            help="Time 20 steps of each recipe that has not been timed on this machine.",
-        ),
-    ] = True,
-) -> None:
+def recipes(ctx: typer.Context, timed: Timed = False) -> None:
     """List the recipes with source, data set and estimated time; print or copy one.
 
-    The time for this machine is extrapolated from 20 steps on random images,
-    measured once and then cached.
+    The time for this machine is extrapolated from 20 steps on random images.
+    [bold]--time[/bold] measures it, which takes some minutes; it is then cached.
     """
-    if ctx.invoked_subcommand is not None:
-        return
-    keep_memory()  # as in training, or the estimates would be too long
+    if ctx.invoked_subcommand is None:
+        list_recipes(timed)
+
+
+@app.command("list")
+def list_recipes(timed: Timed = False) -> None:
+    """List the recipes, as [bold]dcgan recipes[/bold] alone does."""
     from dcgan.config.loading import load_config, recipe_names
-    from dcgan.profiling.step_timing import cached_run_seconds, measure_run_seconds
 
     configs = [load_config(name, []) for name in recipe_names()]
-    times = {config.name: cached_run_seconds(config) for config in configs}
     console = Console(highlight=False)
-    with Live(_table(configs, times), console=console, auto_refresh=False, transient=True) as live:
-        for config in configs:
-            if timed and times[config.name] is None:
-                times[config.name] = measure_run_seconds(config)
-                live.update(_table(configs, times), refresh=True)
+    times = _times(configs, timed, console)
     console.print(_table(configs, times))
+    if None in times.values():
+        console.print("\nEstimate the missing times with [bold]dcgan recipes --time[/bold].")
     console.print(
         "\nPrint a recipe with [bold]dcgan recipes show RECIPE[/bold]; "
         "start your own with [bold]dcgan recipes copy RECIPE FILE[/bold]."
     )
+
+
+def _times(configs: list[Config], timed: bool, console: Console) -> dict[str, float | None]:
+    """The estimated seconds of each recipe; None if they are not known."""
+    keep_memory()  # as in training, or the estimates would be too long
+    from dcgan.profiling.step_timing import cached_run_seconds, measure_run_seconds
+
+    times = {config.name: cached_run_seconds(config) for config in configs}
+    if not timed:
+        return times
+    with Live(_table(configs, times), console=console, auto_refresh=False, transient=True) as live:
+        for config in configs:
+            if times[config.name] is None:
+                times[config.name] = measure_run_seconds(config)
+                live.update(_table(configs, times), refresh=True)
+    return times
 
 
 @app.command()

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.format import size
-from dcgan.cli.options import DEFAULT_STORE, Store, check_output
+from dcgan.cli.options import DEFAULT_STORE, Store
+from dcgan.cli.output_file import check_output_file, check_output_folder
 from dcgan.cli.selection import (
     Anyway,
     Baseline,
@@ -28,7 +29,13 @@ from dcgan.cli.selection import (
 def report(
     runs: RunReferences = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="File to write: .html, .md or .pdf.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="File to write: .html, .md or .pdf.",
+            callback=check_output_file,
+        ),
     ] = Path("report.html"),
     format: Annotated[
         Literal["html", "md", "pdf"] | None,
@@ -39,6 +46,7 @@ def report(
         typer.Option(
             metavar="FOLDER",
             help="Also write every figure to this folder: PNG, SVG, and its numbers as CSV.",
+            callback=check_output_folder,
         ),
     ] = None,
     by: By = None,
@@ -63,7 +71,6 @@ def report(
     from tracking.provenance import command_line
 
     report_format = format or format_of(output)
-    check_output(output)
     selected = select_runs(Selection(store, runs or (), sweep, where, sources or ()))
     content = compose(
         selected,

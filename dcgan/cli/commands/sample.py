@@ -15,8 +15,8 @@ from dcgan.cli.options import (
     RunReference,
     Store,
     parse_checkpoint,
-    png_output,
 )
+from dcgan.cli.output_file import PIL_FORMATS, file_with_ending
 from tracking.wording import plural
 
 
@@ -26,7 +26,13 @@ def sample(
         int, typer.Option("-n", "--count", min=1, max=4096, help="Number of images.")
     ] = 64,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="PNG file to write.", callback=png_output)
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Picture to write, in the format of its ending: .png, .jpg, .webp, .tif or .bmp.",
+            callback=file_with_ending(PIL_FORMATS),
+        ),
     ] = Path("grid.png"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the latent vectors.")] = 0,
     checkpoint: Checkpoint = "last",
@@ -53,7 +59,10 @@ def sample(
 
     folder = find_run(store, run)
     trained_run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
-    write_sample_grid(trained_run, count, output, seed=seed, mode=mode, weights=weights)
+    picture_format = PIL_FORMATS[output.suffix.lower()]
+    write_sample_grid(
+        trained_run, count, output, picture_format, seed=seed, mode=mode, weights=weights
+    )
     Console(highlight=False).print(
         f"{output}: {plural(count, 'image')} by {folder.name}", soft_wrap=True
     )

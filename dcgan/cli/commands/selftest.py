@@ -13,6 +13,7 @@ from rich.console import Console
 from dcgan.cli.errors import EXIT_FAILED
 from dcgan.cli.format import borderless_table
 from dcgan.cli.options import Device
+from dcgan.cli.output_file import check_output_file
 from dcgan.cpu.allocator import keep_memory
 from tracking.wording import plural
 
@@ -30,7 +31,12 @@ def selftest(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A JSON file for a report of a fault.", dir_okay=False),
+        typer.Option(
+            "--output",
+            "-o",
+            help="A JSON file for a report of a fault.",
+            callback=check_output_file,
+        ),
     ] = None,
 ) -> None:
     """Check that a device trains correctly, and how fast.
@@ -77,6 +83,7 @@ def selftest(
             "machine": _describe_machine(chosen_device),
             "checks": [asdict(outcome) for outcome in outcomes],
         }
+        output.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(output) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         console.print(f"Report: {output}", soft_wrap=True)

@@ -17,7 +17,7 @@ from dcgan.cli.format import (
     size,
 )
 from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store, complete_run
-from tracking.errors import UserError
+from tracking.errors import StoreError, UserError
 from tracking.wording import plural
 
 _LEAST_NAME_WIDTH = 16
@@ -114,8 +114,8 @@ def du(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
     from tracking.backends.local import run_folders
     from tracking.store import TRASH
 
-    if not store.is_dir():
-        raise UserError(f"There is no store {store}. Start a run with: dcgan train")
+    if not store.exists():
+        raise StoreError(f"There are no runs in {store}. Start one with: dcgan train")
     parts = ("metrics", "images", "artifacts", "checkpoints", "plots")
     runs = {folder.name: _bytes_by_part(folder, parts) for folder in run_folders(store)}
     others = [

@@ -31,6 +31,7 @@ from dcgan.cli.options import (
     Steps,
     Store,
     Trackers,
+    complete_setting,
     data_overrides,
     parse_overrides,
 )
@@ -69,7 +70,9 @@ def sweep(
     over: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY=VALUE,VALUE", help="Recipe key to vary and its values; repeatable."
+            metavar="KEY=VALUE,VALUE",
+            help="Recipe key to vary and its values; repeatable.",
+            autocompletion=complete_setting,
         ),
     ] = None,
     seeds: Annotated[

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import duration, escape_control_characters
 from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
-from tracking.events import BATCH, EPOCH, FIXED_NOISE
+from dcgan.cli.terminal_picture import can_show_pictures, grid_picture
+from tracking.events import BATCH, CONFIG, EPOCH, FIXED_NOISE
 from tracking.fields import from_iso8601
 
 if TYPE_CHECKING:
@@ -24,8 +26,10 @@ _PANELS = (
     ("loss", (("Gloss", "G", "blue"), ("Dloss", "D", "red"))),
     ("D's output", (("D_x", "D(x)", "green"), ("D_G_z1", "D(G(z))", "magenta"))),
 )
-_LINES_AROUND = 4
-_MAX_WIDTH = 120
+_CURSOR_LINES = 1
+"""Below the frame, or the terminal would scroll."""
+_MAX_WIDTH, _PICTURE_SHARE, _GAP = 120, 0.4, 2
+_MOST_TICKS = 4
 _MIN_HEIGHT, _MAX_HEIGHT = 8, 18
 """Of a panel, in lines."""
 
@@ -70,13 +74,31 @@ def _frame(folder: Path, console: Console) -> Group:
     age = duration(time.time() - from_iso8601(str(fields["sys/created"])) / 1000)
     epoch = f", epoch {last[f'{EPOCH}/number']:.0f}" if f"{EPOCH}/number" in last else ""
     lines.append(Text(f"  step {last.get('step', 0):,.0f}{epoch}, started {age} ago"))
-    parts: list[Text] = [Text.assemble(*lines)]
-    height = (console.height - _LINES_AROUND) // len(_PANELS)
-    size = (min(console.width, _MAX_WIDTH), min(max(height, _MIN_HEIGHT), _MAX_HEIGHT))
-    parts += [_panel(steps, title, curves, size) for title, curves in _PANELS]
-    if grids := list(image_files(folder, FIXED_NOISE).values()):
-        parts.append(Text(f"last grid  {escape_control_characters(grids[-1])}", overflow="fold"))
-    return Group(*parts)
+    heading, footing = Text.assemble(*lines), Text()
+    grids = list(image_files(folder, FIXED_NOISE).values())
+    if grids:
+        footing = Text(f"last grid  {escape_control_characters(grids[-1])}", overflow="fold")
+    taken = sum(len(text.wrap(console, console.width)) for text in (heading, footing) if text)
+    free = console.height - taken - _CURSOR_LINES
+    shown = _PANELS[: free // _MIN_HEIGHT]
+    if not shown:
+        return Group(heading, *([footing] if grids else []))
+    height = min(free // len(shown), _MAX_HEIGHT)
+    width = min(console.width, _MAX_WIDTH)
+    picture = None
+    image_size = fields.get(f"{CONFIG}/dataset/image_size")
+    if grids and isinstance(image_size, int) and can_show_pictures(console):
+        room = (int(_PICTURE_SHARE * width), len(shown) * height)
+        picture = grid_picture(grids[-1], image_size, *room)
+    if picture is not None:
+        width -= picture.wrap(console, console.width)[0].cell_len + _GAP
+    panels = Group(*(_panel(steps, title, curves, (width, height)) for title, curves in shown))
+    body: RenderableType = panels
+    if picture is not None:
+        beside = Table.grid(padding=(0, _GAP, 0, 0))
+        beside.add_row(panels, picture)
+        body = beside
+    return Group(heading, body, *([footing] if grids else []))
 
 
 def _panel(
@@ -87,23 +109,36 @@ def _panel(
 
     plotext.clear_figure()
     plotext.theme("clear")
-    plotext.plotsize(*size)
+    width, height = size
+    plotext.plotsize(width, height - 1)
     prefix, unit = (EPOCH, "epoch means") if _has_epochs(steps) else (BATCH, "batches")
-    has_points = False
+    heading = Text(f"{title} ({unit})", no_wrap=True, overflow="ellipsis")
+    heights: list[float] = []
     for metric, name, color in curves:
         path = f"{prefix}/{metric}"
-        points = _points(steps.set_index("step")[path], size[0]) if path in steps else []
+        points = _points(steps.set_index("step")[path], width) if path in steps else []
         if points:
             xs, ys = zip(*points, strict=True)
-            plotext.plot(list(xs), list(ys), label=name, color=color, marker="braille")
-            has_points = True
-    if not has_points:
+            plotext.plot(list(xs), list(ys), color=color, marker="braille")
+            heights += ys
+            heading.append(f"  \N{BOX DRAWINGS HEAVY HORIZONTAL} {name}", color)
+    if not heights:
         return Text(f"\n{title}: nothing measured yet\n", style="dim")
-    plotext.title(f"{title} ({unit}) by step")
-    first, last = int(steps["step"].min()), int(steps["step"].max())
-    ticks = [first + (last - first) * quarter // 4 for quarter in range(5)]
-    plotext.xticks(ticks, [f"{tick:,}" for tick in ticks])
-    return Text.from_ansi(plotext.build())
+    ends = (float(steps["step"].min()), float(steps["step"].max()))
+    ticks = _round_ticks(ends, whole=True)
+    plotext.xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    ticks = _round_ticks((min(heights), max(heights)), whole=False)
+    plotext.yticks(ticks, [f"{tick:g}" for tick in ticks])
+    heading.append("  by step\n")
+    return heading.append_text(Text.from_ansi(plotext.build()))
+
+
+def _round_ticks(ends: tuple[float, float], *, whole: bool) -> list[float]:
+    """A few round numbers between two ends, or the ends if there are none."""
+    from matplotlib.ticker import MaxNLocator
+
+    ticks = MaxNLocator(nbins=_MOST_TICKS, integer=whole).tick_values(*ends)
+    return [round(float(t), 12) for t in ticks if ends[0] <= t <= ends[1]] or sorted(set(ends))
 
 
 def _has_epochs(steps: pd.DataFrame) -> bool:

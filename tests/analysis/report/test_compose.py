@@ -20,7 +20,7 @@ from analysis.comparison.measures import Measure
 from analysis.comparison.tables import Table
 from analysis.plots.figure_file import FigureFile
 from analysis.plots.parallel_coordinates import parallel_coordinates
-from analysis.report import compose, figure_sections, format_of, save_report
+from analysis.report import compose, figure_sections, format_of, pdf, save_report
 from analysis.report.content import Figures, Grids, Prose, Report, Section
 from dcgan.run_folder.amend import amend
 from tests.support.sample_journals import STEPS, write_journal
@@ -265,6 +265,24 @@ def test_figures_come_with_their_numbers(report: Report, tmp_path: Path) -> None
     assert len(written) == 3 * len(report.pictures)
     with (tmp_path / "figures" / "paired_slopes_Gloss.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 12
+
+
+def test_no_page_of_a_pdf_but_the_last_is_near_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_journal(tmp_path, "run", seed=0, evaluation={"lenet_fid": 9.0})
+    report = compose(load(tmp_path), command="dcgan report")
+    ends = []
+    footer = pdf._Document.footer
+
+    def with_record(document: pdf._Document) -> None:
+        ends.append(document.get_y() / document.h)
+        footer(document)
+
+    monkeypatch.setattr(pdf._Document, "footer", with_record)
+    pdf.to_pdf(report)
+    assert len(ends) > 2
+    assert min(ends[:-1]) > 0.6
 
 
 @pytest.fixture(scope="module")

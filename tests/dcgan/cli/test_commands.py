@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import PIL.Image
@@ -131,6 +132,16 @@ def test_sample_draws_new_images_that_its_seed_repeats(store: Path, tmp_path: Pa
     assert PIL.Image.open(tmp_path / "a.png").size == (4 * 34 + 2, 4 * 34 + 2)
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg", "JPEG", "webp", "tif", "bmp"])
+def test_the_ending_decides_the_format_and_missing_folders_are_made(
+    store: Path, tmp_path: Path, ending: str
+):
+    path = tmp_path / "a" / "b" / f"x.{ending}"
+    result = invoke("sample", "last", "-n", "4", "-o", str(path), "--store", str(store))
+    assert result.exit_code == 0, result.output
+    assert PIL.Image.open(path).format == {"jpg": "JPEG", "tif": "TIFF"}.get(ending, ending.upper())
+
+
 def test_plot_draws_four_pictures(store: Path, tmp_path: Path):
     result = invoke("plot", "last", "-o", str(tmp_path / "plots"), "--store", str(store))
     assert result.exit_code == 0, result.output
@@ -198,6 +209,17 @@ def test_a_damaged_run_and_an_unwritable_output_are_named(store: Path, tmp_path:
     (tmp_path / "file").touch()
     message = refused("plot", "last", "-o", str(tmp_path / "file"), "--store", str(store))
     assert "file cannot be written" in message
+    for command, output in (
+        (["sample"], "x.txt"),
+        (["sample"], "grid"),
+        (["probe", "interpolate"], "x.gif"),
+        (["report"], "file/report.html"),
+        (["selftest"], "file/new/selftest.json"),
+        (["sample"], "file/x.png"),
+    ):
+        message = refused(*command, "-o", str(tmp_path / output))
+        assert "Traceback" not in message
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], "refused before the work"
     (tmp_path / "digits-torn22").mkdir()
     (tmp_path / "digits-torn22" / "run.json").write_text("{")
     listed = invoke("runs", "--store", str(tmp_path))
@@ -224,6 +246,10 @@ def test_the_command_as_a_process(tmp_path: Path):
     assert "greater than 0" in ended.stderr
     assert ended.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_that_of_the_package():
+    assert invoke("--version").output == f"dcgan-lab {version('dcgan-lab')}\n"
 
 
 def test_help_imports_no_heavy_library():

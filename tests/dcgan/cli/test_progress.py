@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from rich.console import Console
 
 from dcgan.cli import progress
-from dcgan.cli.progress import ImageProgress
+from dcgan.cli.progress import ImageProgress, TrainingProgress
+from dcgan.jobs.prepare import Job
+from tracking.events import Fields, Metrics
+
+
+def test_the_score_of_an_evaluation_is_printed_beside_that_of_real_images() -> None:
+    drawn = io.StringIO()
+    card = SimpleNamespace(card=SimpleNamespace(size=40))
+    job = cast(
+        Job,
+        SimpleNamespace(
+            images=card,
+            steps_per_epoch=2,
+            total_steps=4,
+            first_step=0,
+            config=SimpleNamespace(name=""),
+        ),
+    )
+    shown = TrainingProgress(job, Console(file=drawn, width=80))
+    shown.show(Fields({"sys/evaluation/floor/lenet_fid": 9.4}))
+    for step, value in ((2, 60.5), (4, 70.25)):
+        values = {"lenet_fid": [value], "best_lenet_fid": [60.5], "lenet_kid": [1.0]}
+        shown.show(Metrics([step], [step], {f"evaluation/{k}": v for k, v in values.items()}))
+    assert drawn.getvalue().splitlines() == [
+        "step 2: lenet_fid 60.5, the best so far; real images 9.4",
+        "step 4: lenet_fid 70.25, the best is 60.5; real images 9.4",
+    ]
 
 
 def test_each_kind_of_work_has_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_list_names_every_recipe_with_its_source_its_data_and_its_length():
-    listed = invoke("--no-time")
+    listed = invoke()
     assert listed.exit_code == 0, listed.output
+    assert invoke("list").output == listed.output
+    assert "dcgan recipes --time" in listed.output, "nothing is timed unless that is asked for"
     names = {line.split(" ")[0] for line in listed.output.splitlines()}
     assert set(PUBLISHED) < set(recipe_names()) <= names
     text = " ".join(listed.output.split())

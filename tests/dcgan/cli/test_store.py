@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from analysis import load
 from dcgan.cli import app
 from dcgan.cli.format import dcgan_command
-from tracking.backends.local import open_tracker, read_fields, run_folders
+from tracking.backends.local import amend_fields, open_tracker, read_fields, run_folders
 from tracking.events import BATCH, Fields, Metrics
 from tracking.lock import locked
 from tracking.store import TRASH
@@ -168,6 +168,33 @@ def test_what_came_from_elsewhere_cannot_steer_the_terminal(store: Path):
         assert "\\x1b[31m" in printed
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("show run", ["run 0", "run 1", "run 2"]),
+        ("show digits-run001", ["digits-run001"]),
+        ("compare --sweep ra", ["rates", "rates-abc234"]),
+        ("train --set optimizer.l", ["optimizer.lr="]),
+        ("train --set init.scheme=d", ["init.scheme=dcgan", "init.scheme=default"]),
+        ("train --set training.detach_fakes=", ["training.detach_fakes=true"]),
+        ("sweep digits --over training.prec", ["training.precision="]),
+        ("train --set nothing=", []),
+    ],
+)
+def test_the_shell_completes(store: Path, typed: str, offered: list[str]):
+    amend_fields(
+        store / "digits-run000", {"sys/sweep/id": "rates-abc234", "sys/sweep/name": "rates"}
+    )
+    environment = {
+        "DCGAN_STORE": str(store),
+        "_DCGAN_COMPLETE": "complete_zsh",
+        "_TYPER_COMPLETE_ARGS": f"dcgan {typed}",
+    }
+    shown = CliRunner().invoke(app, [], env=environment, prog_name="dcgan").output
+    assert all(f'"{each}"' in shown for each in offered), shown
+    assert offered or "=" not in shown
+
+
 def test_a_deleted_run_comes_back(store: Path):
     assert "dcgan restore digits-run001" in said(store, "delete", "run001")
     assert "digits-run001" not in listed(store)
@@ -213,6 +240,15 @@ def test_space_is_told_by_run_and_beside_them(store: Path):
     lines = said(store, "du").splitlines()
     assert lines[1].startswith("digits-run001")
     assert "2 MB" in lines[1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["runs"], ["du"], ["show"], ["delete", "--purge"], ["train"], ["sweep", "digits"]]
+)
+def test_a_file_is_no_store(tmp_path: Path, arguments: list[str]):
+    (tmp_path / "file").touch()
+    assert "is a file" in refused(tmp_path / "file", *arguments)
+    assert "no runs" in refused(tmp_path / "missing", "du")
 
 
 DAMAGES = {
@@ -297,17 +333,14 @@ def test_a_store_that_is_read_only_is_told_of(
 @pytest.mark.parametrize("command", ["sample", "probe filters"])
 def test_an_output_is_checked_before_the_work(store: Path, tmp_path: Path, command: str) -> None:
     run = [*command.split(), "run001"]
-    assert "should end in .png" in refused(store, *run, "-o", "x.jpg")
-    assert "is a folder" in refused(store, *run, "-o", str(tmp_path))
-    (tmp_path / "file").touch()
-    assert "cannot be created" in refused(store, *run, "-o", str(tmp_path / "file" / "x.png"))
+    (tmp_path / "folder.png").mkdir()
+    assert "is a folder" in refused(store, *run, "-o", str(tmp_path / "folder.png"))
     missing = tmp_path / "new" / "folder"
     assert "cannot be opened" in refused(store, *run, "-o", str(missing / "x.png"))
-    assert missing.is_dir()
 
 
 def test_a_store_that_is_none_is_told_of(store: Path) -> None:
-    assert "There is no store" in refused(store / "missing", "du")
+    assert "There are no runs in" in refused(store / "missing", "du")
     (store / "file").touch()
     for command in ("runs", "show", "du", "watch"):
         assert "is a file" in refused(store, command, "--store", str(store / "file"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
 import pty
@@ -12,9 +13,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
+from rich.console import Console
+from rich.text import Text
 from typer.testing import CliRunner
 
 from dcgan.cli import app
+from dcgan.cli.commands import watch
 from tests.support import REPOSITORY
 from tracking.backends.local import Journal, open_tracker
 from tracking.events import BATCH, EPOCH, FIXED_NOISE, Fields, Image, Metrics
@@ -49,7 +54,7 @@ def test_a_frame_shows_the_curves_the_step_and_the_last_grid(tmp_path: Path):
     assert "nothing measured yet" in frame(tmp_path)
     journal.write(block(1, 1200))
     shown = frame(tmp_path)
-    assert "loss (batches) by step" in shown
+    assert "loss (batches)" in shown
     assert "D's output" in shown
     assert "step 1,200" in shown
     assert "last grid" not in shown
@@ -58,16 +63,43 @@ def test_a_frame_shows_the_curves_the_step_and_the_last_grid(tmp_path: Path):
         journal.write(Metrics([400 * epoch], [CREATED], means))
     journal.write(Image(FIXED_NOISE, 1200, CREATED, np.zeros((4, 4, 3), np.uint8)))
     shown = frame(tmp_path)
-    assert "loss (epoch means) by step" in shown
+    assert "loss (epoch means)" in shown
     assert "epoch 3" in shown
     assert "00001200.png" in shown.replace("\n", "")
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 40), (120, 40), (200, 60), (40, 12)])
+def test_a_frame_with_a_picture_fits_the_terminal(tmp_path: Path, width: int, height: int):
+    journal = begin(tmp_path)
+    journal.write(Fields({"config/dataset/image_size": 28}))
+    journal.write(block(1, 1200))
+    grid = np.zeros((242, 242, 3), np.uint8)
+    grid[:, :, 0] = 200  # so that each of its pixels is red
+    journal.write(Image(FIXED_NOISE, 1200, CREATED, grid))
+    drawn = io.StringIO()
+    console = Console(
+        file=drawn, force_terminal=True, color_system="truecolor", width=width, height=height
+    )
+    console.print(watch._frame(journal.folder, console))
+    lines = [Text.from_ansi(line).plain for line in drawn.getvalue().splitlines()]
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+    assert "00001200.png" in "".join(lines)
+    if height > 12:
+        assert "38;2;200;0;0;48;2;200;0;0m\N{UPPER HALF BLOCK}" in drawn.getvalue()
+        ticks = {
+            word for line in lines for word in line.replace("\N{UPPER HALF BLOCK}", "").split()
+        }
+        assert {"300", "600", "900", "1,200"} <= ticks
+        (heading,) = (line for line in lines if "loss (batches)" in line)
+        assert "G" in heading.split(), "the legend is beside the title, not on the curves"
 
 
 def test_losses_that_are_not_finite_leave_the_rest_to_be_seen(tmp_path: Path):
     journal = begin(tmp_path)
     values = {f"{BATCH}/Gloss": [math.nan, 1.0, math.inf], f"{BATCH}/Dloss": [math.nan] * 3}
     journal.write(Metrics([1, 2, 3], [CREATED] * 3, values))
-    assert "loss (batches) by step" in frame(tmp_path)
+    assert "loss (batches)" in frame(tmp_path)
 
 
 def test_a_terminal_is_kept_up_to_date_until_the_run_ends(tmp_path: Path):

@@ -62,7 +62,11 @@ def test_classifiers_see_the_same_labels_and_tell_what_can_be_told() -> None:
     assert all(value > 0.95 for (name, _, _), value in by.items() if name == "told")
     assert all(0.2 < value < 0.5 for (name, _, _), value in by.items() if name == "noise")
     assert {each.dimension for each in found} == {10}
-    again = linear_accuracies(spaces, labels, labels, [5, 20], splits=3)
+    shares: list[float] = []
+    again = linear_accuracies(spaces, labels, labels, [5, 20], splits=3, progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert len(shares) == len(spaces) * (1 + 2 * 3), "after each search and each fit"
     assert again == found
     assert len({by["noise", 5, split] for split in range(3)}) > 1, "splits differ"
 

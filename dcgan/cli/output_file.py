@@ -1,0 +1,58 @@
+"""Files to write, checked before the work whose results they hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import typer
+
+PIL_FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
+"""By the ending of a picture's file: what Pillow calls its format."""
+
+FIGURE_FORMATS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".pdf": "pdf", ".svg": "svg"}
+"""By the ending of a figure's file: what Matplotlib calls its format."""
+
+
+def file_with_ending(endings: Collection[str]) -> Callable[[Path | None], Path | None]:
+    """The callback of an option whose file ends in one of `endings` and can be written."""
+
+    def check(path: Path | None) -> Path | None:
+        if path is not None:
+            if path.suffix.lower() not in endings:
+                raise typer.BadParameter(
+                    f"{path}: the ending says what is written; choose {', '.join(endings)}."
+                )
+            check_output_file(path)
+        return path
+
+    return check
+
+
+def check_output_file(path: Path | None) -> Path | None:
+    """Return a file's path if it can be written; raises typer.BadParameter if not."""
+    if path is not None:
+        if path.is_dir():
+            raise typer.BadParameter(f"{path} is a folder. Give the name of a file in it.")
+        check_output_folder(path.parent)
+    return path
+
+
+def check_output_folder(folder: Path | None) -> Path | None:
+    """Return a folder's path if it exists or can be made; raises typer.BadParameter if not."""
+    if folder is not None:
+        nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        if not nearest.is_dir():
+            raise typer.BadParameter(f"{folder} cannot be written: {nearest} is no folder.")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise typer.BadParameter(f"{folder} cannot be written: no permission in {nearest}.")
+    return folder
