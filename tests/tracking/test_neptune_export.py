@@ -22,7 +22,7 @@ from tests.support.neptune_exporter import (
 from tests.support.sample_run import CREATED, RUN, whole_run, write
 from tracking.backends import local, neptune
 from tracking.backends import neptune_export as backend
-from tracking.errors import StoreError
+from tracking.errors import StoreError, StoreWarning
 from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, Fields, File, Image, Text
 
 GLOSS = "training/batch/Gloss"
@@ -143,7 +143,10 @@ def test_what_is_not_an_export_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no exported run"):
         backend.load_runs(tmp_path)
     (tmp_path / "a_part_0.parquet").write_bytes(b"no parquet")
-    with pytest.raises(StoreError, match="cannot be read"):
+    with (
+        pytest.warns(StoreWarning, match="cannot be read"),
+        pytest.raises(StoreError, match="no exported run"),
+    ):
         backend.load_runs(tmp_path)
 
 

@@ -30,7 +30,7 @@ _CURSOR_LINES = 1
 """Below the frame, or the terminal would scroll."""
 _MAX_WIDTH, _PICTURE_SHARE, _GAP = 120, 0.4, 2
 _MOST_TICKS = 4
-_MIN_HEIGHT, _MAX_HEIGHT = 8, 18
+_MIN_HEIGHT, _MAX_HEIGHT = 9, 19
 """Of a panel, in lines."""
 
 
@@ -110,7 +110,7 @@ def _panel(
     plotext.clear_figure()
     plotext.theme("clear")
     width, height = size
-    plotext.plotsize(width, height - 1)
+    plotext.plotsize(width, height - 2)  # without the heading and the line below
     prefix, unit = (EPOCH, "epoch means") if _has_epochs(steps) else (BATCH, "batches")
     heading = Text(f"{title} ({unit})", no_wrap=True, overflow="ellipsis")
     heights: list[float] = []

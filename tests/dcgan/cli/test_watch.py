@@ -68,9 +68,14 @@ def test_a_frame_shows_the_curves_the_step_and_the_last_grid(tmp_path: Path):
     assert "00001200.png" in shown.replace("\n", "")
 
 
+@pytest.mark.parametrize("depth", [1, 60])
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 40), (120, 40), (200, 60), (40, 12)])
-def test_a_frame_with_a_picture_fits_the_terminal(tmp_path: Path, width: int, height: int):
-    journal = begin(tmp_path)
+def test_a_frame_with_a_picture_fits_the_terminal(
+    tmp_path: Path, width: int, height: int, depth: int
+):
+    store = tmp_path / ("s" * depth)  # the name of the last grid takes one line or several
+    store.mkdir()
+    journal = begin(store)
     journal.write(Fields({"config/dataset/image_size": 28}))
     journal.write(block(1, 1200))
     grid = np.zeros((242, 242, 3), np.uint8)
