@@ -373,3 +373,13 @@ def test_forty_arms_and_lists_as_values(tmp_path: Path) -> None:
     assert comparison.tests == 39
     assert "at least 11 pairs of seeds are needed" in conclusion(comparison)
     assert len(findings(comparison)) <= 3
+
+
+def test_a_run_that_is_in_two_stores_counts_once(tmp_path: Path) -> None:
+    for store in ("first", "second"):
+        (tmp_path / store).mkdir()
+        two_arms(tmp_path / store, range(6))
+    comparison = compare(load(tmp_path / "first", tmp_path / "second"), metrics=["Gloss"])
+    assert len(comparison.runs) == 12
+    assert row(comparison, "Gloss", "init.scheme=default")["counts"] == (6, 6)
+    assert not comparison.warnings, "they are the same runs, not twins"
