@@ -5,15 +5,15 @@ from __future__ import annotations
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
+from dcgan.data.encoded_images import EncodedImages
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.sources.image_folder import classes_of, content_of_files
 
@@ -24,37 +24,6 @@ _TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz")
 _HIDDEN = (".", "__MACOSX")
 _LABELS_AT_MOST = 1_000
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError)
-
-
-class ArchiveMembers(Sequence[bytes]):
-    """The bytes of some members, read when they are asked for.
-
-    In the order of their names where that costs nothing, and in the order of the archive where it
-    is compressed as a whole: reading forward then decompresses it once.
-    """
-
-    def __init__(self, names: Sequence[str], read: Callable[[str], bytes]) -> None:
-        self._names = names
-        self._read = read
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    @overload
-    def __getitem__(self, place: int) -> bytes: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[bytes]: ...
-    def __getitem__(self, place: int | slice) -> bytes | list[bytes]:
-        if isinstance(place, slice):
-            return [self._content(name) for name in self._names[place]]
-        return self._content(self._names[place])
-
-    def _content(self, name: str) -> bytes:
-        """Empty for a damaged member, which decoding then counts as an unreadable image."""
-        try:
-            return self._read(name)
-        except _DAMAGED:
-            return b""
 
 
 def is_archive(path: Path) -> bool:
@@ -136,12 +105,20 @@ def _collect_members(path: Path, archive: _Zip | _Tar) -> Collection:
     for name in names:
         if archive.sizes[name] > LARGEST_MEMBER:
             raise ValueError(f"{name} would have {archive.sizes[name]:,} bytes")
+    # In a file that is compressed as a whole, only its own order is read without starting anew.
     if not archive.order_costs:
         names.sort()
+
+    def content(index: int) -> bytes:
+        try:
+            return archive.read(names[index])
+        except _DAMAGED:
+            return b""
+
     classes, labels = classes_of(_without_common_folder(names))
     return Collection(
         path=str(path.resolve()),
-        images=ArchiveMembers(names, archive.read),
+        images=EncodedImages(len(names), content),
         names=names,
         classes=classes,
         labels=None if labels is None else np.asarray(labels, np.int64),

@@ -7,11 +7,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dcgan.data.encoded_images import EncodedImages
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.sources.image_folder import content_of_files
 
@@ -46,7 +47,7 @@ def collect_parquet(path: Path, split: str) -> Collection:
     try:
         opened = [ParquetFile(file) for file in files]
         column = _image_column(path, opened[0].schema_arrow)
-        images = ParquetImages(opened, column)
+        rows = _Rows(opened, column)
         label_column, classes = _label_column(opened[0].schema_arrow)
         labels = _labels(opened, label_column) if label_column else None
     except (pyarrow.ArrowException, OSError) as error:
@@ -55,16 +56,16 @@ def collect_parquet(path: Path, split: str) -> Collection:
         classes = tuple(map(str, range(int(labels.max()) + 1)))
     return Collection(
         path=str(path.resolve()),
-        images=images,
-        names=[f"row {row} of {column}" for row in range(len(images))],
+        images=EncodedImages(rows.count, rows.read),
+        names=[f"row {row} of {column}" for row in range(rows.count)],
         classes=classes if labels is not None else (),
         labels=labels,
         content=lambda: content_of_files(files, [file.name for file in files]),
     )
 
 
-class ParquetImages(Sequence[bytes]):
-    """The bytes of the images in a column; one group of rows is in memory at a time."""
+class _Rows:
+    """The cells of a column of images; one group of rows is in memory at a time."""
 
     def __init__(self, files: Sequence[ParquetFile], column: str) -> None:
         self._groups = [
@@ -75,19 +76,11 @@ class ParquetImages(Sequence[bytes]):
         self._column = column
         self._held: tuple[int, list[bytes]] = (-1, [])
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    @overload
-    def __getitem__(self, place: int) -> bytes: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[bytes]: ...
-    def __getitem__(self, place: int | slice) -> bytes | list[bytes]:
-        if isinstance(place, slice):
-            return [self._row(row) for row in range(*place.indices(len(self)))]
-        return self._row(range(len(self))[place])
-
-    def _row(self, row: int) -> bytes:
+    def read(self, row: int) -> bytes:
         number = bisect_right(self._ends, row)
         if self._held[0] != number:
             file, group = self._groups[number]

@@ -1,0 +1,33 @@
+"""Images as the bytes of their files, read only when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedImages(Sequence[bytes]):
+    """The bytes of each image of an archive or a table.
+
+    Attributes:
+        size: Number of images.
+        read: From an index, 0 to `size` - 1, to the bytes; empty where there are none, which
+            decoding counts as an unreadable image.
+    """
+
+    size: int
+    read: Callable[[int], bytes]
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[bytes]: ...
+    def __getitem__(self, place: int | slice) -> bytes | list[bytes]:
+        if isinstance(place, slice):
+            return [self.read(index) for index in range(self.size)[place]]
+        return self.read(range(self.size)[place])
