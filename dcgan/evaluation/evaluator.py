@@ -177,8 +177,8 @@ def make_reference(
         train=train,
         held_out=others,
         all_train_features=all_train,
-        held_out_distances=distances_to_training_images(
-            own.held_out, all_train, belong_to_train=held_out is None
+        held_out_distances=_distances_to_training_images(
+            own.space, own.held_out, all_train, belong_to_train=held_out is None
         ),
         real_scores={},
         source=source,
@@ -219,7 +219,9 @@ def evaluate(
     for resample in range(resamples):
         fake = generate(count, seed + resample)
         features = [first.features(fake, counter.add), *(each.features(fake) for each in others)]
-        distances = distances_to_training_images(features[-1], reference.all_train_features)
+        distances = _distances_to_training_images(
+            reference.spaces[-1].space, features[-1], reference.all_train_features
+        )
         for name, value in _metrics(reference, fake, features, distances):
             values_by_name.setdefault(name, []).append(value)
     precision = statistics.fmean(values_by_name[f"{reference.spaces[-1].space.prefix}precision"])
@@ -256,9 +258,11 @@ def _metrics(
     for real, fake_features in zip(reference.spaces, features, strict=True):
         prefix = real.space.prefix
         yield f"{prefix}fid", frechet_distance(real.train, fake_features)
-        yield f"{prefix}kid", kernel_distance(real.train, fake_features)
-        balls = dict(precision_recall_density_coverage(real.train, fake_features))
-        accuracies = two_sample_accuracy(real.train, fake_features)
+        # Features are kept on the host; all pairs of them are for the device.
+        of_real, of_fakes = (each.to(real.space.device) for each in (real.train, fake_features))
+        yield f"{prefix}kid", kernel_distance(of_real, of_fakes)
+        balls = dict(precision_recall_density_coverage(of_real, of_fakes))
+        accuracies = two_sample_accuracy(of_real, of_fakes)
         for name, value in (balls | dict(accuracies)).items():
             yield f"{prefix}{name}", value
     own_prefix = reference.spaces[-1].space.prefix
@@ -274,6 +278,14 @@ def _metrics(
             yield "mode_divergence", class_divergence(predicted, uniform, classes)
     yield "sliced_wasserstein", sliced_wasserstein_distance(reference.train, fake)
     yield "ms_ssim", multiscale_similarity(fake)
+
+
+def _distances_to_training_images(
+    space: FeatureSpace, features: Tensor, train: Tensor, *, belong_to_train: bool = False
+) -> Tensor:
+    """As `distances_to_training_images`, computed on the device and returned on the CPU."""
+    on_device = features.to(space.device), train.to(space.device)
+    return distances_to_training_images(*on_device, belong_to_train=belong_to_train).cpu()
 
 
 class ImageCounter:

@@ -70,6 +70,22 @@ def ieee_float32() -> Iterator[None]:
         matmul.fp32_precision, convolution.fp32_precision = saved
 
 
+@contextmanager
+def pytorch_default_convolutions(device: torch.device) -> Iterator[None]:
+    """Compute convolutions as PyTorch does by default: in TF32 where the device has it.
+
+    For networks of others whose published numbers were computed so.
+    """
+    convolution = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    saved = convolution.fp32_precision
+    if _has_tf32(device):
+        convolution.fp32_precision = "tf32"
+    try:
+        yield
+    finally:
+        convolution.fp32_precision = saved
+
+
 def forward_in_precision(
     network: Callable[[Tensor], Tensor], images: Tensor, precision: str
 ) -> Tensor:

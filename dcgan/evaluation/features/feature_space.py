@@ -106,10 +106,9 @@ def inception_space(device: torch.device, weights: Path | None = None) -> Featur
     if weights is None:
         return None
     found = load_inception(weights, device)
+    batch = inception.BATCH if device.type == "cpu" else inception.GPU_BATCH
     network = f"inception {found.digest}"
-    return FeatureSpace(
-        found.prefix, found.extract, device, found.description, network, inception.BATCH
-    )
+    return FeatureSpace(found.prefix, found.extract, device, found.description, network, batch)
 
 
 @ieee_float32()

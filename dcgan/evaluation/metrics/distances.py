@@ -32,11 +32,11 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
     """The squared 2-Wasserstein distance of two Gaussians (Heusel et al. 2017, equation 6).
 
     real, fake: features (N, D), N > D for a covariance of full rank. Smaller is better, from 0.
-    By torchmetrics, in float64.
+    By torchmetrics, in float64 and on the CPU: it takes eigenvalues, which are slow elsewhere.
     """
     metric = FrechetInceptionDistance(_Extracted(real.shape[1])).set_dtype(torch.float64)
-    metric.update(real.double(), real=True)
-    metric.update(fake.double(), real=False)
+    metric.update(real.cpu().double(), real=True)
+    metric.update(fake.cpu().double(), real=False)
     return float(metric.compute())
 
 
@@ -48,13 +48,14 @@ def kernel_distance(real: Tensor, fake: Tensor, seed: int = 0) -> float:
 
     Args:
         real: Features (N, D).
-        fake: Features (M, D).
+        fake: Features (M, D), on the same device.
         seed: Of the subsets.
     """
     size = min(SUBSET_SIZE, len(real), len(fake))
     with warnings.catch_warnings():  # about the memory that features take, which is small here
         warnings.simplefilter("ignore", UserWarning)
         metric = KernelInceptionDistance(_Extracted(real.shape[1]), SUBSETS, size)
+    metric = metric.to(real.device)
     metric.update(real, real=True)
     metric.update(fake, real=False)
     with torch.random.fork_rng(devices=[]):

@@ -41,9 +41,9 @@ def precision_recall_density_coverage(
     check_count(min(len(real), len(fake)), neighbours)
     real_radius = nearest_distances(real, real, neighbours + 1)[:, -1]
     fake_radius = nearest_distances(fake, fake, neighbours + 1)[:, -1]
-    within_real = torch.zeros(len(fake), dtype=torch.int64)
-    covered = torch.zeros(len(real), dtype=torch.bool)
-    recalled = torch.zeros(len(real), dtype=torch.bool)
+    within_real = torch.zeros(len(fake), dtype=torch.int64, device=fake.device)
+    covered = torch.zeros(len(real), dtype=torch.bool, device=real.device)
+    recalled = torch.zeros(len(real), dtype=torch.bool, device=real.device)
     for start in range(0, len(fake), _BLOCK):
         block = slice(start, start + _BLOCK)
         distance = torch.cdist(fake[block], real)
@@ -76,12 +76,13 @@ def two_sample_accuracy(real: Tensor, fake: Tensor) -> Mapping[str, float]:
     fakes can be told apart, at 0 they are copies. real, fake: features (N, D), as many of each.
     """
     both = torch.cat([real, fake])
-    is_real = torch.arange(len(both)) < len(real)
-    correct = torch.zeros(len(both))
+    positions = torch.arange(len(both), device=both.device)
+    is_real = positions < len(real)
+    correct = torch.zeros(len(both), device=both.device)
     for start in range(0, len(both), _BLOCK):
-        rows = torch.arange(start, min(start + _BLOCK, len(both)))
+        rows = positions[start : start + _BLOCK]
         distance = torch.cdist(both[rows], both)
-        distance[torch.arange(len(rows)), rows] = torch.inf
+        distance[positions[: len(rows)], rows] = torch.inf
         correct[rows] = (is_real[distance.argmin(dim=1)] == is_real[rows]).float()
     return {
         "two_sample_accuracy": correct.mean().item(),
