@@ -89,6 +89,12 @@ class Runs:
             _read_in_parallel(means, chosen), index=chosen, columns=list(metrics), dtype="float64"
         )
 
+    def last_steps(self, run: str, metrics: Sequence[str]) -> Mapping[str, int]:
+        """Metric path -> the last step at which one run recorded it; without those it lacks."""
+        place = self.places[run]
+        ends = load_backend(place.backend).load_tails(place.location, run, list(metrics), 0.0)
+        return {path: int(values.index[-1]) for path, values in ends.items()}
+
     def last_values(self, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per run, one float64 column per metric: the newest value, NaN if it has none."""
         chosen = self._chosen(ids)

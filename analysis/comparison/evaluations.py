@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from analysis.comparison.arms import as_texts
-from tracking.events import CONFIG, EVALUATION, SYS
+from tracking.events import BATCH, CONFIG, EVALUATION, SYS
 from tracking.metric_directions import feature_space_of
+
+if TYPE_CHECKING:
+    from analysis.runs import Runs
 
 _OF_ALL = {
     f"{CONFIG}/dataset/fingerprint": "real images",
@@ -24,12 +28,13 @@ _NOT_RECORDED = "not recorded"
 _MOST_SHOWN = 60
 
 
-def differing_conditions(path: str, evaluated: pd.DataFrame) -> Mapping[str, list[str]]:
+def differing_conditions(path: str, runs: Runs, ids: Sequence[str]) -> Mapping[str, list[str]]:
     """What differs in how a metric was measured in some runs.
 
     Args:
         path: Of the metric, such as `evaluation/lenet_fid`.
-        evaluated: The table of the runs that have it, one row per run.
+        runs: All runs.
+        ids: Those that have the metric.
 
     Returns:
         What differs, in words -> its values; empty if the values can be compared, as those of
@@ -37,13 +42,26 @@ def differing_conditions(path: str, evaluated: pd.DataFrame) -> Mapping[str, lis
     """
     if not path.startswith(f"{EVALUATION}/"):
         return {}
+    evaluated = runs.table.loc[list(ids)]
     conditions = _OF_ALL | _feature_network(path, evaluated)
     values = {
         words: sorted(set(as_texts(evaluated[column].fillna(_NOT_RECORDED))))
         for column, words in conditions.items()
         if column in evaluated
     }
+    if "/best_" not in path:
+        values["time of the last evaluation"] = sorted(
+            {_time_of_evaluation(path, runs, run) for run in ids}
+        )
     return {words: texts for words, texts in values.items() if len(texts) > 1}
+
+
+def _time_of_evaluation(path: str, runs: Runs, run: str) -> str:
+    """When a run's newest value of a metric was measured, by its steps in all."""
+    batches = [each for each in runs.newest_values(run) if each.startswith(f"{BATCH}/")]
+    steps = dict(runs.last_steps(run, [path, *batches[:1]]))
+    measured, last = steps.pop(path), max(steps.values(), default=0)
+    return "the end" if measured >= last else f"step {measured:,} of {last:,}"
 
 
 def _feature_network(path: str, evaluated: pd.DataFrame) -> dict[str, str]:

@@ -101,7 +101,7 @@ def find_measures(
                 f"Compare these with --metric {_leaf(path)}."
             )
             continue
-        conditions = differing_conditions(path, runs.table.loc[having])
+        conditions = differing_conditions(path, runs, having)
         if conditions and names and not anyway:
             raise _measured_differently(path, in_words(conditions))
         if conditions:

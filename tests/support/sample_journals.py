@@ -45,6 +45,7 @@ def write_journal(
     images_alike: bool = False,
     scores: tuple[float, float] | None = None,
     evaluation: Mapping[str, float] | None = None,
+    evaluated_at: int = STEPS,
     fields: Mapping[str, Any] | None = None,
     metrics_left_out: tuple[str, ...] = (),
     **config: Any,
@@ -60,7 +61,8 @@ def write_journal(
         status: How the run ended.
         images_alike: Whether all images of the last grid are the same.
         scores: D(x) and D(G(z)) in all epochs; by default they are nearest in epochs 4 to 13.
-        evaluation: Values of metrics at the last step, such as `lenet_fid`.
+        evaluation: Values of metrics such as `lenet_fid`.
+        evaluated_at: The step of the evaluation.
         fields: Further fields, by path.
         metrics_left_out: Metrics of batches that the run does not have.
         config: Keys such as `init__scheme="default"`.
@@ -102,7 +104,9 @@ def write_journal(
         )
     if evaluation:
         journal.write(
-            Metrics([STEPS], [created], {f"evaluation/{k}": [v] for k, v in evaluation.items()})
+            Metrics(
+                [evaluated_at], [created], {f"evaluation/{k}": [v] for k, v in evaluation.items()}
+            )
         )
     for path, step, alike in (
         ("images/real", 0, False),

@@ -97,6 +97,25 @@ def test_evaluations_of_different_numbers_of_samples_are_not_compared(tmp_path: 
     assert "number of samples: 10000 and 200" in anyway.overridden[0]
 
 
+def test_a_generator_in_mid_training_is_not_compared_with_finished_ones(tmp_path: Path) -> None:
+    for seed in range(3):
+        for arm, step in (("dcgan", 40), ("default", 20 if seed == 1 else 40)):
+            write_journal(
+                tmp_path,
+                f"{arm}-{seed}",
+                seed=seed,
+                init__scheme=arm,
+                evaluation=EVALUATED | {"best_lenet_fid": 4.0},
+                evaluated_at=step,
+            )
+    runs = load(tmp_path)
+    with pytest.raises(
+        ComparisonError, match="time of the last evaluation: step 20 of 40 and the end"
+    ):
+        compare(runs, metrics=["lenet_fid"])
+    assert names(tmp_path, "best_lenet_fid") == ["best_lenet_fid"]
+
+
 def test_each_metric_depends_on_its_own_network_alone(tmp_path: Path) -> None:
     """Runs that were evaluated by Inception as well have the same LeNet's scores."""
     for seed in range(3):
