@@ -221,9 +221,21 @@ def parse_overrides(
         for flag, (key, value) in flags.items()
         if value is not None
     ]
-    overrides = [parse_override(setting) for setting in settings or []] + by_flags
+    by_settings = [parse_override(setting) for setting in settings or []]
+    overrides = [*by_settings, *_cleared(by_flags, by_settings), *by_flags]
     _check_alternatives(overrides)
     return overrides
+
+
+def _cleared(flags: Sequence[Override], settings: Sequence[Override]) -> Iterator[Override]:
+    """A flag such as --lr is for both networks: it clears a recipe's values of one, not --set's."""
+    from dcgan.config.loading import OWN_KEYS, Override
+
+    set_keys = {setting.key for setting in settings}
+    for flag in flags:
+        for key in OWN_KEYS.get(flag.key, ()):
+            if key not in set_keys:
+                yield Override(key, None, flag.origin)
 
 
 def _check_alternatives(overrides: Sequence[Override]) -> None:

@@ -171,11 +171,36 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Optimizer(Section):
-    """Adam (Kingma and Ba 2015), the same for both networks."""
+    """Adam (Kingma and Ba 2015), alike for both networks unless one has values of its own.
+
+    With two learning rates (Heusel et al. 2017, section 2) D can keep up with G although it is
+    updated only once per step.
+    """
 
     lr: float = Field(2e-4, gt=0, le=1, allow_inf_nan=False)
+    generator_lr: float | None = Field(
+        None, gt=0, le=1, allow_inf_nan=False, description="of G alone, instead of lr"
+    )
+    discriminator_lr: float | None = Field(
+        None, gt=0, le=1, allow_inf_nan=False, description="of D alone, instead of lr"
+    )
     betas: Annotated[tuple[Beta, Beta], Strict(False)] = (0.5, 0.999)
+    generator_betas: Annotated[tuple[Beta, Beta] | None, Strict(False)] = Field(
+        None, description="of G alone, instead of betas"
+    )
+    discriminator_betas: Annotated[tuple[Beta, Beta] | None, Strict(False)] = Field(
+        None, description="of D alone, instead of betas"
+    )
     weight_decay: float = Field(0.0, ge=0, le=1, description="as an L2 penalty")
+
+    def of(self, network: Literal["generator", "discriminator"]) -> Optimizer:
+        """The section as one network sees it: `lr` and `betas` are those of its Adam."""
+        own = {
+            shared: getattr(self, f"{network}_{shared}")
+            for shared in ("lr", "betas")
+            if getattr(self, f"{network}_{shared}") is not None
+        }
+        return self.model_copy(update=own)
 
 
 class Training(Section):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from dcgan.config.schema import Config
+from dcgan.config.schema import Config, Optimizer
 from dcgan.models import build_networks
 from dcgan.models.ema import moving_average
 from dcgan.training.checkpoint import CheckpointState, restoring
@@ -151,12 +151,12 @@ def initial_state(
             synchronise_batch_norm(network, device) for network in (generator, discriminator)
         )
 
-    def adam(network: nn.Module) -> torch.optim.Adam:
+    def adam(network: nn.Module, settings: Optimizer) -> torch.optim.Adam:
         return torch.optim.Adam(
             network.parameters(),
-            lr=config.optimizer.lr,
-            betas=config.optimizer.betas,
-            weight_decay=config.optimizer.weight_decay,
+            lr=settings.lr,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
             fused=True if device.type in _FUSED_ADAM else None,
             capturable=device.type == "cuda",  # by a CUDA graph
         )
@@ -164,8 +164,8 @@ def initial_state(
     return TrainingState(
         generator=generator,
         discriminator=discriminator,
-        generator_optimizer=adam(generator),
-        discriminator_optimizer=adam(discriminator),
+        generator_optimizer=adam(generator, config.optimizer.of("generator")),
+        discriminator_optimizer=adam(discriminator, config.optimizer.of("discriminator")),
         average=moving_average(generator, config.stabilisers.generator_ema),
         latents=torch.Generator(device).manual_seed(seeds.latents),
         perturbations=torch.Generator(device).manual_seed(seeds.perturbations),

@@ -42,7 +42,9 @@ def train(
     recipe: Recipe = "digits",
     lr: Annotated[
         float | None,
-        typer.Option(help="Adam's learning rate.", rich_help_panel=CONFIGURATION_PANEL),
+        typer.Option(
+            help="Adam's learning rate, for both networks.", rich_help_panel=CONFIGURATION_PANEL
+        ),
     ] = None,
     epochs: Epochs = None,
     steps: Steps = None,

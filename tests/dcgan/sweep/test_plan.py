@@ -60,6 +60,15 @@ def test_settings_apply_to_all_runs_and_values_are_read_as_set_reads_them():
     assert parse_factor("init.scheme=dcgan, default").values == ("dcgan", "default")
 
 
+def test_a_sweep_whose_arms_would_all_be_alike_is_refused():
+    rates = [parse_override(f"optimizer.{each}_lr=1e-4") for each in ("generator", "discriminator")]
+    with pytest.raises(UserError, match=r"optimizer.lr .*--over.* has no effect"):
+        plan_sweep("rates", "digits", rates, [LR], [0])
+    ttur = plan_sweep("ttur", "digits", rates[:1], [LR], [0])
+    both = [trial.config.optimizer.of("discriminator").lr for trial in ttur.runs]
+    assert both == [2e-4, 2e-3]
+
+
 def test_an_arm_is_named_as_the_journal_has_it():
     home = Path.home()
     folders = Factor("dataset.path", (f"{home}/a", f"{home}/b"), "--over")
