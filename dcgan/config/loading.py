@@ -157,8 +157,9 @@ def _check_effects(overrides: Sequence[Override], values: Mapping[str, Any]) -> 
             own_values.get(key.rpartition(".")[2]) is not None for key in own_keys
         ):
             raise ConfigError(
-                f"{override.key} ({override.origin}) has no effect, because {own_keys[0]} and "
-                f"{own_keys[1]} are set.\nSet these instead; --lr sets the rates of both networks."
+                f"{override.key} ({override.origin}) has no effect, because "
+                f"{' and '.join(own_keys)} are set.\n"
+                "Set these instead; --lr sets the rates of both networks."
             )
 
 
