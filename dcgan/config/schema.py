@@ -31,6 +31,9 @@ class Source(Section):
 
     experiment: str = Field("", description="where it was published, or this project's own")
     images: int | None = Field(None, ge=1, description="number of images in its data set")
+    depends_on_epochs: str = Field(
+        "", description="what it derives from its number of epochs, for a run that goes on longer"
+    )
 
 
 EMBEDDED = ("digits", "sky")

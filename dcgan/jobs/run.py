@@ -14,6 +14,7 @@ from torch import nn
 
 from dcgan.config.schema import Config
 from dcgan.data.doubts import doubts_about
+from dcgan.jobs.length import length_events, notes_on_length
 from dcgan.jobs.prepare import Job, check_still_resumable
 from dcgan.jobs.signals import stop_requests
 from dcgan.profiling.step_timing import try_compiling
@@ -110,6 +111,9 @@ def run_job(
             )
         if job.folder is not None:
             _warn_of_other_threads(job, folder, warn)
+            if job.has_new_length:
+                for note in notes_on_length(job.config):
+                    warn(note)
             rewind(folder, job.first_step)
         else:
             for doubt in doubts_about(job.images.card):
@@ -237,6 +241,8 @@ def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterato
         yield Fields(
             {"sys/status": "running", "sys/ended": None, "sys/error": None, "sys/resumed": resumed}
         )
+        if job.has_new_length:
+            yield from length_events(folder, job.config.training, read_fields(folder))
         return
     sweep = job.metadata.sweep
     yield Fields(

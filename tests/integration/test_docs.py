@@ -355,7 +355,7 @@ def test_the_version_is_the_same_everywhere():
         ("```sh\ndcgan sweep digits --over optimizer.rate=1,2\n```", "optimizer.rate"),
         ("```sh\ndcgan train \\\n    --no-such-option\n```", "--no-such-option"),
         ("```sh\ncd x && python -m dcgan diff last\n```", "second"),
-        ("```sh\ntorchrun --nproc-per-node 4 -m dcgan resume --epochs 3\n```", "--epochs"),
+        ("```sh\ntorchrun --nproc-per-node 4 -m dcgan resume --lr 3\n```", "--lr"),
         ("```sh\nDCGAN_STORE=x dcgan probe features --from 3\n```", "--from"),
     ],
 )

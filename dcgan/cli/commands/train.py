@@ -153,6 +153,13 @@ def train(
 
 def resume(
     run: RunReference = "last",
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Epochs of the whole run, if it is to be longer than it was."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Training steps of the whole run, instead of --epochs.")
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Where the run's images are now, if they were moved."),
@@ -160,12 +167,14 @@ def resume(
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Continue a run that was interrupted or killed, or that failed.
+    """Continue a run that was interrupted or killed, that failed, or that is to be longer.
 
     Training continues from the last checkpoint with the same data, order and
     latents; on the CPU, with as many threads, the result is bit for bit that of
-    an uninterrupted run.
-    Tracking continues in the same backends.
+    an uninterrupted run. With [bold]--epochs[/bold] a finished run goes on, as if
+    it had been asked for so many at once. Tracking continues in the same backends.
+
+    [dim]dcgan resume last --epochs 40[/dim]
     """
     keep_memory()
     from dcgan.cli.progress import ImageProgress
@@ -173,10 +182,19 @@ def resume(
     from dcgan.training.device import choose_device
     from dcgan.training.distributed import process_group
 
+    length = parse_overrides(
+        (), {"--epochs": ("training.epochs", epochs), "--steps": ("training.steps", steps)}
+    )
     with process_group(choose_device(device)) as world:
         with world.main_process_first(), ImageProgress() as progress:
             job = prepare_resume(
-                store, run, device, data=data, progress=progress.decoded, world=world
+                store,
+                run,
+                device,
+                data=data,
+                progress=progress.decoded,
+                world=world,
+                length=length,
             )
         _run(job)
 
