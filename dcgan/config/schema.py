@@ -132,6 +132,18 @@ class Init(Section):
     init_discriminator: bool = Field(
         True, description="dcgan, glorot: whether D is initialised too, or only G"
     )
+    weights: Annotated[tuple[str, ...] | None, Strict(False)] = Field(
+        None,
+        min_length=1,
+        max_length=2,
+        description="a run (RUN or RUN:CHECKPOINT), or files with the state of G and of D, whose "
+        "weights the networks start from",
+    )
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _one_reference_is_a_list_of_one(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,11 @@ from dcgan.config.loading import Override
 from dcgan.config.schema import EMBEDDED, Config, ConfigError
 from dcgan.data.image_set import ImageSet, Progress, silent
 from dcgan.data.loading import load_held_out, load_images
+from dcgan.jobs.initial_weights import (
+    InitialWeights,
+    check_same_weights,
+    load_initial_weights,
+)
 from dcgan.jobs.length import check_length
 from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
 from dcgan.run_folder.trained_run import load_training_images, read_config
@@ -78,6 +83,7 @@ class Job:
         held_out: Real images for evaluation that are not trained on; None if the recipe does
             not evaluate during training, or the data set has none.
         has_new_length: Whether a run that is resumed is to have another length than before.
+        initial_weights: What the first step starts from; None for weights that the seed draws.
     """
 
     config: Config
@@ -91,6 +97,7 @@ class Job:
     world: World = SINGLE_PROCESS
     held_out: ImageSet | None = None
     has_new_length: bool = False
+    initial_weights: InitialWeights | None = None
 
     @property
     def total_steps(self) -> int:
@@ -139,7 +146,9 @@ def prepare(
     Raises:
         ConfigError: The device, the precision or the batch size does not work here.
         DataError: The images cannot be loaded.
-        StoreError: A name, group or tag is not plain text.
+        StoreError: A name, group or tag is not plain text, or there is no run of whose weights
+            `init.weights` speaks.
+        CheckpointError: The weights that it names cannot be read.
     """
     if metadata.name is not None:
         check_name(metadata.name)
@@ -148,6 +157,10 @@ def prepare(
     chosen_device = choose_device(device)
     check_precision(config, chosen_device)
     config = with_images_in(config, config.dataset.path)
+    initial_weights = load_initial_weights(config, store)
+    if initial_weights is not None:
+        init = config.init.model_copy(update={"weights": initial_weights.origins})
+        config = config.model_copy(update={"init": init})
     images = load_images(config.dataset, download=download, progress=progress)
     check_batches(config, images.card.size, world)
     return Job(
@@ -159,6 +172,7 @@ def prepare(
         metadata=metadata,
         world=world,
         held_out=_held_out(config),
+        initial_weights=initial_weights,
     )
 
 
@@ -270,6 +284,9 @@ def prepare_resume(
             status=fields.get("sys/status"),
             done=checkpoint_step(checkpoint) if checkpoint else None,
         )
+    initial_weights = None
+    if checkpoint is None and (initial_weights := load_initial_weights(config, store)):
+        check_same_weights(initial_weights, fields, folder.name)
     trackers = tuple(name for name in REMOTES if f"{TRACKERS}/{name}" in fields)
     check_batches(config, images.card.size, world)
     return Job(
@@ -283,6 +300,7 @@ def prepare_resume(
         world=world,
         held_out=_held_out(config),
         has_new_length=bool(length),
+        initial_weights=initial_weights,
     )
 
 

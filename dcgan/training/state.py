@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +77,14 @@ class TrainingState:
             **{name: getattr(self, name).get_state() for name in _RANDOM_GENERATORS},
             **{name: getattr(self, name) for name in _COUNTERS},
         }
+
+    def start_from(self, networks: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take the weights of `generator`, `discriminator` or both, and nothing else."""
+        for name, weights in networks.items():
+            # Batch norm's count of batches is not used, and may be missing.
+            getattr(self, name).load_state_dict(weights, strict=False)
+        if self.average is not None:
+            self.average.module.load_state_dict(self.generator.state_dict())
 
     def restore(self, checkpoint: CheckpointState, seeds: Seeds) -> None:
         """Load what `to_checkpoint` returned for the same configuration.

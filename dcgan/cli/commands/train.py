@@ -27,6 +27,7 @@ from dcgan.cli.options import (
     Steps,
     Store,
     Trackers,
+    complete_run,
     data_overrides,
     parse_overrides,
 )
@@ -60,6 +61,17 @@ def train(
         typer.Option(
             "--weight-init/--no-weight-init",
             help="Initialise weights from N(0, 0.02) as DCGAN does, or as PyTorch does.",
+            rich_help_panel=CONFIGURATION_PANEL,
+        ),
+    ] = None,
+    start_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="RUN[:CHECKPOINT]|FILE",
+            help="Start from the weights of another run, or of .pth files with a network each; "
+            "repeatable.",
+            autocompletion=complete_run,
             rich_help_panel=CONFIGURATION_PANEL,
         ),
     ] = None,
@@ -109,7 +121,8 @@ def train(
 
     [dim]dcgan train --epochs 20 --lr 1e-3 --tracker mlflow
     dcgan train mnist-ablation --no-weight-init --download
-    dcgan train celeba --data ~/faces --set images.every_steps=100[/dim]
+    dcgan train celeba --data ~/faces --set images.every_steps=100
+    dcgan train celeba --data ~/faces --from netG.pth --from netD.pth[/dim]
     """
     keep_memory()
     from dcgan.cli.progress import ImageProgress
@@ -134,6 +147,8 @@ def train(
     if weight_init is not None:
         scheme = "dcgan" if weight_init else "default"
         overrides.append(Override("init.scheme", scheme, "--weight-init/--no-weight-init"))
+    if start_from:
+        overrides.append(Override("init.weights", start_from, f"--from {' '.join(start_from)}"))
     config = load_config(recipe, overrides + data_overrides(recipe, overrides, data))
     metadata = RunMetadata(name, group, tuple(tag or ()))
     with process_group(choose_device(device)) as world:

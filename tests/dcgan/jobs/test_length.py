@@ -54,6 +54,11 @@ def two_epochs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return new_run(tmp_path_factory.mktemp("finished"), "training.epochs=2")
 
 
+@pytest.fixture(scope="module")
+def three_at_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return new_run(tmp_path_factory.mktemp("at-once"), "training.epochs=3")
+
+
 @pytest.fixture
 def finished(two_epochs: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(two_epochs, tmp_path / two_epochs.name))
@@ -86,33 +91,34 @@ def assert_same_training(first: Path, second: Path) -> None:
 
 
 def test_a_finished_run_goes_on_as_if_it_had_been_asked_for_more_at_once(
-    finished: Path, tmp_path: Path
+    finished: Path, three_at_once: Path
 ) -> None:
-    at_once = new_run(tmp_path / "at-once", "training.epochs=4")
-    folder = resumed(finished, "epochs", 4)
+    folder = resumed(finished, "epochs", 3)
     assert folder == finished
-    assert_same_training(folder, at_once)
+    assert_same_training(folder, three_at_once)
     fields = read_fields(folder)
     assert fields["sys/status"] == "finished"
-    assert fields["config/training/epochs"] == 4
-    assert fields["sys/lengths"] == ["2 epochs", "4 epochs"]
-    assert read_config(folder) == read_config(at_once)
+    assert fields["config/training/epochs"] == 3
+    assert fields["sys/lengths"] == ["2 epochs", "3 epochs"]
+    assert read_config(folder) == read_config(three_at_once)
 
 
-def test_steps_that_end_within_an_epoch_go_on_within_it(tmp_path: Path) -> None:
+def test_steps_that_end_within_an_epoch_go_on_within_it(
+    tmp_path: Path, three_at_once: Path
+) -> None:
     folder = new_run(tmp_path / "short", "training.steps=5")
     resumed(folder, "steps", 8)
     resumed(folder, "epochs", 3)
-    assert_same_training(folder, new_run(tmp_path / "at-once", "training.epochs=3"))
+    assert_same_training(folder, three_at_once)
     fields = read_fields(folder)
     assert fields["sys/lengths"] == ["5 steps", "8 steps", "3 epochs"]
     assert fields["config/training/steps"] is None
 
 
-def test_an_interrupted_run_gets_another_length_too(tmp_path: Path) -> None:
+def test_an_interrupted_run_gets_another_length_too(tmp_path: Path, three_at_once: Path) -> None:
     folder = new_run(tmp_path / "interrupted", "training.epochs=9", steps=4)
     resumed(folder, "epochs", 3)
-    assert_same_training(folder, new_run(tmp_path / "at-once", "training.epochs=3"))
+    assert_same_training(folder, three_at_once)
 
 
 def content(folder: Path) -> dict[str, bytes]:
