@@ -193,8 +193,8 @@ def check_command(root: Any, arguments: list[str]) -> None:
 def _check_keys(settings: dict[str, Any]) -> None:
     """Raises ConfigError for a recipe, a sweep or a key that does not exist."""
     from dcgan.config.loading import Override, load_config, parse_override
-    from dcgan.sweep.definition import read_definition
-    from dcgan.sweep.plan import parse_factor
+    from dcgan.sweeping.definition import read_definition
+    from dcgan.sweeping.plan import parse_factor
 
     recipe = str(settings.get("recipe") or settings.get("subject") or "digits")
     recipe = "digits" if recipe.endswith(".toml") else read_definition(recipe).recipe

@@ -41,10 +41,10 @@ from tracking.wording import plural
 
 if TYPE_CHECKING:
     from dcgan.config.loading import Override
-    from dcgan.sweep.definition import SweepDefinition
-    from dcgan.sweep.plan import RunKey, Sweep, SweepRun
-    from dcgan.sweep.storage import StoredSweep
-    from dcgan.sweep.worker import Executor, WorkResult
+    from dcgan.sweeping.definition import SweepDefinition
+    from dcgan.sweeping.plan import RunKey, Sweep, SweepRun
+    from dcgan.sweeping.storage import StoredSweep
+    from dcgan.sweeping.worker import Executor, WorkResult
 
 _MACHINES_PANEL = "Machines"
 _MAX_RUNS_NAMED = 3
@@ -52,7 +52,7 @@ _MAX_RUNS_NAMED = 3
 
 def _complete_subject() -> list[str]:
     from dcgan.config.loading import recipe_names
-    from dcgan.sweep.definition import sweep_names
+    from dcgan.sweeping.definition import sweep_names
 
     return [*sweep_names(), *recipe_names()]
 
@@ -144,11 +144,11 @@ def sweep(
         raise UserError("Name a sweep or a recipe.\nList the sweeps with: dcgan sweep --list")
     keep_memory()
     from dcgan.cli.progress import ImageProgress
-    from dcgan.sweep.datasets import load_data
-    from dcgan.sweep.definition import read_definition
-    from dcgan.sweep.executor import cluster
-    from dcgan.sweep.progress import missing_runs
-    from dcgan.sweep.storage import find_sweep, save_sweep, sweep_lock
+    from dcgan.sweeping.datasets import load_data
+    from dcgan.sweeping.definition import read_definition
+    from dcgan.sweeping.executor import cluster
+    from dcgan.sweeping.progress import missing_runs
+    from dcgan.sweeping.storage import find_sweep, save_sweep, sweep_lock
     from dcgan.training.device import cards, choose_device
 
     if jobs is not None and jobs < 1:
@@ -210,7 +210,7 @@ def _plan(
     overrides: list[Override],
 ) -> Sweep:
     """Plan the sweep of a definition; options replace what the definition says."""
-    from dcgan.sweep.plan import parse_factor, parse_seeds, plan_sweep
+    from dcgan.sweeping.plan import parse_factor, parse_seeds, plan_sweep
 
     if seeds is not None and seed_list is not None:
         raise UserError("Give either --seeds or --seed-list, not both.")
@@ -241,8 +241,8 @@ def _run(
 ) -> tuple[list[WorkResult], bool]:
     """Train the missing runs; returns their results, and whether it was not stopped."""
     from dcgan.cli.sweep_table import SweepTable
-    from dcgan.sweep.executor import devices_of_jobs, run_work_items, threads_per_job
-    from dcgan.sweep.worker import make_work_items
+    from dcgan.sweeping.executor import devices_of_jobs, run_work_items, threads_per_job
+    from dcgan.sweeping.worker import make_work_items
 
     plan = stored_sweep.sweep
     console.print(
@@ -293,7 +293,7 @@ def _print_results(
     stored_sweep: StoredSweep, results: list[WorkResult], console: Console, store: Path
 ) -> None:
     """Print one row per arm, failures and warnings, and the commands that compare the arms."""
-    from dcgan.sweep.progress import RunProgress, progress_reader
+    from dcgan.sweeping.progress import RunProgress, progress_reader
 
     plan = stored_sweep.sweep
     progress_by_key = progress_reader(stored_sweep)()
@@ -354,7 +354,7 @@ def _mean_and_spread(values: Sequence[float]) -> str:
 
 
 def _print_sweeps(console: Console) -> None:
-    from dcgan.sweep.definition import read_definition, sweep_names
+    from dcgan.sweeping.definition import read_definition, sweep_names
 
     table = borderless_table()
     for column in ("sweep", "recipe", "factors", "seeds"):

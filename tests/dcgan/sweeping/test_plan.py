@@ -16,9 +16,9 @@ from analysis.comparison.power import least_pairs
 from dcgan.cli import app
 from dcgan.config.loading import parse_override
 from dcgan.config.schema import Config
-from dcgan.sweep.definition import read_definition, sweep_names
-from dcgan.sweep.plan import Factor, parse_factor, plan_sweep
-from dcgan.sweep.storage import find_sweep, save_sweep, sweep_lock
+from dcgan.sweeping.definition import read_definition, sweep_names
+from dcgan.sweeping.plan import Factor, parse_factor, plan_sweep
+from dcgan.sweeping.storage import find_sweep, save_sweep, sweep_lock
 from dcgan.training import loop, step
 from tests.support.sweep_process import refused
 from tracking.errors import UserError
