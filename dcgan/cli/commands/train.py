@@ -28,7 +28,6 @@ from dcgan.cli.options import (
     Store,
     Trackers,
     complete_run,
-    data_overrides,
     parse_overrides,
 )
 from dcgan.cpu.allocator import keep_memory
@@ -127,6 +126,7 @@ def train(
     keep_memory()
     from dcgan.cli.progress import ImageProgress
     from dcgan.config.loading import Override, load_config
+    from dcgan.jobs.overrides import data_overrides
     from dcgan.jobs.prepare import RunMetadata, prepare
     from dcgan.training.device import choose_device
     from dcgan.training.distributed import process_group
