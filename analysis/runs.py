@@ -19,6 +19,8 @@ from tracking.sources import RunSource, resolve_source
 from tracking.tables import run_table
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from analysis.comparison import Comparison
 
 BACKEND, PLACE = "/backend", "/place"
@@ -122,6 +124,25 @@ class Runs:
         from analysis.comparison import compare
 
         return compare(self, by=by, metrics=metrics, baseline=baseline, anyway=anyway)
+
+    def plot_losses(self, comparison: Comparison) -> Figure:
+        """The losses of both networks by arm: medians over the seeds, and their spread."""
+        from analysis.plots.arm_losses import loss_bands
+
+        steps = self.all_steps([run for arm in comparison.arms for run in arm.runs])
+        return loss_bands(comparison.arms, steps).figure
+
+    def report(self, output: str | Path) -> Path:
+        """Write a report on these runs: an .html, .md or .pdf file, whose path is returned.
+
+        Raises:
+            ComparisonError: The runs form arms, but differ in more than one key.
+            OSError: The file cannot be written.
+        """
+        from analysis.report import compose, format_of, save_report
+
+        path = Path(output)
+        return save_report(compose(self), path, format_of(path))[0]
 
     def _chosen(self, ids: Sequence[str] | None) -> pd.Index[str]:
         return pd.Index(self.table.index if ids is None else ids, name="run")

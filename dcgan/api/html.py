@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from dcgan.api.notebook import figure_png
+from analysis.plots.inline import figure_png
+from analysis.plots.run import draw_run_plot
 from tracking.errors import UserError
 from tracking.events import CONFIG, EVALUATION, SYS
 from tracking.fields import escape_control_characters
@@ -69,8 +70,6 @@ def _scores(run: Run) -> dict[str, str]:
 
 
 def _losses(run: Run) -> Markup:
-    from analysis.plots.run import draw_run_plot
-
     try:
         figure = draw_run_plot(run.folder, "loss")
     except UserError:

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from markupsafe import Markup
 
-from dcgan.api.notebook import notebook_shell
 from tracking.fields import escape_control_characters
+from tracking.notebook import notebook_shell
 
 if TYPE_CHECKING:
     from dcgan.jobs.progress import TrainingMeter
@@ -102,7 +102,7 @@ class NotebookDisplay(Display):
     def _show(self, text: str, bar: Markup) -> None:
         from IPython.display import display, update_display
 
-        lines = [*self._messages, text]
+        lines = [*self._messages, text] if text else self._messages
         content = Markup("<br>").join([*lines[:-1], bar + lines[-1]])
         style = "font-family:monospace;white-space:pre-wrap"
         bundle = {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tracking.errors import StoreError
-from tracking.events import BATCH, EPOCH, FIXED_NOISE, SYS, Value
+from tracking.events import BATCH, EPOCH, FIXED_NOISE, REAL, SYS, Value
 from tracking.fields import escape_control_characters
 from tracking.wording import plural
 
@@ -235,8 +235,6 @@ class Run:
 
         step: One of `grid_steps`; the last one if omitted. Raises StoreError if there is none.
         """
-        import PIL.Image
-
         grids = self._grids()
         if not grids:
             raise StoreError(f"The run {self.id} has no grid of images.")
@@ -248,8 +246,16 @@ class Run:
                 f"The run {self.id} has no grid of step {chosen}.\n"
                 f"The nearest of its {plural(len(steps), 'grid')}: {', '.join(map(str, nearest))}."
             )
-        with PIL.Image.open(grids[chosen]) as picture:
-            return picture.copy()
+        return _picture(grids[chosen])
+
+    def real_grid(self) -> PIL.Image.Image:
+        """The grid of images of the data set; raises StoreError if the run has none."""
+        from analysis.image_files import image_files
+
+        grids = image_files(self.folder, REAL)
+        if not grids:
+            raise StoreError(f"The run {self.id} has no grid of real images.")
+        return _picture(grids[max(grids)])
 
     def plot(self, name: RunPlot) -> Figure:
         """One of the figures of `dcgan plot`.
@@ -258,9 +264,7 @@ class Run:
         if the run has no data for it.
         """
         from analysis.plots.run import draw_run_plot
-        from dcgan.api.notebook import show_figures_inline
 
-        show_figures_inline()
         return draw_run_plot(self.folder, name)
 
     def plot_losses(self) -> Figure:
@@ -344,7 +348,10 @@ class Run:
 
     def report(self, output: str | Path) -> Path:
         """Write the report of `dcgan report` on this run: .html, .md or .pdf; returns its path."""
-        return report([self], output)
+        from analysis import load
+
+        loaded = load(self.folder.parent)
+        return replace(loaded, table=loaded.table.loc[[self.id]]).report(output)
 
     def _grids(self) -> Mapping[int, Path]:
         from analysis.image_files import image_files
@@ -352,14 +359,8 @@ class Run:
         return image_files(self.folder, FIXED_NOISE)
 
 
-def report(chosen: Sequence[Run], output: str | Path) -> Path:
-    """Write a report on some runs of one store."""
-    from dataclasses import replace
+def _picture(file: Path) -> PIL.Image.Image:
+    import PIL.Image
 
-    from analysis import load
-    from analysis.report import compose, format_of, save_report
-
-    path = Path(output)
-    loaded = load(chosen[0].folder.parent)
-    table = loaded.table.loc[[run.id for run in chosen]]
-    return save_report(compose(replace(loaded, table=table)), path, format_of(path))[0]
+    with PIL.Image.open(file) as picture:
+        return picture.copy()

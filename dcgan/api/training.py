@@ -109,7 +109,7 @@ def train(
 
         display = choose_display(progress)
         overrides = overrides_of(settings, shortcuts)
-        images = None if data is None else Path(data)
+        images = None if data is None else Path(data).expanduser()
         overrides += data_overrides(str(recipe), overrides, images, "data=")
         job = prepare(
             load_config(str(recipe), overrides),
@@ -167,7 +167,7 @@ def resume(
             folder,
             reference,
             device,
-            data=None if data is None else Path(data),
+            data=None if data is None else Path(data).expanduser(),
             progress=decoding(display),
             length=overrides_of(None, length),
         )
