@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import io
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from analysis.plots.inline import figure_png
+from analysis.plots.inline import figure_png, picture_jpeg
 from analysis.plots.run import draw_run_plot
 from tracking.errors import UserError
 from tracking.events import CONFIG, EVALUATION, SYS
@@ -18,7 +17,7 @@ from tracking.wording import plural
 if TYPE_CHECKING:
     from dcgan.api.run import Run
 
-_LOSS_DPI = 72
+_LOSS_DPI = 64
 _FIELDS = {
     "recipe": f"{SYS}/recipe",
     "seed": f"{SYS}/seed",
@@ -74,7 +73,7 @@ def _losses(run: Run) -> Markup:
         figure = draw_run_plot(run.folder, "loss")
     except UserError:
         return Markup("")
-    return _picture(figure_png(figure, _LOSS_DPI), "Losses of G and D by step")
+    return _picture("png", figure_png(figure, _LOSS_DPI), "Losses of G and D by step")
 
 
 def _last_grid(run: Run) -> Markup:
@@ -82,12 +81,10 @@ def _last_grid(run: Run) -> Markup:
         grid = run.grid()
     except UserError:
         return Markup("")
-    buffer = io.BytesIO()
-    grid.save(buffer, format="png", optimize=True)
-    return _picture(buffer.getvalue(), f"Images of G at step {run.grid_steps[-1]}")
+    return _picture("jpeg", picture_jpeg(grid), f"Images of G at step {run.grid_steps[-1]}")
 
 
-def _picture(png: bytes, text: str) -> Markup:
+def _picture(kind: str, content: bytes, text: str) -> Markup:
     return Markup(
-        "<img alt='{}' title='{}' style='max-width:34em' src='data:image/png;base64,{}'>"
-    ).format(text, text, base64.b64encode(png).decode())
+        "<img alt='{}' title='{}' style='max-width:34em' src='data:image/{};base64,{}'>"
+    ).format(text, text, kind, base64.b64encode(content).decode())
