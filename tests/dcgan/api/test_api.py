@@ -139,6 +139,19 @@ def test_its_figures_and_its_page(run: dcgan.Run, store: Path) -> None:
     assert len(page) < 150_000
 
 
+def test_a_report_is_on_this_run_alone(run: dcgan.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Any] = []
+
+    def save(content: Any, path: Path, kind: str) -> list[Path]:
+        written.append((content, kind))
+        return [path]
+
+    monkeypatch.setattr("analysis.report.compose", lambda runs: list(runs.table.index))
+    monkeypatch.setattr("analysis.report.save_report", save)
+    assert run.report("run.md") == Path("run.md")
+    assert written == [([run.id], "md")]
+
+
 def test_scores_are_a_table(run: dcgan.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
 
