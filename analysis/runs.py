@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,11 @@ from tracking.events import Value
 from tracking.query import RunNames, names_of, run_names, select
 from tracking.sources import RunSource, resolve_source
 from tracking.tables import run_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from analysis.comparison import Comparison
 
 BACKEND, PLACE = "/backend", "/place"
 """Columns of `Runs.table`. No field has such a name: no path begins with a slash."""
@@ -102,6 +107,48 @@ class Runs:
             _read_in_parallel(self.newest_values, chosen), index=chosen, dtype="float64"
         )
         return frame.reindex(columns=sorted(frame.columns))
+
+    def compare(
+        self,
+        *,
+        by: Sequence[str] = (),
+        metrics: Sequence[str] = (),
+        baseline: str | None = None,
+        anyway: bool = False,
+    ) -> Comparison:
+        """Compare the runs of each arm with those of the baseline: `comparison.compare`.
+
+        Args:
+            by: Keys of the configuration that define the arms.
+            metrics: What is compared; losses and scores by default.
+            baseline: The label of an arm, or its value; the first arm by default.
+            anyway: Compare although the arms differ in more than the factors.
+
+        Raises:
+            ComparisonError: The runs form no arms, or cannot be compared as requested.
+        """
+        from analysis.comparison import compare
+
+        return compare(self, by=by, metrics=metrics, baseline=baseline, anyway=anyway)
+
+    def plot_losses(self, comparison: Comparison) -> Figure:
+        """The losses of both networks by arm: medians over the seeds, and their spread."""
+        from analysis.plots.arm_losses import loss_bands
+
+        steps = self.all_steps([run for arm in comparison.arms for run in arm.runs])
+        return loss_bands(comparison.arms, steps).figure
+
+    def report(self, output: str | Path) -> Path:
+        """Write a report on these runs: an .html, .md or .pdf file, whose path is returned.
+
+        Raises:
+            ComparisonError: The runs form arms, but differ in more than one key.
+            OSError: The file cannot be written.
+        """
+        from analysis.report import compose, format_of, save_report
+
+        path = Path(output)
+        return save_report(compose(self), path, format_of(path))[0]
 
     def _chosen(self, ids: Sequence[str] | None) -> pd.Index[str]:
         return pd.Index(self.table.index if ids is None else ids, name="run")

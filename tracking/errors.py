@@ -8,6 +8,10 @@ from contextlib import contextmanager
 class UserError(Exception):
     """Its message tells the user what was wrong, where, and what would be right."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: IPython asks for this, and a traceback would say no more."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class StoreError(UserError):
     """A store that cannot be used, or a run that cannot be found."""

@@ -5,6 +5,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `42 s`, `3 min 20 s`, `5 h 02 min` or `3 d 04 h`."""
+    total = round(seconds)
+    if total < _MINUTE:
+        return f"{total} s"
+    if total < _HOUR:
+        return f"{total // _MINUTE} min {total % _MINUTE:02d} s"
+    if total < _DAY:
+        return f"{total // _HOUR} h {total % _HOUR // _MINUTE:02d} min"
+    return f"{total // _DAY} d {total % _DAY // _HOUR:02d} h"
+
 
 def plural(count: int, noun: str) -> str:
     """A count with its noun: `1 run`, `2 runs`, `1,000 runs`."""

@@ -72,6 +72,16 @@ class Comparison:
     overridden: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    def __str__(self) -> str:
+        from analysis.comparison.conclusions import findings, verdict
+
+        return "\n".join([verdict(self), *findings(self)])
+
+    def _repr_html_(self) -> str:
+        from analysis.comparison.html import comparison_html
+
+        return comparison_html(self)
+
     @property
     def baseline(self) -> str:
         """The label of the arm with which the others are compared."""

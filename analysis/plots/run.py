@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,13 @@ from analysis.plots.run_curves import Curve, draw_metrics, finish_time_axis, lin
 from analysis.plots.style import LOSS_NOTE, house_style, new_figure
 from tracking.atomic_files import atomic_write
 from tracking.backends.local import read_fields, read_steps
+from tracking.errors import StoreError
 from tracking.events import BATCH, FIXED_NOISE, REAL, SYS
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
+RunPlot: TypeAlias = Literal["loss", "scores", "progression", "real_and_fake", "evaluation"]
+"""The figures of a run."""
 
 MAX_GRIDS = 6
 
@@ -163,14 +166,26 @@ def save_run_plots(
     saved = []
     for drawing in _drawings(folder):
         if drawing.lacking:
-            warn(f"{drawing.name} is left out: the run has no {drawing.lacking}.")
+            warn(f"{drawing.name}.png is left out: the run has no {drawing.lacking}.")
             continue
         output.mkdir(parents=True, exist_ok=True)
-        path = output / drawing.name
+        path = output / f"{drawing.name}.png"
         with atomic_write(path) as temporary:
             drawing.draw().savefig(temporary, format="png", dpi=style.DOTS_PER_INCH)
         saved.append(path)
     return saved
+
+
+def draw_run_plot(folder: Path, name: RunPlot) -> Figure:
+    """Draw one figure of a run of the local store.
+
+    Raises StoreError if the run has no data for it.
+    """
+    drawing = next((each for each in _drawings(folder) if each.name == name), None)
+    lacking = "evaluation" if drawing is None else drawing.lacking
+    if drawing is None or lacking:
+        raise StoreError(f"The run {folder.name} has no {lacking} to draw.")
+    return drawing.draw()
 
 
 def _are_probabilities(steps: pd.DataFrame) -> bool:
@@ -184,12 +199,12 @@ class _Drawing:
     """A figure that can be drawn, or the reason why it cannot.
 
     Attributes:
-        name: Of its file.
+        name: Of its file, without extension.
         lacking: What the run lacks for it; empty if it can be drawn.
         draw: Draws it.
     """
 
-    name: str
+    name: RunPlot
     lacking: str
     draw: Callable[[], Figure]
 
@@ -211,16 +226,14 @@ def _drawings(folder: Path) -> list[_Drawing]:
         return real_and_fake_grids(_read(reals[max(reals)]), _read(fakes[last]), title, last)
 
     drawings = [
-        _Drawing("loss.png", no_steps, lambda: loss_curves(steps, title)),
-        _Drawing("scores.png", no_steps, lambda: score_curves(steps, title)),
-        _Drawing("progression.png", no_fakes, draw_progression),
-        _Drawing("real_and_fake.png", no_fakes or no_reals, draw_real_and_fake),
+        _Drawing("loss", no_steps, lambda: loss_curves(steps, title)),
+        _Drawing("scores", no_steps, lambda: score_curves(steps, title)),
+        _Drawing("progression", no_fakes, draw_progression),
+        _Drawing("real_and_fake", no_fakes or no_reals, draw_real_and_fake),
     ]
     if evaluated(steps):  # a run need not be
         fields = read_fields(folder)
-        drawings.append(
-            _Drawing("evaluation.png", "", lambda: evaluation_curves(steps, fields, title))
-        )
+        drawings.append(_Drawing("evaluation", "", lambda: evaluation_curves(steps, fields, title)))
     return drawings
 
 

@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from analysis.plots.inline import show_figures_inline
+
 _COLORBLIND = sns.color_palette("colorblind").as_hex()
 
 GENERATOR = _COLORBLIND[0]  # blue
@@ -55,6 +57,7 @@ def new_figure(height: float, title: str, footnote: str) -> Figure:
         title: Above the figure; may be empty.
         footnote: Below it.
     """
+    show_figures_inline()
     figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(h_pad=0.08))
     if title:
         # A title is not a formula: `$` stays a dollar sign.

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from dcgan.cli.options import DEFAULT_STORE
 from tracking.fields import escape_control_characters
+from tracking.wording import duration
 
 __all__ = [
     "STATUS_STYLES",
@@ -20,8 +21,6 @@ __all__ = [
     "size",
 ]
 
-MINUTE, HOUR, DAY = 60, 3600, 86_400
-
 STATUS_STYLES = {
     "running": "cyan",
     "finished": "green",
@@ -29,18 +28,6 @@ STATUS_STYLES = {
     "failed": "red",
     "killed": "red",
 }
-
-
-def duration(seconds: float) -> str:
-    """Seconds as `42 s`, `3 min 20 s`, `5 h 02 min` or `3 d 04 h`."""
-    total = round(seconds)
-    if total < MINUTE:
-        return f"{total} s"
-    if total < HOUR:
-        return f"{total // MINUTE} min {total % MINUTE:02d} s"
-    if total < DAY:
-        return f"{total // HOUR} h {total % HOUR // MINUTE:02d} min"
-    return f"{total // DAY} d {total % DAY // HOUR:02d} h"
 
 
 def size(count: int) -> str:

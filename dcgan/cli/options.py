@@ -215,54 +215,11 @@ def parse_overrides(
         ConfigError: A setting has no value, or two of them exclude each other.
     """
     from dcgan.config.loading import Override, parse_override
+    from dcgan.jobs.overrides import combine_overrides
 
     by_flags = [
         Override(key, value, f"{flag} {value}")
         for flag, (key, value) in flags.items()
         if value is not None
     ]
-    overrides = [parse_override(setting) for setting in settings or []] + by_flags
-    _check_alternatives(overrides)
-    return overrides
-
-
-def _check_alternatives(overrides: Sequence[Override]) -> None:
-    from dcgan.config.loading import ALTERNATIVES
-    from dcgan.config.schema import ConfigError
-
-    origins = {override.key: override.origin for override in overrides}
-    for key, origin in origins.items():
-        section, _, _ = key.rpartition(".")
-        other = f"{section}.{ALTERNATIVES.get(key, '')}"
-        if other in origins:
-            raise ConfigError(f"Give either {origin} or {origins[other]}: one excludes the other.")
-
-
-def data_overrides(
-    recipe: str, overrides: Sequence[Override], folder: Path | None
-) -> list[Override]:
-    """Turn --data into overrides of the recipe.
-
-    The recipe's own data set is read from the folder if it is there; otherwise the folder's
-    images take its place.
-
-    Args:
-        recipe: A recipe's name, or the path of its TOML file.
-        overrides: All other overrides; they may choose the data set.
-        folder: The value of --data; None if the option is not used.
-
-    Raises:
-        ConfigError: The recipe or an override is not valid.
-    """
-    from dcgan.config.loading import Override, load_config
-    from dcgan.data.sources.torchvision_sets import folder_has_set
-
-    if folder is None:
-        return []
-    dataset = load_config(recipe, list(overrides)).dataset.name
-    name = dataset if folder_has_set(dataset, folder) else "folder"
-    path = str(folder.expanduser().absolute())  # the run may be resumed in another folder
-    return [
-        Override("dataset.name", name, f"--data {folder}"),
-        Override("dataset.path", path, f"--data {folder}"),
-    ]
+    return combine_overrides([parse_override(setting) for setting in settings or []], by_flags)

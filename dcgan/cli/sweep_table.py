@@ -17,11 +17,11 @@ from dcgan.cli.format import (
     duration,
     escape_control_characters,
 )
-from dcgan.sweep.progress import RunProgress, progress_reader
+from dcgan.sweeping.progress import RunProgress, progress_reader
 
 if TYPE_CHECKING:
-    from dcgan.sweep.plan import RunKey, SweepRun
-    from dcgan.sweep.storage import StoredSweep
+    from dcgan.sweeping.plan import RunKey, SweepRun
+    from dcgan.sweeping.storage import StoredSweep
 
 _OTHER_COLUMNS_WIDTH = 57
 """Width of all columns but the arm's, with the gaps."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -92,6 +92,7 @@ def load_config(recipe: str, overrides: list[Override]) -> Config:
     for override in overrides:
         _apply(override, values)
         origins[override.key] = override.origin
+    _check_effects(overrides, values)
     try:
         return Config.model_validate(values)
     except ValidationError as error:
@@ -136,6 +137,32 @@ def _apply(override: Override, values: dict[str, Any]) -> None:
     values.pop(ALTERNATIVES.get(override.key, ""), None)
 
 
+OWN_KEYS = {
+    "optimizer.lr": ("optimizer.generator_lr", "optimizer.discriminator_lr"),
+    "optimizer.betas": ("optimizer.generator_betas", "optimizer.discriminator_betas"),
+}
+"""Keys of both networks, and those by which either network has a value of its own."""
+
+
+def _check_effects(overrides: Sequence[Override], values: Mapping[str, Any]) -> None:
+    """Refuse to set a key of both networks if each of them has a value of its own.
+
+    A sweep over it would compare arms that are alike.
+    """
+    for override in overrides:
+        section, _, _ = override.key.partition(".")
+        own_keys = OWN_KEYS.get(override.key, ())
+        own_values = values.get(section) if own_keys else None
+        if isinstance(own_values, dict) and all(
+            own_values.get(key.rpartition(".")[2]) is not None for key in own_keys
+        ):
+            raise ConfigError(
+                f"{override.key} ({override.origin}) has no effect, because "
+                f"{' and '.join(own_keys)} are set.\n"
+                "Set these instead; --lr sets the rates of both networks."
+            )
+
+
 _NOT_A_LIST = ("missing", "tuple_type", "too_long", "too_short")
 """What pydantic calls a value that should be a list, or one of another length."""
 
@@ -161,9 +188,10 @@ def _explain(details: ErrorDetails, origins: Mapping[str, str], recipe_origin: s
 
 
 def _default(key: str) -> Any:
-    """The default value of a key; None if it has none."""
+    """The default value of a key, or of the key of both networks; None if it has none."""
     section: type[BaseModel] = Config
-    *sections, name = key.split(".")
+    shared_key = next((shared for shared, own in OWN_KEYS.items() if key in own), key)
+    *sections, name = shared_key.split(".")
     for each in sections:
         section = cast(type[BaseModel], section.model_fields[each].annotation)
     return section.model_fields[name].default

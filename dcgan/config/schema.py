@@ -31,6 +31,9 @@ class Source(Section):
 
     experiment: str = Field("", description="where it was published, or this project's own")
     images: int | None = Field(None, ge=1, description="number of images in its data set")
+    depends_on_epochs: str = Field(
+        "", description="what it derives from its number of epochs, for a run that goes on longer"
+    )
 
 
 EMBEDDED = ("digits", "sky")
@@ -129,6 +132,18 @@ class Init(Section):
     init_discriminator: bool = Field(
         True, description="dcgan, glorot: whether D is initialised too, or only G"
     )
+    weights: Annotated[tuple[str, ...] | None, Strict(False)] = Field(
+        None,
+        min_length=1,
+        max_length=2,
+        description="a run (RUN or RUN:CHECKPOINT), or files with the state of G and of D, whose "
+        "weights the networks start from",
+    )
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _one_reference_is_a_list_of_one(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -171,11 +186,36 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Optimizer(Section):
-    """Adam (Kingma and Ba 2015), the same for both networks."""
+    """Adam (Kingma and Ba 2015), alike for both networks unless one has values of its own.
+
+    With two learning rates (Heusel et al. 2017, section 2) D can keep up with G although it is
+    updated only once per step.
+    """
 
     lr: float = Field(2e-4, gt=0, le=1, allow_inf_nan=False)
+    generator_lr: float | None = Field(
+        None, gt=0, le=1, allow_inf_nan=False, description="of G alone, instead of lr"
+    )
+    discriminator_lr: float | None = Field(
+        None, gt=0, le=1, allow_inf_nan=False, description="of D alone, instead of lr"
+    )
     betas: Annotated[tuple[Beta, Beta], Strict(False)] = (0.5, 0.999)
+    generator_betas: Annotated[tuple[Beta, Beta] | None, Strict(False)] = Field(
+        None, description="of G alone, instead of betas"
+    )
+    discriminator_betas: Annotated[tuple[Beta, Beta] | None, Strict(False)] = Field(
+        None, description="of D alone, instead of betas"
+    )
     weight_decay: float = Field(0.0, ge=0, le=1, description="as an L2 penalty")
+
+    def of(self, network: Literal["generator", "discriminator"]) -> Optimizer:
+        """The section as one network sees it: `lr` and `betas` are those of its Adam."""
+        own = {
+            shared: getattr(self, f"{network}_{shared}")
+            for shared in ("lr", "betas")
+            if getattr(self, f"{network}_{shared}") is not None
+        }
+        return self.model_copy(update=own)
 
 
 class Training(Section):

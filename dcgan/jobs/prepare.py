@@ -8,9 +8,16 @@ from pathlib import Path
 
 import torch
 
+from dcgan.config.loading import Override
 from dcgan.config.schema import EMBEDDED, Config, ConfigError
 from dcgan.data.image_set import ImageSet, Progress, silent
 from dcgan.data.loading import load_held_out, load_images
+from dcgan.jobs.initial_weights import (
+    InitialWeights,
+    check_same_weights,
+    load_initial_weights,
+)
+from dcgan.jobs.length import check_length
 from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
 from dcgan.run_folder.trained_run import load_training_images, read_config
 from dcgan.training.checkpoint import checkpoint_step, list_checkpoints
@@ -75,6 +82,8 @@ class Job:
         world: The processes that train together.
         held_out: Real images for evaluation that are not trained on; None if the recipe does
             not evaluate during training, or the data set has none.
+        has_new_length: Whether a run that is resumed is to have another length than before.
+        initial_weights: What the first step starts from; None for weights that the seed draws.
     """
 
     config: Config
@@ -87,6 +96,8 @@ class Job:
     checkpoint: Path | None = None
     world: World = SINGLE_PROCESS
     held_out: ImageSet | None = None
+    has_new_length: bool = False
+    initial_weights: InitialWeights | None = None
 
     @property
     def total_steps(self) -> int:
@@ -135,7 +146,9 @@ def prepare(
     Raises:
         ConfigError: The device, the precision or the batch size does not work here.
         DataError: The images cannot be loaded.
-        StoreError: A name, group or tag is not plain text.
+        StoreError: A name, group or tag is not plain text, or there is no run of whose weights
+            `init.weights` speaks.
+        CheckpointError: The weights that it names cannot be read.
     """
     if metadata.name is not None:
         check_name(metadata.name)
@@ -144,6 +157,10 @@ def prepare(
     chosen_device = choose_device(device)
     check_precision(config, chosen_device)
     config = with_images_in(config, config.dataset.path)
+    initial_weights = load_initial_weights(config, store)
+    if initial_weights is not None:
+        init = config.init.model_copy(update={"weights": initial_weights.origins})
+        config = config.model_copy(update={"init": init})
     images = load_images(config.dataset, download=download, progress=progress)
     check_batches(config, images.card.size, world)
     return Job(
@@ -155,6 +172,7 @@ def prepare(
         metadata=metadata,
         world=world,
         held_out=_held_out(config),
+        initial_weights=initial_weights,
     )
 
 
@@ -225,6 +243,7 @@ def prepare_resume(
     data: Path | None = None,
     progress: Progress = silent,
     world: World = SINGLE_PROCESS,
+    length: Sequence[Override] = (),
 ) -> Job:
     """Find an interrupted run and check that it can be resumed; writes nothing to the run.
 
@@ -235,22 +254,39 @@ def prepare_resume(
         data: Where the run's images are now; None if they are where they were.
         progress: Called while images are decoded.
         world: The processes that train together.
+        length: Of the run's `training.epochs` or `training.steps`, if it is to have another
+            length; it may then have finished.
 
     Raises:
         StoreError: There is no such run, it has finished, or its images have changed.
-        ConfigError: The device, the precision or the batch size does not work here.
+        ConfigError: The device, the precision or the batch size does not work here, or what was
+            done so far depends on the run's length.
+        CheckpointError: A finished run has no checkpoint.
         DataError: The images cannot be loaded.
     """
     folder = find_run(store, reference)
     fields = read_fields(folder)
-    _check_unfinished(folder, fields)
-    config = read_config(folder)
+    if not length:
+        _check_unfinished(folder, fields)
+    config = read_config(folder, length)
     if data is not None:
         config = with_images_in(config, str(data))
     chosen_device = choose_device(device)
     check_precision(config, chosen_device)
     images = load_training_images(folder, config, progress)
     checkpoint = _last_checkpoint(folder)
+    if length:
+        check_length(
+            config,
+            read_config(folder),
+            images.card.size,
+            folder=folder,
+            status=fields.get("sys/status"),
+            done=checkpoint_step(checkpoint) if checkpoint else None,
+        )
+    initial_weights = None
+    if checkpoint is None and (initial_weights := load_initial_weights(config, store)):
+        check_same_weights(initial_weights, fields, folder.name)
     trackers = tuple(name for name in REMOTES if f"{TRACKERS}/{name}" in fields)
     check_batches(config, images.card.size, world)
     return Job(
@@ -263,6 +299,8 @@ def prepare_resume(
         checkpoint=checkpoint,
         world=world,
         held_out=_held_out(config),
+        has_new_length=bool(length),
+        initial_weights=initial_weights,
     )
 
 
@@ -273,7 +311,8 @@ def check_still_resumable(job: Job) -> None:
     """
     if job.folder is None:
         return
-    _check_unfinished(job.folder, read_fields(job.folder, alive=False))
+    if not job.has_new_length:
+        _check_unfinished(job.folder, read_fields(job.folder, alive=False))
     if _last_checkpoint(job.folder) != job.checkpoint:
         raise StoreError(
             f"The run {job.folder.name} has been continued by another process in the meantime.\n"
@@ -285,6 +324,7 @@ def _check_unfinished(folder: Path, fields: Mapping[str, Value]) -> None:
     if fields.get("sys/status") == "finished":
         raise StoreError(
             f"The run {folder.name} has finished: there is nothing to resume.\n"
+            f"To train it further: dcgan resume {folder.name} --epochs N\n"
             f"To train the same again as a new run: dcgan train {folder / RECIPE_FILE}"
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -14,6 +14,8 @@ from torch import nn
 
 from dcgan.config.schema import Config
 from dcgan.data.doubts import doubts_about
+from dcgan.jobs.initial_weights import StateDict
+from dcgan.jobs.length import length_events, notes_on_length
 from dcgan.jobs.prepare import Job, check_still_resumable
 from dcgan.jobs.signals import stop_requests
 from dcgan.profiling.step_timing import try_compiling
@@ -110,10 +112,15 @@ def run_job(
             )
         if job.folder is not None:
             _warn_of_other_threads(job, folder, warn)
+            if job.has_new_length:
+                for length_note in notes_on_length(job.config):
+                    warn(length_note)
             rewind(folder, job.first_step)
         else:
             for doubt in doubts_about(job.images.card):
                 warn(doubt)
+            if job.initial_weights and (note := job.initial_weights.note()):
+                warn(note)
         tracker = _open_tracker(job, run, folder, warn)
         save = _CheckpointSaver(folder / CHECKPOINT_DIR, warn)
         emit = _event_sink(tracker, listen)
@@ -132,6 +139,7 @@ def run_job(
                     device=job.device,
                     emit=emit,
                     save=save,
+                    start_from=_start_from(job),
                     resume_from=resume_from,
                     stopping=stop,
                     world=job.world,
@@ -166,6 +174,7 @@ def run_worker_rank(job: Job) -> None:
             device=job.device,
             emit=lambda event: None,
             save=no_checkpoints,  # the first process saves
+            start_from=_start_from(job),
             resume_from=resume_from,
             stopping=stop,
             world=job.world,
@@ -187,6 +196,11 @@ def _load_resume_state(job: Job) -> CheckpointState | None:
     state = load_checkpoint(job.checkpoint)
     check_restorable(state, job.config)
     return state
+
+
+def _start_from(job: Job) -> Mapping[str, StateDict] | None:
+    """The weights that the first step starts from, unless the seed draws them."""
+    return job.initial_weights.networks if job.initial_weights else None
 
 
 def _warn_of_other_threads(job: Job, folder: Path, warn: Warn) -> None:
@@ -237,6 +251,8 @@ def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterato
         yield Fields(
             {"sys/status": "running", "sys/ended": None, "sys/error": None, "sys/resumed": resumed}
         )
+        if job.has_new_length:
+            yield from length_events(folder, job.config.training, read_fields(folder))
         return
     sweep = job.metadata.sweep
     yield Fields(
@@ -250,6 +266,8 @@ def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterato
             **(flatten(asdict(sweep), SWEEP) if sweep else {}),
         }
     )
+    if job.initial_weights is not None:
+        yield job.initial_weights.fields()
     yield from describe_configuration(job.config, job.images, folder)
     yield from describe_environment(arguments)
 

@@ -63,17 +63,22 @@ def describe_configuration(config: Config, images: ImageSet, folder: Path) -> It
     yield Image(
         DATASET, 0, now_ms(), image_grid(to_unit_range(some_images(images.pixels, _CARD_IMAGES)))
     )
-    recipe = folder / RECIPE_FILE
-    recipe.parent.mkdir(exist_ok=True)
-    with atomic_write(recipe) as temporary:
-        temporary.write_text(make_redactor()(to_toml(config)), encoding="utf-8")
-    yield File(f"{ARTIFACTS}/recipe", recipe)
+    yield write_recipe(config, folder)
     generator, discriminator = build_networks(config, seed=0)
     latents = (config.training.batch_size, config.network.latent_size, 1, 1)
     size = config.dataset.image_size
     batch = (config.training.batch_size, config.dataset.channels, size, size)
     yield Text(GENERATOR_ARCH, describe_network(generator, latents))
     yield Text(DISCRIMINATOR_ARCH, describe_network(discriminator, batch))
+
+
+def write_recipe(config: Config, folder: Path) -> File:
+    """Write the recipe that repeats a run to its folder, and return the event that says so."""
+    recipe = folder / RECIPE_FILE
+    recipe.parent.mkdir(exist_ok=True)
+    with atomic_write(recipe) as temporary:
+        temporary.write_text(make_redactor()(to_toml(config)), encoding="utf-8")
+    return File(f"{ARTIFACTS}/recipe", recipe)
 
 
 def describe_device(config: Config, device: torch.device) -> Fields:

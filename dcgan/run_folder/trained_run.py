@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from dcgan.config.loading import load_config
+from dcgan.config.loading import Override, load_config
 from dcgan.config.schema import Config, ConfigError
 from dcgan.data.image_set import ImageSet, Progress, silent
 from dcgan.data.loading import load_images
@@ -134,16 +135,17 @@ def _check_not_imported(folder: Path) -> None:
         )
 
 
-def read_config(folder: Path) -> Config:
-    """The configuration of the run in a folder.
+def read_config(folder: Path, overrides: Sequence[Override] = ()) -> Config:
+    """The configuration of the run in a folder, with overrides if there are some.
 
-    Raises StoreError if it has no recipe, or was imported without its checkpoints.
+    Raises StoreError if it has no recipe, or was imported without its checkpoints; ConfigError if
+    an override is not valid.
     """
     _check_not_imported(folder)
     recipe = check_no_link(folder, RECIPE_FILE)
     if not recipe.exists():
         raise StoreError(f"The run {folder.name} cannot be opened: {recipe} is missing.")
-    return load_config(str(recipe), [])
+    return load_config(str(recipe), list(overrides))
 
 
 def load_training_images(folder: Path, config: Config, progress: Progress = silent) -> ImageSet:

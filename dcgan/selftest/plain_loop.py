@@ -35,15 +35,16 @@ def plain_losses(
     """
     seeds = derive_seeds(config.seed)
     networks = [network.to(device) for network in build_networks(config, seeds.weights)]
+    both_settings = [config.optimizer.of("generator"), config.optimizer.of("discriminator")]
     optimizers = [
         torch.optim.Adam(
             network.parameters(),
-            lr=config.optimizer.lr,
-            betas=config.optimizer.betas,
-            weight_decay=config.optimizer.weight_decay,
+            lr=settings.lr,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
             foreach=False,
         )
-        for network in networks
+        for network, settings in zip(networks, both_settings, strict=True)
     ]
     latents = torch.Generator(device).manual_seed(seeds.latents)
     batches = _batches(config, seeds, pixels)

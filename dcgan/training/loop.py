@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeAlias
@@ -40,6 +40,7 @@ def train(
     device: torch.device,
     emit: Callable[[Event], None],
     save: SaveCheckpoint,
+    start_from: Mapping[str, Mapping[str, Tensor]] | None = None,
     resume_from: CheckpointState | None = None,
     stopping: Callable[[], bool] = lambda: False,
     world: World = SINGLE_PROCESS,
@@ -57,6 +58,8 @@ def train(
         device: Where to train.
         emit: Takes every event of the run; must not raise.
         save: Stores a checkpoint after an epoch, at the end and when stopped; must not raise.
+        start_from: `generator`, `discriminator` or both -> the weights that it starts from;
+            those that are drawn by the seed if omitted.
         resume_from: The state in a checkpoint of the same configuration and data. On the CPU
             the run then continues bit for bit as if it had not been interrupted.
         stopping: Called after each step; True ends the training with a checkpoint.
@@ -70,6 +73,8 @@ def train(
     set_arithmetic(config, device)
     seeds = derive_seeds(config.seed)
     state = initial_state(config, seeds, device, world)
+    if start_from is not None:
+        state.start_from(start_from)
     if resume_from is not None:
         state.restore(resume_from, seeds)
     if world.rank > 0:  # each process perturbs images of its own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from dcgan.config.schema import Config
+from dcgan.config.schema import Config, Optimizer
 from dcgan.models import build_networks
 from dcgan.models.ema import moving_average
 from dcgan.training.checkpoint import CheckpointState, restoring
@@ -76,6 +77,14 @@ class TrainingState:
             **{name: getattr(self, name).get_state() for name in _RANDOM_GENERATORS},
             **{name: getattr(self, name) for name in _COUNTERS},
         }
+
+    def start_from(self, networks: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take the weights of `generator`, `discriminator` or both, and nothing else."""
+        for name, weights in networks.items():
+            # Batch norm's count of batches is not used, and may be missing.
+            getattr(self, name).load_state_dict(weights, strict=False)
+        if self.average is not None:
+            self.average.module.load_state_dict(self.generator.state_dict())
 
     def restore(self, checkpoint: CheckpointState, seeds: Seeds) -> None:
         """Load what `to_checkpoint` returned for the same configuration.
@@ -151,12 +160,12 @@ def initial_state(
             synchronise_batch_norm(network, device) for network in (generator, discriminator)
         )
 
-    def adam(network: nn.Module) -> torch.optim.Adam:
+    def adam(network: nn.Module, settings: Optimizer) -> torch.optim.Adam:
         return torch.optim.Adam(
             network.parameters(),
-            lr=config.optimizer.lr,
-            betas=config.optimizer.betas,
-            weight_decay=config.optimizer.weight_decay,
+            lr=settings.lr,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
             fused=True if device.type in _FUSED_ADAM else None,
             capturable=device.type == "cuda",  # by a CUDA graph
         )
@@ -164,8 +173,8 @@ def initial_state(
     return TrainingState(
         generator=generator,
         discriminator=discriminator,
-        generator_optimizer=adam(generator),
-        discriminator_optimizer=adam(discriminator),
+        generator_optimizer=adam(generator, config.optimizer.of("generator")),
+        discriminator_optimizer=adam(discriminator, config.optimizer.of("discriminator")),
         average=moving_average(generator, config.stabilisers.generator_ema),
         latents=torch.Generator(device).manual_seed(seeds.latents),
         perturbations=torch.Generator(device).manual_seed(seeds.perturbations),

@@ -193,8 +193,8 @@ def check_command(root: Any, arguments: list[str]) -> None:
 def _check_keys(settings: dict[str, Any]) -> None:
     """Raises ConfigError for a recipe, a sweep or a key that does not exist."""
     from dcgan.config.loading import Override, load_config, parse_override
-    from dcgan.sweep.definition import read_definition
-    from dcgan.sweep.plan import parse_factor
+    from dcgan.sweeping.definition import read_definition
+    from dcgan.sweeping.plan import parse_factor
 
     recipe = str(settings.get("recipe") or settings.get("subject") or "digits")
     recipe = "digits" if recipe.endswith(".toml") else read_definition(recipe).recipe
@@ -355,7 +355,7 @@ def test_the_version_is_the_same_everywhere():
         ("```sh\ndcgan sweep digits --over optimizer.rate=1,2\n```", "optimizer.rate"),
         ("```sh\ndcgan train \\\n    --no-such-option\n```", "--no-such-option"),
         ("```sh\ncd x && python -m dcgan diff last\n```", "second"),
-        ("```sh\ntorchrun --nproc-per-node 4 -m dcgan resume --epochs 3\n```", "--epochs"),
+        ("```sh\ntorchrun --nproc-per-node 4 -m dcgan resume --lr 3\n```", "--lr"),
         ("```sh\nDCGAN_STORE=x dcgan probe features --from 3\n```", "--from"),
     ],
 )

@@ -23,9 +23,9 @@ IMPORTS = (
     "dcgan.cli.progress",
     "dcgan.jobs.run",
     "torch.distributed.launcher.api",
-    "dcgan.sweep.datasets",
-    "dcgan.sweep.executor",
-    "dcgan.sweep.storage",
+    "dcgan.sweeping.datasets",
+    "dcgan.sweeping.executor",
+    "dcgan.sweeping.storage",
 )
 
 

@@ -134,13 +134,16 @@ def test_a_status_becomes_mlflows_own_and_a_reopened_run_runs(tmp_path: Path) ->
         assert backend.load_runs(tmp_path).loc[RUN.id, "sys/status"] == status
 
 
-def test_a_config_value_cannot_change(tmp_path: Path) -> None:
-    from mlflow.exceptions import MlflowException
-
-    tracker = backend.open_tracker(RUN, tmp_path)
-    tracker.write(Fields({"config/seed": 1}))
-    with pytest.raises(MlflowException, match="config/seed"):
-        tracker.write(Fields({"config/seed": 2}))
+def test_a_config_value_that_changes_is_a_tag_beside_the_param(tmp_path: Path) -> None:
+    """MLflow refuses to change a param, such as the length of a run that is trained further."""
+    for epochs in (20, 20, 40, 20):
+        tracker = backend.open_tracker(RUN, tmp_path)
+        tracker.write(Fields({"config/training/epochs": epochs, "config/seed": 1}))
+        assert backend.load_runs(tmp_path).loc[RUN.id, "config/training/epochs"] == epochs
+    run, _ = mlflow_run(tmp_path)
+    assert run.data.params["config/training/epochs"] == "20"
+    assert run.data.tags["config/training/epochs"] == "20"
+    assert "config/seed" not in run.data.tags
 
 
 def test_runs_come_oldest_first_over_several_pages_and_without_those_of_others(

@@ -17,7 +17,6 @@ from dcgan.cli.options import (
     Precision,
     Recipe,
     Settings,
-    data_overrides,
     parse_overrides,
 )
 from dcgan.cpu.allocator import keep_memory
@@ -63,6 +62,7 @@ def profile(
     keep_memory()
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it warns of GPUs that are not there
     from dcgan.config.loading import load_config
+    from dcgan.jobs.overrides import data_overrides
     from dcgan.profiling.step_profile import profile_steps
     from dcgan.training.device import choose_device
     from dcgan.training.precision import check_precision

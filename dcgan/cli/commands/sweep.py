@@ -32,7 +32,6 @@ from dcgan.cli.options import (
     Store,
     Trackers,
     complete_setting,
-    data_overrides,
     parse_overrides,
 )
 from dcgan.cpu.allocator import keep_memory
@@ -40,11 +39,9 @@ from tracking.errors import UserError
 from tracking.wording import plural
 
 if TYPE_CHECKING:
-    from dcgan.config.loading import Override
-    from dcgan.sweep.definition import SweepDefinition
-    from dcgan.sweep.plan import RunKey, Sweep, SweepRun
-    from dcgan.sweep.storage import StoredSweep
-    from dcgan.sweep.worker import Executor, WorkResult
+    from dcgan.sweeping.plan import RunKey, Sweep, SweepRun
+    from dcgan.sweeping.storage import StoredSweep
+    from dcgan.sweeping.worker import Executor, WorkResult
 
 _MACHINES_PANEL = "Machines"
 _MAX_RUNS_NAMED = 3
@@ -52,7 +49,7 @@ _MAX_RUNS_NAMED = 3
 
 def _complete_subject() -> list[str]:
     from dcgan.config.loading import recipe_names
-    from dcgan.sweep.definition import sweep_names
+    from dcgan.sweeping.definition import sweep_names
 
     return [*sweep_names(), *recipe_names()]
 
@@ -144,11 +141,12 @@ def sweep(
         raise UserError("Name a sweep or a recipe.\nList the sweeps with: dcgan sweep --list")
     keep_memory()
     from dcgan.cli.progress import ImageProgress
-    from dcgan.sweep.datasets import load_data
-    from dcgan.sweep.definition import read_definition
-    from dcgan.sweep.executor import cluster
-    from dcgan.sweep.progress import missing_runs
-    from dcgan.sweep.storage import find_sweep, save_sweep, sweep_lock
+    from dcgan.sweeping.datasets import load_data
+    from dcgan.sweeping.executor import cluster
+    from dcgan.sweeping.plan import parse_factor
+    from dcgan.sweeping.progress import missing_runs
+    from dcgan.sweeping.request import SweepRequest, find_or_plan
+    from dcgan.sweeping.storage import save_sweep, sweep_lock
     from dcgan.training.device import cards, choose_device
 
     if jobs is not None and jobs < 1:
@@ -162,21 +160,17 @@ def sweep(
             "--batch-size": ("training.batch_size", batch_size),
         },
     )
-    changes_plan = bool(over or overrides or data or seeds is not None or seed_list is not None)
-    stored_sweep = None
-    if resume and not changes_plan:
-        reference = read_definition(subject).name if subject.endswith(".toml") else subject
-        stored_sweep = find_sweep(store, name or reference)
-        plan = stored_sweep.sweep
-    else:
-        plan = _plan(read_definition(subject), name, over, seeds, seed_list, data, overrides)
-        if resume:
-            stored_sweep = find_sweep(store, plan.name, plan)
-    if stored_sweep is not None and tracker and set(tracker) != set(stored_sweep.trackers):
-        raise UserError(
-            f"{stored_sweep.id} is tracked to {', '.join(('local', *stored_sweep.trackers))} "
-            "only.\nLeave out --tracker; dcgan sync can send finished runs to another tracker."
-        )
+    request = SweepRequest(
+        subject=subject,
+        name=name,
+        factors=tuple(map(parse_factor, over or ())),
+        seeds=_seeds(seeds, seed_list),
+        overrides=tuple(overrides),
+        data=data,
+        resume=resume,
+        trackers=tuple(tracker or ()),
+    )
+    plan, stored_sweep = find_or_plan(request, store)
     with ImageProgress() as progress:
         image_counts = load_data(plan, download=download, progress=progress.decoded)
     with cluster(backend, address) as cores:
@@ -200,34 +194,15 @@ def sweep(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _plan(
-    definition: SweepDefinition,
-    name: str | None,
-    over: list[str] | None,
-    seeds: int | None,
-    seed_list: str | None,
-    data: Path | None,
-    overrides: list[Override],
-) -> Sweep:
-    """Plan the sweep of a definition; options replace what the definition says."""
-    from dcgan.sweep.plan import parse_factor, parse_seeds, plan_sweep
+def _seeds(count: int | None, listed: str | None) -> tuple[int, ...] | None:
+    """The seeds that the options name; None if they name none."""
+    from dcgan.sweeping.plan import parse_seeds
 
-    if seeds is not None and seed_list is not None:
+    if count is not None and listed is not None:
         raise UserError("Give either --seeds or --seed-list, not both.")
-    seed_values = definition.seeds if seeds is None else tuple(range(seeds))
-    if seed_list is not None:
-        seed_values = parse_seeds(seed_list)
-    own_factors = [parse_factor(text) for text in over or []]
-    own_keys = {factor.key for factor in own_factors}
-    factors = [factor for factor in definition.factors if factor.key not in own_keys]
-    folder = data.expanduser().absolute() if data is not None else None
-    return plan_sweep(
-        name or definition.name,
-        definition.recipe,
-        overrides + data_overrides(definition.recipe, overrides, folder),
-        factors + own_factors,
-        seed_values,
-    )
+    if listed is not None:
+        return parse_seeds(listed)
+    return None if count is None else tuple(range(count))
 
 
 def _run(
@@ -241,8 +216,8 @@ def _run(
 ) -> tuple[list[WorkResult], bool]:
     """Train the missing runs; returns their results, and whether it was not stopped."""
     from dcgan.cli.sweep_table import SweepTable
-    from dcgan.sweep.executor import devices_of_jobs, run_work_items, threads_per_job
-    from dcgan.sweep.worker import make_work_items
+    from dcgan.sweeping.executor import run_work_items
+    from dcgan.sweeping.request import share_out
 
     plan = stored_sweep.sweep
     console.print(
@@ -254,18 +229,17 @@ def _run(
     if not missing:
         return [], True
     jobs = min(max_jobs, len(missing))
-    threads = threads_per_job(jobs, backend)
-    devices = devices_of_jobs(device, jobs, backend)
-    cards = f" on {', '.join(dict.fromkeys(devices))}" if len(devices) > 1 else ""
-    console.print(f"Training {jobs} at a time{cards}, with {plural(threads, 'core')} each.")
-    work_items = make_work_items(
+    work_items = share_out(
         stored_sweep,
         missing,
-        devices=devices,
         executor=backend,
-        threads=threads,
+        jobs=jobs,
+        device=device,
         arguments=sys.argv,
     )
+    devices, threads = work_items[0].devices, work_items[0].threads
+    cards = f" on {', '.join(dict.fromkeys(devices))}" if len(devices) > 1 else ""
+    console.print(f"Training {jobs} at a time{cards}, with {plural(threads, 'core')} each.")
     with SweepTable(stored_sweep, image_counts, console) as table:
         return run_work_items(work_items, backend, jobs, table.refresh)
 
@@ -293,7 +267,7 @@ def _print_results(
     stored_sweep: StoredSweep, results: list[WorkResult], console: Console, store: Path
 ) -> None:
     """Print one row per arm, failures and warnings, and the commands that compare the arms."""
-    from dcgan.sweep.progress import RunProgress, progress_reader
+    from dcgan.sweeping.progress import RunProgress, progress_reader
 
     plan = stored_sweep.sweep
     progress_by_key = progress_reader(stored_sweep)()
@@ -354,7 +328,7 @@ def _mean_and_spread(values: Sequence[float]) -> str:
 
 
 def _print_sweeps(console: Console) -> None:
-    from dcgan.sweep.definition import read_definition, sweep_names
+    from dcgan.sweeping.definition import read_definition, sweep_names
 
     table = borderless_table()
     for column in ("sweep", "recipe", "factors", "seeds"):

@@ -27,7 +27,7 @@ from dcgan.cli.options import (
     Steps,
     Store,
     Trackers,
-    data_overrides,
+    complete_run,
     parse_overrides,
 )
 from dcgan.cpu.allocator import keep_memory
@@ -42,7 +42,9 @@ def train(
     recipe: Recipe = "digits",
     lr: Annotated[
         float | None,
-        typer.Option(help="Adam's learning rate.", rich_help_panel=CONFIGURATION_PANEL),
+        typer.Option(
+            help="Adam's learning rate, for both networks.", rich_help_panel=CONFIGURATION_PANEL
+        ),
     ] = None,
     epochs: Epochs = None,
     steps: Steps = None,
@@ -58,6 +60,17 @@ def train(
         typer.Option(
             "--weight-init/--no-weight-init",
             help="Initialise weights from N(0, 0.02) as DCGAN does, or as PyTorch does.",
+            rich_help_panel=CONFIGURATION_PANEL,
+        ),
+    ] = None,
+    start_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="RUN[:CHECKPOINT]|FILE",
+            help="Start from the weights of another run, or of .pth files with a network each; "
+            "repeatable.",
+            autocompletion=complete_run,
             rich_help_panel=CONFIGURATION_PANEL,
         ),
     ] = None,
@@ -107,11 +120,13 @@ def train(
 
     [dim]dcgan train --epochs 20 --lr 1e-3 --tracker mlflow
     dcgan train mnist-ablation --no-weight-init --download
-    dcgan train celeba --data ~/faces --set images.every_steps=100[/dim]
+    dcgan train celeba --data ~/faces --set images.every_steps=100
+    dcgan train celeba --data ~/faces --from netG.pth --from netD.pth[/dim]
     """
     keep_memory()
     from dcgan.cli.progress import ImageProgress
     from dcgan.config.loading import Override, load_config
+    from dcgan.jobs.overrides import data_overrides
     from dcgan.jobs.prepare import RunMetadata, prepare
     from dcgan.training.device import choose_device
     from dcgan.training.distributed import process_group
@@ -132,6 +147,8 @@ def train(
     if weight_init is not None:
         scheme = "dcgan" if weight_init else "default"
         overrides.append(Override("init.scheme", scheme, "--weight-init/--no-weight-init"))
+    if start_from:
+        overrides.append(Override("init.weights", start_from, f"--from {' '.join(start_from)}"))
     config = load_config(recipe, overrides + data_overrides(recipe, overrides, data))
     metadata = RunMetadata(name, group, tuple(tag or ()))
     with process_group(choose_device(device)) as world:
@@ -151,6 +168,13 @@ def train(
 
 def resume(
     run: RunReference = "last",
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Epochs of the whole run, if it is to be longer than it was."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Training steps of the whole run, instead of --epochs.")
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Where the run's images are now, if they were moved."),
@@ -158,12 +182,14 @@ def resume(
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Continue a run that was interrupted or killed, or that failed.
+    """Continue a run that was interrupted or killed, that failed, or that is to be longer.
 
     Training continues from the last checkpoint with the same data, order and
     latents; on the CPU, with as many threads, the result is bit for bit that of
-    an uninterrupted run.
-    Tracking continues in the same backends.
+    an uninterrupted run. With [bold]--epochs[/bold] a finished run goes on, as if
+    it had been asked for so many at once. Tracking continues in the same backends.
+
+    [dim]dcgan resume last --epochs 40[/dim]
     """
     keep_memory()
     from dcgan.cli.progress import ImageProgress
@@ -171,10 +197,19 @@ def resume(
     from dcgan.training.device import choose_device
     from dcgan.training.distributed import process_group
 
+    length = parse_overrides(
+        (), {"--epochs": ("training.epochs", epochs), "--steps": ("training.steps", steps)}
+    )
     with process_group(choose_device(device)) as world:
         with world.main_process_first(), ImageProgress() as progress:
             job = prepare_resume(
-                store, run, device, data=data, progress=progress.decoded, world=world
+                store,
+                run,
+                device,
+                data=data,
+                progress=progress.decoded,
+                world=world,
+                length=length,
             )
         _run(job)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dcgan.cli.options import parse_overrides
 from dcgan.config.loading import Override, load_config, parse_override, recipe_names, to_toml
 from dcgan.config.schema import ConfigError
 
@@ -46,6 +47,8 @@ def test_overrides_are_typed_and_the_later_one_counts():
         ("optimizer.lr=nan", ["optimizer.lr = nan", "finite"]),
         ("optimizer.betas=[0.5, 2]", ["optimizer.betas = 2", "less than 1"]),
         ("optimizer.betas=[0.5]", ["optimizer.betas"]),
+        ("optimizer.generator_betas=[0.5]", ["generator_betas: it should be a list such as [0.5,"]),
+        ("optimizer.discriminator_lr=2", ["optimizer.discriminator_lr = 2", "less than or equal"]),
         ("training.epochs=many", ["training.epochs = 'many'", "valid integer"]),
         ("training.epochs=true", ["training.epochs = True", "valid integer"]),
         ("training.epochs=2.5", ["training.epochs = 2.5", "valid integer"]),
@@ -77,6 +80,41 @@ def test_what_takes_the_place_of_a_key_of_the_recipe_replaces_it():
     assert (config.training.steps, config.training.epochs) == (None, 2)
     config = load_config("digits", [parse_override("images.every_epochs=3")])
     assert (config.images.every_steps, config.images.every_epochs) == (None, 3)
+
+
+@pytest.fixture
+def two_rates(tmp_path: Path) -> str:
+    """A recipe in which each network has a learning rate of its own."""
+    recipe = tmp_path / "ttur.toml"
+    recipe.write_text(
+        '[dataset]\nname = "digits"\n[training]\nepochs = 1\n'
+        "[optimizer]\ngenerator_lr = 1e-4\ndiscriminator_lr = 4e-4\n"
+    )
+    return str(recipe)
+
+
+def test_either_network_may_have_a_learning_rate_and_betas_of_its_own(two_rates: str):
+    one_pair = load_config(two_rates, [parse_override("optimizer.generator_betas=[0.0, 0.9]")])
+    both = [one_pair.optimizer.of("generator"), one_pair.optimizer.of("discriminator")]
+    assert [each.lr for each in both] == [1e-4, 4e-4]
+    assert [each.betas for each in both] == [(0.0, 0.9), (0.5, 0.999)]
+    shared = load_config("digits", [parse_override("optimizer.lr=1e-3")]).optimizer
+    assert shared.of("generator").lr == shared.of("discriminator").lr == 1e-3
+
+
+def test_the_flag_lr_sets_both_rates_except_one_that_is_set_beside_it(two_rates: str):
+    flag = {"--lr": ("optimizer.lr", 1e-3)}
+    rates = load_config(two_rates, parse_overrides([], flag)).optimizer
+    assert (rates.lr, rates.generator_lr, rates.discriminator_lr) == (1e-3, None, None)
+    rates = load_config(two_rates, parse_overrides(["optimizer.generator_lr=5e-4"], flag)).optimizer
+    assert (rates.of("generator").lr, rates.of("discriminator").lr) == (5e-4, 1e-3)
+
+
+def test_a_rate_that_would_have_no_effect_is_refused(two_rates: str):
+    with pytest.raises(ConfigError, match=r"--set optimizer.lr=1.* has no effect, because optimi"):
+        load_config(two_rates, [parse_override("optimizer.lr=1e-3")])
+    one = [parse_override("optimizer.lr=1e-3"), parse_override("optimizer.generator_lr=1e-4")]
+    assert load_config("digits", one).optimizer.of("discriminator").lr == 1e-3
 
 
 def test_two_lengths_or_none_in_a_recipe(tmp_path: Path):

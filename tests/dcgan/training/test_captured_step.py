@@ -36,6 +36,7 @@ WAYS = {
     "mnist-ablation": ("mnist-ablation", SMALL[3:]),
     "every stabiliser": ("digits", (*SMALL, *EVERY_STABILISER)),
     "wgan_gp": ("digits", (*SMALL, *CRITIC)),
+    "two learning rates": ("digits", (*SMALL, "optimizer.discriminator_lr=1e-3")),
     "two updates of D, two of G": (
         "digits",
         (

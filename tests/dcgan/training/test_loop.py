@@ -100,9 +100,26 @@ def bce(probability: Tensor, label: int) -> Tensor:
     return -torch.log(probability if label else 1 - probability).mean()
 
 
+TWO_RATES = (
+    "optimizer.lr=4e-4",
+    "optimizer.generator_lr=1e-4",
+    "optimizer.discriminator_betas=[0.0, 0.9]",
+)
+"""Two time-scales (Heusel et al. 2017): G has a rate of its own, and D betas of its own."""
+
+
 @pytest.mark.usefixtures("float64")
-def test_losses_and_weights_equal_a_reference_written_by_hand(small_config, pixels, tmp_path):
-    config = small_config("training.epochs=1")
+@pytest.mark.parametrize(
+    ("settings", "of_generator", "of_discriminator"),
+    [
+        ((), (2e-4, 0.5, 0.999), (2e-4, 0.5, 0.999)),
+        (TWO_RATES, (1e-4, 0.5, 0.999), (4e-4, 0.0, 0.9)),
+    ],
+)
+def test_losses_and_weights_equal_a_reference_written_by_hand(
+    settings, of_generator, of_discriminator, small_config, pixels, tmp_path
+):
+    config = small_config("training.epochs=1", *settings)
     seeds = derive_seeds(config.seed)
     generator, discriminator = map(Reference, build_networks(config, seeds.weights))
     latents = torch.Generator().manual_seed(seeds.latents)
@@ -118,10 +135,10 @@ def test_losses_and_weights_equal_a_reference_written_by_hand(small_config, pixe
         fake = generator.generate(torch.randn(len(real), 8, 1, 1, generator=latents))
         d_real, d_fake = discriminator.discriminate(real), discriminator.discriminate(fake.detach())
         d_loss = bce(d_real, 1) + bce(d_fake, 0)
-        discriminator.adam_step(d_loss, 2e-4, 0.5, 0.999, t)
+        discriminator.adam_step(d_loss, *of_discriminator, t)
         fooled = discriminator.discriminate(fake)
         g_loss = bce(fooled, 1)
-        generator.adam_step(g_loss, 2e-4, 0.5, 0.999, t)
+        generator.adam_step(g_loss, *of_generator, t)
         values = (g_loss, d_loss, d_real.mean(), d_fake.mean(), fooled.mean())
         for name, value in zip(expected, values, strict=True):
             expected[name].append(value.item())

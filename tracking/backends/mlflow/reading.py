@@ -129,7 +129,8 @@ def _read_fields(
     client: mlflow.MlflowClient, run: mlflow.entities.Run, readable: Callable[[str], bool]
 ) -> dict[str, Value]:
     tags = {name: text for name, text in run.data.tags.items() if not name.startswith("mlflow.")}
-    texts = {from_mlflow(name): text for name, text in (tags | run.data.params).items()}
+    # A tag beside a param of the same name is what the param was changed to.
+    texts = {from_mlflow(name): text for name, text in (run.data.params | tags).items()}
     return {
         path: from_text(_full_text(client, run.info.run_id, path, text, readable))
         for path, text in texts.items()

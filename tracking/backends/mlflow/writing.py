@@ -70,14 +70,17 @@ class MlflowTracker:
         self._client = experiment.client
         self._lock_file = store / SWEEP_LOCK_FILE
         self._parent: str | None = None
+        self._config: dict[str, str]
         existing = experiment.find(run.id)
         if existing:
             self._id: str = existing.info.run_id
             self._held = _held(self._client, existing)
+            self._config = dict(existing.data.params) | dict(existing.data.tags)
             self._client.update_run(self._id, status=_STATUSES["running"])
         else:
             self._id = experiment.create(run)
             self._held = Held()
+            self._config = {}
 
     def held(self) -> Held:
         """What MLflow had of the run when it was opened."""
@@ -114,8 +117,16 @@ class MlflowTracker:
 
         texts = {path: self._fit(path, to_text(value)) for path, value in values.items()}
         names = _names(texts)
-        params = [Param(names[path], texts[path]) for path in names if is_config(path)]
-        tags = [RunTag(names[path], texts[path]) for path in names if not is_config(path)]
+        config = {names[path]: texts[path] for path in names if is_config(path)}
+        params = [Param(name, text) for name, text in config.items() if name not in self._config]
+        # MLflow refuses to change a param, such as the length of a run that goes on.
+        tags = [
+            RunTag(name, text)
+            for name, text in config.items()
+            if self._config.get(name, text) != text
+        ]
+        self._config |= config
+        tags += [RunTag(names[path], texts[path]) for path in names if not is_config(path)]
         tags += [RunTag(key, text) for key, text in ui_tags(values).items()]
         for start in range(0, max(len(params), len(tags)), _FIELDS_PER_BATCH):
             batch = slice(start, start + _FIELDS_PER_BATCH)

@@ -17,9 +17,9 @@ import torch
 from typer.testing import CliRunner
 
 from dcgan.cli import app
-from dcgan.sweep import worker
-from dcgan.sweep.executor import devices_of_jobs, threads_per_job
-from dcgan.sweep.worker import Executor, WorkItem, WorkResult
+from dcgan.sweeping import worker
+from dcgan.sweeping.executor import devices_of_jobs, threads_per_job
+from dcgan.sweeping.worker import Executor, WorkItem, WorkResult
 from dcgan.training import device
 from tests.support.child_process import child_process
 from tests.support.forked import fork_context
@@ -82,7 +82,7 @@ def test_each_job_has_a_card_of_its_own_and_there_are_as_many_jobs_as_cards(
         started.append((jobs, {item.devices for item in work_items}))
         return [], True
 
-    monkeypatch.setattr("dcgan.sweep.executor.run_work_items", note)
+    monkeypatch.setattr("dcgan.sweeping.executor.run_work_items", note)
     arguments = ("sweep", "digits", "--seeds", "4", "--over", "optimizer.lr=1e-4,1e-3", *options)
     result = CliRunner().invoke(app, [*arguments, "--store", str(tmp_path)])
     assert result.exit_code == 0, result.output

@@ -20,8 +20,8 @@ import torch
 from dcgan.cpu.allocator import keep_memory
 from dcgan.jobs.prepare import Job, RunMetadata, SweepMembership, prepare, prepare_resume
 from dcgan.jobs.run import run_job
-from dcgan.sweep.plan import RunKey, SweepRun
-from dcgan.sweep.storage import StoredSweep
+from dcgan.sweeping.plan import RunKey, SweepRun
+from dcgan.sweeping.storage import StoredSweep
 from tracking.errors import UserError
 
 Executor: TypeAlias = Literal["loky", "ray", "dask"]

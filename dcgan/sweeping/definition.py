@@ -12,7 +12,7 @@ from pydantic import Field, Strict, ValidationError
 
 from dcgan.config.loading import load_config, recipe_names
 from dcgan.config.schema import ConfigError, Section
-from dcgan.sweep.plan import Factor
+from dcgan.sweeping.plan import Factor
 
 DEFAULT_SEEDS = 5
 """Number of seeds of a sweep that does not say how many."""

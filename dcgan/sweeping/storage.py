@@ -12,8 +12,8 @@ import tomli_w
 
 from dcgan.config.loading import to_toml
 from dcgan.config.schema import Config
-from dcgan.sweep.definition import read_definition
-from dcgan.sweep.plan import Sweep, plan_sweep
+from dcgan.sweeping.definition import read_definition
+from dcgan.sweeping.plan import Sweep, plan_sweep
 from tracking.atomic_files import atomic_write
 from tracking.clock import now_ms
 from tracking.errors import StoreError

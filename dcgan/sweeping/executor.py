@@ -12,7 +12,7 @@ from typing import Any
 import joblib
 
 from dcgan.jobs.signals import stop_requests
-from dcgan.sweep.worker import (
+from dcgan.sweeping.worker import (
     POLL_SECONDS,
     Executor,
     WorkItem,

@@ -16,9 +16,9 @@ from analysis.comparison.power import least_pairs
 from dcgan.cli import app
 from dcgan.config.loading import parse_override
 from dcgan.config.schema import Config
-from dcgan.sweep.definition import read_definition, sweep_names
-from dcgan.sweep.plan import Factor, parse_factor, plan_sweep
-from dcgan.sweep.storage import find_sweep, save_sweep, sweep_lock
+from dcgan.sweeping.definition import read_definition, sweep_names
+from dcgan.sweeping.plan import Factor, parse_factor, plan_sweep
+from dcgan.sweeping.storage import find_sweep, save_sweep, sweep_lock
 from dcgan.training import loop, step
 from tests.support.sweep_process import refused
 from tracking.errors import UserError
@@ -58,6 +58,15 @@ def test_settings_apply_to_all_runs_and_values_are_read_as_set_reads_them():
     assert [trial.config.optimizer.betas for trial in sweep.runs] == [(0.5, 0.9), (0.0, 0.99)]
     assert {trial.config.training.steps for trial in sweep.runs} == {7}
     assert parse_factor("init.scheme=dcgan, default").values == ("dcgan", "default")
+
+
+def test_a_sweep_whose_arms_would_all_be_alike_is_refused():
+    rates = [parse_override(f"optimizer.{each}_lr=1e-4") for each in ("generator", "discriminator")]
+    with pytest.raises(UserError, match=r"optimizer.lr .*--over.* has no effect"):
+        plan_sweep("rates", "digits", rates, [LR], [0])
+    ttur = plan_sweep("ttur", "digits", rates[:1], [LR], [0])
+    both = [trial.config.optimizer.of("discriminator").lr for trial in ttur.runs]
+    assert both == [2e-4, 2e-3]
 
 
 def test_an_arm_is_named_as_the_journal_has_it():

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dcgan.run_folder import RECIPE_FILE
-from dcgan.sweep.plan import RunKey, SweepRun
-from dcgan.sweep.storage import StoredSweep
+from dcgan.sweeping.plan import RunKey, SweepRun
+from dcgan.sweeping.storage import StoredSweep
 from tracking.backends.local import last_values, read_fields, run_folders
 from tracking.errors import StoreError, warn
 from tracking.events import BATCH, EPOCH, SWEEP

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dcgan.data.image_set import ImageSet, Progress, silent
 from dcgan.data.loading import load_images
 from dcgan.jobs.prepare import check_batches
-from dcgan.sweep.plan import RunKey, Sweep
+from dcgan.sweeping.plan import RunKey, Sweep
 
 
 def load_data(

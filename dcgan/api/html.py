@@ -1,0 +1,90 @@
+"""A run as a notebook shows it: its card, its losses, its last grid."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from analysis.plots.inline import figure_png, picture_jpeg
+from analysis.plots.run import draw_run_plot
+from tracking.errors import UserError
+from tracking.events import CONFIG, EVALUATION, SYS
+from tracking.fields import escape_control_characters
+from tracking.wording import plural
+
+if TYPE_CHECKING:
+    from dcgan.api.run import Run
+
+_LOSS_DPI = 64
+_FIELDS = {
+    "recipe": f"{SYS}/recipe",
+    "seed": f"{SYS}/seed",
+    "data": f"{CONFIG}/dataset/name",
+    "images": f"{CONFIG}/dataset/size",
+    "started": f"{SYS}/created",
+    "device": f"{SYS}/device",
+}
+
+
+def run_html(run: Run) -> str:
+    """The card of a run; pictures that it does not have are left out."""
+    fields = run.fields
+    rows = {"status": f"{run.status}, {plural(run.steps, 'step')}"}
+    rows |= {name: str(fields[path]) for name, path in _FIELDS.items() if fields.get(path)}
+    rows |= _scores(run)
+    if error := fields.get(f"{SYS}/error"):
+        rows["error"] = str(error)
+    rows["folder"] = str(run.folder)
+    cells = Markup("").join(
+        Markup(
+            "<tr><th style='text-align:left'>{}</th><td style='text-align:left'>{}</td></tr>"
+        ).format(name, escape_control_characters(value))
+        for name, value in rows.items()
+    )
+    return Markup(
+        "<div><b>{}</b><table>{}</table>"
+        "<div style='display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start'>{}{}</div></div>"
+    ).format(run.name, cells, _losses(run), _last_grid(run))
+
+
+def _scores(run: Run) -> dict[str, str]:
+    """Losses of the last epoch, or of the last step, and the newest scores of an evaluation."""
+    from tracking.backends.local import last_values
+
+    last = last_values(run.folder)
+    found = {}
+    for kind in ("training/epoch", "training/batch"):
+        if f"{kind}/Gloss" in last and "losses" not in found:
+            found["losses"] = f"G {last[f'{kind}/Gloss']:.3f}, D {last[f'{kind}/Dloss']:.3f}"
+    scores = {
+        path.removeprefix(f"{EVALUATION}/"): value
+        for path, value in last.items()
+        if path.startswith(f"{EVALUATION}/") and not path.startswith(f"{EVALUATION}/best_")
+    }
+    if scores:
+        found["scores"] = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+    return found
+
+
+def _losses(run: Run) -> Markup:
+    try:
+        figure = draw_run_plot(run.folder, "loss")
+    except UserError:
+        return Markup("")
+    return _picture("png", figure_png(figure, _LOSS_DPI), "Losses of G and D by step")
+
+
+def _last_grid(run: Run) -> Markup:
+    try:
+        grid = run.grid()
+    except UserError:
+        return Markup("")
+    return _picture("jpeg", picture_jpeg(grid), f"Images of G at step {run.grid_steps[-1]}")
+
+
+def _picture(kind: str, content: bytes, text: str) -> Markup:
+    return Markup(
+        "<img alt='{}' title='{}' style='max-width:34em' src='data:image/{};base64,{}'>"
+    ).format(text, text, kind, base64.b64encode(content).decode())

@@ -1,0 +1,366 @@
+"""A run as Python programs and notebooks use it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tracking.errors import StoreError
+from tracking.events import BATCH, EPOCH, FIXED_NOISE, REAL, SYS, Value
+from tracking.fields import escape_control_characters
+from tracking.wording import plural
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    import PIL.Image
+    from matplotlib.figure import Figure
+    from torch import nn
+
+    from analysis.plots.run import RunPlot
+    from analysis.runs import Runs
+    from dcgan.config.schema import Config
+    from dcgan.run_folder.trained_run import TrainedRun
+    from dcgan.sampling import Weights
+    from dcgan.training.checkpoint import CheckpointRef
+
+DEFAULT_STORE = "runs"
+
+_MOST_STEPS = 8
+"""Steps that an error names."""
+
+
+def open(run: str = "last", *, store: str | Path | None = None) -> Run:
+    """Open a run of the local store.
+
+    Args:
+        run: Its id, the start of its id, its name, or `last` for the newest run.
+        store: The folder of all runs; DCGAN_STORE or `runs` if omitted.
+
+    Raises:
+        StoreError: No run matches, or more than one.
+    """
+    from tracking.store import find_run
+
+    return Run(find_run(store_folder(store), run))
+
+
+def runs(*places: str | Path, where: str | None = None) -> Runs:
+    """Load the runs of stores, of any backends and in any mixture; the same as `analysis.load`.
+
+    Args:
+        places: Folders and addresses; DCGAN_STORE or `runs` if omitted.
+        where: Only runs for which this expression holds, such as `optimizer.lr < 1e-3`.
+
+    Raises:
+        StoreError: A store has no runs.
+        QueryError: The expression is wrong.
+    """
+    from analysis import load
+
+    return load(*(places or (store_folder(None),)), where=where)
+
+
+def store_folder(store: str | Path | None) -> Path:
+    """The folder of all runs; raises StoreError if it is a file."""
+    folder = Path(store or os.environ.get("DCGAN_STORE") or DEFAULT_STORE)
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder} is a file. A store is a folder that holds runs.")
+    return folder
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the local store, read anew at each access: it may still be training.
+
+    In a notebook it shows its card, its losses and its last grid.
+
+    Attributes:
+        folder: The run's folder; its name is the run's id.
+    """
+
+    folder: Path
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id}: {self.status}, {plural(self.steps, 'step')}>"
+
+    def _repr_html_(self) -> str:
+        from dcgan.api.html import run_html
+
+        return run_html(self)
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.folder.name
+
+    @property
+    def name(self) -> str:
+        """The run's name; its id if it has none."""
+        return escape_control_characters(self.fields.get(f"{SYS}/name") or self.id)
+
+    @property
+    def status(self) -> str:
+        """`running`, `finished`, `interrupted`, `failed` or `killed`."""
+        return str(self.fields.get(f"{SYS}/status"))
+
+    @property
+    def fields(self) -> dict[str, Value]:
+        """All that the run has recorded except metrics and files, by path."""
+        from tracking.backends.local import read_fields
+
+        return read_fields(self.folder)
+
+    @property
+    def config(self) -> Config:
+        """The configuration: `run.config.optimizer.lr`."""
+        from dcgan.run_folder.trained_run import read_config
+
+        return read_config(self.folder)
+
+    @property
+    def steps(self) -> int:
+        """Training steps done."""
+        from tracking.backends.local import last_values
+
+        return int(last_values(self.folder).get("step", 0))
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """One row per step: `run`, `step`, `time`, then one column per metric."""
+        from tracking.backends.local import read_steps
+
+        return read_steps(self.folder)
+
+    @property
+    def grid_steps(self) -> list[int]:
+        """The steps of the grids that were made while the run trained."""
+        return sorted(self._grids())
+
+    def losses(self, per: Literal["step", "epoch"] = "step") -> pd.DataFrame:
+        """The losses: the columns `generator` and `discriminator`, indexed by step.
+
+        per: Of each step's batch, or the means of each epoch at its last step.
+        """
+        paths = {
+            f"{BATCH if per == 'step' else EPOCH}/{loss}": network
+            for loss, network in (("Gloss", "generator"), ("Dloss", "discriminator"))
+        }
+        table = self.metrics.set_index("step").reindex(columns=list(paths))
+        return table.rename(columns=paths).dropna(how="all")
+
+    def at(self, checkpoint: CheckpointRef = "last", *, device: str = "cpu") -> TrainedRun:
+        """The run at one of its checkpoints.
+
+        Args:
+            checkpoint: The last one, the best by evaluation, or that of a step.
+            device: Where its networks are put: `auto`, `cpu`, `cuda`, ...
+
+        Raises:
+            CheckpointError: There is no such checkpoint, or its file is damaged.
+            StoreError: The run was imported without its checkpoints.
+        """
+        from dcgan.run_folder.trained_run import TrainedRun
+        from dcgan.training.device import choose_device
+
+        return TrainedRun.open(self.folder, checkpoint, choose_device(device))
+
+    def generator(
+        self,
+        checkpoint: CheckpointRef = "last",
+        *,
+        weights: Weights | None = None,
+        device: str = "cpu",
+    ) -> nn.Module:
+        """G in eval mode: latents (N, latent_size, 1, 1) to images (N, C, H, W) in [-1, 1].
+
+        Args:
+            checkpoint: The last one, the best by evaluation, or that of a step.
+            weights: `current` or `ema`; by default those that the run's own grids use.
+            device: Where it is put: `auto`, `cpu`, `cuda`, ...
+
+        Raises:
+            CheckpointError: There is no such checkpoint, or its file is damaged.
+            ConfigError: `weights` is `ema`, but the run has no moving average.
+        """
+        return self.at(checkpoint, device=device).generator(weights).eval()
+
+    def discriminator(
+        self, checkpoint: CheckpointRef = "last", *, device: str = "cpu"
+    ) -> nn.Module:
+        """D in eval mode: images (N, C, H, W) in [-1, 1] to logits; see `at` for the arguments."""
+        return self.at(checkpoint, device=device).discriminator().eval()
+
+    def sample(
+        self,
+        count: int = 64,
+        *,
+        seed: int = 0,
+        checkpoint: CheckpointRef = "last",
+        weights: Weights | None = None,
+        device: str = "auto",
+    ) -> npt.NDArray[np.uint8]:
+        """New images from G, with batch norm by its learnt statistics.
+
+        Args:
+            count: Number of images.
+            seed: Of the latents: the same images for the same seed.
+            checkpoint: The last one, the best by evaluation, or that of a step.
+            weights: `current` or `ema`; by default those that the run's own grids use.
+            device: Where they are computed: `auto`, `cpu`, `cuda`, ...
+
+        Returns:
+            uint8 (count, H, W, C), C = 1 or 3; inverted if the run's grids are.
+
+        Raises:
+            CheckpointError: There is no such checkpoint, or its file is damaged.
+            GenerationError: Pixels are not finite.
+            ValueError: `count` is not positive.
+        """
+        from dcgan.sampling import draw_pixels
+
+        if count < 1:
+            raise ValueError(f"count = {count}: it should be 1 or more.")
+        run = self.at(checkpoint, device=device)
+        pixels = draw_pixels(run.generator(weights), run.config.network, run.device, count, seed)
+        images: npt.NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).contiguous().numpy()
+        return 255 - images if run.config.images.inverted else images
+
+    def grid(self, step: int | None = None) -> PIL.Image.Image:
+        """A grid from fixed noise that was made while the run trained.
+
+        step: One of `grid_steps`; the last one if omitted. Raises StoreError if there is none.
+        """
+        grids = self._grids()
+        if not grids:
+            raise StoreError(f"The run {self.id} has no grid of images.")
+        chosen = max(grids) if step is None else step
+        if chosen not in grids:
+            steps = sorted(grids)
+            nearest = sorted(sorted(steps, key=lambda each: abs(each - chosen))[:_MOST_STEPS])
+            raise StoreError(
+                f"The run {self.id} has no grid of step {chosen}.\n"
+                f"The nearest of its {plural(len(steps), 'grid')}: {', '.join(map(str, nearest))}."
+            )
+        return _picture(grids[chosen])
+
+    def real_grid(self) -> PIL.Image.Image:
+        """The grid of images of the data set; raises StoreError if the run has none."""
+        from analysis.image_files import image_files
+
+        grids = image_files(self.folder, REAL)
+        if not grids:
+            raise StoreError(f"The run {self.id} has no grid of real images.")
+        return _picture(grids[max(grids)])
+
+    def plot(self, name: RunPlot) -> Figure:
+        """One of the figures of `dcgan plot`.
+
+        name: `loss`, `scores`, `progression`, `real_and_fake` or `evaluation`. Raises StoreError
+        if the run has no data for it.
+        """
+        from analysis.plots.run import draw_run_plot
+
+        return draw_run_plot(self.folder, name)
+
+    def plot_losses(self) -> Figure:
+        """The losses of both networks, apart and together."""
+        return self.plot("loss")
+
+    def plot_scores(self) -> Figure:
+        """D's output for real images and for fakes."""
+        return self.plot("scores")
+
+    def plot_progression(self) -> Figure:
+        """Grids from the same noise during the training."""
+        return self.plot("progression")
+
+    def plot_real_and_fake(self) -> Figure:
+        """Real images beside the last grid of fakes."""
+        return self.plot("real_and_fake")
+
+    def plot_evaluation(self) -> Figure:
+        """The scores of evaluations during the training."""
+        return self.plot("evaluation")
+
+    def evaluate(
+        self,
+        checkpoint: CheckpointRef | Literal["all"] = "last",
+        *,
+        samples: int | None = None,
+        resamples: int = 3,
+        inception: bool | None = None,
+        weights: str | Path | None = None,
+        device: str = "auto",
+    ) -> pd.DataFrame:
+        """Measure how good G is, and write the scores to the run, as `dcgan evaluate` does.
+
+        Args:
+            checkpoint: The last one, the best, that of a step, or `all` that were kept.
+            samples: Fakes per set, and at most as many real images; as in the recipe if omitted.
+            resamples: Sets of fakes, for the spread.
+            inception: Whether to use Inception if its weights are at hand; as in the recipe if
+                omitted.
+            weights: A file with Inception's weights.
+            device: Where it is computed: `auto`, `cpu`, `cuda`, ...
+
+        Returns:
+            One row per checkpoint and metric: `step`, `metric`, `value`, `spread`, `real_images`
+            (what held-out real images would get), `better` (`lower`, `higher`, ...), `samples`.
+
+        Raises:
+            CheckpointError: There is no such checkpoint, or its file is damaged.
+            StoreError: The images have changed.
+            EvaluationError: There are too few images, or the weights are not Inception's.
+        """
+        import pandas as pd
+
+        from dcgan.evaluation.evaluate_run import evaluate_run
+
+        results = evaluate_run(
+            self.folder,
+            which=checkpoint,
+            samples=samples,
+            resamples=resamples,
+            use_inception=inception,
+            weights=None if weights is None else Path(weights),
+            device=device,
+        )
+        return pd.DataFrame(
+            [
+                {
+                    "step": result.step,
+                    "metric": score.name,
+                    "value": score.value,
+                    "spread": score.spread,
+                    "real_images": score.real_score,
+                    "better": score.better,
+                    "samples": score.samples,
+                }
+                for result in results
+                for score in result.scores
+            ]
+        )
+
+    def report(self, output: str | Path) -> Path:
+        """Write the report of `dcgan report` on this run: .html, .md or .pdf; returns its path."""
+        from analysis import load
+
+        loaded = load(self.folder.parent)
+        return replace(loaded, table=loaded.table.loc[[self.id]]).report(output)
+
+    def _grids(self) -> Mapping[int, Path]:
+        from analysis.image_files import image_files
+
+        return image_files(self.folder, FIXED_NOISE)
+
+
+def _picture(file: Path) -> PIL.Image.Image:
+    import PIL.Image
+
+    with PIL.Image.open(file) as picture:
+        return picture.copy()

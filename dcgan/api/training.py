@@ -1,0 +1,284 @@
+"""`dcgan.train` and `dcgan.resume`."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dcgan.api.run import Run, store_folder
+from dcgan.cpu.allocator import keep_memory
+from tracking.backends import REMOTES
+from tracking.errors import UserError
+from tracking.wording import duration, plural
+
+if TYPE_CHECKING:
+    from dcgan.api.progress import Display
+    from dcgan.config.loading import Override
+    from dcgan.jobs.prepare import Job
+
+_BUSY = threading.Lock()
+"""Held while this process trains: arithmetic, allocator and signals are those of the process."""
+
+
+def train(
+    recipe: str | Path = "digits",
+    *,
+    lr: float | None = None,
+    epochs: int | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    weight_init: bool | None = None,
+    start_from: str | Path | Run | Sequence[str | Path | Run] | None = None,
+    evaluate_every: int | None = None,
+    precision: str | None = None,
+    compile: bool | None = None,
+    data: str | Path | None = None,
+    download: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    trackers: str | Sequence[str] = (),
+    name: str | None = None,
+    group: str | None = None,
+    tags: Sequence[str] = (),
+    device: str = "auto",
+    store: str | Path | None = None,
+    progress: bool = True,
+) -> Run:
+    """Train a DCGAN and track the run, as `dcgan train` does.
+
+    Ctrl-C, or a notebook's stop button, ends the training after the current step with a
+    checkpoint; the run is then `interrupted`, and `resume` continues it.
+
+    Args:
+        recipe: A recipe's name, or the path of a .toml file.
+        lr: Adam's learning rate, for both networks.
+        epochs: Epochs to train.
+        steps: Training steps, instead of epochs.
+        batch_size: Images per step.
+        seed: Of weights, data order and latents.
+        weight_init: True for DCGAN's N(0, 0.02), False for PyTorch's own initialisation.
+        start_from: A run whose weights to start from (a Run, `RUN` or `RUN:CHECKPOINT`), or one
+            or two .pth files.
+        evaluate_every: Epochs between evaluations.
+        precision: `auto`, `fp32`, `tf32` or `bf16`.
+        compile: Whether to use torch.compile if a trial shows that it pays off.
+        data: Folder or file with the recipe's data set, or with other images.
+        download: Whether torchvision may download missing data.
+        settings: Any other keys of the recipe: `{"network.latent_size": 32}`.
+        trackers: `mlflow`, `neptune`, `tensorboard`, besides the local journal.
+        name: Name of the run.
+        group: Name of a group of runs that it belongs to.
+        tags: Words by which runs are selected.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ...
+        store: The folder of all runs; DCGAN_STORE or `runs` if omitted.
+        progress: Whether to show how far the training is.
+
+    Returns:
+        The run: finished or interrupted.
+
+    Raises:
+        ConfigError: A setting is not valid, or does not work here.
+        DataError: The images cannot be loaded.
+        StoreError: The store cannot be written to, or a name is not plain text.
+        UserError: This process is training already.
+        Exception: Whatever the training raises, after the run has been marked `failed`.
+    """
+    shortcuts = {
+        "lr": ("optimizer.lr", lr),
+        "epochs": ("training.epochs", epochs),
+        "steps": ("training.steps", steps),
+        "batch_size": ("training.batch_size", batch_size),
+        "seed": ("seed", seed),
+        "weight_init": ("init.scheme", _scheme(weight_init)),
+        "start_from": ("init.weights", None if start_from is None else references(start_from)),
+        "evaluate_every": ("evaluation.every_epochs", evaluate_every),
+        "precision": ("training.precision", precision),
+        "compile": ("training.compile", compile),
+    }
+    folder = store_folder(store)
+    with exclusive("train"):
+        keep_memory()
+        from dcgan.api.progress import choose_display
+        from dcgan.config.loading import load_config
+        from dcgan.jobs.overrides import data_overrides
+        from dcgan.jobs.prepare import RunMetadata, prepare
+
+        display = choose_display(progress)
+        overrides = overrides_of(settings, shortcuts)
+        images = None if data is None else Path(data).expanduser()
+        overrides += data_overrides(str(recipe), overrides, images, "data=")
+        job = prepare(
+            load_config(str(recipe), overrides),
+            device,
+            folder,
+            chosen_trackers(trackers),
+            RunMetadata(name, group, tuple(tags)),
+            download=download,
+            progress=decoding(display),
+        )
+        given = [override.origin for override in overrides if override.value is not None]
+        return _run(job, ["dcgan.train", str(recipe), *dict.fromkeys(given)], display)
+
+
+def resume(
+    run: str | Run = "last",
+    *,
+    epochs: int | None = None,
+    steps: int | None = None,
+    data: str | Path | None = None,
+    device: str = "auto",
+    store: str | Path | None = None,
+    progress: bool = True,
+) -> Run:
+    """Continue a run that was interrupted, that failed, or that is to be longer.
+
+    Args:
+        run: The run, its id or name, or `last`.
+        epochs: Epochs of the whole run, if it is to be longer than it was.
+        steps: Training steps of the whole run, instead of epochs.
+        data: Where the run's images are now, if they were moved.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ...
+        store: The folder of all runs; DCGAN_STORE or `runs` if omitted.
+        progress: Whether to show how far the training is.
+
+    Returns:
+        The run: finished or interrupted.
+
+    Raises:
+        StoreError: There is no such run, it has finished, or its images have changed.
+        ConfigError: The run cannot have this length, or does not work here.
+        CheckpointError: Its checkpoint is damaged, or a finished run has none.
+        UserError: This process is training already.
+    """
+    folder = run.folder.parent if isinstance(run, Run) else store_folder(store)
+    reference = run.id if isinstance(run, Run) else run
+    length = {"epochs": ("training.epochs", epochs), "steps": ("training.steps", steps)}
+    with exclusive("resume"):
+        keep_memory()
+        from dcgan.api.progress import choose_display
+        from dcgan.jobs.prepare import prepare_resume
+
+        display = choose_display(progress)
+        job = prepare_resume(
+            folder,
+            reference,
+            device,
+            data=None if data is None else Path(data).expanduser(),
+            progress=decoding(display),
+            length=overrides_of(None, length),
+        )
+        return _run(job, ["dcgan.resume", reference], display)
+
+
+def _run(job: Job, arguments: Sequence[str], display: Display) -> Run:
+    from dcgan.api.progress import TrainingDisplay
+    from dcgan.jobs.progress import TrainingMeter
+    from dcgan.jobs.run import run_job
+
+    meter = TrainingMeter(job)
+    display.note(f"{job.config.name}: {meter.opening()}")
+    shown = TrainingDisplay(display, meter, job.total_steps)
+    result = run_job(job, arguments, listen=shown.show, warn=display.message)
+    run = Run(result.folder)
+    going_on = f' Continue it with dcgan.resume("{run.id}").'
+    display.end(
+        f"{run.id} {result.status} after {result.steps:,} of "
+        f"{plural(job.total_steps, 'step')} in {duration(result.seconds)} "
+        f"({result.images_per_second:,.0f} images/s)."
+        + (going_on if result.status == "interrupted" else "")
+    )
+    return run
+
+
+@contextmanager
+def exclusive(function: str) -> Iterator[None]:
+    """Let this process train one thing at a time.
+
+    Raises UserError if it is training already, or is one of several that torchrun started.
+    """
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        raise UserError(
+            f"dcgan.{function} trains in one process.\n"
+            "On several devices use the command: torchrun --nproc-per-node 4 -m dcgan train"
+        )
+    if not _BUSY.acquire(blocking=False):
+        raise UserError(
+            f"dcgan.{function}: this process is training already, in another thread.\n"
+            "Wait until that has ended. To train several runs at once: dcgan.sweep(...), or a "
+            "process for each."
+        )
+    try:
+        yield
+    finally:
+        _BUSY.release()
+
+
+def overrides_of(
+    settings: Mapping[str, Any] | None, shortcuts: Mapping[str, tuple[str, Any]]
+) -> list[Override]:
+    """Overrides by keyword arguments, as `dcgan.jobs.overrides.combine_overrides` orders them.
+
+    Args:
+        settings: Key of the recipe -> value.
+        shortcuts: By argument: the key that it sets, and its value or None.
+
+    Raises:
+        ConfigError: Two of them exclude each other.
+    """
+    from dcgan.config.loading import Override
+    from dcgan.jobs.overrides import combine_overrides
+
+    return combine_overrides(
+        [
+            Override(key, _as_toml(value), f"{key}={value}")
+            for key, value in (settings or {}).items()
+        ],
+        [
+            Override(key, value, f"{argument}={value}")
+            for argument, (key, value) in shortcuts.items()
+            if value is not None
+        ],
+    )
+
+
+def _as_toml(value: Any) -> Any:
+    """Values as a recipe has them: lists for tuples, texts for paths."""
+    if isinstance(value, tuple):
+        return [_as_toml(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _scheme(weight_init: bool | None) -> str | None:
+    if weight_init is None:
+        return None
+    return "dcgan" if weight_init else "default"
+
+
+def references(start_from: str | Path | Run | Sequence[str | Path | Run]) -> list[str]:
+    """What `init.weights` takes: ids of runs, and paths."""
+    given = [start_from] if isinstance(start_from, str | Path | Run) else start_from
+    return [each.id if isinstance(each, Run) else str(each) for each in given]
+
+
+def chosen_trackers(trackers: str | Sequence[str]) -> list[str]:
+    """The remote backends without repetition; raises UserError for one that does not exist."""
+    names = [trackers] if isinstance(trackers, str) else trackers
+    for name in names:
+        if name not in ("local", *REMOTES):
+            raise UserError(
+                f"There is no tracker {name!r}. Choose from: local, {', '.join(REMOTES)}."
+            )
+    return [name for name in dict.fromkeys(names) if name != "local"]
+
+
+def decoding(display: Display) -> Any:
+    """A function that shows how many images are decoded."""
+
+    def show(done: int, total: int) -> None:
+        display.line(f"decoding {done:,} of {plural(total, 'image')}", done / max(total, 1))
+
+    return show

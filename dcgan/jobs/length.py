@@ -1,0 +1,100 @@
+"""Another length for a run that has begun: checked, explained, and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from dcgan.config.loading import load_config, recipe_names
+from dcgan.config.schema import Config, ConfigError, Training
+from dcgan.run_folder import RECIPE_FILE
+from dcgan.run_folder.describe import write_recipe
+from dcgan.run_folder.trained_run import read_config
+from dcgan.training.checkpoint import CheckpointError
+from dcgan.training.schedule import total_steps
+from tracking.events import CONFIG, SYS, Event, Fields, Value
+from tracking.wording import plural
+
+LENGTHS = f"{SYS}/lengths"
+"""The field with the lengths that a run has been asked for, the first one first."""
+
+
+def check_length(
+    config: Config, previous: Config, size: int, *, folder: Path, status: object, done: int | None
+) -> None:
+    """Check that a run can go on as if it had been asked for another length at once.
+
+    Args:
+        config: The run's configuration with the length that is asked for.
+        previous: Its configuration so far.
+        size: Number of images.
+        folder: The run's folder.
+        status: The run's status.
+        done: Steps of its last checkpoint; None if it has none.
+
+    Raises:
+        CheckpointError: The run has finished, but its checkpoints are gone.
+        ConfigError: The run is that long already, or what it has done so far depends on its
+            length.
+    """
+    run = folder.name
+    asked, earlier = (words(each.training) for each in (config, previous))
+    if done is None:
+        if status == "finished":
+            raise CheckpointError(
+                f"The run {run} has finished, but has no checkpoint from which it could go on.\n"
+                f"To train it anew as a new run: dcgan train {folder / RECIPE_FILE}"
+            )
+        return
+    if total_steps(config, size) <= done:
+        raise ConfigError(
+            f"The run {run} has trained {done:,} steps already; {asked} are "
+            f"{total_steps(config, size):,} steps.\nGive a larger number than that."
+        )
+    noise = config.stabilisers.instance_noise
+    if noise > 0 and total_steps(config, size) != total_steps(previous, size):
+        raise ConfigError(
+            f"The run {run} cannot be trained to {asked} as if it had been asked for them at "
+            f"once:\nits instance noise (stabilisers.instance_noise = {noise}) has fallen to 0 "
+            f"over {earlier}, and would fall more slowly.\nTrain a new run of that length, from "
+            f"its first step or from these weights (dcgan train --from {run})."
+        )
+
+
+def notes_on_length(config: Config) -> Iterator[str]:
+    """What a run of another length keeps although its source would have changed it."""
+    depends = config.source.depends_on_epochs
+    if not depends and config.name in recipe_names():  # a run that is older than this key
+        depends = load_config(config.name, []).source.depends_on_epochs
+    if depends:
+        yield (
+            f"In the source of {config.name}, {depends}. This run keeps its value, as it would "
+            f"have from its first step with this length."
+        )
+
+
+def length_events(folder: Path, training: Training, fields: Mapping[str, Value]) -> Iterator[Event]:
+    """Record another length of a run: in its recipe, which is written first, and its fields.
+
+    Args:
+        folder: The run's folder.
+        training: The section with the new length.
+        fields: The run's fields so far.
+    """
+    previous = read_config(folder)
+    length = {"epochs": training.epochs, "steps": training.steps}
+    known = fields.get(LENGTHS)
+    lengths = known if isinstance(known, list) else [words(previous.training)]
+    changed = previous.training.model_copy(update=length)
+    yield write_recipe(previous.model_copy(update={"training": changed}), folder)
+    yield Fields(
+        {f"{CONFIG}/training/{unit}": value for unit, value in length.items()}
+        | {LENGTHS: [*lengths, words(changed)]}
+    )
+
+
+def words(training: Training) -> str:
+    """The length of a training, such as `40 epochs`."""
+    if training.steps is not None:
+        return plural(training.steps, "step")
+    return plural(training.epochs or 0, "epoch")

@@ -1,0 +1,114 @@
+"""What a user asks of a sweep, and the sweep that it means: a new one, or one in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dcgan.config.loading import Override
+from dcgan.jobs.overrides import data_overrides
+from dcgan.sweeping.definition import read_definition
+from dcgan.sweeping.executor import devices_of_jobs, threads_per_job
+from dcgan.sweeping.plan import Factor, Sweep, SweepRun, plan_sweep
+from dcgan.sweeping.storage import StoredSweep, find_sweep
+from dcgan.sweeping.worker import Executor, WorkItem, make_work_items
+from tracking.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRequest:
+    """What a user asks of a sweep.
+
+    Attributes:
+        subject: The name of a sweep or a recipe, or the path of a file with either.
+        name: The sweep's name; by default that of the subject.
+        factors: Keys to vary and their values, besides those of the subject or in their place.
+        seeds: The seeds of every arm; None for those of the subject.
+        overrides: Settings of all runs alike.
+        data: The folder or file of images; None for the recipe's own place.
+        data_flag: How the user has given it, for messages.
+        resume: Whether a sweep in the store is to be finished.
+        trackers: The backends besides the local journal.
+    """
+
+    subject: str
+    name: str | None = None
+    factors: tuple[Factor, ...] = ()
+    seeds: tuple[int, ...] | None = None
+    overrides: tuple[Override, ...] = ()
+    data: Path | None = None
+    data_flag: str = "--data "
+    resume: bool = False
+    trackers: tuple[str, ...] = ()
+
+
+def find_or_plan(request: SweepRequest, store: Path) -> tuple[Sweep, StoredSweep | None]:
+    """The sweep that a request means, and where it is stored if it is to be resumed.
+
+    Raises:
+        ConfigError: There is no such sweep or recipe, or a run's configuration is not valid.
+        StoreError: There is no such sweep to resume.
+        UserError: A stored sweep is tracked to other backends.
+    """
+    changes_plan = bool(request.factors or request.overrides or request.data)
+    stored_sweep = None
+    if request.resume and not changes_plan and request.seeds is None:
+        subject = request.subject
+        reference = read_definition(subject).name if subject.endswith(".toml") else subject
+        stored_sweep = find_sweep(store, request.name or reference)
+        plan = stored_sweep.sweep
+    else:
+        plan = _plan(request)
+        if request.resume:
+            stored_sweep = find_sweep(store, plan.name, plan)
+    if stored_sweep and request.trackers and {*request.trackers} != {*stored_sweep.trackers}:
+        raise UserError(
+            f"{stored_sweep.id} is tracked to {', '.join(('local', *stored_sweep.trackers))} "
+            "only.\nLeave out --tracker; dcgan sync can send finished runs to another tracker."
+        )
+    return plan, stored_sweep
+
+
+def _plan(request: SweepRequest) -> Sweep:
+    definition = read_definition(request.subject)
+    own_keys = {factor.key for factor in request.factors}
+    factors = [factor for factor in definition.factors if factor.key not in own_keys]
+    folder = None if request.data is None else request.data.expanduser().absolute()
+    images = data_overrides(definition.recipe, request.overrides, folder, request.data_flag)
+    return plan_sweep(
+        request.name or definition.name,
+        definition.recipe,
+        [*request.overrides, *images],
+        [*factors, *request.factors],
+        definition.seeds if request.seeds is None else request.seeds,
+    )
+
+
+def share_out(
+    stored_sweep: StoredSweep,
+    missing: Mapping[SweepRun, str | None],
+    *,
+    executor: Executor,
+    jobs: int,
+    device: str,
+    arguments: Sequence[str],
+) -> list[WorkItem]:
+    """Work items for the missing runs, which share the cores and the cards.
+
+    Args:
+        stored_sweep: The sweep.
+        missing: The runs to train, each with the id of the run to resume, or None.
+        executor: Where the workers run.
+        jobs: Number of workers.
+        device: `auto`, or a device's name.
+        arguments: The command line, for the record.
+    """
+    return make_work_items(
+        stored_sweep,
+        missing,
+        devices=devices_of_jobs(device, jobs, executor),
+        executor=executor,
+        threads=threads_per_job(jobs, executor),
+        arguments=arguments,
+    )
