@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -39,6 +40,9 @@ def run_in_processes(
     waiting = deque(work_items)
 
     def work() -> None:
+        if hasattr(signal, "pthread_sigmask"):
+            # Processes inherit it: what a terminal sends does not end them while they start.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         while not ending():
             try:
                 item = waiting.popleft()
