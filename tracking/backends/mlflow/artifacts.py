@@ -69,7 +69,7 @@ def is_readable(uri: str, root: str, artifact: str) -> bool:
         if database is None and _is_local(uri) and _FOLDERS & set(file.resolve().parts):
             return True
     place = f"in {database.parent}" if database else f"for {_host(uri)} to name"
-    warn(f"{artifact} is left out: {file} is not {place}.")
+    warn(f"{file} is left out: it is not {place}.")
     return False
 
 
