@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from dcgan.config.loading import load_config
-from dcgan.config.schema import Config, ConfigError
-from dcgan.data.image_set import ImageSet, Progress, silent
+from dcgan.config.schema import EMBEDDED, Config, ConfigError
+from dcgan.data.image_set import DataError, ImageSet, Progress, silent
 from dcgan.data.loading import load_images
 from dcgan.models import build_networks
 from dcgan.models.ema import moving_average
@@ -134,16 +134,39 @@ def _check_not_imported(folder: Path) -> None:
         )
 
 
-def read_config(folder: Path) -> Config:
+def read_config(folder: Path, data: Path | None = None) -> Config:
     """The configuration of the run in a folder.
 
-    Raises StoreError if it has no recipe, or was imported without its checkpoints.
+    Args:
+        folder: The run's folder.
+        data: Where the run's images are now; None if they are where they were.
+
+    Raises:
+        StoreError: The folder has no recipe, or was imported without its checkpoints.
+        ConfigError: The recipe is not valid, or its images cannot be elsewhere.
     """
     _check_not_imported(folder)
     recipe = check_no_link(folder, RECIPE_FILE)
     if not recipe.exists():
         raise StoreError(f"The run {folder.name} cannot be opened: {recipe} is missing.")
-    return load_config(str(recipe), [])
+    return with_images_in(load_config(str(recipe), []), data)
+
+
+def with_images_in(config: Config, folder: Path | str | None) -> Config:
+    """The configuration with this folder of its images, by an absolute path if there is one.
+
+    A run may be resumed or evaluated from another working directory. Raises ConfigError if the
+    images are embedded.
+    """
+    if folder is None:
+        return config
+    if config.dataset.name in EMBEDDED:
+        raise ConfigError(
+            f"--data {folder}: the images of {config.dataset.name} come with the program."
+        )
+    path = str(Path(folder).expanduser().absolute())
+    dataset = config.dataset.model_copy(update={"path": path})
+    return config.model_copy(update={"dataset": dataset})
 
 
 def load_training_images(folder: Path, config: Config, progress: Progress = silent) -> ImageSet:
@@ -158,7 +181,16 @@ def load_training_images(folder: Path, config: Config, progress: Progress = sile
         StoreError: The images have changed since the run began.
         DataError: The images cannot be loaded.
     """
-    images = load_images(config.dataset, progress=progress)
+    path = config.dataset.path
+    try:
+        images = load_images(config.dataset, progress=progress)
+    except DataError as error:
+        if path is None or Path(path).exists():
+            raise
+        raise DataError(
+            f"{error}\nIf the images were moved, dcgan resume and dcgan evaluate take their new "
+            "place: --data FOLDER."
+        ) from error
     if images.card.fingerprint != read_fields(folder).get(f"{CONFIG}/dataset/fingerprint"):
         raise StoreError(
             f"The images in {images.card.path} are not those that the run {folder.name} was "

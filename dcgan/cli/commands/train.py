@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +19,7 @@ from dcgan.cli.options import (
     Device,
     Download,
     Epochs,
+    MovedData,
     Precision,
     Recipe,
     RunReference,
@@ -151,10 +151,7 @@ def train(
 
 def resume(
     run: RunReference = "last",
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Where the run's images are now, if they were moved."),
-    ] = None,
+    data: MovedData = None,
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
