@@ -1,5 +1,73 @@
-"""`python -m dcgan` is the command `dcgan`."""
+"""The command `dcgan`, also as `python -m dcgan`: what happens before anything is imported."""
 
-from dcgan.cli import app
+from __future__ import annotations
 
-app(prog_name="dcgan")
+import _thread
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+EXIT_INTERRUPTED = 130
+_POLL_SECONDS = 0.02
+
+
+def main() -> None:
+    """Run the command line. Ctrl-C ends it with one sentence, also while it imports libraries."""
+    signal.signal(signal.SIGINT, _Interrupts())
+    try:
+        from dcgan.cli import app
+
+        app(prog_name="dcgan")
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interpreter that ends needs no traceback
+
+
+class _Interrupts:
+    """Raises KeyboardInterrupt, but not within an import.
+
+    There libraries take it for another error, swallow it, or abort. If nothing is half-written
+    the process ends at once, else KeyboardInterrupt is raised after the import.
+    """
+
+    def __init__(self) -> None:
+        self._is_waiting = False
+
+    def __call__(self, _number: int, frame: FrameType | None) -> None:
+        if not _is_importing(frame):
+            raise KeyboardInterrupt
+        tracking = sys.modules.get("tracking.unfinished")
+        if self._is_waiting or tracking is None or not tracking.UNFINISHED:
+            # A spinner hides the cursor, and the terminal has shown ^C.
+            print("\x1b[?25h\n" if sys.stderr.isatty() else "", end="", file=sys.stderr)
+            print("Interrupted.", file=sys.stderr, flush=True)
+            os._exit(EXIT_INTERRUPTED)
+        self._is_waiting = True
+        threading.Thread(target=self._raise_after_import, daemon=True).start()
+
+    def _raise_after_import(self) -> None:
+        main_thread = threading.main_thread().ident or 0
+        while _is_importing(sys._current_frames().get(main_thread)):
+            time.sleep(_POLL_SECONDS)
+        self._is_waiting = False
+        if sys.platform == "win32":
+            _thread.interrupt_main()
+        else:  # which also ends what the thread waits for
+            signal.pthread_kill(main_thread, signal.SIGINT)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from tracking.unfinished import unfinished
+
 _RENAMES, _PAUSE_SECONDS = 20, 0.05
 """How often a rename is tried, and the seconds between."""
 
@@ -22,13 +24,14 @@ def atomic_write(path: Path) -> Iterator[Path]:
     to the disk before the rename, so that a power cut cannot leave an empty file.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        _replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with unfinished(temporary):
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            _replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _replace(temporary: Path, path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import filelock
 
 from tracking.errors import StoreError
+from tracking.unfinished import unfinished
 
 _PATIENCE_SECONDS, _POLL_SECONDS = 0.5, 0.01
 """A reader holds a writer off for the instant of its look; several may do so in turn."""
@@ -40,7 +41,7 @@ def locked(
             held = locks.pop_all()
     except filelock.Timeout as error:
         raise StoreError(f"The run {folder.name} is being written by another process.") from error
-    with held:
+    with held, unfinished(folder):
         yield
 
 

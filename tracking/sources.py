@@ -67,10 +67,13 @@ def resolve_source(source: str | Path | RunSource) -> RunSource:
 
 
 def _find(path: Path, backend: str) -> RunSource | None:
-    store = path.absolute().parent if path.name == backend in OWN_FOLDERS else path
-    for folder in dict.fromkeys((path, store)):
-        if file := next(folder.glob(_PATTERNS[backend]), None):
-            return RunSource(backend, _address(file) if backend == "mlflow" else folder)
+    """The store at `path`, or above it if all of its runs of this backend are below `path`."""
+    absolute = path.absolute()
+    above = absolute.parents[:2] if backend in OWN_FOLDERS else ()
+    for folder in (path, *above):
+        files = list(folder.glob(_PATTERNS[backend]))
+        if files and (folder == path or all(file.is_relative_to(absolute) for file in files)):
+            return RunSource(backend, _address(files[0]) if backend == "mlflow" else folder)
     return None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tracking.backends import load_backend
+from tracking.backends import load_backend, load_reader
 from tracking.backends.local import amend_fields, open_tracker, read_events, read_fields, read_run
 from tracking.backends.local_json import conform
 from tracking.errors import StoreError
@@ -81,7 +81,7 @@ def import_run(
     """Import a run from another store into a journal of this one.
 
     Args:
-        source: The backend that reads the run.
+        source: What reads the run, for `tracking.backends.load_reader`.
         location: Where that backend finds it: a store, or for MLflow also an address.
         fields: The run's row in the table of runs there.
         store: The store to import into.
@@ -112,9 +112,9 @@ def import_run(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         journal = open_tracker(Run(identifier, name, created), store)
-        journal.write(Fields({IMPORTED: source}))
+        journal.write(Fields({IMPORTED: source.removeprefix("foreign.")}))
         redact = make_redactor()
-        loaded = load_backend(source).load_events(location, identifier)
+        loaded = load_reader(source).load_events(location, identifier)
         events = (_conforming(redact_event(event, redact)) for event in _renamed(loaded, new_paths))
         try:
             # The final status is written last: an interrupted import does not look complete.

@@ -31,6 +31,7 @@ from analysis.report.metadata_sections import (
     join_values,
 )
 from analysis.report.run_tables import runs_alone, runs_of
+from analysis.report.score_table import scores
 from analysis.runs import Runs
 from tracking.events import BATCH, CONFIG, SWEEP, SYS
 from tracking.wording import plural
@@ -117,6 +118,7 @@ def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
     sections = [
         Section("What this report can show", (Prose(caveat, "lead"), Prose(CAVEAT, "note"))),
         Section("During training", (curves,)),
+        *(scores(runs, ids[0]) if len(ids) == 1 else []),
         *_images(runs, arms),
         Section("Runs", (runs_alone(table, outcomes, last), Prose(RULE, "note"))),
         data_sets(table),

@@ -57,6 +57,9 @@ class LabGroup(TyperGroup):
             panel = Panel(Text(message), title=title, title_align="left", border_style="red")
             Console(stderr=True).print(panel)
             raise typer.Exit(EXIT_USER_ERROR) from error
+        except KeyboardInterrupt:
+            Console(stderr=True).print("Interrupted.")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def _shown(text: str) -> str:

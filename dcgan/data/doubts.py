@@ -13,10 +13,20 @@ _FLAT = 0.02
 _COPIES = 0.01
 _CLIPPED = 0.01
 _EXTREME = 0.5
+_MOST_SHOWN = 3
+_MOST_NAMED = 20
+"""Of the files that were skipped, the card names so many."""
 
 
 def doubts_about(card: DatasetCard) -> Iterator[str]:
     """One sentence with numbers for each doubt about a set of images."""
+    if card.skipped:
+        count = len(card.skipped)
+        yield (
+            f"{'At least ' if count >= _MOST_NAMED else ''}{plural(count, 'file')} could not be "
+            f"read and {'is' if count == 1 else 'are'} left out: "
+            f"{'; '.join(card.skipped[:_MOST_SHOWN])}{'; and others' * (count > _MOST_SHOWN)}."
+        )
     if card.std and max(card.std) < _FLAT:
         mean, std = (max(values) for values in (card.mean, card.std))
         yield (

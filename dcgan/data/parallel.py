@@ -8,6 +8,9 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import loky
+from loky.process_executor import BrokenProcessPool
+
+from dcgan.data.image_set import DataError
 
 CHUNK = 128
 """Images per task of a process."""
@@ -31,6 +34,9 @@ def map_chunks(
         function: Called in a worker process, which must be able to import it.
         chunks: The arguments of each call.
         images: Number of images in all chunks together.
+
+    Raises:
+        DataError: A process died.
     """
     if images <= SERIAL_LIMIT:
         yield from (function(*chunk) for chunk in chunks)
@@ -38,9 +44,15 @@ def map_chunks(
     workers = loky.cpu_count()
     executor = loky.get_reusable_executor(workers)
     pending: deque[Future[Result]] = deque()
-    for chunk in chunks:
-        pending.append(executor.submit(function, *chunk))
-        if len(pending) == 4 * workers:
+    try:
+        for chunk in chunks:
+            pending.append(executor.submit(function, *chunk))
+            if len(pending) == 4 * workers:
+                yield pending.popleft().result()
+        while pending:
             yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            "A process that read images died, as when memory runs out or an image breaks the "
+            "decoder. Nothing of them is kept; the same command starts anew."
+        ) from error

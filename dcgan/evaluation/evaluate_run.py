@@ -24,7 +24,12 @@ from dcgan.evaluation.evaluator import (
 from dcgan.evaluation.features.feature_space import feature_spaces
 from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.run_folder.amend import amend
-from dcgan.run_folder.trained_run import TrainedRun, load_training_images, read_config
+from dcgan.run_folder.trained_run import (
+    TrainedRun,
+    load_training_images,
+    read_config,
+    with_images_in,
+)
 from dcgan.sampling import draw_pixels
 from dcgan.training.checkpoint import (
     CheckpointRef,
@@ -87,6 +92,7 @@ def evaluate_run(
     resamples: int = RESAMPLES,
     use_inception: bool | None = None,
     weights: Path | None = None,
+    data: Path | None = None,
     device: str = "auto",
     progress: EvaluationProgress = EvaluationProgress(),
 ) -> Iterator[EvaluationResult]:
@@ -106,6 +112,7 @@ def evaluate_run(
         use_inception: Whether to use Inception if its weights are at hand; None for what the
             recipe says.
         weights: A file with Inception's weights, which are then used; None looks for it.
+        data: Where the run's images are now; None if they are where they were.
         device: `auto`, `cpu`, `cuda` or another name of a torch device.
         progress: Called while the evaluation lasts.
 
@@ -120,7 +127,7 @@ def evaluate_run(
         EvaluationError: The file of weights is not Inception's, or there are too few images.
         GenerationError: The images of a generator are not finite.
     """
-    config, chosen_device = read_config(folder), choose_device(device)
+    config, chosen_device = with_images_in(read_config(folder), data), choose_device(device)
     steps = _steps_of(folder, which)
     images = load_training_images(folder, config, progress.decoding)
     spaces = feature_spaces(

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from dcgan.config.loading import Override
-from dcgan.config.schema import EMBEDDED, Config, ConfigError
+from dcgan.config.schema import Config, ConfigError
 from dcgan.data.image_set import ImageSet, Progress, silent
 from dcgan.data.loading import load_held_out, load_images
 from dcgan.jobs.initial_weights import (
@@ -19,7 +19,7 @@ from dcgan.jobs.initial_weights import (
 )
 from dcgan.jobs.length import check_length
 from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
-from dcgan.run_folder.trained_run import load_training_images, read_config
+from dcgan.run_folder.trained_run import load_training_images, read_config, with_images_in
 from dcgan.training.checkpoint import checkpoint_step, list_checkpoints
 from dcgan.training.device import choose_device
 from dcgan.training.distributed import SINGLE_PROCESS, World
@@ -176,23 +176,6 @@ def prepare(
     )
 
 
-def with_images_in(config: Config, folder: str | None) -> Config:
-    """The configuration with this folder of its images, by an absolute path if there is one.
-
-    A run may be resumed or evaluated from another working directory. Raises ConfigError if the
-    images are embedded.
-    """
-    if folder is None:
-        return config
-    if config.dataset.name in EMBEDDED:
-        raise ConfigError(
-            f"--data {folder}: the images of {config.dataset.name} come with the program."
-        )
-    path = str(Path(folder).expanduser().absolute())
-    dataset = config.dataset.model_copy(update={"path": path})
-    return config.model_copy(update={"dataset": dataset})
-
-
 def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> None:
     """Check that every batch of an epoch can be trained on.
 
@@ -268,9 +251,7 @@ def prepare_resume(
     fields = read_fields(folder)
     if not length:
         _check_unfinished(folder, fields)
-    config = read_config(folder, length)
-    if data is not None:
-        config = with_images_in(config, str(data))
+    config = with_images_in(read_config(folder, length), data)
     chosen_device = choose_device(device)
     check_precision(config, chosen_device)
     images = load_training_images(folder, config, progress)

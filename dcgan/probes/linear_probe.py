@@ -13,13 +13,13 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d
 
 from dcgan.data.scaling import to_unit_range
 from dcgan.probes.labelled_images import LabelledSplit
 from dcgan.probes.random_weights import untrained_discriminator
+from dcgan.probes.row_space_svc import RowSpaceSVC
 from dcgan.run_folder.trained_run import TrainedRun
 
 GRID = 4
@@ -27,13 +27,13 @@ GRID = 4
 
 PENALTIES = (1e-4, 1e-3, 1e-2)
 SETTINGS = (
-    {"standardscaler": [StandardScaler()], "linearsvc__C": PENALTIES},
-    {"standardscaler": ["passthrough"], "linearsvc__C": (1e-3, 1e-2, 1e-1)},
+    {"standardscaler": [StandardScaler()], "rowspacesvc__C": PENALTIES},
+    {"standardscaler": ["passthrough"], "rowspacesvc__C": (1e-3, 1e-2, 1e-1)},
 )
 """Standardised features, or as they are; pixels are told apart better as they are."""
 
 _FOLDS = 3
-_FITS_OF_SEARCH = (_FOLDS - 1) * sum(len(each["linearsvc__C"]) for each in SETTINGS)
+_FITS_OF_SEARCH = (_FOLDS - 1) * sum(len(each["rowspacesvc__C"]) for each in SETTINGS)
 """In fits to all images of the search; each fold leaves one in three out."""
 
 COMPONENTS = 100
@@ -230,11 +230,11 @@ def linear_accuracies(
 
 def _with_best_settings(features: Features, labels: Labels) -> Pipeline:
     classifier = make_pipeline(
-        StandardScaler(), LinearSVC(dual="auto", random_state=0, tol=1e-3, max_iter=5_000)
+        StandardScaler(), RowSpaceSVC(dual="auto", random_state=0, tol=1e-3, max_iter=5_000)
     )
     smallest = int(np.unique(labels, return_counts=True)[1].min())
     if smallest < 3:
-        return classifier.set_params(linearsvc__C=PENALTIES[1])
+        return classifier.set_params(rowspacesvc__C=PENALTIES[1])
     search = GridSearchCV(classifier, list(SETTINGS), cv=_FOLDS, refit=False)
     search.fit(features, labels)
     return classifier.set_params(**search.best_params_)

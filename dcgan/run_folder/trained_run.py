@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from dcgan.config.loading import Override, load_config
-from dcgan.config.schema import Config, ConfigError
-from dcgan.data.image_set import ImageSet, Progress, silent
+from dcgan.config.schema import EMBEDDED, Config, ConfigError
+from dcgan.data.image_set import DataError, ImageSet, Progress, silent
 from dcgan.data.loading import load_images
 from dcgan.models import build_networks
 from dcgan.models.ema import moving_average
@@ -148,6 +148,23 @@ def read_config(folder: Path, overrides: Sequence[Override] = ()) -> Config:
     return load_config(str(recipe), list(overrides))
 
 
+def with_images_in(config: Config, folder: Path | str | None) -> Config:
+    """The configuration with this folder of its images, by an absolute path if there is one.
+
+    A run may be resumed or evaluated from another working directory. Raises ConfigError if the
+    images are embedded.
+    """
+    if folder is None:
+        return config
+    if config.dataset.name in EMBEDDED:
+        raise ConfigError(
+            f"--data {folder}: the images of {config.dataset.name} come with the program."
+        )
+    path = str(Path(folder).expanduser().absolute())
+    dataset = config.dataset.model_copy(update={"path": path})
+    return config.model_copy(update={"dataset": dataset})
+
+
 def load_training_images(folder: Path, config: Config, progress: Progress = silent) -> ImageSet:
     """Load the images that a run was trained on.
 
@@ -160,7 +177,16 @@ def load_training_images(folder: Path, config: Config, progress: Progress = sile
         StoreError: The images have changed since the run began.
         DataError: The images cannot be loaded.
     """
-    images = load_images(config.dataset, progress=progress)
+    path = config.dataset.path
+    try:
+        images = load_images(config.dataset, progress=progress)
+    except DataError as error:
+        if path is None or Path(path).exists():
+            raise
+        raise DataError(
+            f"{error}\nIf the images were moved, dcgan resume and dcgan evaluate take their new "
+            "place: --data FOLDER."
+        ) from error
     if images.card.fingerprint != read_fields(folder).get(f"{CONFIG}/dataset/fingerprint"):
         raise StoreError(
             f"The images in {images.card.path} are not those that the run {folder.name} was "

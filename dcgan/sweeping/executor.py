@@ -1,23 +1,21 @@
-"""The workers of a sweep: processes of this machine, or a Ray or Dask cluster, run by joblib."""
+"""The workers of a sweep: processes of this machine, or a Ray or Dask cluster by joblib."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, islice
-from typing import Any
 
 import joblib
 
 from dcgan.jobs.signals import stop_requests
+from dcgan.sweeping.local_workers import kill_workers, run_in_processes
 from dcgan.sweeping.worker import (
     POLL_SECONDS,
     Executor,
     WorkItem,
     WorkResult,
-    init_worker,
     run_work_item,
 )
 from dcgan.training.device import cards
@@ -50,9 +48,10 @@ def devices_of_jobs(name: str, jobs: int, executor: Executor) -> tuple[str, ...]
 def run_work_items(
     work_items: Sequence[WorkItem], executor: Executor, jobs: int, watch: Callable[[], None]
 ) -> tuple[list[WorkResult], bool]:
-    """Run all work items by joblib.
+    """Run all work items, in processes of this machine or by joblib on a cluster.
 
-    SIGINT or SIGTERM lets every worker write a checkpoint and stop.
+    SIGINT or SIGTERM lets every worker write a checkpoint and stop. A worker of this machine that
+    dies ends its own run alone.
 
     Args:
         work_items: At least one.
@@ -64,25 +63,30 @@ def run_work_items(
         The workers' results, and whether all work was done rather than interrupted.
 
     Raises:
-        UserError: A worker died.
+        UserError: A worker of the cluster died.
         KeyboardInterrupt: A second signal came; it ends the workers at once.
     """
     stop_file = work_items[0].stop_file
     stop_file.unlink(missing_ok=True)
     results: list[WorkResult] = []
     errors: list[Exception] = []
+    killed = threading.Event()
 
-    def run() -> None:
-        try:
-            with _configured(executor, jobs, work_items[0].threads):
-                # No item in advance: queued runs would start after a stop, or share a worker.
-                parallel = joblib.Parallel(batch_size=1, pre_dispatch=jobs)
-                results.extend(parallel(joblib.delayed(run_work_item)(item) for item in work_items))
-        except Exception as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="sweep", daemon=True)
     with stop_requests() as stopping:
+
+        def ending() -> bool:
+            return killed.is_set() or stopping()
+
+        def run() -> None:
+            try:
+                if executor == "loky":
+                    run_in_processes(work_items, jobs, results.append, ending)
+                else:
+                    results.extend(_run_on_cluster(work_items, executor, jobs))
+            except Exception as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=run, name="sweep", daemon=True)
         thread.start()
         try:
             while thread.is_alive():
@@ -91,14 +95,13 @@ def run_work_items(
                     stop_file.touch()
                 watch()
         except KeyboardInterrupt:
-            if executor == "loky":
-                _kill_workers()
+            killed.set()
+            kill_workers()
             raise
     if errors and not stopping():
         first_sentence = " ".join(str(errors[0]).split()).partition(". ")[0]
         raise UserError(
-            f"{first_sentence}.\n"
-            "If memory ran out, use fewer --jobs. Continue with the same command and --resume."
+            f"{first_sentence}.\nContinue with the same command and --resume."
         ) from errors[0]
     return results, not stopping()
 
@@ -165,21 +168,11 @@ def _not_installed(library: str) -> UserError:
     )
 
 
-@contextmanager
-def _configured(executor: Executor, jobs: int, threads: int) -> Iterator[None]:
-    """Configure joblib, whose configuration is that of the calling thread."""
-    options: dict[str, Any] = {}
-    if executor == "loky":
-        options = {
-            "inner_max_num_threads": threads,
-            "initializer": init_worker,
-            "initargs": (os.getpid(),),
-        }
-    with joblib.parallel_config(backend=executor, n_jobs=jobs, **options):
-        yield
-
-
-def _kill_workers() -> None:
-    from joblib.externals.loky import get_reusable_executor
-
-    get_reusable_executor(reuse=True).shutdown(kill_workers=True)
+def _run_on_cluster(
+    work_items: Sequence[WorkItem], executor: Executor, jobs: int
+) -> list[WorkResult]:
+    # joblib's configuration is that of the calling thread.
+    with joblib.parallel_config(backend=executor, n_jobs=jobs):
+        # No item in advance: queued runs would start after a stop, or share a worker.
+        parallel = joblib.Parallel(batch_size=1, pre_dispatch=jobs)
+        return list(parallel(joblib.delayed(run_work_item)(item) for item in work_items))

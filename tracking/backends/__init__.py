@@ -18,18 +18,31 @@ REMOTES: tuple[Remote, ...] = get_args(Remote)
 """The backends to which a run can be tracked in addition to the local journal."""
 
 
-class Backend(Protocol):
-    """The functions that the module of each backend has.
+class Reader(Protocol):
+    """The functions of a module that reads complete runs, such as those in `foreign`.
 
     A store is a folder; MLflow's runs can also be read from an address, a string.
     """
 
-    def open_tracker(self, run: Run, store: Path) -> Tracker:
-        """Open a run for writing: a new one, or an existing one to continue it."""
-        ...
-
     def load_runs(self, store: Path | str) -> pd.DataFrame:
         """One row per run, as `tracking.tables.run_table` describes it."""
+        ...
+
+    def load_events(self, store: Path | str, run: str) -> Iterator[Event]:
+        """The complete run as events, from which it can be written to another store.
+
+        First `Fields`, then texts and files, then metrics in the order of their steps, then
+        images. Nothing if the store lacks the run. The source of a `File` exists until the
+        next event is requested.
+        """
+        ...
+
+
+class Backend(Reader, Protocol):
+    """The functions that the module of each backend has."""
+
+    def open_tracker(self, run: Run, store: Path) -> Tracker:
+        """Open a run for writing: a new one, or an existing one to continue it."""
         ...
 
     def load_steps(self, store: Path | str, run: str) -> pd.DataFrame:
@@ -58,16 +71,12 @@ class Backend(Protocol):
         """The last value of each metric by path; NaN and infinities are values."""
         ...
 
-    def load_events(self, store: Path | str, run: str) -> Iterator[Event]:
-        """The complete run as events, from which it can be written to another store.
-
-        First `Fields`, then texts and files, then metrics in the order of their steps, then
-        images. Nothing if the store lacks the run. The source of a `File` exists until the
-        next event is requested.
-        """
-        ...
-
 
 def load_backend(name: str) -> Backend:
     """Import a backend: `local`, or one of `REMOTES`."""
     return cast(Backend, importlib.import_module(f"tracking.backends.{name}"))
+
+
+def load_reader(name: str) -> Reader:
+    """Import a backend, or a module that reads the runs of others, such as `foreign.mlflow`."""
+    return cast(Reader, importlib.import_module(f"tracking.backends.{name}"))

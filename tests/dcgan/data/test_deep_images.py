@@ -105,6 +105,17 @@ def test_copies_are_counted(tmp_path: Path) -> None:
     assert said == "2 images of 4 have the same pixels as an earlier one."
 
 
+def test_files_that_were_left_out_are_named(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, RAMP.astype(np.float32))
+    for number in range(1, 6):
+        (folder / f"{number}.png").write_text("no image")
+    (said, *_) = doubts_about(load(folder, value_range=[0, 1], max_unreadable=5).card)
+    assert said.startswith("5 files could not be read and are left out: 1.png: ")
+    assert said.endswith("; and others.")
+    assert "3.png" in said
+    assert "4.png" not in said
+
+
 def test_an_ordinary_set_has_no_doubts() -> None:
     digits = load_images(
         Dataset.model_validate({"name": "digits", "image_size": 32, "channels": 1})

@@ -16,6 +16,7 @@ import torch
 from dcgan.config.loading import load_config, parse_override
 from dcgan.config.schema import ConfigError
 from dcgan.data.image_set import DataError
+from dcgan.evaluation.evaluate_run import evaluate_run
 from dcgan.jobs.prepare import Job, RunMetadata, prepare, prepare_resume
 from dcgan.jobs.run import TrainingResult, run_job
 from dcgan.run_folder.trained_run import read_config
@@ -168,9 +169,17 @@ def test_a_run_on_a_relative_folder_is_resumed_from_anywhere_and_after_a_move(
     with pytest.raises(DataError, match="no such folder"):
         prepare_resume(store, "last", "cpu")
     assert run(prepare_resume(store, "last", "cpu", data=Path("moved")), steps=1).steps == 3
+    (folder,) = run_folders(store)
+    with pytest.raises(DataError, match="--data FOLDER"):
+        next(evaluate_run(folder))
+    assert next(evaluate_run(folder, data=Path("moved"), resamples=1)).step == 3
     (Path("moved") / "1.png").unlink()
-    with pytest.raises(StoreError, match="are not those that the run"):
-        prepare_resume(store, "last", "cpu", data=Path("moved"))
+    for use in (
+        lambda: prepare_resume(store, "last", "cpu", data=Path("moved")),
+        lambda: next(evaluate_run(folder, data=Path("moved"))),
+    ):
+        with pytest.raises(StoreError, match="are not those that the run"):
+            use()
 
 
 def test_images_that_come_with_the_program_cannot_be_moved(store: Path) -> None:

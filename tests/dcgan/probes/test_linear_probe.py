@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.svm import LinearSVC
 from torch.nn.functional import adaptive_max_pool2d
 
 from dcgan.config.loading import load_config, parse_override
@@ -15,6 +16,7 @@ from dcgan.probes.linear_probe import (
     linear_accuracies,
     principal_components,
 )
+from dcgan.probes.row_space_svc import RowSpaceSVC
 
 SIZES = {  # maps of each convolution, by 4x4 or what is left of them
     ("dcgan", 32): (64 + 128 + 256) * 16,
@@ -97,3 +99,28 @@ def test_principal_components_are_those_of_the_training_images() -> None:
     project = principal_components(train.astype(np.float32))
     along = project(np.array([[10, 0, 0, 0, 0], [-10, 0, 0, 0, 0]], np.float32))
     assert abs(along[0, 0] - along[1, 0]) == pytest.approx(20, rel=0.01)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_svm_in_the_space_of_the_images_is_the_same_svm(classes: int) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(classes), 12)
+    features = rng.normal(size=(len(labels), 400)) + labels[:, None] / 10
+    features[1] = features[0]  # the images span a space of less than their number
+    others = rng.normal(size=(200, 400)) + 0.1
+    settings = {"C": 0.01, "dual": "auto", "random_state": 0, "tol": 1e-3}
+    whole = LinearSVC(**settings).fit(features, labels)
+    fast = RowSpaceSVC(**settings).fit(features, labels)
+    assert fast.n_iter_ == whole.n_iter_
+    np.testing.assert_allclose(fast.coef_, whole.coef_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_array_equal(fast.predict(others), whole.predict(others))
+    assert fast.dual == "auto"
+
+
+def test_more_images_than_features_need_no_other_space() -> None:
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(50, 5)), np.repeat([0, 1], 25)
+    fast, whole = RowSpaceSVC(dual="auto"), LinearSVC(dual="auto")
+    np.testing.assert_array_equal(
+        fast.fit(features, labels).coef_, whole.fit(features, labels).coef_
+    )

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracking.backends.mlflow.address import ARTIFACT_FOLDER, database_file
 from tracking.backends.mlflow.names import from_mlflow
-from tracking.errors import warn
+from tracking.errors import StoreError, warn
 from tracking.events import IMAGES
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ _THUMBNAIL = re.compile(
     r"(?P<picture>.*/(?P<key>[^+]+)\+step\+(?P<step>\d+)\+timestamp\+(?P<time>\d+)\+.*)"
     r"\+compressed\.webp"
 )
+
+_FOLDERS = {ARTIFACT_FOLDER, "mlartifacts", "mlruns"}
 
 
 @dataclass(frozen=True)
@@ -43,25 +46,60 @@ class Picture:
     artifact: str
 
 
-def is_readable(database: Path | None, root: str, artifact: str) -> bool:
+def is_readable(uri: str, root: str, artifact: str) -> bool:
     """Whether an artifact may be read; the others are told of.
 
-    A sqlite file from elsewhere can name any file of this machine, so its artifacts must lie
-    below its own folder.
+    A sqlite file from elsewhere, or a server, can name any file of this machine. So what is in a
+    folder of this machine must lie below the sqlite file's own folder, or, for a server of this
+    machine, in a folder that has one of MLflow's names.
 
     Args:
-        database: The sqlite file that names the artifact; None for a server.
+        uri: The address of the sqlite file or the server.
         root: The address of the run's artifacts.
         artifact: The artifact's path below it.
     """
     address = urllib.parse.urlsplit(root)
-    if database is None or address.scheme not in ("", "file"):
+    if not _is_on_this_machine(address.scheme):
         return True
     file = Path(urllib.request.url2pathname(address.path), artifact)
-    if file.resolve().is_relative_to(database.parent.resolve()):
-        return True
-    warn(f"{artifact} is left out: {file} is not in {database.parent}.")
+    database = database_file(uri)
+    if address.scheme in ("", "file"):
+        if database is not None and file.resolve().is_relative_to(database.parent.resolve()):
+            return True
+        if database is None and _is_local(uri) and _FOLDERS & set(file.resolve().parts):
+            return True
+    place = f"in {database.parent}" if database else f"for {_host(uri)} to name"
+    warn(f"{file} is left out: it is not {place}.")
     return False
+
+
+def check_writable(uri: str, root: str) -> None:
+    """Raise StoreError if a server elsewhere names a folder of this machine to write to.
+
+    Args:
+        uri: The address of the sqlite file or the server.
+        root: The address of a run's artifacts.
+    """
+    if database_file(uri) or _is_local(uri):
+        return
+    if _is_on_this_machine(urllib.parse.urlsplit(root).scheme):
+        raise StoreError(
+            f"The server {_host(uri)} keeps artifacts at {root}, a place on "
+            "whichever machine asks.\nStart it with --serve-artifacts, which is MLflow's default."
+        )
+
+
+def _is_on_this_machine(scheme: str) -> bool:
+    """Whether MLflow takes a place for one of this machine, or of a run that may be on it."""
+    return scheme in ("", "file", "runs", "models") or len(scheme) == 1  # a drive of Windows
+
+
+def _is_local(uri: str) -> bool:
+    return urllib.parse.urlsplit(uri).hostname in ("localhost", "127.0.0.1", "::1")
+
+
+def _host(uri: str) -> str:
+    return urllib.parse.urlsplit(uri).hostname or uri
 
 
 def list_files(client: mlflow.MlflowClient, run_id: str, folder: str) -> Iterator[str]:

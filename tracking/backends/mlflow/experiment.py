@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,19 +128,37 @@ def find_experiment(uri: str) -> Experiment | None:
         ServerError: MLflow does not answer.
         StoreError: The sqlite file is not MLflow's.
     """
+    client = find_client(uri)
+    if client is None:
+        return None
+    with _answering(uri):
+        existing = client.get_experiment_by_name(_experiment_name())
+    return Experiment(client, existing.experiment_id) if existing else None
+
+
+def find_client(uri: str) -> mlflow.MlflowClient | None:
+    """The client for reading; None if there is no such sqlite file. Never creates a file.
+
+    Raises the same as `find_experiment`.
+    """
     database = database_file(uri)
     if database and not (database.exists() and has_tables(database)):
         return None
+    with _answering(uri):
+        return _connect(uri)
+
+
+@contextmanager
+def _answering(uri: str) -> Iterator[None]:
+    """Raise ServerError in place of what MLflow raises."""
     _set_defaults()
     from mlflow.exceptions import MlflowException
 
     try:
-        client = _connect(uri)
-        existing = client.get_experiment_by_name(_experiment_name())
+        yield
     except MlflowException as error:
         reason = " ".join(str(error).split())[:300]
         raise ServerError(f"MLflow does not answer at {uri}:\n{reason}") from error
-    return Experiment(client, existing.experiment_id) if existing else None
 
 
 def runs_page(store: Path) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from tracking.backends.mlflow.address import tracking_uri
-from tracking.backends.mlflow.artifacts import list_files, list_pictures
+from tracking.backends.mlflow.artifacts import check_writable, list_files, list_pictures
 from tracking.backends.mlflow.experiment import open_experiment
 from tracking.backends.mlflow.layout import (
     dataset_input,
@@ -81,6 +81,7 @@ class MlflowTracker:
             self._id = experiment.create(run)
             self._held = Held()
             self._config = {}
+        check_writable(tracking_uri(store), self._client.get_run(self._id).info.artifact_uri)
 
     def held(self) -> Held:
         """What MLflow had of the run when it was opened."""

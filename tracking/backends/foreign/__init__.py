@@ -1,0 +1,26 @@
+"""Runs that other programs tracked, read only, with paths that runs have here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import PurePosixPath
+
+from tracking.events import ARTIFACTS
+
+UNMAPPED: Counter[str] = Counter()
+"""What this process met in such runs that a journal has no place for: how many of each kind."""
+
+
+def artifact_path(name: str, taken: set[str]) -> str:
+    """The path of a file, which is added to `taken`: its suffix is part of it only if it must.
+
+    Args:
+        name: The file's name where it comes from, with its folders.
+        taken: The paths of the run's files so far.
+    """
+    file = PurePosixPath(name)
+    path = f"{ARTIFACTS}/{file.with_suffix('')}"
+    if path in taken:
+        path = f"{path}_{file.suffix.removeprefix('.')}"
+    taken.add(path)
+    return path
