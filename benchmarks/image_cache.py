@@ -36,7 +36,7 @@ from machine import describe_machine
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.decoding import Form, decode
 from dcgan.data.loading import load_images
 from dcgan.data.scaling import to_unit_range
@@ -119,7 +119,7 @@ def build_memory(folder: Path, cache: Path) -> int:
 
 def decode_alone(files: list[Path]) -> float:
     """Images per second on one core."""
-    form = Form(SIZE, 3, "crop")
+    form = Form((SIZE, SIZE), 3, "crop")
     start = time.perf_counter()
     decode(files, form)
     return len(files) / (time.perf_counter() - start)

@@ -34,13 +34,13 @@ class Form:
     """The size and the channels that every image of a set is converted to.
 
     Attributes:
-        image_size: Height and width in pixels.
+        sides: Height and width in pixels.
         channels: 1 for grey, 3 for RGB.
         fit: `crop` resizes the shorter side and crops the centre; `stretch` resizes both sides.
         value_range: Of images with more than 8 bits.
     """
 
-    image_size: int
+    sides: tuple[int, int]
     channels: Literal[1, 3]
     fit: Literal["crop", "stretch"]
     value_range: ValueRange = "auto"
@@ -48,14 +48,16 @@ class Form:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
-        return (self.channels, self.image_size, self.image_size)
+        return (self.channels, *self.sides)
 
     def __str__(self) -> str:
-        size = self.image_size
+        height, width = self.sides
         resized = {
-            "crop": f"resize shorter side {size} (bilinear), centre-crop {size}",
-            "stretch": f"resize {size}x{size} (bilinear)",
+            "crop": f"resize to cover {width}x{height} (bilinear), centre-crop",
+            "stretch": f"resize {width}x{height} (bilinear)",
         }
+        if height == width:
+            resized["crop"] = f"resize shorter side {width} (bilinear), centre-crop {width}"
         text = f"{resized[self.fit]}, {'grey' if self.channels == 1 else 'RGB'}"
         match self.value_range:
             case "auto":
@@ -259,16 +261,17 @@ UNREADABLE: tuple[type[Exception], ...] = (
 
 def _fit(image: PIL.Image.Image, form: Form) -> Pixels:
     """(C, H, W), as from torchvision's Resize and CenterCrop, including their rounding."""
-    size = form.image_size
+    height, width = form.sides
     bilinear = PIL.Image.Resampling.BILINEAR
     if form.fit == "stretch":
-        image = image.resize((size, size), bilinear)
-    elif image.size != (size, size):
-        shorter = min(image.size)
-        width, height = (
-            size if side == shorter else int(size * side / shorter) for side in image.size
-        )
-        left, top = round((width - size) / 2), round((height - size) / 2)
-        image = image.resize((width, height), bilinear).crop((left, top, left + size, top + size))
+        image = image.resize((width, height), bilinear)
+    elif image.size != (width, height):
+        # The side that is resized to its own length, so that the other is at least as long.
+        if image.width * height <= image.height * width:
+            covering = width, int(width * image.height / image.width)
+        else:
+            covering = int(height * image.width / image.height), height
+        left, top = round((covering[0] - width) / 2), round((covering[1] - height) / 2)
+        image = image.resize(covering, bilinear).crop((left, top, left + width, top + height))
     array = np.asarray(image.convert("L" if form.channels == 1 else "RGB"))
-    return np.ascontiguousarray(array.reshape(size, size, -1).transpose(2, 0, 1))
+    return np.ascontiguousarray(array.reshape(height, width, -1).transpose(2, 0, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.cache import load_cached
 from dcgan.data.decoding import Form
 from dcgan.data.image_set import Collection, DataError, ImageSet, Progress, silent
@@ -44,7 +44,7 @@ def load_images(
         )
     else:
         collection = _collect(path, dataset.split)
-    form = Form(dataset.image_size, dataset.channels, dataset.fit, dataset.value_range)
+    form = Form(dataset.sides, dataset.channels, dataset.fit, dataset.value_range)
     return load_cached(collection, form, dataset.max_unreadable, progress)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from dcgan.config.schema import EMBEDDED, Config, ConfigError
+from dcgan.config.dataset import EMBEDDED
+from dcgan.config.schema import Config, ConfigError
 from dcgan.data.image_set import ImageSet, Progress, silent
 from dcgan.data.loading import load_held_out, load_images
 from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE

@@ -70,8 +70,7 @@ def describe_configuration(config: Config, images: ImageSet, folder: Path) -> It
     yield File(f"{ARTIFACTS}/recipe", recipe)
     generator, discriminator = build_networks(config, seed=0)
     latents = (config.training.batch_size, config.network.latent_size, 1, 1)
-    size = config.dataset.image_size
-    batch = (config.training.batch_size, config.dataset.channels, size, size)
+    batch = (config.training.batch_size, config.dataset.channels, *config.dataset.sides)
     yield Text(GENERATOR_ARCH, describe_network(generator, latents))
     yield Text(DISCRIMINATOR_ARCH, describe_network(discriminator, batch))
 

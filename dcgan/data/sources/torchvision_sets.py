@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dcgan.cache_dir import cache_folder
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.decoding import Pixels
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.sources import stacked_mnist

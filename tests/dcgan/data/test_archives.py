@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 import torch
 
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.image_set import DataError, ImageSet
 from dcgan.data.loading import load_images
 from dcgan.data.sources import archives

@@ -19,7 +19,7 @@ import PIL.Image
 import pytest
 import torch
 
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data import cache, parallel
 from dcgan.data.cache import load_cached
 from dcgan.data.decoding import Form
@@ -232,7 +232,7 @@ def test_few_chunks_are_in_flight_whatever_the_size_of_the_set(
     collection = Collection(str(faces), files, names, (), None, lambda: "content")
     ahead: list[int] = []
     cache.load_cached(
-        collection, Form(32, 3, "crop"), 0, lambda done, total: ahead.append(taken - done)
+        collection, Form((32, 32), 3, "crop"), 0, lambda done, total: ahead.append(taken - done)
     )
     assert len(ahead) == 240
     assert max(ahead) < 4 * loky.cpu_count()
@@ -250,7 +250,7 @@ def test_the_fingerprint_is_that_of_the_pixels_however_processes_race() -> None:
         content=lambda: "race",
     )
 
-    loaded = load_cached(collection, Form(28, 1, "crop"), 0, silent)
+    loaded = load_cached(collection, Form((28, 28), 1, "crop"), 0, silent)
 
     pixels = loaded.pixels.numpy()
     np.testing.assert_array_equal(pixels[:, 0], images)

@@ -12,7 +12,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.image_set import DataError, ImageSet
 from dcgan.data.loading import load_images
 

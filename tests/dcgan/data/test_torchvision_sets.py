@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR10, CelebA
 
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.image_set import DataError
 from dcgan.data.loading import load_images
 from dcgan.data.sources.torchvision_sets import IDX_FILES, folder_has_set
