@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import PlainValidator
+from pydantic import PlainSerializer, PlainValidator
 from pydantic_core import PydanticCustomError
 
 STEP, LARGEST, MNIST = 16, 512, 28
@@ -29,7 +29,11 @@ def _is_side(value: Any) -> bool:
     return is_number and STEP <= value <= LARGEST and value % STEP == 0
 
 
-ImageSize: TypeAlias = Annotated[int | tuple[int, int], PlainValidator(_check_size)]
+ImageSize: TypeAlias = Annotated[
+    int | tuple[int, int],
+    PlainValidator(_check_size),
+    PlainSerializer(lambda size: size, Any),  # or Pydantic warns of its own list
+]
 """The side of square images, or height and width, in pixels."""
 
 

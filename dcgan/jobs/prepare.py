@@ -12,6 +12,7 @@ from dcgan.config.dataset import EMBEDDED
 from dcgan.config.schema import Config, ConfigError
 from dcgan.data.image_set import ImageSet, Progress, silent
 from dcgan.data.loading import load_held_out, load_images
+from dcgan.profiling.step_memory import check_memory
 from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
 from dcgan.run_folder.trained_run import load_training_images, read_config
 from dcgan.training.checkpoint import checkpoint_step, list_checkpoints
@@ -134,7 +135,8 @@ def prepare(
         world: The processes that train together.
 
     Raises:
-        ConfigError: The device, the precision or the batch size does not work here.
+        ConfigError: The device, the precision, the batch size or the size of the images does not
+            work here.
         DataError: The images cannot be loaded.
         StoreError: A name, group or tag is not plain text.
     """
@@ -144,6 +146,7 @@ def prepare(
         check_label(label)
     chosen_device = choose_device(device)
     check_precision(config, chosen_device)
+    check_memory(config, chosen_device, world)
     config = with_images_in(config, config.dataset.path)
     images = load_images(config.dataset, download=download, progress=progress)
     check_batches(config, images.card.size, world)

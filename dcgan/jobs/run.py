@@ -16,6 +16,7 @@ from dcgan.config.schema import Config
 from dcgan.data.doubts import doubts_about
 from dcgan.jobs.prepare import Job, check_still_resumable
 from dcgan.jobs.signals import stop_requests
+from dcgan.profiling.step_memory import doubt_about_memory
 from dcgan.profiling.step_timing import try_compiling
 from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.run_folder.describe import (
@@ -112,7 +113,7 @@ def run_job(
             _warn_of_other_threads(job, folder, warn)
             rewind(folder, job.first_step)
         else:
-            for doubt in doubts_about(job.images.card):
+            for doubt in _doubts(job):
                 warn(doubt)
         tracker = _open_tracker(job, run, folder, warn)
         save = _CheckpointSaver(folder / CHECKPOINT_DIR, warn)
@@ -187,6 +188,12 @@ def _load_resume_state(job: Job) -> CheckpointState | None:
     state = load_checkpoint(job.checkpoint)
     check_restorable(state, job.config)
     return state
+
+
+def _doubts(job: Job) -> Iterator[str]:
+    yield from doubts_about(job.images.card)
+    if doubt := doubt_about_memory(job.config, job.device, job.world):
+        yield doubt
 
 
 def _warn_of_other_threads(job: Job, folder: Path, warn: Warn) -> None:

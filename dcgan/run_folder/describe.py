@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -93,12 +94,15 @@ def describe_environment(arguments: Sequence[str]) -> Iterator[Event]:
 
 
 def describe_network(network: nn.Module, input_size: Sequence[int]) -> str:
-    """PyTorch's own text, then torchinfo's table of shapes and parameter counts."""
+    """PyTorch's own text, then torchinfo's table of shapes and parameter counts.
+
+    The shapes alone are followed: a batch of large images may take more memory than there is.
+    """
     table = torchinfo.summary(
-        network,
+        copy.deepcopy(network).to("meta"),
         input_size=tuple(input_size),
         col_names=("input_size", "output_size", "kernel_size", "num_params", "mult_adds"),
-        device="cpu",
+        device="meta",
         verbose=0,
     )
     return f"{network}\n\n{table}\n"
