@@ -13,6 +13,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from dcgan.data.decoding import Images, Pixels
+from dcgan.data.findings import Findings
 from tracking.errors import UserError
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -44,6 +45,8 @@ class DatasetCard:
         clipped: Share of the values of images with more than 8 bits that lay outside
             `dataset.value_range`, 0 to 1.
         extreme: Share of these values that became black or white, 0 to 1.
+        paged: Files with several pages or frames, of which the first was taken.
+        warnings: What is doubtful about files, one sentence per kind.
     """
 
     path: str
@@ -58,6 +61,8 @@ class DatasetCard:
     duplicates: int = 0
     clipped: float = 0.0
     extreme: float = 0.0
+    paged: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,13 @@ class ImageSet:
         pixels: uint8 (N, C, H, W), values 0 to 255; may be a memory-mapped file.
         card: Its description.
         labels: Indices into the card's classes, int64 (N,); None without labels.
+        findings: What was found in its files; None if it has none.
     """
 
     pixels: Tensor
     card: DatasetCard
     labels: Tensor | None = None
+    findings: Findings | None = None
 
 
 @dataclass(frozen=True)
