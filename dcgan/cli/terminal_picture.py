@@ -36,6 +36,18 @@ def grid_picture(file: Path, sides: tuple[int, int], width: int, height: int) ->
             grid = opened.convert("RGB")
     except (OSError, ValueError):  # it is being written, or damaged
         return None
+    return first_images(grid, sides, width, height)
+
+
+def first_images(grid: PIL.Image.Image, sides: tuple[int, int], width: int, height: int) -> Text:
+    """The first images of a grid, as many as can be told apart.
+
+    Args:
+        grid: The grid, in RGB.
+        sides: Height and width of its images, in pixels.
+        width: Characters per line.
+        height: Lines.
+    """
     high, wide = (side + GRID_PADDING for side in sides)
     # Of images that are not square, the shorter side has the least pixels.
     least = _LEAST_PIXELS / min(high, wide)

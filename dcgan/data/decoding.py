@@ -34,10 +34,6 @@ first and the last percentile of each image.
 """
 
 
-MAX_PIXELS = 178_956_970
-"""Of a file: twice Pillow's own limit, from which on it refuses to read one."""
-
-
 @dataclass(frozen=True)
 class Form:
     """The size and the channels that every image of a set is converted to.
@@ -56,7 +52,7 @@ class Form:
     fit: Literal["crop", "stretch"]
     value_range: ValueRange = "auto"
     background: str = "white"
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = 178_956_970
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -112,6 +108,7 @@ def decode(images: Images, form: Form) -> Decoded:
                 picture, found = _read(image, form)
             except UNREADABLE as error:
                 unreadable[position] = _reason(error)
+                findings.append((position, Findings(unreadable=1)))
                 continue
             finally:
                 doubts = {_in_own_words(str(each.message)): (1, 0) for each in caught}

@@ -48,6 +48,7 @@ class Findings:
         widths: Width in pixels -> number of images.
         heights: Height in pixels -> number of images.
         paged: Images with several pages or frames, of which the first was taken.
+        unreadable: Images that could not be read, of which nothing else is counted.
         warnings: What is doubtful about files, in words -> number of images, and the position of
             the first.
     """
@@ -57,6 +58,7 @@ class Findings:
     widths: dict[int, int] = field(default_factory=dict)
     heights: dict[int, int] = field(default_factory=dict)
     paged: int = 0
+    unreadable: int = 0
     warnings: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -65,7 +67,7 @@ def sum_of(findings: Iterable[tuple[int, Findings]]) -> Findings:
 
     findings: Of each chunk, with the position of its first image in the set.
     """
-    deep, paged = DeepValues(), 0
+    deep, paged, unreadable = DeepValues(), 0, 0
     kinds: Counter[str] = Counter()
     widths: Counter[int] = Counter()
     heights: Counter[int] = Counter()
@@ -73,13 +75,14 @@ def sum_of(findings: Iterable[tuple[int, Findings]]) -> Findings:
     for first, chunk in findings:
         deep += chunk.deep
         paged += chunk.paged
+        unreadable += chunk.unreadable
         kinds.update(chunk.kinds)
         widths.update(chunk.widths)
         heights.update(chunk.heights)
         for words, (count, position) in chunk.warnings.items():
             before, place = warnings.get(words, (0, first + position))
             warnings[words] = before + count, min(place, first + position)
-    return Findings(deep, dict(kinds), dict(widths), dict(heights), paged, warnings)
+    return Findings(deep, dict(kinds), dict(widths), dict(heights), paged, unreadable, warnings)
 
 
 def range_in_words(counts: Mapping[int, int]) -> str:

@@ -120,6 +120,7 @@ def prepare(
     *,
     download: bool = False,
     progress: Progress = silent,
+    hashed: Progress = silent,
     world: World = SINGLE_PROCESS,
 ) -> Job:
     """Load the data and check all input of a new run; writes to the data cache alone.
@@ -132,6 +133,7 @@ def prepare(
         metadata: Name, group, tags and sweep of the run.
         download: Whether torchvision may download missing data.
         progress: Called while images are decoded.
+        hashed: Called while files are read to find out whether they are known.
         world: The processes that train together.
 
     Raises:
@@ -148,7 +150,7 @@ def prepare(
     check_precision(config, chosen_device)
     check_memory(config, chosen_device, world)
     config = with_images_in(config, config.dataset.path)
-    images = load_images(config.dataset, download=download, progress=progress)
+    images = load_images(config.dataset, download=download, progress=progress, hashed=hashed)
     check_batches(config, images.card.size, world)
     return Job(
         config=config,

@@ -13,15 +13,16 @@ import PIL.Image
 
 from dcgan.data.cache import cached_content
 from dcgan.data.decoding import file_digests
-from dcgan.data.image_set import Collection, DataError
+from dcgan.data.image_set import Collection, DataError, Progress, silent
 from dcgan.data.parallel import CHUNK, map_chunks
 
 
-def collect_folder(folder: Path) -> Collection:
+def collect_folder(folder: Path, hashed: Progress = silent) -> Collection:
     """All images in a folder and its subfolders, in the order of their paths.
 
     If every image lies in one of at least two subfolders, the subfolders are the classes.
-    Hidden files and folders are left out. Raises DataError if there is no image.
+    Hidden files and folders are left out. `hashed` is called while files are read to find out
+    whether they are known. Raises DataError if there is no image.
     """
     if not folder.is_dir():
         reason = "there is no such folder or file"
@@ -38,7 +39,7 @@ def collect_folder(folder: Path) -> Collection:
             f"The folder {folder} holds no images.\n"
             "It or its subfolders should hold image files such as .jpg, .png or .webp."
         )
-    return collect_files(folder, names, *classes_of(names))
+    return collect_files(folder, names, *classes_of(names), hashed=hashed)
 
 
 def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int] | None]:
@@ -55,7 +56,12 @@ def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int] | None]
 
 
 def collect_files(
-    folder: Path, names: Sequence[str], classes: tuple[str, ...], labels: Sequence[int] | None
+    folder: Path,
+    names: Sequence[str],
+    classes: tuple[str, ...],
+    labels: Sequence[int] | None,
+    *,
+    hashed: Progress = silent,
 ) -> Collection:
     """Files as a collection whose content is the names and the bytes of all files.
 
@@ -66,6 +72,7 @@ def collect_files(
         names: Their paths within `folder`.
         classes: Names of the classes; empty without labels.
         labels: One index into `classes` per file; None without labels.
+        hashed: Called while files are read.
     """
     files = [folder / name for name in names]
     return Collection(
@@ -74,13 +81,19 @@ def collect_files(
         names=names,
         classes=classes,
         labels=None if labels is None else np.asarray(labels, np.int64),
-        content=lambda: content_of_files(files, names),
+        content=lambda: content_of_files(files, names, hashed),
     )
 
 
-def content_of_files(files: Sequence[Path], names: Sequence[str]) -> str:
-    """A digest of the names and the bytes of files, which are read only if they are new."""
-    return cached_content(_signature(files, names), lambda: _digest(files, names))
+def content_of_files(files: Sequence[Path], names: Sequence[str], hashed: Progress = silent) -> str:
+    """A digest of the names and the bytes of files, which are read only if they are new.
+
+    Args:
+        files: The files.
+        names: Their names in the digest.
+        hashed: Called while they are read.
+    """
+    return cached_content(_signature(files, names), lambda: _digest(files, names, hashed))
 
 
 def _files(folder: Path) -> Iterator[str]:
@@ -120,10 +133,12 @@ def _signature(files: Sequence[Path], names: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _digest(files: Sequence[Path], names: Sequence[str]) -> str:
+def _digest(files: Sequence[Path], names: Sequence[str], hashed: Progress) -> str:
     total = hashlib.sha256()
     chunks = ((files[first : first + CHUNK],) for first in range(0, len(files), CHUNK))
     digests = itertools.chain.from_iterable(map_chunks(file_digests, chunks, len(files)))
-    for name, digest in zip(names, digests, strict=True):
+    for number, (name, digest) in enumerate(zip(names, digests, strict=True), start=1):
         total.update(name.encode() + b"\0" + digest)
+        if number % CHUNK == 0 or number == len(names):
+            hashed(number, len(names))
     return total.hexdigest()

@@ -15,7 +15,7 @@ import numpy as np
 from dcgan.cache_dir import cache_folder
 from dcgan.config.dataset import Dataset
 from dcgan.data.decoding import Pixels
-from dcgan.data.image_set import Collection, DataError
+from dcgan.data.image_set import Collection, DataError, Progress, silent
 from dcgan.data.sources import stacked_mnist
 from dcgan.data.sources.image_folder import collect_files
 from tracking.atomic_files import atomic_write
@@ -34,11 +34,12 @@ class TorchvisionSet:
 
     Attributes:
         marker: Path that exists in every folder that holds the set.
-        collect: Reads the set; takes the configuration, the folder, and whether to download.
+        collect: Reads the set; takes the configuration, the folder, whether to download, and what
+            to call while files are read.
     """
 
     marker: str
-    collect: Callable[[Dataset, Path, bool], Collection]
+    collect: Callable[[Dataset, Path, bool, Progress], Collection]
 
 
 def folder_has_set(name: str, folder: Path) -> bool:
@@ -55,13 +56,16 @@ def folder_has_set(name: str, folder: Path) -> bool:
     )
 
 
-def collect_torchvision_set(dataset: Dataset, folder: Path | None, download: bool) -> Collection:
+def collect_torchvision_set(
+    dataset: Dataset, folder: Path | None, download: bool, hashed: Progress = silent
+) -> Collection:
     """The images of `dataset.split`.
 
     Args:
         dataset: Names one of `TORCHVISION_SETS`, and the split.
         folder: Where the files are; None for the cache.
         download: Whether torchvision may download them.
+        hashed: Called while files are read to find out whether they are known.
 
     Raises:
         DataError: The files are missing and `download` is False, or reading or downloading
@@ -76,13 +80,13 @@ def collect_torchvision_set(dataset: Dataset, folder: Path | None, download: boo
             "or let torchvision download it with --download."
         )
     try:
-        return torchvision_set.collect(dataset, root, download)
+        return torchvision_set.collect(dataset, root, download, hashed)
     except (RuntimeError, OSError, EOFError, ImportError) as error:
         action = "downloaded to" if download else "read from"
         raise DataError(f"{dataset.name} cannot be {action} {root}: {error}") from error
 
 
-def _collect_idx(dataset: Dataset, root: Path, download: bool) -> Collection:
+def _collect_idx(dataset: Dataset, root: Path, download: bool, _: Progress) -> Collection:
     """MNIST and Fashion-MNIST: grey, 28x28; stacked MNIST: three digits in RGB."""
     from torchvision import datasets
 
@@ -102,7 +106,7 @@ def _collect_idx(dataset: Dataset, root: Path, download: bool) -> Collection:
     return _collect_arrays(root, images, labels, classes)
 
 
-def _collect_cifar10(dataset: Dataset, root: Path, download: bool) -> Collection:
+def _collect_cifar10(dataset: Dataset, root: Path, download: bool, _: Progress) -> Collection:
     """Krizhevsky 2009: RGB, 32x32."""
     from torchvision.datasets import CIFAR10
 
@@ -115,13 +119,13 @@ def _collect_cifar10(dataset: Dataset, root: Path, download: bool) -> Collection
     )
 
 
-def _collect_celeba(dataset: Dataset, root: Path, download: bool) -> Collection:
+def _collect_celeba(dataset: Dataset, root: Path, download: bool, hashed: Progress) -> Collection:
     """Liu et al. 2015: 202,599 aligned faces, RGB, 178x218."""
     from torchvision.datasets import CelebA
 
     faces: Any = CelebA(str(root), split=dataset.split, target_type=[], download=download)
     folder = root / "celeba" / "img_align_celeba"
-    return collect_files(folder, sorted(faces.filename), (), None)
+    return collect_files(folder, sorted(faces.filename), (), None, hashed=hashed)
 
 
 def _collect_arrays(
