@@ -13,6 +13,7 @@ from dcgan.data.sources.archives import collect_archive, is_archive
 from dcgan.data.sources.embedded import load_digits, load_sky
 from dcgan.data.sources.image_folder import collect_folder
 from dcgan.data.sources.parquet import collect_parquet, parquet_files
+from dcgan.data.sources.saved_dataset import collect_saved_dataset, is_saved_dataset
 from dcgan.data.sources.torchvision_sets import TORCHVISION_SETS, collect_torchvision_set
 
 
@@ -72,14 +73,16 @@ def _load(dataset: Dataset, download: bool, progress: Progress, hashed: Progress
 def _collect(path: Path, split: str, hashed: Progress) -> Collection:
     """Images of a user, of whatever kind; parquet files only where there are no plain ones."""
     if path.is_file() and is_archive(path):
-        return collect_archive(path)
+        return collect_archive(path, hashed)
     if path.is_file() and parquet_files(path):
-        return collect_parquet(path, split)
+        return collect_parquet(path, split, hashed)
+    if is_saved_dataset(path):
+        return collect_saved_dataset(path, split, hashed)
     try:
         return collect_folder(path, hashed)
     except DataError:
         if path.is_dir() and parquet_files(path):
-            return collect_parquet(path, split)
+            return collect_parquet(path, split, hashed)
         raise
 
 

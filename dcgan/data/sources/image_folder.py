@@ -29,7 +29,7 @@ def collect_folder(folder: Path, hashed: Progress = silent) -> Collection:
         if folder.exists():
             reason = (
                 "it is a file, not a folder, and none of .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, "
-                ".npy, .npz and .parquet"
+                ".tar.zst, .npy, .npz and .parquet"
             )
         raise DataError(f"No images can be read from {folder}: {reason}.")
     suffixes = tuple(PIL.Image.registered_extensions())
