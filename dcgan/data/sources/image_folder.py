@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import PIL.Image
@@ -74,7 +75,7 @@ def collect_files(
         labels: One index into `classes` per file; None without labels.
         hashed: Called while files are read.
     """
-    files = [folder / name for name in names]
+    files = FilesOf(folder, names)
     return Collection(
         path=str(folder.resolve()),
         images=files,
@@ -83,6 +84,25 @@ def collect_files(
         labels=None if labels is None else np.asarray(labels, np.int64),
         content=lambda: content_of_files(files, names, hashed),
     )
+
+
+class FilesOf(Sequence[Path]):
+    """Files of a folder; their paths are made when they are asked for, which takes a while."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.texts = [f"{folder}/{name}" for name in names]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @overload
+    def __getitem__(self, place: int) -> Path: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Path]: ...
+    def __getitem__(self, place: int | slice) -> Path | list[Path]:
+        if isinstance(place, slice):
+            return [Path(text) for text in self.texts[place]]
+        return Path(self.texts[place])
 
 
 def content_of_files(files: Sequence[Path], names: Sequence[str], hashed: Progress = silent) -> str:
@@ -121,9 +141,10 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 def _signature(files: Sequence[Path], names: Sequence[str]) -> str:
     digest = hashlib.sha256()
-    for file, name in zip(files, names, strict=True):
+    paths = files.texts if isinstance(files, FilesOf) else map(str, files)
+    for file, name in zip(paths, names, strict=True):
         try:
-            status = file.stat()
+            status = os.stat(file)  # noqa: PTH116, a third faster than a Path's
             # Programs set the modification time, but not the time of the last change of the inode.
             changed = f"{status.st_mtime_ns}\0{status.st_ctime_ns}"
             state = f"{status.st_size}\0{changed}\0{status.st_dev}\0{status.st_ino}"

@@ -20,6 +20,8 @@ from dcgan.data.sources import stacked_mnist
 from dcgan.data.sources.image_folder import collect_files
 from tracking.atomic_files import atomic_write
 
+_CELEBA_PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+
 IDX_FILES = tuple(
     f"{split}-{kind}-ubyte"
     for split in ("train", "t10k")
@@ -81,9 +83,37 @@ def collect_torchvision_set(
         )
     try:
         return torchvision_set.collect(dataset, root, download, hashed)
-    except (RuntimeError, OSError, EOFError, ImportError) as error:
+    except _failures() as error:
         action = "downloaded to" if download else "read from"
-        raise DataError(f"{dataset.name} cannot be {action} {root}: {error}") from error
+        advice = ""
+        if download and dataset.name == "celeba":
+            advice = f"\n{_instead_of_google(root)}"
+        reason = str(error).strip().partition("\n")[0].rstrip(".:")
+        raise DataError(f"{dataset.name} cannot be {action} {root}: {reason}.{advice}") from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What torchvision raises, and gdown, by which it downloads CelebA."""
+    from gdown import exceptions
+
+    # The former is newer; in older versions the latter is not one of its kinds.
+    of_gdown = getattr(exceptions, "DownloadError", exceptions.FileURLRetrievalError)
+    return RuntimeError, OSError, EOFError, ImportError, of_gdown
+
+
+def _instead_of_google(root: Path) -> str:
+    """What to do where Google Drive refuses to send CelebA, as it does after a few downloads."""
+    from torchvision.datasets import CelebA
+
+    folder = root / CelebA.base_folder
+    missing = [name for *_, name in CelebA.file_list if not (folder / name).exists()]
+    return (
+        "Google allows a file few downloads a day. Try again tomorrow, or get the files in a "
+        f"browser:\nfollow {_CELEBA_PAGE} to Google Drive or Baidu Drive, put\n"
+        f"  {', '.join(missing or ['(all are there)'])}\n"
+        f"into {folder} and run the same command again: it takes what it finds there.\n"
+        "The pictures alone are enough for a training on all of them: --data img_align_celeba.zip"
+    )
 
 
 def _collect_idx(dataset: Dataset, root: Path, download: bool, _: Progress) -> Collection:
