@@ -122,7 +122,10 @@ def doubt_about_memory(
 ) -> str | None:
     """A sentence with numbers if steps need more memory than is free now; None if they do not.
 
-    Args: as `check_memory`.
+    Args:
+        config: The recipe.
+        device: Where to train.
+        world: The processes that train together, each on a part of every batch.
     """
     free, _ = memory_of(device)
     return _lack_of_memory(config, device, world, free, "has now")

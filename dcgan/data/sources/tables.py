@@ -67,9 +67,15 @@ def collect_table(path: Path, table: Table, hashed: Progress) -> Collection:
 
 
 def choose_split(path: Path, splits: Sequence[str], split: str) -> list[str]:
-    """The splits that are trained on: the one that is asked for, or `all`.
+    """The splits that are trained on.
 
-    Raises DataError if there is no such split.
+    Args:
+        path: What the user gave, for messages.
+        splits: The names of those that there are.
+        split: The one that is asked for, or `all`.
+
+    Raises:
+        DataError: There is no such split.
     """
     if split == "all":
         return list(splits)
