@@ -202,8 +202,8 @@ def count_gflop(recipe: str) -> float:
 
     config = load_config(recipe, [])
     generator, discriminator = build_networks(config, seed=0)
-    size, count = config.dataset.image_size, config.training.batch_size
-    real = torch.rand(count, config.dataset.channels, size, size)
+    count = config.training.batch_size
+    real = torch.rand(count, config.dataset.channels, *config.dataset.sides)
     with FlopCounterMode(display=False) as counter:
         fake = generator(torch.randn(count, config.network.latent_size, 1, 1))
         (discriminator(real).sum() + discriminator(fake.detach()).sum()).backward()

@@ -22,6 +22,8 @@ Weights: TypeAlias = Literal["current", "ema"]
 """G as the last step left it, or its moving average."""
 
 _BATCH_SIZE = 256
+_BATCH_PIXELS = 128 * 128
+"""Of images up to which `_BATCH_SIZE` of them are generated at once; of larger ones fewer."""
 
 
 class GenerationError(UserError):
@@ -89,22 +91,41 @@ def draw_pixels(
         GenerationError: Pixels are not finite.
     """
     rng = torch.Generator().manual_seed(seed)
-    batch_sizes = (min(_BATCH_SIZE, count - start) for start in range(0, count, _BATCH_SIZE))
-    batches = [
-        generate(generator, draw_latents(size, network, rng).to(device), "eval").cpu()
-        for size in batch_sizes
-    ]
-    images = torch.cat(batches)
-    check_finite(images)
-    return to_uint8(images)
+    batch = max(1, _BATCH_SIZE // max(1, _pixels_of(generator, network) // _BATCH_PIXELS))
+    pixels, broken = [], 0
+    for start in range(0, count, batch):
+        latents = draw_latents(min(batch, count - start), network, rng).to(device)
+        images = generate(generator, latents, "eval").cpu()
+        broken += _count_broken(images)
+        pixels.append(to_uint8(images))
+    _refuse_broken(broken, count)
+    return torch.cat(pixels)
+
+
+def _pixels_of(generator: nn.Module, network: Network) -> int:
+    """Of one of G's images, by following its shape alone."""
+    weights = {
+        name: value.to("meta") for name, value in generator.state_dict(keep_vars=False).items()
+    }
+    latents = torch.empty(2, network.latent_size, 1, 1, device="meta")
+    with torch.no_grad():
+        images: Tensor = torch.func.functional_call(generator, weights, (latents,))
+    return images.shape[2] * images.shape[3]
 
 
 def check_finite(images: Tensor) -> None:
     """Raise GenerationError if G's images have pixels that are NaN or infinite."""
-    broken = (~images.isfinite()).flatten(1).any(dim=1).sum().item()
+    _refuse_broken(_count_broken(images), len(images))
+
+
+def _count_broken(images: Tensor) -> int:
+    return int((~images.isfinite()).flatten(1).any(dim=1).sum().item())
+
+
+def _refuse_broken(broken: int, count: int) -> None:
     if broken:
         raise GenerationError(
-            f"{broken:,} of {len(images):,} images of this generator have pixels that are not "
+            f"{broken:,} of {count:,} images of this generator have pixels that are not "
             "finite numbers: its training has diverged.\nChoose an earlier checkpoint with "
             "--checkpoint STEP, or train again with a smaller optimizer.lr."
         )

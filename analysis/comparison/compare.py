@@ -27,6 +27,7 @@ from analysis.comparison.failures import (
 )
 from analysis.comparison.measures import LAST, Measure, find_measures, measured, runs_without
 from analysis.comparison.seeds import doubts_about_seeds, newest_of_twins
+from analysis.image_grids import IMAGE_SIZE, image_sides
 from tracking.events import CONFIG, SYS, Value
 from tracking.fields import config_path, from_text, to_text
 from tracking.wording import plural
@@ -240,10 +241,10 @@ def training_outcomes(runs: Runs, ids: Sequence[str]) -> list[TrainingOutcome]:
 
 
 def _variations(folder: Path | None, fields: Mapping[str, Value]) -> Mapping[int, float]:
-    size, count = (fields.get(f"{CONFIG}/{key}") for key in ("dataset/image_size", "images/count"))
-    if folder is None or not isinstance(size, int) or not isinstance(count, int):
+    sides, count = image_sides(fields.get(IMAGE_SIZE)), fields.get(f"{CONFIG}/images/count")
+    if folder is None or sides is None or not isinstance(count, int):
         return {}
-    return relative_variations(folder, size, count)
+    return relative_variations(folder, sides, count)
 
 
 def _summary(frame: pd.DataFrame, measures: Sequence[Measure]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 
 from analysis.image_files import image_files
-from analysis.image_grids import split_grid, variation
+from analysis.image_grids import Sides, split_grid, variation
 from tracking.events import BATCH, CONFIG, FIXED_NOISE, REAL, SYS, Value
 
 TrainingOutcome: TypeAlias = Literal["whole", "collapsed", "diverged", "failed", "unknown"]
@@ -98,12 +98,12 @@ def _targets(fields: Mapping[str, Value]) -> tuple[float, float] | None:
             return None
 
 
-def relative_variations(folder: Path, image_size: int, count: int) -> Mapping[int, float]:
+def relative_variations(folder: Path, sides: Sides, count: int) -> Mapping[int, float]:
     """How much the images of a run's grids vary, relative to its grid of real images.
 
     Args:
         folder: Of the run's local journal.
-        image_size: Pixels along a side of one image.
+        sides: Height and width of one image, in pixels.
         count: Number of images in a grid.
 
     Returns:
@@ -114,12 +114,12 @@ def relative_variations(folder: Path, image_size: int, count: int) -> Mapping[in
     grids, real_grids = image_files(folder, FIXED_NOISE), image_files(folder, REAL)
     if not grids or not real_grids:
         return {}
-    real = variation(split_grid(_read(real_grids[max(real_grids)]), image_size, count))
+    real = variation(split_grid(_read(real_grids[max(real_grids)]), sides, count))
     if not real:
         return {}
 
     def relative(step: int) -> float:
-        return variation(split_grid(_read(grids[step]), image_size, count)) / real
+        return variation(split_grid(_read(grids[step]), sides, count)) / real
 
     last = max(grids)
     at_end = {last: relative(last)}

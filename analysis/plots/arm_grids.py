@@ -11,6 +11,7 @@ import pandas as pd
 import PIL.Image
 
 from analysis.image_files import evenly_spaced
+from analysis.image_grids import Sides
 from analysis.plots import style
 from analysis.plots.axes import wrapped
 from analysis.plots.figure_file import FigureFile
@@ -26,7 +27,7 @@ SIDE = 4
 @house_style
 def grids_by_step_and_arm(
     grids: Mapping[str, Mapping[int, Path]],
-    image_size: int,
+    sides: Sides,
     *,
     real: Mapping[str, Path] | None = None,
     seeds: Mapping[str, int] | None = None,
@@ -39,7 +40,7 @@ def grids_by_step_and_arm(
     Args:
         grids: Label of an arm -> the PNG files of one of its runs, by step, as
             `image_files.image_files` finds them. The upper left 4x4 images of each are shown.
-        image_size: Pixels along a side of one image.
+        sides: Height and width of one image, in pixels.
         real: Label -> a grid of real images, for a column before the others; none by default.
         seeds: Label -> seed of the run that represents the arm, to be shown; none by default.
         title: Of the figure; may be empty.
@@ -62,8 +63,9 @@ def grids_by_step_and_arm(
     longest = max(len(line) for name in names.values() for line in name.splitlines())
     # The rest are inches beside and between the pictures: axes keep the pictures' shape.
     columns = len(steps) + bool(real)
-    side = (style.WIDTH - 0.2 - 0.085 * longest) / max(columns, 3) - 0.12
-    figure = new_figure(0.9 + 0.3 * bool(title) + len(grids) * (side + 0.12), title, note)
+    width = (style.WIDTH - 0.2 - 0.085 * longest) / max(columns, 3) - 0.12
+    height = width * sides[0] / sides[1]
+    figure = new_figure(0.9 + 0.3 * bool(title) + len(grids) * (height + 0.12), title, note)
     panels = figure.subplots(len(grids), columns, squeeze=False)
     rows: list[tuple[str, int, str]] = []
     for row, (label, files) in zip(panels, grids.items(), strict=True):
@@ -75,7 +77,7 @@ def grids_by_step_and_arm(
             if file is None:
                 axes.text(0.5, 0.5, "no picture", ha="center", va="center", color=style.REFERENCE)
                 continue
-            axes.imshow(cropped(read_grid(file), image_size), cmap="gray", vmin=0, vmax=255)
+            axes.imshow(cropped(read_grid(file), sides), cmap="gray", vmin=0, vmax=255)
         rows += [(label, step, str(files[step])) for step in steps if step in files]
         row[0].set_ylabel(names[label], rotation=0, ha="right", va="center", parse_math=False)
     for axes in panels[0][: bool(real)]:
@@ -92,13 +94,13 @@ def grids_by_step_and_arm(
     return FigureFile(figure, "grids_by_step_and_arm", alt, data)
 
 
-def cropped(pixels: npt.NDArray[np.uint8], image_size: int) -> npt.NDArray[np.uint8]:
+def cropped(pixels: npt.NDArray[np.uint8], sides: Sides) -> npt.NDArray[np.uint8]:
     """The upper left 4x4 images of a grid; all of a smaller one.
 
-    pixels: uint8 (H, W) or (H, W, C). image_size: Pixels along a side of one image.
+    pixels: uint8 (H, W) or (H, W, C). sides: Height and width of one image, in pixels.
     """
-    edge = SIDE * (image_size + GRID_PADDING) + GRID_PADDING
-    return pixels[:edge, :edge]
+    height, width = (SIDE * (side + GRID_PADDING) + GRID_PADDING for side in sides)
+    return pixels[:height, :width]
 
 
 def common_steps(grids: Iterable[Mapping[int, Path]], most: int) -> list[int]:

@@ -118,7 +118,8 @@ def neighbour_figure(fakes: Mosaic, nearest: Mapping[str, Mosaic], title: str, n
     """
     columns = [fakes, *nearest.values()]
     widths = [each.shape[1] + 0.3 for each in columns]
-    height = style.WIDTH / sum(widths) * fakes.shape[0]
+    rows, _, high, wide, _ = fakes.shape
+    height = style.WIDTH / sum(widths) * rows * high / wide
     figure = new_figure(height + 1.2, title, note)
     panels = figure.subplots(1, len(columns), width_ratios=widths)
     for axes, images, name in zip(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from analysis.comparison.tables import Table
+from analysis.image_grids import Sides
 from analysis.plots.figure_file import FigureFile
 
 
@@ -65,12 +66,12 @@ class Panel:
 
     Attributes:
         label: What they show, such as the label of an arm.
-        image_size: Pixels along a side of one image.
+        sides: Height and width of one image, in pixels.
         files: Step -> PNG file.
     """
 
     label: str
-    image_size: int
+    sides: Sides
     files: Mapping[int, Path]
 
 

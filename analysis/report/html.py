@@ -51,7 +51,7 @@ def _figure(picture: FigureFile) -> str:
 
 
 def _grid(panel: Panel, step: int) -> str:
-    pixels = cropped(read_grid(panel.files[step]), panel.image_size)
+    pixels = cropped(read_grid(panel.files[step]), panel.sides)
     return _data("image/png", to_png(pixels if pixels.ndim == 3 else pixels[:, :, None]))
 
 

@@ -9,10 +9,11 @@ import PIL.Image
 
 from analysis.comparison.arms import Arm
 from analysis.image_files import image_files
+from analysis.image_grids import IMAGE_SIZE, image_sides
 from analysis.plots.arm_grids import SIDE, common_steps, grids_by_step_and_arm
 from analysis.report.content import Choice, Grids, Panel
 from analysis.runs import Runs
-from tracking.events import CONFIG, FIXED_NOISE, GRID_PADDING, REAL
+from tracking.events import FIXED_NOISE, GRID_PADDING, REAL
 
 BUDGET = 5_000_000
 """Bytes that all grids of a page may have together."""
@@ -30,13 +31,13 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
     for arm in arms:
         for run, seed in zip(arm.runs, arm.seeds, strict=True):
             folder = runs.folder(run)
-            image_size = runs.table.loc[run].get(f"{CONFIG}/dataset/image_size")
-            if folder is None or not isinstance(image_size, int):
+            sides = image_sides(runs.table.loc[run].get(IMAGE_SIZE))
+            if folder is None or sides is None:
                 continue
             if files := image_files(folder, FIXED_NOISE):
-                by_arm.setdefault(arm.label, {})[seed] = Panel(arm.label, image_size, files)
+                by_arm.setdefault(arm.label, {})[seed] = Panel(arm.label, sides, files)
                 if real_files := image_files(folder, REAL):
-                    real[arm.label] = Panel("real images", image_size, real_files)
+                    real[arm.label] = Panel("real images", sides, real_files)
     shown = dict(list(by_arm.items())[:MOST_ARMS])
     if not shown:
         return None
@@ -48,7 +49,7 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
     first = choices[0]
     still = grids_by_step_and_arm(
         {panel.label: panel.files for panel in first.panels},
-        first.panels[0].image_size,
+        first.panels[0].sides,
         real={label: _newest(panel) for label, panel in real.items() if label in shown},
     )
     return Grids(_caption(first, len(by_arm)), tuple(steps), tuple(choices[:seeds_shown]), still)
@@ -80,8 +81,8 @@ def _cropped_bytes(panel: Panel) -> int:
     """The approximate size of the cropped grid of a late step."""
     file = panel.files[max(panel.files)]
     with PIL.Image.open(file) as picture:
-        edge = SIDE * (panel.image_size + GRID_PADDING) + GRID_PADDING
-        share = min(edge, picture.width) * min(edge, picture.height)
+        high, wide = (SIDE * (side + GRID_PADDING) + GRID_PADDING for side in panel.sides)
+        share = min(wide, picture.width) * min(high, picture.height)
         return round(file.stat().st_size * share / (picture.width * picture.height))
 
 

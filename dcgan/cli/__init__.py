@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dcgan.cli.commands.compare import compare
+from dcgan.cli.commands.data import data
 from dcgan.cli.commands.diff import diff
 from dcgan.cli.commands.evaluate import evaluate
 from dcgan.cli.commands.fid import fid
@@ -67,6 +68,7 @@ app.command(rich_help_panel=TRAIN)(train)
 app.command(rich_help_panel=TRAIN)(resume)
 app.command(rich_help_panel=TRAIN)(sweep)
 app.add_typer(recipes, name="recipes", rich_help_panel=TRAIN)
+app.command(rich_help_panel=TRAIN)(data)
 app.command(rich_help_panel=TRAIN)(profile)
 app.command(rich_help_panel=TRAIN)(selftest)
 app.command(rich_help_panel=INSPECT)(runs)

@@ -49,6 +49,10 @@ class ImageProgress:
         """Show how many of `total` images are decoded."""
         self.show("decoding", done, total)
 
+    def hashed(self, done: int, total: int) -> None:
+        """Show how many of `total` files are read to find out whether they are known."""
+        self.show("reading", done, total)
+
     def show(self, what: str, done: int, total: int) -> None:
         """Show how much of a kind of work is done.
 

@@ -22,12 +22,12 @@ def can_show_pictures(console: Console) -> bool:
     return console.color_system in ("256", "truecolor", "windows")
 
 
-def grid_picture(file: Path, image_size: int, width: int, height: int) -> Text | None:
+def grid_picture(file: Path, sides: tuple[int, int], width: int, height: int) -> Text | None:
     """The first images of a grid, as many as can be told apart; None if the file cannot be read.
 
     Args:
         file: The grid, as a training writes it.
-        image_size: Height and width of its images, in pixels.
+        sides: Height and width of its images, in pixels.
         width: Characters per line.
         height: Lines.
     """
@@ -36,12 +36,24 @@ def grid_picture(file: Path, image_size: int, width: int, height: int) -> Text |
             grid = opened.convert("RGB")
     except (OSError, ValueError):  # it is being written, or damaged
         return None
-    cell = image_size + GRID_PADDING
-    across, down = (
-        max(1, min((side - GRID_PADDING) // cell, room // _LEAST_PIXELS))
-        for side, room in zip(grid.size, (width, 2 * height), strict=True)
-    )
-    shown = grid.crop((0, 0, across * cell + GRID_PADDING, down * cell + GRID_PADDING))
+    return first_images(grid, sides, width, height)
+
+
+def first_images(grid: PIL.Image.Image, sides: tuple[int, int], width: int, height: int) -> Text:
+    """The first images of a grid, as many as can be told apart.
+
+    Args:
+        grid: The grid, in RGB.
+        sides: Height and width of its images, in pixels.
+        width: Characters per line.
+        height: Lines.
+    """
+    high, wide = (side + GRID_PADDING for side in sides)
+    # Of images that are not square, the shorter side has the least pixels.
+    least = _LEAST_PIXELS / min(high, wide)
+    across = max(1, min((grid.width - GRID_PADDING) // wide, int(width / (least * wide))))
+    down = max(1, min((grid.height - GRID_PADDING) // high, int(2 * height / (least * high))))
+    shown = grid.crop((0, 0, across * wide + GRID_PADDING, down * high + GRID_PADDING))
     scale = min(width / shown.width, 2 * height / shown.height)
     columns = max(1, round(shown.width * scale))
     lines = max(1, round(shown.height * scale / 2))

@@ -18,7 +18,8 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from dcgan.config.schema import Config, ConfigError, Section
+from dcgan.config.schema import Config, ConfigError
+from dcgan.config.section import Section
 from tracking.wording import did_you_mean
 
 

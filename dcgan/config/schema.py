@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, LiteralString
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
+from pydantic import Field, Strict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from dcgan.config.dataset import Dataset
+from dcgan.config.image_size import MNIST, halved_sides
+from dcgan.config.section import Section
 from tracking.errors import UserError
 
 
@@ -20,12 +23,6 @@ class ProcessError(ConfigError):
     """A configuration that one of several processes cannot run, whatever the others can."""
 
 
-class Section(BaseModel):
-    """Base of all sections: immutable, without conversion of types, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
 class Source(Section):
     """The published experiment that a recipe reproduces."""
 
@@ -34,58 +31,6 @@ class Source(Section):
     depends_on_epochs: str = Field(
         "", description="what it derives from its number of epochs, for a run that goes on longer"
     )
-
-
-EMBEDDED = ("digits", "sky")
-"""The data sets that need no files."""
-
-
-class Dataset(Section):
-    """Which images to train on, and the size and channels that they are converted to."""
-
-    name: Literal[
-        "digits", "sky", "mnist", "stacked-mnist", "fashion-mnist", "cifar10", "celeba", "folder"
-    ]
-    path: str | None = Field(None, description="folder that holds the files")
-    split: Literal["train", "test", "all"] = Field(
-        "train", description="for mnist, stacked-mnist, fashion-mnist, cifar10 and celeba"
-    )
-    image_size: Literal[28, 32, 64, 128] = Field(64, description="height and width in pixels")
-    channels: Literal[1, 3] = Field(3, description="1 for grey, 3 for RGB")
-    fit: Literal["crop", "stretch"] = Field(
-        "crop",
-        description="crop: resize the shorter side and crop the centre; stretch: resize both sides",
-    )
-    value_range: Annotated[tuple[float, float], Strict(False)] | Literal["auto", "percentile"] = (
-        Field(
-            "auto",
-            description="values that become black and white, in images with more than 8 bits: auto "
-            "(of the type), percentile (1 and 99 of each image), or [low, high]",
-        )
-    )
-    max_unreadable: int = Field(
-        0, ge=0, description="number of files that may be skipped because they cannot be read"
-    )
-
-    @field_validator("value_range")
-    @classmethod
-    def _range_is_not_empty(
-        cls, value: tuple[float, float] | Literal["auto", "percentile"]
-    ) -> tuple[float, float] | Literal["auto", "percentile"]:
-        if not isinstance(value, str) and not value[0] < value[1]:
-            raise PydanticCustomError("empty_range", "the first value must be below the second")
-        return value
-
-    @model_validator(mode="after")
-    def _embedded_sets_have_no_path(self) -> Dataset:
-        if self.name in EMBEDDED and self.path is not None:
-            raise PydanticCustomError(
-                "path_unused",
-                'name = "{name}" is embedded and takes no path: for a folder of images '
-                'set dataset.name = "folder"',
-                {"name": self.name},
-            )
-        return self
 
 
 class Network(Section):
@@ -380,14 +325,19 @@ class Config(Section):
 def _conflicts(config: Config) -> Iterator[tuple[bool, LiteralString]]:
     """Settings that are valid alone but not together: whether they are set, and the message."""
     network, loss, stabilisers = config.network, config.loss, config.stabilisers
-    is_28x28 = config.dataset.image_size == 28
+    is_28x28 = config.dataset.image_size == MNIST
     yield (
         network.family == "compact" and not is_28x28,
         'network.family = "compact" works only at 28x28: set dataset.image_size = 28',
     )
     yield (
-        network.discriminator_head == "2x2" and (network.family != "dcgan" or is_28x28),
-        'network.discriminator_head = "2x2" needs network.family = "dcgan" at 32 pixels or more',
+        network.discriminator_head == "2x2"
+        and (
+            network.family != "dcgan"
+            or not all(side in (4, 5) for side in halved_sides(config.dataset.image_size)[-1])
+        ),
+        'network.discriminator_head = "2x2" needs network.family = "dcgan" and sides that are '
+        "halved to 4 or 5 pixels, such as 32, 64, 80, 128, 160, 256 or 512",
     )
     yield (
         loss.traits.gradient_penalty and network.family == "dense",

@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,17 @@ from typing import Any, BinaryIO
 
 import filelock
 import numpy as np
+import pydantic
 import torch
 
 from dcgan.cache_dir import cache_folder
-from dcgan.data.decoding import DeepValues, Form, Pixels, Written, decode_to
+from dcgan.data.decoded_chunks import (
+    DecodedChunks,
+    UnreadableImagesError,
+    too_many_unreadable,
+)
+from dcgan.data.decoding import Form, Pixels
+from dcgan.data.findings import Findings
 from dcgan.data.image_set import (
     Collection,
     DataError,
@@ -31,17 +38,28 @@ from dcgan.data.image_set import (
     class_sizes,
     pixel_statistics,
 )
-from dcgan.data.parallel import CHUNK, map_chunks
 from tracking.atomic_files import atomic_write
+from tracking.errors import warn
+from tracking.wording import plural
 
-FORMAT = 3
+FORMAT = 4
 """Increased whenever the same images would give other pixels or another layout."""
 
 _PIXELS, _LABELS, _CARD, _CHECKED = "pixels.uint8", "labels.npy", "card.json", "checked"
+_FINDINGS, _LOG = "findings.json", "chunks.jsonl"
 _CHECK_SECONDS = 86_400.0
 """How often the pixels are compared with their fingerprint, unless their file has changed."""
 
-_MAX_SKIPPED_NAMES = 20
+_KEPT_SECONDS = 7 * 86_400.0
+"""How long what a killed process has decoded waits to be continued."""
+
+_WORTH_SAYING = 2 * 2**30
+"""Bytes from which on it is said beforehand how large an entry will be."""
+
+_BLOCK = 2**22
+"""Bytes of pixels that are read at a time."""
+
+_FINDINGS_TYPE = pydantic.TypeAdapter(Findings)
 
 
 @dataclass(frozen=True)
@@ -74,7 +92,13 @@ class _Entry:
             except (OSError, ValueError, TypeError, EOFError):
                 return None
             labels = torch.from_numpy(indices)
-        return ImageSet(torch.from_numpy(pixels), card, labels)
+        return ImageSet(torch.from_numpy(pixels), card, labels, self._findings())
+
+    def _findings(self) -> Findings | None:
+        try:
+            return _FINDINGS_TYPE.validate_json((self.folder / _FINDINGS).read_bytes())
+        except (OSError, pydantic.ValidationError):
+            return None
 
     def note_checked(self) -> None:
         """Note that the pixels are now those of the card, and what their file looks like."""
@@ -85,8 +109,10 @@ class _Entry:
         """Whether the pixels are those of the card, by a check that is not older than a day."""
         note = self.folder / _CHECKED
         with contextlib.suppress(OSError, ValueError):
-            is_recent = time.time() - note.stat().st_mtime < _CHECK_SECONDS
-            if is_recent and note.read_text(encoding="ascii") == self._state():
+            if (
+                _is_recent(note, _CHECK_SECONDS)
+                and note.read_text(encoding="ascii") == self._state()
+            ):
                 return True
         digest = hashlib.sha256(repr((card.size, *self.form.shape)).encode())
         with (self.folder / _PIXELS).open("rb") as pixels:
@@ -132,7 +158,7 @@ def load_cached(
                 images = entry.read() or _build(entry, collection, max_unreadable, progress)
     unreadable = len(collection.names) - images.card.size
     if unreadable > max_unreadable:
-        raise _too_many_unreadable(images.card.skipped, unreadable, max_unreadable)
+        raise too_many_unreadable(images.card.skipped, unreadable, max_unreadable)
     card = dataclasses.replace(images.card, path=collection.path)
     return dataclasses.replace(images, card=card)
 
@@ -168,18 +194,24 @@ def _explaining_write_errors(folder: Path) -> Iterator[None]:
 def _build(
     entry: _Entry, collection: Collection, max_unreadable: int, progress: Progress
 ) -> ImageSet:
-    """Decode into a temporary folder and rename it at the end; the caller holds the lock."""
-    _remove_abandoned_builds(entry.folder.parent)
+    """Decode into a temporary folder and rename it at the end; the caller holds the lock.
+
+    If the process is killed, the folder stays, and the next one goes on from there.
+    """
     temporary = entry.folder.with_name(f"{entry.folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    _remove_abandoned_builds(entry.folder.parent, but=temporary)
     # If it were complete, it would have been read.
     shutil.rmtree(entry.folder, ignore_errors=True)
-    temporary.mkdir()
+    temporary.mkdir(exist_ok=True)
     try:
+        _check_disk(temporary, entry.form, collection)
         card = _decode_to(temporary, entry.form, collection, max_unreadable, progress)
         (temporary / _CARD).write_text(json.dumps(dataclasses.asdict(card)), encoding="utf-8")
+        (temporary / _LOG).unlink()
         dataclasses.replace(entry, folder=temporary).note_checked()
         temporary.rename(entry.folder)
+    except (KeyboardInterrupt, UnreadableImagesError):
+        raise
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -188,35 +220,52 @@ def _build(
     return built
 
 
+def _check_disk(folder: Path, form: Form, collection: Collection) -> None:
+    """Say how large an entry will be if it is large, and refuse one that the disk cannot hold."""
+    total = len(collection.names)
+    needed = total * math.prod(form.shape)
+    with contextlib.suppress(OSError):
+        needed -= (folder / _PIXELS).stat().st_blocks * 512  # of a build that is continued
+    free = shutil.disk_usage(folder).free
+    height, width = form.sides
+    sizes = (
+        f"{total:,} images of {width}x{height} take {needed / 2**30:.1f} GiB in the cache, "
+        f"{folder.parent}, which has {free / 2**30:.1f} GiB free."
+    )
+    if needed > free:
+        raise DataError(
+            f"{sizes}\nFree some space there, set the environment variable DCGAN_CACHE to another "
+            "folder, or choose a smaller dataset.image_size."
+        )
+    if needed >= _WORTH_SAYING:
+        warn(sizes)
+
+
 def _decode_to(
     folder: Path, form: Form, collection: Collection, max_unreadable: int, progress: Progress
 ) -> DatasetCard:
     """Write the decoded images and their labels to files, and describe them."""
-    unreadable: dict[int, str] = {}
-    deep_values: list[DeepValues] = []
+    for name in (_PIXELS, _LOG):
+        (folder / name).touch()
+    chunks = DecodedChunks(folder / _PIXELS, folder / _LOG, form, collection)
     total = len(collection.names)
-    # Unbuffered: what was read ahead would be stale once a process has written there.
-    with (folder / _PIXELS).open("w+b", buffering=0) as pixels:
-        blocks = _decoded_blocks(
-            pixels, form, collection, max_unreadable, progress, unreadable, deep_values
-        )
-        statistics = pixel_statistics(blocks, (total, *form.shape))
-        size = total - len(unreadable)
-        if not size:
-            raise DataError(f"None of the {total} files in {collection.path} is a readable image.")
-        if unreadable:  # the fingerprint begins with the size, which was not known before
-            pixels.truncate(size * math.prod(form.shape))
-            pixels.seek(0)
-            statistics = pixel_statistics(_read_blocks(pixels, form), (size, *form.shape))
+    statistics = pixel_statistics(chunks.decode(max_unreadable, progress), (total, *form.shape))
+    size = total - len(chunks.unreadable)
+    if not size:
+        raise DataError(f"None of the {total} files in {collection.path} is a readable image.")
+    if chunks.unreadable:  # the fingerprint begins with the size, which was not known before
+        statistics = pixel_statistics(chunks.close_gaps(), (size, *form.shape))
+    with (folder / _PIXELS).open("r+b") as pixels:
         os.fsync(pixels.fileno())
-    deep = sum(deep_values, DeepValues())
-    if deep.unmapped is not None:
-        raise _range_is_missing(collection, deep.unmapped)
+    found = chunks.findings
+    if found.deep.unmapped is not None:
+        raise _range_is_missing(collection, found.deep.unmapped)
     sizes: tuple[int, ...] = ()
     if collection.labels is not None:
-        labels = np.delete(collection.labels, list(unreadable))
+        labels = np.delete(collection.labels, list(chunks.unreadable))
         sizes = class_sizes(labels, collection.classes)
         np.save(folder / _LABELS, labels)
+    (folder / _FINDINGS).write_bytes(_FINDINGS_TYPE.dump_json(found))
     return DatasetCard(
         path=collection.path,
         size=size,
@@ -226,78 +275,25 @@ def _decode_to(
         std=statistics.std,
         transforms=f"{form}, scale to [-1, 1]",
         fingerprint=statistics.fingerprint,
-        skipped=_skipped(collection, unreadable),
+        skipped=chunks.skipped,
         duplicates=statistics.duplicates,
-        clipped=deep.outside / max(deep.count, 1),
-        extreme=deep.extreme / max(deep.count, 1),
+        clipped=found.deep.outside / max(found.deep.count, 1),
+        extreme=found.deep.extreme / max(found.deep.count, 1),
+        paged=found.paged,
+        warnings=tuple(_warnings(collection, found)),
     )
 
 
-def _decoded_blocks(
-    pixels: BinaryIO,
-    form: Form,
-    collection: Collection,
-    max_unreadable: int,
-    progress: Progress,
-    unreadable: dict[int, str],
-    deep_values: list[DeepValues],
-) -> Iterator[Pixels]:
-    """Let processes fill the file, and yield its pixels (n, C, H, W) as they are written.
-
-    Args:
-        pixels: The file.
-        form: What the images are converted to.
-        collection: The images.
-        max_unreadable: Files that may be skipped.
-        progress: Called after each chunk.
-        unreadable: Takes the reason for each unreadable image by its position.
-        deep_values: Takes what became of the values of images with more than 8 bits.
-    """
-    images, total = collection.images, len(collection.names)
-    bytes_per_image = math.prod(form.shape)
-    file = Path(pixels.name)
-    firsts = range(0, total, CHUNK)
-    chunks = ((file, first, images[first : first + CHUNK], form) for first in firsts)
-    results: Iterator[Written] = map_chunks(decode_to, chunks, total)
-    for first, written in zip(firsts, results, strict=True):
-        reasons = written.unreadable
-        deep_values.append(written.deep)
-        end = min(first + CHUNK, total)
-        pixels.seek(first * bytes_per_image)
-        block = pixels.read((end - first - len(reasons)) * bytes_per_image)
-        if unreadable:  # close the gap left by the unreadable images of earlier chunks
-            pixels.seek((first - len(unreadable)) * bytes_per_image)
-            pixels.write(block)
-        unreadable |= {first + position: reason for position, reason in reasons.items()}
-        if len(unreadable) > max_unreadable:
-            raise _too_many_unreadable(
-                _skipped(collection, unreadable), len(unreadable), max_unreadable
-            )
-        progress(end, total)
-        yield np.frombuffer(block, np.uint8).reshape(-1, *form.shape)
+def _warnings(collection: Collection, found: Findings) -> Iterator[str]:
+    for words, (count, first) in found.warnings.items():
+        yield f"{plural(count, 'file')}, the first of them {collection.names[first]}: {words}"
 
 
 def _read_blocks(pixels: BinaryIO, form: Form) -> Iterator[Pixels]:
-    """The pixels (n, C, H, W) from the file, one chunk at a time."""
-    while block := pixels.read(CHUNK * math.prod(form.shape)):
+    """The pixels (n, C, H, W) from the file, some at a time."""
+    bytes_per_image = math.prod(form.shape)
+    while block := pixels.read(max(1, _BLOCK // bytes_per_image) * bytes_per_image):
         yield np.frombuffer(block, np.uint8).reshape(-1, *form.shape)
-
-
-def _skipped(collection: Collection, unreadable: dict[int, str]) -> tuple[str, ...]:
-    first = sorted(unreadable.items())[:_MAX_SKIPPED_NAMES]
-    return tuple(f"{collection.names[position]}: {reason}" for position, reason in first)
-
-
-def _too_many_unreadable(skipped: Sequence[str], count: int, allowed: int) -> DataError:
-    listed = "\n".join(f"  {file}" for file in skipped[:5])
-    files = "1 file is not a readable image"
-    if count > 1:
-        files = f"{count:,} files are not readable images"
-    return DataError(
-        f"{files} (at most {allowed} may be skipped):\n{listed}\n"
-        "Repair or remove what is broken, or allow more to be skipped with "
-        f"--set dataset.max_unreadable={max(count, 10)}."
-    )
 
 
 def _range_is_missing(collection: Collection, found: tuple[float, float]) -> DataError:
@@ -310,9 +306,18 @@ def _range_is_missing(collection: Collection, found: tuple[float, float]) -> Dat
     )
 
 
-def _remove_abandoned_builds(images: Path) -> None:
-    """Remove the folders of killed processes; a living one holds the lock of its folder."""
+def _is_recent(file: Path, seconds: float) -> bool:
+    try:
+        return time.time() - file.stat().st_mtime < seconds
+    except OSError:
+        return False
+
+
+def _remove_abandoned_builds(images: Path, but: Path) -> None:
+    """Remove what killed processes left long ago; a living one holds the lock of its folder."""
     for abandoned in images.glob("*.tmp"):
+        if abandoned == but or _is_recent(abandoned / _LOG, _KEPT_SECONDS):
+            continue
         lock = filelock.FileLock(abandoned.with_suffix(".lock"), timeout=0)
         try:
             with lock:

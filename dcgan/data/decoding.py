@@ -1,14 +1,17 @@
 """From image files and arrays to the pixels that the networks see.
 
-Imports no PyTorch: the processes that decode a data set import only this module, so that they
-start at once.
+Imports no PyTorch, so that the processes that decode a data set start at once.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 import PIL.ImageOps
+
+from dcgan.data.findings import DeepValues, Findings, sum_of
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -34,29 +39,37 @@ class Form:
     """The size and the channels that every image of a set is converted to.
 
     Attributes:
-        image_size: Height and width in pixels.
+        sides: Height and width in pixels.
         channels: 1 for grey, 3 for RGB.
         fit: `crop` resizes the shorter side and crops the centre; `stretch` resizes both sides.
         value_range: Of images with more than 8 bits.
+        background: The colour of transparent parts, as Pillow knows it.
+        max_pixels: Files with more pixels are not read.
     """
 
-    image_size: int
+    sides: tuple[int, int]
     channels: Literal[1, 3]
     fit: Literal["crop", "stretch"]
     value_range: ValueRange = "auto"
+    background: str = "white"
+    max_pixels: int = 178_956_970
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
-        return (self.channels, self.image_size, self.image_size)
+        return (self.channels, *self.sides)
 
     def __str__(self) -> str:
-        size = self.image_size
+        height, width = self.sides
         resized = {
-            "crop": f"resize shorter side {size} (bilinear), centre-crop {size}",
-            "stretch": f"resize {size}x{size} (bilinear)",
+            "crop": f"resize to cover {width}x{height} (bilinear), centre-crop",
+            "stretch": f"resize {width}x{height} (bilinear)",
         }
+        if height == width:
+            resized["crop"] = f"resize shorter side {width} (bilinear), centre-crop {width}"
         text = f"{resized[self.fit]}, {'grey' if self.channels == 1 else 'RGB'}"
+        if self.background != "white":
+            text += f", transparent parts {self.background}"
         match self.value_range:
             case "auto":
                 return text
@@ -67,46 +80,18 @@ class Form:
 
 
 @dataclass(frozen=True)
-class DeepValues:
-    """What became of the values of images with more than 8 bits.
-
-    Attributes:
-        count: Number of values.
-        outside: How many lay outside the range and were clipped.
-        extreme: How many became black or white, 0 or 255.
-        unmapped: Smallest and largest value of images without a range; None if all have one.
-    """
-
-    count: int = 0
-    outside: int = 0
-    extreme: int = 0
-    unmapped: tuple[float, float] | None = None
-
-    def __add__(self, other: DeepValues) -> DeepValues:
-        unmapped = [each for each in (self.unmapped, other.unmapped) if each is not None]
-        return DeepValues(
-            self.count + other.count,
-            self.outside + other.outside,
-            self.extreme + other.extreme,
-            (min(low for low, _ in unmapped), max(high for _, high in unmapped))
-            if unmapped
-            else None,
-        )
-
-
-@dataclass(frozen=True)
 class Decoded:
     """The result of decoding some images.
 
     Attributes:
         pixels: The images that could be read, in their order, (n, C, H, W).
         unreadable: Why the others could not be read, by their position in the input.
-        deep: What became of the values of images with more than 8 bits.
+        findings: What was found in the files.
     """
 
     pixels: Pixels
     unreadable: dict[int, str]
-    deep: DeepValues = DeepValues()
+    findings: Findings
 
 
 Images: TypeAlias = Sequence[Path] | Sequence[bytes] | npt.NDArray[np.generic]
@@ -115,17 +100,50 @@ Images: TypeAlias = Sequence[Path] | Sequence[bytes] | npt.NDArray[np.generic]
 
 def decode(images: Images, form: Form) -> Decoded:
     """Convert images to `form`."""
-    pixels, unreadable, deep = [], {}, DeepValues()
-    for position, image in enumerate(images):
-        try:
-            picture, values = _read(image, form.value_range)
-        except UNREADABLE as error:
-            unreadable[position] = _reason(error)
-            continue
-        deep += values
-        pixels.append(_fit(picture, form))
+    pixels, unreadable, findings = [], {}, []
+    with _limiting_pixels(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for position, image in enumerate(images):
+            try:
+                picture, found = _read(image, form)
+            except UNREADABLE as error:
+                unreadable[position] = _reason(error)
+                findings.append((position, Findings(unreadable=1)))
+                continue
+            finally:
+                doubts = {_in_own_words(str(each.message)): (1, 0) for each in caught}
+                caught.clear()
+            findings.append((position, dataclasses.replace(found, warnings=doubts)))
+            pixels.append(_fit(picture, form))
     array = np.stack(pixels) if pixels else np.empty((0, *form.shape), np.uint8)
-    return Decoded(array, unreadable, deep)
+    return Decoded(array, unreadable, sum_of(findings))
+
+
+@contextmanager
+def _limiting_pixels() -> Iterator[None]:
+    """Leave large images to `Form.max_pixels`: Pillow's own limit is one for all."""
+    limit = PIL.Image.MAX_IMAGE_PIXELS
+    PIL.Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        PIL.Image.MAX_IMAGE_PIXELS = limit
+
+
+_WARNINGS = {
+    "corrupt exif": "their EXIF data are damaged, so that they may not be turned upright",
+    "truncated": "they are cut off, and what is missing may be grey",
+    "metadata warning": "their TIFF tags are damaged",
+    "palette images with transparency": "their palette's transparency is damaged",
+}
+"""A part of one of Pillow's warnings, in small letters -> what it means for the images."""
+
+
+def _in_own_words(warning: str) -> str:
+    for part, words in _WARNINGS.items():
+        if part in warning.lower():
+            return words
+    return f"Pillow warns: {warning.strip().splitlines()[0][:120]}"
 
 
 def _reason(error: Exception) -> str:
@@ -137,16 +155,19 @@ def _reason(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class Written:
-    """What `decode_to` could not simply write.
+    """What `decode_to` wrote.
 
     Attributes:
-        unreadable: Why images could not be read, by their position in the input; those after one
-            that is missing move up.
-        deep: What became of the values of images with more than 8 bits.
+        count: Images whose pixels were written, without gaps from the first row on.
+        digest: Of these pixels, as `pixels_digest` computes it.
+        unreadable: Why images could not be read, by their position in the input.
+        findings: What was found in the files.
     """
 
+    count: int
+    digest: str
     unreadable: dict[int, str]
-    deep: DeepValues
+    findings: Findings
 
 
 def decode_to(file: Path, row: int, images: Images, form: Form) -> Written:
@@ -165,7 +186,13 @@ def decode_to(file: Path, row: int, images: Images, form: Form) -> Written:
     with file.open("r+b") as pixels:
         pixels.seek(row * math.prod(form.shape))
         pixels.write(decoded.pixels.data)
-    return Written(decoded.unreadable, decoded.deep)
+    digest = pixels_digest(decoded.pixels.data)
+    return Written(len(decoded.pixels), digest, decoded.unreadable, decoded.findings)
+
+
+def pixels_digest(pixels: bytes | memoryview) -> str:
+    """Tells pixels from others, such as those of a file that was not written completely."""
+    return hashlib.blake2b(pixels, digest_size=16).hexdigest()
 
 
 def file_digests(files: Sequence[Path]) -> list[bytes]:
@@ -186,29 +213,53 @@ def read_image(file: Path) -> PIL.Image.Image:
     16 bits per pixel are scaled to 8, which Pillow would clip. Raises one of `UNREADABLE`, also
     for float or 32-bit values, whose range is not known.
     """
-    picture, deep = _read(file, "auto")
-    if deep.unmapped is not None:
+    picture, found = _read(file, Form((1, 1), 3, "crop"))
+    if found.deep.unmapped is not None:
         raise ValueError("its float or 32-bit values have no range that is known")
     return picture
 
 
 def _read(
-    source: Path | bytes | npt.NDArray[np.generic], value_range: ValueRange
-) -> tuple[PIL.Image.Image, DeepValues]:
+    source: Path | bytes | npt.NDArray[np.generic], form: Form
+) -> tuple[PIL.Image.Image, Findings]:
+    """An image in mode L or RGB, and what was found in it."""
     if isinstance(source, np.ndarray):
+        kind, height, width = f"array {source.dtype}", *source.shape[:2]
+        paged = False
         if source.dtype == np.uint8:
-            return _flattened(PIL.Image.fromarray(source)), DeepValues()
-        type_range = (0.0, 65_535.0) if source.dtype == np.uint16 else None
-        return _to_8_bits(source, type_range if value_range == "auto" else value_range)
-    with PIL.Image.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
-        # Formats with 32 bits are opened in the same mode as PGM with 16.
-        has_type_range = opened.mode.startswith("I;16") or opened.format in ("PPM", "PNG")
-        image = PIL.ImageOps.exif_transpose(opened)
-    if image.mode == "F" or image.mode.startswith("I"):
-        values = np.asarray(image)
-        type_range = (0.0, 65_535.0) if has_type_range else None
-        return _to_8_bits(values, type_range if value_range == "auto" else value_range)
-    return _flattened(image), DeepValues()
+            picture, deep = _flattened(PIL.Image.fromarray(source), form), DeepValues()
+        else:
+            type_range = (0.0, 65_535.0) if source.dtype == np.uint16 else None
+            picture, deep = _to_8_bits(source, _range(form, type_range))
+    else:
+        with PIL.Image.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
+            kind, (width, height) = f"{opened.format} {opened.mode}", opened.size
+            if width * height > form.max_pixels:
+                raise ValueError(
+                    f"it has {width * height:,} pixels, and dataset.max_pixels is "
+                    f"{form.max_pixels:,}"
+                )
+            # Formats with 32 bits are opened in the same mode as PGM with 16.
+            has_type_range = opened.mode.startswith("I;16") or opened.format in ("PPM", "PNG")
+            image = PIL.ImageOps.exif_transpose(opened)
+            paged = _has_more_pages(opened)
+        if image.mode == "F" or image.mode.startswith("I"):
+            type_range = (0.0, 65_535.0) if has_type_range else None
+            picture, deep = _to_8_bits(np.asarray(image), _range(form, type_range))
+        else:
+            picture, deep = _flattened(image, form), DeepValues()
+    return picture, Findings(deep, {kind: 1}, {width: 1}, {height: 1}, int(paged))
+
+
+def _range(form: Form, type_range: tuple[float, float] | None) -> ValueRange | None:
+    return type_range if form.value_range == "auto" else form.value_range
+
+
+def _has_more_pages(opened: PIL.Image.Image) -> bool:
+    """Whether a file has pages or frames after its first; not if the second is damaged."""
+    with contextlib.suppress(*UNREADABLE):
+        return bool(getattr(opened, "is_animated", False))
+    return False
 
 
 def _to_8_bits(
@@ -238,12 +289,12 @@ def _to_8_bits(
     return PIL.Image.fromarray(pixels), deep
 
 
-def _flattened(image: PIL.Image.Image) -> PIL.Image.Image:
-    """The image in mode L or RGB, transparent parts white."""
+def _flattened(image: PIL.Image.Image, form: Form) -> PIL.Image.Image:
+    """The image in mode L or RGB, transparent parts in the colour of the background."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = PIL.Image.new("RGBA", image.size, "white")
-        image = PIL.Image.alpha_composite(white, image)
+        background = PIL.Image.new("RGBA", image.size, form.background)
+        image = PIL.Image.alpha_composite(background, image)
     return image if image.mode == "L" else image.convert("RGB")
 
 
@@ -259,16 +310,17 @@ UNREADABLE: tuple[type[Exception], ...] = (
 
 def _fit(image: PIL.Image.Image, form: Form) -> Pixels:
     """(C, H, W), as from torchvision's Resize and CenterCrop, including their rounding."""
-    size = form.image_size
+    height, width = form.sides
     bilinear = PIL.Image.Resampling.BILINEAR
     if form.fit == "stretch":
-        image = image.resize((size, size), bilinear)
-    elif image.size != (size, size):
-        shorter = min(image.size)
-        width, height = (
-            size if side == shorter else int(size * side / shorter) for side in image.size
-        )
-        left, top = round((width - size) / 2), round((height - size) / 2)
-        image = image.resize((width, height), bilinear).crop((left, top, left + size, top + size))
+        image = image.resize((width, height), bilinear)
+    elif image.size != (width, height):
+        # The side that is resized to its own length, so that the other is at least as long.
+        if image.width * height <= image.height * width:
+            covering = width, int(width * image.height / image.width)
+        else:
+            covering = int(height * image.width / image.height), height
+        left, top = round((covering[0] - width) / 2), round((covering[1] - height) / 2)
+        image = image.resize(covering, bilinear).crop((left, top, left + width, top + height))
     array = np.asarray(image.convert("L" if form.channels == 1 else "RGB"))
-    return np.ascontiguousarray(array.reshape(size, size, -1).transpose(2, 0, 1))
+    return np.ascontiguousarray(array.reshape(height, width, -1).transpose(2, 0, 1))

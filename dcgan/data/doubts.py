@@ -48,3 +48,5 @@ def doubts_about(card: DatasetCard) -> Iterator[str]:
             f"{card.extreme:.0%} of the values of images with more than 8 bits became black or "
             "white: is dataset.value_range right?"
         )
+    for warning in card.warnings:
+        yield f"{warning}."

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from dcgan.data.decoding import Images, Pixels
+from dcgan.data.findings import Findings
 from tracking.errors import UserError
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -44,6 +45,8 @@ class DatasetCard:
         clipped: Share of the values of images with more than 8 bits that lay outside
             `dataset.value_range`, 0 to 1.
         extreme: Share of these values that became black or white, 0 to 1.
+        paged: Files with several pages or frames, of which the first was taken.
+        warnings: What is doubtful about files, one sentence per kind.
     """
 
     path: str
@@ -58,6 +61,8 @@ class DatasetCard:
     duplicates: int = 0
     clipped: float = 0.0
     extreme: float = 0.0
+    paged: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,13 @@ class ImageSet:
         pixels: uint8 (N, C, H, W), values 0 to 255; may be a memory-mapped file.
         card: Its description.
         labels: Indices into the card's classes, int64 (N,); None without labels.
+        findings: What was found in its files; None if it has none.
     """
 
     pixels: Tensor
     card: DatasetCard
     labels: Tensor | None = None
+    findings: Findings | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def pixel_statistics(blocks: Iterable[Pixels], shape: tuple[int, int, int, int])
     """Mean, standard deviation and fingerprint of pixels, with one block in memory at a time.
 
     Args:
-        blocks: The pixels in order, each block (n, C, H, W), H and W at most 256.
+        blocks: The pixels in order, each block (n, C, H, W).
         shape: (N, C, H, W) of all blocks together.
     """
     digest = hashlib.sha256(repr(shape).encode())
@@ -121,6 +128,8 @@ def pixel_statistics(blocks: Iterable[Pixels], shape: tuple[int, int, int, int])
         digest.update(block.data)
         images.update(hashlib.blake2b(image.data, digest_size=16).digest() for image in block)
 
+    # The narrowest types that hold the sums of an image: six times as fast as int64 everywhere.
+    of_squares = np.uint32 if shape[2] * shape[3] <= 2**16 else np.uint64
     total = np.zeros(shape[1], np.int64)
     squares = np.zeros(shape[1], np.int64)
     with ThreadPoolExecutor(1) as hashing:  # which releases the interpreter lock, as sums do
@@ -128,10 +137,8 @@ def pixel_statistics(blocks: Iterable[Pixels], shape: tuple[int, int, int, int])
             hashed = hashing.submit(hash_block, np.ascontiguousarray(block))
             rows = block.reshape(*block.shape[:2], shape[2] * shape[3])
             total += rows.sum(axis=2, dtype=np.uint32).sum(axis=0, dtype=np.int64)
-            # The narrowest types that hold the sums of an image of up to 256x256: six times
-            # as fast as int64 everywhere.
             square = np.square(rows, dtype=np.uint16)
-            squares += square.sum(axis=2, dtype=np.uint32).sum(axis=0, dtype=np.int64)
+            squares += square.sum(axis=2, dtype=of_squares).sum(axis=0, dtype=np.int64)
             hashed.result()
     count = shape[0] * shape[2] * shape[3]
     mean = total / count

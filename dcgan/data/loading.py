@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.cache import load_cached
 from dcgan.data.decoding import Form
 from dcgan.data.image_set import Collection, DataError, ImageSet, Progress, silent
@@ -12,11 +13,16 @@ from dcgan.data.sources.archives import collect_archive, is_archive
 from dcgan.data.sources.embedded import load_digits, load_sky
 from dcgan.data.sources.image_folder import collect_folder
 from dcgan.data.sources.parquet import collect_parquet, parquet_files
+from dcgan.data.sources.saved_dataset import collect_saved_dataset, is_saved_dataset
 from dcgan.data.sources.torchvision_sets import TORCHVISION_SETS, collect_torchvision_set
 
 
 def load_images(
-    dataset: Dataset, *, download: bool = False, progress: Progress = silent
+    dataset: Dataset,
+    *,
+    download: bool = False,
+    progress: Progress = silent,
+    hashed: Progress = silent,
 ) -> ImageSet:
     """Load a data set in the size and with the channels that `dataset` asks for.
 
@@ -26,39 +32,57 @@ def load_images(
         dataset: The section of the recipe.
         download: Whether torchvision may download missing files.
         progress: Called while images are decoded.
+        hashed: Called while files are read to find out whether they are known.
 
     Raises:
         DataError: There is nothing to load, more than `dataset.max_unreadable` files are not
             readable images, or the cache cannot be written.
     """
+    images = _load(dataset, download, progress, hashed)
+    if not dataset.flip:
+        return images
+    transforms = f"{images.card.transforms}, mirror at random"
+    return replace(images, card=replace(images.card, transforms=transforms))
+
+
+def _load(dataset: Dataset, download: bool, progress: Progress, hashed: Progress) -> ImageSet:
     if dataset.name == "digits":
         return load_digits(dataset)
     if dataset.name == "sky":
         return load_sky(dataset)
     path = None if dataset.path is None else Path(dataset.path).expanduser()
     if dataset.name in TORCHVISION_SETS:
-        collection = collect_torchvision_set(dataset, path, download)
+        collection = collect_torchvision_set(dataset, path, download, hashed)
     elif path is None:
         raise DataError(
             'name = "folder" needs dataset.path: give the folder of images with --data.'
         )
     else:
-        collection = _collect(path, dataset.split)
-    form = Form(dataset.image_size, dataset.channels, dataset.fit, dataset.value_range)
+        collection = _collect(path, dataset.split, hashed)
+    form = Form(
+        dataset.sides,
+        dataset.channels,
+        dataset.fit,
+        dataset.value_range,
+        dataset.background,
+        dataset.max_pixels,
+    )
     return load_cached(collection, form, dataset.max_unreadable, progress)
 
 
-def _collect(path: Path, split: str) -> Collection:
+def _collect(path: Path, split: str, hashed: Progress) -> Collection:
     """Images of a user, of whatever kind; parquet files only where there are no plain ones."""
     if path.is_file() and is_archive(path):
-        return collect_archive(path)
+        return collect_archive(path, hashed)
     if path.is_file() and parquet_files(path):
-        return collect_parquet(path, split)
+        return collect_parquet(path, split, hashed)
+    if is_saved_dataset(path):
+        return collect_saved_dataset(path, split, hashed)
     try:
-        return collect_folder(path)
+        return collect_folder(path, hashed)
     except DataError:
         if path.is_dir() and parquet_files(path):
-            return collect_parquet(path, split)
+            return collect_parquet(path, split, hashed)
         raise
 
 

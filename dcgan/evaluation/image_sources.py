@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dcgan.config.schema import EMBEDDED, Dataset
+from dcgan.config.dataset import EMBEDDED, Dataset
+from dcgan.config.image_size import in_words
 from dcgan.data.decoding import UNREADABLE, read_image
 from dcgan.data.image_set import DataError, ImageSet, Progress
 from dcgan.data.loading import load_images
@@ -66,16 +67,17 @@ def run_source(run: TrainedRun, samples: int | None) -> ImageSource:
         run: The run at one of its checkpoints.
         samples: How many; None for `FAKES`.
     """
-    count, size = samples or FAKES, run.config.dataset.image_size
+    count, sides = samples or FAKES, run.config.dataset.sides
 
     def features(space: FeatureSpace, count_images: Callable[[int], None]) -> Tensor:
         fakes = draw_pixels(run.generator(), run.config.network, run.device, count, seed=0)
         return space.features(fakes, count_images)
 
     description = (
-        f"{plural(count, 'fake')} of the run {run.folder.name} at step {run.step:,}, {size}x{size}"
+        f"{plural(count, 'fake')} of the run {run.folder.name} at step {run.step:,}, "
+        f"{in_words(sides)}"
     )
-    return ImageSource(description, count, frozenset({(size, size)}), features)
+    return ImageSource(description, count, frozenset({sides}), features)
 
 
 def dataset_source(

@@ -18,6 +18,7 @@ from dcgan.jobs.initial_weights import (
     load_initial_weights,
 )
 from dcgan.jobs.length import check_length
+from dcgan.profiling.step_memory import check_memory
 from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
 from dcgan.run_folder.trained_run import load_training_images, read_config, with_images_in
 from dcgan.training.checkpoint import checkpoint_step, list_checkpoints
@@ -129,6 +130,7 @@ def prepare(
     *,
     download: bool = False,
     progress: Progress = silent,
+    hashed: Progress = silent,
     world: World = SINGLE_PROCESS,
 ) -> Job:
     """Load the data and check all input of a new run; writes to the data cache alone.
@@ -141,10 +143,12 @@ def prepare(
         metadata: Name, group, tags and sweep of the run.
         download: Whether torchvision may download missing data.
         progress: Called while images are decoded.
+        hashed: Called while files are read to find out whether they are known.
         world: The processes that train together.
 
     Raises:
-        ConfigError: The device, the precision or the batch size does not work here.
+        ConfigError: The device, the precision, the batch size or the size of the images does not
+            work here.
         DataError: The images cannot be loaded.
         StoreError: A name, group or tag is not plain text, or there is no run of whose weights
             `init.weights` speaks.
@@ -156,12 +160,13 @@ def prepare(
         check_label(label)
     chosen_device = choose_device(device)
     check_precision(config, chosen_device)
+    check_memory(config, chosen_device, world)
     config = with_images_in(config, config.dataset.path)
     initial_weights = load_initial_weights(config, store)
     if initial_weights is not None:
         init = config.init.model_copy(update={"weights": initial_weights.origins})
         config = config.model_copy(update={"init": init})
-    images = load_images(config.dataset, download=download, progress=progress)
+    images = load_images(config.dataset, download=download, progress=progress, hashed=hashed)
     check_batches(config, images.card.size, world)
     return Job(
         config=config,

@@ -18,6 +18,7 @@ from dcgan.jobs.initial_weights import StateDict
 from dcgan.jobs.length import length_events, notes_on_length
 from dcgan.jobs.prepare import Job, check_still_resumable
 from dcgan.jobs.signals import stop_requests
+from dcgan.profiling.step_memory import doubt_about_memory
 from dcgan.profiling.step_timing import try_compiling
 from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.run_folder.describe import (
@@ -117,7 +118,7 @@ def run_job(
                     warn(length_note)
             rewind(folder, job.first_step)
         else:
-            for doubt in doubts_about(job.images.card):
+            for doubt in _doubts(job):
                 warn(doubt)
             if job.initial_weights and (note := job.initial_weights.note()):
                 warn(note)
@@ -201,6 +202,12 @@ def _load_resume_state(job: Job) -> CheckpointState | None:
 def _start_from(job: Job) -> Mapping[str, StateDict] | None:
     """The weights that the first step starts from, unless the seed draws them."""
     return job.initial_weights.networks if job.initial_weights else None
+
+
+def _doubts(job: Job) -> Iterator[str]:
+    yield from doubts_about(job.images.card)
+    if doubt := doubt_about_memory(job.config, job.device, job.world):
+        yield doubt
 
 
 def _warn_of_other_threads(job: Job, folder: Path, warn: Warn) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from dcgan.config.schema import Dataset, Network
+from dcgan.config.dataset import Dataset
+from dcgan.config.schema import Network
 
 
 def build_generator(dataset: Dataset, network: Network) -> nn.Sequential:

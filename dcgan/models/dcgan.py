@@ -1,15 +1,21 @@
 """The family `dcgan`: the networks of Radford et al., Unsupervised Representation Learning
 with Deep Convolutional Generative Adversarial Networks (ICLR 2016), section 3 and figure 1.
 
-Feature maps of 4x4 (7x7 for 28x28 images) double in size until they have the size of the image;
-each doubling is one strided layer that also halves the number of channels.
+Feature maps of 4x4 pixels (3 to 7 where the image is no power of two) double in size until they
+have the size of the image; each doubling is one strided layer that also halves the number of
+channels, of which there are never more than 16 times those of the layer next to the image.
 """
 
 from __future__ import annotations
 
 from torch import nn
 
-from dcgan.config.schema import Dataset, Network
+from dcgan.config.dataset import Dataset
+from dcgan.config.image_size import halved_sides
+from dcgan.config.schema import Network
+
+_MOST_CHANNELS = 16
+"""Times those of the layer next to the image: what five doublings, for 128 pixels, give."""
 
 
 def build_generator(dataset: Dataset, network: Network) -> nn.Sequential:
@@ -17,24 +23,22 @@ def build_generator(dataset: Dataset, network: Network) -> nn.Sequential:
 
     `network.generator_features` is the number of channels of its last hidden layer.
     """
-    base, doublings = _base_and_doublings(dataset.image_size)
-    channels = network.generator_features * 2 ** (doublings - 1)
-    layers = [
-        nn.ConvTranspose2d(network.latent_size, channels, base, stride=1, padding=0, bias=False),
+    sides = halved_sides(dataset.image_size)[::-1]
+    widths = _widths(network.generator_features, len(sides) - 1)[::-1]
+    channels = widths[0]
+    layers: list[nn.Module] = [
+        nn.ConvTranspose2d(network.latent_size, channels, sides[0], bias=False),
         nn.BatchNorm2d(channels, network.batch_norm_epsilon, network.batch_norm_momentum),
         nn.ReLU(inplace=True),
     ]
-    for _ in range(doublings - 1):
+    for width, smaller, larger in zip(widths[1:], sides, sides[1:], strict=False):
         layers += [
-            nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(channels // 2, network.batch_norm_epsilon, network.batch_norm_momentum),
+            _doubling(channels, width, smaller, larger),
+            nn.BatchNorm2d(width, network.batch_norm_epsilon, network.batch_norm_momentum),
             nn.ReLU(inplace=True),
         ]
-        channels //= 2
-    layers += [
-        nn.ConvTranspose2d(channels, dataset.channels, 4, stride=2, padding=1, bias=False),
-        nn.Tanh(),
-    ]
+        channels = width
+    layers += [_doubling(channels, dataset.channels, *sides[-2:]), nn.Tanh()]
     return nn.Sequential(*layers)
 
 
@@ -50,11 +54,10 @@ def build_discriminator(dataset: Dataset, network: Network, outputs: int) -> nn.
     Returns:
         A network whose logits are (N, outputs, 1, 1), or (N, outputs, 2, 2) with the head `2x2`.
     """
-    base, doublings = _base_and_doublings(dataset.image_size)
+    sides = halved_sides(dataset.image_size)
     in_channels: int = dataset.channels
-    out_channels = network.discriminator_features
     layers: list[nn.Module] = []
-    for index in range(doublings):
+    for index, out_channels in enumerate(_widths(network.discriminator_features, len(sides) - 1)):
         layers.append(nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1, bias=False))
         if network.discriminator_batch_norm == "all" or (
             network.discriminator_batch_norm == "all_but_first" and index > 0
@@ -65,15 +68,24 @@ def build_discriminator(dataset: Dataset, network: Network, outputs: int) -> nn.
                 )
             )
         layers.append(nn.LeakyReLU(0.2, inplace=True))
-        in_channels, out_channels = out_channels, out_channels * 2
+        in_channels = out_channels
     if network.discriminator_head == "1x1":
-        layers.append(nn.Conv2d(in_channels, outputs, base, stride=1, padding=0, bias=False))
+        layers.append(nn.Conv2d(in_channels, outputs, sides[-1], bias=False))
     else:
         layers.append(nn.Conv2d(in_channels, outputs, 4, stride=2, padding=1, bias=False))
     return nn.Sequential(*layers)
 
 
-def _base_and_doublings(image_size: int) -> tuple[int, int]:
-    """The two numbers for which image_size = base * 2 ** doublings, base 7 or 4."""
-    base = 7 if image_size % 7 == 0 else 4
-    return base, (image_size // base).bit_length() - 1
+def _widths(features: int, doublings: int) -> list[int]:
+    """Channels of the hidden layers, from the image inwards."""
+    return [features * min(2**layer, _MOST_CHANNELS) for layer in range(doublings)]
+
+
+def _doubling(
+    in_channels: int, out_channels: int, smaller: tuple[int, int], larger: tuple[int, int]
+) -> nn.Module:
+    """From maps of one height and width to those of the next; odd ones take one row more."""
+    odd = (larger[0] - 2 * smaller[0], larger[1] - 2 * smaller[1])
+    return nn.ConvTranspose2d(
+        in_channels, out_channels, 4, stride=2, padding=1, output_padding=odd, bias=False
+    )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from dcgan.config.schema import Dataset, Network
+from dcgan.config.dataset import Dataset
+from dcgan.config.schema import Network
 
 _LAYERS = 4
 
@@ -18,7 +19,7 @@ def build_generator(dataset: Dataset, network: Network) -> nn.Sequential:
 
     `network.generator_features` is the number of channels of its last hidden layer.
     """
-    sizes = _layer_sizes(dataset.image_size)
+    sizes = _layer_sizes(dataset.sides)
     channels = network.generator_features * 2 ** (_LAYERS - 1)
     layers: list[nn.Module] = [
         nn.ConvTranspose2d(network.latent_size, channels, sizes[-1], bias=False),
@@ -49,15 +50,15 @@ def build_discriminator(dataset: Dataset, network: Network, outputs: int) -> nn.
     Returns:
         A network whose logits are (N, outputs, 1, 1).
     """
-    sizes = _layer_sizes(dataset.image_size)
+    sizes = _layer_sizes(dataset.sides)
     layers: list[nn.Module] = []
     in_channels: int = dataset.channels
     out_channels = network.discriminator_features
     for index, size in enumerate(sizes[:-1]):
         # `same` puts the odd row and column of padding after the image.
-        before = 2 if size % 2 else 1
+        above, left = (2 if side % 2 else 1 for side in size)
         layers += [
-            nn.ZeroPad2d((before, 2, before, 2)),
+            nn.ZeroPad2d((left, 2, above, 2)),
             nn.Conv2d(in_channels, out_channels, 5, stride=2, bias=index == 0),
         ]
         if index > 0:
@@ -72,19 +73,23 @@ def build_discriminator(dataset: Dataset, network: Network, outputs: int) -> nn.
     return nn.Sequential(*layers)
 
 
-def _layer_sizes(image_size: int) -> list[int]:
-    """Sizes of the image and of each layer's maps, in pixels, such as 28, 14, 7, 4, 2."""
-    sizes = [image_size]
+def _layer_sizes(sides: tuple[int, int]) -> list[tuple[int, int]]:
+    """Height and width of the image and of each layer's maps, such as 28, 14, 7, 4, 2."""
+    sizes = [sides]
     for _ in range(_LAYERS):
-        sizes.append(-(-sizes[-1] // 2))
+        height, width = sizes[-1]
+        sizes.append((-(-height // 2), -(-width // 2)))
     return sizes
 
 
-def _upsampling(in_channels: int, out_channels: int, size: int, *, bias: bool) -> list[nn.Module]:
+def _upsampling(
+    in_channels: int, out_channels: int, size: tuple[int, int], *, bias: bool
+) -> list[nn.Module]:
     """Layers that take maps of half of `size`, rounded up, to maps of `size`."""
-    if size % 2:
-        return [nn.ConvTranspose2d(in_channels, out_channels, 5, stride=2, padding=2, bias=bias)]
-    return [
-        nn.ConvTranspose2d(in_channels, out_channels, 5, stride=2, padding=1, bias=bias),
-        nn.ZeroPad2d((0, -1, 0, -1)),  # cuts the row and the column that `same` does not have
-    ]
+    odd = [side % 2 for side in size]
+    padding = (1 + odd[0], 1 + odd[1])
+    layer = nn.ConvTranspose2d(in_channels, out_channels, 5, stride=2, padding=padding, bias=bias)
+    if all(odd):
+        return [layer]
+    # Cuts the row and the column that `same` does not have.
+    return [layer, nn.ZeroPad2d((0, odd[1] - 1, 0, odd[0] - 1))]

@@ -157,8 +157,8 @@ def _pooled_maps(discriminator: nn.Sequential, images: Tensor) -> Tensor:
     for layer in discriminator:
         images = layer(images)
         if isinstance(layer, nn.LeakyReLU) and images.dim() == 4:
-            size = min(GRID, images.shape[-1])
-            pooled.append(adaptive_max_pool2d(images, size).flatten(1))
+            height, width = (min(GRID, side) for side in images.shape[-2:])
+            pooled.append(adaptive_max_pool2d(images, (height, width)).flatten(1))
     return torch.cat(pooled, dim=1)
 
 

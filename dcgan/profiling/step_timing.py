@@ -109,7 +109,7 @@ def try_compiling(config: Config, device: torch.device, steps: int) -> CompileCo
 def random_images(config: Config, count: int) -> Tensor:
     """Noise from a fixed seed, uint8 (count, C, H, W), of the recipe's image shape."""
     dataset = config.dataset
-    shape = (count, dataset.channels, dataset.image_size, dataset.image_size)
+    shape = (count, dataset.channels, *dataset.sides)
     rng = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=rng)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -66,8 +67,7 @@ def describe_configuration(config: Config, images: ImageSet, folder: Path) -> It
     yield write_recipe(config, folder)
     generator, discriminator = build_networks(config, seed=0)
     latents = (config.training.batch_size, config.network.latent_size, 1, 1)
-    size = config.dataset.image_size
-    batch = (config.training.batch_size, config.dataset.channels, size, size)
+    batch = (config.training.batch_size, config.dataset.channels, *config.dataset.sides)
     yield Text(GENERATOR_ARCH, describe_network(generator, latents))
     yield Text(DISCRIMINATOR_ARCH, describe_network(discriminator, batch))
 
@@ -99,12 +99,15 @@ def describe_environment(arguments: Sequence[str]) -> Iterator[Event]:
 
 
 def describe_network(network: nn.Module, input_size: Sequence[int]) -> str:
-    """PyTorch's own text, then torchinfo's table of shapes and parameter counts."""
+    """PyTorch's own text, then torchinfo's table of shapes and parameter counts.
+
+    The shapes alone are followed: a batch of large images may take more memory than there is.
+    """
     table = torchinfo.summary(
-        network,
+        copy.deepcopy(network).to("meta"),
         input_size=tuple(input_size),
         col_names=("input_size", "output_size", "kernel_size", "num_params", "mult_adds"),
-        device="cpu",
+        device="meta",
         verbose=0,
     )
     return f"{network}\n\n{table}\n"

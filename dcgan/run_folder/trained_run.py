@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from dcgan.config.dataset import EMBEDDED
 from dcgan.config.loading import Override, load_config
-from dcgan.config.schema import EMBEDDED, Config, ConfigError
+from dcgan.config.schema import Config, ConfigError
 from dcgan.data.image_set import DataError, ImageSet, Progress, silent
 from dcgan.data.loading import load_images
 from dcgan.models import build_networks

@@ -40,6 +40,7 @@ WITH_EVERYTHING = (
     "stabilisers.generator_ema=0.9",
     "stabilisers.diff_augment=['color', 'translation', 'cutout']",
     "training.generator_fakes=fresh",
+    "dataset.flip=true",
 )
 CRITIC = (
     "loss.name=wgan_gp",

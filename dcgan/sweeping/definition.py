@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from pydantic import Field, Strict, ValidationError
 
 from dcgan.config.loading import load_config, recipe_names
-from dcgan.config.schema import ConfigError, Section
+from dcgan.config.schema import ConfigError
+from dcgan.config.section import Section
 from dcgan.sweeping.plan import Factor
 
 DEFAULT_SEEDS = 5

@@ -31,6 +31,15 @@ def augment(
     return images
 
 
+def mirror_half(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Images, each mirrored from left to right with probability 1/2.
+
+    images: (N, C, H, W). rng: Draws which, on the device of the images.
+    """
+    chosen = torch.rand((len(images), 1, 1, 1), generator=rng, device=rng.device) < 0.5
+    return torch.where(chosen, images.flip(3), images)
+
+
 def instance_noise_std(stabilisers: Stabilisers, progress: float) -> float:
     """The standard deviation of the noise, which fades linearly over the training.
 

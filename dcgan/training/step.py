@@ -24,7 +24,7 @@ from dcgan.sampling import draw_latents
 from dcgan.training.distributed import World
 from dcgan.training.losses import LOSSES, gradient_penalty
 from dcgan.training.precision import forward_in_precision
-from dcgan.training.stabilisers import augment, instance_noise_std, make_targets
+from dcgan.training.stabilisers import augment, instance_noise_std, make_targets, mirror_half
 from dcgan.training.state import TrainingState, memory_format
 
 Network: TypeAlias = Callable[[Tensor], Tensor]
@@ -135,6 +135,8 @@ class AdversarialStep:
         reuses_fakes = training.generator_fakes == "reused"
         with record_function("discriminator"):
             state.discriminator_optimizer.zero_grad()
+            if self._config.dataset.flip:
+                images = mirror_half(images, state.perturbations)
             # A mapped file is in contiguous format.
             images = images.contiguous(memory_format=self._memory_format)
             real = self._augment(to_unit_range(images))

@@ -307,7 +307,8 @@ def test_the_cli_page_describes_every_command_with_its_options(root: Any):
 
 
 def test_the_recipe_page_describes_every_key():
-    from dcgan.config.schema import Config, Section
+    from dcgan.config.schema import Config
+    from dcgan.config.section import Section
 
     def keys(section: type[Section], prefix: str = "") -> Iterator[str]:
         for name, info in section.model_fields.items():

@@ -25,7 +25,7 @@ from dcgan.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from dcgan.config.schema import Dataset
+    from dcgan.config.dataset import Dataset
     from dcgan.data.image_set import Progress
     from dcgan.evaluation.image_sources import ImageSource
     from dcgan.run_folder.trained_run import TrainedRun
@@ -130,7 +130,7 @@ class _Subject:
 
 def _subject(reference: str, store: Path, checkpoint: str, device: str) -> _Subject:
     """Find out what an argument refers to; raises StoreError if it is nothing."""
-    from dcgan.config.schema import EMBEDDED
+    from dcgan.config.dataset import EMBEDDED
     from dcgan.evaluation.image_sources import FORMS
     from dcgan.run_folder.trained_run import TrainedRun
     from dcgan.training.device import choose_device
@@ -167,7 +167,7 @@ def _source(
     download: bool,
 ) -> ImageSource:
     """The images of a subject; `form` is that of a run's images, if there is a run."""
-    from dcgan.config.schema import EMBEDDED, Dataset
+    from dcgan.config.dataset import EMBEDDED, Dataset
     from dcgan.evaluation.image_sources import FORMS, dataset_source, folder_source, run_source
 
     if subject.run is not None:

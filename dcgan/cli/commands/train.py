@@ -161,6 +161,7 @@ def train(
                 metadata,
                 download=download,
                 progress=progress.decoded,
+                hashed=progress.hashed,
                 world=world,
             )
         _run(job)

@@ -16,7 +16,7 @@ from rich.text import Text
 from dcgan.cli.format import duration, escape_control_characters
 from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
 from dcgan.cli.terminal_picture import can_show_pictures, grid_picture
-from tracking.events import BATCH, CONFIG, EPOCH, FIXED_NOISE
+from tracking.events import BATCH, EPOCH, FIXED_NOISE
 from tracking.fields import from_iso8601
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def watch(
 
 
 def _frame(folder: Path, console: Console) -> Group:
+    from analysis.image_grids import IMAGE_SIZE, image_sides
     from tracking.backends.local import last_values, read_fields, read_steps
     from tracking.run_files import image_files
 
@@ -86,10 +87,10 @@ def _frame(folder: Path, console: Console) -> Group:
     height = min(free // len(shown), _MAX_HEIGHT)
     width = min(console.width, _MAX_WIDTH)
     picture = None
-    image_size = fields.get(f"{CONFIG}/dataset/image_size")
-    if grids and isinstance(image_size, int) and can_show_pictures(console):
+    sides = image_sides(fields.get(IMAGE_SIZE))
+    if grids and sides is not None and can_show_pictures(console):
         room = (int(_PICTURE_SHARE * width), len(shown) * height)
-        picture = grid_picture(grids[-1], image_size, *room)
+        picture = grid_picture(grids[-1], sides, *room)
     if picture is not None:
         width -= picture.wrap(console, console.width)[0].cell_len + _GAP
     panels = Group(*(_panel(steps, title, curves, (width, height)) for title, curves in shown))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 import zipfile
 import zlib
@@ -14,16 +15,26 @@ import numpy.typing as npt
 import PIL.Image
 
 from dcgan.data.encoded_images import EncodedImages
-from dcgan.data.image_set import Collection, DataError
+from dcgan.data.image_set import Collection, DataError, Progress, silent
 from dcgan.data.sources.image_folder import classes_of, content_of_files
+from dcgan.data.sources.zstd_stream import ZstdStream
 
 LARGEST_MEMBER = 1 << 30
 """Bytes that a member may declare; more is a bomb rather than an image."""
 
-_TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz")
+_TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst")
+_ZSTD_BUFFER = 2**20
 _HIDDEN = (".", "__MACOSX")
 _LABELS_AT_MOST = 1_000
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError)
+_DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,  # a link in a tar file to what is not in it
+)
 
 
 def is_archive(path: Path) -> bool:
@@ -31,20 +42,21 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith((".zip", ".npy", ".npz", *_TAR_ENDINGS))
 
 
-def collect_archive(path: Path) -> Collection:
+def collect_archive(path: Path, hashed: Progress = silent) -> Collection:
     """All images of a zip or tar file at any depth, or an array of them in an npy or npz file.
 
     If every image lies in one of at least two folders, the folders are the classes; an npz file
-    may hold labels beside its images. Hidden members are left out.
+    may hold labels beside its images. Hidden members are left out. `hashed` is called once the
+    file has been read to find out whether it is known.
 
     Raises:
         DataError: The file is damaged or encrypted, or holds no images.
     """
     try:
         if path.name.lower().endswith((".npy", ".npz")):
-            return _collect_arrays(path)
+            return _collect_arrays(path, hashed)
         archive = _Zip(path) if path.name.lower().endswith(".zip") else _Tar(path)
-        return _collect_members(path, archive)
+        return _collect_members(path, archive, hashed)
     except _DAMAGED as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
 
@@ -74,12 +86,20 @@ class _Tar:
     """A tar file that stays open."""
 
     def __init__(self, path: Path) -> None:
-        self._file = tarfile.open(path)  # noqa: SIM115
-        self.order_costs = not path.name.lower().endswith(".tar")
+        name = path.name.lower()
+        if name.endswith(".zst"):
+            content = io.BufferedReader(ZstdStream(path), _ZSTD_BUFFER)
+            self._file = tarfile.open(fileobj=content, mode="r:")  # noqa: SIM115
+        else:
+            self._file = tarfile.open(path)  # noqa: SIM115
+        self.order_costs = not name.endswith(".tar")
 
     @cached_property
     def _members(self) -> dict[str, tarfile.TarInfo]:
-        return {each.name: each for each in self._file.getmembers() if each.isfile()}
+        members = self._file.getmembers()
+        return {
+            each.name: each for each in members if each.isfile() or each.islnk() or each.issym()
+        }
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -88,17 +108,19 @@ class _Tar:
 
     def read(self, name: str) -> bytes:
         content = self._file.extractfile(self._members[name])
-        assert content is not None
-        return content.read()
+        return b"" if content is None else content.read()
 
 
-def _collect_members(path: Path, archive: _Zip | _Tar) -> Collection:
+def _collect_members(path: Path, archive: _Zip | _Tar, hashed: Progress) -> Collection:
     suffixes = tuple(PIL.Image.registered_extensions())
+    pictures = [name for name in archive.sizes if name.lower().endswith(suffixes)]
+    for name in pictures:
+        if name.startswith("/") or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"its member {name} points outside of it")
     names = [
         name
-        for name in archive.sizes
-        if name.lower().endswith(suffixes)
-        and not any(part.startswith(_HIDDEN) for part in PurePosixPath(name).parts)
+        for name in pictures
+        if not any(part.startswith(_HIDDEN) for part in PurePosixPath(name).parts)
     ]
     if not names:
         raise DataError(f"{path} holds no images, such as .jpg, .png or .webp.")
@@ -122,7 +144,7 @@ def _collect_members(path: Path, archive: _Zip | _Tar) -> Collection:
         names=names,
         classes=classes,
         labels=None if labels is None else np.asarray(labels, np.int64),
-        content=lambda: content_of_files([path], ["archive"]),
+        content=lambda: content_of_files([path], ["archive"], hashed),
     )
 
 
@@ -136,7 +158,7 @@ def _without_common_folder(names: Sequence[str]) -> list[str]:
     return [str(each) for each in relative]
 
 
-def _collect_arrays(path: Path) -> Collection:
+def _collect_arrays(path: Path, hashed: Progress) -> Collection:
     found = np.load(path, mmap_mode="r", allow_pickle=False)
     arrays = dict(found) if path.name.lower().endswith(".npz") else {"array": found}
     images = {name: array for name, array in arrays.items() if array.ndim in (3, 4)}
@@ -158,7 +180,7 @@ def _collect_arrays(path: Path) -> Collection:
         names=[f"image {number}" for number in range(len(pixels))],
         classes=classes,
         labels=labels,
-        content=lambda: content_of_files([path], ["arrays"]),
+        content=lambda: content_of_files([path], ["arrays"], hashed),
     )
 
 

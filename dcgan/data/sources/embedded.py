@@ -7,7 +7,7 @@ import numpy.typing as npt
 import PIL.Image
 import torch
 
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.decoding import Pixels
 from dcgan.data.image_set import DatasetCard, ImageSet, class_sizes, pixel_statistics
 
@@ -25,7 +25,7 @@ def load_digits(dataset: Dataset) -> ImageSet:
         path="sklearn.datasets.load_digits",
         classes=tuple("0123456789"),
         labels=digits.target,
-        transforms=f"resize {dataset.image_size} (bicubic)",
+        transforms=f"resize {_size(dataset)} (bicubic)",
     )
 
 
@@ -41,8 +41,13 @@ def load_sky(dataset: Dataset) -> ImageSet:
         path="dcgan.data.sky (synthetic)",
         classes=SKY_CLASSES,
         labels=labels,
-        transforms=f"render 64, resize {dataset.image_size} (bilinear)",
+        transforms=f"render 64, resize {_size(dataset)} (bilinear)",
     )
+
+
+def _size(dataset: Dataset) -> str:
+    height, width = dataset.sides
+    return str(width) if height == width else f"{width}x{height}"
 
 
 def _image_set(
@@ -56,15 +61,15 @@ def _image_set(
     transforms: str,
 ) -> ImageSet:
     """The images (N, H, W) or (N, H, W, 3), resized and with the channels of `dataset`."""
-    size, mode = dataset.image_size, "L" if dataset.channels == 1 else "RGB"
+    (height, width), mode = dataset.sides, "L" if dataset.channels == 1 else "RGB"
     resized = [
-        PIL.Image.fromarray(image).resize((size, size), resampling).convert(mode)
+        PIL.Image.fromarray(image).resize((width, height), resampling).convert(mode)
         for image in images
     ]
     array = np.stack([np.asarray(image) for image in resized])
-    array = array.reshape(len(images), size, size, dataset.channels).transpose(0, 3, 1, 2)
+    array = array.reshape(len(images), height, width, dataset.channels).transpose(0, 3, 1, 2)
     pixels = np.ascontiguousarray(array)
-    shape = (len(pixels), dataset.channels, size, size)
+    shape = (len(pixels), dataset.channels, height, width)
     statistics = pixel_statistics([pixels], shape)
     card = DatasetCard(
         path=path,

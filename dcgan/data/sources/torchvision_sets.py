@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from dcgan.cache_dir import cache_folder
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.decoding import Pixels
-from dcgan.data.image_set import Collection, DataError
+from dcgan.data.image_set import Collection, DataError, Progress, silent
 from dcgan.data.sources import stacked_mnist
 from dcgan.data.sources.image_folder import collect_files
 from tracking.atomic_files import atomic_write
+
+_CELEBA_PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 
 IDX_FILES = tuple(
     f"{split}-{kind}-ubyte"
@@ -34,11 +36,12 @@ class TorchvisionSet:
 
     Attributes:
         marker: Path that exists in every folder that holds the set.
-        collect: Reads the set; takes the configuration, the folder, and whether to download.
+        collect: Reads the set; takes the configuration, the folder, whether to download, and what
+            to call while files are read.
     """
 
     marker: str
-    collect: Callable[[Dataset, Path, bool], Collection]
+    collect: Callable[[Dataset, Path, bool, Progress], Collection]
 
 
 def folder_has_set(name: str, folder: Path) -> bool:
@@ -55,13 +58,16 @@ def folder_has_set(name: str, folder: Path) -> bool:
     )
 
 
-def collect_torchvision_set(dataset: Dataset, folder: Path | None, download: bool) -> Collection:
+def collect_torchvision_set(
+    dataset: Dataset, folder: Path | None, download: bool, hashed: Progress = silent
+) -> Collection:
     """The images of `dataset.split`.
 
     Args:
         dataset: Names one of `TORCHVISION_SETS`, and the split.
         folder: Where the files are; None for the cache.
         download: Whether torchvision may download them.
+        hashed: Called while files are read to find out whether they are known.
 
     Raises:
         DataError: The files are missing and `download` is False, or reading or downloading
@@ -76,13 +82,41 @@ def collect_torchvision_set(dataset: Dataset, folder: Path | None, download: boo
             "or let torchvision download it with --download."
         )
     try:
-        return torchvision_set.collect(dataset, root, download)
-    except (RuntimeError, OSError, EOFError, ImportError) as error:
+        return torchvision_set.collect(dataset, root, download, hashed)
+    except _failures() as error:
         action = "downloaded to" if download else "read from"
-        raise DataError(f"{dataset.name} cannot be {action} {root}: {error}") from error
+        advice = ""
+        if download and dataset.name == "celeba":
+            advice = f"\n{_instead_of_google(root)}"
+        reason = str(error).strip().partition("\n")[0].rstrip(".:")
+        raise DataError(f"{dataset.name} cannot be {action} {root}: {reason}.{advice}") from error
 
 
-def _collect_idx(dataset: Dataset, root: Path, download: bool) -> Collection:
+def _failures() -> tuple[type[Exception], ...]:
+    """What torchvision raises, and gdown, by which it downloads CelebA."""
+    from gdown import exceptions
+
+    # The former is newer; in older versions the latter is not one of its kinds.
+    of_gdown = getattr(exceptions, "DownloadError", exceptions.FileURLRetrievalError)
+    return RuntimeError, OSError, EOFError, ImportError, of_gdown
+
+
+def _instead_of_google(root: Path) -> str:
+    """What to do where Google Drive refuses to send CelebA, as it does after a few downloads."""
+    from torchvision.datasets import CelebA
+
+    folder = root / CelebA.base_folder
+    missing = [name for *_, name in CelebA.file_list if not (folder / name).exists()]
+    return (
+        "Google allows a file few downloads a day. Try again tomorrow, or get the files in a "
+        f"browser:\nfollow {_CELEBA_PAGE} to Google Drive or Baidu Drive, put\n"
+        f"  {', '.join(missing or ['(all are there)'])}\n"
+        f"into {folder} and run the same command again: it takes what it finds there.\n"
+        "The pictures alone are enough for a training on all of them: --data img_align_celeba.zip"
+    )
+
+
+def _collect_idx(dataset: Dataset, root: Path, download: bool, _: Progress) -> Collection:
     """MNIST and Fashion-MNIST: grey, 28x28; stacked MNIST: three digits in RGB."""
     from torchvision import datasets
 
@@ -102,7 +136,7 @@ def _collect_idx(dataset: Dataset, root: Path, download: bool) -> Collection:
     return _collect_arrays(root, images, labels, classes)
 
 
-def _collect_cifar10(dataset: Dataset, root: Path, download: bool) -> Collection:
+def _collect_cifar10(dataset: Dataset, root: Path, download: bool, _: Progress) -> Collection:
     """Krizhevsky 2009: RGB, 32x32."""
     from torchvision.datasets import CIFAR10
 
@@ -115,13 +149,13 @@ def _collect_cifar10(dataset: Dataset, root: Path, download: bool) -> Collection
     )
 
 
-def _collect_celeba(dataset: Dataset, root: Path, download: bool) -> Collection:
+def _collect_celeba(dataset: Dataset, root: Path, download: bool, hashed: Progress) -> Collection:
     """Liu et al. 2015: 202,599 aligned faces, RGB, 178x218."""
     from torchvision.datasets import CelebA
 
     faces: Any = CelebA(str(root), split=dataset.split, target_type=[], download=download)
     folder = root / "celeba" / "img_align_celeba"
-    return collect_files(folder, sorted(faces.filename), (), None)
+    return collect_files(folder, sorted(faces.filename), (), None, hashed=hashed)
 
 
 def _collect_arrays(

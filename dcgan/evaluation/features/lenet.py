@@ -15,8 +15,8 @@ LARGEST = 32
 class LeNet(nn.Module):
     """A classifier after LeCun et al. 1998, with ReLU, batch norm and max-pooling.
 
-    From images, float (N, C, S, S) in [-1, 1] with S at least 16, to logits (N, classes). Images
-    of more than 32 pixels are averaged down to 32.
+    From images, float (N, C, H, W) in [-1, 1] with sides of at least 16, to logits (N,
+    classes). Sides of more than 32 pixels are averaged down to 32.
     """
 
     def __init__(self, channels: int, classes: int) -> None:
@@ -31,8 +31,9 @@ class LeNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """The hidden layer before the logits, (N, 128)."""
-        if images.shape[-1] > LARGEST:
-            images = adaptive_avg_pool2d(images, LARGEST)
+        height, width = images.shape[-2:]
+        if max(height, width) > LARGEST:
+            images = adaptive_avg_pool2d(images, (min(height, LARGEST), min(width, LARGEST)))
         hidden: Tensor = self.hidden(self.convolutions(images))
         return hidden
 
@@ -61,7 +62,7 @@ class RandomFeatures(nn.Module):
                     nn.init.zeros_(layer.bias)
 
     def features(self, images: Tensor) -> Tensor:
-        """From images, float (N, C, S, S) in [-1, 1], to features (N, 128)."""
+        """From images, float (N, C, H, W) in [-1, 1], to features (N, 128)."""
         return self.network.features(images)
 
 

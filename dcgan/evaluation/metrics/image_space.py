@@ -25,7 +25,7 @@ def sliced_wasserstein_distance(real: Tensor, fake: Tensor, seed: int = 0) -> fl
 
     Karras et al. 2018, section 5: 128 patches per image and level, normalised by the mean and
     the deviation of each channel, 512 random projections. Levels go from full size down to
-    16 pixels; images under 32 have one level. Smaller is better, from 0.
+    16 pixels of the shorter side; images under 32 have one level. Smaller is better, from 0.
 
     Args:
         real: uint8 (N, C, H, W), of which the first 1,024 are used (16,384 in the paper).
@@ -61,8 +61,9 @@ def multiscale_similarity(fake: Tensor, seed: int = 0) -> float:
     rng = torch.Generator().manual_seed(seed)
     count = min(PAIRS, len(fake) // 2)
     first, second = fake[torch.randperm(len(fake), generator=rng)[: 2 * count]].split(count)
-    kernel = 11 if fake.shape[-1] >= 44 else 5
-    scales = min(5, 1 + int(math.log2(fake.shape[-1] / (kernel + 1))))
+    shorter = min(fake.shape[-2:])
+    kernel = 11 if shorter >= 44 else 5
+    scales = min(5, 1 + int(math.log2(shorter / (kernel + 1))))
     betas = tuple(beta / sum(_BETAS[:scales]) for beta in _BETAS[:scales])
     similarity = multiscale_structural_similarity_index_measure(
         first.float(),
@@ -80,7 +81,9 @@ def multiscale_similarity(fake: Tensor, seed: int = 0) -> float:
 def _pyramid(images: Tensor) -> Iterator[Tensor]:
     """Differences of neighbouring scales, full size first, and the smallest scale itself."""
     level = to_unit_range(images)
-    while level.shape[-1] >= 2 * SMALLEST_LEVEL and level.shape[-1] % 2 == 0:
+    while min(level.shape[-2:]) >= 2 * SMALLEST_LEVEL and not any(
+        side % 2 for side in level.shape[-2:]
+    ):
         smaller = _reduced(level)
         yield level - _expanded(smaller)
         level = smaller

@@ -78,8 +78,8 @@ def test_runs_are_judged_by_what_their_journals_hold(tmp_path: Path) -> None:
 
 def test_grids_vary_by_how_their_images_differ(tmp_path: Path) -> None:
     folder = write_journal(tmp_path, "alike-0", seed=0, images_alike=True)
-    variations = relative_variations(folder, 8, 9)
+    variations = relative_variations(folder, (8, 8), 9)
     assert list(variations) == [0, 40]
     assert variations[40] == 0
     assert variations[0] == pytest.approx(1, abs=0.2)
-    assert relative_variations(tmp_path / "nowhere", 8, 9) == {}
+    assert relative_variations(tmp_path / "nowhere", (8, 8), 9) == {}

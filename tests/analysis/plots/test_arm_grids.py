@@ -30,7 +30,7 @@ def write(folder: Path, steps: list[int], images: int = 8, size: int = 10) -> di
 def test_rows_are_arms_and_columns_steps(tmp_path: Path) -> None:
     grids = {"$a": write(tmp_path / "a", [0, 10, 20]), "b": write(tmp_path / "b", [0, 20])}
 
-    picture = grids_by_step_and_arm(grids, 10, seeds={"b": 3})
+    picture = grids_by_step_and_arm(grids, (10, 10), seeds={"b": 3})
 
     save(picture, tmp_path)
     axes = np.array(picture.figure.axes).reshape(2, 2)
@@ -49,7 +49,7 @@ def test_rows_are_arms_and_columns_steps(tmp_path: Path) -> None:
 def test_arms_without_a_common_step_say_what_they_lack(tmp_path: Path) -> None:
     grids = {"a": write(tmp_path / "a", [10]), "b": write(tmp_path / "b", [20])}
 
-    picture = grids_by_step_and_arm(grids, 10)
+    picture = grids_by_step_and_arm(grids, (10, 10))
 
     said = [[text.get_text() for text in axes.texts] for axes in picture.figure.axes]
     assert said == [[], ["no picture"], ["no picture"], []]
@@ -58,17 +58,17 @@ def test_arms_without_a_common_step_say_what_they_lack(tmp_path: Path) -> None:
 def test_of_many_steps_five_are_shown(tmp_path: Path) -> None:
     grids = {"a": write(tmp_path / "a", list(range(0, 1_000, 10)), images=2)}
 
-    picture = grids_by_step_and_arm(grids, 10)
+    picture = grids_by_step_and_arm(grids, (10, 10))
 
     assert len(picture.figure.axes) == 5
     assert picture.data["step"].tolist()[::4] == [0, 990]
 
 
 def test_a_small_grid_stays_whole() -> None:
-    assert cropped(np.zeros((26, 26, 3), np.uint8), 10).shape == (26, 26, 3)
+    assert cropped(np.zeros((26, 26, 3), np.uint8), (10, 10)).shape == (26, 26, 3)
 
 
 def test_no_picture_is_an_error() -> None:
     for grids in ({}, {"a": {}}):
         with pytest.raises(ValueError, match="no image"):
-            grids_by_step_and_arm(grids, 10)
+            grids_by_step_and_arm(grids, (10, 10))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -10,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import pyarrow
 import pytest
 import torch
 
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.image_set import DataError, ImageSet
 from dcgan.data.loading import load_images
 from dcgan.data.sources import archives
+from dcgan.data.sources.zstd_stream import ZstdStream
 
 DRAWS = np.random.default_rng(0)
 PIXELS = DRAWS.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
@@ -55,6 +58,11 @@ def write_zip(path: Path, members: Mapping[str, bytes]) -> None:
 
 
 def write_tar(path: Path, members: Mapping[str, bytes]) -> None:
+    if path.suffix == ".zst":
+        write_tar(path.with_suffix(".tar"), members)
+        with pyarrow.output_stream(str(path), compression="zstd") as compressed:
+            compressed.write(path.with_suffix(".tar").read_bytes())
+        return
     mode = {".tar": "w", ".gz": "w:gz", ".xz": "w:xz", ".bz2": "w:bz2"}[path.suffix]
     with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
         for name, content in members.items():
@@ -63,7 +71,9 @@ def write_tar(path: Path, members: Mapping[str, bytes]) -> None:
             archive.addfile(member, io.BytesIO(content))
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz", "a.tar.bz2"])
+@pytest.mark.parametrize(
+    "name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz", "a.tar.bz2", "a.tar.zst"]
+)
 def test_an_archive_is_read_like_the_folder_in_it(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     (write_zip if name.endswith("zip") else write_tar)(path, MEMBERS)
@@ -178,3 +188,48 @@ def test_a_member_that_is_damaged_is_counted_as_unreadable(tmp_path: Path) -> No
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"1 file is not a readable image(.|\n)*0\.png"):
         load(path)
+
+
+def test_a_member_that_points_outside_is_named(tmp_path: Path) -> None:
+    for name in ("../outside.png", "/etc/outside.png", "faces/../../outside.png"):
+        write_zip(tmp_path / "outside.zip", MEMBERS | {name: MEMBERS["faces/dogs/0.png"]})
+        with pytest.raises(DataError, match=rf"its member {name} points outside of it"):
+            load(tmp_path / "outside.zip")
+
+
+def test_links_in_a_tar_file_are_followed_within_it(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "links.tar", "w") as archive:
+        for name, kind, content in (
+            ("0.png", tarfile.REGTYPE, png(PIXELS[0])),
+            ("1.png", tarfile.LNKTYPE, "0.png"),
+            ("2.png", tarfile.SYMTYPE, "0.png"),
+            ("3.png", tarfile.SYMTYPE, "/etc/passwd"),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type = kind
+            if isinstance(content, bytes):
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+            else:
+                member.linkname = content
+                archive.addfile(member)
+    images = load(tmp_path / "links.tar", max_unreadable=1)
+    assert (images.pixels.numpy() == PIXELS[:1].transpose(0, 3, 1, 2)).all()
+    assert images.card.size == 3
+    assert images.card.skipped == ("3.png: cannot identify image file",)
+
+
+def test_zstd_goes_back_by_starting_anew(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 20_000
+    with pyarrow.output_stream(str(tmp_path / "a.zst"), compression="zstd") as compressed:
+        compressed.write(content)
+    stream = ZstdStream(tmp_path / "a.zst")
+    assert stream.readable()
+    assert stream.seekable()
+    for position in (4_000_000, 5, 300, 5_119_990):
+        assert stream.seek(position) == stream.tell() == position
+        assert stream.read(20) == content[position : position + 20]
+    assert stream.seek(-30, os.SEEK_CUR) == 5_119_970
+    assert stream.seek(9_000_000) == len(content), "its end"
+    with pytest.raises(io.UnsupportedOperation):
+        stream.seek(0, os.SEEK_END)

@@ -19,8 +19,8 @@ import PIL.Image
 import pytest
 import torch
 
-from dcgan.config.schema import Dataset
-from dcgan.data import cache, parallel
+from dcgan.config.dataset import Dataset
+from dcgan.data import cache, decoded_chunks, parallel
 from dcgan.data.cache import load_cached
 from dcgan.data.decoding import Form
 from dcgan.data.image_set import Collection, DataError, pixel_statistics, silent
@@ -126,7 +126,7 @@ def test_processes_decode_the_same_pixels_in_the_same_order(
     alone = load_images(dataset(faces)).pixels.clone()
     shutil.rmtree(cache_folder)
     monkeypatch.setattr(parallel, "SERIAL_LIMIT", 0)
-    monkeypatch.setattr(cache, "CHUNK", 5)
+    monkeypatch.setattr(decoded_chunks, "CHUNK", 5)
     (faces / "05b.png").write_bytes(b"no image")
     seen: list[tuple[int, int]] = []
     images = load_images(
@@ -137,22 +137,76 @@ def test_processes_decode_the_same_pixels_in_the_same_order(
     assert seen == [(5, 13), (10, 13), (13, 13)]
 
 
-def test_an_interrupted_build_leaves_nothing(faces: Path, cache_folder: Path):
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+def test_an_interrupted_build_goes_on_where_it_stopped(
+    faces: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch, cut: int
+):
+    """`cut`: what happens in between, to the log or to the pixels."""
+    monkeypatch.setattr(decoded_chunks, "CHUNK", 5)
+    (faces / "05b.png").write_bytes(b"no image")
+    read: list[str] = []
+    whole_decode_to = decoded_chunks.decode_to
+
+    def decode_to(file: Path, row: int, images: list[Path], form: Form) -> object:
+        read.extend(image.name for image in images)
+        return whole_decode_to(file, row, images, form)
+
     def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
+        if done == 10:
+            raise KeyboardInterrupt
 
+    monkeypatch.setattr(decoded_chunks, "decode_to", decode_to)
     with pytest.raises(KeyboardInterrupt):
-        load_images(dataset(faces), progress=interrupt)
-    assert entries(cache_folder) == []
-    assert decoded(faces) == 12
+        load_images(dataset(faces, max_unreadable=1), progress=interrupt)
+    assert len(read) == 10
+    read.clear()
+    (half,) = (cache_folder / "images").glob("*.tmp")
+    _, first, second = (half / "chunks.jsonl").read_bytes().splitlines(keepends=True)
+    match cut:
+        case 1:  # the last line was not written completely
+            (half / "chunks.jsonl").write_bytes(first + second[:-20])
+        case 2:  # the machine went down before the pixels were on the disk
+            os.truncate(half / "pixels.uint8", 32 * 32 * 3 * 7)
+        case 3:
+            shutil.rmtree(half)
+    images = load_images(dataset(faces, max_unreadable=1))
+    assert len(read) == {0: 3, 1: 8, 2: 8, 3: 13}[cut]
+    assert images.card.size == 12
+    assert images.card.skipped == ("05b.png: cannot identify image file",)
+    assert images.findings is not None
+    assert images.findings.kinds == {"PNG RGB": 12}
+    assert entries(cache_folder) == [half.name.removesuffix(".tmp")]
+    assert not (cache_folder / "images" / half.stem / "chunks.jsonl").exists()
+    shutil.rmtree(cache_folder)
+    monkeypatch.setattr(decoded_chunks, "CHUNK", 128)
+    at_once = load_images(dataset(faces, max_unreadable=1))
+    assert torch.equal(at_once.pixels, images.pixels)
+    assert at_once.card == images.card
 
 
-def test_a_killed_build_is_never_used_and_is_cleared_away(faces: Path, cache_folder: Path):
+def test_a_build_with_too_many_unreadable_images_is_continued_once_they_may_be_skipped(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(decoded_chunks, "CHUNK", 5)
+    (faces / "11b.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="11b"):
+        load_images(dataset(faces))
+    monkeypatch.setattr(decoded_chunks, "decode_to", lambda *_: pytest.fail("decoded again"))
+    assert load_images(dataset(faces, max_unreadable=1)).card.size == 12
+
+
+def test_a_killed_build_is_continued_and_what_is_abandoned_is_cleared_away(
+    faces: Path, cache_folder: Path
+):
     code = (
         "import sys, time\n"
-        "from dcgan.config.schema import Dataset\n"
+        "from dcgan.config.dataset import Dataset\n"
+        "from dcgan.data import decoded_chunks\n"
         "from dcgan.data.loading import load_images\n"
-        "def stay(done, total): print('here', flush=True); time.sleep(60)\n"
+        "decoded_chunks.CHUNK = 4\n"
+        "def stay(done, total):\n"
+        "    if done == 8:\n"
+        "        print('here', flush=True); time.sleep(60)\n"
         "load_images(Dataset(name='folder', path=sys.argv[1], image_size=32), progress=stay)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(faces)], stdout=subprocess.PIPE)
@@ -162,10 +216,34 @@ def test_a_killed_build_is_never_used_and_is_cleared_away(faces: Path, cache_fol
     assert half.endswith(".tmp")
     process.send_signal(signal.SIGKILL)
     process.wait()
-    save(faces / "99.png", 99)  # another set: the remains are not overwritten by chance
+    log = cache_folder / "images" / half / "chunks.jsonl"
+    assert len(log.read_text().split("\n")) == 4, "one line per chunk, and an empty one before"
+    save(faces / "99.png", 99)  # another set
     assert decoded(faces) == 13
-    (whole,) = entries(cache_folder)
-    assert not whole.endswith(".tmp")
+    assert half in entries(cache_folder), "it may be continued"
+    os.utime(log, (1, 1))
+    save(faces / "99.png", 100)
+    assert decoded(faces) == 13
+    assert half not in entries(cache_folder)
+
+
+def test_a_disk_that_is_too_small_is_noticed_beforehand(
+    faces: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Usage:
+        free = 36_863
+
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda folder: Usage)
+    monkeypatch.setattr(decoded_chunks, "decode_to", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(DataError, match=r"12 images of 32x32 take 0\.0 GiB(.|\n)*DCGAN_CACHE"):
+        load_images(dataset(faces))
+    assert entries(cache_folder) == []
+
+
+def test_the_size_of_a_large_entry_is_said_beforehand(faces: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cache, "_WORTH_SAYING", 12 * 32 * 32 * 3)
+    with pytest.warns(match=r"12 images of 32x32 take 0\.0 GiB in the cache, .* GiB free"):
+        load_images(dataset(faces))
 
 
 def load_slowly(folder: Path) -> None:
@@ -218,7 +296,7 @@ def test_few_chunks_are_in_flight_whatever_the_size_of_the_set(
     faces: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(parallel, "SERIAL_LIMIT", 0)
-    monkeypatch.setattr(cache, "CHUNK", 1)
+    monkeypatch.setattr(decoded_chunks, "CHUNK", 1)
     taken = 0
 
     class Watched(list[Path]):
@@ -232,7 +310,7 @@ def test_few_chunks_are_in_flight_whatever_the_size_of_the_set(
     collection = Collection(str(faces), files, names, (), None, lambda: "content")
     ahead: list[int] = []
     cache.load_cached(
-        collection, Form(32, 3, "crop"), 0, lambda done, total: ahead.append(taken - done)
+        collection, Form((32, 32), 3, "crop"), 0, lambda done, total: ahead.append(taken - done)
     )
     assert len(ahead) == 240
     assert max(ahead) < 4 * loky.cpu_count()
@@ -250,7 +328,7 @@ def test_the_fingerprint_is_that_of_the_pixels_however_processes_race() -> None:
         content=lambda: "race",
     )
 
-    loaded = load_cached(collection, Form(28, 1, "crop"), 0, silent)
+    loaded = load_cached(collection, Form((28, 28), 1, "crop"), 0, silent)
 
     pixels = loaded.pixels.numpy()
     np.testing.assert_array_equal(pixels[:, 0], images)

@@ -9,8 +9,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from dcgan.config.dataset import Dataset
 from dcgan.config.loading import load_config, parse_override
-from dcgan.config.schema import Config, ConfigError, Dataset
+from dcgan.config.schema import Config, ConfigError
 from dcgan.data.doubts import doubts_about
 from dcgan.data.image_set import DataError, DatasetCard, ImageSet
 from dcgan.data.loading import load_images

@@ -11,7 +11,7 @@ import torch
 from sklearn.datasets import load_digits
 from torchvision import transforms
 
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.image_set import DataError
 from dcgan.data.loading import load_images
 from dcgan.data.scaling import to_unit_range

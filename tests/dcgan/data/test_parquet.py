@@ -1,9 +1,10 @@
-"""Parquet files as Hugging Face's `datasets` writes them."""
+"""Parquet files and saved folders as Hugging Face's `datasets` writes them."""
 
 from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.image_set import DataError, ImageSet
 from dcgan.data.loading import load_images
 
@@ -100,3 +101,97 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=said):
             load(tmp_path / name)
+
+
+def table(pixels: np.ndarray, labels: list[int]) -> pyarrow.Table:
+    cells = [{"bytes": png(image), "path": None} for image in pixels]
+    noted = {b"huggingface": json.dumps(FEATURES).encode()}
+    return pyarrow.table({"img": cells, "kind": labels}).replace_schema_metadata(noted)
+
+
+def save_to_disk(folder: Path, *parts: pyarrow.Table) -> None:
+    """As `Dataset.save_to_disk` of `datasets` does: streams of Arrow, and two files of JSON."""
+    folder.mkdir(parents=True)
+    names = [f"data-{n:05d}-of-{len(parts):05d}.arrow" for n in range(len(parts))]
+    for name, part in zip(names, parts, strict=True):
+        with pyarrow.ipc.new_stream(folder / name, part.schema) as stream:
+            stream.write_table(part, max_chunksize=2)
+    state = {"_data_files": [{"filename": name} for name in names], "_split": folder.name}
+    (folder / "state.json").write_text(json.dumps(state))
+    (folder / "dataset_info.json").write_text(json.dumps(FEATURES["info"]))
+
+
+def test_a_saved_dataset_in_several_files(tmp_path: Path) -> None:
+    save_to_disk(tmp_path / "set", table(PIXELS[:5], LABELS[:5]), table(PIXELS[5:], LABELS[5:]))
+    images = load(tmp_path / "set")
+    assert (images.pixels.numpy() == PIXELS.transpose(0, 3, 1, 2)).all()
+    assert images.card.classes == ("airplane", "bird")
+    assert images.labels is not None
+    assert images.labels.tolist() == LABELS
+
+
+def test_the_splits_of_a_saved_dataset(tmp_path: Path) -> None:
+    save_to_disk(tmp_path / "set" / "train", table(PIXELS[:4], LABELS[:4]))
+    save_to_disk(tmp_path / "set" / "validation", table(PIXELS[4:], LABELS[4:]))
+    (tmp_path / "set" / "dataset_dict.json").write_text('{"splits": ["train", "validation"]}')
+    expected = PIXELS.transpose(0, 3, 1, 2)
+    assert (load(tmp_path / "set").pixels.numpy() == expected[:4]).all()
+    assert (load(tmp_path / "set", split="validation").pixels.numpy() == expected[4:]).all()
+    assert load(tmp_path / "set", split="all").card.size == 7
+    with pytest.raises(DataError, match=r"no split 'test'\. There are: train, validation"):
+        load(tmp_path / "set", split="test")
+
+
+def test_a_saved_dataset_that_is_damaged(tmp_path: Path) -> None:
+    save_to_disk(tmp_path / "set", table(PIXELS, LABELS))
+    state = tmp_path / "set" / "state.json"
+    whole = state.read_text()
+    for text, said in (
+        ("{}", "_data_files"),
+        (whole.replace("data-", "../data-"), "outside of it"),
+        (whole.replace("data-00000", "data-00009"), "No such file"),
+        ("no JSON", "cannot be read as a folder of `datasets`"),
+    ):
+        state.write_text(text)
+        with pytest.raises(DataError, match=said):
+            load(tmp_path / "set")
+
+
+def test_splits_may_be_folders_of_numbered_files(tmp_path: Path) -> None:
+    write(tmp_path / "set" / "train" / "0000.parquet", PIXELS[:4], LABELS[:4])
+    write(tmp_path / "set" / "validation" / "0000.parquet", PIXELS[4:], LABELS[4:])
+    assert load(tmp_path / "set").card.size == 4
+    assert load(tmp_path / "set", split="validation").card.size == 3
+
+
+@pytest.mark.parametrize("kind", ["parquet", "saved"])
+def test_rows_that_name_files(tmp_path: Path, kind: str) -> None:
+    """As `datasets` leaves them where images are not embedded."""
+    folder = tmp_path / "set"
+    names = [f"pictures/{number}.png" for number in range(7)]
+
+    def save(paths: list[str]) -> None:
+        cells = pyarrow.array(
+            [{"bytes": None, "path": path} for path in paths],
+            pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()}),
+        )
+        rows = pyarrow.table({"img": cells, "label": LABELS})
+        if kind == "saved":
+            save_to_disk(folder, rows)
+        else:
+            folder.mkdir(parents=True)
+            parquet.write_table(rows, folder / "train.parquet", row_group_size=2)
+
+    save(names)
+    (folder / "pictures").mkdir()
+    for name, image in zip(names, PIXELS, strict=True):
+        (folder / name).write_bytes(png(image))
+    path = folder if kind == "saved" else folder / "train.parquet"
+    images = load(path)
+    assert (images.pixels.numpy() == PIXELS.transpose(0, 3, 1, 2)).all()
+    assert images.labels is not None
+    assert images.labels.tolist() == LABELS
+    shutil.rmtree(folder)
+    save(["../outside.png", *names[1:]])
+    with pytest.raises(DataError, match=r"row 0 names the file '\.\./outside\.png'"):
+        load(path)

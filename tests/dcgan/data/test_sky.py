@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.loading import load_images
 from dcgan.data.sources.sky import SKY_CLASSES, black_body, limb_darkening, render_sky, sersic
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gdown.exceptions import FileURLRetrievalError
 from torchvision.datasets import CIFAR10, CelebA
 
-from dcgan.config.schema import Dataset
+from dcgan.config.dataset import Dataset
 from dcgan.data.image_set import DataError
 from dcgan.data.loading import load_images
 from dcgan.data.sources.torchvision_sets import IDX_FILES, folder_has_set
@@ -181,6 +182,29 @@ def test_a_download_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])  # nobody listens there
     with pytest.raises(DataError, match="cannot be downloaded"):
         load_images(mnist(tmp_path / "data"), download=True)
+
+
+@pytest.mark.parametrize("error", [FileURLRetrievalError, RuntimeError])
+def test_where_google_refuses_celeba_says_what_to_put_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+):
+    def refuse(**_: object) -> None:
+        raise error("Too many users have viewed or downloaded this file recently.\nLater.")
+
+    monkeypatch.setattr("gdown.download", refuse)
+    folder = tmp_path / "celeba"
+    folder.mkdir()
+    (folder / "list_bbox_celeba.txt").write_text("is there")
+    with pytest.raises(DataError) as refused:
+        load_images(Dataset(name="celeba", path=str(tmp_path)), download=True)
+    said = str(refused.value)
+    assert "recently.\nGoogle allows a file few downloads a day" in said
+    assert "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html" in said
+    assert "img_align_celeba.zip, list_attr_celeba.txt, identity_CelebA.txt" in said
+    assert "list_bbox_celeba.txt" not in said
+    assert f"into {folder} and run the same command again" in said
+    assert "--data img_align_celeba.zip" in said
+    assert len(said.splitlines()) < 8
 
 
 def test_damaged_files_say_so(tmp_path: Path):

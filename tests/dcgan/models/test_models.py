@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from dcgan.config.loading import load_config, parse_override
+from dcgan.config.schema import ConfigError
 from dcgan.models import build_networks, dcgan
 
 
@@ -32,6 +33,81 @@ def test_the_published_networks_at_every_size(image_size: int, base: int, channe
     assert images.abs().max() <= 1
     assert generator[0](torch.randn(5, 100, 1, 1)).shape[2:] == (base, base)
     assert discriminator(images).shape == (5, 1, 1, 1)
+
+
+@pytest.mark.parametrize("size", [*range(16, 513, 16), "[64,96]", "[16,512]", "[112,48]"])
+def test_every_multiple_of_16_up_to_512(size: int | str):
+    config = load_config(
+        "celeba",
+        [
+            parse_override(f"dataset.image_size={size}"),
+            parse_override("network.generator_features=1"),
+            parse_override("network.discriminator_features=1"),
+        ],
+    )
+    generator, discriminator = build_networks(config, 0)
+    images = generator(torch.randn(2, 100, 1, 1))
+    assert images.shape == (2, 3, *config.dataset.sides)
+    assert discriminator(images).shape == (2, 1, 1, 1)
+    assert min(generator[0].weight.shape[2:]) == (3 if min(config.dataset.sides) == 48 else 4) or (
+        4 < min(generator[0].weight.shape[2:]) < 8
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "base", "parameters"),
+    [
+        (16, (4, 4), (339_328, 136_448)),
+        (28, (7, 7), (761_728, 140_672)),
+        (32, (4, 4), (1_068_928, 663_296)),
+        (48, (3, 3), (3_218_304, 2_761_984)),
+        (64, (4, 4), (3_576_704, 2_765_568)),
+        (80, (5, 5), (4_037_504, 2_770_176)),
+        (96, (6, 6), (4_600_704, 2_775_808)),
+        (112, (7, 7), (5_266_304, 2_782_464)),
+        (128, (4, 4), (12_786_560, 11_164_416)),
+        ("[64,96]", (4, 6), (3_986_304, 2_769_664)),
+        ("[32,64]", (4, 8), (1_478_528, 667_392)),
+    ],
+)
+def test_where_the_maps_start_and_how_many_parameters_that_takes(
+    size: int | str, base: tuple[int, int], parameters: tuple[int, int]
+):
+    both = networks(f"dataset.image_size={size}")
+    assert tuple(both[0][0].weight.shape[2:]) == base
+    counts = tuple(sum(each.numel() for each in network.parameters()) for network in both)
+    assert counts == parameters
+
+
+def test_channels_stop_growing_at_16_times_those_next_to_the_image():
+    generator, discriminator = networks(
+        "dataset.image_size=512",
+        "network.generator_features=2",
+        "network.discriminator_features=3",
+    )
+    widths = [layer.out_channels for layer in generator if isinstance(layer, nn.ConvTranspose2d)]
+    assert widths == [32, 32, 32, 16, 8, 4, 2, 3]
+    widths = [layer.out_channels for layer in discriminator if isinstance(layer, nn.Conv2d)]
+    assert widths == [3, 6, 12, 24, 48, 48, 48, 1]
+
+
+def test_a_2x2_head_needs_maps_of_4_or_5_pixels():
+    images = torch.randn(2, 3, 80, 64)
+    discriminator = networks("network.discriminator_head=2x2", "dataset.image_size=[80,64]")[1]
+    assert discriminator(images).shape == (2, 1, 2, 2)
+    for size in (28, 48, 96):
+        with pytest.raises(ConfigError, match="halved to 4 or 5 pixels"):
+            networks("network.discriminator_head=2x2", f"dataset.image_size={size}")
+
+
+@pytest.mark.parametrize("family", ["dense", "kim"])
+def test_other_families_of_images_that_are_not_square(family: str):
+    generator, discriminator = networks(
+        f"network.family={family}", "dataset.image_size=[48,16]", "network.latent_size=4"
+    )
+    images = generator(torch.randn(2, 4, 1, 1))
+    assert images.shape == (2, 3, 48, 16)
+    assert discriminator(images).flatten(1).shape == (2, 1)
 
 
 @pytest.mark.parametrize("family", ["compact", "dense"])

@@ -8,7 +8,12 @@ from torch import Tensor
 
 from dcgan.config.schema import Stabilisers
 from dcgan.training.diff_augment import diff_augment
-from dcgan.training.stabilisers import augment, instance_noise_std, make_targets
+from dcgan.training.stabilisers import (
+    augment,
+    instance_noise_std,
+    make_targets,
+    mirror_half,
+)
 
 
 def source(seed: int = 0) -> torch.Generator:
@@ -104,3 +109,13 @@ def test_cutout_blanks_a_square_of_half_the_size():
     assert blank.max() == 16 * 16
     assert 8 * 8 <= blank.min() < 12 * 12  # in a corner only a quarter of it is inside
     assert ((cut == 0) | (cut == 1)).all()
+
+
+def test_half_of_the_images_are_mirrored_whole():
+    batch = (images(400, 16) * 127).to(torch.uint8)
+    mirrored = mirror_half(batch, source())
+    same = (mirrored == batch).all(dim=(1, 2, 3))
+    turned = (mirrored == batch.flip(3)).all(dim=(1, 2, 3))
+    assert (same ^ turned).all()
+    assert 160 < turned.sum() < 240
+    assert torch.equal(mirror_half(batch, source()), mirrored), "the same for the same state"

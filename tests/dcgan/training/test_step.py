@@ -179,7 +179,9 @@ def test_the_average_changes_the_grids_and_not_the_training(small_config, pixels
     assert not np.array_equal(last[1].pixels, last[2].pixels)
 
 
-@pytest.mark.parametrize("setting", EVERY_STABILISER[:4] + EVERY_STABILISER[5:6])
+@pytest.mark.parametrize(
+    "setting", (*EVERY_STABILISER[:4], *EVERY_STABILISER[5:6], "dataset.flip=true")
+)
 def test_every_stabiliser_changes_the_training(small_config, pixels, tmp_path, setting):
     plain = losses(run(small_config(), pixels, tmp_path / "plain"))
     changed = losses(run(small_config(setting), pixels, tmp_path / "changed"))

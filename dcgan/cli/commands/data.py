@@ -1,0 +1,240 @@
+"""`dcgan data`: what a training would be given, without a training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dcgan.cli.format import escape_control_characters, size
+from dcgan.cli.options import (
+    CONFIGURATION_PANEL,
+    Download,
+    Json,
+    Settings,
+    complete_recipe,
+    parse_overrides,
+)
+from dcgan.cli.output_file import PIL_FORMATS, file_with_ending
+from dcgan.cli.terminal_picture import can_show_pictures, first_images
+from tracking.wording import plural
+
+if TYPE_CHECKING:
+    from dcgan.config.schema import Config
+    from dcgan.data.image_set import ImageSet
+
+_MOST_CLASSES, _MOST_UNREADABLE, _PICTURE_LINES = 12, 5, 24
+_ALL = 10**9
+_PLAIN = "celeba"
+"""The recipe whose form images get if no other is named: 64x64, RGB, cropped."""
+
+
+def _parse_size(text: str | None) -> int | list[int] | None:
+    """`64`, or width and height as in `96x64`, to a value of dataset.image_size."""
+    if text is None:
+        return None
+    width, _, height = text.lower().partition("x")
+    if not width.isdecimal() or not (height or width).isdecimal():
+        raise typer.BadParameter(f"{text!r} is no size. Write 64, or width and height: 96x64.")
+    return [int(height), int(width)] if height else int(width)
+
+
+def data(
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="PATH",
+            help="A folder of images, or a file with images; if omitted, the recipe's own set.",
+            show_default=False,
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="The recipe that they would be trained with; if omitted, 64x64, RGB, cropped.",
+            autocompletion=complete_recipe,
+            show_default=False,
+            rich_help_panel=CONFIGURATION_PANEL,
+        ),
+    ] = None,
+    sides: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="PIXELS",
+            help="Size of the images as trained on: 64, or width and height as 96x64.",
+            show_default=False,
+            rich_help_panel=CONFIGURATION_PANEL,
+        ),
+    ] = None,
+    channels: Annotated[
+        int | None,
+        typer.Option(
+            help="1 for grey, 3 for RGB.", show_default=False, rich_help_panel=CONFIGURATION_PANEL
+        ),
+    ] = None,
+    settings: Settings = None,
+    download: Download = False,
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=1, max=4096, help="Images on the sheet.")
+    ] = 64,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Sheet of images as the networks see them: .png, .jpg, .webp, .tif or .bmp.",
+            callback=file_with_ending(PIL_FORMATS),
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what would be trained on: counts, sizes, classes, copies, what is unreadable.
+
+    The images are decoded into the cache, so that a training on them starts at
+    once. Nothing is trained or tracked, and unreadable files are skipped.
+
+    [dim]dcgan data ~/faces
+    dcgan data images.zip --size 96x64 -o sheet.png
+    dcgan data ~/mnist --recipe mnist-ablation --json[/dim]
+    """
+    from dcgan.cli.progress import ImageProgress
+    from dcgan.config.loading import Override, load_config
+    from dcgan.data.loading import load_images
+    from dcgan.jobs.overrides import data_overrides
+
+    if path is None and recipe is None:
+        raise typer.BadParameter("Give a PATH, or a recipe with --recipe.")
+    flags = {"--channels": ("dataset.channels", channels)}
+    overrides = parse_overrides(settings, flags)
+    if (image_size := _parse_size(sides)) is not None:
+        overrides.append(Override("dataset.image_size", image_size, f"--size {sides}"))
+    overrides += data_overrides(recipe or _PLAIN, overrides, path)
+    config = load_config(recipe or _PLAIN, overrides)
+    dataset = config.dataset.model_copy(update={"max_unreadable": _ALL})
+    with ImageProgress() as progress:
+        images = load_images(
+            dataset, download=download, progress=progress.decoded, hashed=progress.hashed
+        )
+    if output is not None:
+        _write_sheet(images, count, output)
+    if as_json:
+        print(json.dumps(_as_tree(images, config), indent=2))
+        return
+    console = Console(highlight=False)
+    _print(images, config, console)
+    if output is not None:
+        console.print(f"\n{output}: a sheet of the images as trained on", soft_wrap=True)
+    if console.is_terminal and can_show_pictures(console):
+        grid = _sheet(images, count).convert("RGB")
+        console.print()
+        console.print(first_images(grid, config.dataset.sides, console.width, _PICTURE_LINES))
+
+
+def _sheet(images: ImageSet, count: int) -> Any:
+    from PIL import Image
+
+    from dcgan.data.batches import some_images
+    from dcgan.data.scaling import to_unit_range
+    from dcgan.sampling import image_grid
+
+    grid = image_grid(to_unit_range(some_images(images.pixels, count)))
+    return Image.fromarray(grid.squeeze())
+
+
+def _write_sheet(images: ImageSet, count: int, output: Path) -> None:
+    from tracking.atomic_files import atomic_write
+    from tracking.errors import StoreError
+
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(output) as temporary:
+            _sheet(images, count).save(temporary, format=PIL_FORMATS[output.suffix.lower()])
+    except OSError as error:
+        raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
+
+
+def _unreadable(images: ImageSet) -> int:
+    """How many files could not be read; the card names the first of them."""
+    found = images.findings
+    return 0 if found is None else found.unreadable
+
+
+def _as_tree(images: ImageSet, config: Config) -> dict[str, Any]:
+    from dcgan.data.doubts import doubts_about
+
+    card, found = images.card, images.findings
+    return {
+        "path": card.path,
+        "images": card.size,
+        "image_size": list(config.dataset.sides),
+        "channels": config.dataset.channels,
+        "transforms": card.transforms,
+        "bytes": images.pixels.nbytes,
+        "kinds": {} if found is None else found.kinds,
+        "widths": {} if found is None else dict(sorted(found.widths.items())),
+        "heights": {} if found is None else dict(sorted(found.heights.items())),
+        "classes": dict(zip(card.classes, card.class_sizes, strict=True)),
+        "mean": list(card.mean),
+        "std": list(card.std),
+        "duplicates": card.duplicates,
+        "paged": card.paged,
+        "unreadable": _unreadable(images),
+        "first_unreadable": list(card.skipped),
+        "doubts": list(doubts_about(card)),
+        "fingerprint": card.fingerprint,
+    }
+
+
+def _print(images: ImageSet, config: Config, console: Console) -> None:
+    from dcgan.data.doubts import doubts_about
+
+    console.print(Text(escape_control_characters(images.card.path), style="bold"), soft_wrap=True)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _rows(images, config):
+        table.add_row(name, Text(escape_control_characters(value)))
+    console.print(table)
+    for doubt in doubts_about(images.card):
+        console.print(Text(escape_control_characters(doubt), style="yellow"), soft_wrap=True)
+
+
+def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:
+    from dcgan.config.image_size import in_words
+    from dcgan.data.findings import range_in_words
+
+    card, found, dataset = images.card, images.findings, config.dataset
+    colours = "grey" if dataset.channels == 1 else "RGB"
+    yield "images", f"{card.size:,} of {in_words(dataset.image_size)}, {colours}"
+    yield "transforms", card.transforms
+    yield "memory", size(images.pixels.nbytes)
+    if found is not None:
+        yield "widths", range_in_words(found.widths)
+        yield "heights", range_in_words(found.heights)
+        kinds = sorted(found.kinds.items(), key=lambda item: -item[1])
+        yield "files", ", ".join(f"{kind} {count:,}" for kind, count in kinds)
+    if card.classes:
+        named = [f"{name} {n:,}" for name, n in zip(card.classes, card.class_sizes, strict=True)]
+        more = f" and {len(named) - _MOST_CLASSES} more" if len(named) > _MOST_CLASSES else ""
+        yield "classes", f"{len(named)}: {', '.join(named[:_MOST_CLASSES])}{more}"
+    else:
+        yield "classes", "none"
+    yield "mean", ", ".join(f"{value:.3f}" for value in card.mean) + "  (of -1 to 1)"
+    yield "std", ", ".join(f"{value:.3f}" for value in card.std)
+    yield "duplicates", f"{card.duplicates:,}"
+    if card.paged:
+        yield "pages", f"{plural(card.paged, 'file')} with several, of which the first is taken"
+    unreadable = _unreadable(images)
+    yield "unreadable", f"{unreadable:,}"
+    for file in card.skipped[:_MOST_UNREADABLE]:
+        yield "", file
+    if unreadable:
+        yield "", f"Train without them by --set dataset.max_unreadable={unreadable}."

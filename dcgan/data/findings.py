@@ -1,0 +1,98 @@
+"""What is found in images while they are decoded, and how the findings of chunks add up.
+
+Imports neither PyTorch nor Pillow, as the processes that decode need not wait for them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class DeepValues:
+    """What became of the values of images with more than 8 bits.
+
+    Attributes:
+        count: Number of values.
+        outside: How many lay outside the range and were clipped.
+        extreme: How many became black or white, 0 or 255.
+        unmapped: Smallest and largest value of images without a range; None if all have one.
+    """
+
+    count: int = 0
+    outside: int = 0
+    extreme: int = 0
+    unmapped: tuple[float, float] | None = None
+
+    def __add__(self, other: DeepValues) -> DeepValues:
+        unmapped = [each for each in (self.unmapped, other.unmapped) if each is not None]
+        return DeepValues(
+            self.count + other.count,
+            self.outside + other.outside,
+            self.extreme + other.extreme,
+            (min(low for low, _ in unmapped), max(high for _, high in unmapped))
+            if unmapped
+            else None,
+        )
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found in the files of some images.
+
+    Attributes:
+        deep: What became of the values of images with more than 8 bits.
+        kinds: Format and mode, such as `JPEG RGB` -> number of images.
+        widths: Width in pixels -> number of images.
+        heights: Height in pixels -> number of images.
+        paged: Images with several pages or frames, of which the first was taken.
+        unreadable: Images that could not be read, of which nothing else is counted.
+        warnings: What is doubtful about files, in words -> number of images, and the position of
+            the first.
+    """
+
+    deep: DeepValues = DeepValues()
+    kinds: dict[str, int] = field(default_factory=dict)
+    widths: dict[int, int] = field(default_factory=dict)
+    heights: dict[int, int] = field(default_factory=dict)
+    paged: int = 0
+    unreadable: int = 0
+    warnings: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def sum_of(findings: Iterable[tuple[int, Findings]]) -> Findings:
+    """All findings of a set.
+
+    findings: Of each chunk, with the position of its first image in the set.
+    """
+    deep, paged, unreadable = DeepValues(), 0, 0
+    kinds: Counter[str] = Counter()
+    widths: Counter[int] = Counter()
+    heights: Counter[int] = Counter()
+    warnings: dict[str, tuple[int, int]] = {}
+    for first, chunk in findings:
+        deep += chunk.deep
+        paged += chunk.paged
+        unreadable += chunk.unreadable
+        kinds.update(chunk.kinds)
+        widths.update(chunk.widths)
+        heights.update(chunk.heights)
+        for words, (count, position) in chunk.warnings.items():
+            before, place = warnings.get(words, (0, first + position))
+            warnings[words] = before + count, min(place, first + position)
+    return Findings(deep, dict(kinds), dict(widths), dict(heights), paged, unreadable, warnings)
+
+
+def range_in_words(counts: Mapping[int, int]) -> str:
+    """The values of a distribution, such as `178`, or `100 to 4,000 (median 640)`."""
+    values = sorted(counts)
+    if len(values) == 1:
+        return f"{values[0]:,}"
+    before, half = 0, sum(counts.values()) / 2
+    for median in values:
+        before += counts[median]
+        if before >= half:
+            break
+    return f"{values[0]:,} to {values[-1]:,} (median {median:,})"

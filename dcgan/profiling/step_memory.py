@@ -1,0 +1,183 @@
+"""How much memory and time a training step takes, from its shapes alone, before anything runs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
+
+from dcgan.config.image_size import in_words
+from dcgan.config.schema import Config, ConfigError
+from dcgan.models import build_networks
+from dcgan.training.device import synchronise
+from dcgan.training.distributed import SINGLE_PROCESS, World
+
+_GIB = 2**30
+_TRACED = 2
+"""Images in the batch whose shapes are followed."""
+
+_COPIES_OF_WEIGHTS = 5
+"""Weights, gradients, Adam's two moments, and weights as convolutions lay them out."""
+
+_PASSING = 1.0
+"""Bytes that layers need for a moment, per byte that autograd keeps."""
+
+_OWN_MEMORY = ("cuda", "xpu")
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_PRODUCT, _PRODUCTS = 1_024, 4
+"""Size and number of the matrix products by which the speed of a device is measured."""
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What a training step takes.
+
+    Attributes:
+        fixed_bytes: For the networks and their optimizers, whatever the batch.
+        bytes_per_image: For each image of a batch: activations, gradients and copies of it.
+        flops_per_image: Floating-point operations of all passes, for each image of a batch.
+    """
+
+    fixed_bytes: int
+    bytes_per_image: int
+    flops_per_image: int
+
+    def total_bytes(self, images: int) -> int:
+        """Of a step with so many images on one device."""
+        return self.fixed_bytes + images * self.bytes_per_image
+
+
+def step_cost(config: Config) -> StepCost:
+    """Follow the shapes of a step through both networks, which computes nothing.
+
+    The weights and what autograd keeps are exact; what layers need for a moment is estimated.
+    """
+    generator, discriminator = (each.to("meta") for each in build_networks(config, seed=0))
+    latents = torch.empty(_TRACED, config.network.latent_size, 1, 1, device="meta")
+    sides = config.dataset.sides
+    images = torch.empty(_TRACED, config.dataset.channels, *sides, device="meta")
+    generator_kept, generator_flops = _follow(generator, latents)
+    discriminator_kept, discriminator_flops = _follow(discriminator, images)
+    weights = [_bytes_of(each) for each in (generator, discriminator)]
+    fixed = _COPIES_OF_WEIGHTS * sum(weights)
+    if config.stabilisers.generator_ema:
+        fixed += weights[0]
+    # With a penalty on D's gradient, its backward pass is kept as well.
+    passes_at_once = 3 if config.loss.traits.gradient_penalty else 1
+    kept = generator_kept + passes_at_once * discriminator_kept
+    if config.training.precision == "bf16":
+        kept //= 2
+    kept += 4 * images.nbytes  # real images, fakes, and both as D sees them
+    # D passes over real images and fakes, and once more over fakes for G.
+    flops = generator_flops + 3 * discriminator_flops
+    return StepCost(fixed, round(kept * (1 + _PASSING)) // _TRACED, flops // _TRACED)
+
+
+def _bytes_of(network: nn.Module) -> int:
+    return sum(each.nbytes for each in network.parameters())
+
+
+def _follow(network: nn.Module, inputs: Tensor) -> tuple[int, int]:
+    """Bytes that autograd keeps of a forward pass, and operations of both passes."""
+    own = {each.untyped_storage()._cdata for each in network.state_dict(keep_vars=True).values()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage
+        return tensor
+
+    with FlopCounterMode(display=False) as counter:
+        with saved_tensors_hooks(keep, lambda tensor: tensor):
+            outputs = network(inputs)
+        outputs.sum().backward()
+    return sum(each.nbytes() for each in kept.values()), counter.get_total_flops()
+
+
+def check_memory(config: Config, device: torch.device, world: World = SINGLE_PROCESS) -> None:
+    """Refuse a training whose steps need more memory than there is.
+
+    Args:
+        config: The recipe.
+        device: Where to train.
+        world: The processes that train together, each on a part of every batch.
+
+    Raises:
+        ConfigError: They do, with numbers and what would fit.
+    """
+    _, total = memory_of(device)
+    if problem := _lack_of_memory(config, device, world, total, "has"):
+        raise ConfigError(problem)
+
+
+def doubt_about_memory(
+    config: Config, device: torch.device, world: World = SINGLE_PROCESS
+) -> str | None:
+    """A sentence with numbers if steps need more memory than is free now; None if they do not.
+
+    Args:
+        config: The recipe.
+        device: Where to train.
+        world: The processes that train together, each on a part of every batch.
+    """
+    free, _ = memory_of(device)
+    return _lack_of_memory(config, device, world, free, "has now")
+
+
+def _lack_of_memory(
+    config: Config, device: torch.device, world: World, memory: int, verb: str
+) -> str | None:
+    cost = step_cost(config)
+    batch = -(-config.training.batch_size // world.size)
+    needed = cost.total_bytes(batch)
+    if needed <= memory:
+        return None
+    seconds = cost.flops_per_image * batch / _operations_per_second(device)
+    fitting = max(0, memory - cost.fixed_bytes) // cost.bytes_per_image * world.size
+    remedy = (
+        f"About {fitting:,} images fit: --batch-size {fitting}."
+        if fitting >= 2
+        else "No batch fits: choose a smaller dataset.image_size or fewer network features."
+    )
+    return (
+        f"A step of {batch:,} images of {in_words(config.dataset.image_size)} takes about "
+        f"{needed / _GIB:.1f} GiB of memory ({cost.fixed_bytes / _GIB:.1f} for the networks and "
+        f"{cost.bytes_per_image / _GIB:.2g} per image) and {_in_words(seconds)} or more; {device} "
+        f"{verb} {memory / _GIB:.1f} GiB.\n{remedy}"
+    )
+
+
+def _in_words(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 1 else f"{1e3 * seconds:.0f} ms"
+
+
+def memory_of(device: torch.device) -> tuple[int, int]:
+    """Bytes that are free on a device, or in RAM where it has no memory of its own; and all."""
+    if device.type in _OWN_MEMORY:
+        free, total = torch.get_device_module(device).mem_get_info(device)
+        return int(free), int(total)
+    memory = psutil.virtual_memory()
+    try:
+        limit = int(_CGROUP_LIMIT.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no limit is `max`
+        limit = memory.total
+    return min(memory.available, limit), min(memory.total, limit)
+
+
+def _operations_per_second(device: torch.device) -> float:
+    """The fastest of a few matrix products."""
+    factor = torch.rand(_PRODUCT, _PRODUCT, device=device)
+    seconds = []
+    for _ in range(_PRODUCTS):
+        start = time.perf_counter()
+        factor @ factor
+        synchronise(device)
+        seconds.append(time.perf_counter() - start)
+    return 2 * float(_PRODUCT) ** 3 / min(seconds)
