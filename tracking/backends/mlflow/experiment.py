@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracking.backends.mlflow.address import ARTIFACT_FOLDER, database_file, tracking_uri
+from tracking.backends.mlflow.address import ARTIFACT_FOLDER, database_file
 from tracking.backends.mlflow.database import ensure_database, has_tables
 from tracking.errors import ServerError, StoreError
 from tracking.events import SWEEP
@@ -140,16 +139,6 @@ def find_experiment(uri: str) -> Experiment | None:
         reason = " ".join(str(error).split())[:300]
         raise ServerError(f"MLflow does not answer at {uri}:\n{reason}") from error
     return Experiment(client, existing.experiment_id) if existing else None
-
-
-def runs_page(store: Path) -> str:
-    """The fragment of the UI's address that lists a store's runs.
-
-    Without `workflowType` the UI lists none. Raises ServerError if MLflow does not answer.
-    """
-    experiment = find_experiment(tracking_uri(store))
-    number = experiment.id if experiment else "0"
-    return f"#/experiments/{number}?workflowType=machine_learning"
 
 
 def _set_defaults() -> None:
