@@ -252,11 +252,11 @@ def test_the_comparison_shows_the_grids_side_by_side_without_parameters(
         expect(picture).to_be_in_viewport(ratio=1)
         assert f"step%2B{STEPS}%2B" in str(picture.get_attribute("src")), "the last grid"
         picture.click()
-        whole = comparison.locator(".rc-image-preview-img, [class*=image-preview-img]").last
-        expect(whole).to_be_visible()
+        whole = comparison.locator("img.rc-image-preview-img:visible")
         assert (pixels_of(whole) == journal_grid(store, run)).all()
-        comparison.keyboard.press("Escape")
-        expect(comparison.locator("[class*=image-preview-img]:visible")).to_have_count(0)
+        # Escape would be lost while the picture still grows.
+        comparison.locator(".rc-image-preview-operations-operation:visible").first.click()
+        expect(whole).to_have_count(0)
     screenshot(comparison, "mlflow-compare-grids")
 
 
@@ -270,8 +270,7 @@ def journal_grid(store: Path, name: str) -> npt.NDArray[np.uint8]:
 
 def test_the_comparison_lists_only_the_parameters_that_differ(comparison: Page):
     card = comparison.get_by_test_id(CHARTS).filter(has_text="Show differences only")
-    area = comparison.get_by_test_id("experiment-view-compare-runs-chart-area")
-    area.evaluate("area => area.scrollTo(0, area.scrollHeight)")
+    comparison.get_by_text("Parameters", exact=True).scroll_into_view_if_needed()
     expect(card.get_by_text("config/optimizer/lr")).to_be_visible()
     expect(card).to_contain_text("0.0002")
     expect(card.get_by_text("config/training/batch_size")).to_have_count(0)
@@ -281,10 +280,11 @@ def test_the_comparison_lists_only_the_parameters_that_differ(comparison: Page):
 def test_the_view_of_runs_has_its_columns(tab: Page, address: str):
     tab.goto(address.replace("dcgan-compare", "dcgan-runs").replace("Mode=CHART", "Mode=TABLE"))
     for heading in ("sys/status", "sys/recipe", "config/optimizer/lr", "training/epoch/Gloss"):
-        expect(tab.get_by_role("columnheader", name=heading, exact=True)).to_be_visible()
+        header = tab.locator(f"[role=columnheader][col-id*='`{heading}`']")
+        expect(header).to_have_text(heading)
     cells = tab.locator("[role=gridcell][col-id='params.`config/optimizer/lr`']")
     expect(cells).to_have_text(["0.001", "0.0002"])
-    expect(tab.get_by_role("columnheader", name="Source", exact=True)).to_have_count(0)
+    expect(tab.locator("[role=columnheader][col-id*=Source]")).to_have_count(0)
     screenshot(tab, "mlflow-view-of-runs")
 
 
@@ -298,12 +298,6 @@ def test_the_view_of_a_sweep_draws_the_means_of_its_arms(tab: Page, address: str
     assert [6.0, 16.0] in curves
     assert [1.0, 11.0] not in curves
     screenshot(tab, "mlflow-sweep")
-
-
-def test_a_view_that_the_ui_cannot_read_leaves_its_own_page(tab: Page, address: str):
-    tab.goto(address.replace("dcgan-compare", "of-another-version"))
-    expect(tab.get_by_role("link", name="fast", exact=True)).to_be_visible()
-    expect(tab.get_by_role("button", name="Columns")).to_be_visible()
 
 
 def test_the_run_table_shows_the_parameters(page: Page):

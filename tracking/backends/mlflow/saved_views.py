@@ -24,9 +24,10 @@ from tracking.backends.mlflow.views import (
     ViewName,
     differing_keys,
     saved_views,
+    section_of,
 )
 from tracking.clock import now_ms
-from tracking.events import CONFIG, FIXED_NOISE
+from tracking.events import CONFIG, FIXED_NOISE, SWEEP
 
 if TYPE_CHECKING:
     import mlflow.entities
@@ -123,11 +124,14 @@ def _contents(experiment: Experiment) -> Contents:
         }
         for run in runs
     ]
+    names = {name for run in runs for name in run.data.metrics}
     return Contents(
         differing=differing_keys(configurations),
-        metrics=frozenset(metric_path(name) for run in runs for name in run.data.metrics),
+        metrics=frozenset(map(metric_path, names)),
         grid_step=_common_grid_step(experiment, runs[:_RUNS_WITH_GRIDS]),
         has_diverged=any(DIVERGED_TAG in run.data.tags for run in runs),
+        sections=frozenset(map(section_of, names)),
+        sweeps=len({run.data.tags.get(f"{SWEEP}/id") for run in runs} - {None}),
     )
 
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from tracking.backends.mlflow.layout import DIVERGED_TAG, NON_FINITE
+from tracking.backends.mlflow.layout import DIVERGED_TAG
 from tracking.backends.mlflow.names import to_mlflow
-from tracking.events import BATCH, CONFIG, EPOCH, EVALUATION, FIXED_NOISE, IMAGES, PROBES, SWEEP
+from tracking.events import BATCH, CONFIG, EPOCH, EVALUATION, FIXED_NOISE, IMAGES, SWEEP, USAGE
 from tracking.metric_directions import METRIC_DIRECTIONS, direction_of, feature_space_of
 
 ViewName: TypeAlias = Literal["compare", "runs", "sweep"]
@@ -43,12 +43,16 @@ class Contents:
         metrics: The paths of all metrics.
         grid_step: The step of the grids that are shown first: the last one that all runs have.
         has_diverged: Whether any run's losses were not finite in the end.
+        sections: The sections in which the UI puts the charts of all metrics.
+        sweeps: The number of sweeps.
     """
 
     differing: Sequence[str] = ()
     metrics: frozenset[str] = frozenset()
     grid_step: int = 0
     has_diverged: bool = False
+    sections: frozenset[str] = frozenset()
+    sweeps: int = 1
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def _compare(contents: Contents) -> State:
         _section("parameters", "Parameters", columns=1, height=400),
     ]
     charts = [*_curves(contents), grids, difference]
-    return _page(contents) | _chart_page(sections, charts)
+    return _page(contents) | _chart_page(contents, sections, charts)
 
 
 def _sweep(contents: Contents) -> State:
@@ -112,10 +116,11 @@ def _sweep(contents: Contents) -> State:
         _section("scores", "Scores of D", columns=2, height=300),
         *_quality_sections(contents),
     ]
-    groups = [{"mode": "tag", "groupByData": f"{SWEEP}/{key}"} for key in ("name", "arm")]
+    keys = ("arm",) if contents.sweeps <= 1 else ("id", "arm")
+    groups = [{"mode": "tag", "groupByData": f"{SWEEP}/{key}"} for key in keys]
     return {
         **_page(contents),
-        **_chart_page(sections, _curves(contents)),
+        **_chart_page(contents, sections, _curves(contents)),
         "groupBy": {"aggregateFunction": "average", "groupByKeys": groups},
         "useGroupedValuesInCharts": True,
         "searchFilter": f"tags.`{SWEEP}/arm` LIKE '%'",
@@ -151,11 +156,10 @@ def _width(column: str) -> int:
     return max(100, 7 * len(heading) + 28)
 
 
-def _chart_page(sections: Sequence[State], charts: Sequence[State]) -> State:
+def _chart_page(contents: Contents, sections: Sequence[State], charts: Sequence[State]) -> State:
     # What the UI would add of itself comes last, in sections that are closed.
-    others = ("Model metrics", "System metrics", BATCH, EPOCH, EVALUATION, PROBES, IMAGES)
-    non_finite = (f"{NON_FINITE}/{path}" for path in (BATCH, EPOCH, EVALUATION))
-    closed = [_section(name, name, is_open=False) for name in (*others, *non_finite)]
+    others = sorted({BATCH, EPOCH, IMAGES, "System metrics"} | contents.sections)
+    closed = [_section(name, name, is_open=False) for name in others]
     return {
         "compareRunSections": [*sections, *closed],
         "compareRunCharts": list(charts),
@@ -245,6 +249,12 @@ def _quality_title(path: str, *, with_space: bool) -> str:
     arrow = "↓" if direction_of(path) == "lower" else "↑"
     named = _SHORT.get(space, space.partition("_")[0].capitalize()) if with_space else ""
     return f"{words} {arrow} {named}".rstrip()
+
+
+def section_of(name: str) -> str:
+    """The section in which MLflow's UI puts the chart of a metric, by MLflow's name for it."""
+    section = name.rpartition("/")[0]
+    return {"": "Model metrics", USAGE: "System metrics"}.get(section, section)
 
 
 def differing_keys(configurations: Sequence[Mapping[str, str]]) -> list[str]:
