@@ -43,24 +43,24 @@ class Picture:
     artifact: str
 
 
-def is_readable(database: Path | None, root: str, artifact: str) -> bool:
+def is_readable(folder: Path | None, root: str, artifact: str) -> bool:
     """Whether an artifact may be read; the others are told of.
 
-    A sqlite file from elsewhere can name any file of this machine, so its artifacts must lie
-    below its own folder.
+    A store from elsewhere can name any file of this machine, so its artifacts must lie in its
+    own folder.
 
     Args:
-        database: The sqlite file that names the artifact; None for a server.
+        folder: The folder of the store that names the artifact; None for a server.
         root: The address of the run's artifacts.
         artifact: The artifact's path below it.
     """
     address = urllib.parse.urlsplit(root)
-    if database is None or address.scheme not in ("", "file"):
+    if folder is None or address.scheme not in ("", "file"):
         return True
     file = Path(urllib.request.url2pathname(address.path), artifact)
-    if file.resolve().is_relative_to(database.parent.resolve()):
+    if file.resolve().is_relative_to(folder.resolve()):
         return True
-    warn(f"{artifact} is left out: {file} is not in {database.parent}.")
+    warn(f"{artifact} is left out: {file} is not in {folder}.")
     return False
 
 

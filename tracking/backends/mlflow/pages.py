@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tracking.backends.mlflow.address import tracking_uri
+from tracking.backends.mlflow.connection import server_version
 from tracking.backends.mlflow.experiment import find_experiment
 from tracking.backends.mlflow.saved_views import refresh_views, share_key
 from tracking.backends.mlflow.views import ViewName
@@ -30,7 +31,7 @@ def ui_page(store: Path, view: ViewName | None) -> str:
     number = experiment.id if experiment else "0"
     # Without `workflowType` the UI lists no runs.
     page = f"#/experiments/{number}?workflowType=machine_learning"
-    if experiment is None or view is None or not understands_views(_version(uri)):
+    if experiment is None or view is None or not understands_views(server_version(uri)):
         return page
     from mlflow.exceptions import MlflowException
 
@@ -49,19 +50,3 @@ def understands_views(version: str) -> bool:
     numbers = version.split(".")[:2]
     first, end = _WITH_OUR_VIEWS
     return all(part.isdigit() for part in numbers) and first <= tuple(map(int, numbers)) < end
-
-
-def _version(uri: str) -> str:
-    """The version of the server, or of MLflow here for any other address; empty if unknown."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.utils.credentials import get_default_host_creds
-    from mlflow.utils.rest_utils import http_request
-    from mlflow.version import VERSION
-
-    if not uri.startswith(("http://", "https://")):
-        return str(VERSION)
-    try:
-        answer = http_request(get_default_host_creds(uri), "/version", "GET")
-    except MlflowException:
-        return ""
-    return str(answer.text).strip() if answer.ok else ""

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from tracking.backends.mlflow.address import database_file, tracking_uri
+from tracking.backends.mlflow.address import local_folder, tracking_uri
 from tracking.backends.mlflow.artifacts import downloaded, is_readable, list_files, list_pictures
 from tracking.backends.mlflow.experiment import find_experiment
 from tracking.backends.mlflow.layout import (
@@ -43,9 +43,9 @@ def load_runs(store: Path | str) -> pd.DataFrame:
     experiment = find_experiment(tracking_uri(store))
     if experiment is None:
         return run_table({})
-    database = database_file(tracking_uri(store))
+    folder = local_folder(tracking_uri(store))
     runs = [
-        _read_fields(experiment.client, run, partial(is_readable, database, run.info.artifact_uri))
+        _read_fields(experiment.client, run, partial(is_readable, folder, run.info.artifact_uri))
         for run in experiment.runs()
     ]
     return run_table({str(fields["sys/id"]): fields for fields in runs if "sys/id" in fields})
@@ -107,7 +107,7 @@ def load_events(store: Path | str, run: str) -> Iterator[Event]:
         return
     client, entry = match
     run_id = entry.info.run_id
-    readable = partial(is_readable, database_file(tracking_uri(store)), entry.info.artifact_uri)
+    readable = partial(is_readable, local_folder(tracking_uri(store)), entry.info.artifact_uri)
     yield Fields(_read_fields(client, entry, readable))
     for artifact in filter(readable, sorted(list_files(client, run_id, ARTIFACTS))):
         path = str(PurePosixPath(artifact).with_suffix(""))

@@ -13,7 +13,7 @@ import filelock
 
 from tracking.backends.mlflow.address import tracking_uri
 from tracking.backends.mlflow.artifacts import list_files, list_pictures
-from tracking.backends.mlflow.experiment import open_experiment
+from tracking.backends.mlflow.experiment import may_adopt, open_experiment, run_of_environment
 from tracking.backends.mlflow.layout import (
     DIVERGED_TAG,
     dataset_input,
@@ -88,8 +88,19 @@ class MlflowTracker:
             self._diverged_from = _step_or_none(existing.data.tags.get(DIVERGED_TAG))
             self._client.update_run(self._id, status=_STATUSES["running"])
         else:
-            self._id = experiment.create(run)
+            self._id = self._adopt(run) or experiment.create(run)
             self._held = Held()
+
+    def _adopt(self, run: Run) -> str | None:
+        """Take over the run that `mlflow run` began for this process, if there is one."""
+        begun = run_of_environment()
+        if begun is None:
+            return None
+        # The runs of a sweep start together, and only one of them may have it.
+        with filelock.FileLock(self._lock_file):
+            if not may_adopt(self._experiment, begun):
+                return None
+            return self._experiment.create(run, begun)
 
     def held(self) -> Held:
         """What MLflow had of the run when it was opened."""
@@ -157,8 +168,17 @@ class MlflowTracker:
             for path, value in values.items()
             if path.startswith(prefix)
         }
-        if "path" in card and "fingerprint" in card:
+        if "path" not in card or "fingerprint" not in card:
+            return
+        from mlflow.exceptions import MlflowException
+
+        try:
             self._client.log_inputs(self._id, datasets=[dataset_input(card)])
+        except MlflowException as error:
+            if error.error_code != "ENDPOINT_NOT_FOUND":
+                raise
+            # The card is among the params anyway.
+            warn("This MLflow server is too old for datasets: upgrade it to 2.4 or later.")
 
     def _join_sweep(self, values: Mapping[str, Value]) -> None:
         """Become a child of the sweep's parent run; the first run of a sweep creates it."""
