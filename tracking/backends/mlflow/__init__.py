@@ -23,6 +23,7 @@ from tracking.backends.mlflow.address import (
     tracking_uri,
 )
 from tracking.backends.mlflow.experiment import DEFAULT_EXPERIMENT
+from tracking.backends.mlflow.models import ServedModel, log_model
 from tracking.backends.mlflow.pages import ui_page
 from tracking.backends.mlflow.reading import (
     load_events,
@@ -38,12 +39,14 @@ __all__ = [
     "DATABASE_FILE",
     "DEFAULT_EXPERIMENT",
     "MlflowTracker",
+    "ServedModel",
     "database_file",
     "load_events",
     "load_last_values",
     "load_runs",
     "load_steps",
     "load_tails",
+    "log_model",
     "open_tracker",
     "tracking_uri",
     "ui_page",
