@@ -197,6 +197,13 @@ def test_a_ui_of_another_version_shows_its_own_page(version: str, *, expected: b
     assert understands_views(version) is expected
 
 
+def test_the_installed_version_is_one_whose_pages_were_looked_at() -> None:
+    """With the next one: run tests/integration/test_mlflow_ui.py, and look at its screenshots."""
+    from mlflow.version import VERSION
+
+    assert understands_views(VERSION)
+
+
 def test_a_server_that_is_down_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(ServerError, match="MLflow does not answer"):

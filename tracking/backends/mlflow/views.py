@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from tracking.backends.mlflow.layout import DIVERGED_TAG
 from tracking.backends.mlflow.names import to_mlflow
+from tracking.chosen_keys import is_chosen
 from tracking.events import BATCH, CONFIG, EPOCH, EVALUATION, FIXED_NOISE, IMAGES, SWEEP, USAGE
 from tracking.metric_directions import METRIC_DIRECTIONS, direction_of, feature_space_of
 
@@ -260,8 +261,6 @@ def section_of(name: str) -> str:
 def differing_keys(configurations: Sequence[Mapping[str, str]]) -> list[str]:
     """The paths of the keys that somebody chose and that differ between runs, in their order.
 
-    What a run found out about its images, and the words that describe its recipe, are not chosen.
-
     Args:
         configurations: For each run the texts of its fields below `config/`.
     """
@@ -269,25 +268,6 @@ def differing_keys(configurations: Sequence[Mapping[str, str]]) -> list[str]:
     return [
         path
         for path in paths
-        if not path.removeprefix(f"{CONFIG}/").startswith(_NOT_CHOSEN)
+        if is_chosen(path)
         and len({configuration.get(path) for configuration in configurations}) > 1
     ]
-
-
-_NOT_CHOSEN = (
-    "name",
-    "description",
-    "source/",
-    "dataset/class",
-    "dataset/clipped",
-    "dataset/duplicates",
-    "dataset/extreme",
-    "dataset/fingerprint",
-    "dataset/mean",
-    "dataset/path",
-    "dataset/size",
-    "dataset/skipped",
-    "dataset/std",
-    "dataset/transforms",
-)
-"""The beginnings of paths below `config/`; the recipe has a column of its own."""
