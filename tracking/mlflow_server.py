@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from tracking.backends.mlflow.address import database_file, tracking_uri
+from tracking.backends.mlflow.address import database_file, file_store, tracking_uri
 from tracking.errors import ServerError, StoreError
 
 START_SECONDS = 60.0
@@ -27,6 +27,8 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # Eight processes of 240 MB each, which judge the answers of language models.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # Who names a folder of files in MLFLOW_TRACKING_URI means it.
+    "MLFLOW_ALLOW_FILE_STORE": "true",
 }
 """What the server is told unless the user says otherwise."""
 
@@ -68,10 +70,10 @@ def mlflow_server(store: Path, port: int = 0) -> Iterator[Server]:
         ServerError: The port is in use, or the server does not start.
     """
     uri = tracking_uri(store)
-    database = database_file(uri)
-    if database and not database.exists():
+    kept_in = database_file(uri) or file_store(uri)
+    if kept_in and not kept_in.exists():
         raise StoreError(
-            f"No run in {database.parent} was tracked to MLflow.\n"
+            f"No run in {kept_in.parent} was tracked to MLflow.\n"
             "Train one with: dcgan train --tracker mlflow"
         )
     port = _free_port(port)

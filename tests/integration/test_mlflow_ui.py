@@ -5,12 +5,17 @@ The screenshots land in `test-artifacts/`, or in the folder that SCREENSHOTS nam
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from typer.testing import CliRunner
@@ -18,7 +23,11 @@ from typer.testing import CliRunner
 from dcgan.cli import app
 from tests.support import REPOSITORY
 from tests.support.dcgan_ui import dcgan_ui
-from tracking.backends import local
+from tests.support.sample_run import CREATED
+from tracking.backends import local, mlflow
+from tracking.events import Fields, Metrics
+from tracking.run_files import image_files
+from tracking.tracker import Run
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +43,7 @@ STEPS = 57
 LOSS = "training/batch/Gloss"
 FIXED_NOISE = "images/fixed_noise"
 CHARTS = "experiment-view-compare-runs-card"
+OWN_PAGE = "#/experiments/1?workflowType=machine_learning"
 CHROMIUM_FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -64,7 +74,20 @@ def store(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
              "--tracker", "mlflow", "--store", str(folder)],
         )  # fmt: skip
         assert result.exit_code == 0, result.output
+    track_sweep(folder)
     return folder
+
+
+def track_sweep(store: Path) -> None:
+    """Two seeds of two arms, in an experiment of their own: no training is needed to draw them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_EXPERIMENT_NAME", "sweep")
+        for name, level in {"low-0": 1.0, "low-1": 3.0, "high-0": 5.0, "high-1": 7.0}.items():
+            tracker = mlflow.open_tracker(Run(name, name, CREATED), store)
+            sweep = {"id": "rates-1", "name": "rates", "arm": name[:-2]}
+            tracker.write(Fields({f"sys/sweep/{key}": text for key, text in sweep.items()}))
+            tracker.write(Metrics([1, 2], [CREATED, CREATED + 1], {LOSS: [level, level + 10]}))
+            tracker.close("finished")
 
 
 @pytest.fixture(scope="module")
@@ -88,17 +111,34 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, address: str, requests: list[str]) -> Iterator[Page]:
-    """The printed address, opened with a new profile."""
+def tab(browser: Browser, requests: list[str]) -> Iterator[Page]:
+    """An empty page of a new profile in which MLflow's assistant is closed."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
+    # On its first visit it would take a quarter of the window.
+    page.add_init_script(
+        "localStorage['mlflow.assistant.fab.autoOpenedOnFirstLoad_v1'] = 'true';"
+        "localStorage['mlflow.assistant.panelOpen_v1'] = 'false'"
+    )
     expect.set_options(timeout=90_000)
     page.on("request", lambda request: requests.append(request.url))
-    page.goto(address)
-    expect(page.get_by_role("link", name="fast", exact=True)).to_be_visible()
-    # The assistant takes a quarter of the window.
-    page.get_by_role("button", name="Close").last.click()
     yield page
     page.close()
+
+
+@pytest.fixture
+def comparison(tab: Page, address: str) -> Page:
+    """The printed address."""
+    tab.goto(address)
+    expect(tab.get_by_test_id("saved-views-trigger")).to_have_text("DCGAN: compare")
+    return tab
+
+
+@pytest.fixture
+def page(tab: Page, address: str) -> Page:
+    """MLflow's own page of the same runs."""
+    tab.goto(urlsplit(address)._replace(fragment="").geturl() + OWN_PAGE)
+    expect(tab.get_by_role("link", name="fast", exact=True)).to_be_visible()
+    return tab
 
 
 def screenshot(page: Page, name: str) -> None:
@@ -112,30 +152,52 @@ def open_charts(page: Page) -> None:
     page.locator("label", has=page.locator("input[value=CHART]")).click()
 
 
-def losses_of(store: Path) -> dict[str, list[float]]:
+def losses_of(store: Path, path: str = LOSS) -> dict[str, list[float]]:
     """What the journal holds of each run, by the run's name."""
     runs = local.load_runs(store)
     return {
-        runs.loc[run, "sys/name"]: local.load_steps(store, run)[LOSS].dropna().tolist()
+        runs.loc[run, "sys/name"]: local.load_steps(store, run)[path].dropna().tolist()
         for run in runs.index
     }
 
 
-def drawn_losses(chart: Locator) -> dict[str, list[float]]:
-    """What a chart of Plotly draws, by the run's name."""
+def drawn_curves(chart: Locator) -> list[tuple[str, list[float], list[float]]]:
+    """The name, the steps and the values of each curve that a chart of Plotly draws."""
     plot = chart.locator(".js-plotly-plot")
     expect(plot.locator(".scatterlayer path.js-line").first).to_be_visible()
-    curves = plot.evaluate(
+    curves: list[tuple[str, list[float], list[float]]] = plot.evaluate(
         "plot => plot.data.map(curve => [curve.name, [...curve.x], [...curve.y]])"
     )
+    return curves
+
+
+def drawn_losses(chart: Locator) -> dict[str, list[float]]:
+    """What a chart draws unsmoothed, by the run's name."""
+    curves = drawn_curves(chart)
     for name, steps, _ in curves:
         assert steps == list(range(1, STEPS + 1)), name
     # Each run has a curve, and once more the same one smoothed, which by default it is not.
     return {name: losses for name, _, losses in curves}
 
 
+def pixels_of(picture: Locator) -> npt.NDArray[np.uint8]:
+    """The pixels of a picture as the browser has decoded them."""
+    data = picture.evaluate(
+        """async picture => {
+            await picture.decode();
+            const canvas = document.createElement("canvas");
+            canvas.width = picture.naturalWidth;
+            canvas.height = picture.naturalHeight;
+            canvas.getContext("2d").drawImage(picture, 0, 0);
+            return canvas.toDataURL("image/png");
+        }"""
+    )
+    with PIL.Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))) as decoded:
+        return np.asarray(decoded.convert("L"))
+
+
 def show_pictures_without_parameters(page: Page, chart: Locator) -> None:
-    """As the README says: in the card the parameters take all the room."""
+    """As a user does on MLflow's own page: in the card the parameters take all the room."""
     chart.get_by_test_id(f"{CHARTS}-menu").click()
     page.get_by_role("menuitem", name="Configure").click()
     page.get_by_role("dialog").get_by_role("switch").click()
@@ -162,6 +224,80 @@ def assert_series_by_step(page: Page, chart: Locator, runs: int, name: str) -> N
             assert picture.evaluate("picture => picture.naturalWidth") > 100
     screenshot(page, name)
     window.get_by_role("button", name="Close").click()
+
+
+def test_the_printed_address_opens_on_both_losses_of_both_runs(comparison: Page, store: Path):
+    for title, path in {"Loss of G": LOSS, "Loss of D": "training/batch/Dloss"}.items():
+        chart = comparison.get_by_test_id(CHARTS).filter(has_text=title)
+        expect(chart.get_by_text(title, exact=True)).to_be_in_viewport()
+        curves = [losses for _, _, losses in drawn_curves(chart)]
+        for run, losses in losses_of(store, path).items():
+            assert losses in curves, f"{title} of {run}"
+        assert len(curves) == 2 * len(RATES), "each curve and its average"
+    screenshot(comparison, "mlflow-compare")
+
+
+def test_the_comparison_shows_the_grids_side_by_side_without_parameters(
+    comparison: Page, store: Path
+):
+    card = comparison.get_by_test_id(CHARTS).filter(has_text=FIXED_NOISE)
+    card.scroll_into_view_if_needed()
+    expect(card).not_to_contain_text("config/")
+    pictures = card.get_by_role("img").and_(card.locator("[src*='fixed_noise']"))
+    expect(pictures).to_have_count(len(RATES))
+    boxes = [picture.bounding_box() for picture in pictures.all()]
+    assert all(box and box["width"] > 60 for box in boxes)
+    assert len({box["y"] for box in boxes if box}) == 1, "side by side"
+    for picture, run in zip(pictures.all(), ("slow", "fast"), strict=True):
+        expect(picture).to_be_in_viewport(ratio=1)
+        assert f"step%2B{STEPS}%2B" in str(picture.get_attribute("src")), "the last grid"
+        picture.click()
+        whole = comparison.locator("img.rc-image-preview-img:visible")
+        assert (pixels_of(whole) == journal_grid(store, run)).all()
+        # Escape would be lost while the picture still grows.
+        comparison.locator(".rc-image-preview-operations-operation:visible").first.click()
+        expect(whole).to_have_count(0)
+    screenshot(comparison, "mlflow-compare-grids")
+
+
+def journal_grid(store: Path, name: str) -> npt.NDArray[np.uint8]:
+    """The last grid of the run of that name, from its journal."""
+    [run] = [run for run, row in local.load_runs(store).iterrows() if row["sys/name"] == name]
+    grids = image_files(store / str(run), FIXED_NOISE)
+    with PIL.Image.open(grids[max(grids)]) as grid:
+        return np.asarray(grid.convert("L"))
+
+
+def test_the_comparison_lists_only_the_parameters_that_differ(comparison: Page):
+    card = comparison.get_by_test_id(CHARTS).filter(has_text="Show differences only")
+    comparison.get_by_text("Parameters", exact=True).scroll_into_view_if_needed()
+    expect(card.get_by_text("config/optimizer/lr")).to_be_visible()
+    expect(card).to_contain_text("0.0002")
+    expect(card.get_by_text("config/training/batch_size")).to_have_count(0)
+    screenshot(comparison, "mlflow-compare-parameters")
+
+
+def test_the_view_of_runs_has_its_columns(tab: Page, address: str):
+    tab.goto(address.replace("dcgan-compare", "dcgan-runs").replace("Mode=CHART", "Mode=TABLE"))
+    for heading in ("sys/status", "sys/recipe", "config/optimizer/lr", "training/epoch/Gloss"):
+        header = tab.locator(f"[role=columnheader][col-id*='`{heading}`']")
+        expect(header).to_have_text(heading)
+    cells = tab.locator("[role=gridcell][col-id='params.`config/optimizer/lr`']")
+    expect(cells).to_have_text(["0.001", "0.0002"])
+    expect(tab.locator("[role=columnheader][col-id*=Source]")).to_have_count(0)
+    screenshot(tab, "mlflow-view-of-runs")
+
+
+def test_the_view_of_a_sweep_draws_the_means_of_its_arms(tab: Page, address: str):
+    tab.goto(
+        address.replace("dcgan-compare", "dcgan-sweep").replace("experiments/1", "experiments/2")
+    )
+    chart = tab.get_by_test_id(CHARTS).filter(has_text="Loss of G")
+    curves = [losses for _, _, losses in drawn_curves(chart)]
+    assert [2.0, 12.0] in curves
+    assert [6.0, 16.0] in curves
+    assert [1.0, 11.0] not in curves
+    screenshot(tab, "mlflow-sweep")
 
 
 def test_the_run_table_shows_the_parameters(page: Page):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from tests.support.sample_run import (
+    CREATED,
     RUN,
     assert_same_as_journal,
     block,
@@ -23,6 +26,7 @@ from tracking.backends import tensorboard as backend
 from tracking.events import FIXED_NOISE, GENERATOR_ARCH, REAL, Fields, Metrics
 from tracking.png import from_png
 from tracking.replay import Ledger
+from tracking.tracker import Run
 
 if TYPE_CHECKING:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -78,6 +82,61 @@ def test_tensorboard_shows_curves_pictures_texts_and_hparams(tmp_path: Path) -> 
     assert shown_config["values/true"].bool_value is True
     assert shown_config["dataset/name"].string_value == "digits"
     assert shown_config["values/list"].string_value == '[1, 2.5, "three", null, true]'
+
+
+def test_both_losses_are_in_one_chart_as_the_plugin_itself_answers(tmp_path: Path) -> None:
+    events = [
+        Fields({"config/optimizer/lr": 2e-4, "config/dataset/class_sizes": [1, 2]}),
+        Metrics([1], [1], {f"training/batch/{name}": [0.5] for name in ("Gloss", "Dloss", "D_x")}),
+        Metrics([1], [1], {"evaluation/lenet_fid": [4.0], "evaluation/best_lenet_fid": [4.0]}),
+    ]
+    for name in ("one", "two"):
+        write(backend.open_tracker(Run(name, name, CREATED), tmp_path), events)
+
+    shown = tensorboards_custom_scalars(tmp_path)
+    assert [category["title"] for category in shown["category"]] == ["Training", "Quality"]
+    charts = {
+        chart["title"]: chart["multiline"]["tag"][0]
+        for category in shown["category"]
+        for chart in category["chart"]
+    }
+    paths = [path for event in events if isinstance(event, Metrics) for path in event.values]
+
+    def drawn(title: str) -> list[str]:
+        return [path for path in paths if re.match(charts[title], path)]
+
+    assert drawn("Losses of G and D") == ["training/batch/Gloss", "training/batch/Dloss"]
+    assert drawn("D(x) and D(G(z))") == ["training/batch/D_x"]
+    assert drawn("FID, lower is better") == ["evaluation/lenet_fid"]
+    assert drawn("KID, lower is better") == []
+
+
+def tensorboards_custom_scalars(store: Path) -> dict[str, Any]:
+    """The layout that TensorBoard's page of custom scalars gets for all runs."""
+    from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+    from tensorboard.context import RequestContext
+    from tensorboard.plugins.base_plugin import TBContext
+    from tensorboard.plugins.custom_scalar.custom_scalars_plugin import CustomScalarsPlugin
+
+    logdir = str(store / backend.FOLDER)
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(logdir).Reload()
+    provider = MultiplexerDataProvider(multiplexer, logdir)
+    plugin = CustomScalarsPlugin(TBContext(data_provider=provider, logdir=logdir))
+    layout: dict[str, Any] = json.loads(plugin.layout_impl(RequestContext(), ""))
+    return layout
+
+
+def test_only_chosen_keys_are_hparams(tmp_path: Path) -> None:
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    config = {"optimizer/lr": 2e-4, "dataset/class_sizes": [1, 2], "dataset/name": "digits"}
+    fields = {f"config/{key}": value for key, value in config.items()}
+    write(backend.open_tracker(RUN, tmp_path), [Fields(fields)])
+    [hparams] = tensorboards_view(tmp_path).PluginTagToContent("hparams").values()
+    shown = HParamsPluginData.FromString(hparams).session_start_info.hparams
+    assert sorted(shown) == ["dataset/name", "optimizer/lr"]
+    assert backend.load_runs(tmp_path).loc[RUN.id, "config/dataset/class_sizes"] == [1, 2]
 
 
 def test_an_interrupted_run_gets_a_second_file_and_nothing_twice(tmp_path: Path) -> None:

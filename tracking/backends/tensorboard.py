@@ -3,7 +3,8 @@
     metrics         scalars under their own paths, at their own steps and times
     images          image series under their own paths
     texts           texts, shown as code
-    fields          the text `fields`, JSON in one piece; the configuration also as hparams
+    fields          the text `fields`, JSON in one piece; keys that were chosen also as hparams
+    a layout        both losses in one chart, on the page "Custom scalars"
     files           copied under their own paths beside the event files
 
 Each time a run is opened it gets another event file, `events.out.tfevents.<count>`. A kill may
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracking.atomic_files import atomic_write
+from tracking.backends.tensorboard_layout import layout_summary
+from tracking.chosen_keys import is_chosen
 from tracking.errors import leaving_out
 from tracking.events import ARTIFACTS, CONFIG, Event, Fields, File, Image, Metrics, Text, Value
 from tracking.fields import to_iso8601, to_text
@@ -60,6 +63,8 @@ class TensorBoardTracker:
         self._records = RecordWriter(self._file)
         version = Record(file_version="brain.Event:2", wall_time=time.time())
         self._records.write(version.SerializeToString())
+        if not count:
+            self._record([layout_summary()])
         identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": to_iso8601(run.created)}
         self.write(Fields(identity))
 
@@ -270,13 +275,13 @@ def _image(path: str, png: bytes, shape: tuple[int, ...]) -> Any:
 
 
 def _hparams(run: Run, fields: Mapping[str, Value]) -> Any:
-    """The configuration for TensorBoard's table of runs; `fields` has the exact values."""
+    """What was chosen, for TensorBoard's table of runs; `fields` has all of it exactly."""
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
     config = {
         path.removeprefix(f"{CONFIG}/"): _hparam(value)
         for path, value in fields.items()
-        if path.startswith(f"{CONFIG}/")
+        if is_chosen(path)
     }
     return hparams_pb(config, trial_id=run.id, start_time_secs=run.created / 1000).value
 

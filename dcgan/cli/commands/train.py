@@ -34,6 +34,8 @@ from dcgan.cpu.allocator import keep_memory
 from tracking.wording import plural
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dcgan.jobs.prepare import Job
     from dcgan.jobs.run import TrainingResult
 
@@ -109,6 +111,14 @@ def train(
         list[str] | None,
         typer.Option(help="Tag for the run; repeatable.", rich_help_panel=TRACKING_PANEL),
     ] = None,
+    log_model: Annotated[
+        bool,
+        typer.Option(
+            "--log-model",
+            help="Log the best or last generator to MLflow as a model that can be served.",
+            rich_help_panel=TRACKING_PANEL,
+        ),
+    ] = False,
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
@@ -123,6 +133,8 @@ def train(
     dcgan train celeba --data ~/faces --set images.every_steps=100
     dcgan train celeba --data ~/faces --from netG.pth --from netD.pth[/dim]
     """
+    if log_model and "mlflow" not in (tracker or ()):
+        raise typer.BadParameter("--log-model needs --tracker mlflow, which keeps the model.")
     keep_memory()
     from dcgan.cli.progress import ImageProgress
     from dcgan.config.loading import Override, load_config
@@ -164,7 +176,7 @@ def train(
                 hashed=progress.hashed,
                 world=world,
             )
-        _run(job)
+        _run(job, log_model=log_model)
 
 
 def resume(
@@ -212,7 +224,7 @@ def resume(
         _run(job)
 
 
-def _run(job: Job) -> None:
+def _run(job: Job, *, log_model: bool = False) -> None:
     from dcgan.cli.progress import TrainingProgress
     from dcgan.jobs.run import run_job, run_worker_rank
 
@@ -223,8 +235,25 @@ def _run(job: Job) -> None:
     with TrainingProgress(job, console) as progress:
         result = run_job(job, sys.argv, listen=progress.show, warn=progress.warn)
     _print_result(result, job, console)
+    if log_model and result.status == "finished":
+        _log_model(result.folder, job.store, console)
     if result.status == "interrupted":
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _log_model(folder: Path, store: Path, console: Console) -> None:
+    """Log the generator; if that fails, the training is done nevertheless."""
+    from dcgan.jobs.log_model import log_generator
+    from tracking.errors import UserError
+
+    try:
+        with console.status("Logging the generator to MLflow ..."):
+            logged = log_generator(folder)
+    except UserError as error:
+        again = dcgan_command("sync", folder.name, "--to", "mlflow", "--model", store=store)
+        console.print(f"{error}\nTry again with: [bold]{again}[/bold]", soft_wrap=True)
+        return
+    console.print(f"  model       {logged.address} of step {logged.step:,}", soft_wrap=True)
 
 
 def _print_result(result: TrainingResult, job: Job, console: Console) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
 from tracking.backends import Remote
-from tracking.errors import StoreError
+from tracking.errors import StoreError, UserError
 from tracking.sources import RunSource, resolve_source
 from tracking.wording import plural
 
@@ -46,6 +46,13 @@ def sync(
         bool,
         typer.Option("--verify", help="Then compare what the tracker holds, value for value."),
     ] = False,
+    model: Annotated[
+        bool,
+        typer.Option(
+            "--model",
+            help="Then log the best or last generator to MLflow as a model that can be served.",
+        ),
+    ] = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Send a run to a tracker: all of it, or what the tracker missed.
@@ -56,6 +63,8 @@ def sync(
     If a value was measured again at a step, as by a second [bold]dcgan evaluate[/bold],
     the latest one counts, here and there.
     """
+    if model and to != "mlflow":
+        raise typer.BadParameter("--model needs --to mlflow, which keeps the model.")
     from tracking.backends.local import run_folders
     from tracking.lock import is_trained
     from tracking.store import find_run
@@ -66,7 +75,9 @@ def sync(
     if not folders:
         raise StoreError(f"There are no runs in {store}. Start one with: dcgan train")
     console = Console(highlight=False)
-    failures: list[StoreError] = []
+    if model:
+        from dcgan.jobs.log_model import log_generator
+    failures: list[UserError] = []
     for folder in folders:
         if all_runs and is_trained(folder):
             console.print(f"{folder.name}  [dim]still training: skipped[/dim]")
@@ -75,10 +86,15 @@ def sync(
             with console.status(f"Sending {folder.name} to {to} ..."):
                 transferred = send_run(folder, to)
                 differences = find_differences(folder, to) if verify else []
-        except StoreError as error:
+                logged = log_generator(folder) if model else None
+        except UserError as error:
             failures.append(error)
             continue
         console.print(f"{folder.name}  {_counts(transferred, f'{to} is up to date')}")
+        if logged:
+            console.print(
+                f"{folder.name}  {logged.address} of step {logged.step:,}", soft_wrap=True
+            )
         if differences:
             heading = f"{to} holds the run {folder.name} otherwise than its journal."
             failures.append(StoreError("\n".join([heading, *differences])))
@@ -147,7 +163,7 @@ def import_runs(
     _report(failures, "imported")
 
 
-def _report(failures: Sequence[StoreError], done: str) -> None:
+def _report(failures: Sequence[UserError], done: str) -> None:
     """Raise what went wrong with some runs, once the others are done."""
     if len(failures) == 1:
         raise failures[0]

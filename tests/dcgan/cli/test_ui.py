@@ -57,7 +57,9 @@ def refused(*arguments: str) -> str:
 def names_of_runs(address: str) -> list[str]:
     """The runs of the experiment that the address opens, asked of the server there."""
     experiment = re.fullmatch(
-        r"/experiments/(\d+)\?workflowType=machine_learning", urlsplit(address).fragment
+        r"/experiments/(\d+)/runs\?workflowType=machine_learning&compareRunsMode=CHART"
+        r"&viewStateShareKey=dcgan-compare",
+        urlsplit(address).fragment,
     )
     assert experiment
     request = urllib.request.Request(

@@ -3,6 +3,7 @@
     config/...      params, which MLflow never lets change
     other fields    tags; the tag sys/id identifies the run
     metrics         under their own paths, at their own steps and times
+    non_finite/     metrics: NaN as 0 and infinities as 1 and -1, which the UI cannot draw
     images          the series that the UI shows by step
     texts, files    artifacts under their own paths
     long_fields/    artifacts: the full text of each value too long for a param or a tag
@@ -12,8 +13,7 @@ The data set is also logged as MLflow's own dataset input, and the tags `mlflow.
 show the code version in MLflow's UI. `sys/tags` is a single tag, a JSON list; search for one
 of its names with ``tags.`sys/tags` LIKE '%"baseline"%'``.
 
-MLflow's UI prints all params above each picture, until "Show run parameters" is switched
-off in the menu of the chart (Configure).
+Three saved views of the experiment, tags of its own, arrange the UI's pages for these runs.
 """
 
 from tracking.backends.mlflow.address import (
@@ -22,7 +22,9 @@ from tracking.backends.mlflow.address import (
     database_file,
     tracking_uri,
 )
-from tracking.backends.mlflow.experiment import DEFAULT_EXPERIMENT, runs_page
+from tracking.backends.mlflow.experiment import DEFAULT_EXPERIMENT
+from tracking.backends.mlflow.models import ServedModel, log_model
+from tracking.backends.mlflow.pages import ui_page
 from tracking.backends.mlflow.reading import (
     load_events,
     load_last_values,
@@ -37,13 +39,15 @@ __all__ = [
     "DATABASE_FILE",
     "DEFAULT_EXPERIMENT",
     "MlflowTracker",
+    "ServedModel",
     "database_file",
     "load_events",
     "load_last_values",
     "load_runs",
     "load_steps",
     "load_tails",
+    "log_model",
     "open_tracker",
-    "runs_page",
     "tracking_uri",
+    "ui_page",
 ]

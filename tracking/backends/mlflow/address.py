@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 DATABASE_FILE = "mlflow.db"
@@ -24,3 +26,17 @@ def database_file(uri: str) -> Path | None:
     """The sqlite file that a tracking URI names; None for any other URI."""
     path = uri.removeprefix("sqlite:///")
     return None if path == uri else Path(path).absolute()
+
+
+def file_store(uri: str) -> Path | None:
+    """The folder of MLflow's file store that a tracking URI names; None for any other URI."""
+    address = urllib.parse.urlsplit(uri)
+    if address.scheme not in ("", "file"):
+        return None
+    return Path(urllib.request.url2pathname(address.path)).absolute()
+
+
+def local_folder(uri: str) -> Path | None:
+    """The folder of this machine that holds all that a URI's runs may name; None for servers."""
+    database = database_file(uri)
+    return database.parent if database else file_store(uri)

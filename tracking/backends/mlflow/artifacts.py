@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracking.backends.mlflow.address import ARTIFACT_FOLDER, database_file
+from tracking.backends.mlflow.address import ARTIFACT_FOLDER, local_folder
 from tracking.backends.mlflow.names import from_mlflow
 from tracking.errors import StoreError, warn
 from tracking.events import IMAGES
@@ -49,12 +49,12 @@ class Picture:
 def is_readable(uri: str, root: str, artifact: str) -> bool:
     """Whether an artifact may be read; the others are told of.
 
-    A sqlite file from elsewhere, or a server, can name any file of this machine. So what is in a
-    folder of this machine must lie below the sqlite file's own folder, or, for a server of this
-    machine, in a folder that has one of MLflow's names.
+    A store from elsewhere, or a server, can name any file of this machine. So what is in a folder
+    of this machine must lie below the store's own folder, or, for a server of this machine, in a
+    folder that has one of MLflow's names.
 
     Args:
-        uri: The address of the sqlite file or the server.
+        uri: The address of the sqlite file, the folder of files or the server.
         root: The address of the run's artifacts.
         artifact: The artifact's path below it.
     """
@@ -62,13 +62,13 @@ def is_readable(uri: str, root: str, artifact: str) -> bool:
     if not _is_on_this_machine(address.scheme):
         return True
     file = Path(urllib.request.url2pathname(address.path), artifact)
-    database = database_file(uri)
+    folder = local_folder(uri)
     if address.scheme in ("", "file"):
-        if database is not None and file.resolve().is_relative_to(database.parent.resolve()):
+        if folder is not None and file.resolve().is_relative_to(folder.resolve()):
             return True
-        if database is None and _is_local(uri) and _FOLDERS & set(file.resolve().parts):
+        if folder is None and _is_local(uri) and _FOLDERS & set(file.resolve().parts):
             return True
-    place = f"in {database.parent}" if database else f"for {_host(uri)} to name"
+    place = f"in {folder}" if folder else f"for {_host(uri)} to name"
     warn(f"{file} is left out: it is not {place}.")
     return False
 
@@ -77,10 +77,10 @@ def check_writable(uri: str, root: str) -> None:
     """Raise StoreError if a server elsewhere names a folder of this machine to write to.
 
     Args:
-        uri: The address of the sqlite file or the server.
+        uri: The address of the sqlite file, the folder of files or the server.
         root: The address of a run's artifacts.
     """
-    if database_file(uri) or _is_local(uri):
+    if local_folder(uri) or _is_local(uri):
         return
     if _is_on_this_machine(urllib.parse.urlsplit(root).scheme):
         raise StoreError(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from tracking.backends.mlflow.address import ARTIFACT_FOLDER, database_file, tracking_uri
-from tracking.backends.mlflow.database import ensure_database, has_tables
+from tracking.backends.mlflow.address import ARTIFACT_FOLDER, database_file, file_store
+from tracking.backends.mlflow.connection import connect, set_defaults
+from tracking.backends.mlflow.database import has_tables
 from tracking.errors import ServerError, StoreError
 from tracking.events import SWEEP
 from tracking.fields import to_iso8601, to_text
@@ -25,19 +25,10 @@ DEFAULT_EXPERIMENT = "dcgan"
 RUNS_PER_PAGE = 100
 """A page of runs must arrive within the timeout."""
 
+_Entity = TypeVar("_Entity")
+
 SWEEP_PARENT_TAG = f"{SWEEP}/parent"
 """Marks the parent run of a sweep."""
-
-_SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    # Give up a dead or silent server after 10 s; by MLflow's defaults it takes minutes.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    # The terminal belongs to the progress bar of the training.
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
 
 
 @dataclass(frozen=True)
@@ -68,10 +59,19 @@ class Experiment:
         """The run with this id of ours; None if the experiment lacks it."""
         return next(self.runs(f"tags.`sys/id` = '{to_text(run)}'"), None)
 
-    def create(self, run: Run) -> str:
-        """Create a run and return MLflow's own id of it."""
+    def create(self, run: Run, adopt: str | None = None) -> str:
+        """Create a run and return MLflow's own id of it.
+
+        Args:
+            run: Our run.
+            adopt: MLflow's own id of a run that exists already and becomes ours.
+        """
         identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": to_iso8601(run.created)}
         tags = {path: to_text(value) for path, value in identity.items()}
+        if adopt:
+            for name, text in tags.items():
+                self.client.set_tag(adopt, name, text, synchronous=True)
+            return adopt
         created = self.client.create_run(
             self.id, start_time=run.created, tags=tags, run_name=run.name
         )
@@ -96,14 +96,18 @@ class Experiment:
 
 
 def open_experiment(uri: str) -> Experiment:
-    """The experiment for writing; created if it does not exist."""
-    client = _connect(uri)
-    name = _experiment_name()
-    existing = client.get_experiment_by_name(name)
+    """The experiment for writing; created if it does not exist.
+
+    Raises:
+        StoreError: The experiment, or the run that MLFLOW_RUN_ID names, was deleted or does not
+            exist; the server wants a user or has moved; or the sqlite file is not MLflow's.
+    """
+    client = connect(uri)
+    existing = _find(client)
     if existing and existing.lifecycle_stage == "deleted":
         raise StoreError(
-            f"MLflow's experiment {name} was deleted. Bring it back with:\n"
-            f"mlflow experiments restore --experiment-id {existing.experiment_id}\n"
+            f"MLflow's experiment {existing.name} was deleted. Bring it back with: "
+            f"{_command(uri)} experiments restore --experiment-id {existing.experiment_id}\n"
             "Or name another one by the environment variable MLFLOW_EXPERIMENT_NAME."
         )
     if existing:
@@ -113,6 +117,7 @@ def open_experiment(uri: str) -> Experiment:
     database = database_file(uri)
     # Without a location MLflow would put the artifacts into the working directory.
     location = (database.parent / ARTIFACT_FOLDER).as_uri() if database else None
+    name = _experiment_name()
     try:
         return Experiment(client, client.create_experiment(name, artifact_location=location))
     except MlflowException as error:
@@ -126,32 +131,34 @@ def find_experiment(uri: str) -> Experiment | None:
 
     Raises:
         ServerError: MLflow does not answer.
-        StoreError: The sqlite file is not MLflow's.
+        StoreError: The sqlite file is not MLflow's, or the server wants a user or has moved.
     """
     client = find_client(uri)
     if client is None:
         return None
     with _answering(uri):
-        existing = client.get_experiment_by_name(_experiment_name())
+        existing = _find(client)
     return Experiment(client, existing.experiment_id) if existing else None
 
 
 def find_client(uri: str) -> mlflow.MlflowClient | None:
-    """The client for reading; None if there is no such sqlite file. Never creates a file.
+    """The client for reading; None if there is no such store here. Never creates a file.
 
     Raises the same as `find_experiment`.
     """
-    database = database_file(uri)
+    database, folder = database_file(uri), file_store(uri)
     if database and not (database.exists() and has_tables(database)):
         return None
+    if folder and not folder.exists():
+        return None
     with _answering(uri):
-        return _connect(uri)
+        return connect(uri)
 
 
 @contextmanager
 def _answering(uri: str) -> Iterator[None]:
     """Raise ServerError in place of what MLflow raises."""
-    _set_defaults()
+    set_defaults()
     from mlflow.exceptions import MlflowException
 
     try:
@@ -161,31 +168,62 @@ def _answering(uri: str) -> Iterator[None]:
         raise ServerError(f"MLflow does not answer at {uri}:\n{reason}") from error
 
 
-def runs_page(store: Path) -> str:
-    """The fragment of the UI's address that lists a store's runs.
+def run_of_environment() -> str | None:
+    """MLflow's own id of the run that `mlflow run` began for this process; None without one."""
+    return os.environ.get("MLFLOW_RUN_ID") or None
 
-    Without `workflowType` the UI lists none. Raises ServerError if MLflow does not answer.
+
+def may_adopt(experiment: Experiment, run_id: str) -> bool:
+    """Whether no run of ours has taken over a run that MLflow began.
+
+    Raises StoreError if it was deleted.
     """
-    experiment = find_experiment(tracking_uri(store))
-    number = experiment.id if experiment else "0"
-    return f"#/experiments/{number}?workflowType=machine_learning"
+    run = _get(experiment.client.get_run, run_id, "MLFLOW_RUN_ID")
+    if run.info.lifecycle_stage == "deleted":
+        raise StoreError(
+            f"MLflow's run {run_id}, which MLFLOW_RUN_ID names, was deleted. Bring it back with: "
+            f"mlflow runs restore --run-id {run_id}\nOr unset that variable."
+        )
+    return "sys/id" not in run.data.tags
 
 
-def _set_defaults() -> None:
-    """Set what MLflow reads when it is imported; the user's own settings win."""
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+def _find(client: mlflow.MlflowClient) -> mlflow.entities.Experiment | None:
+    """The experiment that the environment names as MLflow's own client understands it."""
+    name, number = os.environ.get("MLFLOW_EXPERIMENT_NAME"), os.environ.get("MLFLOW_EXPERIMENT_ID")
+    if run_id := run_of_environment():
+        run = _get(client.get_run, run_id, "MLFLOW_RUN_ID")
+        return client.get_experiment(run.info.experiment_id)
+    if name or not number:
+        found = client.get_experiment_by_name(_experiment_name())
+        if number and (found is None or found.experiment_id != number):
+            raise StoreError(
+                f"MLFLOW_EXPERIMENT_ID is {number}, but MLFLOW_EXPERIMENT_NAME {name!r} is "
+                f"{f'number {found.experiment_id}' if found else 'no experiment yet'}. "
+                "Unset one of them."
+            )
+        return found
+    return _get(client.get_experiment, number, "MLFLOW_EXPERIMENT_ID")
 
 
-def _connect(uri: str) -> mlflow.MlflowClient:
-    _set_defaults()
-    from mlflow import MlflowClient
+def _get(fetch: Callable[[str], _Entity], identifier: str, variable: str) -> _Entity:
+    """What MLflow has of that id; raises StoreError if it has nothing."""
+    from mlflow.exceptions import MlflowException
 
-    database = database_file(uri)
-    if database is None:
-        return MlflowClient(uri)
-    ensure_database(database)
-    return MlflowClient(uri)
+    try:
+        return fetch(identifier)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise StoreError(
+            f"{variable} is {identifier}, which MLflow does not have. Correct or unset it."
+        ) from error
+
+
+def _command(uri: str) -> str:
+    """MLflow's own command for that address."""
+    return (
+        "mlflow" if os.environ.get("MLFLOW_TRACKING_URI") else f"MLFLOW_TRACKING_URI={uri} mlflow"
+    )
 
 
 def _experiment_name() -> str:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracking.backends.mlflow.names import from_mlflow, to_mlflow
 from tracking.events import CONFIG, Value
 
 if TYPE_CHECKING:
     import mlflow.entities
+
+    from tracking.tables import Point
+
+NON_FINITE = "non_finite"
+"""MLflow's UI draws no curve with NaN or an infinity, so these are a metric of their own."""
+
+DIVERGED_TAG = "diverged_from_step"
+"""The step from which on a run had a loss that is not finite; a tag for users, not a field."""
 
 _PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
@@ -27,6 +38,51 @@ _UI_TAGS = {
 def is_config(path: str) -> bool:
     """Whether a field is part of the configuration, and therefore a param; others are tags."""
     return path.startswith(f"{CONFIG}/")
+
+
+def metric_name(path: str, *, finite: bool = True) -> str:
+    """MLflow's name for the values of a metric: those that are finite, or the others."""
+    name = to_mlflow(path)
+    if name.startswith(f"{NON_FINITE}/"):
+        name = f"_x{ord(name[0]):x}_{name[1:]}"
+    return name if finite else f"{NON_FINITE}/{name}"
+
+
+def metric_path(name: str) -> str:
+    """The path of a metric, by either of its names."""
+    return from_mlflow(name.removeprefix(f"{NON_FINITE}/"))
+
+
+def to_metric_value(value: float) -> float:
+    """The number that MLflow gets: NaN is 0 and the infinities are 1 and -1 under their name."""
+    if math.isfinite(value):
+        return value
+    return 0.0 if math.isnan(value) else math.copysign(1.0, value)
+
+
+def from_metric_value(name: str, number: float) -> float:
+    """The value of a metric by MLflow's name and number for it.
+
+    Runs that were tracked before version 0.3 have NaN under their metric's own name, and
+    infinities as the largest float.
+    """
+    if name.startswith(f"{NON_FINITE}/"):
+        return math.copysign(math.inf, number) if number else math.nan
+    return math.copysign(math.inf, number) if abs(number) >= sys.float_info.max else number
+
+
+def latest_points(run: mlflow.entities.Run) -> list[Point]:
+    """The latest value of the highest step of each metric, finite values and others apart."""
+    # Only the protobuf has their steps and times.
+    return [
+        (
+            metric_path(metric.key),
+            metric.step,
+            metric.timestamp,
+            from_metric_value(metric.key, metric.value),
+        )
+        for metric in run.to_proto().data.metrics
+    ]
 
 
 def length_limit(path: str) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -12,8 +10,16 @@ from typing import TYPE_CHECKING
 from tracking.backends.mlflow.address import tracking_uri
 from tracking.backends.mlflow.artifacts import downloaded, is_readable, list_files, list_pictures
 from tracking.backends.mlflow.experiment import find_experiment
-from tracking.backends.mlflow.layout import length_limit, long_field_artifact
-from tracking.backends.mlflow.names import from_mlflow, to_mlflow
+from tracking.backends.mlflow.layout import (
+    DIVERGED_TAG,
+    from_metric_value,
+    latest_points,
+    length_limit,
+    long_field_artifact,
+    metric_name,
+    metric_path,
+)
+from tracking.backends.mlflow.names import from_mlflow
 from tracking.events import ARTIFACTS, Event, Fields, File, Text, Value
 from tracking.fields import from_text
 from tracking.png import read_image
@@ -78,16 +84,17 @@ def load_tails(
     if match is None:
         return {}
     client, entry = match
-    names = [name for name in map(to_mlflow, paths) if name in entry.data.metrics]
+    both = [metric_name(path, finite=finite) for path in paths for finite in (True, False)]
+    names = [name for name in both if name in entry.data.metrics]
     return tails_of(list(_read_points(client, entry, names)), paths, fraction)
 
 
 def load_last_values(store: Path | str, run: str) -> dict[str, float]:
     """The last value of each metric by path; MLflow keeps them with the run itself."""
+    from tracking.tables import last_values
+
     match = _find(store, run)
-    metrics = match[1].data.metrics if match else {}
-    values = {from_mlflow(name): _unclamp(value) for name, value in metrics.items()}
-    return dict(sorted(values.items()))
+    return last_values(latest_points(match[1])) if match else {}
 
 
 def load_events(store: Path | str, run: str) -> Iterator[Event]:
@@ -128,7 +135,11 @@ def _find(store: Path | str, run: str) -> tuple[mlflow.MlflowClient, mlflow.enti
 def _read_fields(
     client: mlflow.MlflowClient, run: mlflow.entities.Run, readable: Callable[[str], bool]
 ) -> dict[str, Value]:
-    tags = {name: text for name, text in run.data.tags.items() if not name.startswith("mlflow.")}
+    tags = {
+        name: text
+        for name, text in run.data.tags.items()
+        if not name.startswith("mlflow.") and name != DIVERGED_TAG
+    }
     # A tag beside a param of the same name is what the param was changed to.
     texts = {from_mlflow(name): text for name, text in (run.data.params | tags).items()}
     return {
@@ -155,11 +166,7 @@ def _read_points(
     client: mlflow.MlflowClient, run: mlflow.entities.Run, names: Iterable[str]
 ) -> Iterator[Point]:
     for name in names:
-        path = from_mlflow(name)
+        path = metric_path(name)
         for metric in client.get_metric_history(run.info.run_id, name):
-            yield path, metric.step, metric.timestamp, _unclamp(metric.value)
-
-
-def _unclamp(value: float) -> float:
-    """MLflow keeps an infinity as the largest float."""
-    return math.copysign(math.inf, value) if abs(value) >= sys.float_info.max else value
+            value = from_metric_value(name, metric.value)
+            yield path, metric.step, metric.timestamp, value

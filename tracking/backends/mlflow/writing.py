@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -12,18 +13,24 @@ import filelock
 
 from tracking.backends.mlflow.address import tracking_uri
 from tracking.backends.mlflow.artifacts import check_writable, list_files, list_pictures
-from tracking.backends.mlflow.experiment import open_experiment
+from tracking.backends.mlflow.experiment import may_adopt, open_experiment, run_of_environment
 from tracking.backends.mlflow.layout import (
+    DIVERGED_TAG,
     dataset_input,
     is_config,
+    latest_points,
     length_limit,
     long_field_artifact,
+    metric_name,
+    to_metric_value,
     ui_tags,
 )
-from tracking.backends.mlflow.names import MAX_NAME_LENGTH, from_mlflow, to_mlflow
+from tracking.backends.mlflow.names import MAX_NAME_LENGTH, to_mlflow
+from tracking.backends.mlflow.saved_views import refresh_views
 from tracking.errors import warn
 from tracking.events import (
     ARTIFACTS,
+    BATCH,
     CONFIG,
     SWEEP,
     Event,
@@ -35,6 +42,7 @@ from tracking.events import (
     Value,
 )
 from tracking.fields import to_text
+from tracking.replay import last_of
 from tracking.tracker import Held, Run, Status
 
 if TYPE_CHECKING:
@@ -55,6 +63,7 @@ _STATUSES: Mapping[Status, str] = {
     "killed": "KILLED",
 }
 _PARENT_TAG = "mlflow.parentRunId"
+_LOSSES = (f"{BATCH}/Gloss", f"{BATCH}/Dloss")
 
 
 class MlflowTracker:
@@ -71,17 +80,31 @@ class MlflowTracker:
         self._lock_file = store / SWEEP_LOCK_FILE
         self._parent: str | None = None
         self._config: dict[str, str]
+        self._has_views = False
+        self._diverged_from: int | None = None
         existing = experiment.find(run.id)
         if existing:
             self._id: str = existing.info.run_id
             self._held = _held(self._client, existing)
             self._config = dict(existing.data.params) | dict(existing.data.tags)
+            self._diverged_from = _step_or_none(existing.data.tags.get(DIVERGED_TAG))
             self._client.update_run(self._id, status=_STATUSES["running"])
         else:
-            self._id = experiment.create(run)
+            self._id = self._adopt(run) or experiment.create(run)
             self._held = Held()
             self._config = {}
         check_writable(tracking_uri(store), self._client.get_run(self._id).info.artifact_uri)
+
+    def _adopt(self, run: Run) -> str | None:
+        """Take over the run that `mlflow run` began for this process, if there is one."""
+        begun = run_of_environment()
+        if begun is None:
+            return None
+        # The runs of a sweep start together, and only one of them may have it.
+        with filelock.FileLock(self._lock_file):
+            if not may_adopt(self._experiment, begun):
+                return None
+            return self._experiment.create(run, begun)
 
     def held(self) -> Held:
         """What MLflow had of the run when it was opened."""
@@ -94,8 +117,11 @@ class MlflowTracker:
                 self._write_fields(values)
                 self._write_dataset(values)
                 self._join_sweep(values)
+                if not self._has_views and any(map(is_config, values)):
+                    self._refresh_views()
             case Metrics():
                 self._write_metrics(event)
+                self._note_divergence(event)
             case Image(path, step, time, pixels):
                 name = to_mlflow(path, of_images=True)
                 self._client.log_image(
@@ -110,6 +136,7 @@ class MlflowTracker:
         """End the run, and its sweep if no other run of it is running."""
         self._client.set_tag(self._id, "sys/status", to_text(status), synchronous=True)
         self._client.set_terminated(self._id, _STATUSES[status])
+        self._refresh_views()
         if self._parent is not None:
             self._close_sweep(self._parent, status)
 
@@ -117,7 +144,7 @@ class MlflowTracker:
         from mlflow.entities import Param, RunTag
 
         texts = {path: self._fit(path, to_text(value)) for path, value in values.items()}
-        names = _names(texts)
+        names = _names(texts, to_mlflow)
         config = {names[path]: texts[path] for path in names if is_config(path)}
         params = [Param(name, text) for name, text in config.items() if name not in self._config]
         # MLflow refuses to change a param, such as the length of a run that goes on.
@@ -153,8 +180,17 @@ class MlflowTracker:
             for path, value in values.items()
             if path.startswith(prefix)
         }
-        if "path" in card and "fingerprint" in card:
+        if "path" not in card or "fingerprint" not in card:
+            return
+        from mlflow.exceptions import MlflowException
+
+        try:
             self._client.log_inputs(self._id, datasets=[dataset_input(card)])
+        except MlflowException as error:
+            if error.error_code != "ENDPOINT_NOT_FOUND":
+                raise
+            # The card is among the params anyway.
+            warn("This MLflow server is too old for datasets: upgrade it to 2.4 or later.")
 
     def _join_sweep(self, values: Mapping[str, Value]) -> None:
         """Become a child of the sweep's parent run; the first run of a sweep creates it."""
@@ -181,19 +217,46 @@ class MlflowTracker:
     def _write_metrics(self, block: Metrics) -> None:
         from mlflow.entities import Metric
 
+        names = _metric_names(block)
         # Step by step, so that after a failure MLflow holds a prefix of each series.
-        names = _names(block.values)
         metrics = [
-            Metric(names[path], value, time, step)
+            Metric(name, to_metric_value(value), time, step)
             for step, time, row in zip(
                 block.steps, block.times, zip(*block.values.values(), strict=True), strict=True
             )
             for path, value in zip(block.values, row, strict=True)
-            if path in names
+            if (name := names.get((path, math.isfinite(value))))
         ]
         for start in range(0, len(metrics), _METRICS_PER_BATCH):
             batch = metrics[start : start + _METRICS_PER_BATCH]
             self._client.log_batch(self._id, metrics=batch, synchronous=True)
+
+    def _note_divergence(self, block: Metrics) -> None:
+        """Keep the tag that tells users from which step on a loss was not finite."""
+        losses = [block.values[path] for path in _LOSSES if path in block.values]
+        before = self._diverged_from
+        for step, row in zip(block.steps, zip(*losses, strict=True), strict=False):
+            if all(map(math.isfinite, row)):
+                self._diverged_from = None
+            elif self._diverged_from is None:
+                self._diverged_from = step
+        if self._diverged_from == before:
+            return
+        if self._diverged_from is None:
+            self._client.delete_tag(self._id, DIVERGED_TAG)
+        else:
+            self._client.set_tag(self._id, DIVERGED_TAG, self._diverged_from, synchronous=True)
+
+    def _refresh_views(self) -> None:
+        """Bring the experiment's saved views up to date; without them the run is whole as well."""
+        from mlflow.exceptions import MlflowException
+
+        self._has_views = True
+        try:
+            refresh_views(self._experiment)
+        except MlflowException as error:
+            reason = " ".join(str(error).split())[:200]
+            warn(f"The views for MLflow's UI could not be saved: {reason}")
 
     def _write_file(self, target: PurePosixPath, source: Path) -> None:
         # MLflow names an artifact after the file that it is made from.
@@ -207,22 +270,38 @@ def open_tracker(run: Run, store: Path) -> MlflowTracker:
     return MlflowTracker(run, store)
 
 
-def _names(paths: Iterable[str]) -> dict[str, str]:
+def _names(paths: Iterable[str], to_name: Callable[[str], str]) -> dict[str, str]:
     """MLflow's name for each path; without those that are too long for it."""
-    names = {path: to_mlflow(path) for path in paths}
+    names = {path: to_name(path) for path in paths}
     for path in [path for path, name in names.items() if len(name) > MAX_NAME_LENGTH]:
         warn(f"MLflow takes no name of more than {MAX_NAME_LENGTH} characters: {path} is left out.")
         del names[path]
     return names
 
 
+def _metric_names(block: Metrics) -> dict[tuple[str, bool], str]:
+    """MLflow's name for each metric's finite values, and for the others if the block has any."""
+    broken = [path for path, values in block.values.items() if not all(map(math.isfinite, values))]
+    finite = _names(block.values, metric_name)
+    others = _names(
+        [path for path in broken if path in finite], lambda path: metric_name(path, finite=False)
+    )
+    return {
+        **{(path, True): name for path, name in finite.items()},
+        **{(path, False): name for path, name in others.items()},
+    }
+
+
+def _step_or_none(tag: str | None) -> int | None:
+    return int(tag) if tag is not None and tag.isdecimal() else None
+
+
 def _held(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> Held:
     run_id = run.info.run_id
-    metrics = run.to_proto().data.metrics
+    last_step, last_time = last_of(latest_points(run))
     return Held(
-        # A run carries the latest value of each metric's highest step; the protobuf has the rest.
-        last_step={from_mlflow(metric.key): metric.step for metric in metrics},
-        last_time={from_mlflow(metric.key): metric.timestamp for metric in metrics},
+        last_step=last_step,
+        last_time=last_time,
         images=frozenset((picture.path, picture.step) for picture in list_pictures(client, run_id)),
         files=frozenset(
             str(PurePosixPath(path).with_suffix(""))

@@ -1,0 +1,36 @@
+"""A run's generator as a folder that needs nothing else of the run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
+from dcgan.run_folder.sample_grid import write_sample_grid
+from dcgan.run_folder.served_generator import PICTURE, RECIPE, WEIGHTS
+from dcgan.run_folder.trained_run import TrainedRun
+from dcgan.training.checkpoint import CheckpointRef, has_best_mark, list_checkpoints
+
+
+def best_or_last(folder: Path) -> CheckpointRef:
+    """The best checkpoint by evaluation of the run in a folder, if it has one, else the last."""
+    checkpoints = list_checkpoints(folder / CHECKPOINT_DIR)
+    return "best" if any(map(has_best_mark, checkpoints)) else "last"
+
+
+def package_generator(run: TrainedRun, target: Path) -> None:
+    """Write G with the weights of the run's own grids, its recipe and a grid of 64 images.
+
+    Args:
+        run: The run, at the checkpoint whose generator is packaged.
+        target: The folder; created.
+
+    Raises:
+        GenerationError: Pixels of the grid are not finite.
+    """
+    target.mkdir(parents=True)
+    shutil.copyfile(run.folder / RECIPE_FILE, target / RECIPE)
+    torch.save(run.generator().state_dict(), target / WEIGHTS)
+    write_sample_grid(run, 64, target / PICTURE, "PNG", seed=0, mode="eval")
