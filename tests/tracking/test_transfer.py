@@ -16,11 +16,11 @@ from dcgan.cli import app
 from dcgan.run_folder.amend import amend
 from tests.support.mlflow_process import free_port, mlflow_server
 from tests.support.neptune_exporter import row, rows_of_offline_run, save_file, write_export
-from tests.support.sample_run import CREATED, RUN, assert_same_as_journal, whole_run, write
 from tracking.backends import REMOTES, load_backend, local
 from tracking.errors import StoreError
 from tracking.events import ARTIFACTS, TRACKERS, Event, Fields, Metrics
 from tracking.lock import locked
+from tracking.testing.sample_run import CREATED, RUN, assert_same_as_journal, whole_run, write
 from tracking.transfer import IMPORTED, TransferCount, import_run, send_run
 
 pytestmark = pytest.mark.slow
