@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracking.errors import StoreError
+from tracking.plugins import installed_plugins
 
 _PATTERNS = {
     "local": "*/run.json",
@@ -46,9 +47,12 @@ def resolve_source(source: str | Path | RunSource) -> RunSource:
     if isinstance(source, RunSource):
         backends, location = [source.backend], source.location
         if source.backend not in _PATTERNS:
+            plugins = installed_plugins()
+            if source.backend in plugins:  # only it knows where its runs are
+                return source
             raise StoreError(
                 f"There is no backend {source.backend!r} to read {source.location}.\n"
-                f"There are: {', '.join(_PATTERNS)}."
+                f"There are: {', '.join([*_PATTERNS, *plugins])}."
             )
     if isinstance(location, str) and "://" in location and "mlflow" in backends:
         return RunSource("mlflow", location)

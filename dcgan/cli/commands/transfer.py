@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,13 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
-from tracking.backends import Remote
+from dcgan.cli.trackers import (
+    ImportSource,
+    check_import_source,
+    check_tracker,
+    import_backend,
+)
+from tracking.backends import REMOTES, tracker_names
 from tracking.errors import StoreError
 from tracking.sources import OWN_FOLDERS, RunSource, resolve_source
 from tracking.wording import plural
@@ -23,23 +28,16 @@ if TYPE_CHECKING:
 _MOST_FAILURES = 10
 
 
-class ImportSource(StrEnum):
-    """The kinds of stores that runs can be imported from."""
-
-    MLFLOW = "mlflow"
-    NEPTUNE_OFFLINE = "neptune-offline"
-    NEPTUNE_EXPORT = "neptune-export"
-    TENSORBOARD = "tensorboard"
-    LOCAL = "local"
-
-    @property
-    def backend(self) -> str:
-        """The name of the backend that reads it."""
-        return {"neptune-offline": "neptune", "neptune-export": "neptune_export"}.get(self, self)
-
-
 def sync(
-    to: Annotated[Remote, typer.Option(help="The tracker to send to.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar=f"[{'|'.join(REMOTES)}]",
+            help="The tracker to send to.",
+            callback=check_tracker,
+            autocompletion=tracker_names,
+        ),
+    ],
     run: RunReference = "last",
     all_runs: Annotated[bool, typer.Option("--all", help="Send every run in the store.")] = False,
     verify: Annotated[
@@ -94,11 +92,12 @@ def import_runs(
         ),
     ],
     kind: Annotated[
-        ImportSource,
+        str,
         typer.Option(
             "--from",
             metavar="KIND",
             help=f"What the runs were tracked with: {', '.join(ImportSource)}.",
+            callback=check_import_source,
         ),
     ],
     rename: Annotated[
@@ -118,9 +117,10 @@ def import_runs(
     from tracking.backends import load_backend
     from tracking.transfer import import_run
 
-    location = _location(source, kind)
+    backend = import_backend(kind)
+    location = _location(source, backend)
     new_paths = dict(_parse_renaming(text) for text in rename)
-    runs = load_backend(kind.backend).load_runs(location)
+    runs = load_backend(backend).load_runs(location)
     if runs.empty:
         raise StoreError(f"There are no {kind} runs of this program in {source}.")
     console = Console(highlight=False)
@@ -129,7 +129,7 @@ def import_runs(
         row = {"sys/id": run, **{str(path): value for path, value in fields.items()}}
         try:
             with console.status(f"Importing {run} ..."):
-                transferred = import_run(kind.backend, location, row, store, new_paths)
+                transferred = import_run(backend, location, row, store, new_paths)
         except StoreError as error:
             failures.append(error)
             continue
@@ -152,14 +152,14 @@ def _report(failures: Sequence[StoreError], done: str) -> None:
         raise StoreError("\n".join([f"{count} could not be {done}; the others are.", *shown]))
 
 
-def _location(source: str, kind: ImportSource) -> Path | str:
-    if kind is ImportSource.MLFLOW and "://" in source:
+def _location(source: str, backend: str) -> Path | str:
+    if backend == ImportSource.MLFLOW and "://" in source:
         return source
     folder = Path(source)
     if not folder.is_dir():
         raise StoreError(f"Runs cannot be imported from {folder}: it is not a folder.")
     if folder.name in OWN_FOLDERS:  # `runs/tensorboard` means what `runs` does
-        return resolve_source(RunSource(kind.backend, folder)).location
+        return resolve_source(RunSource(backend, folder)).location
     return folder
 
 

@@ -175,10 +175,7 @@ def test_mistakes_are_told_on_one_screen_and_leave_nothing_behind(tmp_path: Path
         ("--device", "cuda:77"): "no such device",
         ("--device", "toaster"): "no such device",
         ("--name", "a\x1b[31mred"): "use plain text",
-        (
-            "--tracker",
-            "wandb",
-        ): "no tracker 'wandb'. Choose from: local, mlflow, neptune, tensorboard",
+        ("--tracker", "aim"): "no tracker 'aim'. Choose from: mlflow, neptune, tensorboard",
         ("nosuchrecipe",): "The recipes are:",
         ("nosuch.toml",): "No such file",
     }
