@@ -13,11 +13,12 @@ _PATTERNS = {
     "mlflow": "mlflow.db",
     "neptune": "neptune/offline/run__*",
     "tensorboard": "tensorboard/*/events*",
+    "wandb": "wandb/*run-*/run-*.wandb",
     "neptune_export": "**/*_part_0.parquet",
 }
 """The files by which each backend's runs are found; the first match wins."""
 
-OWN_FOLDERS = ("neptune", "tensorboard")
+OWN_FOLDERS = ("neptune", "tensorboard", "wandb")
 """Folders of a store that may be named in its place."""
 
 _DATABASES = (".db", ".sqlite", ".sqlite3")

@@ -23,6 +23,7 @@ class ImportSource(StrEnum):
     NEPTUNE_OFFLINE = "neptune-offline"
     NEPTUNE_EXPORT = "neptune-export"
     TENSORBOARD = "tensorboard"
+    WANDB = "wandb"
     LOCAL = "local"
 
 

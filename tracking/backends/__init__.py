@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tracking.events import Event
     from tracking.tracker import Run, Tracker
 
-Remote: TypeAlias = Literal["mlflow", "neptune", "tensorboard"]
+Remote: TypeAlias = Literal["mlflow", "neptune", "tensorboard", "wandb"]
 REMOTES: tuple[Remote, ...] = get_args(Remote)
 """Our backends to which a run can be tracked in addition to the local journal."""
 
