@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SERVICE = "wandb-core"
 DEFAULT_PROJECT = "dcgan"
 FLUSH_SECONDS = 0.01
-CONNECTION_SECONDS = 20.0
+CONNECTION_SECONDS = 10.0
 
 _ADDRESS_OF_SERVICE = "WANDB_SERVICE"
 _DEFAULTS = {"WANDB_ERROR_REPORTING": "false"}
@@ -59,11 +59,13 @@ def open_run(run: Run, store: Path) -> wandb.Run:
 
 def close_run(client_run: wandb.Run, exit_code: int) -> None:
     """End a run, and the service if no other run is open."""
+    import wandb
+
     client_run.finish(exit_code=exit_code)
     with _lock:
         _open_runs.remove(client_run)
         if not _open_runs:
-            _tear_down()
+            wandb.teardown()
 
 
 def abandon_run(client_run: wandb.Run) -> None:
@@ -71,9 +73,7 @@ def abandon_run(client_run: wandb.Run) -> None:
     with _lock:
         if client_run in _open_runs:
             _open_runs.clear()  # the others had the same service
-            _kill_services()
-            with contextlib.suppress(Exception, SystemExit):
-                _tear_down()
+            _end_service()
 
 
 def _init(run: Run, store: Path, mode: str) -> wandb.Run:
@@ -110,6 +110,10 @@ def _init(run: Run, store: Path, mode: str) -> wandb.Run:
             reinit="create_new",
             settings=settings,
         )
+    except BaseException:
+        if not _open_runs:
+            _end_service()
+        raise
     finally:
         sys.excepthook, sys.exit = hooks
         if users_service is None:  # a fork would write to the service of its parent
@@ -121,21 +125,30 @@ def _init(run: Run, store: Path, mode: str) -> wandb.Run:
     return client_run
 
 
-def _tear_down() -> None:
-    import wandb
-
-    wandb.teardown()
-
-
 def _end_open_runs() -> None:
     """Python exits while a run is open: it was stalled and left behind, or never closed."""
     for client_run in _open_runs[:]:
         abandon_run(client_run)
 
 
-def _kill_services() -> None:
-    services = [child for child in psutil.Process().children() if child.name() == SERVICE]
+def service_processes() -> list[psutil.Process]:
+    """The client's service processes of this process: one, or none if it has ended."""
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # it ends meanwhile
+            if child.name() == SERVICE and child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child)
+    return found
+
+
+def _end_service() -> None:
+    """Kill the service, since it may not answer, and let the client forget it."""
+    import wandb
+
+    services = service_processes()
     for service in services:
         with contextlib.suppress(psutil.Error):
             service.kill()
     psutil.wait_procs(services, timeout=CONNECTION_SECONDS)
+    with contextlib.suppress(Exception, SystemExit):  # it says that the service is gone
+        wandb.teardown()

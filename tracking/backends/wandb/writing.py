@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from tracking.atomic_files import atomic_write
-from tracking.backends.wandb.client import abandon_run, close_run, open_run
+from tracking.backends.wandb.client import (
+    abandon_run,
+    close_run,
+    open_run,
+    service_processes,
+)
 from tracking.backends.wandb.layout import STEP, TIME, to_config
 from tracking.backends.wandb.log_file import START, read_records
 from tracking.backends.wandb.reading import read_held
@@ -25,6 +30,7 @@ ANSWER_SECONDS = 20.0
 """How long the service may take to write what it was given."""
 
 _PAUSE_SECONDS = 0.002
+_ALIVE_SECONDS = 0.1
 _LONGEST_TAG = 64
 
 
@@ -135,10 +141,13 @@ class _Log:
                 self._configs += any(not item.key.startswith("_") for item in record.config.update)
             if self._end > before:
                 last_progress = time.monotonic()
-            elif time.monotonic() - last_progress > ANSWER_SECONDS:
-                raise StoreError(f"the service of W&B has not written for {ANSWER_SECONDS:.0f} s")
-            else:
-                time.sleep(_PAUSE_SECONDS)
+                continue
+            waited = time.monotonic() - last_progress
+            if waited > ANSWER_SECONDS:
+                raise StoreError(f"The service of W&B has not written for {ANSWER_SECONDS:.0f} s")
+            if waited > _ALIVE_SECONDS and not service_processes():
+                raise StoreError("The service of W&B has ended")
+            time.sleep(_PAUSE_SECONDS if waited < _ALIVE_SECONDS else _ALIVE_SECONDS)
 
 
 def open_tracker(run: Run, store: Path) -> WandbTracker:
