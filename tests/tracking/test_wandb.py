@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import psutil
 import pytest
 from pandas.testing import assert_frame_equal
 from typer.testing import CliRunner
@@ -25,7 +27,7 @@ from tracking.backends.wandb import writing
 from tracking.backends.wandb.client import service_processes
 from tracking.backends.wandb.log_file import read_records
 from tracking.errors import StoreError, StoreWarning
-from tracking.events import FIXED_NOISE, GENERATOR_ARCH, Fields, Metrics
+from tracking.events import FIXED_NOISE, GENERATOR_ARCH, Event, Fields, Metrics
 from tracking.replay import Ledger
 from tracking.testing.sample_run import (
     CREATED,
@@ -49,6 +51,14 @@ def _no_service_stays() -> Any:
     assert "WANDB_SERVICE" not in os.environ
 
 
+def small_run(folder: Path) -> list[Event]:
+    """The sample run with a hundred steps."""
+    return [
+        block(1, 100) if isinstance(each, Metrics) and len(each.steps) > 1 else each
+        for each in whole_run(folder)
+    ]
+
+
 def log_of(store: Path, session: int = -1) -> Path:
     return sorted(store.glob("wandb/*/run-*.wandb"))[session]
 
@@ -60,7 +70,7 @@ def records(store: Path, kind: str, session: int = -1) -> list[Any]:
 
 
 def test_the_clients_log_has_what_wandb_shows(tmp_path: Path) -> None:
-    write(backend.open_tracker(RUN, tmp_path), whole_run(tmp_path))
+    write(backend.open_tracker(RUN, tmp_path), small_run(tmp_path))
     folder = log_of(tmp_path).parent
     assert folder.name.startswith("offline-run-")
 
@@ -71,14 +81,14 @@ def test_the_clients_log_has_what_wandb_shows(tmp_path: Path) -> None:
     for record in records(tmp_path, "summary"):
         for item in record.update:
             summary["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
-    assert summary["training/batch/Dloss"] == 1 / 2_500
+    assert summary["training/batch/Dloss"] == 1 / 100
     assert summary["training/epoch/Gloss"] == 1 / 3
     rows = [
         {item.nested_key[0]: item.value_json for item in row.item}
         for row in records(tmp_path, "history")
     ]
     steps = [int(row["global_step"]) for row in rows if GLOSS in row]
-    assert steps == list(range(1, 2_501))
+    assert steps == list(range(1, 101))
     assert [int(row["_step"]) for row in rows] == list(range(len(rows)))
     assert float(rows[0]["_timestamp"]) == (CREATED + 10) / 1000
     metrics = {record.name or record.glob_name for record in records(tmp_path, "metric")}
@@ -145,13 +155,13 @@ def test_a_damaged_log_is_read_up_to_the_damage_and_told_of(tmp_path: Path) -> N
 
 
 def test_a_service_that_ends_costs_an_error_and_nothing_that_was_written(tmp_path: Path) -> None:
-    write(local.open_tracker(RUN, tmp_path / "journal"), whole_run(tmp_path))
+    write(local.open_tracker(RUN, tmp_path / "journal"), small_run(tmp_path))
     tracker = backend.open_tracker(RUN, tmp_path)
-    tracker.write(block(1, 700))
+    tracker.write(block(1, 70))
     [service] = service_processes()
     service.kill()
     with pytest.raises((StoreError, ConnectionError)):
-        tracker.write(block(701, 2_500))
+        tracker.write(block(71, 100))
 
     again = backend.open_tracker(RUN, tmp_path)
     journal = local.load_events(tmp_path / "journal", RUN.id)
@@ -171,7 +181,7 @@ def test_a_service_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_process_ends_though_its_service_hangs(tmp_path: Path) -> None:
     code = """
-import sys, threading, time
+import contextlib, sys, threading, time
 from pathlib import Path
 from tracking.backends.wandb import open_tracker
 from tracking.backends.wandb.client import service_processes
@@ -184,19 +194,27 @@ assert (sys.excepthook, sys.exit) == hooks
 [service] = service_processes()
 service.suspend()
 events = [Metrics([step], [step], {"a": [0.5]}) for step in range(1, 20_000)]
-threading.Thread(target=lambda: list(map(tracker.write, events)), daemon=True).start()
+
+def write():
+    with contextlib.suppress(Exception):
+        for event in events:
+            tracker.write(event)
+
+threading.Thread(target=write, daemon=True).start()
 time.sleep(0.3)
 print(service.pid)
 """
     ended = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
-    assert ended.returncode == 0, ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert (
-        not Path(f"/proc/{int(ended.stdout)}/cmdline").exists()
-        or not Path(f"/proc/{int(ended.stdout)}/cmdline").read_bytes()
-    )
+    assert ended.stderr == ""
+    service = int(ended.stdout)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        assert psutil.Process(service).status() == psutil.STATUS_ZOMBIE
 
 
 def test_without_a_network_and_a_key_nothing_is_asked_and_nothing_printed(tmp_path: Path) -> None:
@@ -214,7 +232,8 @@ tracker.close("finished")
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
     environment |= {"HOME": str(tmp_path / "home"), "HTTPS_PROXY": "http://127.0.0.1:9"}
     streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
-    ended = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, **streams)  # type: ignore[call-overload]
+    client = subprocess.Popen([sys.executable, "-c", code], env=environment, **streams)
+    client.wait(timeout=60)
     os.close(terminal)
     os.set_blocking(controller, False)
     try:
@@ -222,7 +241,7 @@ tracker.close("finished")
     except OSError:  # nothing was, and nobody holds the other end
         printed = b""
     os.close(controller)
-    assert (ended.returncode, printed) == (0, b"")
+    assert (client.returncode, printed) == (0, b"")
     assert list(backend.load_steps(tmp_path / "runs", "plain")["a"]) == [0.5]
 
 

@@ -48,7 +48,7 @@ class RoundTrip(Suite):
         for name, store in zip((cls.backend_name, "local"), stores, strict=True):
             tracker = load_backend(name).open_tracker(RUN, store)
             assert tracker.held() == Held()
-            write(tracker, whole_run(folder))
+            write(tracker, whole_run(folder, cls.steps))
         return stores
 
     def test_a_run_reads_back_as_the_journals_two_tables(
@@ -56,13 +56,13 @@ class RoundTrip(Suite):
     ) -> None:
         store, journal = written
         assert_same_as_journal(backend, store, journal)
-        assert len(backend.load_steps(store, RUN.id)) == 2_500
+        assert len(backend.load_steps(store, RUN.id)) == self.steps
 
     def test_what_is_written_can_be_read_before_the_run_ends(
         self, backend: Backend, store: Path, journal: Path, tmp_path: Path
     ) -> None:
         trackers = [backend.open_tracker(RUN, store), local.open_tracker(RUN, journal)]
-        for event in whole_run(tmp_path):
+        for event in whole_run(tmp_path, self.steps):
             for tracker in trackers:
                 tracker.write(event)
         (store / RUN.id).mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ class RoundTrip(Suite):
     def test_an_interrupted_run_goes_on_with_nothing_twice_and_nothing_missing(
         self, backend: Backend, store: Path, journal: Path, tmp_path: Path
     ) -> None:
-        events = whole_run(tmp_path)
+        events = whole_run(tmp_path, self.steps)
         write(local.open_tracker(RUN, journal), events)
         first = backend.open_tracker(RUN, store)
         # A kill within the block, after some steps of it and one of the images.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tracking.backends import Backend, load_backend
+from tracking.testing.sample_run import STEPS
 
 
 class Suite:
@@ -15,10 +16,12 @@ class Suite:
     Attributes:
         backend_name: What `--tracker` calls the backend.
         sdks: What importing the backend must not import, besides torch and numpy.
+        steps: How many steps the sample run has, more than 1,300; fewer for a store that is slow.
     """
 
     backend_name: str
     sdks: tuple[str, ...] = ("pandas",)
+    steps: int = STEPS
 
     @pytest.fixture
     def backend(self) -> Backend:

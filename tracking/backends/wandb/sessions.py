@@ -91,7 +91,7 @@ def read_run(store: Path, name: str) -> Contents:
     contents = Contents(fields=own if is_ours else _foreign_fields(name, sessions, own))
     for session in sessions:
         _add(contents, session, STEP if is_ours else _ROW)
-        contents.files |= _files(session.folder)
+        contents.files |= _files(session.folder, ARTIFACTS if is_ours else ".")
         numbers = [int(row.get(_ROW, 0)) + 1 for row in session.rows]
         contents.rows = max([contents.rows, *numbers])
     return contents
@@ -204,11 +204,11 @@ def _images(path: str, value: Mapping[str, Any], files: Path) -> Iterator[tuple[
             )
 
 
-def _files(folder: Path) -> dict[str, Path]:
+def _files(folder: Path, part: str) -> dict[str, Path]:
     """The texts and files of a session by path, without what the client keeps for itself."""
     files = folder / "files"
     found = {}
-    for file in run_files(files, "."):
+    for file in run_files(files, part):
         relative = file.relative_to(files)
         if relative.parts[0] == "media" or relative.name.startswith("wandb-"):
             continue
