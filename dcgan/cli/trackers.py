@@ -49,12 +49,7 @@ def check_tracker(name: str) -> str:
     """Return the name of a remote tracker unchanged; raises typer.BadParameter if there is none."""
     if name not in (names := tracker_names()):
         raise typer.BadParameter(f"There is no tracker {name!r}. Choose from: {', '.join(names)}.")
-    if name in _EXTRAS and find_spec(name) is None:
-        raise typer.BadParameter(
-            f"The tracker {name} needs a package that is not installed: "
-            f"pip install 'dcgan-lab[{name}]'"
-        )
-    return name
+    return _check_extra(name)
 
 
 def check_trackers(names: list[str] | None) -> list[str]:
@@ -69,9 +64,18 @@ def check_import_source(kind: str) -> str:
     kinds = (*ImportSource, *installed_plugins())
     if kind not in kinds:
         raise typer.BadParameter(f"Nothing imports {kind!r}. Choose from: {', '.join(kinds)}.")
-    return kind
+    return _check_extra(kind)
 
 
 def import_backend(kind: str) -> str:
     """The name of the backend that reads what --from names."""
     return {"neptune-offline": "neptune", "neptune-export": "neptune_export"}.get(kind, kind)
+
+
+def _check_extra(name: str) -> str:
+    if name in _EXTRAS and find_spec(name) is None:
+        raise typer.BadParameter(
+            f"The client of {name} is not installed. Install it with: "
+            f"pip install 'dcgan-lab[{name}]'"
+        )
+    return name

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from tracking.backends.wandb.layout import INSTALL
+from tracking.errors import StoreError
 from tracking.tracker import Run
 
 if TYPE_CHECKING:
@@ -81,8 +83,10 @@ def _init(run: Run, store: Path, mode: str) -> wandb.Run:
         os.environ.setdefault(name, value)
     hooks = sys.excepthook, sys.exit
     users_service = os.environ.get(_ADDRESS_OF_SERVICE)
-    import wandb
-
+    try:
+        import wandb
+    except ModuleNotFoundError as error:
+        raise StoreError(INSTALL) from error
     settings = wandb.Settings(
         silent=True,  # the terminal belongs to the progress bar of the training
         console="off",

@@ -8,6 +8,8 @@ from typing import Any
 from tracking.events import Value
 
 FOLDER = "wandb"
+INSTALL = "W&B's client is not installed: pip install 'dcgan-lab[wandb]'"
+
 STEP = "global_step"
 """The key of a history row that has its training step."""
 

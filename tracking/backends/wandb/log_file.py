@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tracking.backends.wandb.layout import INSTALL
 from tracking.errors import StoreError
 
 START = 7
@@ -35,10 +36,13 @@ def read_records(file: Path, start: int = START) -> Iterator[tuple[Any, int]]:
         A `wandb_internal_pb2.Record`, and the offset of its end.
 
     Raises:
-        StoreError: The file is no log of W&B, or is damaged after what was yielded.
+        StoreError: The file is no log of W&B, or is damaged after what was yielded; or the client
+            is not installed.
     """
-    from wandb.proto.wandb_internal_pb2 import Record
-
+    try:
+        from wandb.proto.wandb_internal_pb2 import Record
+    except ModuleNotFoundError as error:
+        raise StoreError(INSTALL) from error
     for content, end in _read_contents(file, start):
         try:
             yield Record.FromString(content), end
