@@ -98,6 +98,14 @@ def test_the_clients_log_has_what_wandb_shows(tmp_path: Path) -> None:
     [end] = records(tmp_path, "exit")
     assert end.exit_code == 0
 
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    printed = subprocess.check_output(command, env=environment, timeout=60, text=True)
+    shown = json.loads(printed)  # by the client's own reader
+    assert (shown["name"], shown["state"], shown["tags"]) == (RUN.name, "finished", list(run.tags))
+    assert shown["config"]["config/values/float"] == 2e-4
+    assert shown["summary"]["training/batch/Dloss"] == 1 / 100
+
 
 @pytest.mark.parametrize(("status", "code"), [("finished", 0), ("failed", 1), ("interrupted", 1)])
 def test_the_exit_code_tells_how_the_run_ended(status: Status, code: int, tmp_path: Path) -> None:

@@ -237,5 +237,5 @@ def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
         commands[f"tensorboard --logdir {folder}"] = "compare runs in TensorBoard"
     if "wandb" in job.trackers:
         folders = store / "wandb" / f"*run-*-{run}"
-        commands[f"wandb sync --append {folders}"] = "send the run to Weights & Biases"
+        commands[f"wandb sync {folders}"] = "send the run to Weights & Biases"
     return commands
