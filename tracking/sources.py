@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracking.errors import StoreError
+from tracking.plugins import installed_plugins
 
 _PATTERNS = {
     "local": "*/run.json",
     "mlflow": "mlflow.db",
     "neptune": "neptune/offline/run__*",
     "tensorboard": "tensorboard/*/events*",
+    "wandb": "wandb/*run-*/run-*.wandb",
     "neptune_export": "**/*_part_0.parquet",
 }
 """The files by which each backend's runs are found; the first match wins."""
 
-OWN_FOLDERS = ("neptune", "tensorboard")
+OWN_FOLDERS = ("neptune", "tensorboard", "wandb")
 """Folders of a store that may be named in its place."""
 
 _DATABASES = (".db", ".sqlite", ".sqlite3")
@@ -46,9 +48,12 @@ def resolve_source(source: str | Path | RunSource) -> RunSource:
     if isinstance(source, RunSource):
         backends, location = [source.backend], source.location
         if source.backend not in _PATTERNS:
+            plugins = installed_plugins()
+            if source.backend in plugins:  # only it knows where its runs are
+                return source
             raise StoreError(
                 f"There is no backend {source.backend!r} to read {source.location}.\n"
-                f"There are: {', '.join(_PATTERNS)}."
+                f"There are: {', '.join([*_PATTERNS, *plugins])}."
             )
     if isinstance(location, str) and "://" in location and "mlflow" in backends:
         return RunSource("mlflow", location)

@@ -26,6 +26,7 @@ from dcgan.cli.commands.transfer import import_runs, sync
 from dcgan.cli.commands.ui import ui
 from dcgan.cli.commands.watch import watch
 from dcgan.cli.errors import LabGroup
+from dcgan.cli.trackers import TrackerCommand
 
 app = typer.Typer(
     cls=LabGroup,
@@ -64,9 +65,9 @@ def _options(
 ) -> None: ...
 
 
-app.command(rich_help_panel=TRAIN)(train)
+app.command(rich_help_panel=TRAIN, cls=TrackerCommand)(train)
 app.command(rich_help_panel=TRAIN)(resume)
-app.command(rich_help_panel=TRAIN)(sweep)
+app.command(rich_help_panel=TRAIN, cls=TrackerCommand)(sweep)
 app.add_typer(recipes, name="recipes", rich_help_panel=TRAIN)
 app.command(rich_help_panel=TRAIN)(data)
 app.command(rich_help_panel=TRAIN)(profile)
@@ -83,8 +84,8 @@ app.command(rich_help_panel=COMPARE)(fid)
 app.add_typer(probe, name="probe", rich_help_panel=COMPARE)
 app.command(rich_help_panel=COMPARE)(compare)
 app.command(rich_help_panel=COMPARE)(report)
-app.command(rich_help_panel=MANAGE)(sync)
-app.command("import", rich_help_panel=MANAGE)(import_runs)
+app.command(rich_help_panel=MANAGE, cls=TrackerCommand)(sync)
+app.command("import", rich_help_panel=MANAGE, cls=TrackerCommand)(import_runs)
 app.command(rich_help_panel=MANAGE)(tag)
 app.command(rich_help_panel=MANAGE)(rename)
 app.command(rich_help_panel=MANAGE)(delete)

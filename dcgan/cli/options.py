@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from dcgan.cli.trackers import check_trackers
 from tracking.backends import REMOTES
 from tracking.events import SWEEP, Value
 
@@ -78,16 +79,6 @@ def complete_recipe() -> list[str]:
     from dcgan.config.loading import recipe_names
 
     return recipe_names()
-
-
-def _check_trackers(names: list[str] | None) -> list[str]:
-    """The remote backends among `names`, without repetition; `local` is always on."""
-    for name in names or []:
-        if name not in ("local", *REMOTES):
-            raise typer.BadParameter(
-                f"There is no tracker {name!r}. Choose from: local, {', '.join(REMOTES)}."
-            )
-    return [name for name in dict.fromkeys(names or []) if name != "local"]
 
 
 def _check_store(store: Path) -> Path:
@@ -199,7 +190,7 @@ Trackers = Annotated[
         "--tracker",
         metavar=f"[{'|'.join(REMOTES)}]",
         help="Track to this backend as well as to the local journal; repeatable.",
-        callback=_check_trackers,
+        callback=check_trackers,
         rich_help_panel=TRACKING_PANEL,
     ),
 ]

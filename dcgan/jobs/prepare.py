@@ -26,7 +26,6 @@ from dcgan.training.device import choose_device
 from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.precision import check_precision
 from dcgan.training.schedule import steps_per_epoch, total_steps
-from tracking.backends import REMOTES
 from tracking.backends.local import read_fields
 from tracking.errors import StoreError
 from tracking.events import TRACKERS, Value
@@ -273,7 +272,9 @@ def prepare_resume(
     initial_weights = None
     if checkpoint is None and (initial_weights := load_initial_weights(config, store)):
         check_same_weights(initial_weights, fields, folder.name)
-    trackers = tuple(name for name in REMOTES if f"{TRACKERS}/{name}" in fields)
+    trackers = tuple(
+        path.removeprefix(f"{TRACKERS}/") for path in fields if path.startswith(f"{TRACKERS}/")
+    )
     check_batches(config, images.card.size, world)
     return Job(
         config=config,

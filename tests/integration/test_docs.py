@@ -19,6 +19,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from dcgan.cli import app
+from tests.support.plugin_packages import BACKEND, install
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -27,6 +28,7 @@ DOCUMENTS = sorted(
         "*.md",
         "docs/**/*.md",
         "benchmarks/*.md",
+        "examples/*/*.md",
         "runs/README.md",
         "runs/reference/*.md",
     )
@@ -220,6 +222,14 @@ def test_paths_in_code_spans_exist(name: str):
     assert missing == []
 
 
+@pytest.fixture
+def _example_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tracker of examples/tracker-plugin can be named, wherever the tests run."""
+    install(tmp_path, "trackio", BACKEND)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("_example_installed")
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_commands_parse(name: str, root: Any):
     wrong = []

@@ -23,10 +23,10 @@ from typer.testing import CliRunner
 from dcgan.cli import app
 from tests.support import REPOSITORY
 from tests.support.dcgan_ui import dcgan_ui
-from tests.support.sample_run import CREATED
 from tracking.backends import local, mlflow
 from tracking.events import Fields, Metrics
 from tracking.run_files import image_files
+from tracking.testing.sample_run import CREATED
 from tracking.tracker import Run
 
 pytestmark = pytest.mark.slow

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pandas.testing import assert_frame_equal
 
-from tests.support.sample_run import CREATED, RUN
 from tracking.backends.local import Journal, read_events, read_steps
 from tracking.events import Event, Metrics
 from tracking.fields import to_iso8601
 from tracking.tables import Point, step_table
+from tracking.testing.sample_run import CREATED, RUN
 
 IDENTITY = {"sys/id": RUN.id, "sys/name": RUN.name, "sys/created": to_iso8601(CREATED)}
 GLOSS = "training/batch/Gloss"

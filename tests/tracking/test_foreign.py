@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from dcgan.cli import app
-from tests.support.sample_run import RUN
 from tracking.backends import local, tensorboard
 from tracking.backends.mlflow.database import ensure_database
 from tracking.events import Fields
+from tracking.testing.sample_run import RUN
 from tracking.tracker import Run
 
 

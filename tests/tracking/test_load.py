@@ -16,12 +16,12 @@ from analysis import load
 from analysis.runs import BACKEND, PLACE
 from tests.support.mlflow_process import mlflow_server
 from tests.support.neptune_exporter import rows_of_offline_run, write_export
-from tests.support.sample_run import CREATED, RUN, block, epoch_means, write
 from tracking.backends import REMOTES, load_backend
 from tracking.errors import ServerError, StoreError
 from tracking.events import Fields, Metrics
 from tracking.query import QueryError
 from tracking.sources import RunSource, resolve_source
+from tracking.testing.sample_run import CREATED, RUN, block, epoch_means, write
 from tracking.tracker import Run
 
 BACKENDS = ("local", *REMOTES)

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.child_process import child_process
-from tests.support.sample_run import RUN
 from tracking.backends.local import open_tracker, read_fields
 from tracking.errors import StoreError
 from tracking.events import Fields
 from tracking.lock import is_locked, locked
 from tracking.store import tag_run
+from tracking.testing.sample_run import RUN
 
 
 def hold(folder: Path, connection: Connection) -> None:

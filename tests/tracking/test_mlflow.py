@@ -14,7 +14,12 @@ import pytest
 
 from tests.support import REPOSITORY
 from tests.support.mlflow_process import free_port, mlflow_server
-from tests.support.sample_run import (
+from tracking.backends import local
+from tracking.backends import mlflow as backend
+from tracking.errors import StoreError
+from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, REAL, Fields
+from tracking.replay import Ledger
+from tracking.testing.sample_run import (
     CREATED,
     FIELDS,
     RUN,
@@ -25,11 +30,6 @@ from tests.support.sample_run import (
     whole_run,
     write,
 )
-from tracking.backends import local
-from tracking.backends import mlflow as backend
-from tracking.errors import StoreError
-from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, REAL, Fields
-from tracking.replay import Ledger
 from tracking.tracker import Run, Status
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.sample_run import RUN, assert_same_as_journal, whole_run, write
 from tracking.backends import local
 from tracking.backends import mlflow as backend
 from tracking.backends.mlflow.database import ensure_database
 from tracking.backends.mlflow.experiment import find_experiment
 from tracking.errors import ServerError, StoreError, StoreWarning
 from tracking.events import Fields
+from tracking.testing.sample_run import RUN, assert_same_as_journal, whole_run, write
 from tracking.tracker import Run
 
 if TYPE_CHECKING:

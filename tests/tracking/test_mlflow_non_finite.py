@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sample_run import CREATED, RUN, content, write
 from tracking.backends import mlflow as backend
 from tracking.backends.mlflow.experiment import Experiment, find_experiment
 from tracking.backends.mlflow.layout import DIVERGED_TAG, metric_name, metric_path
 from tracking.events import BATCH, Fields, Metrics
+from tracking.testing.sample_run import CREATED, RUN, content, write
 
 NAN, INF = math.nan, math.inf
 GLOSS, DLOSS = f"{BATCH}/Gloss", f"{BATCH}/Dloss"

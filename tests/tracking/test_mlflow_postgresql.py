@@ -14,11 +14,11 @@ import psycopg2
 import pytest
 
 from tests.support.mlflow_process import mlflow_server
-from tests.support.sample_run import FIELDS, RUN, assert_same_as_journal, whole_run, write
 from tracking.backends import local
 from tracking.backends import mlflow as backend
 from tracking.events import Fields
 from tracking.replay import Ledger
+from tracking.testing.sample_run import FIELDS, RUN, assert_same_as_journal, whole_run, write
 
 ACCOUNT = "postgres"
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.mlflow_process import free_port
-from tests.support.sample_run import CREATED, RUN, picture, write
 from tracking.backends import mlflow as backend
 from tracking.backends.mlflow.experiment import Experiment, find_experiment
 from tracking.backends.mlflow.pages import understands_views
@@ -16,6 +15,7 @@ from tracking.backends.mlflow.saved_views import decode_state, encode_state, ref
 from tracking.backends.mlflow.views import Contents, differing_keys, saved_views
 from tracking.errors import ServerError, StoreWarning
 from tracking.events import FIXED_NOISE, REAL, Event, Fields, Metrics, Value
+from tracking.testing.sample_run import CREATED, RUN, picture, write
 from tracking.tracker import Run
 
 COMPARE = "mlflow.sharedViewState.dcgan-compare"

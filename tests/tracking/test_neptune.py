@@ -18,12 +18,12 @@ import pytest
 
 from tests.support import REPOSITORY
 from tests.support.neptune_server import token
-from tests.support.sample_run import CREATED, RUN, block, epoch_means, whole_run, write
 from tracking.backends import local
 from tracking.backends import neptune as backend
 from tracking.backends.neptune import offline_folders
 from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, REAL, Metrics
 from tracking.replay import Ledger
+from tracking.testing.sample_run import CREATED, RUN, block, epoch_means, whole_run, write
 
 
 @pytest.fixture(autouse=True)

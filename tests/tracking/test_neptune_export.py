@@ -19,11 +19,11 @@ from tests.support.neptune_exporter import (
     save_file,
     write_export,
 )
-from tests.support.sample_run import CREATED, RUN, whole_run, write
 from tracking.backends import local, neptune
 from tracking.backends import neptune_export as backend
 from tracking.errors import StoreError, StoreWarning
 from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, Fields, File, Image, Text
+from tracking.testing.sample_run import CREATED, RUN, whole_run, write
 
 GLOSS = "training/batch/Gloss"
 

@@ -20,7 +20,6 @@ from pandas.testing import assert_frame_equal
 
 from tests.support import REPOSITORY
 from tests.support.neptune_server import Attribute, NeptuneServer, neptune_server
-from tests.support.sample_run import RUN, whole_run, write
 from tracking.backends import local
 from tracking.backends import neptune as backend
 from tracking.errors import StoreError
@@ -40,6 +39,7 @@ from tracking.events import (
 from tracking.fields import from_text
 from tracking.replay import Ledger
 from tracking.tables import Point, run_table, step_table
+from tracking.testing.sample_run import RUN, whole_run, write
 from tracking.tracker import Held
 
 
@@ -167,7 +167,7 @@ def begin_in_a_process(folder: Path, code: str) -> subprocess.Popen[str]:
     program = f"""
 import sys
 from pathlib import Path
-from tests.support.sample_run import RUN, block, picture, whole_run
+from tracking.testing.sample_run import RUN, block, picture, whole_run
 from tracking.backends import neptune as backend
 from tracking.backends.neptune import writing
 from tracking.events import FIXED_NOISE, Fields

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sample_run import RUN, block, picture
 from tracking.backends.local import open_tracker, read_events, read_fields, rewind, run_folders
 from tracking.errors import StoreError, StoreWarning
 from tracking.events import FIXED_NOISE, GENERATOR_ARCH, File, Image, Text
 from tracking.run_files import image_files, run_files
+from tracking.testing.sample_run import RUN, block, picture
 
 
 @pytest.fixture

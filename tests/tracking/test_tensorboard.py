@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.support.sample_run import (
+from tracking.backends import local
+from tracking.backends import tensorboard as backend
+from tracking.events import FIXED_NOISE, GENERATOR_ARCH, REAL, Fields, Metrics
+from tracking.png import from_png
+from tracking.replay import Ledger
+from tracking.testing.sample_run import (
     CREATED,
     RUN,
     assert_same_as_journal,
@@ -21,11 +26,6 @@ from tests.support.sample_run import (
     whole_run,
     write,
 )
-from tracking.backends import local
-from tracking.backends import tensorboard as backend
-from tracking.events import FIXED_NOISE, GENERATOR_ARCH, REAL, Fields, Metrics
-from tracking.png import from_png
-from tracking.replay import Ledger
 from tracking.tracker import Run
 
 if TYPE_CHECKING:

@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from tracking.events import Event
     from tracking.tracker import Run, Tracker
 
-Remote: TypeAlias = Literal["mlflow", "neptune", "tensorboard"]
+Remote: TypeAlias = Literal["mlflow", "neptune", "tensorboard", "wandb"]
 REMOTES: tuple[Remote, ...] = get_args(Remote)
-"""The backends to which a run can be tracked in addition to the local journal."""
+"""Our backends to which a run can be tracked in addition to the local journal."""
+
+BUILT_IN = ("local", *REMOTES, "neptune_export")
+"""All our backends; `tracking.plugins` finds those of other packages."""
 
 
 class Reader(Protocol):
@@ -73,10 +76,26 @@ class Backend(Reader, Protocol):
 
 
 def load_backend(name: str) -> Backend:
-    """Import a backend: `local`, or one of `REMOTES`."""
-    return cast(Backend, importlib.import_module(f"tracking.backends.{name}"))
+    """Import a backend: one of `BUILT_IN`, or that of another package.
+
+    Raises StoreError if another package's cannot be imported, or if there is none of this name.
+    """
+    if name in BUILT_IN:
+        return cast(Backend, importlib.import_module(f"tracking.backends.{name}"))
+    from tracking.plugins import load_plugin
+
+    return load_plugin(name)
 
 
 def load_reader(name: str) -> Reader:
     """Import a backend, or a module that reads the runs of others, such as `foreign.mlflow`."""
-    return cast(Reader, importlib.import_module(f"tracking.backends.{name}"))
+    if name.startswith("foreign."):
+        return cast(Reader, importlib.import_module(f"tracking.backends.{name}"))
+    return load_backend(name)
+
+
+def tracker_names() -> tuple[str, ...]:
+    """What `--tracker` accepts besides `local`: `REMOTES`, and what other packages offer."""
+    from tracking.plugins import installed_plugins
+
+    return (*REMOTES, *installed_plugins())

@@ -297,4 +297,7 @@ def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
     if "tensorboard" in job.trackers:
         folder = store / "tensorboard"
         commands[f"tensorboard --logdir {folder}"] = "compare runs in TensorBoard"
+    if "wandb" in job.trackers:
+        folders = store / "wandb" / f"*run-*-{run}"
+        commands[f"wandb sync {folders}"] = "send the run to Weights & Biases"
     return commands

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,13 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
-from tracking.backends import Remote
+from dcgan.cli.trackers import (
+    ImportSource,
+    check_import_source,
+    check_tracker,
+    import_backend,
+)
+from tracking.backends import REMOTES, tracker_names
 from tracking.errors import StoreError, UserError
 from tracking.sources import RunSource, resolve_source
 from tracking.wording import plural
@@ -23,23 +28,16 @@ if TYPE_CHECKING:
 _MOST_FAILURES = 10
 
 
-class ImportSource(StrEnum):
-    """The kinds of stores that runs can be imported from."""
-
-    MLFLOW = "mlflow"
-    NEPTUNE_OFFLINE = "neptune-offline"
-    NEPTUNE_EXPORT = "neptune-export"
-    TENSORBOARD = "tensorboard"
-    LOCAL = "local"
-
-    @property
-    def backend(self) -> str:
-        """The name of the backend that reads it."""
-        return {"neptune-offline": "neptune", "neptune-export": "neptune_export"}.get(self, self)
-
-
 def sync(
-    to: Annotated[Remote, typer.Option(help="The tracker to send to.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar=f"[{'|'.join(REMOTES)}]",
+            help="The tracker to send to.",
+            callback=check_tracker,
+            autocompletion=tracker_names,
+        ),
+    ],
     run: RunReference = "last",
     all_runs: Annotated[bool, typer.Option("--all", help="Send every run in the store.")] = False,
     verify: Annotated[
@@ -110,11 +108,12 @@ def import_runs(
         ),
     ],
     kind: Annotated[
-        ImportSource,
+        str,
         typer.Option(
             "--from",
             metavar="KIND",
             help=f"What the runs were tracked with: {', '.join(ImportSource)}.",
+            callback=check_import_source,
         ),
     ],
     rename: Annotated[
@@ -175,28 +174,28 @@ def _report(failures: Sequence[UserError], done: str) -> None:
         raise StoreError("\n".join([f"{count} could not be {done}; the others are.", *shown]))
 
 
-def _places(source: str, kind: ImportSource) -> Iterator[tuple[str, Path | str]]:
+def _places(source: str, kind: str) -> Iterator[tuple[str, Path | str]]:
     """What reads the source, and its place: the runs of this program, then those of others."""
     location: Path | str = source
-    if kind is not ImportSource.MLFLOW or "://" not in source:
+    if kind != ImportSource.MLFLOW or "://" not in source:
         path = Path(source)
-        if not path.is_dir() and not (path.is_file() and kind is ImportSource.MLFLOW):
+        if not path.is_dir() and not (path.is_file() and kind == ImportSource.MLFLOW):
             raise StoreError(f"Runs cannot be imported from {path}: it is not a folder.")
         try:
-            location = resolve_source(RunSource(kind.backend, path)).location
+            location = resolve_source(RunSource(import_backend(kind), path)).location
         except StoreError:
             location = path
-    if kind is ImportSource.MLFLOW and isinstance(location, Path):
+    if kind == ImportSource.MLFLOW and isinstance(location, Path):
         return  # nothing of MLflow's
-    yield kind.backend, location
-    if kind is ImportSource.MLFLOW:
+    yield import_backend(kind), location
+    if kind == ImportSource.MLFLOW:
         yield f"foreign.{kind}", location
-    if kind is ImportSource.TENSORBOARD:
+    if kind == ImportSource.TENSORBOARD:
         yield f"foreign.{kind}", Path(source)
 
 
-def _hint(source: str, kind: ImportSource) -> str:
-    if kind is not ImportSource.MLFLOW or "://" in source:
+def _hint(source: str, kind: str) -> str:
+    if kind != ImportSource.MLFLOW or "://" in source:
         return ""
     if next(Path(source).glob("**/meta.yaml"), None):
         return (

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sample_run import RUN
 from tracking.backends.local import Journal, open_tracker
+from tracking.testing.sample_run import RUN
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from tests.support.journal_events import DLOSS, EPOCH_GLOSS, GLOSS, block, epoch_means, write_all
-from tests.support.sample_run import RUN
 from tracking.backends.local import (
     LAST_FILE,
     METRICS_FILE,
@@ -28,6 +27,7 @@ from tracking.backends.local import (
 )
 from tracking.errors import StoreError, StoreWarning
 from tracking.events import Metrics
+from tracking.testing.sample_run import RUN
 from tracking.tracker import Run
 
 DAMAGED = [

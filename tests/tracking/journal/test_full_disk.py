@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.journal_events import IDENTITY, assert_holds, block, epoch_means
 from tests.support.largest_file import largest_file
-from tests.support.sample_run import CREATED, picture
 from tracking.backends.local import METRICS_FILE, Journal, open_tracker, read_fields
 from tracking.events import GENERATOR_ARCH, GIT_DIFF, REAL, Fields, File, Text
+from tracking.testing.sample_run import CREATED, picture
 from tracking.tracker import Run
 
 

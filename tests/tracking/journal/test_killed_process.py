@@ -10,7 +10,6 @@ from typing import NoReturn
 
 from tests.support.child_process import child_process
 from tests.support.journal_events import assert_holds, block
-from tests.support.sample_run import RUN
 from tracking.backends.local import (
     CONFIG_FILE,
     RUN_FILE,
@@ -21,6 +20,7 @@ from tracking.backends.local import (
 )
 from tracking.events import Fields
 from tracking.lock import locked
+from tracking.testing.sample_run import RUN
 
 
 def train(store: Path, connection: Connection) -> NoReturn:

@@ -24,7 +24,6 @@ from tests.support.journal_events import (
     points,
     write_all,
 )
-from tests.support.sample_run import CREATED, picture
 from tracking.backends.local import (
     CONFIG_FILE,
     LAST_FILE,
@@ -57,6 +56,7 @@ from tracking.events import (
 )
 from tracking.fields import to_iso8601
 from tracking.tables import run_table, step_table
+from tracking.testing.sample_run import CREATED, picture
 from tracking.tracker import Run
 
 

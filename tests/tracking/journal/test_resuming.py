@@ -16,7 +16,6 @@ from tests.support.journal_events import (
     epoch_means,
     write_all,
 )
-from tests.support.sample_run import CREATED, RUN, picture
 from tracking.backends.local import (
     METRICS_FILE,
     Journal,
@@ -27,6 +26,7 @@ from tracking.backends.local import (
     rewind,
 )
 from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, REAL, Event, Fields, File, Text
+from tracking.testing.sample_run import CREATED, RUN, picture
 from tracking.tracker import Held
 
 

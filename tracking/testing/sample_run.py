@@ -26,6 +26,7 @@ from tracking.events import (
 from tracking.tracker import Run, Status, Tracker
 
 CREATED = 1_700_000_000_123
+STEPS = 2_500
 RUN = Run("digits-abc234", "a first run", CREATED)
 
 VALUES: dict[str, Value] = {
@@ -113,7 +114,7 @@ def picture(path: str, step: int, channels: int = 3) -> Image:
     return Image(path, step, CREATED + step, pixels)
 
 
-def whole_run(folder: Path) -> list[Event]:
+def whole_run(folder: Path, steps: int = STEPS) -> list[Event]:
     """A run with every kind of event; `folder` gets the file that it logs."""
     recipe = folder / "some name.toml"
     recipe.write_text("name = 'digits'\n", encoding="utf-8")
@@ -121,9 +122,9 @@ def whole_run(folder: Path) -> list[Event]:
         FIELDS,
         Text(GENERATOR_ARCH, "Generator(\n  (0): näme\n)\n"),
         File(f"{ARTIFACTS}/recipe", recipe),
-        block(1, 2_500),
+        block(1, steps),
         epoch_means(1_250),
-        epoch_means(2_500),
+        epoch_means(steps),
         picture(FIXED_NOISE, 500),
         picture(FIXED_NOISE, 1_000),
         picture(REAL, 1, channels=1),

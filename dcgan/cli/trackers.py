@@ -1,0 +1,81 @@
+"""Which trackers can be named on the command line: ours, and those of other packages."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from importlib.util import find_spec
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from tracking.backends import tracker_names
+
+_OPTIONS = ("tracker", "to", "kind")
+_FROM_PACKAGES = " From other packages: "
+_EXTRAS = ("wandb",)
+
+
+class ImportSource(StrEnum):
+    """The kinds of stores that our own backends import runs from."""
+
+    MLFLOW = "mlflow"
+    NEPTUNE_OFFLINE = "neptune-offline"
+    NEPTUNE_EXPORT = "neptune-export"
+    TENSORBOARD = "tensorboard"
+    WANDB = "wandb"
+    LOCAL = "local"
+
+
+class TrackerCommand(TyperCommand):
+    """A command whose help names the trackers of other packages.
+
+    They are looked up only when the help is printed: no other command waits for that.
+    """
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help."""
+        from tracking.plugins import installed_plugins
+
+        found = ", ".join(f"{each.name} ({each.package})" for each in installed_plugins().values())
+        for option in self.params:
+            if option.name in _OPTIONS and (text := getattr(option, "help", None)):
+                own = text.partition(_FROM_PACKAGES)[0]
+                option.help = f"{own}{_FROM_PACKAGES}{found}." if found else own  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
+
+
+def check_tracker(name: str) -> str:
+    """Return the name of a remote tracker unchanged; raises typer.BadParameter if there is none."""
+    if name not in (names := tracker_names()):
+        raise typer.BadParameter(f"There is no tracker {name!r}. Choose from: {', '.join(names)}.")
+    return _check_extra(name)
+
+
+def check_trackers(names: list[str] | None) -> list[str]:
+    """The remote trackers among `names`, without repetition; `local` is always on."""
+    return [check_tracker(name) for name in dict.fromkeys(names or []) if name != "local"]
+
+
+def check_import_source(kind: str) -> str:
+    """Return what --from names unchanged; raises typer.BadParameter if nothing reads it."""
+    from tracking.plugins import installed_plugins
+
+    kinds = (*ImportSource, *installed_plugins())
+    if kind not in kinds:
+        raise typer.BadParameter(f"Nothing imports {kind!r}. Choose from: {', '.join(kinds)}.")
+    return _check_extra(kind)
+
+
+def import_backend(kind: str) -> str:
+    """The name of the backend that reads what --from names."""
+    return {"neptune-offline": "neptune", "neptune-export": "neptune_export"}.get(kind, kind)
+
+
+def _check_extra(name: str) -> str:
+    if name in _EXTRAS and find_spec(name) is None:
+        raise typer.BadParameter(
+            f"The client of {name} is not installed. Install it with: "
+            f"pip install 'dcgan-lab[{name}]'"
+        )
+    return name

@@ -1,0 +1,6 @@
+from tracking.testing import Conformance
+
+
+class TestTrackio(Conformance):
+    backend_name = "trackio"
+    sdks = ("trackio", "pandas")

@@ -1,0 +1,158 @@
+"""Opens runs with W&B's client, and ends its service process.
+
+The client acts on the whole process: it replaces `sys.excepthook` and `sys.exit`, leaves the
+address of its service to child processes, and waits for the service when Python exits. All that is
+undone here. The service is torn down once no run is open, and killed if it does not answer.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from tracking.backends.wandb.layout import INSTALL
+from tracking.errors import StoreError
+from tracking.tracker import Run
+
+if TYPE_CHECKING:
+    import wandb
+
+SERVICE = "wandb-core"
+DEFAULT_PROJECT = "dcgan"
+FLUSH_SECONDS = 0.01
+CONNECTION_SECONDS = 10.0
+
+_ADDRESS_OF_SERVICE = "WANDB_SERVICE"
+_DEFAULTS = {"WANDB_ERROR_REPORTING": "false"}
+
+_logger = logging.getLogger(__name__)
+_lock = threading.Lock()
+_open_runs: list[Any] = []
+
+
+def open_run(run: Run, store: Path) -> wandb.Run:
+    """Open a run, new or to be continued, in a folder of its own below the store's `wandb`.
+
+    Offline, unless WANDB_MODE is `online` and WANDB_API_KEY is set; a server that cannot be used
+    is warned of, and the run is kept offline.
+    """
+    with _lock:
+        for left in [each for each in _open_runs if each.id == run.id]:
+            left.finish(exit_code=1)  # of a tracker that was given up without being closed
+            _open_runs.remove(left)
+        if os.environ.get("WANDB_MODE") == "online":
+            if os.environ.get("WANDB_API_KEY"):
+                with contextlib.suppress(Exception):
+                    return _init(run, store, "online")
+                reason = "its server cannot be used"
+            else:
+                reason = "WANDB_API_KEY is not set"
+            _logger.warning("W&B: %s, the run is kept offline", reason)
+        return _init(run, store, "offline")
+
+
+def close_run(client_run: wandb.Run, exit_code: int) -> None:
+    """End a run, and the service if no other run is open."""
+    import wandb
+
+    client_run.finish(exit_code=exit_code)
+    with _lock:
+        _open_runs.remove(client_run)
+        if not _open_runs:
+            wandb.teardown()
+
+
+def abandon_run(client_run: wandb.Run) -> None:
+    """Give up a run whose service does not do what it should, and the service with it."""
+    with _lock:
+        if client_run in _open_runs:
+            _open_runs.clear()  # the others had the same service
+            _end_service()
+
+
+def _init(run: Run, store: Path, mode: str) -> wandb.Run:
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    hooks = sys.excepthook, sys.exit
+    users_service = os.environ.get(_ADDRESS_OF_SERVICE)
+    try:
+        import wandb
+    except ModuleNotFoundError as error:
+        raise StoreError(INSTALL) from error
+    settings = wandb.Settings(
+        silent=True,  # the terminal belongs to the progress bar of the training
+        console="off",
+        symlink=False,
+        save_code=False,
+        disable_git=True,
+        disable_job_creation=True,
+        init_timeout=CONNECTION_SECONDS,
+        finish_timeout=CONNECTION_SECONDS,
+        x_disable_meta=True,
+        x_disable_stats=True,
+        x_disable_machine_info=True,
+        x_save_requirements=False,
+        x_transaction_log_flush_interval=FLUSH_SECONDS,
+    )
+    store.mkdir(parents=True, exist_ok=True)
+    try:
+        client_run = wandb.init(
+            mode=mode,  # type: ignore[arg-type]
+            dir=store,
+            id=run.id,
+            name=run.name,
+            project=os.environ.get("WANDB_PROJECT", DEFAULT_PROJECT),
+            resume="allow" if mode == "online" else None,
+            reinit="create_new",
+            settings=settings,
+        )
+    except BaseException:
+        if not _open_runs:
+            _end_service()
+        raise
+    finally:
+        sys.excepthook, sys.exit = hooks
+        if users_service is None:  # a fork would write to the service of its parent
+            os.environ.pop(_ADDRESS_OF_SERVICE, None)
+    if not _open_runs:
+        atexit.unregister(_end_open_runs)
+        atexit.register(_end_open_runs)  # after the client's own, so that it comes before
+    _open_runs.append(client_run)
+    return client_run
+
+
+def _end_open_runs() -> None:
+    """Python exits while a run is open: it was stalled and left behind, or never closed."""
+    for client_run in _open_runs[:]:
+        abandon_run(client_run)
+
+
+def service_processes() -> list[psutil.Process]:
+    """The client's service processes of this process: one, or none if it has ended."""
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # it ends meanwhile
+            if child.name() == SERVICE and child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child)
+    return found
+
+
+def _end_service() -> None:
+    """Kill the service, since it may not answer, and let the client forget it."""
+    import wandb
+
+    services = service_processes()
+    for service in services:
+        with contextlib.suppress(psutil.Error):
+            service.kill()
+    psutil.wait_procs(services, timeout=CONNECTION_SECONDS)
+    with contextlib.suppress(Exception, SystemExit):  # it says that the service is gone
+        wandb.teardown()

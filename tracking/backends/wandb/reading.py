@@ -1,0 +1,80 @@
+"""Reads the runs in a store's `wandb` folder from their logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracking.backends.wandb.sessions import read_run, read_runs
+from tracking.events import Event, Fields, File, Text
+from tracking.png import read_image
+from tracking.replay import gather, last_of
+from tracking.tracker import Held
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load_runs(store: Path) -> pd.DataFrame:
+    """One row per run, as `tracking.tables.run_table` describes it.
+
+    A run that was not made here has its config below `config/`, and in `sys/` what W&B knows.
+    """
+    from tracking.tables import run_table
+
+    return run_table({name: run.fields for name, run in read_runs(store).items()})
+
+
+def load_steps(store: Path, run: str) -> pd.DataFrame:
+    """One row per step of one run, as `tracking.tables.step_table` describes it."""
+    from tracking.tables import step_table
+
+    return step_table(run, read_run(store, run).points)
+
+
+def load_tails(
+    store: Path, run: str, paths: Sequence[str], fraction: float
+) -> dict[str, pd.Series]:
+    """The last values of metrics by path, as `tracking.tables.tails_of` gives them.
+
+    Args:
+        store: The store.
+        run: The run's id.
+        paths: The paths of the metrics; those that the run lacks are left out.
+        fraction: Of each metric's own steps, 0 to 1; at least one step.
+
+    Returns:
+        Each metric's values, float64, indexed by step.
+    """
+    from tracking.tables import tails_of
+
+    return tails_of(read_run(store, run).points, paths, fraction)
+
+
+def load_last_values(store: Path, run: str) -> dict[str, float]:
+    """The last value of each metric by path."""
+    from tracking.tables import last_values
+
+    return last_values(read_run(store, run).points)
+
+
+def load_events(store: Path, run: str) -> Iterator[Event]:
+    """The complete run as events; none if the store lacks it."""
+    contents = read_run(store, run)
+    if not contents.fields:
+        return
+    yield Fields(contents.fields)
+    for path, file in sorted(contents.files.items()):
+        yield Text(path, file.read_bytes().decode()) if file.suffix == ".txt" else File(path, file)
+    yield from gather(contents.points)
+    for (path, step), (time, file) in sorted(contents.images.items()):
+        yield from read_image(path, step, time, file.read_bytes())
+
+
+def read_held(store: Path, run: str) -> tuple[Held, int]:
+    """What the store has of a run, and how many rows W&B has counted of it."""
+    contents = read_run(store, run)
+    last_step, last_time = last_of(contents.points)
+    images, files = frozenset(contents.images), frozenset(contents.files)
+    return Held(last_step, images, files, last_time), contents.rows
