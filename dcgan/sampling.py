@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -21,7 +22,11 @@ BatchNormMode: TypeAlias = Literal["train", "eval"]
 Weights: TypeAlias = Literal["current", "ema"]
 """G as the last step left it, or its moving average."""
 
-_BATCH_SIZE = 256
+BATCH = 64
+"""Latents per batch of new images, a multiple of the 16 numbers that PyTorch draws at a time.
+
+Every batch is full, so that how many images are wanted changes no pixel of any.
+"""
 
 
 class GenerationError(UserError):
@@ -70,6 +75,22 @@ def generate(generator: nn.Module, latents: Tensor, mode: BatchNormMode) -> Tens
     return images
 
 
+def seeded_batches(count: int, network: Network, seed: int) -> Iterator[Tensor]:
+    """Draw the first latents of a seed. The k-th is the same however many are drawn.
+
+    Args:
+        count: Number of latents; the last batch is filled up with those that follow.
+        network: Gives their size and distribution.
+        seed: Which latents.
+
+    Yields:
+        Latents (BATCH, latent_size, 1, 1) on the CPU.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    for _ in range(0, count, BATCH):
+        yield draw_latents(BATCH, network, rng)
+
+
 def draw_pixels(
     generator: nn.Module, network: Network, device: torch.device, count: int, seed: int
 ) -> Tensor:
@@ -88,13 +109,11 @@ def draw_pixels(
     Raises:
         GenerationError: Pixels are not finite.
     """
-    rng = torch.Generator().manual_seed(seed)
-    batch_sizes = (min(_BATCH_SIZE, count - start) for start in range(0, count, _BATCH_SIZE))
     batches = [
-        generate(generator, draw_latents(size, network, rng).to(device), "eval").cpu()
-        for size in batch_sizes
+        generate(generator, latents.to(device), "eval").cpu()
+        for latents in seeded_batches(count, network, seed)
     ]
-    images = torch.cat(batches)
+    images = torch.cat(batches)[:count]
     check_finite(images)
     return to_uint8(images)
 
