@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dcgan.cli.commands.animate import animate
 from dcgan.cli.commands.compare import compare
 from dcgan.cli.commands.diff import diff
 from dcgan.cli.commands.evaluate import evaluate
@@ -75,6 +76,7 @@ app.command(rich_help_panel=INSPECT)(diff)
 app.command(rich_help_panel=INSPECT)(watch)
 app.command(rich_help_panel=INSPECT)(plot)
 app.command(rich_help_panel=INSPECT)(sample)
+app.command(rich_help_panel=INSPECT)(animate)
 app.command(rich_help_panel=INSPECT)(ui)
 app.command(rich_help_panel=COMPARE)(evaluate)
 app.command(rich_help_panel=COMPARE)(fid)
