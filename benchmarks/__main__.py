@@ -30,6 +30,7 @@ NAMES = (
     "comparison",
     "plots",
     "evaluation",
+    "samples",
     "statistical_tests",
 )
 PLOTTED = {"scaling"}

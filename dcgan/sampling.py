@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -21,9 +22,11 @@ BatchNormMode: TypeAlias = Literal["train", "eval"]
 Weights: TypeAlias = Literal["current", "ema"]
 """G as the last step left it, or its moving average."""
 
-_BATCH_SIZE = 256
-_BATCH_PIXELS = 128 * 128
-"""Of images up to which `_BATCH_SIZE` of them are generated at once; of larger ones fewer."""
+BATCH = 64
+"""Latents per batch of new images, a multiple of the 16 numbers that PyTorch draws at a time.
+
+Every batch is full, so that how many images are wanted changes no pixel of any.
+"""
 
 
 class GenerationError(UserError):
@@ -72,6 +75,22 @@ def generate(generator: nn.Module, latents: Tensor, mode: BatchNormMode) -> Tens
     return images
 
 
+def seeded_batches(count: int, network: Network, seed: int) -> Iterator[Tensor]:
+    """Draw the first latents of a seed. The k-th is the same however many are drawn.
+
+    Args:
+        count: Number of latents; the last batch is filled up with those that follow.
+        network: Gives their size and distribution.
+        seed: Which latents.
+
+    Yields:
+        Latents (BATCH, latent_size, 1, 1) on the CPU.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    for _ in range(0, count, BATCH):
+        yield draw_latents(BATCH, network, rng)
+
+
 def draw_pixels(
     generator: nn.Module, network: Network, device: torch.device, count: int, seed: int
 ) -> Tensor:
@@ -90,27 +109,15 @@ def draw_pixels(
     Raises:
         GenerationError: Pixels are not finite.
     """
-    rng = torch.Generator().manual_seed(seed)
-    batch = max(1, _BATCH_SIZE // max(1, _pixels_of(generator, network) // _BATCH_PIXELS))
-    pixels, broken = [], 0
-    for start in range(0, count, batch):
-        latents = draw_latents(min(batch, count - start), network, rng).to(device)
-        images = generate(generator, latents, "eval").cpu()
+    pixels: list[Tensor] = []
+    broken = 0
+    for latents in seeded_batches(count, network, seed):
+        images = generate(generator, latents.to(device), "eval").cpu()
+        images = images[: count - BATCH * len(pixels)]
         broken += _count_broken(images)
         pixels.append(to_uint8(images))
     _refuse_broken(broken, count)
     return torch.cat(pixels)
-
-
-def _pixels_of(generator: nn.Module, network: Network) -> int:
-    """Of one of G's images, by following its shape alone."""
-    weights = {
-        name: value.to("meta") for name, value in generator.state_dict(keep_vars=False).items()
-    }
-    latents = torch.empty(2, network.latent_size, 1, 1, device="meta")
-    with torch.no_grad():
-        images: Tensor = torch.func.functional_call(generator, weights, (latents,))
-    return images.shape[2] * images.shape[3]
 
 
 def check_finite(images: Tensor) -> None:

@@ -1,8 +1,10 @@
-"""Files that are either complete or absent."""
+"""Files and folders that are either complete or absent."""
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +36,29 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, which becomes `path` when all is written.
+
+    After an exception it is deleted, and so are those of processes that were killed. `path` may be
+    an empty folder; unlike `atomic_write`, this does not sync the files, which may be many.
+
+    Raises OSError if `path` holds something or cannot be written.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if left.is_dir() and _is_of_dead_process(left):
+            shutil.rmtree(left, ignore_errors=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if path.is_dir():
+            path.rmdir()  # raises if it is not empty
+        _replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def _replace(temporary: Path, path: Path) -> None:
     """Rename; Windows refuses it for as long as a reader has `path` open."""
     for _ in range(_RENAMES - 1):
@@ -49,6 +74,10 @@ def _replace(temporary: Path, path: Path) -> None:
 def remove_stale_temporaries(folder: Path) -> None:
     """Delete the files below `folder` that processes killed within `atomic_write` left."""
     for temporary in folder.rglob(".*.tmp"):
-        process = temporary.suffixes[-2].removeprefix(".")
-        if process.isdecimal() and not psutil.pid_exists(int(process)):
+        if _is_of_dead_process(temporary):
             temporary.unlink(missing_ok=True)
+
+
+def _is_of_dead_process(temporary: Path) -> bool:
+    process = temporary.suffixes[-2].removeprefix(".")
+    return process.isdecimal() and not psutil.pid_exists(int(process))

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from dcgan.cli.commands.animate import animate
 from dcgan.cli.commands.compare import compare
 from dcgan.cli.commands.data import data
 from dcgan.cli.commands.diff import diff
 from dcgan.cli.commands.evaluate import evaluate
+from dcgan.cli.commands.export import export
 from dcgan.cli.commands.fid import fid
 from dcgan.cli.commands.plot import plot
 from dcgan.cli.commands.probe import app as probe
@@ -78,6 +80,8 @@ app.command(rich_help_panel=INSPECT)(diff)
 app.command(rich_help_panel=INSPECT)(watch)
 app.command(rich_help_panel=INSPECT)(plot)
 app.command(rich_help_panel=INSPECT)(sample)
+app.command(rich_help_panel=INSPECT)(animate)
+app.command(rich_help_panel=INSPECT)(export)
 app.command(rich_help_panel=INSPECT)(ui)
 app.command(rich_help_panel=COMPARE)(evaluate)
 app.command(rich_help_panel=COMPARE)(fid)

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from dcgan.run_folder import served_generator
-from dcgan.run_folder.package_generator import best_or_last, package_generator
+from dcgan.export import served_generator
+from dcgan.export.package_generator import best_or_last, package_generator
 from dcgan.run_folder.trained_run import TrainedRun
 from tracking.backends.local import read_run
 

@@ -14,6 +14,7 @@ from dcgan.evaluation.features.classifier import load_classifier
 from dcgan.probes.errors import ProbeError
 from dcgan.probes.labelled_images import number_of_class
 from dcgan.run_folder.trained_run import TrainedRun
+from dcgan.samples.latents import between
 from dcgan.sampling import draw_latents, generate
 
 _BATCH = 256
@@ -54,8 +55,6 @@ def interpolate(
 ) -> Tensor:
     """Walk between random latents.
 
-    On great circles if latents are normal (White 2016), on straight lines if they are uniform.
-
     Args:
         generator: G, on the CPU.
         network: The configuration of its latents.
@@ -68,31 +67,11 @@ def interpolate(
     """
     ends = draw_latents(2 * rows, network, torch.Generator().manual_seed(seed))
     first, last = ends.flatten(1).chunk(2)
-    between = slerp if network.latent_law == "normal" else torch.lerp
-    points = [between(first, last, share) for share in torch.linspace(0, 1, columns)]
+    shares = torch.linspace(0, 1, columns)
+    points = [between(network, first, last, share) for share in shares]
     latents = torch.stack(points, dim=1).reshape(-1, network.latent_size, 1, 1)
     images = _generate_in_batches(generator, latents)
     return images.view(rows, columns, *images.shape[1:])
-
-
-def slerp(first: Tensor, last: Tensor, share: Tensor) -> Tensor:
-    """Points on great circles (Shoemake 1985), whose length changes linearly between the ends.
-
-    Args:
-        first: Where to start, (N, D).
-        last: Where to end, (N, D).
-        share: How far along, a scalar: 0 is `first`, 1 is `last`.
-
-    Returns:
-        The points, (N, D).
-    """
-    lengths = [each.norm(dim=1, keepdim=True) for each in (first, last)]
-    unit_first, unit_last = first / lengths[0], last / lengths[1]
-    cosine = (unit_first * unit_last).sum(1, keepdim=True)
-    angle = cosine.clamp(-1, 1).acos().clamp_min(1e-6)
-    direction = ((1 - share) * angle).sin() * unit_first + (share * angle).sin() * unit_last
-    points: Tensor = direction / angle.sin() * torch.lerp(lengths[0], lengths[1], share)
-    return points
 
 
 def shift_classes(

@@ -25,10 +25,10 @@ from typer.testing import CliRunner
 
 from dcgan.cli import app
 from dcgan.config.loading import load_config
+from dcgan.export.package_generator import best_or_last
+from dcgan.export.served_generator import RequestError, ServedGenerator
 from dcgan.models import build_networks
 from dcgan.run_folder import CHECKPOINT_DIR
-from dcgan.run_folder.package_generator import best_or_last
-from dcgan.run_folder.served_generator import RequestError, ServedGenerator
 from dcgan.sampling import draw_latents
 from dcgan.training.checkpoint import mark_best
 from tests.dcgan.conftest import SMALL
@@ -196,7 +196,7 @@ def test_the_model_describes_itself_and_belongs_to_its_run(store: Path) -> None:
     assert not any("+" in line for line in requirements)
     with PIL.Image.open(artifacts(store) / "data/data/grid.png") as grid:
         assert grid.width > 8 * 32
-    assert (artifacts(store) / "code/dcgan/run_folder/served_generator.py").exists()
+    assert (artifacts(store) / "code/dcgan/export/served_generator.py").exists()
 
 
 def test_the_best_generator_is_logged_if_the_run_was_evaluated(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from dcgan.config.schema import Network
 from dcgan.probes.errors import ProbeError
-from dcgan.probes.latent import arithmetic, interpolate, slerp
+from dcgan.probes.latent import arithmetic, interpolate
+from dcgan.samples.latents import slerp
 from dcgan.sampling import draw_latents
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import torch
 
+from dcgan.export.served_generator import PICTURE, RECIPE, WEIGHTS
 from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
-from dcgan.run_folder.sample_grid import write_sample_grid
-from dcgan.run_folder.served_generator import PICTURE, RECIPE, WEIGHTS
 from dcgan.run_folder.trained_run import TrainedRun
+from dcgan.samples import latents
+from dcgan.samples.grid_file import write_grid
+from dcgan.samples.pixels import images_of
 from dcgan.training.checkpoint import CheckpointRef, has_best_mark, list_checkpoints
 
 
@@ -33,4 +35,6 @@ def package_generator(run: TrainedRun, target: Path) -> None:
     target.mkdir(parents=True)
     shutil.copyfile(run.folder / RECIPE_FILE, target / RECIPE)
     torch.save(run.generator().state_dict(), target / WEIGHTS)
-    write_sample_grid(run, 64, target / PICTURE, "PNG", seed=0, mode="eval")
+    images = images_of(run, latents.of_seed(run.config.network, seed=0, count=64))
+    inverted = run.config.images.inverted
+    write_grid(images, run.config.dataset.sides, target / PICTURE, "PNG", inverted=inverted)

@@ -95,7 +95,7 @@ class ServedGenerator:
 
 
 def _load_pyfunc(data_path: str) -> ServedGenerator:
-    """Load what `dcgan.run_folder.package_generator` has written; MLflow's name for it."""
+    """Load what `dcgan.export.package_generator` has written; MLflow's name for it."""
     folder = Path(data_path)
     config = load_config(str(folder / RECIPE), [])
     generator, _ = build_networks(config, seed=0)

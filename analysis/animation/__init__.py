@@ -1,0 +1,1 @@
+"""Animations: a training's grids in order, and walks through latent space."""

@@ -1,0 +1,158 @@
+"""`dcgan animate`: a training, or a walk through latent space, in motion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from dcgan.cli.format import size
+from dcgan.cli.options import (
+    DEFAULT_STORE,
+    Checkpoint,
+    Device,
+    RunReference,
+    Store,
+    parse_checkpoint,
+)
+from dcgan.cli.output_file import file_with_ending
+from dcgan.cli.sampling_options import GeneratorWeights, parse_image_seeds
+from tracking.wording import plural
+
+if TYPE_CHECKING:
+    from analysis.animation.frames import Animation
+    from dcgan.run_folder.trained_run import TrainedRun
+    from dcgan.sampling import Weights
+
+_GRIDS, _GRIDS_PER_SECOND = 100, 8.0
+_STEPS, _STEPS_PER_SECOND = 30, 15.0
+_MOST_FRAMES = 3_000
+"""Of a walk: they are in memory together."""
+
+
+def animate(
+    run: RunReference = "last",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="File to write, .gif, .webp or .mp4; training.gif or walk.gif by default.",
+            callback=file_with_ending((".gif", ".webp", ".mp4")),
+            show_default=False,
+        ),
+    ] = None,
+    walk: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEEDS",
+            help="Instead of the training, walk through latent space from seed to seed and back, "
+            "such as 3,7,12.",
+            show_default=False,
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Most grids of a training (100), or images from seed to seed of a walk (30).",
+            show_default=False,
+        ),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            max=30,
+            help="Grids or images per second; 8 for a training, 15 for a walk.",
+            show_default=False,
+        ),
+    ] = None,
+    edge: Annotated[
+        int, typer.Option(min=64, max=4096, help="Pixels of the longer edge at most.")
+    ] = 800,
+    checkpoint: Checkpoint = "last",
+    weights: GeneratorWeights = None,
+    device: Device = "auto",
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Show a training in motion, from the grids of its run, or walk through latent space.
+
+    The step is below each grid, and the last grid stays for two seconds. A walk
+    goes along great circles between the images that dcgan sample --seeds
+    shows; checkpoint, weights and device are those of a walk.
+
+    [dim]dcgan animate last -o training.webp
+    dcgan animate last --walk 3,7,12 -o walk.gif[/dim]
+    """
+    from analysis.animation.files import check_can_write, save_animation
+    from tracking.store import find_run
+
+    path = output or Path("training.gif" if walk is None else "walk.gif")
+    check_can_write(path)
+    folder = find_run(store, run)
+    if walk is None:
+        animation = _training(folder, edge, frames or _GRIDS, fps or _GRIDS_PER_SECOND)
+    else:
+        from dcgan.run_folder.trained_run import TrainedRun
+        from dcgan.training.device import choose_device
+
+        seeds = parse_image_seeds(walk, "--walk")
+        if len(seeds) < 2:
+            raise typer.BadParameter(f"--walk {walk}: a walk needs two seeds, such as --walk 3,7.")
+        steps = frames or _STEPS
+        if len(seeds) * steps > _MOST_FRAMES:
+            raise typer.BadParameter(
+                f"--walk: {plural(len(seeds), 'seed')} of {plural(steps, 'frame')} are more than "
+                f"{_MOST_FRAMES:,} frames. Name fewer seeds."
+            )
+        trained_run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
+        animation = _walk(trained_run, weights, seeds, edge, steps, fps or _STEPS_PER_SECOND)
+    save_animation(animation, path)
+    Console(highlight=False).print(
+        f"{path}: {plural(len(animation.frames), 'frame')}, {sum(animation.seconds):.1f} s, "
+        f"{size(path.stat().st_size)}",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def _training(folder: Path, edge: int, grids: int, fps: float) -> Animation:
+    from analysis.animation.frames import training_animation
+    from analysis.image_files import image_files
+    from tracking.errors import StoreError
+    from tracking.events import FIXED_NOISE
+
+    files = image_files(folder, FIXED_NOISE)
+    if len(files) < 2:
+        raise StoreError(
+            f"The run {folder.name} has {plural(len(files), 'grid')} in {FIXED_NOISE}; an "
+            "animation needs two.\nTrain with --set images.every_steps=100 for more, or walk "
+            "through latent space: --walk 3,7."
+        )
+    return training_animation(files, most=grids, longest_edge=edge, frames_per_second=fps)
+
+
+def _walk(
+    run: TrainedRun, weights: Weights | None, seeds: list[int], edge: int, steps: int, fps: float
+) -> Animation:
+    from analysis.animation.frames import walk_animation
+    from dcgan.cli.progress import ImageProgress
+    from dcgan.samples import latents
+    from dcgan.samples.pixels import images_of, render_all
+
+    config = run.config
+    images = images_of(
+        run, latents.walk(config.network, seeds, steps, closed=True), weights=weights
+    )
+    with ImageProgress() as bar:
+        batches = render_all(images, lambda done, total: bar.show("images", done, total))
+        return walk_animation(
+            (255 - pixels if config.images.inverted else pixels for pixels in batches),
+            seeds,
+            steps,
+            longest_edge=edge,
+            frames_per_second=fps,
+        )

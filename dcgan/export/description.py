@@ -1,0 +1,98 @@
+"""What an exported generator says of itself, in every format."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from dcgan.config.schema import Config, Network
+from dcgan.run_folder.trained_run import TrainedRun
+from dcgan.sampling import Weights
+from tracking.errors import UserError
+
+INPUT, OUTPUT = "latents", "images"
+"""The names of what goes in and of what comes out."""
+
+
+class ExportError(UserError):
+    """A generator that cannot be exported, or a file that holds none."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """The generator in a file, and how to use it.
+
+    Attributes:
+        run: The run's id.
+        step: The training step of its checkpoint.
+        weights: `current` for G, `ema` for its moving average.
+        network: Its architecture.
+        sides: Height and width of an image in pixels.
+        channels: 1 for grey, 3 for RGB.
+    """
+
+    run: str
+    step: int
+    weights: Weights
+    network: Network
+    sides: tuple[int, int]
+    channels: int
+
+    @classmethod
+    def of_run(cls, run: TrainedRun, weights: Weights | None = None) -> Description:
+        """Describe a run's generator. weights: If omitted, those that the run's own grids use."""
+        config: Config = run.config
+        return cls(
+            run.folder.name,
+            run.step,
+            weights or config.images.weights,
+            config.network,
+            config.dataset.sides,
+            config.dataset.channels,
+        )
+
+    @property
+    def input(self) -> str:
+        """What goes in, in a sentence."""
+        law = "U[-1, 1]" if self.network.latent_law == "uniform" else "N(0, 1)"
+        return f"float32 (batch, {self.network.latent_size}, 1, 1), drawn from {law}"
+
+    @property
+    def output(self) -> str:
+        """What comes out, in a sentence."""
+        height, width = self.sides
+        return (
+            f"float32 (batch, {self.channels}, {height}, {width}) in [-1, 1]; "
+            "(images + 1) * 127.5 gives pixels from 0 to 255"
+        )
+
+    def to_metadata(self) -> dict[str, str]:
+        """Names and values that every format can hold."""
+        return {
+            "producer": f"dcgan-lab {version('dcgan-lab')}",
+            "run": self.run,
+            "step": str(self.step),
+            "weights": self.weights,
+            "network": json.dumps(self.network.model_dump(mode="json")),
+            "image_size": json.dumps(self.sides),
+            "channels": str(self.channels),
+            INPUT: self.input,
+            OUTPUT: self.output,
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str]) -> Description | None:
+        """The inverse of `to_metadata`; None if these are of something else."""
+        try:
+            height, width = json.loads(metadata["image_size"])
+            return cls(
+                metadata["run"],
+                int(metadata["step"]),
+                "ema" if metadata["weights"] == "ema" else "current",
+                Network.model_validate(json.loads(metadata["network"])),
+                (int(height), int(width)),
+                int(metadata["channels"]),
+            )
+        except (KeyError, TypeError, ValueError):
+            return None

@@ -1,0 +1,1 @@
+"""What a trained generator makes: images as files, grids, and walks through its latent space."""
