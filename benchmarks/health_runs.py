@@ -25,10 +25,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tracking.events import DATASET, FIXED_NOISE
-from tracking.run_files import image_files
-
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
 DEFINITIONS = HERE / "health"
 MARKS = ".health"
 PART_BYTES = 15 << 20
@@ -172,6 +170,9 @@ def train(run: HealthRun, store: Path, data: Path, device: str, most_steps: int)
 
 def _drop_pictures(folder: Path, *, first: bool) -> None:
     """Remove the pictures that no rule looks at, as all must be copied from a lent machine."""
+    from tracking.events import DATASET, FIXED_NOISE
+    from tracking.run_files import image_files
+
     for (path, step), file in image_files(folder).items():
         if path == DATASET or (first and path == FIXED_NOISE and step == 0):
             file.unlink()
