@@ -25,6 +25,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 STATUS_STYLES = {
     "running": "cyan",
     "finished": "green",
+    "stopped": "yellow",
     "interrupted": "yellow",
     "failed": "red",
     "killed": "red",

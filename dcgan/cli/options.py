@@ -160,6 +160,15 @@ Data = Annotated[
         rich_help_panel=CONFIGURATION_PANEL,
     ),
 ]
+StopWhen = Annotated[
+    str | None,
+    typer.Option(
+        "--stop-when",
+        metavar="RULE,...",
+        help="End a run early once one of these rules of health holds, such as "
+        "collapsed,diverged; see dcgan diagnose --rules.",
+    ),
+]
 Download = Annotated[
     bool,
     typer.Option(

@@ -21,6 +21,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import duration, escape_control_characters
+from dcgan.cli.health_lines import HOLDS, health_line, rules_that_hold
+from diagnosis import RULES
 from tracking.events import BATCH, EPOCH, EVALUATION, SYS, Event, Fields, Metrics, Value
 from tracking.wording import plural
 
@@ -96,6 +98,7 @@ class TrainingProgress:
         )
         self._metrics = Text("starting", style="dim")
         self._real_scores: dict[str, Value] = {}
+        self._health: dict[str, Value] = {}
         self._live = Live(self._render(), console=console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> TrainingProgress:
@@ -128,6 +131,8 @@ class TrainingProgress:
                 for path, value in event.values.items()
                 if path.startswith(_REAL_SCORE)
             }
+            if HOLDS in event.values:
+                self._show_health(event)
         if not isinstance(event, Metrics):
             return
         step = event.steps[-1]
@@ -145,6 +150,18 @@ class TrainingProgress:
         """Print a warning above the bar."""
         text = Text(escape_control_characters(message), style="yellow")
         self._console.print(text, soft_wrap=True)
+
+    def _show_health(self, event: Fields) -> None:
+        """Keep what holds below the bar, and print what has begun or ended."""
+        before = set(rules_that_hold(self._health))
+        self._health |= event.values
+        now = rules_that_hold(self._health)
+        for rule in dict.fromkeys((*now, *sorted(before))):
+            if (rule in now) != (rule in before):
+                style = "yellow" if rule in now else "dim"
+                line = health_line(rule, self._health)
+                self._console.print(Text(escape_control_characters(line), style), soft_wrap=True)
+        self._live.update(self._render())
 
     def _update_bar(self, step: int, event: Metrics) -> None:
         self._recent.append((time.monotonic(), step))
@@ -181,4 +198,8 @@ class TrainingProgress:
     def _render(self) -> Group:
         table = Table.grid(expand=True)
         table.add_row(self._bar)
-        return Group(table, self._metrics)
+        holds = rules_that_hold(self._health)
+        if not holds:
+            return Group(table, self._metrics)
+        line = "; ".join(RULES[rule].title for rule in holds)
+        return Group(table, self._metrics, Text(f"{line}: dcgan diagnose", style="yellow"))

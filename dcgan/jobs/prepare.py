@@ -75,6 +75,7 @@ class Job:
         world: The processes that train together.
         held_out: Real images for evaluation that are not trained on; None if the recipe does
             not evaluate during training, or the data set has none.
+        stop_when: Names of the rules that end the run early, see `jobs.health.parse_stop_when`.
     """
 
     config: Config
@@ -87,6 +88,7 @@ class Job:
     checkpoint: Path | None = None
     world: World = SINGLE_PROCESS
     held_out: ImageSet | None = None
+    stop_when: tuple[str, ...] = ()
 
     @property
     def total_steps(self) -> int:

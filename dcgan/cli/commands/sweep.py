@@ -29,6 +29,7 @@ from dcgan.cli.options import (
     Epochs,
     Settings,
     Steps,
+    StopWhen,
     Store,
     Trackers,
     complete_setting,
@@ -124,6 +125,7 @@ def sweep(
         ),
     ] = None,
     tracker: Trackers = None,
+    stop_when: StopWhen = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Train every combination of some values, each with the same seeds.
@@ -144,6 +146,7 @@ def sweep(
         raise UserError("Name a sweep or a recipe.\nList the sweeps with: dcgan sweep --list")
     keep_memory()
     from dcgan.cli.progress import ImageProgress
+    from dcgan.jobs.health import parse_stop_when
     from dcgan.sweep.datasets import load_data
     from dcgan.sweep.definition import read_definition
     from dcgan.sweep.executor import cluster
@@ -153,6 +156,7 @@ def sweep(
 
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs}: it should be 1 or more.")
+    rules = parse_stop_when(stop_when)
     on_card = choose_device(device).type != "cpu"
     overrides = parse_overrides(
         settings,
@@ -187,7 +191,7 @@ def sweep(
             missing = missing_runs(stored_sweep)
             try:
                 results, ended = _run(
-                    stored_sweep, missing, image_counts, console, backend, max_jobs, device
+                    stored_sweep, missing, image_counts, console, backend, max_jobs, device, rules
                 )
             except KeyboardInterrupt:  # the second Ctrl-C
                 results, ended = [], False
@@ -238,6 +242,7 @@ def _run(
     backend: Executor,
     max_jobs: int,
     device: str,
+    stop_when: tuple[str, ...],
 ) -> tuple[list[WorkResult], bool]:
     """Train the missing runs; returns their results, and whether it was not stopped."""
     from dcgan.cli.sweep_table import SweepTable
@@ -265,6 +270,7 @@ def _run(
         executor=backend,
         threads=threads,
         arguments=sys.argv,
+        stop_when=stop_when,
     )
     with SweepTable(stored_sweep, image_counts, console) as table:
         return run_work_items(work_items, backend, jobs, table.refresh)

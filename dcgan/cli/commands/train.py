@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,7 @@ from dcgan.cli.options import (
     RunReference,
     Settings,
     Steps,
+    StopWhen,
     Store,
     Trackers,
     data_overrides,
@@ -96,6 +98,7 @@ def train(
         list[str] | None,
         typer.Option(help="Tag for the run; repeatable.", rich_help_panel=TRACKING_PANEL),
     ] = None,
+    stop_when: StopWhen = None,
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
@@ -146,7 +149,7 @@ def train(
                 progress=progress.decoded,
                 world=world,
             )
-        _run(job)
+        _run(job, stop_when)
 
 
 def resume(
@@ -155,6 +158,7 @@ def resume(
         Path | None,
         typer.Option(help="Where the run's images are now, if they were moved."),
     ] = None,
+    stop_when: StopWhen = None,
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
@@ -176,12 +180,15 @@ def resume(
             job = prepare_resume(
                 store, run, device, data=data, progress=progress.decoded, world=world
             )
-        _run(job)
+        _run(job, stop_when)
 
 
-def _run(job: Job) -> None:
+def _run(job: Job, stop_when: str | None) -> None:
     from dcgan.cli.progress import TrainingProgress
+    from dcgan.jobs.health import parse_stop_when
     from dcgan.jobs.run import run_job, run_worker_rank
+
+    job = replace(job, stop_when=parse_stop_when(stop_when))
 
     if job.world.rank > 0:
         run_worker_rank(job)
@@ -218,7 +225,12 @@ def _print_result(result: TrainingResult, job: Job, console: Console) -> None:
 def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
     """What a user may want to type next: commands and their purposes."""
     run, store = result.folder.name, job.store
-    if result.status == "interrupted":
+    if result.status == "stopped":
+        commands = {
+            dcgan_command("diagnose", run, store=store): "see why, and what helps",
+            dcgan_command("resume", run, store=store): "continue the training all the same",
+        }
+    elif result.status == "interrupted":
         commands = {dcgan_command("resume", run, store=store): "continue the training"}
     else:
         sample = ("sample", run, "-n", "64", "-o", "grid.png")
