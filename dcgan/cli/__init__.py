@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dcgan.cli.commands.compare import compare
+from dcgan.cli.commands.diagnose import diagnose
 from dcgan.cli.commands.diff import diff
 from dcgan.cli.commands.evaluate import evaluate
 from dcgan.cli.commands.fid import fid
@@ -71,6 +72,7 @@ app.command(rich_help_panel=TRAIN)(profile)
 app.command(rich_help_panel=TRAIN)(selftest)
 app.command(rich_help_panel=INSPECT)(runs)
 app.command(rich_help_panel=INSPECT)(show)
+app.command(rich_help_panel=INSPECT)(diagnose)
 app.command(rich_help_panel=INSPECT)(diff)
 app.command(rich_help_panel=INSPECT)(watch)
 app.command(rich_help_panel=INSPECT)(plot)
