@@ -14,7 +14,7 @@ MOST_MARKS = 4
 """More bars would hide the curves; the gravest rules are shown."""
 
 _COLOUR = "#b3541e"
-_HEIGHT, _GAP = 0.035, 0.055
+_HEIGHT, _GAP = 0.055, 0.07
 
 
 def mark_findings(axes: Axes, findings: Sequence[Finding]) -> None:

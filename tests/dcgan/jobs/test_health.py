@@ -15,6 +15,7 @@ from dcgan.jobs.prepare import Job, RunMetadata, prepare
 from dcgan.jobs.run import run_job
 from diagnosis import follow
 from diagnosis.findings import Finding
+from tests.support.health_events import HEALTHY, run, write_health_journal
 from tracking.backends.local import read_fields
 from tracking.events import Event, Fields, Metrics
 
@@ -101,3 +102,21 @@ def test_a_rule_ends_a_run_which_can_be_continued(
     assert fields["sys/tags"] == ["mine", "data_at_fault"]
     assert fields["health/holds"] == ["data_at_fault"]
     assert list((result.folder / "checkpoints").glob("*.pt"))
+
+
+def test_a_resumed_run_is_told_anew_what_its_journal_holds(tmp_path: Path) -> None:
+    """Of steps that were trained, but lie after the checkpoint, nothing is left."""
+    won = run(600, HEALTHY, D_x=lambda step: 0.999, D_G_z1=lambda step: 0.001)
+    stale = {"health/holds": ["one_image"], "health/one_image/since": 700, "sys/tags": ["mine"]}
+    folder = write_health_journal(tmp_path, "won-abc234", [*won, Fields(stale)])
+    told: list[Fields] = []
+    monitor = HealthMonitor(told.append, pytest.fail, ("discriminator_won",))
+    monitor.replay(folder)
+    (fields,) = told
+    assert fields.values["health/one_image/since"] is None
+    assert fields.values["health/discriminator_won/since"] == 1
+    assert fields.values["health/holds"] == ["discriminator_won"]
+    assert fields.values["sys/tags"] == ["mine", "discriminator_won"]
+    assert monitor.stopped_by is None, "it is asked again once the run goes on"
+    monitor.add(block(601, 0.999))
+    assert monitor.stopped_by is not None
