@@ -96,7 +96,9 @@ def pairwise_distances(one: Vectors, other: Vectors) -> Vectors:
 
 
 def _fineness(images: Pixels) -> float:
-    grey = images.mean(axis=3, dtype=np.float32)
+    channels = images.shape[3]
+    # A product of matrices takes a tenth of the time of a mean over the last axis.
+    grey = images.astype(np.float32) @ np.full(channels, 1 / channels, np.float32)
     power = np.abs(np.fft.rfft2(grey)) ** 2
     height, width = grey.shape[1:]
     rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
