@@ -306,7 +306,9 @@ def _print_results(
     failed_keys = {result.key for result in results if result.failure}
     table = borderless_table()
     table.add_column("arm")
-    add_number_columns(table, "finished", "failed", "G loss", "D loss")
+    has_stopped = any(each.state == "stopped" for each in progress_by_key.values())
+    stopped_heading = ("stopped",) if has_stopped else ()
+    add_number_columns(table, "finished", *stopped_heading, "failed", "G loss", "D loss")
     for arm in plan.arms:
         keys = [run.key for run in plan.runs if run.arm == arm]
         runs = {key: progress_by_key.get(key, RunProgress()) for key in keys}
@@ -318,6 +320,7 @@ def _print_results(
         table.add_row(
             Text(escape_control_characters(arm.label)),
             f"{len(finished)}/{len(runs)}",
+            *(str(sum(each.state == "stopped" for each in runs.values())) for _ in stopped_heading),
             Text(str(failures or ""), style="red"),
             *(_mean_and_spread([pair[network] for pair in losses]) for network in (0, 1)),
         )
