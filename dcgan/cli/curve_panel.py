@@ -18,7 +18,14 @@ _MOST_TICKS = 4
 def curve_panel(
     steps: pd.DataFrame, title: str, curves: tuple[tuple[str, str, str], ...], size: tuple[int, int]
 ) -> Text:
-    """Curves of epoch means; of batches as long as fewer than two epochs are complete."""
+    """Curves of epoch means; of batches as long as fewer than two epochs are complete.
+
+    Args:
+        steps: Of one run, `tracking.tables.step_table`.
+        title: Of the panel.
+        curves: Metric, name and colour of each.
+        size: Columns and lines.
+    """
     import plotext
 
     plotext.clear_figure()
