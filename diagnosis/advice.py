@@ -1,6 +1,6 @@
 """What was measured of the rules and of the remedies, as `dcgan diagnose` prints it.
 
-The numbers are those of benchmarks/health.py; docs/diagnosis.md shows them all.
+The numbers are those of benchmarks/health_rules.py; docs/diagnosis.md shows them all.
 """
 
 from __future__ import annotations

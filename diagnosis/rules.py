@@ -1,7 +1,7 @@
 """The rules: what each looks at, its threshold, its source, and what it cannot know.
 
 Thresholds were chosen on one half of labelled runs and judged on the other: docs/diagnosis.md has
-the table, and benchmarks/health.py makes it.
+the table, and benchmarks/health_rules.py makes it.
 """
 
 from __future__ import annotations

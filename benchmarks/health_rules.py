@@ -1,6 +1,6 @@
 """How often the rules of health are right, and what helps against each failure.
 
-    python benchmarks/health.py --store STORE [--tune] [--output benchmarks/health.json]
+    python benchmarks/health_rules.py --store STORE [--tune] [--output benchmarks/health_rules.json]
 
 STORE holds the runs of health_runs.py, which are labelled in health/labelled.toml. The runs of even
 seeds served to choose the thresholds; those of odd seeds judge them here. An alarm counts if a rule
@@ -235,7 +235,7 @@ def main() -> None:
     )
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--tune", action="store_true", help="judge the even seeds, and stop there")
-    parser.add_argument("--output", type=Path, default=HERE / "health.json")
+    parser.add_argument("--output", type=Path, default=HERE / "health_rules.json")
     options = parser.parse_args()
     labels = labels_by_name()
     done = folders(options.store, [*labelled_runs()])
