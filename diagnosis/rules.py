@@ -122,9 +122,11 @@ def diverging(facts: Facts, window: Window) -> Reading:
     }
     if not ratios:
         return Unknown("how far its steps moved the weights was not measured")
-    network, ratio = max(ratios.items(), key=lambda item: _rank(item[1]))
+    if not all(map(math.isfinite, ratios.values())):
+        return Unknown("its weights are not finite")
+    network, ratio = max(ratios.items(), key=lambda item: item[1])
     return Holds(
-        not ratio <= MOVING,
+        ratio >= MOVING,
         ratio / MOVING,
         f"each step moves {network}'s weights by {ratio:.1%} of their size; usual is 0.1 to 1%",
         {f"{network}_update_ratio": ratio},
@@ -267,10 +269,6 @@ def _outputs(window: Window) -> tuple[float, float] | None:
     if real is None or fake is None or not math.isfinite(real + fake):
         return None
     return real, fake
-
-
-def _rank(value: float) -> float:
-    return value if math.isfinite(value) else math.inf
 
 
 def _shown(name: str) -> str:
