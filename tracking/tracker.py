@@ -8,13 +8,13 @@ from typing import Literal, Protocol, TypeAlias
 
 from tracking.events import Event
 
-Status: TypeAlias = Literal["running", "finished", "interrupted", "failed", "killed"]
-"""`killed`: the process ended without closing the run."""
+Status: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed", "killed"]
+"""`stopped`: a rule of health ended it. `killed`: the process ended without closing the run."""
 
 
 def as_status(value: object) -> Status:
     """The final status that a field holds; `killed` if it is still `running` or anything else."""
-    closed: tuple[Status, ...] = ("finished", "interrupted", "failed")
+    closed: tuple[Status, ...] = ("finished", "stopped", "interrupted", "failed")
     return next((status for status in closed if status == value), "killed")
 
 

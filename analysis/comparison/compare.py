@@ -22,12 +22,12 @@ from analysis.comparison.differences import differences_from
 from analysis.comparison.failures import (
     TRAINING_METRICS,
     TrainingOutcome,
-    relative_variations,
+    last_grids,
     training_outcome,
 )
 from analysis.comparison.measures import LAST, Measure, find_measures, measured, runs_without
 from analysis.comparison.seeds import doubts_about_seeds, newest_of_twins
-from analysis.image_grids import IMAGE_SIZE, image_sides
+from diagnosis.image_grids import IMAGE_SIZE, GridReading, image_sides
 from tracking.events import CONFIG, SYS, Value
 from tracking.fields import config_path, from_text, to_text
 from tracking.wording import plural
@@ -35,7 +35,7 @@ from tracking.wording import plural
 if TYPE_CHECKING:
     from analysis.runs import Runs
 
-_COUNTED = ("finished", "failed")
+_COUNTED = ("finished", "stopped", "failed")
 """Runs of another status are at another point of their training."""
 
 
@@ -48,9 +48,9 @@ class Comparison:
         factors: The keys of the configuration that define the arms.
         constant: Key -> value, for the keys that have the same value in all runs.
         measures: What is compared.
-        runs: One row per finished or failed run, indexed by id: `arm` (the label), `seed`,
+        runs: One row per finished, stopped or failed run, indexed by id: `arm` (the label), `seed`,
             `outcome` (`failures.TrainingOutcome`), then the value of each measure by its name, NaN
-            and infinities included; NaN for a failed run.
+            and infinities included; NaN for a run that did not finish.
         summary: One row per measure and arm: `metric`, `arm`, `runs`, then over the finite values
             `n`, `mean`, `median`, `std`, `min`, `max`.
         differences: One row per measure and arm except the baseline, as
@@ -107,7 +107,7 @@ def compare(
     Finished runs are compared by their measures, and together with failed ones by how many failed.
 
     Args:
-        runs: The runs; those that are neither finished nor failed are left out.
+        runs: The runs; those that have neither finished, failed nor been stopped are left out.
         by: Keys of the configuration that define the arms, such as `init.scheme`. If empty: the
             factors of the sweep, or the one key in which the runs differ.
         metrics: As `measures.find_measures` takes them.
@@ -174,7 +174,7 @@ def _arms(frame: pd.DataFrame, grouping: Grouping, baseline: str) -> tuple[Arm, 
 
 
 def _counted(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The finished and failed runs, and a sentence on the others."""
+    """The runs that ended by themselves, and a sentence on the others."""
     status = table[f"{SYS}/status"] if len(table) else pd.Series(dtype=object)
     if not (status == "finished").any():
         raise NoArmsError("There is no finished run to compare.\nList all runs with: dcgan runs")
@@ -234,17 +234,17 @@ def training_outcomes(runs: Runs, ids: Sequence[str]) -> list[TrainingOutcome]:
                 for path, value in final_means[run].items()
                 if path in runs.newest_values(run)
             },
-            _variations(runs.folder(run), rows[run]),
+            _grids(runs.folder(run), rows[run]),
         )
         for run in ids
     ]
 
 
-def _variations(folder: Path | None, fields: Mapping[str, Value]) -> Mapping[int, float]:
+def _grids(folder: Path | None, fields: Mapping[str, Value]) -> Sequence[GridReading]:
     sides, count = image_sides(fields.get(IMAGE_SIZE)), fields.get(f"{CONFIG}/images/count")
     if folder is None or sides is None or not isinstance(count, int):
-        return {}
-    return relative_variations(folder, sides, count)
+        return []
+    return last_grids(folder, sides, count)
 
 
 def _summary(frame: pd.DataFrame, measures: Sequence[Measure]) -> pd.DataFrame:

@@ -11,11 +11,11 @@ import pandas as pd
 import PIL.Image
 
 from analysis.image_files import evenly_spaced
-from analysis.image_grids import Sides
 from analysis.plots import style
 from analysis.plots.axes import wrapped
 from analysis.plots.figure_file import FigureFile
 from analysis.plots.style import house_style, new_figure
+from diagnosis.image_grids import Sides
 from tracking.events import GRID_PADDING
 from tracking.wording import plural
 

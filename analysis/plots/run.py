@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -15,11 +15,14 @@ import PIL.Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.health import examine
 from analysis.image_files import evenly_spaced, image_files
 from analysis.plots import style
 from analysis.plots.evaluation_curves import evaluated, evaluation_curves
+from analysis.plots.finding_marks import mark_findings
 from analysis.plots.run_curves import Curve, draw_metrics, finish_time_axis, line_note
 from analysis.plots.style import LOSS_NOTE, house_style, new_figure
+from diagnosis import Finding
 from tracking.atomic_files import atomic_write
 from tracking.backends.local import read_fields, read_steps
 from tracking.errors import StoreError
@@ -40,12 +43,15 @@ _logger = logging.getLogger(__name__)
 
 
 @house_style
-def loss_curves(steps: pd.DataFrame, title: str = "") -> Figure:
+def loss_curves(steps: pd.DataFrame, title: str = "", findings: Sequence[Finding] = ()) -> Figure:
     """The losses of G and D, separately and together: single batches and epoch means.
 
     Stretches in which a loss is NaN or infinite are hatched and counted.
 
-    steps: Of one run, `tracking.tables.step_table`.
+    Args:
+        steps: Of one run, `tracking.tables.step_table`.
+        title: Of the figure; may be empty.
+        findings: What the rules of health found in the run, for bars below the curves.
     """
     note = f"{line_note(steps)} {_ONE_RUN} {LOSS_NOTE}"
     figure = new_figure(7.4, title, note)
@@ -57,19 +63,23 @@ def loss_curves(steps: pd.DataFrame, title: str = "") -> Figure:
     draw_metrics(both, steps, "Both", [generator_curve, discriminator_curve])
     for axes in (generator, discriminator, both):
         axes.set_ylabel("loss")
+    mark_findings(both, findings)
     finish_time_axis(both, steps)
     figure.align_ylabels()
     return figure
 
 
 @house_style
-def score_curves(steps: pd.DataFrame, title: str = "") -> Figure:
+def score_curves(steps: pd.DataFrame, title: str = "", findings: Sequence[Finding] = ()) -> Figure:
     """D's output for real images and for fakes, and for the same fakes after D's step.
 
     Scores are taken for probabilities, 1 for real, unless one is outside 0 to 1: those of a critic
     have no scale of their own.
 
-    steps: Of one run, `tracking.tables.step_table`.
+    Args:
+        steps: Of one run, `tracking.tables.step_table`.
+        title: Of the figure; may be empty.
+        findings: What the rules of health found in the run, for bars below the curves.
     """
     probabilities = _are_probabilities(steps)
     meaning = (
@@ -97,6 +107,7 @@ def score_curves(steps: pd.DataFrame, title: str = "") -> Figure:
             axes.axhline(0.5, color=style.REFERENCE, linewidth=0.8, linestyle=(0, (4, 3)), zorder=4)
     if probabilities:
         apart.set_ylim(-0.03, 1.03)
+    mark_findings(apart, findings)
     finish_time_axis(step_of_discriminator, steps)
     return figure
 
@@ -213,6 +224,7 @@ def _drawings(folder: Path) -> list[_Drawing]:
     title = _title(folder)
     steps = read_steps(folder)
     fakes, reals = image_files(folder, FIXED_NOISE), image_files(folder, REAL)
+    findings = examine(read_fields(folder), steps, folder).findings if len(steps) else []
     no_steps = "" if len(steps) else "finished step"
     no_fakes = "" if fakes else f"picture in {FIXED_NOISE}"
     no_reals = "" if reals else f"picture in {REAL}"
@@ -226,8 +238,8 @@ def _drawings(folder: Path) -> list[_Drawing]:
         return real_and_fake_grids(_read(reals[max(reals)]), _read(fakes[last]), title, last)
 
     drawings = [
-        _Drawing("loss", no_steps, lambda: loss_curves(steps, title)),
-        _Drawing("scores", no_steps, lambda: score_curves(steps, title)),
+        _Drawing("loss", no_steps, lambda: loss_curves(steps, title, findings)),
+        _Drawing("scores", no_steps, lambda: score_curves(steps, title, findings)),
         _Drawing("progression", no_fakes, draw_progression),
         _Drawing("real_and_fake", no_fakes or no_reals, draw_real_and_fake),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from analysis.comparison.conclusions import CAVEAT, findings, verdict
 from analysis.comparison.failures import RULE
 from analysis.comparison.measures import DEFAULTS
 from analysis.comparison.tables import effect_table, failure_table, summary_table
+from analysis.health import examine
 from analysis.report.content import Block, Commands, Facts, Prose, Report, Section
 from analysis.report.figure_sections import (
     collapsed,
@@ -21,6 +23,7 @@ from analysis.report.figure_sections import (
     run_figures,
     value_figures,
 )
+from analysis.report.health_section import health_of
 from analysis.report.image_series import image_series
 from analysis.report.metadata_sections import (
     configuration,
@@ -33,7 +36,7 @@ from analysis.report.metadata_sections import (
 from analysis.report.run_tables import runs_alone, runs_of
 from analysis.report.score_table import scores
 from analysis.runs import Runs
-from tracking.events import BATCH, CONFIG, SWEEP, SYS
+from tracking.events import BATCH, CONFIG, SWEEP, SYS, Value
 from tracking.wording import plural
 
 ANECDOTE = (
@@ -102,12 +105,15 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
 
 def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
     table = runs.table
+    health: list[Section] = []
     statuses = ("Status", join_values(distinct(table, f"{SYS}/status")))
     ids = [str(run) for run in table.index]
     arms = _arms_of_unlike_runs(table)
     if len(ids) == 1:
         title = f"The run {ids[0]}"
-        curves = run_figures(runs, ids[0])
+        watch = examine(_fields(table, ids[0]), runs.steps(ids[0]), runs.folder(ids[0]))
+        curves = run_figures(runs, ids[0], watch.findings)
+        health = [Section("Health", health_of(watch))]
     else:
         recipes = join_values(distinct(table, f"{SYS}/recipe")) or "some recipe"
         title = f"{plural(len(ids), 'run')} of {recipes}"
@@ -117,6 +123,7 @@ def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
     last = runs.last_values(ids).reindex(columns=metrics)
     sections = [
         Section("What this report can show", (Prose(caveat, "lead"), Prose(CAVEAT, "note"))),
+        *health,
         Section("During training", (curves,)),
         *(scores(runs, ids[0]) if len(ids) == 1 else []),
         *_images(runs, arms),
@@ -171,6 +178,11 @@ def _reproduction(table: pd.DataFrame, command: str) -> list[Section]:
     if command:
         blocks += [Prose("This report was made with:"), Commands((command,))]
     return [Section("How to reproduce this", tuple(blocks))] if blocks else []
+
+
+def _fields(table: pd.DataFrame, run: str) -> dict[str, Value]:
+    row = cast(dict[str, Value], table.loc[run].to_dict())
+    return {path: value for path, value in row.items() if value is not None}
 
 
 def _arms_of_unlike_runs(table: pd.DataFrame) -> list[Arm]:

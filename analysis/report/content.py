@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from analysis.comparison.tables import Table
-from analysis.image_grids import Sides
 from analysis.plots.figure_file import FigureFile
+from diagnosis.image_grids import Sides
 
 
 @dataclass(frozen=True)

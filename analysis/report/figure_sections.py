@@ -22,6 +22,7 @@ from analysis.plots.run import loss_curves, score_curves
 from analysis.plots.values import factor_intervals, paired_slopes
 from analysis.report.content import Figure, Figures
 from analysis.runs import Runs
+from diagnosis import Finding
 from tracking.events import EVALUATION, SYS, Value
 from tracking.fields import escape_control_characters, to_text
 from tracking.metric_directions import direction_of
@@ -66,8 +67,14 @@ def curve_figures(runs: Runs, arms: Sequence[Arm], collapsed_runs: Collection[st
     return Figures((losses, scores))
 
 
-def run_figures(runs: Runs, run: str) -> Figures:
-    """Losses and D's output of a single run, batch by batch, and its evaluations."""
+def run_figures(runs: Runs, run: str, findings: Sequence[Finding]) -> Figures:
+    """Losses and D's output of a single run, batch by batch, and its evaluations.
+
+    Args:
+        runs: The runs.
+        run: The id of the one to draw.
+        findings: What the rules of health found in it.
+    """
     steps = runs.steps(run)
     metrics = [column for column in steps if str(column).startswith("training/")]
     data = steps[["step", *metrics]]
@@ -82,11 +89,15 @@ def run_figures(runs: Runs, run: str) -> Figures:
     return Figures(
         (
             Figure(
-                FigureFile(loss_curves(steps), "loss", f"Losses of G and D {source}.", data),
+                FigureFile(
+                    loss_curves(steps, "", findings), "loss", f"Losses of G and D {source}.", data
+                ),
                 "Losses of G and D, separately and together.",
             ),
             Figure(
-                FigureFile(score_curves(steps), "scores", f"D's output {source}.", data),
+                FigureFile(
+                    score_curves(steps, "", findings), "scores", f"D's output {source}.", data
+                ),
                 "D's output for real images and for fakes.",
             ),
             *evaluations,

@@ -9,10 +9,10 @@ import PIL.Image
 
 from analysis.comparison.arms import Arm
 from analysis.image_files import image_files
-from analysis.image_grids import IMAGE_SIZE, image_sides
 from analysis.plots.arm_grids import SIDE, common_steps, grids_by_step_and_arm
 from analysis.report.content import Choice, Grids, Panel
 from analysis.runs import Runs
+from diagnosis.image_grids import IMAGE_SIZE, image_sides
 from tracking.events import FIXED_NOISE, GRID_PADDING, REAL
 
 BUDGET = 5_000_000

@@ -9,6 +9,7 @@ import typer
 from dcgan.cli.commands.animate import animate
 from dcgan.cli.commands.compare import compare
 from dcgan.cli.commands.data import data
+from dcgan.cli.commands.diagnose import diagnose
 from dcgan.cli.commands.diff import diff
 from dcgan.cli.commands.evaluate import evaluate
 from dcgan.cli.commands.export import export
@@ -76,6 +77,7 @@ app.command(rich_help_panel=TRAIN)(profile)
 app.command(rich_help_panel=TRAIN)(selftest)
 app.command(rich_help_panel=INSPECT)(runs)
 app.command(rich_help_panel=INSPECT)(show)
+app.command(rich_help_panel=INSPECT)(diagnose)
 app.command(rich_help_panel=INSPECT)(diff)
 app.command(rich_help_panel=INSPECT)(watch)
 app.command(rich_help_panel=INSPECT)(plot)

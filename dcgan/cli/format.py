@@ -24,6 +24,7 @@ __all__ = [
 STATUS_STYLES = {
     "running": "cyan",
     "finished": "green",
+    "stopped": "yellow",
     "interrupted": "yellow",
     "failed": "red",
     "killed": "red",

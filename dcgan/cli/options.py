@@ -166,6 +166,15 @@ InceptionWeights = Annotated[
         show_default=False,
     ),
 ]
+StopWhen = Annotated[
+    str | None,
+    typer.Option(
+        "--stop-when",
+        metavar="RULE,...",
+        help="End a run early once one of these rules of health holds, such as "
+        "collapsed,diverged; see dcgan diagnose --rules.",
+    ),
+]
 Download = Annotated[
     bool,
     typer.Option(

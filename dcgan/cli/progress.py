@@ -20,6 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
+from dcgan.cli.health_lines import HOLDS, health_line, rules_that_hold
+from diagnosis import RULES
+from tracking.events import Fields, Value
 
 if TYPE_CHECKING:
     from dcgan.jobs.prepare import Job
@@ -93,6 +96,7 @@ class TrainingProgress:
             job.config.name, total=job.total_steps, completed=job.first_step
         )
         self._metrics = Text("starting", style="dim")
+        self._health: dict[str, Value] = {}
         self._live = Live(self._render(), console=console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> TrainingProgress:
@@ -115,6 +119,8 @@ class TrainingProgress:
 
     def show(self, event: Event) -> None:
         """Update the bar from an event of the run, and print the score of an evaluation."""
+        if isinstance(event, Fields) and HOLDS in event.values:
+            self._show_health(event)
         for line in self._meter.follow(event):
             self._console.print(line)
         if self._meter.epoch_ended:
@@ -130,7 +136,23 @@ class TrainingProgress:
         text = Text(escape_control_characters(message), style="yellow")
         self._console.print(text, soft_wrap=True)
 
+    def _show_health(self, event: Fields) -> None:
+        """Keep what holds below the bar, and print what has begun or ended."""
+        before = set(rules_that_hold(self._health))
+        self._health |= event.values
+        now = rules_that_hold(self._health)
+        for rule in dict.fromkeys((*now, *sorted(before))):
+            if (rule in now) != (rule in before):
+                style = "yellow" if rule in now else "dim"
+                line = health_line(rule, self._health)
+                self._console.print(Text(escape_control_characters(line), style), soft_wrap=True)
+        self._live.update(self._render())
+
     def _render(self) -> Group:
         table = Table.grid(expand=True)
         table.add_row(self._bar)
-        return Group(table, self._metrics)
+        holds = rules_that_hold(self._health)
+        if not holds:
+            return Group(table, self._metrics)
+        line = "; ".join(RULES[rule].title for rule in holds)
+        return Group(table, self._metrics, Text(f"{line}: dcgan diagnose", style="yellow"))

@@ -17,7 +17,7 @@ from dcgan.cli.format import (
     duration,
     escape_control_characters,
 )
-from dcgan.sweeping.progress import RunProgress, progress_reader
+from dcgan.sweeping.progress import ENDED, RunProgress, progress_reader
 
 if TYPE_CHECKING:
     from dcgan.sweeping.plan import RunKey, SweepRun
@@ -27,8 +27,24 @@ _OTHER_COLUMNS_WIDTH = 57
 """Width of all columns but the arm's, with the gaps."""
 _MIN_ARM_WIDTH = 12
 _LINES_AROUND = 5
-_STATES_BY_URGENCY = ("running", "failed", "interrupted", "waiting", "killed", "finished")
-_STATES_BY_PROGRESS = ("finished", "running", "waiting", "failed", "interrupted", "killed")
+_STATES_BY_URGENCY = (
+    "running",
+    "failed",
+    "interrupted",
+    "waiting",
+    "killed",
+    "stopped",
+    "finished",
+)
+_STATES_BY_PROGRESS = (
+    "finished",
+    "stopped",
+    "running",
+    "waiting",
+    "failed",
+    "interrupted",
+    "killed",
+)
 
 
 class SweepTable:
@@ -97,14 +113,14 @@ class SweepTable:
         """A run that stopped in an earlier session is waiting in this one."""
         before = self._at_start.get(key)
         unchanged = before and (before.folder, before.ended) == (progress.folder, progress.ended)
-        if unchanged and progress.state not in ("finished", "running"):
+        if unchanged and progress.state not in (*ENDED, "running"):
             return RunProgress(step=progress.step, epoch=progress.epoch, losses=progress.losses)
         return progress
 
     def _line(self, run: SweepRun, progress: RunProgress) -> Text:
         line = Text(f"{escape_control_characters(run.arm.label)}  seed {run.seed}  ")
         line.append(progress.state, style=STATUS_STYLES.get(progress.state, ""))
-        if progress.losses and progress.state == "finished":
+        if progress.losses and progress.state in ENDED:
             line.append("  G {:.3f}  D {:.3f}".format(*progress.losses))
         if progress.error:
             line.append(f"  {escape_control_characters(progress.error)}")

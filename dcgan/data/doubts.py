@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from dcgan.data.image_set import DatasetCard
+from diagnosis.data_rule import doubts_about_fields
+from tracking.events import CONFIG
+from tracking.fields import flatten
 from tracking.wording import plural
 
-_FLAT = 0.02
-"""A standard deviation, of values from -1 to 1, below which images hardly vary."""
-
-_COPIES = 0.01
-_CLIPPED = 0.01
-_EXTREME = 0.5
 _MOST_SHOWN = 3
 _MOST_NAMED = 20
 """Of the files that were skipped, the card names so many."""
@@ -27,26 +25,6 @@ def doubts_about(card: DatasetCard) -> Iterator[str]:
             f"read and {'is' if count == 1 else 'are'} left out: "
             f"{'; '.join(card.skipped[:_MOST_SHOWN])}{'; and others' * (count > _MOST_SHOWN)}."
         )
-    if card.std and max(card.std) < _FLAT:
-        mean, std = (max(values) for values in (card.mean, card.std))
-        yield (
-            f"The images hardly vary: their values, from -1 to 1, have a mean of {mean:.4g} and a "
-            f"standard deviation of {std:.2g}."
-        )
-    if card.duplicates > _COPIES * card.size:
-        yield (
-            f"{plural(card.duplicates, 'image')} of {card.size:,} have the same pixels as an "
-            "earlier one."
-        )
-    if card.clipped > _CLIPPED:
-        yield (
-            f"{card.clipped:.0%} of the values of images with more than 8 bits lie outside "
-            "dataset.value_range and were clipped."
-        )
-    if card.extreme > _EXTREME:
-        yield (
-            f"{card.extreme:.0%} of the values of images with more than 8 bits became black or "
-            "white: is dataset.value_range right?"
-        )
+    yield from doubts_about_fields(flatten({"dataset": asdict(card)}, CONFIG))
     for warning in card.warnings:
         yield f"{warning}."

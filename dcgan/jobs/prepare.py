@@ -84,6 +84,7 @@ class Job:
             not evaluate during training, or the data set has none.
         has_new_length: Whether a run that is resumed is to have another length than before.
         initial_weights: What the first step starts from; None for weights that the seed draws.
+        stop_when: Names of the rules that end the run early, see `jobs.health.parse_stop_when`.
     """
 
     config: Config
@@ -98,6 +99,7 @@ class Job:
     held_out: ImageSet | None = None
     has_new_length: bool = False
     initial_weights: InitialWeights | None = None
+    stop_when: tuple[str, ...] = ()
 
     @property
     def total_steps(self) -> int:

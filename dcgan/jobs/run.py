@@ -14,6 +14,7 @@ from torch import nn
 
 from dcgan.config.schema import Config
 from dcgan.data.doubts import doubts_about
+from dcgan.jobs.health import HealthMonitor
 from dcgan.jobs.initial_weights import StateDict
 from dcgan.jobs.length import length_events, notes_on_length
 from dcgan.jobs.prepare import Job, check_still_resumable
@@ -57,7 +58,7 @@ class TrainingResult:
 
     Attributes:
         folder: The run's folder.
-        status: `finished` or `interrupted`.
+        status: `finished`, `interrupted`, or `stopped` by one of the job's `stop_when`.
         steps: Training steps done in all, earlier sessions included.
         seconds: Duration of this session, evaluations included.
         images_per_second: Training speed of this session, evaluations excluded.
@@ -125,24 +126,33 @@ def run_job(
         tracker = _open_tracker(job, run, folder, warn)
         save = _CheckpointSaver(folder / CHECKPOINT_DIR, warn)
         emit = _event_sink(tracker, listen)
+        health = HealthMonitor(emit, warn, job.stop_when, job.metadata.tags)
         evaluation_seconds: list[float] = []
         status: Status = "failed"
         began = time.monotonic()
         try:
             for event in _opening_events(job, folder, arguments):
                 emit(event)
+                health.add(event)
             config = _decide_compilation(job, emit, warn)
             began = time.monotonic()
             with nullcontext(stopping) if stopping else stop_requests(job.world.size > 1) as stop:
+                if job.folder is not None:
+                    health.replay(folder)
+
+                def emit_and_judge(event: Event) -> None:
+                    emit(event)
+                    health.add(event)
+
                 reached_end = train(
                     config,
                     job.images.pixels,
                     device=job.device,
-                    emit=emit,
+                    emit=emit_and_judge,
                     save=save,
                     start_from=_start_from(job),
                     resume_from=resume_from,
-                    stopping=stop,
+                    stopping=lambda: health.stopped_by is not None or stop(),
                     world=job.world,
                     evaluate=_timed_evaluation(
                         job, folder, tracker.held(), emit, warn, evaluation_seconds.append
@@ -150,6 +160,8 @@ def run_job(
                 )
             # Without its last checkpoint a run can be resumed, and is not finished.
             status = "finished" if reached_end and not save.problem else "interrupted"
+            if not reached_end and health.stopped_by is not None and not save.problem:
+                status = "stopped"
         except KeyboardInterrupt:
             status = "interrupted"
         except Exception as error:
@@ -157,6 +169,7 @@ def run_job(
             raise
         finally:
             seconds = time.monotonic() - began
+            health.finish()
             # Emitted before the wait for the remotes, which a second Ctrl-C may cut short.
             emit(Fields({"sys/status": status, "sys/ended": to_iso8601(now_ms())}))
             tracker.close(status)

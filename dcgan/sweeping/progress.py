@@ -16,6 +16,9 @@ from tracking.errors import StoreError, warn
 from tracking.events import BATCH, EPOCH, SWEEP
 from tracking.store import trash_run
 
+ENDED = ("finished", "stopped")
+"""The states of runs that a sweep does not train again."""
+
 _POLL_SECONDS = 0.5
 _ORPHAN_SECONDS = 60.0
 """How long to wait for workers of a killed sweep to stop."""
@@ -74,7 +77,7 @@ def progress_reader(stored_sweep: StoredSweep) -> Callable[[], dict[RunKey, RunP
         if fields.get(f"{SWEEP}/id") == stored_sweep.id:
             keys[folder] = (str(fields[f"{SWEEP}/arm"]), int(str(fields["sys/seed"])))
             progress = _read_progress(folder, fields)
-            if progress.state == "finished":
+            if progress.state in ENDED:
                 finished[folder] = progress
             return progress
         return None
@@ -111,7 +114,7 @@ def missing_runs(stored_sweep: StoredSweep) -> dict[SweepRun, str | None]:
     missing: dict[SweepRun, str | None] = {}
     for run in stored_sweep.sweep.runs:
         progress = progress_by_key.get(run.key, RunProgress())
-        if progress.state == "finished":
+        if progress.state in ENDED:
             continue
         missing[run] = None
         if progress.state in ("interrupted", "killed") and progress.folder is not None:

@@ -93,6 +93,7 @@ def share_out(
     jobs: int,
     device: str,
     arguments: Sequence[str],
+    stop_when: tuple[str, ...] = (),
 ) -> list[WorkItem]:
     """Work items for the missing runs, which share the cores and the cards.
 
@@ -103,6 +104,7 @@ def share_out(
         jobs: Number of workers.
         device: `auto`, or a device's name.
         arguments: The command line, for the record.
+        stop_when: The rules of health that end a run early.
     """
     return make_work_items(
         stored_sweep,
@@ -111,4 +113,5 @@ def share_out(
         executor=executor,
         threads=threads_per_job(jobs, executor),
         arguments=arguments,
+        stop_when=stop_when,
     )

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -52,6 +52,7 @@ class WorkItem:
         resume_id: The id of the run to resume; None to start a new one.
         stop_file: The file whose existence stops the sweep.
         owner_pid: The process of the sweep, without which workers stop; None on a cluster.
+        stop_when: The rules of health that end the run early.
     """
 
     run: SweepRun
@@ -64,6 +65,7 @@ class WorkItem:
     resume_id: str | None
     stop_file: Path
     owner_pid: int | None
+    stop_when: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def make_work_items(
     executor: Executor,
     threads: int,
     arguments: Sequence[str],
+    stop_when: tuple[str, ...] = (),
 ) -> list[WorkItem]:
     """Make one work item for each missing run.
 
@@ -99,6 +102,7 @@ def make_work_items(
         executor: Where the workers run.
         threads: Number of PyTorch's threads per worker.
         arguments: The command line, for the record.
+        stop_when: The rules of health that end a run early.
     """
     name, seeds = stored_sweep.sweep.name, len(stored_sweep.sweep.seeds)
     return [
@@ -115,6 +119,7 @@ def make_work_items(
             resume_id=resume_id,
             stop_file=stored_sweep.folder / _STOP_FILE,
             owner_pid=os.getpid() if executor == "loky" else None,
+            stop_when=stop_when,
         )
         for run, resume_id in missing.items()
     ]
@@ -157,7 +162,7 @@ def _train(work_item: WorkItem) -> WorkResult:
     warnings: list[str] = []
     try:
         run_job(
-            _prepare_job(work_item),
+            replace(_prepare_job(work_item), stop_when=work_item.stop_when),
             work_item.arguments,
             listen=lambda event: None,
             warn=warnings.append,

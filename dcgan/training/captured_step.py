@@ -56,10 +56,12 @@ class CapturedStep:
         self._full_steps = 0
         self._batches: list[Batch] = []
         self._replay: Callable[[], None] | None = None
-        self._metrics: dict[str, Tensor] = {}
+        self._results: dict[str, Tensor] = {}
+        self._was_replayed = False
 
     def __call__(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
         """Train one step; its metrics are overwritten by the next one."""
+        self._was_replayed = False
         if not self._is_full(batches):
             return self._step(batches)
         if self._full_steps == EAGER_STEPS:
@@ -71,7 +73,31 @@ class CapturedStep:
         for (_, buffer), (_, images) in zip(self._batches, batches, strict=True):
             buffer.copy_(images)
         self._replay()
-        return self._metrics
+        self._was_replayed = True
+        return {name: value for name, value in self._results.items() if "/" not in name}
+
+    def gradients(self) -> dict[str, list[Tensor]]:
+        """The gradients of each network's last update, as of an `AdversarialStep`."""
+        if not self._was_replayed:
+            return self._step.gradients()
+        found: dict[str, list[Tensor]] = {}
+        for name, value in self._results.items():
+            if "/" in name:
+                found.setdefault(name.partition("/")[0], []).append(value)
+        return found
+
+    def _update(self) -> dict[str, Tensor]:
+        """The step's metrics, and its gradients as `G/0`, which a replay overwrites too.
+
+        An eager step in between leaves other gradients in the parameters.
+        """
+        metrics = self._step.update(self._batches)
+        gradients = self._step.gradients()
+        return metrics | {
+            f"{network}/{index}": gradient
+            for network, parts in gradients.items()
+            for index, gradient in enumerate(parts)
+        }
 
     def _is_full(self, batches: Sequence[Batch]) -> bool:
         sizes = [batch_size for batch_size, _ in batches]
@@ -80,7 +106,7 @@ class CapturedStep:
     def _capture_step(self, batches: Sequence[Batch]) -> None:
         self._batches = [(batch_size, images.clone()) for batch_size, images in batches]
         try:
-            self._replay, self._metrics = self._capture(lambda: self._step.update(self._batches))
+            self._replay, self._results = self._capture(self._update)
         except RuntimeError as error:
             self._report(f"not captured: {str(error).splitlines()[0]}")
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import TypeAlias
@@ -19,10 +19,11 @@ from dcgan.training.captured_step import CapturedStep, capture_cuda_graph
 from dcgan.training.checkpoint import CheckpointState, SaveCheckpoint
 from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.metric_buffer import MetricBuffer
+from dcgan.training.network_norms import NetworkNorms
 from dcgan.training.precision import set_arithmetic
 from dcgan.training.schedule import epoch_order, is_due, steps_per_epoch, total_steps
 from dcgan.training.state import Seeds, TrainingState, derive_seeds, initial_state
-from dcgan.training.step import AdversarialStep, Batch
+from dcgan.training.step import AdversarialStep
 from tracking.clock import now_ms
 from tracking.events import FIXED_NOISE, REAL, SYS, USAGE, Event, Fields, Image, Metrics
 
@@ -83,6 +84,7 @@ def train(
     step = _training_step(state, config, device, world, total, emit)
     reduce = world.all_reduce_sum if world.size > 1 else None
     metrics = MetricBuffer(emit, state.epoch_sums, state.batch, reduce)
+    norms = NetworkNorms(state.generator, state.discriminator)
     fixed_noise = _fixed_noise(config, seeds, device)
     if state.step == 0:
         emit(_grid(REAL, 0, to_unit_range(some_images(pixels, config.images.count)), config))
@@ -102,11 +104,14 @@ def train(
         batches = _remaining_batches(config, pixels, seeds, state, device, world, data_wait)
         last = epoch_ended = stop = False
         while not (last or epoch_ended or stop):
+            is_measured = norms.remember_weights(state.step + 1)
             values = step(list(islice(batches, config.training.discriminator_batches)))
             state.step += 1
             state.batch += 1
             last, epoch_ended = state.step == total, state.batch == steps_in_epoch
             with record_function("tracking"):
+                if is_measured:
+                    metrics.add_norms(state.step, norms.measure(step.gradients()))
                 metrics.add(state.step, values)
                 if last or _grid_is_due(state, config, epoch_ended):
                     metrics.flush()
@@ -142,7 +147,7 @@ def _training_step(
     world: World,
     total_steps: int,
     emit: Callable[[Event], None],
-) -> Callable[[Sequence[Batch]], dict[str, Tensor]]:
+) -> AdversarialStep | CapturedStep:
     """The step; on one CUDA device as a graph, unless the recipe says no."""
     step = AdversarialStep(state, config, device, world, total_steps)
     if device.type != "cuda" or world.size > 1 or not config.training.cuda_graph:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tracking.clock import now_ms
-from tracking.events import BATCH, EPOCH, Metrics
+from tracking.events import BATCH, EPOCH, NETWORKS, Metrics
 
 BLOCK_STEPS = 50
 """Steps after which a block is emitted."""
@@ -51,6 +51,8 @@ class MetricBuffer:
         self._rows: list[Tensor] = []
         self._steps: list[int] = []
         self._times: list[int] = []
+        self._norms: list[tuple[int, Tensor]] = []
+        self._norm_names: tuple[str, ...] = ()
         self._block_began = time.monotonic()
         self.sums = sums
         self.count = count
@@ -67,8 +69,14 @@ class MetricBuffer:
         if len(self._rows) == BLOCK_STEPS or is_slow:
             self.flush()
 
+    def add_norms(self, step: int, values: Mapping[str, Tensor]) -> None:
+        """Add what `NetworkNorms` measured of some steps; it is the same in all processes."""
+        self._norm_names = tuple(values)
+        self._norms.append((step, torch.stack(list(values.values()))))
+
     def flush(self) -> None:
         """Emit what has been collected."""
+        self._flush_norms()
         if self._rows:
             block = torch.stack(self._rows)
             block = (self._reduce(block) if self._reduce else block).cpu().double()
@@ -79,6 +87,15 @@ class MetricBuffer:
             self._emit(Metrics(self._steps, self._times, values))
             self._rows, self._steps, self._times = [], [], []
         self._block_began = time.monotonic()
+
+    def _flush_norms(self) -> None:
+        if not self._norms:
+            return
+        steps = [step for step, _ in self._norms]
+        columns = torch.stack([row for _, row in self._norms]).cpu().double().T.tolist()
+        paths = [f"{NETWORKS}/{name}" for name in self._norm_names]
+        self._emit(Metrics(steps, [now_ms()] * len(steps), dict(zip(paths, columns, strict=True))))
+        self._norms = []
 
     def end_epoch(self, epoch: int, step: int) -> None:
         """Emit the epoch's means at the step of its last batch, and start the next epoch."""

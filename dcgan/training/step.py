@@ -216,6 +216,14 @@ class AdversarialStep:
             values["gradient_penalty"] = d_step.gradient_penalty
         return self._world.weigh(values, len(d_step.noise), d_step.batch_size)
 
+    def gradients(self) -> dict[str, list[Tensor]]:
+        """The gradients of each network's last update, by `G` and `D`."""
+        networks = {"G": self._state.generator, "D": self._state.discriminator}
+        return {
+            name: [each.grad for each in network.parameters() if each.grad is not None]
+            for name, network in networks.items()
+        }
+
     def _until_the_update(self) -> AbstractContextManager[None]:
         """Of D's two backward passes before one update, the second averages the gradients of both.
 

@@ -34,7 +34,7 @@ DOCUMENTS = sorted(
     )
     for path in ROOT.glob(pattern)
 )
-PACKAGES = ("analysis", "dcgan", "tracking")
+PACKAGES = ("analysis", "dcgan", "diagnosis", "tracking")
 SHELLS = {"sh", "bash", "shell", "console"}
 SHARED_OPTIONS = {"--store", "--device", "--json", "--help"}
 """Described once in docs/cli.md, for all commands that have them."""
@@ -45,7 +45,7 @@ INCOMPLETE = {"MissingParameter", "NoArgsIsHelpError"}
 EXTERNAL = re.compile(r"[a-z][a-z0-9+.-]*:")
 HTML_TARGET = re.compile(r"""\b(?:src|href)\s*=\s*["']([^"']+)["']""")
 PATH_IN_CODE = re.compile(
-    r"(?:analysis|benchmarks|dcgan|docs|tests|tracking|runs/reference|\.github)/[\w./-]*"
+    r"(?:analysis|benchmarks|dcgan|diagnosis|docs|tests|tracking|runs/reference|\.github)/[\w./-]*"
     r"|(?:Makefile|[\w-]+\.(?:toml|cff|txt|md))"
 )
 """What is a path of this repository if it stands alone in a code span."""

@@ -17,7 +17,7 @@ from dcgan.cli import app
 from tests.support import REPOSITORY
 from tracking.backends import Backend
 
-PACKAGES = ("dcgan", "tracking", "analysis")
+PACKAGES = ("dcgan", "tracking", "analysis", "diagnosis")
 COMMANDS = Path("dcgan/cli/commands")
 BACKENDS = Path("tracking/backends")
 FEWEST_PARAMETERS = 3

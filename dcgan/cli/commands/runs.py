@@ -20,6 +20,7 @@ from dcgan.cli.format import (
     duration,
     escape_control_characters,
 )
+from dcgan.cli.health_lines import rules_that_hold
 from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
 from dcgan.run_folder import CHECKPOINT_DIR
 from tracking.events import BATCH, CONFIG, EPOCH, TRACKERS
@@ -139,6 +140,7 @@ def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, 
         "name": fields.get("sys/name"),
         "recipe": fields.get("sys/recipe"),
         "status": fields.get("sys/status"),
+        "health": rules_that_hold(fields),
         "epochs": _whole(last.get(f"{EPOCH}/number", 0)),
         "epochs_planned": _epochs_planned(fields),
         "steps": _whole(last.get("step", 0)),
@@ -191,7 +193,7 @@ def _print_table(
         optional = [escape_control_characters(name) for name in reversed(chosen)]
     else:
         columns += _usual_columns(rows)
-        optional = ["tracked to", "age", "epochs", "D loss", "G loss", "status", "name"]
+        optional = ["tracked to", "age", "epochs", "D loss", "G loss", "health", "status", "name"]
     fitting = fitting_table(columns, console.width, optional=optional)
     console.print(fitting.table)
     if fitting.left_out:
@@ -205,8 +207,11 @@ def _usual_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
     columns = [_text_column("name", names)] if any(names) else []
     statuses = [Text(str(row["status"]), STATUS_STYLES.get(row["status"], "")) for row in rows]
     epochs = [f"{row['epochs']}/{row['epochs_planned'] or '?'}" for row in rows]
+    columns.append(Column("status", statuses, is_text=True))
+    health = [Text(", ".join(row["health"]).replace("_", " "), "yellow") for row in rows]
+    if any(row["health"] for row in rows):
+        columns.append(Column("health", health, is_text=True, least_width=_LEAST_TEXT_WIDTH))
     columns += [
-        Column("status", statuses, is_text=True),
         Column("epochs", list(map(Text, epochs))),
     ]
     for heading, key in (("G loss", "g_loss"), ("D loss", "d_loss")):

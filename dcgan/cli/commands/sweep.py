@@ -29,6 +29,7 @@ from dcgan.cli.options import (
     Epochs,
     Settings,
     Steps,
+    StopWhen,
     Store,
     Trackers,
     complete_setting,
@@ -121,6 +122,7 @@ def sweep(
         ),
     ] = None,
     tracker: Trackers = None,
+    stop_when: StopWhen = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Train every combination of some values, each with the same seeds.
@@ -141,6 +143,7 @@ def sweep(
         raise UserError("Name a sweep or a recipe.\nList the sweeps with: dcgan sweep --list")
     keep_memory()
     from dcgan.cli.progress import ImageProgress
+    from dcgan.jobs.health import parse_stop_when
     from dcgan.sweeping.datasets import load_data
     from dcgan.sweeping.executor import cluster
     from dcgan.sweeping.plan import parse_factor
@@ -151,6 +154,7 @@ def sweep(
 
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs}: it should be 1 or more.")
+    rules = parse_stop_when(stop_when)
     on_card = choose_device(device).type != "cpu"
     overrides = parse_overrides(
         settings,
@@ -181,7 +185,7 @@ def sweep(
             missing = missing_runs(stored_sweep)
             try:
                 results, ended = _run(
-                    stored_sweep, missing, image_counts, console, backend, max_jobs, device
+                    stored_sweep, missing, image_counts, console, backend, max_jobs, device, rules
                 )
             except KeyboardInterrupt:  # the second Ctrl-C
                 results, ended = [], False
@@ -213,6 +217,7 @@ def _run(
     backend: Executor,
     max_jobs: int,
     device: str,
+    stop_when: tuple[str, ...],
 ) -> tuple[list[WorkResult], bool]:
     """Train the missing runs; returns their results, and whether it was not stopped."""
     from dcgan.cli.sweep_table import SweepTable
@@ -236,6 +241,7 @@ def _run(
         jobs=jobs,
         device=device,
         arguments=sys.argv,
+        stop_when=stop_when,
     )
     devices, threads = work_items[0].devices, work_items[0].threads
     cards = f" on {', '.join(dict.fromkeys(devices))}" if len(devices) > 1 else ""
@@ -274,7 +280,9 @@ def _print_results(
     failed_keys = {result.key for result in results if result.failure}
     table = borderless_table()
     table.add_column("arm")
-    add_number_columns(table, "finished", "failed", "G loss", "D loss")
+    has_stopped = any(each.state == "stopped" for each in progress_by_key.values())
+    stopped_heading = ("stopped",) if has_stopped else ()
+    add_number_columns(table, "finished", *stopped_heading, "failed", "G loss", "D loss")
     for arm in plan.arms:
         keys = [run.key for run in plan.runs if run.arm == arm]
         runs = {key: progress_by_key.get(key, RunProgress()) for key in keys}
@@ -286,6 +294,7 @@ def _print_results(
         table.add_row(
             Text(escape_control_characters(arm.label)),
             f"{len(finished)}/{len(runs)}",
+            *(str(sum(each.state == "stopped" for each in runs.values())) for _ in stopped_heading),
             Text(str(failures or ""), style="red"),
             *(_mean_and_spread([pair[network] for pair in losses]) for network in (0, 1)),
         )

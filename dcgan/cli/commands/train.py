@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,7 @@ from dcgan.cli.options import (
     RunReference,
     Settings,
     Steps,
+    StopWhen,
     Store,
     Trackers,
     complete_run,
@@ -119,6 +121,7 @@ def train(
             rich_help_panel=TRACKING_PANEL,
         ),
     ] = False,
+    stop_when: StopWhen = None,
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
@@ -176,7 +179,7 @@ def train(
                 hashed=progress.hashed,
                 world=world,
             )
-        _run(job, log_model=log_model)
+        _run(job, stop_when, log_model=log_model)
 
 
 def resume(
@@ -189,6 +192,7 @@ def resume(
         int | None, typer.Option(help="Training steps of the whole run, instead of --epochs.")
     ] = None,
     data: MovedData = None,
+    stop_when: StopWhen = None,
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
@@ -221,12 +225,15 @@ def resume(
                 world=world,
                 length=length,
             )
-        _run(job)
+        _run(job, stop_when)
 
 
-def _run(job: Job, *, log_model: bool = False) -> None:
+def _run(job: Job, stop_when: str | None, *, log_model: bool = False) -> None:
     from dcgan.cli.progress import TrainingProgress
+    from dcgan.jobs.health import parse_stop_when
     from dcgan.jobs.run import run_job, run_worker_rank
+
+    job = replace(job, stop_when=parse_stop_when(stop_when))
 
     if job.world.rank > 0:
         run_worker_rank(job)
@@ -280,7 +287,12 @@ def _print_result(result: TrainingResult, job: Job, console: Console) -> None:
 def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
     """What a user may want to type next: commands and their purposes."""
     run, store = result.folder.name, job.store
-    if result.status == "interrupted":
+    if result.status == "stopped":
+        commands = {
+            dcgan_command("diagnose", run, store=store): "see why, and what helps",
+            dcgan_command("resume", run, store=store): "continue the training all the same",
+        }
+    elif result.status == "interrupted":
         commands = {dcgan_command("resume", run, store=store): "continue the training"}
     else:
         sample = ("sample", run, "-n", "64", "-o", "grid.png")

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from analysis import load
 from analysis.comparison.compare import training_outcomes
-from analysis.comparison.failures import TrainingOutcome, relative_variations, training_outcome
+from analysis.comparison.failures import TrainingOutcome, last_grids, training_outcome
+from diagnosis.image_grids import GridReading
 from tests.support.sample_journals import write_journal
 
-VARIED = {5_000: 0.9}
-ALIKE = {100: 0.9, 5_000: 0.05}
+
+def grid(step: int, variation: float, nearest: float = 0.9) -> GridReading:
+    return GridReading(step, variation, nearest, float("nan"), float("nan"), 1.0)
+
+
+VARIED = (grid(5_000, 0.9),)
+ALIKE = (grid(100, 0.9), grid(5_000, 0.05))
 
 
 def outcome(
     loss: str,
     scores: tuple[float, float] | None,
-    variations: dict[int, float],
+    grids: Sequence[GridReading],
     smoothing: float = 0,
+    status: str = "finished",
 ) -> TrainingOutcome:
-    fields = {"config/loss/name": loss, "config/stabilisers/label_smoothing": smoothing}
+    fields = {
+        "config/loss/name": loss,
+        "config/stabilisers/label_smoothing": smoothing,
+        "sys/status": status,
+    }
     names = ("training/batch/D_x", "training/batch/D_G_z1")
-    return training_outcome(fields, dict(zip(names, scores or (), strict=False)), variations)
+    return training_outcome(fields, dict(zip(names, scores or (), strict=False)), grids)
 
 
 @pytest.mark.parametrize(
@@ -46,19 +58,29 @@ def test_a_discriminator_that_tells_all_apart_has_won_by_any_loss(
 def test_a_critic_has_no_output_at_which_it_has_won() -> None:
     assert outcome("wgan_gp", (500.0, -500.0), VARIED) == "whole"
     assert outcome("wgan_gp", (500.0, -500.0), ALIKE) == "collapsed"
-    assert outcome("wgan_gp", (500.0, -500.0), {}) == "unknown"
+    assert outcome("wgan_gp", (500.0, -500.0), ()) == "unknown"
 
 
 def test_what_is_not_recorded_is_unknown_rather_than_diverged() -> None:
-    assert outcome("bce", None, {}) == "unknown"
+    assert outcome("bce", None, ()) == "unknown"
     assert outcome("bce", None, VARIED) == "whole"
     assert outcome("bce", (float("nan"), 0.5), VARIED) == "diverged"
 
 
 def test_an_untrained_generator_has_not_collapsed() -> None:
-    assert outcome("bce", (0.6, 0.4), {0: 0.02, 114: 0.1}) == "unknown"
-    assert outcome("bce", (0.6, 0.4), {0: 0.02, 114: 0.1, 2_000: 0.1}) == "collapsed"
-    assert outcome("bce", (0.6, 0.4), {0: 0.02, 50: 0.5, 114: 0.1}) == "collapsed"
+    first, second = grid(0, 0.02), grid(114, 0.1)
+    assert outcome("bce", (0.6, 0.4), (first, second)) == "unknown"
+    assert outcome("bce", (0.6, 0.4), (first, second, grid(2_000, 0.1))) == "collapsed"
+    assert outcome("bce", (0.6, 0.4), (first, grid(50, 0.5), second)) == "collapsed"
+
+
+def test_twins_in_a_grid_that_varies_are_a_collapse() -> None:
+    assert outcome("bce", (0.6, 0.4), (grid(5_000, 0.9, nearest=0.1),)) == "collapsed"
+
+
+def test_a_run_that_was_stopped_has_failed_in_some_way() -> None:
+    assert outcome("bce", (0.6, 0.4), VARIED, status="stopped") == "failed"
+    assert outcome("bce", (0.995, 0.004), VARIED, status="stopped") == "collapsed"
 
 
 def test_runs_are_judged_by_what_their_journals_hold(tmp_path: Path) -> None:
@@ -78,8 +100,8 @@ def test_runs_are_judged_by_what_their_journals_hold(tmp_path: Path) -> None:
 
 def test_grids_vary_by_how_their_images_differ(tmp_path: Path) -> None:
     folder = write_journal(tmp_path, "alike-0", seed=0, images_alike=True)
-    variations = relative_variations(folder, (8, 8), 9)
-    assert list(variations) == [0, 40]
-    assert variations[40] == 0
-    assert variations[0] == pytest.approx(1, abs=0.2)
-    assert relative_variations(tmp_path / "nowhere", (8, 8), 9) == {}
+    first, last = last_grids(folder, (8, 8), 9)
+    assert (first.step, last.step) == (0, 40)
+    assert last.variation == 0
+    assert first.variation == pytest.approx(1, abs=0.2)
+    assert last_grids(tmp_path / "nowhere", (8, 8), 9) == []

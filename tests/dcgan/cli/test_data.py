@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from analysis.image_grids import split_grid
 from dcgan.cli import app
 from dcgan.cli.commands import data
+from diagnosis.image_grids import split_grid
 
 COLOURS = {"blue": (0, 0, 255), "red": (255, 0, 0)}
 

@@ -9,7 +9,6 @@ import PIL.Image
 import pytest
 from typer.testing import CliRunner, Result
 
-from analysis.image_grids import split_grid
 from analysis.plots.arm_grids import grids_by_step_and_arm
 from dcgan.cli import app
 from dcgan.cli.terminal_picture import grid_picture
@@ -21,6 +20,7 @@ from dcgan.evaluation.metrics.image_space import (
 from dcgan.probes.linear_probe import convolutional_features
 from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.sampling import draw_pixels
+from diagnosis.image_grids import split_grid
 from tracking.backends.local import read_fields, run_folders
 
 HEIGHT, WIDTH = 16, 48

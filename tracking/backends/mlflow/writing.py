@@ -58,6 +58,7 @@ _FIELDS_PER_BATCH = 100
 _STATUSES: Mapping[Status, str] = {
     "running": "RUNNING",
     "finished": "FINISHED",
+    "stopped": "KILLED",
     "interrupted": "KILLED",
     "failed": "FAILED",
     "killed": "KILLED",

@@ -1,0 +1,49 @@
+"""Bars under the curves of a run for the steps in which a rule of health holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.transforms import blended_transform_factory
+
+from diagnosis import RULES, Finding
+
+MOST_MARKS = 4
+"""More bars would hide the curves; the gravest rules are shown."""
+
+_COLOUR = "#b3541e"
+_HEIGHT, _GAP = 0.055, 0.07
+
+
+def mark_findings(axes: Axes, findings: Sequence[Finding]) -> None:
+    """Draw one row of bars per rule at the bottom of the axes, named at its first bar.
+
+    Args:
+        axes: Whose x axis has steps.
+        findings: Of the run.
+    """
+    rules = [rule for rule in RULES if any(each.rule == rule for each in findings)][:MOST_MARKS]
+    place = blended_transform_factory(axes.transData, axes.transAxes)
+    for row, rule in enumerate(rules):
+        stretches = [each for each in findings if each.rule == rule]
+        for each in stretches:
+            corner, width = (each.since, row * _GAP), max(each.until - each.since, 1)
+            bar = Rectangle(
+                corner, width, _HEIGHT, transform=place, color=_COLOUR, alpha=0.45, lw=0
+            )
+            bar.set_zorder(5)
+            bar.set_gid(f"finding/{rule}")
+            axes.add_patch(bar)
+        axes.text(
+            stretches[0].since,
+            row * _GAP + _HEIGHT / 2,
+            f" {RULES[rule].title}",
+            transform=place,
+            fontsize=6.5,
+            va="center",
+            color="black",
+            zorder=6,
+            clip_on=True,
+        )

@@ -1,0 +1,124 @@
+"""The rules of `diagnosis` over a run while it is trained: what begins and ends, told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from dcgan.config.schema import ConfigError
+from diagnosis import RULES, RunWatch
+from diagnosis.findings import Finding, holding
+from tracking.backends.local import read_events, read_fields
+from tracking.events import HEALTH, SYS, Event, Fields, Image, Metrics, Value
+from tracking.wording import did_you_mean
+
+STOP_GROUPS = {
+    name: tuple(rule.name for rule in RULES.values() if rule.fatal == name)
+    for name in ("collapsed", "diverged")
+}
+"""What ends a run besides the name of a rule: the endings of a comparison."""
+
+
+def parse_stop_when(text: str | None) -> tuple[str, ...]:
+    """The rules that end a run, from `collapsed,diverged`; raises ConfigError for other names."""
+    if text is None:
+        return ()
+    rules: list[str] = []
+    for name in (part.strip() for part in text.split(",")):
+        if name not in RULES and name not in STOP_GROUPS:
+            known = [*STOP_GROUPS, *(rule for rule in RULES if rule not in STOP_GROUPS)]
+            hint = did_you_mean(name, known, limit=1)
+            raise ConfigError(
+                f"--stop-when {text}: there is no rule {name!r}. {hint}".rstrip()
+                + f"\nThe rules are: {', '.join(known)}."
+            )
+        rules += [name] if name in RULES else []
+        rules += STOP_GROUPS.get(name, ())
+    return tuple(dict.fromkeys(rules))
+
+
+class HealthMonitor:
+    """Follows a run's events, and tells what its rules find as fields and tags of the run.
+
+    Args:
+        emit: Takes the fields.
+        warn: Takes a message if the rules themselves fail, which must not end a training.
+        stop_when: The rules that end the run.
+        tags: The run's tags, to which the names of the rules that hold are added.
+
+    Attributes:
+        stopped_by: The finding that ends the run; None while nothing does.
+    """
+
+    def __init__(
+        self,
+        emit: Callable[[Event], None],
+        warn: Callable[[str], None],
+        stop_when: Collection[str] = (),
+        tags: Sequence[str] = (),
+    ) -> None:
+        self._watch: RunWatch | None = RunWatch()
+        self._emit = emit
+        self._warn = warn
+        self._stop_when = frozenset(stop_when)
+        self._tags = tuple(tag for tag in tags if tag not in RULES)
+        self._told: list[Finding] = []
+        self.stopped_by: Finding | None = None
+
+    def replay(self, folder: Path) -> None:
+        """Take what the journal of a resumed run has; what holds is told again from there."""
+        fields = read_fields(folder, alive=False)
+        self._watch = RunWatch(fields)
+        tags = fields.get(f"{SYS}/tags")
+        if isinstance(tags, list):
+            self._tags = tuple(str(tag) for tag in tags if tag not in RULES)
+        for event in read_events(folder):
+            if isinstance(event, Metrics | Image):
+                self._watch.add(event)
+        # The run may be continued from before what was told of it.
+        stale = {path: None for path in fields if path.startswith(f"{HEALTH}/")}
+        self._told = list(self._watch.findings)
+        if stale or self._told:
+            self._emit_state(stale, self._told)
+
+    def add(self, event: Event) -> None:
+        """Take an event of the run."""
+        self._look(lambda watch: watch.add(event))
+
+    def finish(self) -> None:
+        """Look at the last step."""
+        self._look(RunWatch.finish)
+
+    def _look(self, act: Callable[[RunWatch], None]) -> None:
+        if self._watch is None:
+            return
+        try:
+            act(self._watch)
+            findings = list(self._watch.findings)
+        except Exception as error:
+            self._watch = None
+            self._warn(f"The rules of health failed: {error!r}. The training goes on without them.")
+            return
+        before = [*self._told, *[None] * (len(findings) - len(self._told))]
+        changed = [
+            new
+            for old, new in zip(before, findings, strict=True)
+            if old is None or old.ended != new.ended
+        ]
+        self._told = findings
+        if changed:
+            self._emit_state({}, changed)
+        if self.stopped_by is None:
+            named = [each for each in holding(findings) if each.rule in self._stop_when]
+            self.stopped_by = named[0] if named else None
+
+    def _emit_state(self, stale: Mapping[str, Value], changed: Sequence[Finding]) -> None:
+        values: dict[str, Value] = dict(stale)
+        for finding in changed:
+            path = f"{HEALTH}/{finding.rule}"
+            values[f"{path}/since"] = finding.since
+            values[f"{path}/until"] = finding.until if finding.ended else None
+            values[f"{path}/evidence"] = finding.evidence
+        holds = [finding.rule for finding in holding(self._told)]
+        values[f"{HEALTH}/holds"] = holds
+        self._emit(Fields(values | {f"{SYS}/tags": [*self._tags, *holds]}))

@@ -1,0 +1,328 @@
+"""The rules: what each looks at, its threshold, its source, and what it cannot know.
+
+Thresholds were chosen on one half of labelled runs and judged on the other: docs/diagnosis.md has
+the table, and benchmarks/health_rules.py makes it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from diagnosis.data_rule import data_at_fault
+from diagnosis.evidence import Facts, Window
+from diagnosis.readings import Holds, Reading, Unknown
+
+RuleName: TypeAlias = Literal[
+    "not_finite",
+    "diverging",
+    "discriminator_won",
+    "generator_won",
+    "one_image",
+    "collapsed",
+    "oscillating",
+    "not_learning",
+    "memorising",
+    "data_at_fault",
+]
+
+WON = 0.03
+"""D has won if its mean outputs are this near to what its loss asks for, as a share of their
+range."""
+
+FOOLED = 0.1
+"""G has won if D's mean outputs for real images and fakes are this near to each other."""
+
+ALIKE = 0.2
+"""G's images are alike if they vary less than this share of the real images' variation."""
+
+SAME = 0.03
+"""They are one image below this share."""
+
+TWINS = 0.3
+"""G draws few images if each has a twin this much nearer than the nearest of a real image."""
+
+FINE = 3.0
+"""G draws noise if its share of fine detail is so many times that of real images."""
+
+COPY = 0.5
+"""G copies if its images are this much nearer to real ones than those are to each other."""
+
+SWINGING = 0.35
+"""D's advantage swings if its means over tenths of a window deviate by so much of its range."""
+
+MOVING = 0.03
+"""A step changes too much of a network: usual is a thousandth to a hundredth."""
+
+UNTRAINED_STEPS = 200
+"""Images of fewer steps are those of an untrained G."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One way in which a training fails.
+
+    Attributes:
+        name: As fields, tags and options have it.
+        title: What it finds, in a few words.
+        source: Where the sign is described.
+        read: Looks at a window.
+        fatal: What the run counts as if the rule holds at its end; None if that is no failure.
+    """
+
+    name: RuleName
+    title: str
+    source: str
+    read: Callable[[Facts, Window], Reading] = field(repr=False, compare=False)
+    fatal: Literal["collapsed", "diverged"] | None = None
+
+
+def not_finite(facts: Facts, window: Window) -> Reading:
+    """A loss, an output of D or a gradient is NaN or infinite."""
+    if not window.means:
+        return Unknown("no metrics of its steps were kept")
+    if all(math.isfinite(value) for value in window.means.values()):
+        return Holds(False, 0.0)
+    names = {name: step for name, step in window.non_finite.items() if not name.endswith("_norm")}
+    first = min(names.values(), default=window.first)
+    began = {name for name, step in names.items() if step == first}
+    culprit = _which_network_began(began)
+    shown = ", ".join(_shown(name) for name in sorted(began)) or "a metric"
+    return Holds(
+        True,
+        1.0,
+        f"{shown} is not finite from step {first:,} on{culprit}",
+        {"step": float(first)},
+        since=first,
+    )
+
+
+def _which_network_began(began: set[str]) -> str:
+    """In the order of a step: D sees real images, then fakes, and is updated; then G is."""
+    real, fake, after = "D_x" in began, "D_G_z1" in began, "D_G_z2" in began or "Gloss" in began
+    if real and not fake:
+        return ": it began with the real images, so the data hold values that are not finite"
+    if fake and not real:
+        return ": it began with G, whose update in the step before broke its images"
+    if after and not fake:
+        return ": it began with D, whose update in this step broke it"
+    if real and fake:
+        return ": both of D's outputs broke at once, so it began with D or with the data"
+    return ""
+
+
+def diverging(facts: Facts, window: Window) -> Reading:
+    """A network is moved by so large a part of itself in each step that it cannot settle."""
+    ratios = {
+        name[0]: window.means[name]
+        for name in ("G_update_ratio", "D_update_ratio")
+        if name in window.means
+    }
+    if not ratios:
+        return Unknown("how far its steps moved the weights was not measured")
+    if not all(map(math.isfinite, ratios.values())):
+        return Unknown("its weights are not finite")
+    network, ratio = max(ratios.items(), key=lambda item: item[1])
+    return Holds(
+        ratio >= MOVING,
+        ratio / MOVING,
+        f"each step moves {network}'s weights by {ratio:.1%} of their size; usual is 0.1 to 1%",
+        {f"{network}_update_ratio": ratio},
+    )
+
+
+def discriminator_won(facts: Facts, window: Window) -> Reading:
+    """D's mean outputs reach what its loss asks for, so G is given hardly any gradient."""
+    targets, outputs = facts.targets, _outputs(window)
+    if outputs is None:
+        return Unknown("D's outputs were not kept")
+    if targets is None:
+        return Unknown(f"the outputs of a D trained with {facts.loss or 'this loss'} have no goal")
+    span = targets[0] - targets[1]
+    gap = max(targets[0] - outputs[0], outputs[1] - targets[1]) / span
+    norm = window.means.get("G_gradient_norm")
+    gradient = f"; G's gradient norm is {norm:.2g}" if norm is not None else ""
+    return Holds(
+        gap <= WON,
+        WON / max(gap, 1e-9),
+        f"D(x) is {outputs[0]:.3f} and D(G(z)) is {outputs[1]:.3f}, where its loss asks for "
+        f"{targets[0]:.3g} and {targets[1]:.3g}{gradient}",
+        {"D_x": outputs[0], "D_G_z1": outputs[1]},
+    )
+
+
+def generator_won(facts: Facts, window: Window) -> Reading:
+    """D cannot tell fakes from real images, although they are unlike."""
+    outputs = _outputs(window)
+    if outputs is None:
+        return Unknown("D's outputs were not kept")
+    if facts.targets is None:
+        return Unknown(f"the outputs of a D trained with {facts.loss or 'this loss'} have no goal")
+    # Flipped targets bring the outputs together by themselves, and take the gradient away too.
+    span = 2.0 if facts.loss == "hinge" else 1.0
+    gap = (outputs[0] - outputs[1]) / span
+    if window.last < UNTRAINED_STEPS:
+        return Holds(False, 0.0)
+    return Holds(
+        gap <= FOOLED,
+        FOOLED / max(gap, 1e-9),
+        f"D(x) is {outputs[0]:.3f} and D(G(z)) is {outputs[1]:.3f}: D tells them apart by chance",
+        {"D_x": outputs[0], "D_G_z1": outputs[1]},
+    )
+
+
+def one_image(facts: Facts, window: Window) -> Reading:
+    """G draws the same image for every z."""
+    if not window.grids:
+        return Unknown(_NO_GRIDS)
+    grid = window.grids[-1]
+    return Holds(
+        grid.variation <= SAME and not _is_untrained(window),
+        SAME / max(grid.variation, 1e-9),
+        f"at step {grid.step:,} its images vary {grid.variation:.3f} times as much as real ones",
+        {"variation": grid.variation},
+        since=grid.step,
+    )
+
+
+def collapsed(facts: Facts, window: Window) -> Reading:
+    """G draws few images: they vary less than real ones, or each has a twin in the grid."""
+    if not window.grids:
+        return Unknown(_NO_GRIDS)
+    grid = window.grids[-1]
+    score = max(ALIKE / max(grid.variation, 1e-9), TWINS / max(grid.nearest, 1e-9))
+    return Holds(
+        score >= 1 and not _is_untrained(window),
+        score,
+        f"at step {grid.step:,} its images vary {grid.variation:.2f} times as much as real ones, "
+        f"and the nearest to each is {grid.nearest:.2f} times as far",
+        {"variation": grid.variation, "nearest": grid.nearest},
+        since=grid.step,
+    )
+
+
+def oscillating(facts: Facts, window: Window) -> Reading:
+    """D and G overtake each other in turn, and neither settles."""
+    swings = [window.swings.get(name) for name in ("D_x", "D_G_z1")]
+    if None in swings or facts.targets is None:
+        return Unknown("D's outputs over enough steps were not kept, or have no scale")
+    span = 2.0 if facts.loss == "hinge" else 1.0
+    swing = max(value for value in swings if value is not None) / span
+    return Holds(
+        swing >= SWINGING,
+        swing / SWINGING,
+        f"D's mean outputs over tenths of the window deviate by {swing:.2f} from a steady course",
+        {"swing": swing},
+    )
+
+
+def not_learning(facts: Facts, window: Window) -> Reading:
+    """G's images are noise: their spectrum has far more fine detail than that of real images."""
+    if not window.grids:
+        return Unknown(_NO_GRIDS)
+    grid = window.grids[-1]
+    if math.isnan(grid.fineness) or math.isnan(grid.real_fineness):
+        return Unknown("its images are of one colour")
+    ratio = grid.fineness / max(grid.real_fineness, 1e-9)
+    return Holds(
+        ratio >= FINE and grid.step >= UNTRAINED_STEPS,
+        ratio / FINE,
+        f"at step {grid.step:,} {grid.fineness:.0%} of its images' power is fine detail, of real "
+        f"ones' {grid.real_fineness:.0%}",
+        {"fineness": grid.fineness, "real_fineness": grid.real_fineness},
+        since=grid.step,
+    )
+
+
+def memorising(facts: Facts, window: Window) -> Reading:
+    """G returns images that it was trained on."""
+    size, shown = facts.number("dataset/size"), facts.number("images/count")
+    if not window.grids:
+        return Unknown(_NO_GRIDS)
+    if size is None or shown is None or size > shown:
+        return Unknown("the grid of real images holds only a part of them: see dcgan evaluate")
+    grid = window.grids[-1]
+    return Holds(
+        grid.copies <= COPY and not _is_untrained(window),
+        COPY / max(grid.copies, 1e-9),
+        f"at step {grid.step:,} its images are {grid.copies:.2f} times as far from the nearest of "
+        f"the {size:.0f} real ones as those are from each other",
+        {"copies": grid.copies},
+        since=grid.step,
+    )
+
+
+_NO_GRIDS = "no grids of its images and of real ones were kept, or the real ones are all alike"
+
+
+def _is_untrained(window: Window) -> bool:
+    """Whether the images may vary little because G has not begun to learn."""
+    grid = window.grids[-1]
+    varied = any(each.variation >= ALIKE for each in window.grids)
+    return grid.step < UNTRAINED_STEPS and not varied
+
+
+def _outputs(window: Window) -> tuple[float, float] | None:
+    real, fake = window.means.get("D_x"), window.means.get("D_G_z1")
+    if real is None or fake is None or not math.isfinite(real + fake):
+        return None
+    return real, fake
+
+
+def _shown(name: str) -> str:
+    return {"D_x": "D(x)", "D_G_z1": "D(G(z))", "Gloss": "G's loss", "Dloss": "D's loss"}.get(
+        name, name
+    )
+
+
+RULES: Mapping[str, Rule] = {
+    rule.name: rule
+    for rule in (
+        Rule("not_finite", "values are not finite", "IEEE 754", not_finite, "diverged"),
+        Rule(
+            "diverging",
+            "weights move too fast",
+            "Karpathy 2017, CS231n: update-to-weight ratio near 1e-3",
+            diverging,
+        ),
+        Rule(
+            "discriminator_won",
+            "D has won",
+            "Arjovsky and Bottou 2017, section 2",
+            discriminator_won,
+            "collapsed",
+        ),
+        Rule(
+            "generator_won",
+            "D cannot tell fakes from real images",
+            "Goodfellow et al. 2014, section 4.1",
+            generator_won,
+        ),
+        Rule(
+            "one_image",
+            "G draws one image for every z",
+            "Salimans et al. 2016, section 3.2",
+            one_image,
+            "collapsed",
+        ),
+        Rule(
+            "collapsed",
+            "G draws few images",
+            "Salimans et al. 2016, section 3.2; Arora and Zhang 2017 for twins",
+            collapsed,
+            "collapsed",
+        ),
+        Rule("oscillating", "D and G oscillate", "Mescheder et al. 2018, section 2", oscillating),
+        Rule("not_learning", "G draws noise", "Durall et al. 2020, section 2", not_learning),
+        Rule("memorising", "G copies its data", "Webster et al. 2019, section 3", memorising),
+        Rule(
+            "data_at_fault",
+            "the data are at fault",
+            "the data card, see docs/data.md",
+            lambda facts, window: data_at_fault(facts),
+        ),
+    )
+}
+"""By name, the gravest first."""

@@ -1,0 +1,45 @@
+"""Runs of a sweep that a rule of health ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import load
+from analysis.comparison.compare import training_outcomes
+from dcgan.config.loading import parse_override
+from dcgan.sweeping.plan import plan_sweep
+from dcgan.sweeping.progress import missing_runs
+from dcgan.sweeping.storage import save_sweep
+from dcgan.sweeping.worker import make_work_items, run_work_item
+from diagnosis import follow
+from tests.dcgan.conftest import SMALL
+from tracking.backends.local import read_fields, run_folders
+
+
+def test_they_are_not_trained_again_and_count_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "EVERY_STEPS", 2)
+    monkeypatch.setattr("dcgan.training.metric_buffer.BLOCK_STEPS", 2)
+    np.savez(tmp_path / "flat.npz", images=np.full((64, 32, 32), 117, np.uint8))
+    settings = (*SMALL, "dataset.name=folder", f"dataset.path={tmp_path / 'flat.npz'}")
+    plan = plan_sweep("flat", "digits", [parse_override(each) for each in settings], [], [3])
+    stored = save_sweep(tmp_path / "runs", plan, ())
+    items = make_work_items(
+        stored,
+        missing_runs(stored),
+        devices=("cpu",),
+        executor="ray",
+        threads=1,
+        arguments=(),
+        stop_when=("data_at_fault",),
+    )
+    results = [run_work_item(item) for item in items]
+    assert [result.failure for result in results] == [None]
+    (folder,) = run_folders(tmp_path / "runs")
+    assert read_fields(folder)["sys/status"] == "stopped"
+    assert missing_runs(stored) == {}
+    assert training_outcomes(load(tmp_path / "runs"), [folder.name]) == ["failed"]
