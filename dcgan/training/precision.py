@@ -17,7 +17,7 @@ _AMPERE = (8, 0)
 def check_precision(config: Config, device: torch.device) -> None:
     """Raise ConfigError if the device does not support the recipe's precision."""
     precision = config.training.precision
-    if precision == "tf32" and not _has_tf32(device):
+    if precision == "tf32" and not has_tf32(device):
         raise ConfigError(
             f'training.precision = "tf32": only NVIDIA GPUs since Ampere support it, and the '
             f"device is {device}.\n"
@@ -37,7 +37,7 @@ def describe_arithmetic(config: Config, device: torch.device) -> str:
             return "bfloat16 in networks, float32 in losses and weights"
         case "tf32":
             return "TF32"
-        case "auto" if _has_tf32(device):
+        case "auto" if has_tf32(device):
             return "TF32 in convolutions, else float32"
         case _:
             return "float32"
@@ -78,7 +78,7 @@ def pytorch_default_convolutions(device: torch.device) -> Iterator[None]:
     """
     convolution = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     saved = convolution.fp32_precision
-    if _has_tf32(device):
+    if has_tf32(device):
         convolution.fp32_precision = "tf32"
     try:
         yield
@@ -108,7 +108,8 @@ def forward_in_precision(
         return network(images).float()
 
 
-def _has_tf32(device: torch.device) -> bool:
+def has_tf32(device: torch.device) -> bool:
+    """Whether the device computes in TF32, as NVIDIA's do since Ampere."""
     return _is_nvidia(device) and _is_ampere(device)
 
 

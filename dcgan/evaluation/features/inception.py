@@ -20,7 +20,7 @@ from torch import Tensor
 
 from dcgan.cache_dir import cache_folder
 from dcgan.evaluation.errors import EvaluationError
-from dcgan.training.precision import pytorch_default_convolutions
+from dcgan.training.precision import has_tf32, pytorch_default_convolutions
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 """torch-fidelity's release of the weights; the last word begins the SHA-256 of the file."""
@@ -118,13 +118,15 @@ def load_inception(file: Path, device: torch.device) -> Inception:
     network = inception_network.fused(network).to(device)
 
     def extract(pixels: Tensor) -> Tensor:
-        # As every PyTorch program measures FID, which is the same to three digits in float32.
+        # As other PyTorch programs measure FID by default.
         with pytorch_default_convolutions(device):
             features: Tensor = network(pixels.expand(-1, 3, -1, -1))[0]
         return features
 
     digest = digest[:8]
+    arithmetic = ", convolutions in TF32" if has_tf32(device) else ""
     if usual:
-        return Inception("", extract, "Inception-v3 with the weights that define FID", digest)
-    description = f"Inception-v3 with weights {digest}, which are not the usual ones"
+        description = f"Inception-v3 with the weights that define FID{arithmetic}"
+        return Inception("", extract, description, digest)
+    description = f"Inception-v3 with weights {digest}, which are not the usual ones{arithmetic}"
     return Inception(f"inception_{digest}_", extract, description, digest)

@@ -15,6 +15,7 @@ from dcgan.training.precision import (
     check_precision,
     describe_arithmetic,
     ieee_float32,
+    pytorch_default_convolutions,
     set_arithmetic,
 )
 
@@ -135,3 +136,14 @@ def test_evaluations_compute_in_float32_and_leave_the_training_as_it_was(
     with pytest.raises(ValueError, match="in here"), ieee_float32():
         raise ValueError("in here")
     assert flags()[:2] == ("ieee", "tf32")
+
+
+@pytest.mark.parametrize(("capability", "inside"), [((9, 0), "tf32"), ((7, 5), "ieee")])
+def test_networks_of_others_compute_as_pytorch_does_by_default(
+    card: Callable[..., None], capability: tuple[int, int], inside: str
+) -> None:
+    card(capability)
+    with ieee_float32():
+        with pytorch_default_convolutions(CARD):
+            assert flags()[1] == inside
+        assert flags()[1] == "ieee"
