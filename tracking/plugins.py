@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 GROUP = "dcgan.trackers"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # it becomes a part of a field's path
-_FUNCTIONS = tuple(name for name in vars(Backend) if not name.startswith("_"))
+_FUNCTIONS = tuple(name for name in dir(Backend) if not name.startswith("_"))
 _TRACKER_METHODS = ("held", "write", "close")
 
 

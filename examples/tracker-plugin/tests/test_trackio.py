@@ -74,7 +74,7 @@ def test_the_commands_know_the_tracker(tmp_path: Path) -> None:
 
 def test_a_run_is_trained_with_the_tracker(tmp_path: Path) -> None:
     settings = [part for setting in SMALL for part in ("--set", setting)]
-    options = ("--epochs", "1", "--store", tmp_path, "--tracker", "trackio")
+    options = ("--steps", "4", "--store", tmp_path, "--tracker", "trackio")
     output = invoke("train", *options, *settings)
     assert "stopped" not in output
     [run] = local.load_runs(tmp_path).index

@@ -30,7 +30,7 @@ BAD = {
     "no module": ("import no_such_sdk", f"{PACKAGE} cannot be imported: ModuleNotFoundError: "),
     "a syntax error": ("def", f"{PACKAGE} cannot be imported: SyntaxError: "),
     "an exit": ("raise SystemExit", f"{PACKAGE} cannot be imported: SystemExit: no reason given"),
-    "no functions": ("load_runs = 1", f"{PROTOCOL} its module has no open_tracker, load_runs, "),
+    "no functions": ("load_runs = 1", f"{PROTOCOL} its module has no load_events, "),
     "no tracker": (
         BACKEND + "open_tracker = lambda *run: None",
         f"{PROTOCOL} its NoneType has no held, write, close",

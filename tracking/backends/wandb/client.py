@@ -82,7 +82,7 @@ def _init(run: Run, store: Path, mode: str) -> wandb.Run:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     hooks = sys.excepthook, sys.exit
-    users_service = os.environ.get(_ADDRESS_OF_SERVICE)
+    users_service = os.environ.pop(_ADDRESS_OF_SERVICE, None)  # not to be killed or torn down
     try:
         import wandb
     except ModuleNotFoundError as error:
@@ -120,8 +120,9 @@ def _init(run: Run, store: Path, mode: str) -> wandb.Run:
         raise
     finally:
         sys.excepthook, sys.exit = hooks
-        if users_service is None:  # a fork would write to the service of its parent
-            os.environ.pop(_ADDRESS_OF_SERVICE, None)
+        os.environ.pop(_ADDRESS_OF_SERVICE, None)  # a fork would write to its parent's service
+        if users_service is not None:
+            os.environ[_ADDRESS_OF_SERVICE] = users_service
     if not _open_runs:
         atexit.unregister(_end_open_runs)
         atexit.register(_end_open_runs)  # after the client's own, so that it comes before
@@ -131,8 +132,12 @@ def _init(run: Run, store: Path, mode: str) -> wandb.Run:
 
 def _end_open_runs() -> None:
     """Python exits while a run is open: it was stalled and left behind, or never closed."""
-    for client_run in _open_runs[:]:
-        abandon_run(client_run)
+    if _open_runs:
+        _kill_services()  # first, since a thread may wait for it that holds the lock
+        if _lock.acquire(timeout=CONNECTION_SECONDS):
+            _lock.release()
+            for client_run in _open_runs[:]:
+                abandon_run(client_run)
 
 
 def service_processes() -> list[psutil.Process]:
@@ -149,10 +154,14 @@ def _end_service() -> None:
     """Kill the service, since it may not answer, and let the client forget it."""
     import wandb
 
+    _kill_services()
+    with contextlib.suppress(Exception, SystemExit):  # it says that the service is gone
+        wandb.teardown()
+
+
+def _kill_services() -> None:
     services = service_processes()
     for service in services:
         with contextlib.suppress(psutil.Error):
             service.kill()
     psutil.wait_procs(services, timeout=CONNECTION_SECONDS)
-    with contextlib.suppress(Exception, SystemExit):  # it says that the service is gone
-        wandb.teardown()

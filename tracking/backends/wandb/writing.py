@@ -11,12 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.atomic_files import atomic_write
-from tracking.backends.wandb.client import (
-    abandon_run,
-    close_run,
-    open_run,
-    service_processes,
-)
+from tracking.backends.wandb.client import abandon_run, close_run, open_run, service_processes
 from tracking.backends.wandb.layout import STEP, TIME, to_config
 from tracking.backends.wandb.log_file import START, read_records
 from tracking.backends.wandb.reading import read_held
@@ -41,7 +36,7 @@ class WandbTracker:
         self._held, self._row = read_held(store, run.id)  # W&B drops a row it has counted before
         self._client_run = open_run(run, store)
         self._files = Path(self._client_run.dir)
-        self._log = _Log(next(self._files.parent.glob("*.wandb")))
+        self._log = _Log(self._files.parent / f"run-{run.id}.wandb")
         with self._answered():
             self._client_run.define_metric(STEP)
             self._client_run.define_metric("*", step_metric=STEP)
@@ -135,7 +130,8 @@ class _Log:
         last_progress = time.monotonic()
         while self._configs < self.expected_configs or self._rows < self.expected_rows:
             before = self._end
-            for record, end in read_records(self._file, self._end):
+            records = read_records(self._file, self._end) if self._file.exists() else ()
+            for record, end in records:
                 self._end = end
                 self._rows += record.WhichOneof("record_type") == "history"
                 self._configs += any(not item.key.startswith("_") for item in record.config.update)
