@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
@@ -53,6 +54,7 @@ class StepCost:
         return self.fixed_bytes + images * self.bytes_per_image
 
 
+@lru_cache(maxsize=8)
 def step_cost(config: Config) -> StepCost:
     """Follow the shapes of a step through both networks, which computes nothing.
 
