@@ -27,7 +27,7 @@ class Dataset(Section):
     split: str = Field(
         "train",
         pattern=r"^\w[\w.-]*$",
-        description="train, test or all; of Hugging Face's folders any split by its name",
+        description="train, test or all; of other files and folders any split by its name",
     )
     image_size: ImageSize = Field(
         64,

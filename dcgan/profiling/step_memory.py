@@ -157,6 +157,8 @@ def _lack_of_memory(
 
 
 def _in_words(seconds: float) -> str:
+    if seconds >= 100:
+        return f"{seconds / 60:.0f} min"
     return f"{seconds:.0f} s" if seconds >= 1 else f"{1e3 * seconds:.0f} ms"
 
 
