@@ -147,7 +147,8 @@ Precision = Annotated[
 Data = Annotated[
     Path | None,
     typer.Option(
-        help="Folder with the recipe's data set, or with other images to train on instead.",
+        help="Folder with the recipe's data set, or a folder or file of other images to train on "
+        "instead: see [bold]dcgan data[/bold].",
         rich_help_panel=CONFIGURATION_PANEL,
     ),
 ]

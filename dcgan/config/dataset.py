@@ -23,11 +23,11 @@ class Dataset(Section):
     name: Literal[
         "digits", "sky", "mnist", "stacked-mnist", "fashion-mnist", "cifar10", "celeba", "folder"
     ]
-    path: str | None = Field(None, description="folder that holds the files")
+    path: str | None = Field(None, description="folder or file that holds the images")
     split: str = Field(
         "train",
         pattern=r"^\w[\w.-]*$",
-        description="train, test or all; of Hugging Face's folders any split by its name",
+        description="train, test or all; of other files and folders any split by its name",
     )
     image_size: ImageSize = Field(
         64,
@@ -39,7 +39,7 @@ class Dataset(Section):
         description="crop: resize the shorter side and crop the centre; stretch: resize both sides",
     )
     background: str = Field("white", description="colour of transparent parts, or #rrggbb")
-    flip: bool = Field(False, description="mirror each image that D sees at random, left to right")
+    flip: bool = Field(False, description="mirror real images at random, left to right")
     value_range: Annotated[tuple[float, float], Strict(False)] | Literal["auto", "percentile"] = (
         Field(
             "auto",

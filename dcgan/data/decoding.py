@@ -44,7 +44,7 @@ class Form:
         fit: `crop` resizes the shorter side and crops the centre; `stretch` resizes both sides.
         value_range: Of images with more than 8 bits.
         background: The colour of transparent parts, as Pillow knows it.
-        max_pixels: Files with more pixels are not read.
+        max_pixels: Files with more pixels are not read; None for no limit.
     """
 
     sides: tuple[int, int]
@@ -52,7 +52,7 @@ class Form:
     fit: Literal["crop", "stretch"]
     value_range: ValueRange = "auto"
     background: str = "white"
-    max_pixels: int = 178_956_970
+    max_pixels: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -234,7 +234,7 @@ def _read(
     else:
         with PIL.Image.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
             kind, (width, height) = f"{opened.format} {opened.mode}", opened.size
-            if width * height > form.max_pixels:
+            if form.max_pixels is not None and width * height > form.max_pixels:
                 raise ValueError(
                     f"it has {width * height:,} pixels, and dataset.max_pixels is "
                     f"{form.max_pixels:,}"

@@ -73,13 +73,13 @@ def _load(dataset: Dataset, download: bool, progress: Progress, hashed: Progress
 def _collect(path: Path, split: str, hashed: Progress) -> Collection:
     """Images of a user, of whatever kind; parquet files only where there are no plain ones."""
     if path.is_file() and is_archive(path):
-        return collect_archive(path, hashed)
+        return collect_archive(path, split, hashed)
     if path.is_file() and parquet_files(path):
         return collect_parquet(path, split, hashed)
     if is_saved_dataset(path):
         return collect_saved_dataset(path, split, hashed)
     try:
-        return collect_folder(path, hashed)
+        return collect_folder(path, split, hashed)
     except DataError:
         if path.is_dir() and parquet_files(path):
             return collect_parquet(path, split, hashed)

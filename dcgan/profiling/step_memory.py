@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
@@ -53,6 +54,7 @@ class StepCost:
         return self.fixed_bytes + images * self.bytes_per_image
 
 
+@lru_cache(maxsize=8)
 def step_cost(config: Config) -> StepCost:
     """Follow the shapes of a step through both networks, which computes nothing.
 
@@ -155,6 +157,8 @@ def _lack_of_memory(
 
 
 def _in_words(seconds: float) -> str:
+    if seconds >= 100:
+        return f"{seconds / 60:.0f} min"
     return f"{seconds:.0f} s" if seconds >= 1 else f"{1e3 * seconds:.0f} ms"
 
 

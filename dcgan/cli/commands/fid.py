@@ -30,6 +30,15 @@ if TYPE_CHECKING:
     from dcgan.evaluation.image_sources import ImageSource
     from dcgan.run_folder.trained_run import TrainedRun
 
+_FORM_KEYS = {
+    "image_size",
+    "channels",
+    "fit",
+    "value_range",
+    "background",
+    "max_pixels",
+    "max_unreadable",
+}
 _IMAGES = "A folder of images, a run, or a data set such as cifar10 or mnist:test."
 
 
@@ -188,5 +197,5 @@ def _source(
             "channels": channels,
         }
     if form is not None:
-        choice |= form.model_dump(include={"image_size", "channels", "fit", "max_unreadable"})
+        choice |= form.model_dump(include=_FORM_KEYS)
     return dataset_source(Dataset.model_validate(choice), samples, decoded, download=download)

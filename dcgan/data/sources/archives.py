@@ -17,6 +17,7 @@ import PIL.Image
 from dcgan.data.encoded_images import EncodedImages
 from dcgan.data.image_set import Collection, DataError, Progress, silent
 from dcgan.data.sources.image_folder import classes_of, content_of_files
+from dcgan.data.sources.splits import paths_of_split
 from dcgan.data.sources.zstd_stream import ZstdStream
 
 LARGEST_MEMBER = 1 << 30
@@ -42,21 +43,25 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith((".zip", ".npy", ".npz", *_TAR_ENDINGS))
 
 
-def collect_archive(path: Path, hashed: Progress = silent) -> Collection:
+def collect_archive(path: Path, split: str = "all", hashed: Progress = silent) -> Collection:
     """All images of a zip or tar file at any depth, or an array of them in an npy or npz file.
 
     If every image lies in one of at least two folders, the folders are the classes; an npz file
-    may hold labels beside its images. Hidden members are left out. `hashed` is called once the
-    file has been read to find out whether it is known.
+    may hold labels beside its images. Hidden members are left out.
+
+    Args:
+        path: The file.
+        split: Where its folders are named after splits, the one that is asked for; or `all`.
+        hashed: Called once the file has been read to find out whether it is known.
 
     Raises:
-        DataError: The file is damaged or encrypted, or holds no images.
+        DataError: The file is damaged or encrypted, or holds no images, or no such split.
     """
     try:
         if path.name.lower().endswith((".npy", ".npz")):
             return _collect_arrays(path, hashed)
         archive = _Zip(path) if path.name.lower().endswith(".zip") else _Tar(path)
-        return _collect_members(path, archive, hashed)
+        return _collect_members(path, archive, split, hashed)
     except _DAMAGED as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
 
@@ -111,7 +116,7 @@ class _Tar:
         return b"" if content is None else content.read()
 
 
-def _collect_members(path: Path, archive: _Zip | _Tar, hashed: Progress) -> Collection:
+def _collect_members(path: Path, archive: _Zip | _Tar, split: str, hashed: Progress) -> Collection:
     suffixes = tuple(PIL.Image.registered_extensions())
     pictures = [name for name in archive.sizes if name.lower().endswith(suffixes)]
     for name in pictures:
@@ -127,6 +132,12 @@ def _collect_members(path: Path, archive: _Zip | _Tar, hashed: Progress) -> Coll
     for name in names:
         if archive.sizes[name] > LARGEST_MEMBER:
             raise ValueError(f"{name} would have {archive.sizes[name]:,} bytes")
+    below = dict(zip(_without_common_folder(names), names, strict=True))
+    of_split = paths_of_split(path, list(below), split)
+    # One file holds all splits, so that its content does not tell them apart.
+    kind = "archive" if len(of_split) == len(names) else f"archive {split}"
+    within = {below[each]: relative for each, relative in of_split.items()}
+    names = list(within)
     # In a file that is compressed as a whole, only its own order is read without starting anew.
     if not archive.order_costs:
         names.sort()
@@ -137,14 +148,14 @@ def _collect_members(path: Path, archive: _Zip | _Tar, hashed: Progress) -> Coll
         except _DAMAGED:
             return b""
 
-    classes, labels = classes_of(_without_common_folder(names))
+    classes, labels = classes_of([within[name] for name in names])
     return Collection(
         path=str(path.resolve()),
         images=EncodedImages(len(names), content),
         names=names,
         classes=classes,
         labels=None if labels is None else np.asarray(labels, np.int64),
-        content=lambda: content_of_files([path], ["archive"], hashed),
+        content=lambda: content_of_files([path], [kind], hashed),
     )
 
 

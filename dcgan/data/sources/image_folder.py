@@ -16,14 +16,22 @@ from dcgan.data.cache import cached_content
 from dcgan.data.decoding import file_digests
 from dcgan.data.image_set import Collection, DataError, Progress, silent
 from dcgan.data.parallel import CHUNK, map_chunks
+from dcgan.data.sources.splits import paths_of_split
 
 
-def collect_folder(folder: Path, hashed: Progress = silent) -> Collection:
+def collect_folder(folder: Path, split: str = "all", hashed: Progress = silent) -> Collection:
     """All images in a folder and its subfolders, in the order of their paths.
 
     If every image lies in one of at least two subfolders, the subfolders are the classes.
-    Hidden files and folders are left out. `hashed` is called while files are read to find out
-    whether they are known. Raises DataError if there is no image.
+    Hidden files and folders are left out.
+
+    Args:
+        folder: The folder.
+        split: Where its folders are named after splits, the one that is asked for; or `all`.
+        hashed: Called while files are read to find out whether they are known.
+
+    Raises:
+        DataError: There is no image, or no such split.
     """
     if not folder.is_dir():
         reason = "there is no such folder or file"
@@ -40,7 +48,9 @@ def collect_folder(folder: Path, hashed: Progress = silent) -> Collection:
             f"The folder {folder} holds no images.\n"
             "It or its subfolders should hold image files such as .jpg, .png or .webp."
         )
-    return collect_files(folder, names, *classes_of(names), hashed=hashed)
+    of_split = paths_of_split(folder, names, split)
+    classes = classes_of(list(of_split.values()))
+    return collect_files(folder, list(of_split), *classes, hashed=hashed)
 
 
 def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int] | None]:

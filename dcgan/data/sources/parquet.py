@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dcgan.data.image_set import Collection, DataError, Progress, silent
-from dcgan.data.sources.tables import choose_split, collect_table
+from dcgan.data.sources.splits import choose_split
+from dcgan.data.sources.tables import collect_table
 
 
 def parquet_files(path: Path) -> list[Path]:

@@ -66,27 +66,6 @@ def collect_table(path: Path, table: Table, hashed: Progress) -> Collection:
     )
 
 
-def choose_split(path: Path, splits: Sequence[str], split: str) -> list[str]:
-    """The splits that are trained on.
-
-    Args:
-        path: What the user gave, for messages.
-        splits: The names of those that there are.
-        split: The one that is asked for, or `all`.
-
-    Raises:
-        DataError: There is no such split.
-    """
-    if split == "all":
-        return list(splits)
-    if split not in splits:
-        raise DataError(
-            f"{path} has no split {split!r}. There are: {', '.join(splits)}.\n"
-            f"Choose one with --set dataset.split={splits[0]}, or =all for all of them."
-        )
-    return [split]
-
-
 def _bytes_of(value: Any) -> bytes:
     """Of one cell; empty for one without an image, which decoding counts as unreadable."""
     content = value.get("bytes") if isinstance(value, dict) else value

@@ -20,7 +20,7 @@ from dcgan.evaluation.metrics.image_space import (
 from dcgan.probes.linear_probe import convolutional_features
 from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.sampling import draw_pixels
-from diagnosis.image_grids import split_grid
+from diagnosis.image_grids import image_sides, split_grid
 from tracking.backends.local import read_fields, run_folders
 
 HEIGHT, WIDTH = 16, 48
@@ -74,7 +74,11 @@ def test_its_grids_hold_images_of_this_shape(run: Path) -> None:
     assert images.shape == (6, HEIGHT, WIDTH, 3)
     assert (images[:, 1:, : WIDTH // 2] == (255, 0, 0)).all()
     assert (images[:, 1:, WIDTH // 2 :] == (0, 0, 255)).all()
-    assert read_fields(run)["config/dataset/image_size"] == [HEIGHT, WIDTH]
+    size = read_fields(run)["config/dataset/image_size"]
+    assert size == [HEIGHT, WIDTH]
+    assert image_sides(size) == (HEIGHT, WIDTH)
+    assert image_sides(28) == (28, 28)
+    assert image_sides(None) is None
 
 
 def test_the_terminal_shows_whole_images(run: Path) -> None:

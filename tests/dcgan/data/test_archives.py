@@ -219,6 +219,27 @@ def test_links_in_a_tar_file_are_followed_within_it(tmp_path: Path) -> None:
     assert images.card.skipped == ("3.png: cannot identify image file",)
 
 
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+def test_folders_that_are_named_after_splits(tmp_path: Path, kind: str) -> None:
+    names = ["train/a", "train/b", "train/b", "validation/a", "validation/b", "validation/b"]
+    members = {f"set/{name}/{n}.png": png(PIXELS[n]) for n, name in enumerate(names)}
+    path = tmp_path / f"set.{kind}"
+    if kind == "folder":
+        path = tmp_path / "set"
+        for name, content in members.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+    else:
+        (write_zip if kind == "zip" else write_tar)(path, members)
+    expected = PIXELS.transpose(0, 3, 1, 2)
+    for split, part in (("train", expected[:3]), ("validation", expected[3:]), ("all", expected)):
+        images = load(path, split=split)
+        assert (images.pixels.numpy() == part).all()
+        assert images.card.classes == ("a", "b")
+    with pytest.raises(DataError, match=r"no split 'test'\. There are: train, validation"):
+        load(path, split="test")
+
+
 def test_zstd_goes_back_by_starting_anew(tmp_path: Path) -> None:
     content = bytes(range(256)) * 20_000
     with pyarrow.output_stream(str(tmp_path / "a.zst"), compression="zstd") as compressed:

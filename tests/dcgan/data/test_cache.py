@@ -115,6 +115,13 @@ def test_the_files_are_read_only_where_their_signature_is_new(
     load_images(dataset(faces))
 
 
+def test_it_is_told_how_far_new_files_are_read(faces: Path):
+    seen: list[tuple[int, int]] = []
+    load_images(dataset(faces), hashed=lambda *counts: seen.append(counts))
+    assert seen == [(12, 12)]
+    load_images(dataset(faces), hashed=lambda *_: pytest.fail("read again"))
+
+
 def test_writing_to_the_pixels_does_not_change_the_cache(faces: Path):
     load_images(dataset(faces)).pixels.fill_(7)
     assert (load_images(dataset(faces)).pixels != 7).any()
