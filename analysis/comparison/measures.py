@@ -91,8 +91,8 @@ def find_measures(
     paths = sorted({path for values in newest.values() for path in values})
     chosen = [_path_of(name, paths) for name in names] or _defaults(paths)
     left_out: list[str] = []
-    overridden: list[str] = []
     kept: list[str] = []
+    differently: dict[str, list[str]] = {}
     for path in dict.fromkeys(chosen):
         having = [run for run in ids if path in newest[run]]
         if not names and 2 * len(having) < len(ids):
@@ -105,14 +105,12 @@ def find_measures(
         if conditions and names and not anyway:
             raise _measured_differently(path, in_words(conditions))
         if conditions:
-            sentences = overridden if anyway else left_out
-            sentences.append(
-                f"The {_words(path)} was not measured in the same way in all runs, so "
-                f"{'its values cannot be compared' if anyway else 'it is left out'}: "
-                f"{in_words(conditions)}."
-            )
+            differently.setdefault(in_words(conditions), []).append(_words(path))
         if not conditions or anyway:
             kept.append(path)
+    told = [
+        _told_differently(words, conditions, anyway) for conditions, words in differently.items()
+    ]
     leaves = [_leaf(path) for path in kept]
     measures = (
         Measure(NEAREST, "", _WORDS[NEAREST])
@@ -122,7 +120,9 @@ def find_measures(
         else Measure(path, path, f"{_words(path)} ({path})")
         for path, leaf in zip(kept, leaves, strict=True)
     )
-    return ChosenMeasures(tuple(measures), tuple(left_out), tuple(overridden))
+    return ChosenMeasures(
+        tuple(measures), tuple(left_out + (not anyway) * told), tuple(anyway * told)
+    )
 
 
 def runs_without(runs: Runs, ids: Sequence[str], measure: Measure) -> list[str]:
@@ -173,6 +173,21 @@ def _measured_differently(path: str, conditions: str) -> ComparisonError:
         f"cannot be compared:\n  {conditions}\n"
         "Evaluate the runs again in one way with dcgan evaluate, select runs with --where, or "
         "compare with --anyway."
+    )
+
+
+def _told_differently(words: Sequence[str], conditions: str, anyway: bool) -> str:
+    """One sentence for all metrics that the same conditions keep from being compared."""
+    *others, last = words
+    if not others:
+        outcome = "its values cannot be compared" if anyway else "it is left out"
+        return (
+            f"The {last} was not measured in the same way in all runs, so {outcome}: {conditions}."
+        )
+    outcome = "their values cannot be compared" if anyway else "they are left out"
+    return (
+        f"The {', '.join(others)} and {last} were not measured in the same way in all runs, so "
+        f"{outcome}: {conditions}."
     )
 
 
