@@ -11,7 +11,7 @@ from tracking.notebook import notebook_shell
 
 SCREEN_DPI = 80
 _COLOURS = 64
-_QUALITY = 80
+_QUALITY = 75
 
 
 def figure_png(figure: Figure, dpi: int = SCREEN_DPI) -> bytes:

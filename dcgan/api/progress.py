@@ -22,7 +22,13 @@ _SECONDS = 0.25
 
 
 class Display:
-    """Shows nothing; messages become warnings."""
+    """Shows nothing; messages become warnings.
+
+    Attributes:
+        keeps_lines: Whether only whole lines are shown, which stay.
+    """
+
+    keeps_lines = False
 
     def line(self, text: str, done: float) -> None:
         """Show how far the work is.
@@ -46,12 +52,12 @@ class TextDisplay(Display):
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._rewrites = stream.isatty()
+        self.keeps_lines = not stream.isatty()
         self._width = 0
 
     def line(self, text: str, done: float) -> None:
         """Show how far the work is; see `Display.line`."""
-        if self._rewrites:
+        if not self.keeps_lines:
             shown = f"{done:4.0%}  {text}"
             self._stream.write(f"\r{shown:<{self._width}}")
             self._stream.flush()
@@ -135,13 +141,12 @@ class TrainingDisplay:
         self._meter = meter
         self._total_steps = total_steps
         self._shown_at = 0.0
-        self._keeps_lines = isinstance(display, TextDisplay) and not sys.stderr.isatty()
 
     def show(self, event: Event) -> None:
         """Follow an event of the run."""
         for score in self._meter.follow(event):
             self._display.note(score)
-        if self._keeps_lines and self._meter.epoch_ended:
+        if self._display.keeps_lines and self._meter.epoch_ended:
             self._display.note(self._meter.line)
         elif self._meter.line and time.monotonic() - self._shown_at > _SECONDS:
             self._shown_at = time.monotonic()

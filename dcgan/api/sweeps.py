@@ -74,7 +74,7 @@ def sweep(
         ConfigError: A setting is not valid, two runs would be the same, or there are no seeds.
         DataError: The images cannot be loaded.
         StoreError: There is no such sweep to resume, or another process trains it.
-        UserError: No run has finished, a worker died, or this process is training already.
+        UserError: No run has begun, a worker died, or this process is training already.
     """
     folder = store_folder(store)
     with exclusive("sweep"):
@@ -181,7 +181,7 @@ def _words(counts: Counter[str], total: int) -> str:
 
 
 def _runs_of(stored_sweep: StoredSweep) -> Runs:
-    """Raises UserError if no run has finished."""
+    """Raises UserError if no run has begun."""
     from analysis import load
 
     runs = load(stored_sweep.store)

@@ -118,6 +118,28 @@ def load_initial_weights(config: Config, store: Path) -> InitialWeights | None:
     return InitialWeights(tuple(origins), networks) if origins else None
 
 
+def check_fixed_weights(config: Config, store: Path) -> None:
+    """Check that `init.weights` means the same whenever it is read: while a sweep goes on, it is.
+
+    Args:
+        config: The configuration of a run of a sweep.
+        store: Where runs are looked for.
+
+    Raises:
+        ConfigError: A run is named without its id or its step, such as `last`; or as
+            `load_initial_weights` raises it.
+    """
+    weights = load_initial_weights(config, store)
+    for reference, origin in zip(
+        config.init.weights or (), weights.origins if weights else (), strict=True
+    ):
+        if not reference.endswith(_FILES) and reference != origin:
+            raise ConfigError(
+                f"init.weights = {reference}: in a sweep, name the run by its id and the step.\n"
+                f"At present this means: {origin}"
+            )
+
+
 def check_same_weights(weights: InitialWeights, fields: Mapping[str, Value], run: str) -> None:
     """Check that a run that has no checkpoint yet starts again from the weights of its beginning.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcgan.config.loading import Override
+from dcgan.jobs.initial_weights import check_fixed_weights
 from dcgan.jobs.overrides import data_overrides
 from dcgan.sweeping.definition import read_definition
 from dcgan.sweeping.executor import devices_of_jobs, threads_per_job
@@ -48,7 +49,8 @@ def find_or_plan(request: SweepRequest, store: Path) -> tuple[Sweep, StoredSweep
 
     Raises:
         ConfigError: There is no such sweep or recipe, or a run's configuration is not valid.
-        StoreError: There is no such sweep to resume.
+        StoreError: There is no such sweep to resume, or no run of whose weights it speaks.
+        CheckpointError: Weights cannot be read.
         UserError: A stored sweep is tracked to other backends.
     """
     changes_plan = bool(request.factors or request.overrides or request.data)
@@ -60,6 +62,9 @@ def find_or_plan(request: SweepRequest, store: Path) -> tuple[Sweep, StoredSweep
         plan = stored_sweep.sweep
     else:
         plan = _plan(request)
+        for run in plan.runs:
+            if run.seed == plan.seeds[0]:  # the others of its arm have the same networks
+                check_fixed_weights(run.config, store)
         if request.resume:
             stored_sweep = find_sweep(store, plan.name, plan)
     if stored_sweep and request.trackers and {*request.trackers} != {*stored_sweep.trackers}:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis import load
-from analysis.comparison.arms import ComparisonError, NoArmsError
+from analysis.comparison.arms import ComparisonError
 from analysis.comparison.compare import Comparison, compare
 from analysis.comparison.conclusions import conclusion, failures_in_words, findings, verdict
 from tests.support.sample_journals import write_journal
@@ -70,23 +70,6 @@ def test_the_factor_is_found_and_its_effect_is_shown(tmp_path: Path) -> None:
     assert "no difference was shown in the final loss of D" in said
     assert "would be shown in 80% of such comparisons" in said
     assert verdict(comparison) == "A difference was shown in the final loss of G."
-
-
-def test_a_key_that_older_runs_lack_is_no_difference_until_it_has_a_value(tmp_path: Path) -> None:
-    for seed in range(2):
-        write_journal(tmp_path, f"older-{seed:06d}", seed=seed)
-        write_journal(
-            tmp_path, f"newer-{seed:06d}", seed=seed, created=2, optimizer__discriminator_lr=None
-        )
-    with pytest.raises(NoArmsError, match="nothing but the seed"):
-        compare(load(tmp_path))
-    for seed in range(2):
-        write_journal(
-            tmp_path, f"ttur-{seed:06d}", seed=seed, created=3, optimizer__discriminator_lr=4e-4
-        )
-    comparison = compare(load(tmp_path))
-    assert comparison.factors == ("optimizer.discriminator_lr",)
-    assert [len(arm.runs) for arm in comparison.arms] == [2, 2]
 
 
 def test_values_are_means_over_the_last_tenth_of_the_steps(tmp_path: Path) -> None:

@@ -234,8 +234,11 @@ def test_ctrl_c_ends_a_training_with_a_checkpoint(
     stopped = dcgan.train("digits", epochs=2, store=tmp_path, **ARGUMENTS)
     assert stopped.status == "interrupted"
     assert 0 < stopped.steps < 6
-    assert f'Continue it with dcgan.resume("{stopped.id}")' in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert f'Continue it with dcgan.resume("{stopped.id}")' in shown
+    assert "6 steps at batch size 600, on cpu." in shown
     assert dcgan.resume(stopped, device="cpu").status == "finished"
+    assert "epoch 2/2  step 6" in capsys.readouterr().err
     assert dcgan.resume(stopped, epochs=3, device="cpu", progress=False).steps == 9
 
 

@@ -21,6 +21,8 @@ from dcgan.jobs.initial_weights import InitialWeights, load_initial_weights
 from dcgan.jobs.prepare import RunMetadata, prepare, prepare_resume
 from dcgan.jobs.run import run_job
 from dcgan.models import build_networks
+from dcgan.sweeping.plan import Factor, Sweep
+from dcgan.sweeping.request import SweepRequest, find_or_plan
 from dcgan.training.checkpoint import CheckpointError, find_checkpoint, load_checkpoint
 from dcgan.training.state import SINGLE_PROCESS, derive_seeds, initial_state
 from tests.dcgan.conftest import SMALL
@@ -243,6 +245,20 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_weights(s
     amend_fields(folder, {"sys/status": "killed", "sys/initial_weights/sha256": "0"})
     with pytest.raises(StoreError, match="are not those with which the run"):
         prepare_resume(store, folder.name, "cpu")
+
+
+def test_a_sweep_names_the_step_because_last_would_soon_be_another_run(store: Path) -> None:
+    source = next(store.glob("digits-*")).name
+    settings = [parse_override(text) for text in TINY[:-1]]
+
+    def planned(weights: str) -> Sweep:
+        factor = Factor("init.weights", (weights,), "--over")
+        request = SweepRequest(subject="digits", factors=(factor,), overrides=tuple(settings))
+        return find_or_plan(request, store)[0]
+
+    with pytest.raises(ConfigError, match=rf"by its id and the step.\n.*means: {source}:3"):
+        planned("last")
+    assert planned(f"{source}:3").runs[0].config.init.weights == (f"{source}:3",)
 
 
 def test_the_command_takes_runs_and_files(official: list[str], store: Path) -> None:
