@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,14 +17,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.sample_run import RUN, assert_same_as_journal, whole_run, write
+from tests.support.sample_run import RUN, assert_same_as_journal, block, whole_run, write
 from tracking.backends import local
 from tracking.backends import mlflow as backend
 from tracking.backends.mlflow.database import ensure_database
 from tracking.backends.mlflow.experiment import find_experiment
 from tracking.errors import ServerError, StoreError, StoreWarning
 from tracking.events import Fields
+from tracking.fanout import FanOut
 from tracking.tracker import Run
+from tracking.transfer import send_run
+from tracking.verify import find_differences
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -97,12 +101,35 @@ def test_a_deleted_run_and_a_deleted_experiment_are_told_with_their_remedies(
     assert f"--experiment-id {number}" in str(told.value)
 
 
-@pytest.mark.parametrize("scheme", ["file:", ""])
+def test_a_training_goes_on_while_its_experiment_is_deleted_and_is_sent_later(
+    tmp_path: Path,
+) -> None:
+    write(backend.open_tracker(Run("digits-before", "before", 1), tmp_path), [FIELDS])
+    client = client_of(tmp_path)
+    client.delete_experiment("1")
+    warnings: list[str] = []
+    tracker = FanOut(
+        local.open_tracker(RUN, tmp_path),
+        {"mlflow": partial(backend.open_tracker, RUN, tmp_path)},
+        partial(local.read_events, tmp_path / RUN.id),
+        warnings.append,
+    )
+    write(tracker, [FIELDS, block(1, 20)])
+    [told] = warnings
+    assert "mlflow experiments restore --experiment-id 1 Or name another" in told
+    assert "The training goes on, and the local journal has everything." in told
+    assert tracker.lost is None
+
+    client.restore_experiment("1")
+    send_run(tmp_path / RUN.id, "mlflow")
+    assert find_differences(tmp_path / RUN.id, "mlflow") == []
+
+
 def test_a_folder_of_files_reads_back_as_the_journal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}./mlruns")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:./mlruns")
     assert backend.load_runs(tmp_path).empty
     assert not (tmp_path / "mlruns").exists(), "reading creates nothing"
     events = whole_run(tmp_path)
