@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.sample_run import RUN, assert_same_as_journal, block, whole_run, write
+from tests.support.sample_run import RUN, assert_same_as_journal, whole_run, write
 from tracking.backends import local
 from tracking.backends import mlflow as backend
 from tracking.backends.mlflow.database import ensure_database
 from tracking.backends.mlflow.experiment import find_experiment
 from tracking.errors import ServerError, StoreError, StoreWarning
-from tracking.events import Fields
+from tracking.events import Fields, Metrics
 from tracking.fanout import FanOut
 from tracking.tracker import Run
 from tracking.transfer import send_run
@@ -114,7 +114,7 @@ def test_a_training_goes_on_while_its_experiment_is_deleted_and_is_sent_later(
         partial(local.read_events, tmp_path / RUN.id),
         warnings.append,
     )
-    write(tracker, [FIELDS, block(1, 20)])
+    write(tracker, [FIELDS, Metrics([1, 2], [3, 4], {"training/batch/Gloss": [0.5, 0.25]})])
     [told] = warnings
     assert "mlflow experiments restore --experiment-id 1 Or name another" in told
     assert "The training goes on, and the local journal has everything." in told
