@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -23,11 +22,8 @@ from tracking.backends import mlflow as backend
 from tracking.backends.mlflow.database import ensure_database
 from tracking.backends.mlflow.experiment import find_experiment
 from tracking.errors import ServerError, StoreError, StoreWarning
-from tracking.events import Fields, Metrics
-from tracking.fanout import FanOut
+from tracking.events import Fields
 from tracking.tracker import Run
-from tracking.transfer import send_run
-from tracking.verify import find_differences
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -99,30 +95,6 @@ def test_a_deleted_run_and_a_deleted_experiment_are_told_with_their_remedies(
     with pytest.raises(StoreError, match=f"{address} mlflow experiments restore") as told:
         backend.open_tracker(RUN, tmp_path)
     assert f"--experiment-id {number}" in str(told.value)
-
-
-def test_a_training_goes_on_while_its_experiment_is_deleted_and_is_sent_later(
-    tmp_path: Path,
-) -> None:
-    write(backend.open_tracker(Run("digits-before", "before", 1), tmp_path), [FIELDS])
-    client = client_of(tmp_path)
-    client.delete_experiment("1")
-    warnings: list[str] = []
-    tracker = FanOut(
-        local.open_tracker(RUN, tmp_path),
-        {"mlflow": partial(backend.open_tracker, RUN, tmp_path)},
-        partial(local.read_events, tmp_path / RUN.id),
-        warnings.append,
-    )
-    write(tracker, [FIELDS, Metrics([1, 2], [3, 4], {"training/batch/Gloss": [0.5, 0.25]})])
-    [told] = warnings
-    assert "mlflow experiments restore --experiment-id 1 Or name another" in told
-    assert "The training goes on, and the local journal has everything." in told
-    assert tracker.lost is None
-
-    client.restore_experiment("1")
-    send_run(tmp_path / RUN.id, "mlflow")
-    assert find_differences(tmp_path / RUN.id, "mlflow") == []
 
 
 def test_a_folder_of_files_reads_back_as_the_journal(
