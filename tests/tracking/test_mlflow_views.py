@@ -119,6 +119,22 @@ def test_one_feature_space_needs_no_name_and_two_do(metric: str) -> None:
     assert f"{base} ↓ {space}" in titles(metric, "evaluation/random_precision")
 
 
+def test_neighbouring_runs_have_different_colours_and_a_users_own_stays(tmp_path: Path) -> None:
+    def colours() -> list[str]:
+        found = experiment(tmp_path)
+        return [run.data.tags["mlflow.runColor"] for run in found.runs()]
+
+    for name in ("one", "two", "three"):
+        track(tmp_path, name, {"seed": 1})
+    assert len(set(colours())) == 3
+    found = experiment(tmp_path)
+    run = found.find("one")
+    assert run is not None
+    found.client.set_tag(run.info.run_id, "mlflow.runColor", "#123456")
+    track(tmp_path, "one", {"seed": 1})
+    assert "#123456" in colours()
+
+
 def test_a_view_is_rewritten_only_if_it_changes(tmp_path: Path) -> None:
     track(tmp_path, "one", {"seed": 1})
     before = tags(tmp_path)

@@ -22,10 +22,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracking.atomic_files import atomic_write
-from tracking.backends.tensorboard_layout import layout_summary
 from tracking.chosen_keys import is_chosen
 from tracking.errors import leaving_out
-from tracking.events import ARTIFACTS, CONFIG, Event, Fields, File, Image, Metrics, Text, Value
+from tracking.events import (
+    ARTIFACTS,
+    BATCH,
+    CONFIG,
+    EVALUATION,
+    Event,
+    Fields,
+    File,
+    Image,
+    Metrics,
+    Text,
+    Value,
+)
 from tracking.fields import to_iso8601, to_text
 from tracking.png import read_image, to_png
 from tracking.replay import gather, last_of
@@ -43,6 +54,18 @@ FIELDS_TAG = "fields"
 
 _INDENT = "    "  # marks code in Markdown, which is shown unchanged, line by line
 _EXACT_IN_FLOAT64 = 2**53
+_CHARTS = {
+    "Training": {
+        "Losses of G and D": rf"^{BATCH}/[GD]loss$",
+        "D(x) and D(G(z))": rf"^{BATCH}/(D_x|D_G_z1)$",
+    },
+    "Quality": {
+        "FID, lower is better": rf"^{EVALUATION}/(?!best_)\w*fid$",
+        "KID, lower is better": rf"^{EVALUATION}/(?!best_)\w*kid$",
+        "Precision and recall, higher is better": rf"^{EVALUATION}/(?!best_)\w*(precision|recall)$",
+    },
+}
+"""The page "Custom scalars": by category and by title the metrics of each chart."""
 
 
 class TensorBoardTracker:
@@ -64,7 +87,7 @@ class TensorBoardTracker:
         version = Record(file_version="brain.Event:2", wall_time=time.time())
         self._records.write(version.SerializeToString())
         if not count:
-            self._record([layout_summary()])
+            self._record([_layout()])
         identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": to_iso8601(run.created)}
         self.write(Fields(identity))
 
@@ -284,6 +307,34 @@ def _hparams(run: Run, fields: Mapping[str, Value]) -> Any:
         if is_chosen(path)
     }
     return hparams_pb(config, trial_id=run.id, start_time_secs=run.created / 1000).value
+
+
+def _layout() -> Any:
+    """The layout of "Custom scalars"; TensorBoard joins those of all runs by their categories."""
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.compat.proto.types_pb2 import DT_STRING
+    from tensorboard.plugins.custom_scalar import layout_pb2, metadata
+
+    categories = [
+        layout_pb2.Category(
+            title=category,
+            chart=[
+                layout_pb2.Chart(
+                    title=title, multiline=layout_pb2.MultilineChartContent(tag=[tags])
+                )
+                for title, tags in charts.items()
+            ],
+        )
+        for category, charts in _CHARTS.items()
+    ]
+    layout = layout_pb2.Layout(category=categories).SerializeToString()
+    plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME)
+    return Summary.Value(
+        tag=metadata.CONFIG_SUMMARY_TAG,
+        tensor=TensorProto(dtype=DT_STRING, string_val=[layout], tensor_shape={}),
+        metadata=SummaryMetadata(plugin_data=plugin),
+    )
 
 
 def _hparam(value: Value) -> bool | float | str:

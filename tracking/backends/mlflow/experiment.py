@@ -27,6 +27,13 @@ RUNS_PER_PAGE = 100
 
 _Entity = TypeVar("_Entity")
 
+_COLOUR_TAG = "mlflow.runColor"
+_COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#949494", "#56b4e9")
+"""Seaborn's palette `colorblind`; MLflow's own choice gives neighbours nearly the same colour."""
+
+_NEIGHBOURS = 10
+"""So many runs are drawn together at first."""
+
 SWEEP_PARENT_TAG = f"{SWEEP}/parent"
 """Marks the parent run of a sweep."""
 
@@ -68,6 +75,7 @@ class Experiment:
         """
         identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": to_iso8601(run.created)}
         tags = {path: to_text(value) for path, value in identity.items()}
+        tags[_COLOUR_TAG] = self._least_used_colour()
         if adopt:
             for name, text in tags.items():
                 self.client.set_tag(adopt, name, text, synchronous=True)
@@ -76,6 +84,12 @@ class Experiment:
             self.id, start_time=run.created, tags=tags, run_name=run.name
         )
         return str(created.info.run_id)
+
+    def _least_used_colour(self) -> str:
+        """The colour that fewest of the newest runs have."""
+        newest = self.client.search_runs([self.id], max_results=_NEIGHBOURS)
+        used = [run.data.tags.get(_COLOUR_TAG) for run in newest]
+        return min(_COLOURS, key=used.count)
 
     def find_sweep(self, sweep: str) -> str | None:
         """MLflow's own id of the parent run of a sweep; None if there is none yet."""

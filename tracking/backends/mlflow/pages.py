@@ -33,11 +33,9 @@ def ui_page(store: Path, view: ViewName | None) -> str:
     page = f"#/experiments/{number}?workflowType=machine_learning"
     if experiment is None or view is None or not understands_views(server_version(uri)):
         return page
-    from mlflow.exceptions import MlflowException
-
     try:
         mode = refresh_views(experiment)[view].mode
-    except MlflowException:
+    except Exception:  # each kind of artifact store raises its own
         return page
     return (
         f"#/experiments/{number}/runs?workflowType=machine_learning"

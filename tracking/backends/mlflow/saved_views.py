@@ -1,7 +1,7 @@
 """Keeps this program's views beside those that users save in MLflow's UI: tags of the experiment.
 
 MLflow lists each tag `mlflow.sharedViewState.<key>` as a view, and `viewStateShareKey=<key>` in the
-UI's address opens it. A UI that cannot read a state shows its own page.
+UI's address opens it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import zlib
 from collections import Counter
 from itertools import islice
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from tracking.backends.mlflow.artifacts import list_pictures
 from tracking.backends.mlflow.experiment import Experiment
@@ -31,8 +31,6 @@ from tracking.events import CONFIG, FIXED_NOISE, SWEEP
 
 if TYPE_CHECKING:
     import mlflow.entities
-
-VIEW_NAMES: tuple[ViewName, ...] = get_args(ViewName)
 
 _TAG = "mlflow.sharedViewState."
 _FORMAT = "deflate;"

@@ -250,12 +250,10 @@ class MlflowTracker:
 
     def _refresh_views(self) -> None:
         """Bring the experiment's saved views up to date; without them the run is whole as well."""
-        from mlflow.exceptions import MlflowException
-
         self._has_views = True
         try:
             refresh_views(self._experiment)
-        except MlflowException as error:
+        except Exception as error:  # each kind of artifact store raises its own
             reason = " ".join(str(error).split())[:200]
             warn(f"The views for MLflow's UI could not be saved: {reason}")
 
