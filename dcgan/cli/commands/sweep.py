@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from dcgan.cli.completion import complete_setting
 from dcgan.cli.errors import EXIT_FAILED, EXIT_INTERRUPTED
 from dcgan.cli.format import (
     add_number_columns,
@@ -31,7 +32,6 @@ from dcgan.cli.options import (
     Steps,
     Store,
     Trackers,
-    complete_setting,
     data_overrides,
     parse_overrides,
 )
