@@ -16,7 +16,7 @@ def offered(incomplete: str) -> list[str]:
 
 
 def test_keys_and_then_their_values_are_offered() -> None:
-    assert {"init.scheme=", "init.std="} <= set(offered("init."))
+    assert {"init.scheme=", "init.bn_mean="} <= set(offered("init."))
     assert offered("init.sch") == ["init.scheme=dcgan", "init.scheme=glorot", "init.scheme=default"]
     assert offered("training.precision=b")[-1] == "training.precision=bf16"
     assert offered("optimizer.lr=") == ["optimizer.lr="]
