@@ -23,11 +23,12 @@ def image_files(folder: Path, path: str) -> dict[int, Path]:
 
 def _is_picture(file: Path) -> bool:
     try:
-        with PIL.Image.open(file):
-            return True
-    except OSError:
+        with PIL.Image.open(file) as picture:
+            picture.verify()
+    except Exception:  # decoders raise almost anything on a damaged file
         warn(f"{file} is left out: not a picture.")
         return False
+    return True
 
 
 def evenly_spaced(steps: Sequence[int], count: int) -> list[int]:

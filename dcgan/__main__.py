@@ -19,7 +19,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, _Interrupts())
     try:
         from dcgan.cli import app
+        from dcgan.cli.completion import join_settings
 
+        join_settings(os.environ)
         app(prog_name="dcgan")
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan.api.run import Run, store_folder
 from dcgan.cpu.allocator import keep_memory
-from tracking.backends import REMOTES
+from tracking.backends import tracker_names
 from tracking.errors import UserError
 from tracking.wording import duration, plural
 
@@ -267,11 +267,10 @@ def references(start_from: str | Path | Run | Sequence[str | Path | Run]) -> lis
 def chosen_trackers(trackers: str | Sequence[str]) -> list[str]:
     """The remote backends without repetition; raises UserError for one that does not exist."""
     names = [trackers] if isinstance(trackers, str) else trackers
+    known = ("local", *tracker_names())
     for name in names:
-        if name not in ("local", *REMOTES):
-            raise UserError(
-                f"There is no tracker {name!r}. Choose from: local, {', '.join(REMOTES)}."
-            )
+        if name not in known:
+            raise UserError(f"There is no tracker {name!r}. Choose from: {', '.join(known)}.")
     return [name for name in dict.fromkeys(names) if name != "local"]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from dcgan.cli.completion import complete_setting
 from dcgan.cli.trackers import check_trackers
 from tracking.backends import REMOTES
 from tracking.events import SWEEP, Value
@@ -56,22 +57,6 @@ def _fields_of_runs(ctx: typer.Context) -> dict[str, dict[str, Value]]:
     with warnings.catch_warnings():  # which would be printed into the line that is typed
         warnings.simplefilter("ignore")
         return {folder.name: fields for folder, fields in readable_runs(store).items()}
-
-
-def complete_setting(incomplete: str) -> Iterator[tuple[str, str]]:
-    """Complete the value of --set in the shell: a key, and then its values if they are few."""
-    from dcgan.config.loading import keys_to_set
-
-    key, equals, _ = incomplete.partition("=")
-    keys = keys_to_set()
-    if not equals:
-        for each in keys.values():
-            if each.key.startswith(key):
-                yield f"{each.key}=", each.description
-    elif key in keys:
-        for value in keys[key].values:
-            if f"{key}={value}".startswith(incomplete):
-                yield f"{key}={value}", ""
 
 
 def complete_recipe() -> list[str]:

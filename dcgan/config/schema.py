@@ -255,7 +255,9 @@ class Images(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_interval(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _one_interval(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values  # which pydantic refuses
         intervals = [key for key in ("every_steps", "every_epochs") if values.get(key) is not None]
         if len(intervals) == 2:
             raise PydanticCustomError("one_interval", "give either every_steps or every_epochs")

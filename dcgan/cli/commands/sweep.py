@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from dcgan.cli.completion import complete_setting
 from dcgan.cli.errors import EXIT_FAILED, EXIT_INTERRUPTED
 from dcgan.cli.format import (
     add_number_columns,
@@ -32,7 +33,6 @@ from dcgan.cli.options import (
     StopWhen,
     Store,
     Trackers,
-    complete_setting,
     parse_overrides,
 )
 from dcgan.cpu.allocator import keep_memory

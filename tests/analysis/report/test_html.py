@@ -155,7 +155,12 @@ def test_nothing_but_tables_and_figures_scrolls_aside(
     for summary in page.locator("summary").all():
         summary.click()
     wide = page.evaluate("document.documentElement.scrollWidth")
+    figures = page.locator(".sheet").evaluate_all(
+        "all => all.map(each => [each.scrollWidth > each.clientWidth,"
+        " getComputedStyle(each, '::before').content.includes('scrolls')])"
+    )
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"report-{width}-{scheme}.png", full_page=True)
     page.close()
     assert wide <= width
+    assert all(scrolls == says_so for scrolls, says_so in figures), "it is said where they scroll"

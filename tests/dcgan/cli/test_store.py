@@ -177,7 +177,7 @@ def test_what_came_from_elsewhere_cannot_steer_the_terminal(store: Path):
         ("train --set optimizer.l", ["optimizer.lr="]),
         ("train --set init.scheme=d", ["init.scheme=dcgan", "init.scheme=default"]),
         ("train --set training.detach_fakes=", ["training.detach_fakes=true"]),
-        ("sweep digits --over training.prec", ["training.precision="]),
+        ("sweep digits --over training.prec", ["training.precision=auto"]),
         ("train --set nothing=", []),
     ],
 )

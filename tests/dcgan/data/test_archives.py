@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import pyarrow
 import pytest
 import torch
@@ -20,20 +19,12 @@ from dcgan.data.image_set import DataError, ImageSet
 from dcgan.data.loading import load_images
 from dcgan.data.sources import archives
 from dcgan.data.sources.zstd_stream import ZstdStream
+from tests.support.png import png
+
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 DRAWS = np.random.default_rng(0)
 PIXELS = DRAWS.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
-
-
-@pytest.fixture(autouse=True)
-def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
-
-
-def png(pixels: np.ndarray) -> bytes:
-    content = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(content, "PNG")
-    return content.getvalue()
 
 
 MEMBERS = {

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import pyarrow
 import pytest
 from pyarrow import parquet
@@ -16,6 +14,9 @@ from pyarrow import parquet
 from dcgan.config.dataset import Dataset
 from dcgan.data.image_set import DataError, ImageSet
 from dcgan.data.loading import load_images
+from tests.support.png import png
+
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
 LABELS = [0, 1, 1, 0, 1, 0, 1]
@@ -27,17 +28,6 @@ FEATURES = {
         }
     }
 }
-
-
-@pytest.fixture(autouse=True)
-def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
-
-
-def png(pixels: np.ndarray) -> bytes:
-    content = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(content, "PNG")
-    return content.getvalue()
 
 
 def write(file: Path, pixels: np.ndarray, labels: list[int], metadata: object = FEATURES) -> None:

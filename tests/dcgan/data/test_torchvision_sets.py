@@ -19,16 +19,12 @@ from dcgan.data.sources.torchvision_sets import IDX_FILES, folder_has_set
 from tests.dcgan.data.test_cache import save
 from tests.support import REPOSITORY
 
+pytestmark = pytest.mark.usefixtures("cache_folder")
+
 SHARED = REPOSITORY.parent / "shared" / "data"
 needs_mnist = pytest.mark.skipif(
     not (SHARED / "mnist").is_dir(), reason=f"real MNIST is not in {SHARED / 'mnist'}"
 )
-
-
-@pytest.fixture(autouse=True)
-def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def idx(name: str, count: int) -> bytes:
