@@ -21,6 +21,7 @@ from analysis.report.figure_sections import (
     run_figures,
     value_figures,
 )
+from analysis.report.generator_section import GeneratorImages, generator_section
 from analysis.report.image_series import image_series
 from analysis.report.metadata_sections import (
     configuration,
@@ -50,6 +51,7 @@ def compose(
     baseline: str | None = None,
     anyway: bool = False,
     command: str = "",
+    generated: GeneratorImages | None = None,
 ) -> Report:
     """Compose a report on runs: a comparison, or only their curves if they form no arms.
 
@@ -60,12 +62,13 @@ def compose(
         baseline: As for `comparison.compare`.
         anyway: As for `comparison.compare`.
         command: The command line that reproduces the report; left out if empty.
+        generated: Images by the generator of a single run; None if it has no checkpoint.
 
     Raises:
         ComparisonError: The runs form arms, but cannot be compared as requested.
     """
     if len(runs.table) == 1 and not by:
-        return _without_arms(runs, ANECDOTE, command)
+        return _without_arms(runs, ANECDOTE, command, generated)
     try:
         comparison = compare(runs, by=by, metrics=metrics, baseline=baseline, anyway=anyway)
     except NoArmsError as error:
@@ -99,7 +102,9 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
     return Report(question, Facts((("Arms", sizes), *_setting(table))), tuple(sections))
 
 
-def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
+def _without_arms(
+    runs: Runs, caveat: str, command: str, generated: GeneratorImages | None = None
+) -> Report:
     table = runs.table
     statuses = ("Status", join_values(distinct(table, f"{SYS}/status")))
     ids = [str(run) for run in table.index]
@@ -118,6 +123,7 @@ def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
         Section("What this report can show", (Prose(caveat, "lead"), Prose(CAVEAT, "note"))),
         Section("During training", (curves,)),
         *_images(runs, arms),
+        *([] if generated is None else [generator_section(generated)]),
         Section("Runs", (runs_alone(table, outcomes, last), Prose(RULE, "note"))),
         data_sets(table),
         configuration(table, ()),
