@@ -39,7 +39,12 @@ class Animation:
 
 
 def training_animation(
-    files: Mapping[int, Path], *, most: int, longest_edge: int, frames_per_second: float
+    files: Mapping[int, Path],
+    *,
+    most: int,
+    longest_edge: int,
+    frames_per_second: float,
+    corner: int | None = None,
 ) -> Animation:
     """The grids of a run in the order of its training; the step is below each, the last stays.
 
@@ -48,12 +53,13 @@ def training_animation(
         most: Of more grids, so many are shown, evenly spaced, with the first and the last.
         longest_edge: Of the grids in pixels; larger ones are reduced.
         frames_per_second: How many grids are shown in a second.
+        corner: Only the upper left corner of so many pixels; None for whole grids.
 
     Raises:
         OSError: A file cannot be read.
     """
     steps = evenly_spaced(sorted(files), most)
-    grids = {step: _read(files[step]) for step in steps}
+    grids = {step: _read(files[step], corner) for step in steps}
     last = grids[steps[-1]]
     for step in [step for step in steps if grids[step].size != last.size]:
         warn(f"{files[step]} is left out: its size is not that of the last grid.")
@@ -102,9 +108,12 @@ def walk_animation(
     return Animation(tuple(frames), (1 / frames_per_second,) * len(frames))
 
 
-def _read(file: Path) -> PIL.Image.Image:
+def _read(file: Path, corner: int | None) -> PIL.Image.Image:
     with PIL.Image.open(file) as picture:
-        return picture.convert("L" if picture.mode in ("L", "1") else "RGB")
+        grid = picture.convert("L" if picture.mode in ("L", "1") else "RGB")
+    if corner is None:
+        return grid
+    return grid.crop((0, 0, min(corner, grid.width), min(corner, grid.height)))
 
 
 def _captioned(

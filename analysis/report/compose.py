@@ -23,6 +23,7 @@ from analysis.report.figure_sections import (
     run_figures,
     value_figures,
 )
+from analysis.report.generator_section import GeneratorImages, generator_section
 from analysis.report.health_section import health_of
 from analysis.report.image_series import image_series
 from analysis.report.metadata_sections import (
@@ -54,6 +55,7 @@ def compose(
     baseline: str | None = None,
     anyway: bool = False,
     command: str = "",
+    generated: GeneratorImages | None = None,
 ) -> Report:
     """Compose a report on runs: a comparison, or only their curves if they form no arms.
 
@@ -64,12 +66,13 @@ def compose(
         baseline: As for `comparison.compare`.
         anyway: As for `comparison.compare`.
         command: The command line that reproduces the report; left out if empty.
+        generated: Images by the generator of a single run; None if it has no checkpoint.
 
     Raises:
         ComparisonError: The runs form arms, but cannot be compared as requested.
     """
     if len(runs.table) == 1 and not by:
-        return _without_arms(runs, ANECDOTE, command)
+        return _without_arms(runs, ANECDOTE, command, generated)
     try:
         comparison = compare(runs, by=by, metrics=metrics, baseline=baseline, anyway=anyway)
     except NoArmsError as error:
@@ -103,7 +106,9 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
     return Report(question, Facts((("Arms", sizes), *_setting(table))), tuple(sections))
 
 
-def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
+def _without_arms(
+    runs: Runs, caveat: str, command: str, generated: GeneratorImages | None = None
+) -> Report:
     table = runs.table
     health: list[Section] = []
     statuses = ("Status", join_values(distinct(table, f"{SYS}/status")))
@@ -127,6 +132,7 @@ def _without_arms(runs: Runs, caveat: str, command: str) -> Report:
         Section("During training", (curves,)),
         *(scores(runs, ids[0]) if len(ids) == 1 else []),
         *_images(runs, arms),
+        *([] if generated is None else [generator_section(generated)]),
         Section("Runs", (runs_alone(table, outcomes, last), Prose(RULE, "note"))),
         data_sets(table),
         configuration(table, ()),

@@ -91,6 +91,27 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
+class Moving:
+    """A picture that moves; left out on paper.
+
+    Attributes:
+        name: Of its file, without extension.
+        label: What it shows, in a few words.
+        alt: One sentence for readers who cannot see it.
+        caption: Shown below it.
+        webp: The animation.
+        still: A PNG file, for readers who want nothing to move.
+    """
+
+    name: str
+    label: str
+    alt: str
+    caption: str
+    webp: bytes
+    still: bytes
+
+
+@dataclass(frozen=True, eq=False)
 class Grids:
     """Image grids during training.
 
@@ -99,12 +120,14 @@ class Grids:
         steps: Those that can be chosen, increasing.
         choices: Which runs can be chosen.
         still: A figure with a few of the steps, for paper.
+        animation: All steps of a single run, in motion; None for several runs.
     """
 
     caption: str
     steps: tuple[int, ...]
     choices: tuple[Choice, ...]
     still: FigureFile
+    animation: Moving | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +141,7 @@ class Commands:
     lines: tuple[str, ...]
 
 
-Block: TypeAlias = Prose | Facts | Table | Figures | Grids | Commands
+Block: TypeAlias = Prose | Facts | Table | Figures | Grids | Moving | Commands
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,3 +184,15 @@ class Report:
                 case Grids(still=still):
                     pictures.append(still)
         return pictures
+
+    @property
+    def animations(self) -> list[Moving]:
+        """All pictures that move, in reading order."""
+        found: list[Moving] = []
+        for block in (block for section in self.sections for block in section.blocks):
+            match block:
+                case Moving():
+                    found.append(block)
+                case Grids(animation=Moving() as animation):
+                    found.append(animation)
+        return found

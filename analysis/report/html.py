@@ -39,6 +39,7 @@ def to_html(report: Report) -> str:
         script_digest=digest,
         figure=_figure,
         grid=_grid,
+        data=_data,
         kind=lambda block: type(block).__name__,
     )
 

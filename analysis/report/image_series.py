@@ -11,6 +11,7 @@ from analysis.comparison.arms import Arm
 from analysis.image_files import image_files
 from analysis.plots.arm_grids import SIDE, common_steps, grids_by_step_and_arm
 from analysis.report.content import Choice, Grids, Panel
+from analysis.report.moving_pictures import moving_training
 from analysis.runs import Runs
 from diagnosis.image_grids import IMAGE_SIZE, image_sides
 from tracking.events import FIXED_NOISE, GRID_PADDING, REAL
@@ -52,7 +53,13 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
         first.panels[0].sides,
         real={label: _newest(panel) for label, panel in real.items() if label in shown},
     )
-    return Grids(_caption(first, len(by_arm)), tuple(steps), tuple(choices[:seeds_shown]), still)
+    caption = _caption(first, len(by_arm))
+    all_runs = [str(run) for arm in arms for run in arm.runs]
+    animation = None
+    if len(all_runs) == 1:
+        (panel,) = first.panels
+        animation = moving_training(all_runs[0], panel.files, panel.image_size)
+    return Grids(caption, tuple(steps), tuple(choices[:seeds_shown]), still, animation)
 
 
 def _choices(arms: Mapping[str, Mapping[int, Panel]], real: Panel | None) -> list[Choice]:

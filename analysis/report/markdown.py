@@ -14,6 +14,7 @@ from analysis.report.content import (
     Facts,
     Figures,
     Grids,
+    Moving,
     Prose,
     Report,
     Section,
@@ -44,8 +45,6 @@ def _block(block: Block, folder: str) -> list[str]:
             plain = _escaped(text)
             marked = {"lead": f"**{plain}**", "note": f"*{plain}*", "warning": f"> {plain}"}
             return [marked.get(tone, plain)]
-        case Facts():
-            return [_facts(block)]
         case Table():
             return [_escaped(block.caption), _table(block)]
         case Figures(items):
@@ -54,15 +53,23 @@ def _block(block: Block, folder: str) -> list[str]:
                 for figure in items
                 for part in _picture(figure.picture, figure.caption, folder)
             ]
-        case Grids(caption=caption, still=still):
-            return _picture(still, caption, folder)
-        case Commands(lines):
-            return [_code(lines)]
+        case Grids(caption=caption, still=still, animation=animation):
+            moving = [] if animation is None else _moving(animation, folder)
+            return [*_picture(still, caption, folder), *moving]
+        case Moving():
+            return _moving(block, folder)
+        case Facts() | Commands():
+            return [_facts(block) if isinstance(block, Facts) else _code(block.lines)]
 
 
 def _picture(picture: FigureFile, caption: str, folder: str) -> list[str]:
     image = f"![{_escaped(picture.alt)}](<{quote(f'{folder}/{picture.name}.png')}>)"
     return [image, f"*{_escaped(caption)}*"]
+
+
+def _moving(block: Moving, folder: str) -> list[str]:
+    image = f"![{_escaped(block.alt)}](<{quote(f'{folder}/{block.name}.webp')}>)"
+    return [image, f"*{_escaped(block.caption)}*"]
 
 
 def _facts(facts: Facts) -> str:

@@ -17,6 +17,7 @@ from analysis.report.content import (
     Facts,
     Figures,
     Grids,
+    Moving,
     Prose,
     Report,
     Section,
@@ -96,6 +97,8 @@ def _block(document: FPDF, block: Block) -> None:
                 _picture(document, figure.picture, figure.caption)
         case Grids(caption=caption, still=still):
             _picture(document, still, caption)
+        case Moving():
+            pass  # paper does not move
         case Commands(lines):
             _text(document, "\n".join(lines), size=8.5, family="code")
 

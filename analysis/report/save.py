@@ -33,8 +33,8 @@ def save_report(
         report: What to write.
         path: The file.
         format: Its format.
-        figures: A folder for every figure as PNG and SVG and its numbers as CSV. With Markdown they
-            are in `<name>_files` next to the file in any case.
+        figures: A folder for every figure as PNG and SVG and its numbers as CSV, and for animations
+            as WebP. With Markdown they are in `<name>_files` next to the file in any case.
 
     Returns:
         All files, the report first.
@@ -74,4 +74,11 @@ def save_report(
 
 
 def _save_figures(report: Report, folder: Path) -> list[Path]:
-    return [file for picture in report.pictures for file in save(picture, folder)]
+    files = [file for picture in report.pictures for file in save(picture, folder)]
+    for animation in report.animations:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{animation.name}.webp"
+        with atomic_write(file) as temporary:
+            temporary.write_bytes(animation.webp)
+        files.append(file)
+    return files

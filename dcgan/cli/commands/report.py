@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.format import size
+from dcgan.cli.generator_images import generator_images
 from dcgan.cli.options import DEFAULT_STORE, Store
 from dcgan.cli.output_file import check_output_file, check_output_folder
 from dcgan.cli.selection import (
@@ -62,7 +63,8 @@ def report(
 
     An HTML or PDF report is a single file that needs no network; a Markdown
     report has its figures in a folder next to it. For a single run, or for runs
-    that do not form two arms, it shows curves and images and concludes nothing.
+    that do not form two arms, it shows curves and images and concludes nothing; of a
+    single run with checkpoints also what its generator makes.
 
     [dim]dcgan report --sweep weight-init -o weight-init.html
     dcgan report last -o last.pdf[/dim]
@@ -72,6 +74,7 @@ def report(
 
     report_format = format or format_of(output)
     selected = select_runs(Selection(store, runs or (), sweep, where, sources or ()))
+    folder = selected.folder(str(selected.table.index[0])) if len(selected.table) == 1 else None
     content = compose(
         selected,
         by=by or (),
@@ -79,6 +82,7 @@ def report(
         baseline=baseline,
         anyway=anyway,
         command=command_line(sys.argv),
+        generated=None if folder is None else generator_images(folder),
     )
     console = Console(highlight=False)
     report_file, *figure_files = save_report(content, output, report_format, figures)

@@ -9,7 +9,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dcgan.cli import app
+from dcgan.cli.generator_images import generator_images
 from tests.support.sample_journals import write_journal
+from tests.support.untrained_run import write_untrained_run
+from tracking.errors import StoreWarning
 
 
 @pytest.fixture
@@ -72,3 +75,24 @@ def test_a_mistake_is_told_and_nothing_is_written(
     assert result.exit_code == 2
     assert said in re.sub(r"[\s│]+", " ", result.output)
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_the_report_on_one_run_shows_what_its_generator_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_untrained_run(tmp_path / "runs", "digits-aaaaaa")
+    monkeypatch.setattr("analysis.report.save.save", lambda *_: [])  # figures take their time
+    result = report(tmp_path / "runs", "digits-aaaaaa", "-o", str(tmp_path / "one.md"))
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "one.md").read_text(encoding="utf-8")
+    assert "## The generator" in text
+    store = f"--store {tmp_path / 'runs'}"
+    assert f"dcgan export digits-aaaaaa -o digits-aaaaaa-export/generator.onnx {store}" in text
+    assert (tmp_path / "one_files" / "walk.webp").exists()
+
+    (checkpoint,) = (folder / "checkpoints").iterdir()
+    checkpoint.write_bytes(b"damaged")
+    with pytest.warns(StoreWarning, match="Images of digits-aaaaaa are left out"):
+        assert generator_images(folder) is None
+    checkpoint.unlink()
+    assert generator_images(folder) is None

@@ -1,0 +1,78 @@
+"""The pictures of a report that move: a training, and a walk through latent space."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.animation.files import as_webp
+from analysis.animation.frames import Animation, training_animation, walk_animation
+from analysis.plots.arm_grids import SIDE
+from analysis.report.content import Moving
+from tracking.events import GRID_PADDING
+
+BUDGET = 1_500_000
+"""Bytes that each may have."""
+
+_MOST_GRIDS, _GRIDS_PER_SECOND, _STEPS_PER_SECOND = 60, 8.0, 12.0
+_LONGEST_EDGE = 544
+
+
+def moving_training(run: str, files: Mapping[int, Path], image_size: int) -> Moving | None:
+    """The grids of a run in motion; None if there are fewer than two.
+
+    Args:
+        run: Its id.
+        files: Step -> PNG file.
+        image_size: Pixels along a side of one image.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    if len(files) < 2:
+        return None
+    animation = training_animation(
+        files,
+        most=_MOST_GRIDS,
+        longest_edge=_LONGEST_EDGE,
+        frames_per_second=_GRIDS_PER_SECOND,
+        corner=SIDE * (image_size + GRID_PADDING) + GRID_PADDING,
+    )
+    return _moving(
+        animation,
+        name="training",
+        label="all steps",
+        alt=f"Images of the run {run} from the same noise, from its first grid to its last.",
+        caption=f"In motion: {len(animation.frames)} of its {len(files)} grids.",
+    )
+
+
+def moving_walk(walk: npt.NDArray[np.uint8], seeds: Sequence[int], steps: int) -> Moving:
+    """A walk through latent space.
+
+    Args:
+        walk: uint8 (N, H, W, C), from seed to seed and back to the first.
+        seeds: Which it passes.
+        steps: Images from one seed to the next.
+    """
+    animation = walk_animation(
+        [walk], seeds, steps, longest_edge=_LONGEST_EDGE, frames_per_second=_STEPS_PER_SECOND
+    )
+    names = ", ".join(map(str, seeds))
+    return _moving(
+        animation,
+        name="walk",
+        label="walk",
+        alt=f"One image that changes smoothly between those of the seeds {names}.",
+        caption=f"A walk through latent space: from seed to seed, {names}, and back.",
+    )
+
+
+def _moving(animation: Animation, *, name: str, label: str, alt: str, caption: str) -> Moving:
+    buffer = io.BytesIO()
+    animation.frames[-1].save(buffer, format="PNG")
+    return Moving(name, label, alt, caption, as_webp(animation, BUDGET), buffer.getvalue())
