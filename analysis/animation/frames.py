@@ -44,7 +44,7 @@ def training_animation(
     most: int,
     longest_edge: int,
     frames_per_second: float,
-    corner: int | None = None,
+    corner: tuple[int, int] | None = None,
 ) -> Animation:
     """The grids of a run in the order of its training; the step is below each, the last stays.
 
@@ -53,7 +53,7 @@ def training_animation(
         most: Of more grids, so many are shown, evenly spaced, with the first and the last.
         longest_edge: Of the grids in pixels; larger ones are reduced.
         frames_per_second: How many grids are shown in a second.
-        corner: Only the upper left corner of so many pixels; None for whole grids.
+        corner: Height and width in pixels of the upper left part; None for whole grids.
 
     Raises:
         OSError: A file cannot be read.
@@ -108,12 +108,13 @@ def walk_animation(
     return Animation(tuple(frames), (1 / frames_per_second,) * len(frames))
 
 
-def _read(file: Path, corner: int | None) -> PIL.Image.Image:
+def _read(file: Path, corner: tuple[int, int] | None) -> PIL.Image.Image:
     with PIL.Image.open(file) as picture:
         grid = picture.convert("L" if picture.mode in ("L", "1") else "RGB")
     if corner is None:
         return grid
-    return grid.crop((0, 0, min(corner, grid.width), min(corner, grid.height)))
+    height, width = corner
+    return grid.crop((0, 0, min(width, grid.width), min(height, grid.height)))
 
 
 def _captioned(

@@ -58,7 +58,7 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
     animation = None
     if len(all_runs) == 1:
         (panel,) = first.panels
-        animation = moving_training(all_runs[0], panel.files, panel.image_size)
+        animation = moving_training(all_runs[0], panel.files, panel.sides)
     return Grids(caption, tuple(steps), tuple(choices[:seeds_shown]), still, animation)
 
 

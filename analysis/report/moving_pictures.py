@@ -13,6 +13,7 @@ from analysis.animation.files import as_webp
 from analysis.animation.frames import Animation, training_animation, walk_animation
 from analysis.plots.arm_grids import SIDE
 from analysis.report.content import Moving
+from diagnosis.image_grids import Sides
 from tracking.events import GRID_PADDING
 
 BUDGET = 1_500_000
@@ -22,25 +23,26 @@ _MOST_GRIDS, _GRIDS_PER_SECOND, _STEPS_PER_SECOND = 60, 8.0, 12.0
 _LONGEST_EDGE = 544
 
 
-def moving_training(run: str, files: Mapping[int, Path], image_size: int) -> Moving | None:
+def moving_training(run: str, files: Mapping[int, Path], sides: Sides) -> Moving | None:
     """The grids of a run in motion; None if there are fewer than two.
 
     Args:
         run: Its id.
         files: Step -> PNG file.
-        image_size: Pixels along a side of one image.
+        sides: Height and width of one image, in pixels.
 
     Raises:
         OSError: A file cannot be read.
     """
     if len(files) < 2:
         return None
+    height, width = (SIDE * (side + GRID_PADDING) + GRID_PADDING for side in sides)
     animation = training_animation(
         files,
         most=_MOST_GRIDS,
         longest_edge=_LONGEST_EDGE,
         frames_per_second=_GRIDS_PER_SECOND,
-        corner=SIDE * (image_size + GRID_PADDING) + GRID_PADDING,
+        corner=(height, width),
     )
     return _moving(
         animation,
