@@ -14,10 +14,9 @@ import PIL.Image
 
 from analysis.image_files import image_files
 from diagnosis.evidence import Facts, Window
-from diagnosis.follow import LEAST_STEPS
 from diagnosis.image_grids import GridReading, image_statistics, read_grid, split_grid
 from diagnosis.readings import Holds
-from diagnosis.rules import ALIKE, RULES, TWINS, UNTRAINED_STEPS, WON
+from diagnosis.rules import ALIKE, OPENING_STEPS, RULES, TWINS, UNTRAINED_STEPS, WON
 from tracking.events import BATCH, FIXED_NOISE, NETWORKS, REAL, SYS, Value
 
 TrainingOutcome: TypeAlias = Literal["whole", "collapsed", "diverged", "failed", "unknown"]
@@ -58,7 +57,7 @@ def training_outcome(
     if status == "failed":
         return "failed"
     means = {path.rpartition("/")[2]: value for path, value in final_means.items()}
-    last = grids[-1].step if grids else LEAST_STEPS
+    last = max(OPENING_STEPS, grids[-1].step if grids else 0)
     window = Window(first=last, last=last, means=means, grids=grids)
     readings = [
         (rule.fatal, rule.read(Facts(fields), window)) for rule in RULES.values() if rule.fatal
