@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -258,7 +259,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", choices=["labelled", "advice"])
-    parser.add_argument("--match", default="", help="only runs whose name holds this")
+    parser.add_argument("--match", default="", help="only runs whose name has this pattern")
     parser.add_argument("--limit", type=int, help="the first N runs that are not done")
     parser.add_argument("--seconds", type=float, default=1e9, help="start no run after so long")
     parser.add_argument("--most-steps", type=int, default=1_000_000, help="to try the script")
@@ -272,14 +273,14 @@ def main() -> None:
     options.until = options.until or began + options.seconds
     options.image_sets = options.store / MARKS / "data"
     options.threads = max(1, (os.cpu_count() or 1) // options.jobs)
-    runs = [run for run in (*labelled_runs(), *advice_runs()) if options.match in run.name]
+    runs = [run for run in (*labelled_runs(), *advice_runs()) if re.search(options.match, run.name)]
     runs = [run for run in runs if options.only in (None, run.group)]
     # Every kind once before any of them twice, and the cheapest first.
     runs.sort(
         key=lambda run: (
             run.group == "advice",
             run.seed,
-            run.tags[1] not in CHEAPEST,
+            run.group == "labelled" and run.tags[1] not in CHEAPEST,
             run.settings["training.steps"],
         )
     )

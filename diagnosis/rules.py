@@ -59,11 +59,8 @@ MOVING = 0.03
 LARGE = 50.0
 """A loss that is never so large in a game that is still played; that of a critic may be."""
 
-OPENING_STEPS = 150
-"""D is ahead in the first steps of many healthy trainings."""
-
-UNTRAINED_STEPS = 200
-"""Images of fewer steps are those of an untrained G."""
+OPENING_STEPS = 200
+"""D is ahead in the first steps of many healthy trainings, and G draws noise."""
 
 
 @dataclass(frozen=True)
@@ -172,15 +169,18 @@ def generator_won(facts: Facts, window: Window) -> Reading:
         return Unknown("D's outputs were not kept")
     if facts.targets is None:
         return Unknown(f"the outputs of a D trained with {facts.loss or 'this loss'} have no goal")
+    if not window.grids:
+        return Unknown(f"{_NO_GRIDS}, and D's outputs alone may mean that G is good")
     # Flipped targets bring the outputs together by themselves, and take the gradient away too.
     span = 2.0 if facts.loss == "hinge" else 1.0
     gap = (outputs[0] - outputs[1]) / span
     if window.last < OPENING_STEPS:
         return Holds(False, 0.0)
     return Holds(
-        gap <= FOOLED,
+        gap <= FOOLED and _are_unlike(window),
         FOOLED / max(gap, 1e-9),
-        f"D(x) is {outputs[0]:.3f} and D(G(z)) is {outputs[1]:.3f}: D tells them apart by chance",
+        f"D(x) is {outputs[0]:.3f} and D(G(z)) is {outputs[1]:.3f}: D tells them apart by chance, "
+        f"although the images of step {window.grids[-1].step:,} are unlike real ones",
         {"D_x": outputs[0], "D_G_z1": outputs[1]},
     )
 
@@ -242,7 +242,7 @@ def not_learning(facts: Facts, window: Window) -> Reading:
         return Unknown("its images are of one colour")
     score = min(grid.fineness / max(FINE * grid.real_fineness, 1e-9), grid.fineness / FINE_SHARE)
     return Holds(
-        score >= 1 and grid.step >= UNTRAINED_STEPS,
+        score >= 1 and grid.step >= OPENING_STEPS,
         score,
         f"at step {grid.step:,} {grid.fineness:.0%} of its images' power is fine detail, of real "
         f"ones' {grid.real_fineness:.0%}",
@@ -275,6 +275,9 @@ _UPDATES = {"G": "training/generator_steps", "D": "training/discriminator_batche
 _NO_GRIDS = "no grids of its images and of real ones were kept, or the real ones are all alike"
 
 
+_ROUGH, _ROUGH_SHARE = 2.0, 0.05
+"""Half of what makes noise, of which D alone would not be sure."""
+
 _OFF_SCALE = 3.0
 """Outputs of this many times their range are no longer those of a game."""
 
@@ -282,7 +285,14 @@ _OFF_SCALE = 3.0
 def _is_untrained(window: Window) -> bool:
     """Whether the images may vary little because G has not begun to learn."""
     varied = any(each.variation >= ALIKE and each.nearest >= TWINS for each in window.grids)
-    return window.grids[-1].step < UNTRAINED_STEPS and not varied
+    return window.grids[-1].step < OPENING_STEPS and not varied
+
+
+def _are_unlike(window: Window) -> bool:
+    """Whether the last images are noise or few, which no D that learns would pass for real."""
+    grid = window.grids[-1]
+    is_noise = grid.fineness >= max(_ROUGH * grid.real_fineness, _ROUGH_SHARE)
+    return is_noise or grid.variation <= ALIKE or grid.nearest <= TWINS
 
 
 def _outputs(window: Window) -> tuple[float, float] | None:

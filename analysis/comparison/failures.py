@@ -16,7 +16,7 @@ from analysis.image_files import image_files
 from diagnosis.evidence import Facts, Window
 from diagnosis.image_grids import GridReading, image_statistics, read_grid, split_grid
 from diagnosis.readings import Holds
-from diagnosis.rules import ALIKE, OPENING_STEPS, RULES, TWINS, UNTRAINED_STEPS, WON
+from diagnosis.rules import ALIKE, OPENING_STEPS, RULES, TWINS, WON
 from tracking.events import BATCH, FIXED_NOISE, NETWORKS, REAL, SYS, Value
 
 TrainingOutcome: TypeAlias = Literal["whole", "collapsed", "diverged", "failed", "unknown"]
@@ -36,7 +36,7 @@ RULE = (
     f"the nearest to each is less than {TWINS} times as far as among real ones. Diverged: a loss, "
     "an output of D or a gradient is not finite. Failed: the run ended with an error, or was "
     "stopped for another reason than these. Unknown: neither outputs of D nor images were kept, or "
-    f"G was still untrained after {UNTRAINED_STEPS:,} steps or fewer."
+    f"G was still untrained after {OPENING_STEPS:,} steps or fewer."
 )
 
 
