@@ -30,33 +30,33 @@ from analysis.plots.style import house_style, new_figure  # noqa: E402
 from tracking.backends.local import read_fields, read_steps  # noqa: E402
 from tracking.events import BATCH, FIXED_NOISE, GRID_PADDING, REAL  # noqa: E402
 
-SHOWN = {
-    "healthy": "default/digits",
-    "not_finite": "nan-data/mnist",
-    "diverging": "rate-1/digits",
-    "discriminator_won": "never-scaled/cifar",
-    "generator_won": "label-flips/mnist",
-    "one_image": "rate-1e-2/mnist",
-    "collapsed": "latent-1/mnist",
-    "oscillating": "beta-0.9/mnist",
-    "not_learning": "rate-1e-5/mnist",
-    "memorising": "twenty-images/mnist",
-    "data_at_fault": "constant-data/mnist",
+REFERENCE = HERE.parent / "runs" / "reference" / "weight-init"
+SHOWN: dict[str, tuple[str, int | None]] = {
+    "healthy": ("default/mnist", None),
+    "not_finite": ("nan-data/mnist", None),
+    "diverging": ("rate-1/digits", None),
+    "discriminator_won": ("mnist-ablation-ehqcqy", 547),
+    "generator_won": ("five-g-steps/mnist", None),
+    "collapsed": ("mnist-ablation-c8sf8t", 547),
+    "not_learning": ("rate-1e-5/mnist", None),
+    "data_at_fault": ("constant-data/mnist", None),
 }
-"""Rule -> kind and set of the run that shows it."""
+"""Rule -> kind and set of a labelled run, or a committed run; and the step of the grid, if not the
+last."""
 
 SIDE = 4
 DOTS_PER_INCH = 100
 
 
 @house_style
-def draw(folder: Path, title: str, output: Path) -> None:
+def draw(folder: Path, title: str, output: Path, at: int | None) -> None:
     """Outputs of D and losses by step, and a corner of the last grids.
 
     Args:
         folder: Of the run.
         title: Of the figure.
         output: The PNG file.
+        at: The step of the grid of fakes; None for the last.
     """
     fields, steps = read_fields(folder), read_steps(folder)
     watch = examine(fields, steps, folder)
@@ -78,8 +78,9 @@ def draw(folder: Path, title: str, output: Path) -> None:
         axes[0].set_ylim(-0.03, 1.03)
     mark_findings(axes[0], watch.findings)
     size = int(str(fields["config/dataset/image_size"]))
+    fakes = image_files(folder, FIXED_NOISE)
     show_corner(axes[2], image_files(folder, REAL), size, "real")
-    show_corner(axes[3], image_files(folder, FIXED_NOISE), size, "fake, step {:,}")
+    show_corner(axes[3], fakes if at is None else {at: fakes[at]}, size, "fake, step {:,}")
     output.parent.mkdir(exist_ok=True, parents=True)
     figure.savefig(output, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"optimize": True})
     with PIL.Image.open(output) as picture:
@@ -111,11 +112,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE.parent / "docs" / "health")
     options = parser.parse_args()
     done = folders(options.store, list(labelled_runs()))
-    for rule, kind in SHOWN.items():
-        name = f"labelled/{kind}/seed-0"
-        if name in done:
-            draw(done[name], f"The run {name}.", options.output / f"{rule}.png")
-            print(rule, (options.output / f"{rule}.png").stat().st_size)
+    for rule, (run, at) in SHOWN.items():
+        name = f"labelled/{run}/seed-0"
+        folder = done.get(name) if "/" in run else REFERENCE / run
+        if folder is None:
+            continue
+        output = options.output / f"{rule}.png"
+        draw(folder, f"The run {name if '/' in run else run}.", output, at)
+        print(rule, output.stat().st_size)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python benchmarks/health_rules.py --store STORE [--tune] [--output benchmarks/health_rules.json]
 
-STORE holds the runs of health_runs.py, which are labelled in health/labelled.toml. The runs of even
-seeds served to choose the thresholds; those of odd seeds judge them here. An alarm counts if a rule
-held at any look.
+STORE holds the runs of health_runs.py, which are labelled in health/labelled.toml. The runs on
+digits served to choose the thresholds; those on other sets judge them here. An alarm counts if a
+rule held at any look, even if it ended by itself.
 
 The remedies of health/advice.toml are compared with the broken setting in pairs of runs with the
 same seeds, by the test and the correction of `dcgan compare`, over the logarithm of the Frechet
@@ -92,21 +92,19 @@ def findings_in(folder: Path) -> list[dict[str, Any]]:
 
 
 def judge(
-    found: Mapping[str, Sequence[Mapping[str, Any]]], labels: Mapping[str, Labels], half: int
+    found: Mapping[str, Sequence[Mapping[str, Any]]], labels: Mapping[str, Labels]
 ) -> dict[str, dict[str, Any]]:
-    """Counts per rule, and for any rule at all, over the runs of one half.
+    """Counts per rule, and for any rule at all.
 
     Args:
         found: Findings by the run's name.
         labels: By the run's name.
-        half: 0 for even seeds, 1 for odd ones.
     """
-    names = [name for name in found if int(name.rpartition("-")[2]) % 2 == half]
     counts: dict[str, dict[str, Any]] = {}
     for rule in (*RULES, "any"):
         alarms = right = present = hit = 0
         wrong = []
-        for name in names:
+        for name in found:
             held = {str(each["rule"]) for each in found[name]}
             truth = labels[name]
             if rule == "any":
@@ -234,15 +232,23 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--tune", action="store_true", help="judge the even seeds, and stop there")
+    parser.add_argument(
+        "--tune", action="store_true", help="judge the runs on digits, and stop there"
+    )
     parser.add_argument("--output", type=Path, default=HERE / "health_rules.json")
     options = parser.parse_args()
     labels = labels_by_name()
     done = folders(options.store, [*labelled_runs()])
     with ProcessPoolExecutor() as pool:
         found = dict(zip(done, pool.map(findings_in, done.values()), strict=True))
-    counts = judge(found, labels, 0 if options.tune else 1)
-    print(f"{len(done)} labelled runs; of the {'even' if options.tune else 'odd'} seeds:\n")
+    halves = {
+        is_tuning: {name: each for name, each in found.items() if ("/digits/" in name) == is_tuning}
+        for is_tuning in (True, False)
+    }
+    chosen = halves[options.tune]
+    counts = judge(chosen, labels)
+    where = "on digits" if options.tune else "on other sets"
+    print(f"{len(done)} labelled runs of {len(labels)}; {len(chosen)} {where}:\n")
     print(table(counts))
     for rule, each in counts.items():
         if each["wrong"]:
@@ -260,7 +266,15 @@ def main() -> None:
                 f"{each['high']:+.0%}){' shown' if each['shown'] else ''}, {each['failed']} failed"
             )
     options.output.write_text(
-        json.dumps({"odd": counts, "even": judge(found, labels, 0), "trials": advised}, indent=1)
+        json.dumps(
+            {
+                "judged": counts,
+                "tuned": judge(halves[True], labels),
+                "found": found,
+                "trials": advised,
+            },
+            indent=1,
+        )
         + "\n",
         encoding="utf-8",
     )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -133,7 +134,7 @@ def train(run: HealthRun, store: Path, data: Path, device: str, most_steps: int)
     if run.group == "advice":
         settings |= {
             "evaluation.every_epochs": 1_000_000,
-            "evaluation.samples": 1_000,
+            "evaluation.samples": 500,
             "evaluation.inception": False,
         }
     steps = min(settings["training.steps"], most_steps)
@@ -224,10 +225,10 @@ def prepare_features(runs: Sequence[HealthRun], image_sets: Path, device: str) -
         dataset = Dataset(name="digits", image_size=32, channels=1)
         if name:
             path = str(image_sets / name)
-            dataset = Dataset(name="folder", path=path, image_size=28, channels=1)
+            dataset = Dataset(name="folder", path=path, image_size=32, channels=1)
         images = load_images(dataset)
         spaces = feature_spaces(images, chosen, use_inception=False)
-        make_reference(images, None, spaces, 1_000)
+        make_reference(images, None, spaces, 500)
         print(f"prepared {name or 'digits'}: {spaces[0].description}", flush=True)
 
 
@@ -258,7 +259,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", choices=["labelled", "advice"])
-    parser.add_argument("--match", default="", help="only runs whose name holds this")
+    parser.add_argument("--match", default="", help="only runs whose name has this pattern")
     parser.add_argument("--limit", type=int, help="the first N runs that are not done")
     parser.add_argument("--seconds", type=float, default=1e9, help="start no run after so long")
     parser.add_argument("--most-steps", type=int, default=1_000_000, help="to try the script")
@@ -272,10 +273,17 @@ def main() -> None:
     options.until = options.until or began + options.seconds
     options.image_sets = options.store / MARKS / "data"
     options.threads = max(1, (os.cpu_count() or 1) // options.jobs)
-    runs = [run for run in (*labelled_runs(), *advice_runs()) if options.match in run.name]
+    runs = [run for run in (*labelled_runs(), *advice_runs()) if re.search(options.match, run.name)]
     runs = [run for run in runs if options.only in (None, run.group)]
-    # Every kind once before any of them twice, and the cheapest sets first.
-    runs.sort(key=lambda run: (run.group == "advice", run.seed, run.tags[1] not in CHEAPEST))
+    # Every kind once before any of them twice, and the cheapest first.
+    runs.sort(
+        key=lambda run: (
+            run.group == "advice",
+            run.seed,
+            run.group == "labelled" and run.tags[1] not in CHEAPEST,
+            run.settings["training.steps"],
+        )
+    )
     marks = options.store / MARKS
     runs = [run for run in runs if not (marks / "done" / run.mark).exists()][: options.limit]
     if options.list:

@@ -44,8 +44,8 @@ SAME = 0.03
 TWINS = 0.3
 """G draws few images if each has a twin this much nearer than the nearest of a real image."""
 
-FINE = 3.0
-"""G draws noise if its share of fine detail is so many times that of real images."""
+FINE, FINE_SHARE = 3.0, 0.12
+"""G draws noise if its share of fine detail is so many times that of real images, and so large."""
 
 COPY = 0.5
 """G copies if its images are this much nearer to real ones than those are to each other."""
@@ -54,10 +54,13 @@ SWINGING = 0.35
 """D's advantage swings if its means over tenths of a window deviate by so much of its range."""
 
 MOVING = 0.03
-"""A step changes too much of a network: usual is a thousandth to a hundredth."""
+"""An update changes too much of a network: usual is a thousandth to two hundredths."""
 
-UNTRAINED_STEPS = 200
-"""Images of fewer steps are those of an untrained G."""
+LARGE = 50.0
+"""A loss that is never so large in a game that is still played; that of a critic may be."""
+
+OPENING_STEPS = 200
+"""D is ahead in the first steps of many healthy trainings, and G draws noise."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +117,15 @@ def _which_network_began(began: set[str]) -> str:
 
 
 def diverging(facts: Facts, window: Window) -> Reading:
-    """A network is moved by so large a part of itself in each step that it cannot settle."""
+    """Losses grow without bound, or each update moves a network too far for it to settle."""
+    losses = [abs(window.means[name]) for name in ("Gloss", "Dloss") if name in window.means]
+    if facts.targets is not None and losses and LARGE <= max(losses) < math.inf:
+        evidence = f"a loss has reached {max(losses):,.3g}"
+        return Holds(True, max(losses) / LARGE, evidence, {"loss": max(losses)})
     ratios = {
-        name[0]: window.means[name]
-        for name in ("G_update_ratio", "D_update_ratio")
-        if name in window.means
+        network: window.means[f"{network}_update_ratio"] / max(facts.number(key) or 1.0, 1.0)
+        for network, key in _UPDATES.items()
+        if f"{network}_update_ratio" in window.means
     }
     if not ratios:
         return Unknown("how far its steps moved the weights was not measured")
@@ -128,7 +135,7 @@ def diverging(facts: Facts, window: Window) -> Reading:
     return Holds(
         ratio >= MOVING,
         ratio / MOVING,
-        f"each step moves {network}'s weights by {ratio:.1%} of their size; usual is 0.1 to 1%",
+        f"each update moves {network}'s weights by {ratio:.1%} of their size; usual is 0.1 to 2%",
         {f"{network}_update_ratio": ratio},
     )
 
@@ -140,6 +147,8 @@ def discriminator_won(facts: Facts, window: Window) -> Reading:
         return Unknown("D's outputs were not kept")
     if targets is None:
         return Unknown(f"the outputs of a D trained with {facts.loss or 'this loss'} have no goal")
+    if window.last < OPENING_STEPS:
+        return Holds(False, 0.0)
     span = targets[0] - targets[1]
     gap = max(targets[0] - outputs[0], outputs[1] - targets[1]) / span
     norm = window.means.get("G_gradient_norm")
@@ -160,15 +169,18 @@ def generator_won(facts: Facts, window: Window) -> Reading:
         return Unknown("D's outputs were not kept")
     if facts.targets is None:
         return Unknown(f"the outputs of a D trained with {facts.loss or 'this loss'} have no goal")
+    if not window.grids:
+        return Unknown(f"{_NO_GRIDS}, and D's outputs alone may mean that G is good")
     # Flipped targets bring the outputs together by themselves, and take the gradient away too.
     span = 2.0 if facts.loss == "hinge" else 1.0
     gap = (outputs[0] - outputs[1]) / span
-    if window.last < UNTRAINED_STEPS:
+    if window.last < OPENING_STEPS:
         return Holds(False, 0.0)
     return Holds(
-        gap <= FOOLED,
+        gap <= FOOLED and _are_unlike(window),
         FOOLED / max(gap, 1e-9),
-        f"D(x) is {outputs[0]:.3f} and D(G(z)) is {outputs[1]:.3f}: D tells them apart by chance",
+        f"D(x) is {outputs[0]:.3f} and D(G(z)) is {outputs[1]:.3f}: D tells them apart by chance, "
+        f"although the images of step {window.grids[-1].step:,} are unlike real ones",
         {"D_x": outputs[0], "D_G_z1": outputs[1]},
     )
 
@@ -209,6 +221,9 @@ def oscillating(facts: Facts, window: Window) -> Reading:
     if None in swings or facts.targets is None:
         return Unknown("D's outputs over enough steps were not kept, or have no scale")
     span = 2.0 if facts.loss == "hinge" else 1.0
+    outputs = _outputs(window)
+    if outputs is None or max(map(abs, outputs)) > _OFF_SCALE * span:
+        return Unknown("D's outputs have left their scale")
     swing = max(value for value in swings if value is not None) / span
     return Holds(
         swing >= SWINGING,
@@ -225,10 +240,10 @@ def not_learning(facts: Facts, window: Window) -> Reading:
     grid = window.grids[-1]
     if math.isnan(grid.fineness) or math.isnan(grid.real_fineness):
         return Unknown("its images are of one colour")
-    ratio = grid.fineness / max(grid.real_fineness, 1e-9)
+    score = min(grid.fineness / max(FINE * grid.real_fineness, 1e-9), grid.fineness / FINE_SHARE)
     return Holds(
-        ratio >= FINE and grid.step >= UNTRAINED_STEPS,
-        ratio / FINE,
+        score >= 1 and grid.step >= OPENING_STEPS,
+        score,
         f"at step {grid.step:,} {grid.fineness:.0%} of its images' power is fine detail, of real "
         f"ones' {grid.real_fineness:.0%}",
         {"fineness": grid.fineness, "real_fineness": grid.real_fineness},
@@ -254,14 +269,30 @@ def memorising(facts: Facts, window: Window) -> Reading:
     )
 
 
+_UPDATES = {"G": "training/generator_steps", "D": "training/discriminator_batches"}
+"""How often a network is updated in one training step."""
+
 _NO_GRIDS = "no grids of its images and of real ones were kept, or the real ones are all alike"
+
+
+_ROUGH, _ROUGH_SHARE = 2.0, 0.05
+"""Half of what makes noise, of which D alone would not be sure."""
+
+_OFF_SCALE = 3.0
+"""Outputs of this many times their range are no longer those of a game."""
 
 
 def _is_untrained(window: Window) -> bool:
     """Whether the images may vary little because G has not begun to learn."""
+    varied = any(each.variation >= ALIKE and each.nearest >= TWINS for each in window.grids)
+    return window.grids[-1].step < OPENING_STEPS and not varied
+
+
+def _are_unlike(window: Window) -> bool:
+    """Whether the last images are noise or few, which no D that learns would pass for real."""
     grid = window.grids[-1]
-    varied = any(each.variation >= ALIKE for each in window.grids)
-    return grid.step < UNTRAINED_STEPS and not varied
+    is_noise = grid.fineness >= max(_ROUGH * grid.real_fineness, _ROUGH_SHARE)
+    return is_noise or grid.variation <= ALIKE or grid.nearest <= TWINS
 
 
 def _outputs(window: Window) -> tuple[float, float] | None:

@@ -14,10 +14,9 @@ import PIL.Image
 
 from analysis.image_files import image_files
 from diagnosis.evidence import Facts, Window
-from diagnosis.follow import LEAST_STEPS
 from diagnosis.image_grids import GridReading, Sides, image_statistics, read_grid, split_grid
 from diagnosis.readings import Holds
-from diagnosis.rules import ALIKE, RULES, TWINS, UNTRAINED_STEPS, WON
+from diagnosis.rules import ALIKE, OPENING_STEPS, RULES, TWINS, WON
 from tracking.events import BATCH, FIXED_NOISE, NETWORKS, REAL, SYS, Value
 
 TrainingOutcome: TypeAlias = Literal["whole", "collapsed", "diverged", "failed", "unknown"]
@@ -37,7 +36,7 @@ RULE = (
     f"the nearest to each is less than {TWINS} times as far as among real ones. Diverged: a loss, "
     "an output of D or a gradient is not finite. Failed: the run ended with an error, or was "
     "stopped for another reason than these. Unknown: neither outputs of D nor images were kept, or "
-    f"G was still untrained after {UNTRAINED_STEPS:,} steps or fewer."
+    f"G was still untrained after {OPENING_STEPS:,} steps or fewer."
 )
 
 
@@ -58,7 +57,7 @@ def training_outcome(
     if status == "failed":
         return "failed"
     means = {path.rpartition("/")[2]: value for path, value in final_means.items()}
-    last = grids[-1].step if grids else LEAST_STEPS
+    last = max(OPENING_STEPS, grids[-1].step if grids else 0)
     window = Window(first=last, last=last, means=means, grids=grids)
     readings = [
         (rule.fatal, rule.read(Facts(fields), window)) for rule in RULES.values() if rule.fatal

@@ -103,7 +103,7 @@ def test_copies_of_few_real_images_are_told_where_all_are_shown() -> None:
 
 def test_weights_that_move_too_fast() -> None:
     watch = watched(run(200, HEALTHY, D_update_ratio=lambda step: 0.5))
-    assert "each step moves D's weights by 50.0%" in only(watch, "diverging").evidence
+    assert "each update moves D's weights by 50.0%" in only(watch, "diverging").evidence
 
 
 def test_a_game_that_swings() -> None:

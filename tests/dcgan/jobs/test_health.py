@@ -48,7 +48,7 @@ def test_fields_and_tags_say_what_begins_and_ends() -> None:
         monitor.add(block(first, 0.999))
     assert len(told) == 1
     assert told[0].values["health/holds"] == ["discriminator_won"]
-    assert told[0].values["health/discriminator_won/since"] == 1
+    assert told[0].values["health/discriminator_won/since"] == 101
     assert "0.999" in str(told[0].values["health/discriminator_won/evidence"])
     assert told[0].values["sys/tags"] == ["mine", "discriminator_won"]
     assert isinstance(monitor.stopped_by, Finding)
@@ -114,7 +114,7 @@ def test_a_resumed_run_is_told_anew_what_its_journal_holds(tmp_path: Path) -> No
     monitor.replay(folder)
     (fields,) = told
     assert fields.values["health/one_image/since"] is None
-    assert fields.values["health/discriminator_won/since"] == 1
+    assert fields.values["health/discriminator_won/since"] == 101
     assert fields.values["health/holds"] == ["discriminator_won"]
     assert fields.values["sys/tags"] == ["mine", "discriminator_won"]
     assert monitor.stopped_by is None, "it is asked again once the run goes on"
