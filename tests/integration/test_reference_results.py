@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +12,7 @@ import pytest
 from analysis import Runs, load
 from analysis.comparison.compare import Comparison, compare
 from analysis.comparison.conclusions import interval_name
+from analysis.comparison.statistics import mean_interval, paired_difference
 from tracking.events import EPOCH
 
 ROOT = Path(__file__).parents[2]
@@ -42,40 +43,87 @@ def interval(found: pd.Series, digits: int) -> str:
     return f"{interval_name(found['level'])} {low:.{digits}f} to {high:.{digits}f}"
 
 
+def signed_interval(found: pd.Series, digits: int) -> str:
+    low, high = found["ci_low"], found["ci_high"]
+    return f"{interval_name(found['level'])} {low:.{digits}f} to {high:.{digits}f}"
+
+
 def test_the_effect_of_the_initialisation(results: str, initialisation: Comparison) -> None:
-    loss, d_loss, fid, recall = (
-        row(initialisation, name) for name in ("Gloss", "Dloss", "lenet_fid", "lenet_recall")
-    )
-    means = initialisation.summary.set_index(["metric", "arm"])["mean"]["lenet_fid"]
-    with_it, without = (means[label] for label in initialisation.labels)
+    loss, d_loss = (row(initialisation, name) for name in ("Gloss", "Dloss"))
+    assert not {loss["shown"], d_loss["shown"]} - {False}
+    assert "no difference was shown in four metrics" in results
     assert (
-        f"G's final loss is higher by {loss['mean']:.2f} ({interval(loss, 2)}, "
+        f"G's final loss is higher by {loss['mean']:.2f} ({signed_interval(loss, 2)}, "
         f"p = {loss['p_holm']:.2g})" in results
     )
-    assert f"D's is lower by {-d_loss['mean']:.2f} ({interval(d_loss, 2)})" in results
-    assert (
-        f"LeNet-FID is *better* by {-fid['mean']:.0f} ({interval(fid, 0)}; {without:.0f} instead "
-        f"of {with_it:.0f})" in results
+    lower = -d_loss[["mean", "ci_high", "ci_low"]].to_numpy(float)
+    level = interval_name(d_loss["level"])
+    assert f"D's is lower by {lower[0]:.2f} ({level} {lower[1]:.2f} to {lower[2]:.2f})" in results
+
+
+def test_the_distances_of_both_initialisations_by_epoch(results: str) -> None:
+    runs = load(REFERENCE / "weight-init")
+    names = ("fid", "lenet_fid")
+    evaluations = pd.concat(
+        runs.steps(run)
+        .set_index("step")
+        .reindex(columns=[f"evaluation/{name}" for name in names])
+        .dropna()
+        .assign(arm=fields["config/init/scheme"], seed=fields["config/seed"])
+        for run, fields in runs.table.iterrows()
     )
-    assert f"recall is better by {recall['mean']:.2f} ({interval(recall, 2)})" in results
-    front_page = words_of(ROOT / "README.md")
-    assert f"G's final loss is {loss['mean']:.2f} higher without" in front_page
-    assert f"LeNet-FID is *better*: {without:.0f} instead of {with_it:.0f}" in front_page
+    for epoch in (4, 8, 12, 20):
+        at_epoch = evaluations.loc[[epoch * 547]].set_index(["seed", "arm"]).unstack().dropna()
+        means = at_epoch.mean()
+        cells = (
+            " / ".join(f"{means[f'evaluation/{name}', arm]:.1f}" for arm in ("dcgan", "default"))
+            for name in names
+        )
+        assert f"| {epoch} | {' | '.join(cells)} | {len(at_epoch)} |" in results
 
 
 def test_the_effect_of_the_learning_rate(results: str) -> None:
     runs = load(REFERENCE / "learning-rate")
     comparison = compare(runs)
-    loss, d_x = row(comparison, "Gloss"), row(comparison, "D_x")
+    loss, d_loss, d_x = (row(comparison, name) for name in ("Gloss", "Dloss", "D_x"))
+    assert not loss["shown"]
     assert (
-        f"G's final loss is lower by {-loss['mean']:.1f} ({interval(loss, 1)}, "
-        f"p = {loss['p_holm']:.2g}) and D(x) by {-d_x['mean']:.2f} ({interval(d_x, 2)})" in results
+        f"D's final loss is higher by {d_loss['mean']:.2f} ({interval(d_loss, 2)}, "
+        f"p = {d_loss['p_holm']:.2g}) and D(x) lower by {-d_x['mean']:.2f} ({interval(d_x, 2)})"
+        in results
     )
+    means = comparison.summary.set_index("metric").loc["Gloss", "mean"]
+    assert {f"{mean:.1f}" for mean in means} == {"7.2"}
+    assert "G's final loss: 7.2 at either rate" in results
     alone = compare(runs, metrics=["nearest_epoch"])
     slow, fast = alone.summary["mean"]
-    nearest = row(alone, "nearest_epoch")
     assert f"closest at epochs {slow:.0f} (2e-4) and {fast:.0f} (2e-3) on average" in results
-    assert f"{nearest['mean']:.1f} epochs later at 2e-3 ({interval(nearest, 1)}" in results
+    assert not row(alone, "nearest_epoch")["shown"]
+    assert not alone.runs["nearest_epoch"].between(70, 90).any()
+
+
+def distances_of(store: str) -> pd.DataFrame:
+    values = json.loads((REFERENCE / store / "fid.json").read_text(encoding="utf-8"))
+    table = load(REFERENCE / store).table
+    return pd.DataFrame(values).T.join(table[["config/optimizer/lr", "config/seed"]])
+
+
+def test_plain_fid_at_both_rates(results: str) -> None:
+    frame = distances_of("learning-rate").astype({"fid": float})
+    by_seed = frame.pivot(index="config/seed", columns="config/optimizer/lr", values="fid")
+    found = paired_difference(by_seed[2e-4].to_numpy(), by_seed[2e-3].to_numpy())
+    (slow, slow_sd), (fast, fast_sd) = by_seed.agg(["mean", "std"]).to_numpy().T
+    assert (
+        f"{slow:.0f} (standard deviation {slow_sd:.0f}) at 2e-4 and {fast:.0f} ({fast_sd:.0f}) at "
+        f"2e-3; no difference was shown (p = {found.test.p():.2g})" in results
+    )
+
+
+def test_plain_fid_on_cifar10(results: str) -> None:
+    values = distances_of("cifar10").sort_values("config/seed")["fid"].astype(float).to_numpy()
+    low, high = mean_interval(values)
+    assert f"FID {values.mean():.1f} [{low:.1f}, {high:.1f}]; three seeds" in results
+    assert "FID {:.1f}, {:.1f} and {:.1f} of 10,000 fakes".format(*values) in results
 
 
 def test_the_single_runs_of_both_rates(results: str) -> None:
@@ -87,27 +135,34 @@ def test_the_single_runs_of_both_rates(results: str) -> None:
     )
     slow, fast = rates.runs["nearest_epoch"]
     assert f"| epoch {slow:.0f} | epoch {fast:.0f} |" in results
-    assert f"closest at epochs {slow:.0f} and {fast:.0f};" in results
 
 
 def runs_of(runs: Runs, *ids: str) -> Runs:
     return Runs(runs.table.loc[list(ids)], runs.places)
 
 
-def published_losses(page: str) -> Iterator[tuple[int, str]]:
-    """Epoch and measured losses of the table of `mnist-ablation`."""
-    for epoch, measured in re.findall(r"\| (\d+) \| [\d.]+ / [\d.]+ \| ([\d.]+ / [\d.]+) \|", page):
-        yield int(epoch), measured
+def losses_by_epoch() -> pd.DataFrame:
+    """Losses of G and D of the runs with the initialisation, one row per run and epoch."""
+    runs = load(REFERENCE / "weight-init", where="init.scheme == 'dcgan'")
+    steps = pd.concat(runs.all_steps().values())
+    ends = steps.dropna(subset=f"{EPOCH}/number").set_index(f"{EPOCH}/number")
+    return ends[[f"{EPOCH}/Gloss", f"{EPOCH}/Dloss"]] * 547 / 546
 
 
 def test_the_losses_of_mnist_as_published(results: str) -> None:
-    steps = load(REFERENCE).steps("mnist-ablation-tkq6d5")
-    epochs = steps[steps[f"{EPOCH}/number"].notna()].set_index(f"{EPOCH}/number")
-    told = dict(published_losses(results))
-    assert sorted(told) == [1, 2, 3, 16, 17, 18, 19, 20]
-    for epoch, measured in told.items():
-        losses = epochs.loc[epoch, [f"{EPOCH}/Gloss", f"{EPOCH}/Dloss"]] * 547 / 546
-        assert measured == " / ".join(f"{loss:.4f}" for loss in losses)
+    losses = losses_by_epoch()
+    table = re.findall(r"\| (\d+) \| ([\d.]+) / ([\d.]+) \| ([^|]+\]) \| ([^|]+\]) \|", results)
+    assert [int(epoch) for epoch, *_ in table] == [1, 2, 3, 16, 17, 18, 19, 20]
+    for epoch, g_published, d_published, *measured in table:
+        for name, published, text in zip(
+            ("Gloss", "Dloss"), (g_published, d_published), measured, strict=True
+        ):
+            values = losses.loc[int(epoch), f"{EPOCH}/{name}"].to_numpy()
+            assert len(values) == 8
+            low, high = mean_interval(values)
+            assert text == f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+            if int(epoch) >= 16:
+                assert low <= float(published) <= high, "as the page says"
 
 
 def test_the_quality_of_single_runs(results: str) -> None:
