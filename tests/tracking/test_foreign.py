@@ -43,6 +43,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     client.set_tag(run, "team", "vision")
     for step in (0, 1, 5):
         client.log_metric(run, "train/loss", 1 / (step + 1), 1_700_000_001_000 + step, step)
+    client.log_metric(run, "accuracy", 0.5, 1_700_000_001_000, 0)
     client.log_metric(run, "step", math.inf, 1_700_000_002_000, 5)
     client.log_text(run, "hello", "notes/read.txt")
     client.log_text(run, "{}", "notes/read.json")
@@ -55,7 +56,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_any_run_of_mlflow_is_imported(database: Path, tmp_path: Path) -> None:
     output = imported(database, "mlflow", tmp_path)
-    assert "4 values, 1 image, 2 files" in output
+    assert "5 values, 1 image, 2 files" in output
     runs = local.load_runs(tmp_path)
     first, nested = runs.index
     assert list(runs["sys/name"]) == ["first", "nested"]
@@ -77,6 +78,9 @@ def test_any_run_of_mlflow_is_imported(database: Path, tmp_path: Path) -> None:
     }
     assert {"images/samples/00000002.png", "artifacts/notes/read.json"} <= files
     assert imported(database, "mlflow", tmp_path).count("up to date") == 2
+    shown = CliRunner().invoke(app, ["show", first, "--store", str(tmp_path)]).output
+    assert re.search(r"tags/team +vision", shown)
+    assert re.search(r"\n +accuracy +0\.5", shown), "a metric without a folder is shown, too"
 
 
 def test_a_place_without_runs_says_what_would_be_one(tmp_path: Path) -> None:

@@ -127,8 +127,13 @@ def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAU
     for title, prefix in (("Run", "sys/"), ("Configuration", f"{CONFIG}/")):
         console.print(f"\n[bold]{title}[/bold]")
         console.print(_value_table(fields, prefix))
+    shown_above = ("sys/", f"{CONFIG}/")
+    if others := {path: v for path, v in fields.items() if not path.startswith(shown_above)}:
+        console.print("\n[bold]Other fields[/bold]")
+        console.print(_value_table(others, ""))
     console.print("\n[bold]Last values[/bold]")
-    console.print(_value_table({path: v for path, v in values.items() if "/" in path}, ""))
+    metrics = {path: v for path, v in values.items() if path not in ("step", "time")}
+    console.print(_value_table(metrics, ""))
     console.print("\n[bold]Files[/bold]")
     for line in _file_lines(folder):
         console.print(f"  {escape_control_characters(line)}", soft_wrap=True, markup=False)

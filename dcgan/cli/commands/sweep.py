@@ -74,7 +74,7 @@ def sweep(
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="Number of seeds per arm, counted from 0.")
+        int | None, typer.Option(max=10_000, help="Number of seeds per arm, counted from 0.")
     ] = None,
     seed_list: Annotated[
         str | None, typer.Option(metavar="0,3,14", help="Seeds to use, instead of --seeds.")
