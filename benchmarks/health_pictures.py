@@ -36,7 +36,7 @@ SHOWN: dict[str, tuple[str, int | None]] = {
     "not_finite": ("nan-data/mnist", None),
     "diverging": ("rate-1/digits", None),
     "discriminator_won": ("mnist-ablation-ehqcqy", 547),
-    "generator_won": ("five-g-steps/mnist", None),
+    "generator_won": ("label-flips/mnist", None),
     "collapsed": ("mnist-ablation-c8sf8t", 547),
     "not_learning": ("rate-1e-5/mnist", None),
     "data_at_fault": ("constant-data/mnist", None),

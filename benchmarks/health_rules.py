@@ -41,6 +41,9 @@ from analysis.runs import load  # noqa: E402
 from diagnosis import RULES  # noqa: E402
 from tracking.backends.local import read_fields, read_steps  # noqa: E402
 
+LEAST_PAIRS = 6
+"""Arms with fewer runs could show nothing, and are left out until there are more."""
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -142,9 +145,13 @@ def trials(store: Path, done: Mapping[str, Path]) -> list[dict[str, Any]]:
     by_name = {folder.name: name for name, folder in done.items()}
     result = []
     for failure in read("advice")["failures"]:
-        chosen = [
+        trained = [
             run for run in advice_runs() if run.tags[0] == failure["name"] and run.name in done
         ]
+        counts = Counter(run.arm for run in trained)
+        chosen = [run for run in trained if counts[run.arm] >= LEAST_PAIRS]
+        if counts["broken"] < LEAST_PAIRS or len({run.arm for run in chosen}) < 2:
+            continue
         ids = [done[run.name].name for run in chosen]
         outcomes = training_outcomes(runs, ids)
         last = runs.last_values(ids)

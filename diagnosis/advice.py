@@ -99,8 +99,8 @@ def advice_for(rule: RuleName) -> list[str]:
     lines = []
     for trial in trials:
         lines.append(
-            f"What helped in {trial.images} ({_settings(trial.broken)}; {trial.seeds} pairs of "
-            f"runs, {trial.failed} broken ones failed):"
+            f"Tried on {trial.images} ({_settings(trial.broken)}; {trial.seeds} pairs of "
+            f"runs; {trial.failed} of the broken ones count as failed):"
         )
         helped = [each for each in trial.remedies if each.shown and each.difference < 0]
         others = [each for each in trial.remedies if each not in helped]

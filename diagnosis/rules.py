@@ -155,7 +155,7 @@ def discriminator_won(facts: Facts, window: Window) -> Reading:
     gradient = f"; G's gradient norm is {norm:.2g}" if norm is not None else ""
     return Holds(
         gap <= WON,
-        WON / max(gap, 1e-9),
+        WON / max(gap, WON / 100),
         f"D(x) is {outputs[0]:.3f} and D(G(z)) is {outputs[1]:.3f}, where its loss asks for "
         f"{targets[0]:.3g} and {targets[1]:.3g}{gradient}",
         {"D_x": outputs[0], "D_G_z1": outputs[1]},
@@ -178,7 +178,7 @@ def generator_won(facts: Facts, window: Window) -> Reading:
         return Holds(False, 0.0)
     return Holds(
         gap <= FOOLED and _are_unlike(window),
-        FOOLED / max(gap, 1e-9),
+        FOOLED / max(gap, FOOLED / 100),
         f"D(x) is {outputs[0]:.3f} and D(G(z)) is {outputs[1]:.3f}: D tells them apart by chance, "
         f"although the images of step {window.grids[-1].step:,} are unlike real ones",
         {"D_x": outputs[0], "D_G_z1": outputs[1]},
@@ -314,7 +314,7 @@ RULES: Mapping[str, Rule] = {
         Rule("not_finite", "values are not finite", "IEEE 754", not_finite, "diverged"),
         Rule(
             "diverging",
-            "weights move too fast",
+            "losses or weights run away",
             "Karpathy 2017, CS231n: update-to-weight ratio near 1e-3",
             diverging,
         ),

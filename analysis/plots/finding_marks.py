@@ -14,6 +14,7 @@ MOST_MARKS = 4
 """More bars would hide the curves; the gravest rules are shown."""
 
 _COLOUR = "#b3541e"
+_SHORTEST = 0.02
 _HEIGHT, _GAP = 0.055, 0.07
 
 
@@ -26,10 +27,12 @@ def mark_findings(axes: Axes, findings: Sequence[Finding]) -> None:
     """
     rules = [rule for rule in RULES if any(each.rule == rule for each in findings)][:MOST_MARKS]
     place = blended_transform_factory(axes.transData, axes.transAxes)
+    left, right = axes.get_xlim()
+    shortest = _SHORTEST * (right - left)
     for row, rule in enumerate(rules):
         stretches = [each for each in findings if each.rule == rule]
         for each in stretches:
-            corner, width = (each.since, row * _GAP), max(each.until - each.since, 1)
+            corner, width = (each.since, row * _GAP), max(each.until - each.since, shortest)
             bar = Rectangle(
                 corner, width, _HEIGHT, transform=place, color=_COLOUR, alpha=0.45, lw=0
             )

@@ -68,6 +68,9 @@ FIELDS = Fields(
     | {f"config/many/{index}": index for index in range(210)}
     | {f"sys/many/{index}": index for index in range(210)}
     | {
+        "health/holds": ["collapsed", "not_learning"],
+        "health/collapsed/since": 250,
+        "health/collapsed/evidence": "at step 250 its images vary 0.05 times as much as real ones",
         "config/dataset/name": "digits",
         "config/dataset/path": "/data/digits",
         "config/dataset/size": 1797,

@@ -23,7 +23,7 @@ from dcgan.cli.format import (
 from dcgan.cli.health_lines import rules_that_hold
 from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
 from dcgan.run_folder import CHECKPOINT_DIR
-from tracking.events import BATCH, CONFIG, EPOCH, TRACKERS
+from tracking.events import BATCH, CONFIG, EPOCH, HEALTH, TRACKERS
 from tracking.fields import from_iso8601
 from tracking.run_files import image_files, run_files
 
@@ -124,7 +124,10 @@ def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAU
         return
     console = Console(highlight=False)
     console.print(Text(folder.name, style="bold"), Text(str(fields.get("sys/status"))))
-    for title, prefix in (("Run", "sys/"), ("Configuration", f"{CONFIG}/")):
+    sections = [("Run", "sys/"), ("Health", f"{HEALTH}/"), ("Configuration", f"{CONFIG}/")]
+    for title, prefix in sections:
+        if not any(path.startswith(prefix) for path in fields):
+            continue
         console.print(f"\n[bold]{title}[/bold]")
         console.print(_value_table(fields, prefix))
     shown_above = ("sys/", f"{CONFIG}/")
