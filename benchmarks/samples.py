@@ -27,6 +27,7 @@ from sklearn.datasets import load_sample_images
 from torch import Tensor
 
 from dcgan.config.loading import load_config
+from dcgan.cpu.fast_convolutions import with_fast_convolutions
 from dcgan.models import build_networks
 from dcgan.samples.image_files import write_images
 from dcgan.samples.latents import of_seed
@@ -68,7 +69,7 @@ def main() -> None:
 
     @torch.inference_mode()
     def render(batch: Tensor) -> Pixels:
-        generator(batch)
+        with_fast_convolutions(generator, batch)
         return crops  # as slow to encode as a trained G's images
 
     def generate_alone() -> None:

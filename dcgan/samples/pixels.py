@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dcgan.cpu.fast_convolutions import with_fast_convolutions
 from dcgan.data.image_set import Progress, silent
 from dcgan.data.scaling import to_uint8
 from dcgan.run_folder.trained_run import TrainedRun
@@ -99,7 +100,7 @@ def images_of(
 
     def render(batch: Tensor) -> Pixels:
         with access, torch.inference_mode():
-            images = generator(batch.to(run.device)).cpu()
+            images = with_fast_convolutions(generator, batch.to(run.device)).cpu()
         check_finite(images)
         return _to_pixels(images)
 
