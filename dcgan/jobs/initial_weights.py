@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dcgan.config.schema import Config, ConfigError
+from dcgan.export.weights_file import read_weights_file
 from dcgan.models import build_networks
 from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.training.checkpoint import CheckpointError, CheckpointRef
@@ -26,7 +27,8 @@ INITIAL_WEIGHTS = f"{SYS}/initial_weights"
 StateDict: TypeAlias = Mapping[str, Tensor]
 
 _NETWORKS = ("generator", "discriminator")
-_FILES = (".pth", ".pt")
+_EXPORTED = ".safetensors"
+_FILES = (".pth", ".pt", _EXPORTED)
 _WRAPPERS = ("module.", "main.")
 """Of the keys in files: by DataParallel, and by the official PyTorch example."""
 
@@ -174,15 +176,9 @@ def _read(reference: str, store: Path, config: Config) -> _Source:
 
 
 def _read_file(path: Path, config: Config) -> _Source:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f"The weights {path} cannot be read: {error.strerror}.") from error
-    except Exception as error:  # an unpickler raises almost anything
-        raise CheckpointError(
-            f"The weights {path} cannot be read: only a file of tensors is loaded.\n"
-            "Save the state_dict() of a network, not the network itself."
-        ) from error
+    content: Any = (
+        read_weights_file(path).tensors if path.suffix == _EXPORTED else _load_tensors(path)
+    )
     if isinstance(content, dict) and all(_is_state(content.get(each)) for each in _NETWORKS):
         return _Source(str(path), {network: content[network] for network in _NETWORKS})
     if not _is_state(content):
@@ -192,6 +188,18 @@ def _read_file(path: Path, config: Config) -> _Source:
     state = {_without_wrappers(name): tensor for name, tensor in content.items()}
     network = min(_NETWORKS, key=lambda each: len(list(_misfits({each: state}, config))))
     return _Source(str(path), {network: state})
+
+
+def _load_tensors(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CheckpointError(f"The weights {path} cannot be read: {error.strerror}.") from error
+    except Exception as error:  # an unpickler raises almost anything
+        raise CheckpointError(
+            f"The weights {path} cannot be read: only a file of tensors is loaded.\n"
+            "Save the state_dict() of a network, not the network itself."
+        ) from error
 
 
 def _is_state(content: Any) -> bool:

@@ -72,8 +72,8 @@ def train(
         typer.Option(
             "--from",
             metavar="RUN[:CHECKPOINT]|FILE",
-            help="Start from the weights of another run, or of .pth files with a network each; "
-            "repeatable.",
+            help="Start from the weights of another run, or of .pth or .safetensors files with a "
+            "network each; repeatable.",
             autocompletion=complete_run,
             rich_help_panel=CONFIGURATION_PANEL,
         ),

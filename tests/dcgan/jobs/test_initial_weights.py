@@ -17,16 +17,19 @@ from analysis.comparison.arms import group_into_arms
 from dcgan.cli import app
 from dcgan.config.loading import load_config, parse_override
 from dcgan.config.schema import Config, ConfigError
+from dcgan.export.description import Description
+from dcgan.export.weights_file import to_safetensors
 from dcgan.jobs.initial_weights import InitialWeights, load_initial_weights
 from dcgan.jobs.prepare import RunMetadata, prepare, prepare_resume
 from dcgan.jobs.run import run_job
 from dcgan.models import build_networks
+from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.sweeping.plan import Factor, Sweep
 from dcgan.sweeping.request import SweepRequest, find_or_plan
 from dcgan.training.checkpoint import CheckpointError, find_checkpoint, load_checkpoint
 from dcgan.training.state import SINGLE_PROCESS, derive_seeds, initial_state
 from tests.dcgan.conftest import SMALL
-from tracking.backends.local import amend_fields, read_fields
+from tracking.backends.local import amend_fields, read_fields, run_folders
 from tracking.errors import StoreError, UserError
 
 CPU = torch.device("cpu")
@@ -155,6 +158,16 @@ def test_the_official_examples_files_fit_in_any_order(official: list[str], tmp_p
     with torch.no_grad():
         ours = training.generator.eval()(latents)
         torch.testing.assert_close(ours, theirs.eval().main(latents), rtol=1e-4, atol=1e-6)
+
+
+def test_an_exported_generator_starts_a_new_run(store: Path, tmp_path: Path) -> None:
+    run = TrainedRun.open(run_folders(store)[0])
+    file = tmp_path / "generator.safetensors"
+    file.write_bytes(to_safetensors(run.generator(), Description.of_run(run)))
+    weights = loaded(store, f"init.weights={file}", *SMALL)
+    assert weights.origins == (str(file),)
+    assert list(weights.networks) == ["generator"]
+    assert_same(weights.networks["generator"], run.generator().state_dict())
 
 
 def test_with_one_file_the_other_network_starts_as_usual(official: list[str], store: Path) -> None:
