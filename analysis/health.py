@@ -36,11 +36,21 @@ def examine(fields: Mapping[str, Value], steps: pd.DataFrame, folder: Path | Non
         # Those of the networks first: a look at a step waits for the batches.
         if str(path).startswith(f"{NETWORKS}/"):
             _add(watch, str(path), trained)
-    for path in trained.columns:
-        if str(path).startswith(f"{BATCH}/"):
-            _add(watch, str(path), trained)
+    batches = [path for path in trained.columns if str(path).startswith(f"{BATCH}/")]
+    measured = trained[~_lacks(trained, batches)]
+    for path in batches:
+        _add(watch, str(path), measured)
     watch.finish()
     return watch
+
+
+def _lacks(steps: pd.DataFrame, batches: list[str]) -> pd.Series:
+    """Steps at which no metric of batches was recorded, but others were, such as an epoch's means.
+
+    Where all of them are NaN and nothing else was recorded, NaN was measured.
+    """
+    others = steps.columns.difference([*batches, "run", "step", "time"])
+    return steps[batches].isna().all(axis=1) & steps[others].notna().any(axis=1)
 
 
 def _add(watch: RunWatch, path: str, steps: pd.DataFrame) -> None:

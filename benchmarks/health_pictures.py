@@ -30,7 +30,7 @@ from analysis.plots.style import house_style, new_figure  # noqa: E402
 from tracking.backends.local import read_fields, read_steps  # noqa: E402
 from tracking.events import BATCH, FIXED_NOISE, GRID_PADDING, REAL  # noqa: E402
 
-REFERENCE = HERE.parent / "runs" / "reference" / "weight-init"
+REFERENCE = HERE.parent / "runs" / "reference" / "diagnosis"
 SHOWN: dict[str, tuple[str, int | None]] = {
     "healthy": ("default/mnist", None),
     "not_finite": ("nan-data/mnist", None),

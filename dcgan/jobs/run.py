@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from dcgan.config.schema import Config
-from dcgan.data.doubts import doubts_about
 from dcgan.jobs.health import HealthMonitor
 from dcgan.jobs.initial_weights import StateDict
-from dcgan.jobs.length import length_events, notes_on_length
+from dcgan.jobs.length import notes_on_length
+from dcgan.jobs.opening import doubts, opening_events, warn_of_other_threads
 from dcgan.jobs.prepare import Job, check_still_resumable
 from dcgan.jobs.signals import stop_requests
-from dcgan.profiling.step_memory import doubt_about_memory
 from dcgan.profiling.step_timing import try_compiling
 from dcgan.run_folder import CHECKPOINT_DIR
-from dcgan.run_folder.describe import (
-    THREADS,
-    describe_configuration,
-    describe_device,
-    describe_environment,
-)
 from dcgan.training.checkpoint import (
     CheckpointState,
     checkpoint_step,
@@ -42,7 +34,7 @@ from tracking.backends import load_backend
 from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
 from tracking.clock import now_ms
 from tracking.errors import StoreError
-from tracking.events import EVALUATION, SWEEP, TRACKERS, Event, Fields, Metrics
+from tracking.events import EVALUATION, TRACKERS, Event, Fields, Metrics
 from tracking.fanout import FanOut, Warn
 from tracking.fields import flatten, to_iso8601
 from tracking.lock import locked
@@ -113,13 +105,13 @@ def run_job(
                 "take over its random numbers. They start anew, from the seed and the step."
             )
         if job.folder is not None:
-            _warn_of_other_threads(job, folder, warn)
+            warn_of_other_threads(job, folder, warn)
             if job.has_new_length:
                 for length_note in notes_on_length(job.config):
                     warn(length_note)
             rewind(folder, job.first_step)
         else:
-            for doubt in _doubts(job):
+            for doubt in doubts(job):
                 warn(doubt)
             if job.initial_weights and (note := job.initial_weights.note()):
                 warn(note)
@@ -131,7 +123,7 @@ def run_job(
         status: Status = "failed"
         began = time.monotonic()
         try:
-            for event in _opening_events(job, folder, arguments):
+            for event in opening_events(job, folder, arguments):
                 emit(event)
                 health.add(event)
             config = _decide_compilation(job, emit, warn)
@@ -217,21 +209,6 @@ def _start_from(job: Job) -> Mapping[str, StateDict] | None:
     return job.initial_weights.networks if job.initial_weights else None
 
 
-def _doubts(job: Job) -> Iterator[str]:
-    yield from doubts_about(job.images.card)
-    if doubt := doubt_about_memory(job.config, job.device, job.world):
-        yield doubt
-
-
-def _warn_of_other_threads(job: Job, folder: Path, warn: Warn) -> None:
-    before, now = read_fields(folder, alive=False).get(THREADS), torch.get_num_threads()
-    if job.device.type == "cpu" and before is not None and before != now:
-        warn(
-            f"This run was trained with {before} threads, and goes on with {now}: sums are then "
-            f"rounded otherwise. OMP_NUM_THREADS={before} continues it bit for bit."
-        )
-
-
 def _open_tracker(job: Job, run: Run, folder: Path, warn: Warn) -> FanOut:
     """The local journal, and from it every remote tracker of the job."""
 
@@ -261,35 +238,6 @@ def _event_sink(tracker: Tracker, listen: Callable[[Event], None]) -> Callable[[
             tracker.write(sample)
 
     return emit
-
-
-def _opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator[Event]:
-    """What describes a new run; a resumed run keeps its description and notes when it resumed."""
-    yield describe_device(job.config, job.device)
-    if job.folder is not None:
-        resumed = to_iso8601(now_ms())
-        yield Fields(
-            {"sys/status": "running", "sys/ended": None, "sys/error": None, "sys/resumed": resumed}
-        )
-        if job.has_new_length:
-            yield from length_events(folder, job.config.training, read_fields(folder))
-        return
-    sweep = job.metadata.sweep
-    yield Fields(
-        {
-            "sys/status": "running",
-            "sys/recipe": job.config.name,
-            "sys/seed": job.config.seed,
-            "sys/group": job.metadata.group,
-            "sys/tags": list(job.metadata.tags),
-            "sys/processes": job.world.size,
-            **(flatten(asdict(sweep), SWEEP) if sweep else {}),
-        }
-    )
-    if job.initial_weights is not None:
-        yield job.initial_weights.fields()
-    yield from describe_configuration(job.config, job.images, folder)
-    yield from describe_environment(arguments)
 
 
 def _decide_compilation(job: Job, emit: Callable[[Event], None], warn: Warn) -> Config:

@@ -16,13 +16,13 @@ REFERENCE = Path(__file__).parents[2] / "runs" / "reference"
     ("run", "rules"),
     [
         ("celeba-afxqmy", set()),
-        ("learning-rate/astro-5h3546", set()),
-        ("weight-init/mnist-ablation-4xwn6d", set()),
-        ("weight-init/mnist-ablation-dknjmv", set()),
+        ("learning-rate/astro-hg382a", set()),
+        ("weight-init/mnist-ablation-6jqet9", set()),
+        ("weight-init/mnist-ablation-9c7gdb", {"discriminator_won"}),
         ("quality/digits-9grd83", set()),
         ("astro-gc6k8t", {"discriminator_won"}),
-        ("weight-init/mnist-ablation-ehqcqy", {"discriminator_won", "collapsed"}),
-        ("weight-init/mnist-ablation-c8sf8t", {"discriminator_won", "collapsed"}),
+        ("diagnosis/mnist-ablation-ehqcqy", {"discriminator_won", "collapsed"}),
+        ("diagnosis/mnist-ablation-c8sf8t", {"discriminator_won", "collapsed"}),
     ],
 )
 def test_only_what_deserves_it_is_found(run: str, rules: set[str]) -> None:

@@ -26,8 +26,8 @@ from tracking.transfer import IMPORTED, TransferCount, import_run, send_run
 pytestmark = pytest.mark.slow
 
 REMOTE = pytest.mark.parametrize("remote", REMOTES)
+# Without the one whose client takes 0.4 ms a step, which conforms as the others do.
 QUICK_REMOTE = pytest.mark.parametrize("remote", [name for name in REMOTES if name != "wandb"])
-"""Without the one whose client takes 0.4 ms a step, which conforms as the others do."""
 
 
 @pytest.fixture(autouse=True)
