@@ -1,6 +1,6 @@
 """Neptune 1.14: offline in the store, or the server that its own two variables name.
 
-    config/..., training/..., images/..., io_files/...   under their own paths
+    config/..., health/..., training/..., images/..., io_files/...   under their own paths
     sys/...          under `provenance/...`, since a server keeps `sys` for itself; the name,
                      the tags, the group and a failure also go to Neptune's own fields there
     non_finite/...   the NaN and infinite values of a series, which the client drops

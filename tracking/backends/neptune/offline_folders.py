@@ -18,7 +18,7 @@ from tracking.backends.neptune.layout import (
     to_neptune,
 )
 from tracking.errors import leaving_out, warn
-from tracking.events import CONFIG, Value
+from tracking.events import CONFIG, HEALTH, Value
 from tracking.fields import from_text
 from tracking.replay import last_of
 from tracking.tracker import Held
@@ -103,7 +103,7 @@ def _read_container(folder: Path) -> Container:
     own = {
         from_neptune(path): value
         for path, value in container.fields.items()
-        if path.startswith((f"{CONFIG}/", f"{PROVENANCE}/"))
+        if path.startswith((f"{CONFIG}/", f"{HEALTH}/", f"{PROVENANCE}/"))
     }
     if "sys/id" in own:  # made here: Neptune's own fields add nothing
         cut = map(from_neptune, container.cut)
