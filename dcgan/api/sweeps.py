@@ -36,6 +36,7 @@ def sweep(
     name: str | None = None,
     trackers: str | Sequence[str] = (),
     resume: bool = False,
+    stop_when: str | None = None,
     jobs: int | None = None,
     backend: Literal["loky", "ray", "dask"] = "loky",
     cluster: str | None = None,
@@ -60,6 +61,7 @@ def sweep(
         name: Name of the sweep, and of the group of its runs.
         trackers: `mlflow`, `neptune`, `tensorboard`, besides the local journal.
         resume: Whether to finish a sweep that was stopped.
+        stop_when: Rules of health that end a run early, such as `collapsed,diverged`.
         jobs: Runs to train at once; by default one per core, or one per GPU.
         backend: `loky` for this machine, or a `ray` or `dask` cluster.
         cluster: The address of the cluster's head.
@@ -80,6 +82,7 @@ def sweep(
     with exclusive("sweep"):
         keep_memory()
         from dcgan.api.progress import choose_display
+        from dcgan.jobs.health import parse_stop_when
         from dcgan.sweeping.datasets import load_data
         from dcgan.sweeping.executor import cluster as connected
         from dcgan.sweeping.plan import Factor
@@ -88,6 +91,7 @@ def sweep(
 
         if jobs is not None and jobs < 1:
             raise UserError(f"jobs={jobs}: it should be 1 or more.")
+        rules = parse_stop_when(stop_when)
         display = choose_display(progress)
         shortcuts = {
             "epochs": ("training.epochs", epochs),
@@ -114,7 +118,13 @@ def sweep(
                 stored_sweep = save_sweep(folder, plan, request.trackers)
             with sweep_lock(stored_sweep):
                 _train(
-                    stored_sweep, display, backend=backend, jobs=jobs, cores=cores, device=device
+                    stored_sweep,
+                    display,
+                    backend=backend,
+                    jobs=jobs,
+                    cores=cores,
+                    device=device,
+                    stop_when=rules,
                 )
     return _runs_of(stored_sweep)
 
@@ -133,6 +143,7 @@ def _train(
     jobs: int | None,
     cores: int,
     device: str,
+    stop_when: tuple[str, ...],
 ) -> None:
     from dcgan.sweeping.executor import run_work_items
     from dcgan.sweeping.progress import missing_runs, progress_reader
@@ -163,6 +174,7 @@ def _train(
             jobs=workers,
             device=device,
             arguments=["dcgan.sweep", stored_sweep.sweep.name],
+            stop_when=stop_when,
         )
         results, ended = run_work_items(items, backend, workers, watch)
     for failure, count in Counter(each.failure for each in results if each.failure).items():

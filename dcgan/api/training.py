@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,8 @@ def train(
     name: str | None = None,
     group: str | None = None,
     tags: Sequence[str] = (),
+    log_model: bool = False,
+    stop_when: str | None = None,
     device: str = "auto",
     store: str | Path | None = None,
     progress: bool = True,
@@ -73,6 +76,8 @@ def train(
         name: Name of the run.
         group: Name of a group of runs that it belongs to.
         tags: Words by which runs are selected.
+        log_model: Whether to log the generator to MLflow as a model that can be served.
+        stop_when: Rules of health that end the run early, such as `collapsed,diverged`.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ...
         store: The folder of all runs; DCGAN_STORE or `runs` if omitted.
         progress: Whether to show how far the training is.
@@ -84,7 +89,8 @@ def train(
         ConfigError: A setting is not valid, or does not work here.
         DataError: The images cannot be loaded.
         StoreError: The store cannot be written to, or a name is not plain text.
-        UserError: This process is training already.
+        UserError: This process is training already, there is no such rule, or `log_model` lacks
+            the tracker `mlflow`.
         Exception: Whatever the training raises, after the run has been marked `failed`.
     """
     shortcuts = {
@@ -100,6 +106,9 @@ def train(
         "compile": ("training.compile", compile),
     }
     folder = store_folder(store)
+    remotes = chosen_trackers(trackers)
+    if log_model and "mlflow" not in remotes:
+        raise UserError('log_model=True needs trackers="mlflow", which keeps the model.')
     with exclusive("train"):
         keep_memory()
         from dcgan.api.progress import choose_display
@@ -115,13 +124,17 @@ def train(
             load_config(str(recipe), overrides),
             device,
             folder,
-            chosen_trackers(trackers),
+            remotes,
             RunMetadata(name, group, tuple(tags)),
             download=download,
             progress=decoding(display),
         )
         given = [override.origin for override in overrides if override.value is not None]
-        return _run(job, ["dcgan.train", str(recipe), *dict.fromkeys(given)], display)
+        command = ["dcgan.train", str(recipe), *dict.fromkeys(given)]
+        run = _run(job, command, display, stop_when)
+        if log_model and run.status == "finished":
+            _log_model(run, display)
+        return run
 
 
 def resume(
@@ -130,6 +143,7 @@ def resume(
     epochs: int | None = None,
     steps: int | None = None,
     data: str | Path | None = None,
+    stop_when: str | None = None,
     device: str = "auto",
     store: str | Path | None = None,
     progress: bool = True,
@@ -141,6 +155,7 @@ def resume(
         epochs: Epochs of the whole run, if it is to be longer than it was.
         steps: Training steps of the whole run, instead of epochs.
         data: Where the run's images are now, if they were moved.
+        stop_when: As for `train`; the run's own choice is not kept.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ...
         store: The folder of all runs; DCGAN_STORE or `runs` if omitted.
         progress: Whether to show how far the training is.
@@ -171,14 +186,26 @@ def resume(
             progress=decoding(display),
             length=overrides_of(None, length),
         )
-        return _run(job, ["dcgan.resume", reference], display)
+        return _run(job, ["dcgan.resume", reference], display, stop_when)
 
 
-def _run(job: Job, arguments: Sequence[str], display: Display) -> Run:
+def _log_model(run: Run, display: Display) -> None:
+    """Log the generator; if that fails, the training is done nevertheless."""
+    from dcgan.jobs.log_model import log_generator
+
+    try:
+        display.message(f"MLflow has the generator as {log_generator(run.folder).address}.")
+    except UserError as error:
+        display.message(str(error))
+
+
+def _run(job: Job, arguments: Sequence[str], display: Display, stop_when: str | None) -> Run:
     from dcgan.api.progress import TrainingDisplay
+    from dcgan.jobs.health import parse_stop_when
     from dcgan.jobs.progress import TrainingMeter
     from dcgan.jobs.run import run_job
 
+    job = replace(job, stop_when=parse_stop_when(stop_when))
     meter = TrainingMeter(job)
     display.note(f"{job.config.name}: {meter.opening()}")
     shown = TrainingDisplay(display, meter, job.total_steps)

@@ -100,7 +100,7 @@ def test_many_grids_stay_within_the_budget(tmp_path: Path, monkeypatch: pytest.M
     for file in files.values():
         PIL.Image.fromarray(rng.integers(0, 256, (66, 66, 3), np.uint8)).save(file)
     monkeypatch.setattr(moving, "BUDGET", 500_000)
-    training = moving.moving_training("run", files, image_size=SIZE)
+    training = moving.moving_training("run", files, sides=(SIZE, SIZE))
     assert training is not None
     assert len(training.webp) <= 500_000
     with PIL.Image.open(io.BytesIO(training.webp)) as picture:
