@@ -105,7 +105,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`running`, `finished`, `interrupted`, `failed` or `killed`."""
+        """`running`, `finished`, `stopped`, `interrupted`, `failed` or `killed`."""
         return str(self.fields.get(f"{SYS}/status"))
 
     @property
