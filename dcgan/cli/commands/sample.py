@@ -17,7 +17,12 @@ from dcgan.cli.options import (
     Store,
     parse_checkpoint,
 )
-from dcgan.cli.output_file import PIL_FORMATS, check_output_folder, file_with_ending
+from dcgan.cli.output_file import (
+    PIL_FORMATS,
+    check_output_file,
+    check_output_folder,
+    file_with_ending,
+)
 from dcgan.cli.sampling_options import GeneratorWeights, parse_image_seeds
 from tracking.wording import plural
 
@@ -44,7 +49,13 @@ def _check_output(output: str) -> str:
 
 
 def _is_folder(output: str) -> bool:
-    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+    """Whether images go into a folder; raises typer.BadParameter for one named as a file."""
+    if output.endswith(("/", os.sep)):
+        return True
+    path = Path(output)
+    if path.suffix.lower() in (*PIL_FORMATS, *_ARCHIVES):
+        check_output_file(path)
+    return path.is_dir()
 
 
 def sample(
