@@ -12,7 +12,7 @@ import torch
 
 from dcgan.config.loading import load_config, parse_override, recipe_names
 from dcgan.config.schema import Config, ConfigError
-from dcgan.jobs import prepare, run
+from dcgan.jobs import opening, prepare
 from dcgan.jobs.prepare import RunMetadata
 from dcgan.profiling import step_memory
 from dcgan.profiling.step_memory import check_memory, doubt_about_memory, step_cost
@@ -130,7 +130,7 @@ def test_memory_that_others_have_taken_is_a_doubt(memory: Callable[[float, float
     doubt = doubt_about_memory(config, CPU)
     assert doubt is not None
     assert "cpu has now 2.0 GiB." in doubt
-    assert run.doubt_about_memory is doubt_about_memory
+    assert opening.doubt_about_memory is doubt_about_memory
     memory(64, 64)
     assert doubt_about_memory(config, CPU) is None
 

@@ -187,7 +187,7 @@ def test_images_that_are_not_finite_are_refused(run: TrainedRun, tmp_path: Path)
 def test_a_grid_can_be_black_on_white(tmp_path: Path) -> None:
     for name, inverted in (("a", False), ("b", True)):
         file = tmp_path / f"{name}.png"
-        write_grid(images(noise(4)), 8, file, "PNG", columns=4, inverted=inverted)
+        write_grid(images(noise(4)), (8, 8), file, "PNG", columns=4, inverted=inverted)
     plain, negative = (np.asarray(PIL.Image.open(tmp_path / f"{name}.png")) for name in "ab")
     assert plain.shape == (12, 42, 3)
     assert np.array_equal(negative[2:10, 2:10], 255 - plain[2:10, 2:10])
@@ -202,5 +202,5 @@ def test_a_grid_that_nothing_could_open_is_refused(
 ) -> None:
     million = replace(images(noise()), count=1_000_000 if columns is None else 4_000)
     with pytest.raises(GridError, match=rf"(?s){limit}.*-o folder/"):
-        write_grid(million, 8, tmp_path / "a.png", kind, columns=columns)
+        write_grid(million, (8, 8), tmp_path / "a.png", kind, columns=columns)
     assert list(tmp_path.iterdir()) == []
