@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from dcgan.cli import app
 from dcgan.config.loading import load_config
 from dcgan.run_folder import RECIPE_FILE
-from dcgan.sweep.definition import read_definition
+from dcgan.sweeping.definition import read_definition
 from tests.support.mutations import mutated
 from tests.support.sample_journals import write_journal
 from tracking.backends import local

@@ -187,7 +187,7 @@ def test_scores_are_a_table(run: dcgan.Run, monkeypatch: pytest.MonkeyPatch) -> 
             r"there is no such key \(optimizer.lrr=1\)",
         ),
         ({"lr": 3}, r"optimizer.lr = 3: .* less than or equal to 1 \(lr=3\)"),
-        ({"trackers": "wandb"}, "There is no tracker 'wandb'. Choose from: local, mlflow"),
+        ({"trackers": "comet"}, "There is no tracker 'comet'. Choose from: local, mlflow"),
         ({"data": "nowhere"}, "nowhere"),
         ({"start_from": "nobody"}, "There are no runs in"),
         ({"name": "last"}, "cannot be named 'last'"),
