@@ -83,10 +83,10 @@ def tables(attributes: dict[str, Attribute]) -> tuple[dict[str, Value], list[Poi
         match attribute.type:
             case "floatSeries" | "stringSeries":
                 points += [(series, p.step, p.time, float(p.value)) for p in attribute.value]
-            case "string" if path.startswith(("config/", "provenance/")):
+            case "string" if path.startswith(("config/", "health/", "provenance/")):
                 is_cut = full_text is not None and len(attribute.value) == 16_384
                 fields[field] = from_text(full_text.value.decode() if is_cut else attribute.value)
-            case "int" | "float" | "bool" if path.startswith(("config/", "provenance/")):
+            case "int" | "float" | "bool" if path.startswith(("config/", "health/", "provenance/")):
                 fields[field] = attribute.value
     return fields, points
 
