@@ -20,12 +20,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tracking.backends.neptune import LONG_FIELDS, NON_FINITE, PROVENANCE
+from tracking.backends.neptune import LONG_FIELDS, NON_FINITE, OWN_FIELDS, PROVENANCE
 from tracking.errors import StoreError, leaving_out, warn
 from tracking.events import (
     ARTIFACTS,
-    CONFIG,
-    HEALTH,
     IMAGES,
     SYS,
     Event,
@@ -216,7 +214,7 @@ def _own_fields(raw: Mapping[str, Value], export: _Export) -> Iterator[tuple[str
     """The fields of a run that this program tracked, with the full text of those that were cut."""
     files = {row["attribute_path"]: row for row in export.of_type("file")}
     for path, value in raw.items():
-        if not path.startswith((f"{CONFIG}/", f"{HEALTH}/", f"{PROVENANCE}/")):
+        if not path.startswith(OWN_FIELDS):
             continue
         our_path = re.sub(f"^{PROVENANCE}/", f"{SYS}/", path)
         row = files.get(f"{LONG_FIELDS}/{our_path}")

@@ -14,7 +14,13 @@ notes on disk can lag behind what arrived. For pictures a server only reports ho
 are, so their order is noted in `pictures/`.
 """
 
-from tracking.backends.neptune.layout import DATA_FOLDER, LONG_FIELDS, NON_FINITE, PROVENANCE
+from tracking.backends.neptune.layout import (
+    DATA_FOLDER,
+    LONG_FIELDS,
+    NON_FINITE,
+    OWN_FIELDS,
+    PROVENANCE,
+)
 from tracking.backends.neptune.reading import (
     load_events,
     load_last_values,
@@ -28,6 +34,7 @@ __all__ = [
     "DATA_FOLDER",
     "LONG_FIELDS",
     "NON_FINITE",
+    "OWN_FIELDS",
     "PROVENANCE",
     "NeptuneTracker",
     "load_events",

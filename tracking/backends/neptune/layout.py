@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
-from tracking.events import SYS, Value
+from tracking.events import CONFIG, HEALTH, SYS, Value
 
 DATA_FOLDER = "neptune"
 PROVENANCE = "provenance"
 NON_FINITE = "non_finite"
 LONG_FIELDS = "long_fields"
+
+OWN_FIELDS = (f"{CONFIG}/", f"{HEALTH}/", f"{PROVENANCE}/")
+"""How the paths of a run's fields begin; all others are Neptune's own."""
 
 TEXT_LENGTH = 16_384
 """How many characters Neptune keeps of a text."""

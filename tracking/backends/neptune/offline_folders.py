@@ -12,13 +12,13 @@ from tracking.backends.neptune.layout import (
     DATA_FOLDER,
     LONG_FIELDS,
     NON_FINITE,
-    PROVENANCE,
+    OWN_FIELDS,
     TEXT_LENGTH,
     from_neptune,
     to_neptune,
 )
 from tracking.errors import leaving_out, warn
-from tracking.events import CONFIG, HEALTH, Value
+from tracking.events import Value
 from tracking.fields import from_text
 from tracking.replay import last_of
 from tracking.tracker import Held
@@ -103,7 +103,7 @@ def _read_container(folder: Path) -> Container:
     own = {
         from_neptune(path): value
         for path, value in container.fields.items()
-        if path.startswith((f"{CONFIG}/", f"{HEALTH}/", f"{PROVENANCE}/"))
+        if path.startswith(OWN_FIELDS)
     }
     if "sys/id" in own:  # made here: Neptune's own fields add nothing
         cut = map(from_neptune, container.cut)
