@@ -15,11 +15,9 @@ from typing import Any
 
 import loky
 import numpy as np
-import PIL.Image
 import pytest
 import torch
 
-from dcgan.config.dataset import Dataset
 from dcgan.data import cache, decoded_chunks, parallel
 from dcgan.data.cache import load_cached
 from dcgan.data.decoding import Form
@@ -27,39 +25,9 @@ from dcgan.data.image_set import Collection, DataError, pixel_statistics, silent
 from dcgan.data.loading import load_images
 from dcgan.data.parallel import CHUNK
 from tests.support.forked import fork
+from tests.support.image_folder import dataset, decoded, entries, save
 
 pytestmark = pytest.mark.usefixtures("cache_folder")
-
-
-@pytest.fixture
-def faces(tmp_path: Path) -> Path:
-    folder = tmp_path / "faces"
-    folder.mkdir()
-    for number in range(12):
-        save(folder / f"{number:02d}.png", number)
-    return folder
-
-
-def save(file: Path, seed: int) -> None:
-    pixels = np.random.default_rng(seed).integers(0, 256, (40, 36, 3), dtype=np.uint8)
-    PIL.Image.fromarray(pixels).save(file)
-
-
-def dataset(folder: Path, **settings: object) -> Dataset:
-    return Dataset.model_validate(
-        {"name": "folder", "path": str(folder), "image_size": 32, **settings}
-    )
-
-
-def decoded(folder: Path, **settings: object) -> int:
-    """How many images a load decodes: 0 where it comes from the cache."""
-    calls = [0]
-    load_images(dataset(folder, **settings), progress=lambda done, total: calls.append(done))
-    return calls[-1]
-
-
-def entries(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in (folder / "images").iterdir() if entry.is_dir())
 
 
 def test_a_set_is_decoded_once_and_maps_the_same_pixels(faces: Path):
@@ -266,14 +234,6 @@ def test_two_processes_build_a_set_once(faces: Path, tmp_path: Path):
     assert said == ["", "12\n"]
 
 
-def test_a_damaged_entry_is_built_again(faces: Path, cache_folder: Path):
-    load_images(dataset(faces))
-    (key,) = entries(cache_folder)
-    with (cache_folder / "images" / key / "pixels.uint8").open("r+b") as pixels:
-        pixels.truncate(1000)
-    assert decoded(faces) == 12
-
-
 def test_a_cache_that_cannot_be_written(
     faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -336,64 +296,6 @@ def test_the_fingerprint_is_that_of_the_pixels_however_processes_race() -> None:
     pixels = loaded.pixels.numpy()
     np.testing.assert_array_equal(pixels[:, 0], images)
     assert loaded.card.fingerprint == pixel_statistics([pixels], pixels.shape).fingerprint
-
-
-def test_other_images_of_the_same_size_and_time_are_noticed(tmp_path: Path) -> None:
-    """As tar, rsync and containers leave them, which set the time of modification."""
-    (tmp_path / "bitmaps").mkdir()
-    fingerprints = set()
-    for seed in (0, 1):
-        for number in range(3):
-            save(tmp_path / "bitmaps" / f"{number}.bmp", 10 * seed + number)
-            os.utime(tmp_path / "bitmaps" / f"{number}.bmp", (1e9, 1e9))
-        fingerprints.add(load_images(dataset(tmp_path / "bitmaps")).card.fingerprint)
-    assert len(fingerprints) == 2
-
-
-@pytest.mark.parametrize(
-    "damage", ["other pixels", "card of another kind", "card of other values", "other labels"]
-)
-def test_a_cache_that_was_damaged_is_built_again(
-    tmp_path: Path, cache_folder: Path, damage: str
-) -> None:
-    folder = tmp_path / "classes"
-    for number in range(12):
-        (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
-        save(folder / "ab"[number % 2] / f"{number}.png", number)
-    first = load_images(dataset(folder))
-    expected = first.pixels.clone()  # of a file that is about to change
-    (entry,) = (cache_folder / "images" / name for name in entries(cache_folder))
-    match damage:
-        case "other pixels":
-            pixels = bytearray((entry / "pixels.uint8").read_bytes())
-            pixels[100] ^= 1
-            (entry / "pixels.uint8").write_bytes(pixels)
-        case "card of another kind":
-            (entry / "card.json").write_text("[1]")
-        case "card of other values":
-            (entry / "card.json").write_text('{"size": null}')
-        case "other labels":
-            np.save(entry / "labels.npy", np.zeros(12, np.int64))
-    again = load_images(dataset(folder))
-    assert torch.equal(again.pixels, expected)
-    assert again.card == first.card
-    assert again.labels is not None
-    assert first.labels is not None
-    assert torch.equal(again.labels, first.labels)
-
-
-def test_the_pixels_are_compared_with_their_fingerprint_once_a_day(
-    faces: Path, cache_folder: Path
-) -> None:
-    load_images(dataset(faces))
-    (entry,) = (cache_folder / "images" / name for name in entries(cache_folder))
-    note = entry / "checked"
-    opened = note.stat().st_mtime
-    load_images(dataset(faces))
-    assert note.stat().st_mtime == opened
-    os.utime(note, (opened - 90_000, opened - 90_000))
-    load_images(dataset(faces))
-    assert note.stat().st_mtime > opened - 90_000
 
 
 def test_a_folder_that_links_to_itself_has_each_image_once(faces: Path) -> None:

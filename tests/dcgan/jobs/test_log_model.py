@@ -32,6 +32,7 @@ from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.sampling import draw_latents
 from dcgan.training.checkpoint import mark_best
 from tests.dcgan.conftest import SMALL
+from tests.support.command import dcgan
 from tests.support.mlflow_process import free_port
 from tracking.backends import mlflow as backend
 from tracking.backends.local import run_folders
@@ -39,12 +40,6 @@ from tracking.backends.mlflow.experiment import find_experiment
 from tracking.events import GRID_PADDING
 
 SETTINGS = [part for setting in SMALL if "epochs" not in setting for part in ("--set", setting)]
-
-
-def dcgan(*arguments: str) -> str:
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.fixture(scope="module")

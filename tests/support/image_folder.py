@@ -1,0 +1,33 @@
+"""A folder of images as a data set, and what the cache makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from dcgan.config.dataset import Dataset
+from dcgan.data.loading import load_images
+
+
+def save(file: Path, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 36, 3), dtype=np.uint8)
+    PIL.Image.fromarray(pixels).save(file)
+
+
+def dataset(folder: Path, **settings: object) -> Dataset:
+    return Dataset.model_validate(
+        {"name": "folder", "path": str(folder), "image_size": 32, **settings}
+    )
+
+
+def decoded(folder: Path, **settings: object) -> int:
+    """How many images a load decodes: 0 where it comes from the cache."""
+    calls = [0]
+    load_images(dataset(folder, **settings), progress=lambda done, total: calls.append(done))
+    return calls[-1]
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in (folder / "images").iterdir() if entry.is_dir())
