@@ -1,63 +1,155 @@
-"""Pictures of half blocks, two pixels per character, for terminals with many colours."""
+"""Pictures in the terminal, by its own graphics or as half blocks, two pixels per character.
+
+Terminals are known by their environment. To ask one, a program must wait for an answer that may
+never come, and takes for it what the user types meanwhile; libraries do that when imported.
+"""
 
 from __future__ import annotations
 
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
 
 import PIL.Image
+import typer
 from rich.color import Color
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from dcgan.cli.terminal_graphics import GraphicPicture, iterm_code, kitty_code, sixel_code
 from tracking.events import GRID_PADDING
+
+Protocol: TypeAlias = Literal["kitty", "iterm", "sixel", "blocks", "none"]
+Picture: TypeAlias = Text | GraphicPicture
+
+Pictures = Annotated[
+    Literal["auto", "kitty", "iterm", "sixel", "blocks", "none"],
+    typer.Option(
+        "--pictures",
+        envvar="DCGAN_PICTURES",
+        help="How the terminal shows images: by its own graphics, as half blocks, or not at all.",
+    ),
+]
 
 _UPPER_HALF = "\N{UPPER HALF BLOCK}"
 _LEAST_PIXELS = 16
 """An image in fewer could not be told from another."""
 
+_MULTIPLEXERS = ("TMUX", "STY", "ZELLIJ")
+"""Variables of programs that do not pass a terminal's graphics on."""
 
-def can_show_pictures(console: Console) -> bool:
-    """Whether the console has at least 256 colours."""
-    return console.color_system in ("256", "truecolor", "windows")
+_KONSOLE_WITH_GRAPHICS = 220_400
+_USUAL_CELL, _SMALL_CELL = (8, 16), (6, 12)
 
 
-def grid_picture(file: Path, sides: tuple[int, int], width: int, height: int) -> Text | None:
+@dataclass(frozen=True)
+class Drawing:
+    """How a terminal draws pictures.
+
+    Attributes:
+        protocol: Its graphics, or half blocks.
+        cell: Width and height of a character, in pixels of the picture.
+    """
+
+    protocol: Protocol
+    cell: tuple[int, int]
+
+
+def drawing_of(console: Console, wanted: str = "auto") -> Drawing | None:
+    """How a console shows pictures; None if it cannot, or is not wanted to.
+
+    A pipe never gets graphics, and half blocks need at least 256 colours.
+
+    Args:
+        console: What prints.
+        wanted: A protocol, or `auto` for the best that the terminal is known to have.
+    """
+    is_terminal = console.is_terminal and console.file.isatty() and not console.is_dumb_terminal
+    protocol = detect_protocol(os.environ) if wanted == "auto" else wanted
+    if protocol in ("kitty", "iterm", "sixel") and is_terminal and not console.legacy_windows:
+        # A picture of smaller pixels than assumed would not fit its room.
+        usual = _SMALL_CELL if protocol == "sixel" else _USUAL_CELL
+        return Drawing(protocol, _cell_size(console) or usual)  # type: ignore[arg-type]
+    if protocol == "none" or console.color_system not in ("256", "truecolor", "windows"):
+        return None
+    return Drawing("blocks", (1, 2))
+
+
+def detect_protocol(environment: Mapping[str, str]) -> Protocol:
+    """The best protocol that the terminal of this environment is known to have."""
+    term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
+    if environment.keys() & {*_MULTIPLEXERS} or term.startswith(("screen", "tmux")):
+        return "blocks"
+    if term in ("xterm-kitty", "xterm-ghostty") or program == "ghostty":
+        return "kitty"
+    if program in ("iTerm.app", "WezTerm") or environment.get("LC_TERMINAL") == "iTerm2":
+        return "iterm"
+    if term.startswith(("foot", "mlterm", "contour", "yaft")) or program == "mintty":
+        return "sixel"
+    # Terminals that were started from kitty or Konsole have its variables and others of their own.
+    is_another = bool(program) or "VTE_VERSION" in environment or not term.startswith("xterm")
+    is_kitty = "KITTY_WINDOW_ID" in environment or _is_konsole_with_graphics(environment)
+    return "kitty" if is_kitty and not is_another else "blocks"
+
+
+def _is_konsole_with_graphics(environment: Mapping[str, str]) -> bool:
+    version = environment.get("KONSOLE_VERSION", "")
+    return version.isdecimal() and int(version) >= _KONSOLE_WITH_GRAPHICS
+
+
+def grid_picture(
+    file: Path, sides: tuple[int, int], room: tuple[int, int], drawing: Drawing
+) -> Picture | None:
     """The first images of a grid, as many as can be told apart; None if the file cannot be read.
 
     Args:
         file: The grid, as a training writes it.
         sides: Height and width of its images, in pixels.
-        width: Characters per line.
-        height: Lines.
+        room: Characters per line, and lines.
+        drawing: How the terminal draws.
     """
     try:
-        with PIL.Image.open(file) as opened:
-            grid = opened.convert("RGB")
+        return _grid_picture(file, file.stat().st_mtime_ns, sides, room, drawing)
     except (OSError, ValueError):  # it is being written, or damaged
         return None
-    return first_images(grid, sides, width, height)
 
 
-def first_images(grid: PIL.Image.Image, sides: tuple[int, int], width: int, height: int) -> Text:
+@lru_cache(maxsize=1)  # a frame has the same picture until there is another grid
+def _grid_picture(
+    file: Path, _changed: int, sides: tuple[int, int], room: tuple[int, int], drawing: Drawing
+) -> Picture:
+    with PIL.Image.open(file) as opened:
+        grid = opened.convert("RGB")
+    return first_images(grid, sides, room, drawing)
+
+
+def first_images(
+    grid: PIL.Image.Image, sides: tuple[int, int], room: tuple[int, int], drawing: Drawing
+) -> Picture:
     """The first images of a grid, as many as can be told apart.
 
     Args:
         grid: The grid, in RGB.
         sides: Height and width of its images, in pixels.
-        width: Characters per line.
-        height: Lines.
+        room: Characters per line, and lines.
+        drawing: How the terminal draws.
     """
-    high, wide = (side + GRID_PADDING for side in sides)
-    # Of images that are not square, the shorter side has the least pixels.
-    least = _LEAST_PIXELS / min(high, wide)
-    across = max(1, min((grid.width - GRID_PADDING) // wide, int(width / (least * wide))))
-    down = max(1, min((grid.height - GRID_PADDING) // high, int(2 * height / (least * high))))
-    shown = grid.crop((0, 0, across * wide + GRID_PADDING, down * high + GRID_PADDING))
-    scale = min(width / shown.width, 2 * height / shown.height)
-    columns = max(1, round(shown.width * scale))
-    lines = max(1, round(shown.height * scale / 2))
-    return half_blocks(shown.resize((columns, 2 * lines), PIL.Image.Resampling.BOX))
+    columns, lines = room
+    if drawing.protocol != "blocks":
+        lines = max(1, lines - 1)  # the last one is where a picture is drawn from
+    width, height = columns * drawing.cell[0], lines * drawing.cell[1]
+    shown = _crop(grid, sides, width, height)
+    if drawing.protocol == "blocks":
+        scale = min(width / shown.width, height / shown.height)
+        columns = max(1, round(shown.width * scale))
+        lines = max(1, round(shown.height * scale / 2))
+        return half_blocks(shown.resize((columns, 2 * lines), PIL.Image.Resampling.BOX))
+    return _graphic(_fit(shown, width, height), drawing)
 
 
 def half_blocks(picture: PIL.Image.Image) -> Text:
@@ -75,3 +167,54 @@ def half_blocks(picture: PIL.Image.Image) -> Text:
         text.append("\n")
     text.rstrip()
     return text
+
+
+def _crop(
+    grid: PIL.Image.Image, sides: tuple[int, int], width: int, height: int
+) -> PIL.Image.Image:
+    """As many images as have the least pixels when they fill so many pixels of the terminal."""
+    high, wide = (side + GRID_PADDING for side in sides)
+    # Of images that are not square, the shorter side has the least pixels.
+    least = _LEAST_PIXELS / min(high, wide)
+    across = max(1, min((grid.width - GRID_PADDING) // wide, int(width / (least * wide))))
+    down = max(1, min((grid.height - GRID_PADDING) // high, int(height / (least * high))))
+    return grid.crop((0, 0, across * wide + GRID_PADDING, down * high + GRID_PADDING))
+
+
+def _fit(picture: PIL.Image.Image, width: int, height: int) -> PIL.Image.Image:
+    """A picture enlarged by whole pixels, or reduced, to fit so many pixels."""
+    scale = min(width / picture.width, height / picture.height)
+    if scale >= 1:
+        return picture.resize(
+            (int(scale) * picture.width, int(scale) * picture.height),
+            PIL.Image.Resampling.NEAREST,
+        )
+    size = (max(1, int(picture.width * scale)), max(1, int(picture.height * scale)))
+    return picture.resize(size, PIL.Image.Resampling.BOX)
+
+
+def _graphic(picture: PIL.Image.Image, drawing: Drawing) -> GraphicPicture:
+    wide, high = drawing.cell
+    columns, lines = math.ceil(picture.width / wide), math.ceil(picture.height / high)
+    if drawing.protocol == "sixel":
+        return GraphicPicture(sixel_code(picture), columns, lines)
+    # On whole characters, or the terminal would stretch it.
+    whole = PIL.Image.new("RGBA", (columns * wide, lines * high))
+    whole.paste(picture, (0, 0))
+    if drawing.protocol == "iterm":
+        return GraphicPicture(iterm_code(whole, columns, lines), columns, lines)
+    return GraphicPicture(kitty_code(whole, columns, lines, os.getpid()), columns, lines)
+
+
+def _cell_size(console: Console) -> tuple[int, int] | None:
+    """Width and height of a character in pixels; None if the terminal does not tell."""
+    try:
+        import fcntl
+        import struct
+        import termios
+
+        answer = fcntl.ioctl(console.file.fileno(), termios.TIOCGWINSZ, bytes(8))
+    except (ImportError, OSError):  # Windows, or no terminal
+        return None
+    lines, columns, width, height = struct.unpack("HHHH", answer)
+    return (width // columns, height // lines) if width and height and columns and lines else None

@@ -81,7 +81,10 @@ def load_backend(name: str) -> Backend:
     Raises StoreError if another package's cannot be imported, or if there is none of this name.
     """
     if name in BUILT_IN:
-        return cast(Backend, importlib.import_module(f"tracking.backends.{name}"))
+        from tracking.guarded_reading import GuardedBackend
+
+        backend = cast(Backend, importlib.import_module(f"tracking.backends.{name}"))
+        return backend if name == "local" else GuardedBackend(name, backend)
     from tracking.plugins import load_plugin
 
     return load_plugin(name)
@@ -90,7 +93,10 @@ def load_backend(name: str) -> Backend:
 def load_reader(name: str) -> Reader:
     """Import a backend, or a module that reads the runs of others, such as `foreign.mlflow`."""
     if name.startswith("foreign."):
-        return cast(Reader, importlib.import_module(f"tracking.backends.{name}"))
+        from tracking.guarded_reading import GuardedReader
+
+        module = importlib.import_module(f"tracking.backends.{name}")
+        return GuardedReader(name, cast(Reader, module))
     return load_backend(name)
 
 

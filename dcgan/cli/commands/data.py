@@ -22,7 +22,7 @@ from dcgan.cli.options import (
     parse_overrides,
 )
 from dcgan.cli.output_file import PIL_FORMATS, file_with_ending
-from dcgan.cli.terminal_picture import can_show_pictures, first_images
+from dcgan.cli.terminal_picture import Pictures, drawing_of, first_images
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def data(
             show_default=False,
         ),
     ] = None,
+    pictures: Pictures = "auto",
     as_json: Json = False,
 ) -> None:
     """Show what would be trained on: counts, sizes, classes, copies, what is unreadable.
@@ -132,10 +133,11 @@ def data(
     _print(images, config, console)
     if output is not None:
         console.print(f"\n{output}: a sheet of the images as trained on", soft_wrap=True)
-    if console.is_terminal and can_show_pictures(console):
-        grid = _sheet(images, count).convert("RGB")
+    drawing = drawing_of(console, pictures) if console.is_terminal else None
+    if drawing is not None:
+        grid, room = _sheet(images, count).convert("RGB"), (console.width, _PICTURE_LINES)
         console.print()
-        console.print(first_images(grid, config.dataset.sides, console.width, _PICTURE_LINES))
+        console.print(first_images(grid, config.dataset.sides, room, drawing))
 
 
 def _sheet(images: ImageSet, count: int) -> Any:

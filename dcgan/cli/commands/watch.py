@@ -16,7 +16,7 @@ from dcgan.cli.curve_panel import curve_panel
 from dcgan.cli.format import duration, escape_control_characters
 from dcgan.cli.health_lines import health_line, rules_that_hold
 from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
-from dcgan.cli.terminal_picture import can_show_pictures, grid_picture
+from dcgan.cli.terminal_picture import Pictures, drawing_of, grid_picture
 from tracking.events import EPOCH, FIXED_NOISE
 from tracking.fields import from_iso8601
 
@@ -36,6 +36,7 @@ def watch(
     every: Annotated[
         float, typer.Option(help="Seconds between updates.", min=0.2, metavar="SECONDS")
     ] = 2.0,
+    pictures: Pictures = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Watch a run in the terminal: its curves and last image grid, until it ends or Ctrl-C.
@@ -48,12 +49,12 @@ def watch(
     folder = find_run(store, run)
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.print(_frame(folder, console))
+        console.print(_frame(folder, console, pictures))
         return
     with Live(console=console, auto_refresh=False, screen=False) as live:
         try:
             while True:
-                live.update(_frame(folder, console), refresh=True)
+                live.update(_frame(folder, console, pictures), refresh=True)
                 if _status(folder) != "running":
                     return
                 time.sleep(every)
@@ -61,7 +62,7 @@ def watch(
             return
 
 
-def _frame(folder: Path, console: Console) -> Group:
+def _frame(folder: Path, console: Console, pictures: str = "auto") -> Group:
     from diagnosis.image_grids import IMAGE_SIZE, image_sides
     from tracking.backends.local import last_values, read_fields, read_steps
     from tracking.run_files import image_files
@@ -87,11 +88,12 @@ def _frame(folder: Path, console: Console) -> Group:
     width = min(console.width, _MAX_WIDTH)
     picture = None
     sides = image_sides(fields.get(IMAGE_SIZE))
-    if grids and sides is not None and can_show_pictures(console):
+    drawing = drawing_of(console, pictures)
+    if grids and sides is not None and drawing is not None:
         room = (int(_PICTURE_SHARE * width), len(shown) * height)
-        picture = grid_picture(grids[-1], sides, *room)
+        picture = grid_picture(grids[-1], sides, room, drawing)
     if picture is not None:
-        width -= picture.wrap(console, console.width)[0].cell_len + _GAP
+        width -= console.measure(picture).maximum + _GAP
     panels = Group(*(curve_panel(steps, title, curves, (width, height)) for title, curves in shown))
     body: RenderableType = panels
     if picture is not None:

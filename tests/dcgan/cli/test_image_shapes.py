@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from rich.text import Text
 from typer.testing import CliRunner, Result
 
 from analysis.plots.arm_grids import grids_by_step_and_arm
 from dcgan.cli import app
-from dcgan.cli.terminal_picture import grid_picture
+from dcgan.cli.terminal_picture import Drawing, grid_picture
 from dcgan.evaluation.features.feature_space import own_space
 from dcgan.evaluation.metrics.image_space import (
     multiscale_similarity,
@@ -82,8 +83,10 @@ def test_its_grids_hold_images_of_this_shape(run: Path) -> None:
 
 
 def test_the_terminal_shows_whole_images(run: Path) -> None:
-    picture = grid_picture(grids(run, "real")[0], (HEIGHT, WIDTH), 100, 18)
-    assert picture is not None
+    picture = grid_picture(
+        grids(run, "real")[0], (HEIGHT, WIDTH), (100, 18), Drawing("blocks", (1, 2))
+    )
+    assert isinstance(picture, Text)
     lines = picture.plain.splitlines()
     assert (len(lines), len(lines[0])) == (18, 97), "two images wide, two high"
 

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from dcgan.cli import app
 from dcgan.cli.commands import watch
 from tests.support import REPOSITORY
+from tests.support.terminal_screen import screen_of
 from tracking.backends.local import Journal, open_tracker
 from tracking.events import BATCH, EPOCH, FIXED_NOISE, Fields, Image, Metrics
 from tracking.lock import locked
@@ -98,6 +99,28 @@ def test_a_frame_with_a_picture_fits_the_terminal(
         assert {"300", "600", "900", "1,200"} <= ticks
         (heading,) = (line for line in lines if "loss (batches)" in line)
         assert "G" in heading.split(), "the legend is beside the title, not on the curves"
+
+
+def test_a_frame_has_the_whole_grid_in_the_terminals_own_graphics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    journal = begin(tmp_path)
+    journal.write(Fields({"config/dataset/image_size": 28}))
+    journal.write(block(1, 1200))
+    grid = np.random.default_rng(0).integers(0, 256, (242, 242, 3), dtype=np.uint8)
+    journal.write(Image(FIXED_NOISE, 1200, CREATED, grid))
+    drawn = io.StringIO()
+    monkeypatch.setattr(drawn, "isatty", lambda: True)
+    console = Console(file=drawn, force_terminal=True, width=80, height=40)
+    console.print(watch._frame(journal.folder, console, "kitty"))
+    screen = screen_of(drawn.getvalue())
+    [(row, column, pixels)] = screen.pictures
+    assert np.array_equal(pixels[:242, :242, :3], grid), "no image is left out"
+    lines, columns = (int(screen.keys[0][key]) for key in "rc")
+    assert screen.room(row, column, lines, columns).strip() == ""
+    assert column + columns <= 80
+    assert max(screen.rows) < 40
+    assert "loss (batches)" in screen.room(row, 0, lines, column)
 
 
 def test_losses_that_are_not_finite_leave_the_rest_to_be_seen(tmp_path: Path):

@@ -56,13 +56,12 @@ def load_runs(store: Path | str) -> pd.DataFrame:
         for experiment in _experiments(client)
         if wanted in (None, "", experiment.name)
     }
-    return run_table(
-        {
-            f"{_ID}{run.info.run_id}": _fields(run, names[run.info.experiment_id])
-            for number in names
-            for run in _runs(client, number)
-        }
-    )
+    fields: dict[str, dict[str, Value]] = {}
+    for number in names:
+        for run in _runs(client, number):
+            with leaving_out(f"MLflow's run {run.info.run_id}"):
+                fields[f"{_ID}{run.info.run_id}"] = _fields(run, names[run.info.experiment_id])
+    return run_table(fields)
 
 
 def load_events(store: Path | str, run: str) -> Iterator[Event]:

@@ -20,6 +20,7 @@ from tracking.backends.mlflow.layout import (
     metric_path,
 )
 from tracking.backends.mlflow.names import from_mlflow
+from tracking.errors import leaving_out
 from tracking.events import ARTIFACTS, Event, Fields, File, Text, Value
 from tracking.fields import from_text
 from tracking.png import read_image
@@ -44,11 +45,14 @@ def load_runs(store: Path | str) -> pd.DataFrame:
     experiment = find_experiment(uri)
     if experiment is None:
         return run_table({})
-    runs = [
-        _read_fields(experiment.client, run, partial(is_readable, uri, run.info.artifact_uri))
-        for run in experiment.runs()
-    ]
-    return run_table({str(fields["sys/id"]): fields for fields in runs if "sys/id" in fields})
+    runs: dict[str, dict[str, Value]] = {}
+    for run in experiment.runs():
+        with leaving_out(f"MLflow's run {run.info.run_id}"):
+            readable = partial(is_readable, uri, run.info.artifact_uri)
+            fields = _read_fields(experiment.client, run, readable)
+            if "sys/id" in fields:
+                runs[str(fields["sys/id"])] = fields
+    return run_table(runs)
 
 
 def load_steps(store: Path | str, run: str) -> pd.DataFrame:

@@ -1,0 +1,126 @@
+"""Pictures by a terminal's own graphics: kitty's protocol, iTerm2's inline images, or sixel.
+
+https://sw.kovidgoyal.net/kitty/graphics-protocol/, https://iterm2.com/documentation-images.html,
+and chapter 14 of DEC's VT330/VT340 Programmer Reference Manual, volume 2.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import PIL.Image
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.segment import ControlType, Segment
+
+_SAVE_CURSOR, _RESTORE_CURSOR = "\x1b7", "\x1b8"
+_KITTY_CHUNK = 4096
+_BAND_HEIGHT = 6
+_FIRST_CHARACTER = 63
+_MOST_COLOURS = 256
+_RUN = re.compile(rb"(.)\1{3,}", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class GraphicPicture:
+    """A picture in the room of some characters: blank lines, on which the terminal then draws.
+
+    It takes one line more than the picture. There the picture is drawn, once all lines are
+    printed, for in some terminals characters replace the part of a picture that is below them.
+
+    Attributes:
+        code: What draws the picture with its upper left corner at the cursor.
+        columns: Characters per line.
+        lines: Lines that the picture takes.
+    """
+
+    code: str
+    columns: int
+    lines: int
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(self.columns, self.columns)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for _ in range(self.lines):
+            yield Segment(" " * self.columns)
+            yield Segment.line()
+        up = f"\x1b[{self.lines}A"
+        drawing = f"{_SAVE_CURSOR}{up}{self.code}{_RESTORE_CURSOR}"
+        # Rich leaves control codes out of widths and of pipes.
+        yield Segment(drawing, None, [(ControlType.CURSOR_UP, self.lines)])
+
+
+def kitty_code(picture: PIL.Image.Image, columns: int, lines: int, identifier: int) -> str:
+    """What draws a picture in kitty and the terminals that have its protocol.
+
+    Args:
+        picture: In RGB or RGBA.
+        columns: Characters that the picture is stretched to.
+        lines: Lines that it is stretched to.
+        identifier: 1 to 2**32 - 1; a picture with the same one is replaced.
+    """
+    payload = base64.standard_b64encode(_png(picture)).decode()
+    chunks = [payload[at : at + _KITTY_CHUNK] for at in range(0, len(payload), _KITTY_CHUNK)]
+    # Display (a=T) a PNG (f=100), do not move the cursor (C=1), and answer nothing (q=2).
+    first = f"a=T,f=100,i={identifier},p=1,c={columns},r={lines},C=1,q=2,"
+    parts = []
+    for number, chunk in enumerate(chunks):
+        more = int(number < len(chunks) - 1)
+        parts.append(f"\x1b_G{'' if number else first}m={more};{chunk}\x1b\\")
+    return "".join(parts)
+
+
+def iterm_code(picture: PIL.Image.Image, columns: int, lines: int) -> str:
+    """What draws a picture, in RGB or RGBA, over so many characters in iTerm2 and WezTerm."""
+    png = _png(picture)
+    size = f"size={len(png)};width={columns};height={lines};preserveAspectRatio=0"
+    return f"\x1b]1337;File=inline=1;{size}:{base64.standard_b64encode(png).decode()}\x07"
+
+
+def sixel_code(picture: PIL.Image.Image) -> str:
+    """What draws a picture in RGB as sixels: six lines of pixels at a time, colour by colour.
+
+    Colours are percentages; if there are more than 256, the nearest of 256 take their place.
+    """
+    colours, indices = _palette(picture)
+    height, width = indices.shape
+    parts = [f'\x1bP0;1q"1;1;{width};{height}']
+    parts += [f"#{number};2;{r};{g};{b}" for number, (r, g, b) in enumerate(colours)]
+    for top in range(0, height, _BAND_HEIGHT):
+        band = indices[top : top + _BAND_HEIGHT]
+        bits = 1 << np.arange(len(band))[:, None]
+        rows = [
+            f"#{colour}{_run_lengths(((band == colour) * bits).sum(axis=0))}"
+            for colour in np.unique(band)
+        ]
+        parts.append("$".join(rows) + "-")
+    return "".join(parts) + "\x1b\\"
+
+
+def _palette(picture: PIL.Image.Image) -> tuple[list[list[int]], np.ndarray]:
+    """The colours in percent, and the number of the colour of each pixel (H, W)."""
+    percent = np.rint(np.asarray(picture, np.float32) * (100 / 255)).astype(np.uint8)
+    height, width, _ = percent.shape
+    colours, indices = np.unique(percent.reshape(-1, 3), axis=0, return_inverse=True)
+    if len(colours) > _MOST_COLOURS:
+        reduced = PIL.Image.fromarray(percent).quantize(_MOST_COLOURS, dither=PIL.Image.Dither.NONE)
+        indices = np.asarray(reduced)
+        colours = np.asarray(reduced.getpalette(), np.uint8).reshape(-1, 3)
+    return colours.tolist(), indices.reshape(height, width)
+
+
+def _run_lengths(bits: np.ndarray) -> str:
+    """Columns of six pixels as characters; four equal ones and more as their number."""
+    characters = (bits + _FIRST_CHARACTER).astype(np.uint8).tobytes().rstrip(b"?")
+    return _RUN.sub(lambda run: b"!%d%c" % (len(run[0]), run[0][0]), characters).decode()
+
+
+def _png(picture: PIL.Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
