@@ -65,15 +65,15 @@ def _trial(
             "seed": [run.seed for run in chosen],
             "outcome": training_outcomes(runs, ids),
             "log_fid": np.log(last[f"evaluation/{metric}"].to_numpy()),
-            "holds": [
-                sorted({str(f["rule"]) for f in findings_in(done[run.name]) if not f["ended"]})
+            "rules": [
+                sorted({str(each["rule"]) for each in findings_in(done[run.name])})
                 for run in chosen
             ],
         },
         index=ids,
     )
     broken = frame[frame["arm"] == "broken"]
-    held = Counter(rule for rules in broken["holds"] for rule in rules)
+    held = Counter(rule for rules in broken["rules"] for rule in rules)
     measure = Measure("log_fid", "", "logarithm of the Frechet distance")
     differences = differences_from("broken", frame, [measure])
     failed = differences.failures.set_index("arm")[["collapsed", "diverged", "failed"]].sum(axis=1)
@@ -107,7 +107,7 @@ def _trial(
                 "arm": row["arm"],
                 "seed": row["seed"],
                 "distance": round(math.exp(row["log_fid"]), 4),
-                "holds": row["holds"],
+                "rules": row["rules"],
             }
             for row in frame.to_dict("records")
         ],

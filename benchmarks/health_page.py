@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ RESULTS = HERE / "health_rules.json"
 PAGE = HERE.parent / "docs" / "diagnosis.md"
 ADVICE_KEYS = ("failure", "rules", "images", "broken", "metric", "seeds", "failed", "remedies")
 REMEDY_KEYS = ("name", "settings", "difference", "low", "high", "shown", "failed")
+WIDTH = 100
 DASH = "\N{EN DASH}"
 
 
@@ -85,9 +87,9 @@ def trained(counts: Mapping[str, int]) -> str:
         if done == counts["declared"]
         else f"Only {done} of the {counts['declared']} declared runs have been trained so far"
     )
-    return (
+    return _paragraph(
         f"**{share}**: {counts['digits']} on `digits`, and {counts['others']} on other sets, "
-        "which\njudge here. Intervals are Wilson's, 95%."
+        "which judge here. Intervals are Wilson's, 95%."
     )
 
 
@@ -147,14 +149,16 @@ def advice(trials: Sequence[Mapping[str, Any]], untried: Sequence[str]) -> str:
     if untried:
         names = ", ".join(f"`{name}`" for name in untried)
         parts.append(
-            f"Declared and not trained yet: {names}. For the failures that no trial above shows,\n"
-            "`dcgan diagnose` says that what helps was not measured."
+            _paragraph(
+                f"Declared and not trained yet: {names}. For the rules that hold in none of the "
+                "settings above, `dcgan diagnose` says that what helps was not measured."
+            )
         )
     return "\n\n".join(parts)
 
 
 def _trial(trial: Mapping[str, Any]) -> str:
-    settings = _settings(trial["broken"]) or "nothing"
+    settings = _settings(trial["broken"])
     held = ", ".join(
         f"`{rule}` in {count}" for rule, count in sorted(trial["held"].items(), key=_most_first)
     )
@@ -171,13 +175,13 @@ def _trial(trial: Mapping[str, Any]) -> str:
         for each in trial["remedies"]
     ]
     header = ("remedy", "settings", trial["metric"], "change", "interval", "shown", "failed runs")
-    return (
+    opening = _paragraph(
         f"**{trial['failure']}**: {trial['images']} with `{settings}`, {trial['steps']} steps, "
-        f"{trial['seeds']} seeds.\n"
-        f"{trial['metric']} {trial['broken_distance']:.3g}; {trial['failed']} of the "
-        f"{trial['seeds']} broken runs count as failed. Rules that held at their end: "
-        f"{held or 'none'}.\n\n{_table(header, 'llrrllr', rows)}"
+        f"{trial['seeds']} seeds; {trial['metric']} {trial['broken_distance']:.3g}. "
+        f"{trial['failed']} of the {trial['seeds']} runs count as failed. Rules that held in them "
+        f"at some step: {held or 'none'}."
     )
+    return f"{opening}\n\n{_table(header, 'llrrllr', rows)}"
 
 
 def _most_first(item: tuple[str, int]) -> tuple[int, str]:
@@ -212,6 +216,10 @@ def _stretches(findings: Iterable[Mapping[str, Any]], *, with_evidence: bool = F
         evidence = f" ({each['evidence']})" if with_evidence else ""
         shown.append(f"`{each['rule']}` from step {each['since']:,} {until}{evidence}")
     return "; ".join(shown)
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _table(header: Sequence[str], alignment: str, rows: Iterable[Sequence[object]]) -> str:

@@ -66,7 +66,7 @@ def draw(folder: Path, title: str, output: Path, at: int | None) -> None:
     watch = examine(fields, steps, folder)
     found = [f"{each.rule} {_steps(each)}" for each in watch.findings]
     figure = new_figure(2.5, "", f"{title} Found: {'; '.join(found) or 'nothing'}.")
-    axes = figure.subplots(1, 4, width_ratios=(1.35, 1.35, 1, 1))
+    axes = figure.subplots(1, 4, width_ratios=(1.6, 1.2, 1, 1))
     trained = steps[steps["step"] > 0]
     for panel, name, lines in (
         (axes[0], "D's output", (("D_x", "D(x)", style.REAL), ("D_G_z1", "D(G(z))", style.FAKE))),
