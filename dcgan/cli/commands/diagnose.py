@@ -67,18 +67,18 @@ def diagnose(
     for finding in [*now, *(each for each in watch.findings if each.ended)]:
         style = "dim" if finding.ended else "yellow"
         console.print()
-        _print_indented(console, escape_control_characters(str(finding)), style)
-        _print_indented(console, f"  {how_sure(finding.rule)}", "dim")
+        print_indented(console, escape_control_characters(str(finding)), style)
+        print_indented(console, f"  {how_sure(finding.rule)}", "dim")
         if finding.ended:
             continue
         for panel in _panels(steps, finding, console.width):
             console.print(panel)
         for line in advice_for(finding.rule):
-            _print_indented(console, f"  {line}")
+            print_indented(console, f"  {line}")
     if watch.unknown:
         console.print("\n[bold]What cannot be known[/bold]")
         for rule, reason in watch.unknown.items():
-            _print_indented(console, f"  {rule}: {escape_control_characters(reason)}")
+            print_indented(console, f"  {rule}: {escape_control_characters(reason)}")
 
 
 def _panels(steps: pd.DataFrame, finding: Finding, width: int) -> list[Text]:
@@ -99,10 +99,10 @@ def _print_rules(console: Console) -> None:
     for rule in RULES.values():
         fatal = f" A run that ends so counts as {rule.fatal}." if rule.fatal else ""
         console.print(Text(rule.name, "bold"), Text(f"{rule.title}. {rule.source}.{fatal}"))
-        _print_indented(console, f"  {how_sure(rule.name)}", "dim")
+        print_indented(console, f"  {how_sure(rule.name)}", "dim")
 
 
-def _print_indented(console: Console, line: str, style: str = "") -> None:
+def print_indented(console: Console, line: str, style: str = "") -> None:
     """Print a line, which a terminal wraps to two columns more than it is indented itself.
 
     Args:
