@@ -27,6 +27,7 @@ from analysis.image_files import image_files  # noqa: E402
 from analysis.plots import style  # noqa: E402
 from analysis.plots.finding_marks import mark_findings  # noqa: E402
 from analysis.plots.style import house_style, new_figure  # noqa: E402
+from diagnosis import Finding  # noqa: E402
 from tracking.backends.local import read_fields, read_steps  # noqa: E402
 from tracking.events import BATCH, FIXED_NOISE, GRID_PADDING, REAL  # noqa: E402
 
@@ -37,8 +38,11 @@ SHOWN: dict[str, tuple[str, int | None]] = {
     "diverging": ("rate-1/digits", None),
     "discriminator_won": ("mnist-ablation-ehqcqy", 547),
     "generator_won": ("label-flips/mnist", None),
+    "one_image": ("one-latent/mnist", None),
     "collapsed": ("mnist-ablation-c8sf8t", 547),
+    "oscillating": ("turns/mnist", None),
     "not_learning": ("rate-1e-5/mnist", None),
+    "memorising": ("four-images/mnist", None),
     "data_at_fault": ("constant-data/mnist", None),
 }
 """Rule -> kind and set of a labelled run, or a committed run; and the step of the grid, if not the
@@ -60,8 +64,9 @@ def draw(folder: Path, title: str, output: Path, at: int | None) -> None:
     """
     fields, steps = read_fields(folder), read_steps(folder)
     watch = examine(fields, steps, folder)
-    figure = new_figure(2.5, "", title)
-    axes = figure.subplots(1, 4, width_ratios=(1.35, 1.35, 1, 1))
+    found = [f"{each.rule} {_steps(each)}" for each in watch.findings]
+    figure = new_figure(2.5, "", f"{title} Found: {'; '.join(found) or 'nothing'}.")
+    axes = figure.subplots(1, 4, width_ratios=(1.6, 1.2, 1, 1))
     trained = steps[steps["step"] > 0]
     for panel, name, lines in (
         (axes[0], "D's output", (("D_x", "D(x)", style.REAL), ("D_G_z1", "D(G(z))", style.FAKE))),
@@ -85,6 +90,12 @@ def draw(folder: Path, title: str, output: Path, at: int | None) -> None:
     figure.savefig(output, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"optimize": True})
     with PIL.Image.open(output) as picture:
         picture.convert("RGB").quantize(128).save(output, optimize=True)
+
+
+def _steps(finding: Finding) -> str:
+    if finding.ended:
+        return f"in steps {finding.since:,} to {finding.until:,}"
+    return f"from step {finding.since:,} on"
 
 
 def show_corner(axes: Axes, files: dict[int, Path], size: int, title: str) -> None:

@@ -5,8 +5,10 @@
 
 DATA holds `mnist`, `photographs`, and `cifar10` as a folder or as cifar10.tar.xz. The runs are
 declared in health/labelled.toml and health/advice.toml. What has finished is not trained again, so
-the same command goes on where it was cut off; low seeds come first, so that what there is by then
-can be used. A run that fails is noted in STORE/.health/failed and the others go on.
+the same command goes on where it was cut off. Of the labelled runs low seeds come first, so that
+what there is by then can be used; of the advice one failure after another, as only whole ones can
+be compared. A run that fails is noted in STORE/.health/failed and the others go on. `--seconds`
+ends no run that has begun, so one that is stopped for a while is not lost.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class HealthRun:
         seed: The run's seed.
         tags: The kind and the set, or the failure and the arm.
         transform: As `image_sets.transformed` takes it.
+        fault: As `faults.fault` takes it.
         arm: The arm of an advice run: `broken`, or the remedy.
         seeds: How many seeds an advice run's arm has.
     """
@@ -59,6 +62,7 @@ class HealthRun:
     seed: int
     tags: tuple[str, ...]
     transform: str | None = None
+    fault: str | None = None
     arm: str | None = None
     seeds: int = 0
     data: str | None = None
@@ -89,6 +93,7 @@ def labelled_runs() -> Iterator[HealthRun]:
                 seed=seed,
                 tags=(kind["name"], set_name),
                 transform=kind.get("transform"),
+                fault=kind.get("fault"),
                 data=kind.get("data", {}).get(set_name, images.get("data")),
                 images=images["images"],
             )
@@ -118,6 +123,7 @@ def advice_runs() -> Iterator[HealthRun]:
 
 def train(run: HealthRun, store: Path, data: Path, device: str, most_steps: int) -> Path:
     """Train one run, evaluate it if it is one of the advice, and drop its checkpoints."""
+    from health.faults import fault
     from health.image_sets import transformed
 
     from dcgan.config.loading import Override, load_config
@@ -155,13 +161,14 @@ def train(run: HealthRun, store: Path, data: Path, device: str, most_steps: int)
     job = prepare(config, device, store, (), metadata)
     job = replace(job, images=transformed(job.images, run.transform))
     warnings: list[str] = []
-    result = run_job(
-        job,
-        sys.argv,
-        listen=lambda event: None,
-        warn=warnings.append,
-        stopping=lambda: False,
-    )
+    with fault(run.fault):
+        result = run_job(
+            job,
+            sys.argv,
+            listen=lambda event: None,
+            warn=warnings.append,
+            stopping=lambda: False,
+        )
     shutil.rmtree(result.folder / CHECKPOINT_DIR, ignore_errors=True)
     _drop_pictures(result.folder, first=run.group == "advice")
     for warning in warnings:
@@ -275,15 +282,7 @@ def main() -> None:
     options.threads = max(1, (os.cpu_count() or 1) // options.jobs)
     runs = [run for run in (*labelled_runs(), *advice_runs()) if re.search(options.match, run.name)]
     runs = [run for run in runs if options.only in (None, run.group)]
-    # Every kind once before any of them twice, and the cheapest first.
-    runs.sort(
-        key=lambda run: (
-            run.group == "advice",
-            run.seed,
-            run.group == "labelled" and run.tags[1] not in CHEAPEST,
-            run.settings["training.steps"],
-        )
-    )
+    runs.sort(key=_rank)
     marks = options.store / MARKS
     runs = [run for run in runs if not (marks / "done" / run.mark).exists()][: options.limit]
     if options.list:
@@ -331,6 +330,14 @@ def main() -> None:
     if options.pack is not None:
         shutil.rmtree(options.image_sets)
         pack(options.store, options.pack)
+
+
+def _rank(run: HealthRun) -> tuple[Any, ...]:
+    """Every kind once before any of them twice, the cheapest first; advice failure by failure."""
+    if run.group == "labelled":
+        return 0, run.seed, run.tags[1] not in CHEAPEST, run.settings["training.steps"]
+    failures = [failure["name"] for failure in read("advice")["failures"]]
+    return 1, failures.index(run.tags[0]), run.seed, run.settings["training.steps"]
 
 
 def _remove_unfinished(store: Path) -> None:

@@ -44,7 +44,7 @@ class Trial:
 
     Attributes:
         failure: Its name, such as `rate-too-high`.
-        rules: The rules that held in most of its broken runs.
+        rules: The rules that held at some step in most of its broken runs.
         images: The set that it was trained on.
         broken: The settings that break it.
         metric: What was compared.
@@ -76,9 +76,10 @@ def how_sure(rule: RuleName) -> str:
     if counts is None or not counts["alarms"]:
         return "How often this rule is right was not measured."
     low, high = counts["precision_interval"]
+    found = f", and found {counts['found']} of {counts['present']}" if counts["present"] else ""
     return (
         f"In labelled runs this rule was right {counts['right']} of {counts['alarms']} times "
-        f"({low:.0%} to {high:.0%}), and found {counts['found']} of {counts['present']}."
+        f"({low:.0%} to {high:.0%}){found}."
     )
 
 

@@ -15,6 +15,9 @@ MOST_MARKS = 4
 
 _COLOUR = "#b3541e"
 _SHORTEST = 0.02
+_LATE = 0.35
+"""A name that starts later might be cut off, so it ends at the right."""
+
 _HEIGHT, _GAP = 0.055, 0.07
 
 
@@ -32,18 +35,22 @@ def mark_findings(axes: Axes, findings: Sequence[Finding]) -> None:
     for row, rule in enumerate(rules):
         stretches = [each for each in findings if each.rule == rule]
         for each in stretches:
-            corner, width = (each.since, row * _GAP), max(each.until - each.since, shortest)
+            width = max(each.until - each.since, shortest)
+            # What holds in the last step alone would lie outside of the axes.
+            corner = (min(each.since, right - width), row * _GAP)
             bar = Rectangle(
                 corner, width, _HEIGHT, transform=place, color=_COLOUR, alpha=0.45, lw=0
             )
             bar.set_zorder(5)
             bar.set_gid(f"finding/{rule}")
             axes.add_patch(bar)
+        is_late = stretches[0].since > left + _LATE * (right - left)
         axes.text(
-            stretches[0].since,
+            right if is_late else stretches[0].since,
             row * _GAP + _HEIGHT / 2,
-            f" {RULES[rule].title}",
+            f" {RULES[rule].title} ",
             transform=place,
+            ha="right" if is_late else "left",
             fontsize=6.5,
             va="center",
             color="black",

@@ -52,9 +52,13 @@ def _sets(data: Path) -> dict[str, Callable[[], Arrays]]:
 
     def whole(name: str) -> Arrays:
         if name not in loaded:
-            loaded[name] = {"mnist": _mnist, "cifar": _cifar, "photographs": _photographs}[name](
-                data
-            )
+            makers = {
+                "digits": _digits,
+                "mnist": _mnist,
+                "cifar": _cifar,
+                "photographs": _photographs,
+            }
+            loaded[name] = makers[name](data)
         return loaded[name]
 
     def pixels(name: str) -> npt.NDArray[np.generic]:
@@ -68,18 +72,28 @@ def _sets(data: Path) -> dict[str, Callable[[], Arrays]]:
         "mnist-held-out": lambda: {k: a[COUNT:] for k, a in whole("mnist").items()},
         "mnist-96": lambda: first("mnist", 96),
         "mnist-20": lambda: {"images": pixels("mnist")[:20]},
+        "mnist-4": lambda: {"images": pixels("mnist")[:4]},
         "mnist-constant": lambda: {"images": np.repeat(pixels("mnist")[:1], 500, axis=0)},
         "mnist-flat": lambda: {"images": np.full((500, 28, 28), 117, np.uint8)},
         "mnist-dark": lambda: {"images": pixels("mnist")[:COUNT] // 64},
         "mnist-16-bits": lambda: {"images": pixels("mnist")[:COUNT].astype(np.uint16) * 257},
+        "digits-20": lambda: {"images": pixels("digits")[:20]},
+        "digits-4": lambda: {"images": pixels("digits")[:4]},
         "cifar-4096": lambda: first("cifar", COUNT),
         "cifar-20": lambda: {"images": pixels("cifar")[:20]},
+        "cifar-4": lambda: {"images": pixels("cifar")[:4]},
         "cifar-constant": lambda: {"images": np.repeat(pixels("cifar")[:1], 500, axis=0)},
         "cifar-dark": lambda: {"images": pixels("cifar")[:COUNT] // 64},
         "photographs": lambda: whole("photographs"),
         "photographs-20": lambda: first("photographs", 20),
         "photographs-flat": lambda: {"images": np.full((500, 32, 32, 3), 117, np.uint8)},
     }
+
+
+def _digits(data: Path) -> Arrays:
+    """All of scikit-learn's, which need no files."""
+    images = load_images(Dataset(name="digits", image_size=32, channels=1))
+    return {"images": images.pixels[:, 0].numpy()}
 
 
 def _mnist(data: Path) -> Arrays:

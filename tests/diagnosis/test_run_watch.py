@@ -106,6 +106,17 @@ def test_weights_that_move_too_fast() -> None:
     assert "each update moves D's weights by 50.0%" in only(watch, "diverging").evidence
 
 
+def test_a_critic_may_move_its_weights_by_three_percent() -> None:
+    assert watched(run(200, HEALTHY, G_update_ratio=lambda step: 0.031)).findings == []
+
+
+def test_the_opening_is_as_many_updates_of_the_discriminator() -> None:
+    won = {"D_x": lambda step: 0.999, "D_G_z1": lambda step: 0.001}
+    assert "discriminator_won" not in rules(watched(run(150, HEALTHY, **won)))
+    watch = watched(run(150, HEALTHY, **won), training__discriminator_batches=5)
+    assert only(watch, "discriminator_won").seen == 50
+
+
 def test_a_game_that_swings() -> None:
     def swing(step: int) -> float:
         return 0.98 if step // 30 % 2 else 0.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,18 +67,18 @@ def diagnose(
     for finding in [*now, *(each for each in watch.findings if each.ended)]:
         style = "dim" if finding.ended else "yellow"
         console.print()
-        console.print(Text(escape_control_characters(str(finding)), style), soft_wrap=True)
-        console.print(Text(f"  {how_sure(finding.rule)}", "dim"), soft_wrap=True)
+        print_indented(console, escape_control_characters(str(finding)), style)
+        print_indented(console, f"  {how_sure(finding.rule)}", "dim")
         if finding.ended:
             continue
         for panel in _panels(steps, finding, console.width):
             console.print(panel)
         for line in advice_for(finding.rule):
-            console.print(f"  {line}", soft_wrap=True, markup=False)
+            print_indented(console, f"  {line}")
     if watch.unknown:
         console.print("\n[bold]What cannot be known[/bold]")
         for rule, reason in watch.unknown.items():
-            console.print(f"  {rule}: {escape_control_characters(reason)}", markup=False)
+            print_indented(console, f"  {rule}: {escape_control_characters(reason)}")
 
 
 def _panels(steps: pd.DataFrame, finding: Finding, width: int) -> list[Text]:
@@ -98,4 +99,20 @@ def _print_rules(console: Console) -> None:
     for rule in RULES.values():
         fatal = f" A run that ends so counts as {rule.fatal}." if rule.fatal else ""
         console.print(Text(rule.name, "bold"), Text(f"{rule.title}. {rule.source}.{fatal}"))
-        console.print(Text(f"  {how_sure(rule.name)}", "dim"), soft_wrap=True)
+        print_indented(console, f"  {how_sure(rule.name)}", "dim")
+
+
+def print_indented(console: Console, line: str, style: str = "") -> None:
+    """Print a line, which a terminal wraps to two columns more than it is indented itself.
+
+    Args:
+        console: Where it goes; one that is no terminal gets it whole.
+        line: The line with its indentation.
+        style: Of its text.
+    """
+    if not console.is_terminal:
+        console.print(Text(line, style), soft_wrap=True)
+        return
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    wrapped = textwrap.fill(line, console.width, subsequent_indent=indent, break_long_words=False)
+    console.print(Text(wrapped, style))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from dcgan.cli import app
+from dcgan.cli.commands.diagnose import print_indented
 from dcgan.cli.health_lines import health_line, rules_that_hold
 from diagnosis import RULES, advice
 from tests.support.health_events import HEALTHY, run, write_health_journal
@@ -57,6 +60,19 @@ def test_a_healthy_run_and_json(store: Path) -> None:
     (finding,) = answer["findings"]
     assert (finding["rule"], finding["since"], finding["holds"]) == ("discriminator_won", 301, True)
     assert "memorising" in answer["unknown"]
+
+
+def test_long_lines_are_indented_in_a_terminal_and_whole_elsewhere() -> None:
+    line = "  lower rate (optimizer.lr=0.001): LeNet-FID -53% (-60% to -40%), 0 failed"
+    terminal, file = StringIO(), StringIO()
+    print_indented(Console(file=terminal, width=40, force_terminal=True), line)
+    assert terminal.getvalue().splitlines() == [
+        "  lower rate (optimizer.lr=0.001):",
+        "    LeNet-FID -53% (-60% to -40%), 0",
+        "    failed",
+    ]
+    print_indented(Console(file=file, width=40), line)
+    assert file.getvalue() == f"{line}\n"
 
 
 def test_every_rule_is_listed_with_its_source() -> None:
