@@ -1,7 +1,7 @@
 """How long a user waits for `dcgan --help`, and after `dcgan train` for the first step.
 
-Both are compared with `python -c "import torch"`, which no training can do without; the three
-take turns.
+Both are compared with `python -c "import torch"`, which no training can do without, and with
+`import torch, torchvision`, with which the official example begins; the four take turns.
 
     python benchmarks/start_up.py [--repetitions 7] [--output FILE.json]
 """
@@ -21,7 +21,7 @@ from machine import describe_machine
 
 from tracking.backends.local import read_steps, run_folders
 
-TORCH = (sys.executable, "-c", "import torch")
+IMPORTS = ("import torch", "import torch, torchvision")
 HELP = (sys.executable, "-m", "dcgan", "--help")
 TRAIN = (sys.executable, "-m", "dcgan", "train", "--steps", "2", "--store")
 
@@ -48,17 +48,19 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     machine = describe_machine()
-    times: dict[str, list[float]] = {"import torch": [], "dcgan --help": [], "dcgan train": []}
+    times: dict[str, list[float]] = {name: [] for name in (*IMPORTS, "dcgan --help", "dcgan train")}
     for _ in range(options.repetitions):
-        times["import torch"].append(seconds(TORCH))
+        for statement in IMPORTS:
+            times[statement].append(seconds((sys.executable, "-c", statement)))
         times["dcgan --help"].append(seconds(HELP))
         times["dcgan train"].append(seconds_to_first_step())
     medians = {name: statistics.median(each) for name, each in times.items()}
     print(f"{machine}; medians of {options.repetitions}")
-    print("| | seconds | of `import torch` |")
-    print("|---|---|---|")
+    print("| | seconds | of `import torch` | of `import torch, torchvision` |")
+    print("|---|---|---|---|")
     for name, median in medians.items():
-        print(f"| `{name}` | {median:.2f} | {median / medians['import torch']:.2f} |")
+        ratios = " | ".join(f"{median / medians[statement]:.2f}" for statement in IMPORTS)
+        print(f"| `{name}` | {median:.2f} | {ratios} |")
     if options.output:
         result = {"machine": machine, "seconds": medians}
         options.output.write_text(json.dumps(result, indent=2) + "\n")

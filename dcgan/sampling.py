@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torchvision.utils import make_grid
 
 from dcgan.config.schema import Network
 from dcgan.data.scaling import to_uint8
@@ -139,11 +138,23 @@ def _refuse_broken(broken: int, count: int) -> None:
 
 
 def image_grid(images: Tensor) -> npt.NDArray[np.uint8]:
-    """Arrange images (N, C, H, W) in [-1, 1] as one uint8 picture (H, W, C), nearly square."""
-    columns = round(len(images) ** 0.5)
-    grid = make_grid(
-        images.float(), nrow=columns, padding=GRID_PADDING, normalize=True, value_range=(-1, 1)
-    )
-    pixels = grid.mul(255).round().to(torch.uint8).permute(1, 2, 0)
-    channels = images.shape[1]  # make_grid turns grey into RGB
-    return np.ascontiguousarray(pixels[:, :, :channels].cpu().numpy())
+    """Arrange images (N, C, H, W) in [-1, 1] as one uint8 picture (H, W, C), nearly square.
+
+    As `torchvision.utils.make_grid` does, whose import takes as long as several steps: between
+    black lines of `GRID_PADDING` pixels, and a single image without them.
+    """
+    pixels = to_uint8(images.float()).permute(0, 2, 3, 1).cpu().numpy()
+    count, height, width, channels = pixels.shape
+    if count == 1:
+        return np.ascontiguousarray(pixels[0])
+    columns = round(count**0.5)
+    rows = -(-count // columns)
+    high, wide = height + GRID_PADDING, width + GRID_PADDING
+    grid = np.zeros((rows * high + GRID_PADDING, columns * wide + GRID_PADDING, channels), np.uint8)
+    for index, image in enumerate(pixels):
+        top, left = (
+            GRID_PADDING + high * (index // columns),
+            GRID_PADDING + wide * (index % columns),
+        )
+        grid[top : top + height, left : left + width] = image
+    return grid

@@ -11,11 +11,11 @@ import psutil
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.flop_counter import FlopCounterMode
 
 from dcgan.config.image_size import in_words
 from dcgan.config.schema import Config, ConfigError
 from dcgan.models import build_networks
+from dcgan.models.shapes import shape_device
 from dcgan.training.device import synchronise
 from dcgan.training.distributed import SINGLE_PROCESS, World
 
@@ -37,17 +37,15 @@ _PRODUCT, _PRODUCTS = 1_024, 4
 
 @dataclass(frozen=True)
 class StepCost:
-    """What a training step takes.
+    """The memory that a training step takes.
 
     Attributes:
         fixed_bytes: For the networks and their optimizers, whatever the batch.
         bytes_per_image: For each image of a batch: activations, gradients and copies of it.
-        flops_per_image: Floating-point operations of all passes, for each image of a batch.
     """
 
     fixed_bytes: int
     bytes_per_image: int
-    flops_per_image: int
 
     def total_bytes(self, images: int) -> int:
         """Of a step with so many images on one device."""
@@ -56,37 +54,56 @@ class StepCost:
 
 @lru_cache(maxsize=8)
 def step_cost(config: Config) -> StepCost:
-    """Follow the shapes of a step through both networks, which computes nothing.
+    """Follow the shapes of a step through both networks.
 
     The weights and what autograd keeps are exact; what layers need for a moment is estimated.
     """
-    generator, discriminator = (each.to("meta") for each in build_networks(config, seed=0))
-    latents = torch.empty(_TRACED, config.network.latent_size, 1, 1, device="meta")
-    sides = config.dataset.sides
-    images = torch.empty(_TRACED, config.dataset.channels, *sides, device="meta")
-    generator_kept, generator_flops = _follow(generator, latents)
-    discriminator_kept, discriminator_flops = _follow(discriminator, images)
+    (generator, latents), (discriminator, images) = _networks_and_inputs(
+        config, shape_device(_TRACED, config.dataset.sides)
+    )
     weights = [_bytes_of(each) for each in (generator, discriminator)]
     fixed = _COPIES_OF_WEIGHTS * sum(weights)
     if config.stabilisers.generator_ema:
         fixed += weights[0]
     # With a penalty on D's gradient, its backward pass is kept as well.
     passes_at_once = 3 if config.loss.traits.gradient_penalty else 1
-    kept = generator_kept + passes_at_once * discriminator_kept
+    kept = _kept_bytes(generator, latents) + passes_at_once * _kept_bytes(discriminator, images)
     if config.training.precision == "bf16":
         kept //= 2
     kept += 4 * images.nbytes  # real images, fakes, and both as D sees them
+    return StepCost(fixed, round(kept * (1 + _PASSING)) // _TRACED)
+
+
+def flops_per_image(config: Config) -> int:
+    """Floating-point operations of all passes of a step, for each image of a batch."""
+    from torch.utils.flop_counter import FlopCounterMode  # imports what `meta` does
+
+    counts: list[int] = []
+    for network, inputs in _networks_and_inputs(config, torch.device("meta")):
+        with FlopCounterMode(display=False) as counter:
+            network(inputs).sum().backward()
+        counts.append(counter.get_total_flops())
     # D passes over real images and fakes, and once more over fakes for G.
-    flops = generator_flops + 3 * discriminator_flops
-    return StepCost(fixed, round(kept * (1 + _PASSING)) // _TRACED, flops // _TRACED)
+    return (counts[0] + 3 * counts[1]) // _TRACED
+
+
+def _networks_and_inputs(
+    config: Config, device: torch.device
+) -> tuple[tuple[nn.Module, Tensor], ...]:
+    """G and D, each with a batch of its input."""
+    generator, discriminator = (each.to(device) for each in build_networks(config, seed=0))
+    latents = torch.zeros(_TRACED, config.network.latent_size, 1, 1, device=device)
+    sides = config.dataset.sides
+    images = torch.zeros(_TRACED, config.dataset.channels, *sides, device=device)
+    return (generator, latents), (discriminator, images)
 
 
 def _bytes_of(network: nn.Module) -> int:
     return sum(each.nbytes for each in network.parameters())
 
 
-def _follow(network: nn.Module, inputs: Tensor) -> tuple[int, int]:
-    """Bytes that autograd keeps of a forward pass, and operations of both passes."""
+def _kept_bytes(network: nn.Module, inputs: Tensor) -> int:
+    """Bytes that autograd keeps of a forward pass."""
     own = {each.untyped_storage()._cdata for each in network.state_dict(keep_vars=True).values()}
     kept: dict[int, torch.UntypedStorage] = {}
 
@@ -96,11 +113,9 @@ def _follow(network: nn.Module, inputs: Tensor) -> tuple[int, int]:
             kept[storage._cdata] = storage
         return tensor
 
-    with FlopCounterMode(display=False) as counter:
-        with saved_tensors_hooks(keep, lambda tensor: tensor):
-            outputs = network(inputs)
-        outputs.sum().backward()
-    return sum(each.nbytes() for each in kept.values()), counter.get_total_flops()
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        network(inputs)
+    return sum(each.nbytes() for each in kept.values())
 
 
 def check_memory(config: Config, device: torch.device, world: World = SINGLE_PROCESS) -> None:
@@ -141,7 +156,7 @@ def _lack_of_memory(
     needed = cost.total_bytes(batch)
     if needed <= memory:
         return None
-    seconds = cost.flops_per_image * batch / _operations_per_second(device)
+    seconds = flops_per_image(config) * batch / _operations_per_second(device)
     fitting = max(0, memory - cost.fixed_bytes) // cost.bytes_per_image * world.size
     remedy = (
         f"About {fitting:,} images fit: --batch-size {fitting}."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 import torchinfo
-from torch import nn
+from torch import Tensor, nn
 
 from dcgan.config.loading import to_toml
 from dcgan.config.schema import Config
@@ -17,6 +17,7 @@ from dcgan.data.batches import some_images
 from dcgan.data.image_set import ImageSet
 from dcgan.data.scaling import to_unit_range
 from dcgan.models import build_networks
+from dcgan.models.shapes import shape_device
 from dcgan.run_folder import RECIPE_FILE
 from dcgan.sampling import image_grid
 from dcgan.training.device import device_name
@@ -66,8 +67,11 @@ def describe_configuration(config: Config, images: ImageSet, folder: Path) -> It
     )
     yield write_recipe(config, folder)
     generator, discriminator = build_networks(config, seed=0)
-    latents = (config.training.batch_size, config.network.latent_size, 1, 1)
-    batch = (config.training.batch_size, config.dataset.channels, *config.dataset.sides)
+    count, sides = config.training.batch_size, config.dataset.sides
+    # A batch of large images may take more memory than there is.
+    with shape_device(count, sides):
+        latents = torch.zeros(count, config.network.latent_size, 1, 1)
+        batch = torch.zeros(count, config.dataset.channels, *sides)
     yield Text(GENERATOR_ARCH, describe_network(generator, latents))
     yield Text(DISCRIMINATOR_ARCH, describe_network(discriminator, batch))
 
@@ -98,16 +102,18 @@ def describe_environment(arguments: Sequence[str]) -> Iterator[Event]:
         yield Text(GIT_DIFF, diff)
 
 
-def describe_network(network: nn.Module, input_size: Sequence[int]) -> str:
+def describe_network(network: nn.Module, inputs: Tensor) -> str:
     """PyTorch's own text, then torchinfo's table of shapes and parameter counts.
 
-    The shapes alone are followed: a batch of large images may take more memory than there is.
+    Args:
+        network: It is left as it is.
+        inputs: A batch; on `meta` its shapes alone are followed.
     """
     table = torchinfo.summary(
-        copy.deepcopy(network).to("meta"),
-        input_size=tuple(input_size),
+        copy.deepcopy(network).to(inputs.device),
+        input_data=inputs,
         col_names=("input_size", "output_size", "kernel_size", "num_params", "mult_adds"),
-        device="meta",
+        device=inputs.device,
         verbose=0,
     )
     return f"{network}\n\n{table}\n"

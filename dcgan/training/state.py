@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from dcgan.config.schema import Config, Optimizer
 from dcgan.models import build_networks
 from dcgan.models.ema import moving_average
+from dcgan.training.adam import EagerAdam
 from dcgan.training.checkpoint import CheckpointState, restoring
 from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.sync_batch_norm import synchronise_batch_norm
@@ -161,7 +162,7 @@ def initial_state(
         )
 
     def adam(network: nn.Module, settings: Optimizer) -> torch.optim.Adam:
-        return torch.optim.Adam(
+        return EagerAdam(
             network.parameters(),
             lr=settings.lr,
             betas=settings.betas,

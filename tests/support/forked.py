@@ -18,7 +18,6 @@ from pathlib import Path
 IMPORTS = (
     "torch",
     "git",
-    "sklearn.datasets",
     "dcgan.cli",
     "dcgan.cli.progress",
     "dcgan.jobs.run",

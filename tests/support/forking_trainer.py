@@ -15,7 +15,6 @@ import sys
 def main() -> None:
     # All that a training imports before its first step.
     import git  # noqa: F401
-    import sklearn.datasets  # noqa: F401
     import torch  # noqa: F401
 
     import dcgan.cli

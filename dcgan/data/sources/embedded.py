@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import distribution
+
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
@@ -14,19 +16,22 @@ from dcgan.data.image_set import DatasetCard, ImageSet, class_sizes, pixel_stati
 
 def load_digits(dataset: Dataset) -> ImageSet:
     """The 1,797 8x8 digits of scikit-learn (Alpaydin and Kaynak 1998), enlarged."""
-    from sklearn import datasets
-
-    digits = datasets.load_digits()
-    shades = (digits.images * (255 / 16)).round().astype(np.uint8)  # from 0 to 16
+    rows = np.loadtxt(_digits_file(), np.uint8, delimiter=",")
+    shades = (rows[:, :-1].reshape(-1, 8, 8) * (255 / 16)).round().astype(np.uint8)  # from 0 to 16
     return _image_set(
         dataset,
         shades,
         PIL.Image.Resampling.BICUBIC,
         path="sklearn.datasets.load_digits",
         classes=tuple("0123456789"),
-        labels=digits.target,
+        labels=rows[:, -1].astype(np.int64),
         transforms=f"resize {_size(dataset)} (bicubic)",
     )
+
+
+def _digits_file() -> str:
+    """Pixels and class of a digit in each row; to import `sklearn.datasets` takes a second."""
+    return str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz"))
 
 
 def load_sky(dataset: Dataset) -> ImageSet:

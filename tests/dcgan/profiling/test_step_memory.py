@@ -15,7 +15,12 @@ from dcgan.config.schema import Config, ConfigError
 from dcgan.jobs import opening, prepare
 from dcgan.jobs.prepare import RunMetadata
 from dcgan.profiling import step_memory
-from dcgan.profiling.step_memory import check_memory, doubt_about_memory, step_cost
+from dcgan.profiling.step_memory import (
+    check_memory,
+    doubt_about_memory,
+    flops_per_image,
+    step_cost,
+)
 from dcgan.training.distributed import SINGLE_PROCESS
 
 LARGE = (
@@ -44,14 +49,13 @@ def celeba(*settings: str) -> Config:
 
 def test_what_autograd_keeps_and_computes_is_counted_by_hand(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(step_memory, "_PASSING", 0.0)
-    cost = step_cost(
-        celeba(
-            "dataset.image_size=[16,32]",
-            "network.latent_size=3",
-            "network.generator_features=2",
-            "network.discriminator_features=2",
-        )
+    config = celeba(
+        "dataset.image_size=[16,32]",
+        "network.latent_size=3",
+        "network.generator_features=2",
+        "network.discriminator_features=2",
     )
+    cost = step_cost(config)
     # G: z to 4 x 4x8, to 2 x 8x16, to 3 x 16x32. D: back to 2 x 8x16, to 4 x 4x8, to 1.
     g_maps, d_maps = (4 * 4 * 8, 2 * 8 * 16), (2 * 8 * 16, 4 * 4 * 8)
     image = 3 * 16 * 32
@@ -68,7 +72,7 @@ def test_what_autograd_keeps_and_computes_is_counted_by_hand(monkeypatch: pytest
     # Backward twice as much, but for the gradient of the input.
     g_all = 3 * g_forward - 3 * 4 * 32
     d_all = 3 * d_forward - 3 * 2 * 16 * 128
-    assert cost.flops_per_image == 2 * (g_all + 3 * d_all)
+    assert flops_per_image(config) == 2 * (g_all + 3 * d_all)
 
 
 @pytest.mark.parametrize("recipe", recipe_names())

@@ -1,0 +1,22 @@
+"""Adam as PyTorch has it, without what PyTorch adds to its optimizers for torch.compile."""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+
+
+class EagerAdam(torch.optim.Adam):
+    """torch.optim.Adam for steps that are not compiled: the same numbers, state and options.
+
+    Four methods of PyTorch's optimizers import torch.compile's machinery when they are first
+    called, which delays the first step by more than a second. Beneath their wrappers are the
+    methods that PyTorch itself calls in the end.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Adam.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Adam.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Adam.load_state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
