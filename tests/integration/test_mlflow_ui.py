@@ -300,6 +300,20 @@ def test_the_view_of_a_sweep_draws_the_means_of_its_arms(tab: Page, address: str
     screenshot(tab, "mlflow-sweep")
 
 
+def test_the_comparison_of_a_sweep_draws_each_of_its_runs_by_arm(tab: Page, address: str):
+    tab.goto(address.replace("experiments/1", "experiments/2"))
+    chart = tab.get_by_test_id(CHARTS).filter(has_text="Loss of G")
+    curves = [losses for _, _, losses in drawn_curves(chart)]
+    for level in (1.0, 3.0, 5.0, 7.0):
+        assert [level, level + 10] in curves
+    colours = chart.locator(".js-plotly-plot").evaluate(
+        "plot => plot.data.map(curve => [curve.name.slice(0, -2), curve.line.color.slice(0, 7)])"
+    )
+    assert len(set(map(tuple, colours))) == len({arm for arm, _ in colours}) == 2
+    assert len({colour for _, colour in colours}) == 2
+    screenshot(tab, "mlflow-compare-sweep")
+
+
 def test_the_run_table_shows_the_parameters(page: Page):
     page.get_by_role("button", name="Columns").click()
     page.get_by_placeholder("Search columns").fill("config/optimizer/lr")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -27,12 +27,14 @@ RUNS_PER_PAGE = 100
 
 _Entity = TypeVar("_Entity")
 
-_COLOUR_TAG = "mlflow.runColor"
+COLOUR_TAG = "mlflow.runColor"
 _COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#949494", "#56b4e9")
 """Seaborn's palette `colorblind`; MLflow's own choice gives neighbours nearly the same colour."""
 
 _NEIGHBOURS = 10
 """So many runs are drawn together at first."""
+
+PARENT_TAG = "mlflow.parentRunId"
 
 SWEEP_PARENT_TAG = f"{SWEEP}/parent"
 """Marks the parent run of a sweep."""
@@ -75,7 +77,7 @@ class Experiment:
         """
         identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": to_iso8601(run.created)}
         tags = {path: to_text(value) for path, value in identity.items()}
-        tags[_COLOUR_TAG] = self._least_used_colour()
+        tags[COLOUR_TAG] = self._least_used_colour()
         if adopt:
             for name, text in tags.items():
                 self.client.set_tag(adopt, name, text, synchronous=True)
@@ -88,7 +90,7 @@ class Experiment:
     def _least_used_colour(self) -> str:
         """The colour that fewest of the newest runs have."""
         newest = self.client.search_runs([self.id], max_results=_NEIGHBOURS)
-        used = [run.data.tags.get(_COLOUR_TAG) for run in newest]
+        used = [run.data.tags.get(COLOUR_TAG) for run in newest]
         return min(_COLOURS, key=used.count)
 
     def find_sweep(self, sweep: str) -> str | None:
@@ -107,6 +109,19 @@ class Experiment:
             self.id, tags={**tags, SWEEP_PARENT_TAG: to_text(True)}, run_name=name
         )
         return str(created.info.run_id)
+
+
+def colour_of_arm(arm: str, joined: Iterable[mlflow.entities.Run]) -> str:
+    """The colour of a sweep's runs of one arm: for its first run one that fewest arms have.
+
+    Args:
+        arm: The arm.
+        joined: The runs that belong to the sweep so far.
+    """
+    colours = {
+        run.data.tags.get(f"{SWEEP}/arm"): run.data.tags.get(COLOUR_TAG, "") for run in joined
+    }
+    return colours.get(arm) or min(_COLOURS, key=list(colours.values()).count)
 
 
 def open_experiment(uri: str) -> Experiment:

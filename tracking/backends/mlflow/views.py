@@ -28,6 +28,14 @@ _SMOOTHNESS = 60
 _MOST_DIFFERENCES = 12
 """Columns for keys that differ; a table of more cannot be taken in."""
 
+_UNFOLDED: State = {
+    "searchFilter": "tags.`sys/id` LIKE '%'",
+    "orderByKey": "attributes.`run_name`",
+    "orderByAsc": True,
+}
+"""Lists the runs of sweeps: sorted by date, the UI folds them below their parent, which has no
+metrics and no `sys/id`, and draws no charts of what is folded."""
+
 _ALWAYS_OF_INTEREST = ("optimizer/lr", "training/batch_size", "seed")
 """The keys that are columns while none differs, as with a single run."""
 
@@ -53,7 +61,7 @@ class Contents:
     grid_step: int = 0
     has_diverged: bool = False
     sections: frozenset[str] = frozenset()
-    sweeps: int = 1
+    sweeps: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,7 @@ def _page(contents: Contents) -> State:
         "selectedColumns": columns,
         "columnOrder": ["attributes.`Run Name`", *columns],
         "columnWidths": {column: _width(column) for column in columns if column[0] in "pmt"},
+        **(_UNFOLDED if contents.sweeps else {}),
     }
 
 

@@ -13,7 +13,14 @@ import filelock
 
 from tracking.backends.mlflow.address import tracking_uri
 from tracking.backends.mlflow.artifacts import check_writable, list_files, list_pictures
-from tracking.backends.mlflow.experiment import may_adopt, open_experiment, run_of_environment
+from tracking.backends.mlflow.experiment import (
+    COLOUR_TAG,
+    PARENT_TAG,
+    colour_of_arm,
+    may_adopt,
+    open_experiment,
+    run_of_environment,
+)
 from tracking.backends.mlflow.layout import (
     DIVERGED_TAG,
     dataset_input,
@@ -63,7 +70,6 @@ _STATUSES: Mapping[Status, str] = {
     "failed": "FAILED",
     "killed": "KILLED",
 }
-_PARENT_TAG = "mlflow.parentRunId"
 _LOSSES = (f"{BATCH}/Gloss", f"{BATCH}/Dloss")
 
 
@@ -204,13 +210,16 @@ class MlflowTracker:
                 sweep, str(name)
             )
             self._client.update_run(self._parent, status=_STATUSES["running"])
-        self._client.set_tag(self._id, _PARENT_TAG, self._parent, synchronous=True)
+            joined = self._experiment.runs(f"tags.`{PARENT_TAG}` = '{self._parent}'")
+            colour = colour_of_arm(str(values.get(f"{SWEEP}/arm")), joined)
+            self._client.set_tag(self._id, COLOUR_TAG, colour, synchronous=True)
+            self._client.set_tag(self._id, PARENT_TAG, self._parent, synchronous=True)
 
     def _close_sweep(self, parent: str, status: Status) -> None:
         """Give the parent run the status of the last of its runs to end."""
         with filelock.FileLock(self._lock_file):
             running = self._experiment.runs(
-                f"tags.`{_PARENT_TAG}` = '{parent}' and attributes.status = 'RUNNING'"
+                f"tags.`{PARENT_TAG}` = '{parent}' and attributes.status = 'RUNNING'"
             )
             if next(running, None) is None:
                 self._client.set_terminated(parent, _STATUSES[status])
