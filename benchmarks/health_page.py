@@ -34,6 +34,7 @@ def sections(results: Mapping[str, Any]) -> dict[str, str]:
         "trained": trained(results["trained"]),
         "detector": detector(results["judged"]),
         "wrong": wrong(results["judged"]),
+        "tuned": detector(results["tuned"]),
         "healthy": healthy(results["healthy"]),
         "reference": reference(results["reference"]),
         "advice": advice(results["trials"], results["untried"]),
