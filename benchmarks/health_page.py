@@ -135,7 +135,8 @@ def healthy(runs: Mapping[str, Any]) -> str:
 def reference(runs: Mapping[str, Any]) -> str:
     """What the rules find in committed runs."""
     rows = [
-        (f"`{run}`", _stretches(found, with_evidence=True)) for run, found in runs["found"].items()
+        (f"[{run}](../runs/reference/{run})", _stretches(found, with_evidence=True))
+        for run, found in runs["found"].items()
     ]
     silent = runs["runs"] - len(rows)
     return (
