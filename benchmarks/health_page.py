@@ -34,6 +34,7 @@ def sections(results: Mapping[str, Any]) -> dict[str, str]:
         "trained": trained(results["trained"]),
         "detector": detector(results["judged"]),
         "wrong": wrong(results["judged"]),
+        "tuned": detector(results["tuned"]),
         "healthy": healthy(results["healthy"]),
         "reference": reference(results["reference"]),
         "advice": advice(results["trials"], results["untried"]),
@@ -134,7 +135,8 @@ def healthy(runs: Mapping[str, Any]) -> str:
 def reference(runs: Mapping[str, Any]) -> str:
     """What the rules find in committed runs."""
     rows = [
-        (f"`{run}`", _stretches(found, with_evidence=True)) for run, found in runs["found"].items()
+        (f"[{run}](../runs/reference/{run})", _stretches(found, with_evidence=True))
+        for run, found in runs["found"].items()
     ]
     silent = runs["runs"] - len(rows)
     return (
