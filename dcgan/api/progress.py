@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import warnings
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TextIO
 from uuid import uuid4
 
 from markupsafe import Markup
 
+from dcgan.data.progress import showing_images
 from tracking.fields import escape_control_characters
 from tracking.notebook import notebook_shell
+from tracking.wording import duration, plural
 
 if TYPE_CHECKING:
     from dcgan.jobs.progress import TrainingMeter
@@ -43,6 +47,9 @@ class Display:
     def note(self, text: str) -> None:
         """Show a line that stays, where lines are shown."""
 
+    def clear(self) -> None:
+        """Remove the line."""
+
     def end(self, text: str) -> None:
         """Replace the line by the result."""
 
@@ -69,9 +76,15 @@ class TextDisplay(Display):
 
     def note(self, text: str) -> None:
         """Print a line."""
-        clear = f"\r{'':<{self._width}}\r" if self._width else ""
-        self._stream.write(f"{clear}{escape_control_characters(text)}\n")
+        self.clear()
+        self._stream.write(f"{escape_control_characters(text)}\n")
         self._stream.flush()
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._width:
+            self._stream.write(f"\r{'':<{self._width}}\r")
+            self._stream.flush()
         self._width = 0
 
     def end(self, text: str) -> None:
@@ -101,6 +114,11 @@ class NotebookDisplay(Display):
         self._messages.append(text)
         self._show("", Markup(""))
 
+    def clear(self) -> None:
+        """Remove the bar."""
+        if not self._is_new:
+            self._show("", Markup(""))
+
     def end(self, text: str) -> None:
         """Replace the bar by the result."""
         self._show(text, Markup(""))
@@ -109,7 +127,7 @@ class NotebookDisplay(Display):
         from IPython.display import display, update_display
 
         lines = [*self._messages, text] if text else self._messages
-        content = Markup("<br>").join([*lines[:-1], bar + lines[-1]])
+        content = Markup("<br>").join([*lines[:-1], bar + "".join(lines[-1:])])
         style = "font-family:monospace;white-space:pre-wrap"
         bundle = {
             "text/html": str(Markup("<div style='{}'>{}</div>").format(style, content)),
@@ -125,6 +143,59 @@ def choose_display(wanted: bool) -> Display:
     if not wanted:
         return Display()
     return NotebookDisplay() if notebook_shell() is not None else TextDisplay(sys.stderr)
+
+
+class ImagesDisplay:
+    """Shows how far a data set is loaded, or another work on images, and the time left.
+
+    Args:
+        display: Where.
+    """
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._began: dict[str, tuple[float, int]] = {}
+        self._shown_at = -math.inf
+
+    def __enter__(self) -> ImagesDisplay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._began:
+            self._display.clear()
+
+    def hashed(self, done: int, total: int) -> None:
+        """Show how many of `total` files are read to find out whether they are known."""
+        self.show("reading", done, total)
+
+    def decoded(self, done: int, total: int) -> None:
+        """Show how many of `total` images are decoded."""
+        self.show("decoding", done, total)
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Show how much of a kind of work is done, and for how long it will last.
+
+        Args:
+            what: The work, or the images, in a word or two.
+            done: Images that are done.
+            total: All images.
+        """
+        now = time.monotonic()
+        began, done_before = self._began.setdefault(what, (now, done))
+        if done < total and now - self._shown_at < _SECONDS:
+            return
+        self._shown_at = now
+        left = ""
+        if done_before < done < total:
+            seconds = (now - began) * (total - done) / (done - done_before)
+            left = f", {duration(seconds)} left"
+        text = f"{what} {done:,} of {plural(total, 'image')}{left}"
+        self._display.line(text, done / max(total, 1))
+
+
+def showing_images_on(display: Display) -> AbstractContextManager[None]:
+    """Show how far data sets are loaded within this context."""
+    return showing_images(lambda: ImagesDisplay(display))
 
 
 class TrainingDisplay:

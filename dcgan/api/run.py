@@ -296,6 +296,7 @@ class Run:
         inception: bool | None = None,
         weights: str | Path | None = None,
         device: str = "auto",
+        progress: bool = True,
     ) -> pd.DataFrame:
         """Measure how good G is, and write the scores to the run, as `dcgan evaluate` does.
 
@@ -307,6 +308,7 @@ class Run:
                 omitted.
             weights: A file with Inception's weights.
             device: Where it is computed: `auto`, `cpu`, `cuda`, ...
+            progress: Whether to show how far it is.
 
         Returns:
             One row per checkpoint and metric: `step`, `metric`, `value`, `spread`, `real_images`
@@ -319,17 +321,23 @@ class Run:
         """
         import pandas as pd
 
+        from dcgan.api.progress import ImagesDisplay, choose_display, showing_images_on
         from dcgan.evaluation.evaluate_run import evaluate_run
 
-        results = evaluate_run(
-            self.folder,
-            which=checkpoint,
-            samples=samples,
-            resamples=resamples,
-            use_inception=inception,
-            weights=None if weights is None else Path(weights),
-            device=device,
-        )
+        display = choose_display(progress)
+        with showing_images_on(display), ImagesDisplay(display) as features:
+            results = list(
+                evaluate_run(
+                    self.folder,
+                    which=checkpoint,
+                    samples=samples,
+                    resamples=resamples,
+                    use_inception=inception,
+                    weights=None if weights is None else Path(weights),
+                    device=device,
+                    count_images=features.show,
+                )
+            )
         return pd.DataFrame(
             [
                 {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dcgan.api.run import store_folder
-from dcgan.api.training import chosen_trackers, decoding, exclusive, overrides_of
+from dcgan.api.training import chosen_trackers, exclusive, overrides_of
 from dcgan.cpu.allocator import keep_memory
 from tracking.errors import UserError
 from tracking.events import SWEEP
@@ -81,7 +81,7 @@ def sweep(
     folder = store_folder(store)
     with exclusive("sweep"):
         keep_memory()
-        from dcgan.api.progress import choose_display
+        from dcgan.api.progress import choose_display, showing_images_on
         from dcgan.jobs.health import parse_stop_when
         from dcgan.sweeping.datasets import load_data
         from dcgan.sweeping.executor import cluster as connected
@@ -112,7 +112,8 @@ def sweep(
             trackers=tuple(chosen_trackers(trackers)),
         )
         plan, stored_sweep = find_or_plan(request, folder)
-        load_data(plan, download=download, progress=decoding(display))
+        with showing_images_on(display):
+            load_data(plan, download=download)
         with connected(backend, cluster) as cores:
             if stored_sweep is None:
                 stored_sweep = save_sweep(folder, plan, request.trackers)

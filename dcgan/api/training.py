@@ -111,7 +111,7 @@ def train(
         raise UserError('log_model=True needs trackers="mlflow", which keeps the model.')
     with exclusive("train"):
         keep_memory()
-        from dcgan.api.progress import choose_display
+        from dcgan.api.progress import choose_display, showing_images_on
         from dcgan.config.loading import load_config
         from dcgan.jobs.overrides import data_overrides
         from dcgan.jobs.prepare import RunMetadata, prepare
@@ -120,15 +120,15 @@ def train(
         overrides = overrides_of(settings, shortcuts)
         images = None if data is None else Path(data).expanduser()
         overrides += data_overrides(str(recipe), overrides, images, "data=")
-        job = prepare(
-            load_config(str(recipe), overrides),
-            device,
-            folder,
-            remotes,
-            RunMetadata(name, group, tuple(tags)),
-            download=download,
-            progress=decoding(display),
-        )
+        with showing_images_on(display):
+            job = prepare(
+                load_config(str(recipe), overrides),
+                device,
+                folder,
+                remotes,
+                RunMetadata(name, group, tuple(tags)),
+                download=download,
+            )
         given = [override.origin for override in overrides if override.value is not None]
         command = ["dcgan.train", str(recipe), *dict.fromkeys(given)]
         run = _run(job, command, display, stop_when)
@@ -174,18 +174,18 @@ def resume(
     length = {"epochs": ("training.epochs", epochs), "steps": ("training.steps", steps)}
     with exclusive("resume"):
         keep_memory()
-        from dcgan.api.progress import choose_display
+        from dcgan.api.progress import choose_display, showing_images_on
         from dcgan.jobs.prepare import prepare_resume
 
         display = choose_display(progress)
-        job = prepare_resume(
-            folder,
-            reference,
-            device,
-            data=None if data is None else Path(data).expanduser(),
-            progress=decoding(display),
-            length=overrides_of(None, length),
-        )
+        with showing_images_on(display):
+            job = prepare_resume(
+                folder,
+                reference,
+                device,
+                data=None if data is None else Path(data).expanduser(),
+                length=overrides_of(None, length),
+            )
         return _run(job, ["dcgan.resume", reference], display, stop_when)
 
 
@@ -299,12 +299,3 @@ def chosen_trackers(trackers: str | Sequence[str]) -> list[str]:
         if name not in known:
             raise UserError(f"There is no tracker {name!r}. Choose from: {', '.join(known)}.")
     return [name for name in dict.fromkeys(names) if name != "local"]
-
-
-def decoding(display: Display) -> Any:
-    """A function that shows how many images are decoded."""
-
-    def show(done: int, total: int) -> None:
-        display.line(f"decoding {done:,} of {plural(total, 'image')}", done / max(total, 1))
-
-    return show

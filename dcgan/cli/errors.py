@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -16,9 +16,14 @@ from rich.panel import Panel
 from rich.text import Text
 from typer.core import TyperGroup
 
+from dcgan.cli.stderr import STDERR
+from dcgan.data.progress import showing_images
 from tracking.errors import StoreWarning, UserError
 from tracking.fields import escape_control_characters
 from tracking.redaction import make_redactor
+
+if TYPE_CHECKING:
+    from dcgan.cli.progress import ImageProgress
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
@@ -44,7 +49,7 @@ class LabGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
-            with _warnings_in_one_line():
+            with _warnings_in_one_line(), showing_images(_image_bars):
                 return super().invoke(ctx)
         except (UserError, OSError) as error:
             if isinstance(error, OSError) and error.errno not in _USERS_TO_MEND:
@@ -84,13 +89,19 @@ def _warnings_in_one_line() -> Iterator[None]:
         elif str(message) not in shown:
             shown.add(str(message))
             line = Text(f"Warning: {_shown(str(message))}", style="yellow")
-            Console(stderr=True).print(line, soft_wrap=True)
+            STDERR.print(line, soft_wrap=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", StoreWarning)
         pythons_own: Callable[..., None] = warnings.showwarning
         warnings.showwarning = show
         yield
+
+
+def _image_bars() -> ImageProgress:
+    from dcgan.cli.progress import ImageProgress
+
+    return ImageProgress()
 
 
 def _is_of_this_process(error: UserError | OSError) -> bool:

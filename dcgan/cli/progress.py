@@ -21,6 +21,7 @@ from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
 from dcgan.cli.health_lines import HOLDS, health_line, rules_that_hold
+from dcgan.cli.stderr import STDERR
 from diagnosis import RULES
 from tracking.events import Fields, Value
 
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 
 class ImageProgress:
-    """A bar for each kind of work on images, with the time left; hidden until there is some."""
+    """A bar for each kind of work on images, with the time left; hidden until there is some.
+
+    Nothing is written where there is no terminal.
+    """
 
     def __init__(self) -> None:
         self._bars: Progress | None = None
@@ -45,6 +49,7 @@ class ImageProgress:
     def clear(self) -> None:
         """Remove all bars, so that something can be printed; the next `show` brings one back."""
         if self._bars is not None:
+            self._bars.refresh()  # bars below a spinner would not show how far they came
             self._bars.stop()
         self._bars, self._tasks = None, {}
 
@@ -64,6 +69,8 @@ class ImageProgress:
             done: Images that are done.
             total: All images.
         """
+        if not STDERR.is_terminal:
+            return
         if self._bars is None:
             self._bars = Progress(
                 TextColumn("{task.description}"),
@@ -71,7 +78,7 @@ class ImageProgress:
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
                 TextColumn("left"),
-                console=Console(stderr=True),
+                console=STDERR,
                 transient=True,
             )
             self._bars.start()

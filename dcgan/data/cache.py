@@ -34,10 +34,10 @@ from dcgan.data.image_set import (
     DataError,
     DatasetCard,
     ImageSet,
-    Progress,
     class_sizes,
     pixel_statistics,
 )
+from dcgan.data.progress import Progress
 from tracking.atomic_files import atomic_write
 from tracking.errors import warn
 from tracking.wording import plural

@@ -14,8 +14,9 @@ import pydantic
 
 from dcgan.data.decoding import Form, Pixels, Written, decode_to, pixels_digest
 from dcgan.data.findings import Findings, sum_of
-from dcgan.data.image_set import Collection, DataError, Progress
+from dcgan.data.image_set import Collection, DataError
 from dcgan.data.parallel import CHUNK, map_chunks
+from dcgan.data.progress import Progress
 
 _CHUNK_BYTES = 2**24
 _MAX_SKIPPED_NAMES = 20

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +14,6 @@ from torch import Tensor
 from dcgan.data.decoding import Images, Pixels
 from dcgan.data.findings import Findings
 from tracking.errors import UserError
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the number of decoded images and their total."""
-
-
-def silent(done: int, total: int) -> None:
-    """A Progress that reports nothing."""
 
 
 class DataError(UserError):

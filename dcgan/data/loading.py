@@ -8,7 +8,8 @@ from pathlib import Path
 from dcgan.config.dataset import Dataset
 from dcgan.data.cache import load_cached
 from dcgan.data.decoding import Form
-from dcgan.data.image_set import Collection, DataError, ImageSet, Progress, silent
+from dcgan.data.image_set import Collection, DataError, ImageSet
+from dcgan.data.progress import LoadingProgress, Progress, loading_progress
 from dcgan.data.sources.archives import collect_archive, is_archive
 from dcgan.data.sources.embedded import load_digits, load_sky
 from dcgan.data.sources.image_folder import collect_folder
@@ -21,44 +22,42 @@ def load_images(
     dataset: Dataset,
     *,
     download: bool = False,
-    progress: Progress = silent,
-    hashed: Progress = silent,
 ) -> ImageSet:
     """Load a data set in the size and with the channels that `dataset` asks for.
 
-    Image files are decoded once, into the cache, and read from there afterwards.
+    Image files are decoded once, into the cache, and read from there afterwards. How far that is
+    can be shown: see `progress.showing_images`.
 
     Args:
         dataset: The section of the recipe.
         download: Whether torchvision may download missing files.
-        progress: Called while images are decoded.
-        hashed: Called while files are read to find out whether they are known.
 
     Raises:
         DataError: There is nothing to load, more than `dataset.max_unreadable` files are not
             readable images, or the cache cannot be written.
     """
-    images = _load(dataset, download, progress, hashed)
+    with loading_progress() as progress:
+        images = _load(dataset, download, progress)
     if not dataset.flip:
         return images
     transforms = f"{images.card.transforms}, mirror at random"
     return replace(images, card=replace(images.card, transforms=transforms))
 
 
-def _load(dataset: Dataset, download: bool, progress: Progress, hashed: Progress) -> ImageSet:
+def _load(dataset: Dataset, download: bool, progress: LoadingProgress) -> ImageSet:
     if dataset.name == "digits":
         return load_digits(dataset)
     if dataset.name == "sky":
         return load_sky(dataset)
     path = None if dataset.path is None else Path(dataset.path).expanduser()
     if dataset.name in TORCHVISION_SETS:
-        collection = collect_torchvision_set(dataset, path, download, hashed)
+        collection = collect_torchvision_set(dataset, path, download, progress.hashed)
     elif path is None:
         raise DataError(
             'name = "folder" needs dataset.path: give the folder of images with --data.'
         )
     else:
-        collection = _collect(path, dataset.split, hashed)
+        collection = _collect(path, dataset.split, progress.hashed)
     form = Form(
         dataset.sides,
         dataset.channels,
@@ -67,7 +66,7 @@ def _load(dataset: Dataset, download: bool, progress: Progress, hashed: Progress
         dataset.background,
         dataset.max_pixels,
     )
-    return load_cached(collection, form, dataset.max_unreadable, progress)
+    return load_cached(collection, form, dataset.max_unreadable, progress.decoded)
 
 
 def _collect(path: Path, split: str, hashed: Progress) -> Collection:

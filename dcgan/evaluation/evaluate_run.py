@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from dcgan.data.image_set import Progress, silent
 from dcgan.data.loading import load_held_out
 from dcgan.evaluation.evaluator import (
     RESAMPLES,
@@ -71,19 +70,6 @@ class EvaluationResult:
     not_kept: str | None
 
 
-@dataclass(frozen=True)
-class EvaluationProgress:
-    """Called while an evaluation lasts.
-
-    Attributes:
-        decoding: While the images are decoded for the first time.
-        features: While features are computed.
-    """
-
-    decoding: Progress = silent
-    features: CountImages = uncounted
-
-
 def evaluate_run(
     folder: Path,
     *,
@@ -94,7 +80,7 @@ def evaluate_run(
     weights: Path | None = None,
     data: Path | None = None,
     device: str = "auto",
-    progress: EvaluationProgress = EvaluationProgress(),
+    count_images: CountImages = uncounted,
 ) -> Iterator[EvaluationResult]:
     """Evaluate the generators of checkpoints, and write their scores to the journal.
 
@@ -114,7 +100,7 @@ def evaluate_run(
         weights: A file with Inception's weights, which are then used; None looks for it.
         data: Where the run's images are now; None if they are where they were.
         device: `auto`, `cpu`, `cuda` or another name of a torch device.
-        progress: Called while the evaluation lasts.
+        count_images: Called while features are computed.
 
     Yields:
         One result per checkpoint, the earliest first.
@@ -129,7 +115,7 @@ def evaluate_run(
     """
     config, chosen_device = with_images_in(read_config(folder), data), choose_device(device)
     steps = _steps_of(folder, which)
-    images = load_training_images(folder, config, progress.decoding)
+    images = load_training_images(folder, config)
     spaces = feature_spaces(
         images,
         chosen_device,
@@ -138,13 +124,13 @@ def evaluate_run(
     )
     held_out = load_held_out(config.dataset, config.evaluation.held_out)
     reference = make_reference(
-        images, held_out, spaces, samples or config.evaluation.samples, progress.features
+        images, held_out, spaces, samples or config.evaluation.samples, count_images
     )
     distances: dict[Path, float] = {}
     for step in steps:
         run = TrainedRun.open(folder, step, chosen_device)
         draw = partial(draw_pixels, run.generator(), config.network, chosen_device)
-        scores = evaluate(draw, reference, resamples=resamples, count_images=progress.features)
+        scores = evaluate(draw, reference, resamples=resamples, count_images=count_images)
         fields = evaluation_fields(reference, scores, resamples)
         not_kept = None
         if which != "all" and not run.is_latest:

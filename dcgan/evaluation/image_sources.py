@@ -15,7 +15,7 @@ from torch import Tensor
 from dcgan.config.dataset import EMBEDDED, Dataset
 from dcgan.config.image_size import in_words
 from dcgan.data.decoding import UNREADABLE, read_image
-from dcgan.data.image_set import DataError, ImageSet, Progress
+from dcgan.data.image_set import DataError, ImageSet
 from dcgan.data.loading import load_images
 from dcgan.data.sources.image_folder import collect_folder
 from dcgan.evaluation.evaluator import shuffled
@@ -80,21 +80,18 @@ def run_source(run: TrainedRun, samples: int | None) -> ImageSource:
     return ImageSource(description, count, frozenset({sides}), features)
 
 
-def dataset_source(
-    dataset: Dataset, samples: int | None, progress: Progress, *, download: bool = False
-) -> ImageSource:
+def dataset_source(dataset: Dataset, samples: int | None, *, download: bool = False) -> ImageSource:
     """Images of a data set, or of a folder in one form.
 
     Args:
         dataset: Which, and the size and the channels that they are converted to.
         samples: How many, chosen at random; None for all.
-        progress: Called while they are decoded.
         download: Whether torchvision may download missing files.
 
     Raises:
         DataError: They cannot be loaded.
     """
-    images = load_images(dataset, download=download, progress=progress)
+    images = load_images(dataset, download=download)
     count = min(samples or len(images.pixels), len(images.pixels))
     height, width = images.pixels.shape[2:]
     name = images.card.path if dataset.name == "folder" else dataset.name

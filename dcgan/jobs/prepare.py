@@ -10,7 +10,7 @@ import torch
 
 from dcgan.config.loading import Override
 from dcgan.config.schema import Config, ConfigError
-from dcgan.data.image_set import ImageSet, Progress, silent
+from dcgan.data.image_set import ImageSet
 from dcgan.data.loading import load_held_out, load_images
 from dcgan.jobs.initial_weights import (
     InitialWeights,
@@ -130,8 +130,6 @@ def prepare(
     metadata: RunMetadata,
     *,
     download: bool = False,
-    progress: Progress = silent,
-    hashed: Progress = silent,
     world: World = SINGLE_PROCESS,
 ) -> Job:
     """Load the data and check all input of a new run; writes to the data cache alone.
@@ -143,8 +141,6 @@ def prepare(
         trackers: The backends besides the local journal.
         metadata: Name, group, tags and sweep of the run.
         download: Whether torchvision may download missing data.
-        progress: Called while images are decoded.
-        hashed: Called while files are read to find out whether they are known.
         world: The processes that train together.
 
     Raises:
@@ -167,7 +163,7 @@ def prepare(
     if initial_weights is not None:
         init = config.init.model_copy(update={"weights": initial_weights.origins})
         config = config.model_copy(update={"init": init})
-    images = load_images(config.dataset, download=download, progress=progress, hashed=hashed)
+    images = load_images(config.dataset, download=download)
     check_batches(config, images.card.size, world)
     return Job(
         config=config,
@@ -230,7 +226,6 @@ def prepare_resume(
     device: str,
     *,
     data: Path | None = None,
-    progress: Progress = silent,
     world: World = SINGLE_PROCESS,
     length: Sequence[Override] = (),
 ) -> Job:
@@ -241,7 +236,6 @@ def prepare_resume(
         reference: The run's id or name, or `last`.
         device: `auto`, or a device's name such as `cpu` or `cuda:1`.
         data: Where the run's images are now; None if they are where they were.
-        progress: Called while images are decoded.
         world: The processes that train together.
         length: Of the run's `training.epochs` or `training.steps`, if it is to have another
             length; it may then have finished.
@@ -260,7 +254,7 @@ def prepare_resume(
     config = with_images_in(read_config(folder, length), data)
     chosen_device = choose_device(device)
     check_precision(config, chosen_device)
-    images = load_training_images(folder, config, progress)
+    images = load_training_images(folder, config)
     checkpoint = _last_checkpoint(folder)
     if length:
         check_length(

@@ -12,7 +12,7 @@ from torch import nn
 from dcgan.config.dataset import EMBEDDED
 from dcgan.config.loading import Override, load_config
 from dcgan.config.schema import Config, ConfigError
-from dcgan.data.image_set import DataError, ImageSet, Progress, silent
+from dcgan.data.image_set import DataError, ImageSet
 from dcgan.data.loading import load_images
 from dcgan.models import build_networks
 from dcgan.models.ema import moving_average
@@ -166,13 +166,12 @@ def with_images_in(config: Config, folder: Path | str | None) -> Config:
     return config.model_copy(update={"dataset": dataset})
 
 
-def load_training_images(folder: Path, config: Config, progress: Progress = silent) -> ImageSet:
+def load_training_images(folder: Path, config: Config) -> ImageSet:
     """Load the images that a run was trained on.
 
     Args:
         folder: The run's folder.
         config: The run's configuration.
-        progress: Called while images are decoded.
 
     Raises:
         StoreError: The images have changed since the run began.
@@ -180,7 +179,7 @@ def load_training_images(folder: Path, config: Config, progress: Progress = sile
     """
     path = config.dataset.path
     try:
-        images = load_images(config.dataset, progress=progress)
+        images = load_images(config.dataset)
     except DataError as error:
         if path is None or Path(path).exists():
             raise

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from dcgan.data.image_set import Progress, silent
+from dcgan.data.progress import Progress, silent
 from dcgan.samples.pixels import Images, Pixels, map_rendered
 from tracking.atomic_files import atomic_write
 from tracking.errors import StoreError, UserError

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from dcgan.data.image_set import Progress, silent
+from dcgan.data.progress import Progress, silent
 from dcgan.samples.pixels import Images, Pixels, map_rendered, render_all
 from tracking.atomic_files import atomic_folder, atomic_write
 from tracking.errors import StoreError

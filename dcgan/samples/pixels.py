@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from dcgan.cpu.fast_convolutions import with_fast_convolutions
-from dcgan.data.image_set import Progress, silent
+from dcgan.data.progress import Progress, silent
 from dcgan.data.scaling import to_uint8
 from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.samples.latents import Latents

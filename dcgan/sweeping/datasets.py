@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dcgan.data.image_set import ImageSet, Progress, silent
+from dcgan.data.image_set import ImageSet
 from dcgan.data.loading import load_images
 from dcgan.jobs.prepare import check_batches
 from dcgan.sweeping.plan import RunKey, Sweep
 
 
-def load_data(
-    sweep: Sweep, *, download: bool = False, progress: Progress = silent
-) -> dict[RunKey, int]:
+def load_data(sweep: Sweep, *, download: bool = False) -> dict[RunKey, int]:
     """Decode all data sets of a sweep into the cache, and check every run's batch size.
 
     Args:
         sweep: The sweep.
         download: Whether torchvision may download missing data.
-        progress: Called while images are decoded.
 
     Returns:
         The number of images of each run.
@@ -30,9 +27,7 @@ def load_data(
     for run in sweep.runs:
         dataset = run.config.dataset.model_dump_json()
         if dataset not in images_by_dataset:
-            images_by_dataset[dataset] = load_images(
-                run.config.dataset, download=download, progress=progress
-            )
+            images_by_dataset[dataset] = load_images(run.config.dataset, download=download)
         sizes[run.key] = images_by_dataset[dataset].card.size
         check_batches(run.config, sizes[run.key])
     return sizes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import PIL.Image
 
 from dcgan.config.dataset import Dataset
 from dcgan.data.loading import load_images
+from dcgan.data.progress import LoadingCallbacks, Progress, showing_images, silent
 
 
 def save(file: Path, seed: int) -> None:
@@ -22,10 +24,16 @@ def dataset(folder: Path, **settings: object) -> Dataset:
     )
 
 
+def told(*, hashed: Progress = silent, decoded: Progress = silent) -> AbstractContextManager[None]:
+    """Within it, these are called while sets are loaded."""
+    return showing_images(lambda: nullcontext(LoadingCallbacks(hashed, decoded)))
+
+
 def decoded(folder: Path, **settings: object) -> int:
     """How many images a load decodes: 0 where it comes from the cache."""
     calls = [0]
-    load_images(dataset(folder, **settings), progress=lambda done, total: calls.append(done))
+    with told(decoded=lambda done, total: calls.append(done)):
+        load_images(dataset(folder, **settings))
     return calls[-1]
 
 

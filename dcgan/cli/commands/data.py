@@ -106,7 +106,6 @@ def data(
     dcgan data images.zip --size 96x64 -o sheet.png
     dcgan data ~/mnist --recipe mnist-ablation --json[/dim]
     """
-    from dcgan.cli.progress import ImageProgress
     from dcgan.config.loading import Override, load_config
     from dcgan.data.loading import load_images
     from dcgan.jobs.overrides import data_overrides
@@ -120,10 +119,7 @@ def data(
     overrides += data_overrides(recipe or _PLAIN, overrides, path)
     config = load_config(recipe or _PLAIN, overrides)
     dataset = config.dataset.model_copy(update={"max_unreadable": _ALL})
-    with ImageProgress() as progress:
-        images = load_images(
-            dataset, download=download, progress=progress.decoded, hashed=progress.hashed
-        )
+    images = load_images(dataset, download=download)
     if output is not None:
         _write_sheet(images, count, output)
     if as_json:

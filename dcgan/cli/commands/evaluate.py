@@ -83,7 +83,7 @@ def evaluate(
     dcgan compare --metric lenet_fid[/dim]
     """
     from dcgan.cli.progress import ImageProgress
-    from dcgan.evaluation.evaluate_run import EvaluationProgress, evaluate_run
+    from dcgan.evaluation.evaluate_run import evaluate_run
     from tracking.store import find_run
 
     console = Console(highlight=False)
@@ -99,7 +99,7 @@ def evaluate(
                 weights=weights,
                 data=data,
                 device=device,
-                progress=EvaluationProgress(progress.decoded, progress.show),
+                count_images=progress.show,
             )
             for evaluation in evaluations:
                 progress.clear()

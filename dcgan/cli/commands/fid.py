@@ -26,7 +26,6 @@ from dcgan.cli.options import (
 
 if TYPE_CHECKING:
     from dcgan.config.dataset import Dataset
-    from dcgan.data.image_set import Progress
     from dcgan.evaluation.image_sources import ImageSource
     from dcgan.run_folder.trained_run import TrainedRun
 
@@ -100,11 +99,8 @@ def fid(
             "or give torch-fidelity's file of them with --weights. The package is MIT-licensed; "
             "the licence of the weights in it, a translation of Google's graph, is not stated."
         )
+    a, b = (_source(each, form, data, samples, download=download) for each in subjects)
     with ImageProgress() as progress:
-        a, b = (
-            _source(each, form, data, samples, progress.decoded, download=download)
-            for each in subjects
-        )
         result = image_distance(a, b, space, progress.show)
     if as_json:
         tree = {
@@ -171,7 +167,6 @@ def _source(
     form: Dataset | None,
     data: Path | None,
     samples: int | None,
-    decoded: Progress,
     *,
     download: bool,
 ) -> ImageSource:
@@ -198,4 +193,4 @@ def _source(
         }
     if form is not None:
         choice |= form.model_dump(include=_FORM_KEYS)
-    return dataset_source(Dataset.model_validate(choice), samples, decoded, download=download)
+    return dataset_source(Dataset.model_validate(choice), samples, download=download)

@@ -18,6 +18,7 @@ from dcgan.cli.options import (
     parse_checkpoint,
 )
 from dcgan.cli.output_file import FIGURE_FORMATS, file_with_ending
+from dcgan.cli.stderr import STDERR
 from tracking.clock import now_ms
 
 if TYPE_CHECKING:
@@ -252,7 +253,7 @@ def arithmetic(
     from dcgan.probes.latent import RANDOM_DIRECTIONS, shift_classes
 
     trained_run = _open(run, checkpoint, store)
-    with Console(stderr=True).status("Drawing and classifying ..."):
+    with STDERR.status("Drawing and classifying ..."):
         shift, accuracy = shift_classes(trained_run, source, target, strength, seed)
     note = (
         f"Each row: a latent of class {source}, shifted by multiples of the mean latent of class "
@@ -329,7 +330,7 @@ def neighbours(
     from dcgan.probes.nearest_images import find_copies
 
     trained_run = _open(run, checkpoint, store)
-    with Console(stderr=True).status("Searching ..."):
+    with STDERR.status("Searching ..."):
         neighbours, space = find_copies(trained_run, rows, count, seed)
     ratios = neighbours.distance_ratios
     note = (

@@ -101,12 +101,10 @@ def _random_images(config: Config, steps: int) -> Tensor:
 
 
 def _real_images(config: Config) -> Tensor:
-    from dcgan.cli.progress import ImageProgress
     from dcgan.data.loading import load_images
     from dcgan.jobs.prepare import check_batches
 
-    with ImageProgress() as progress:
-        pixels = load_images(config.dataset, progress=progress.decoded).pixels
+    pixels = load_images(config.dataset).pixels
     check_batches(config, len(pixels))
     return pixels
 

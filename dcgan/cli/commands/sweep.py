@@ -142,7 +142,6 @@ def sweep(
     if subject is None:
         raise UserError("Name a sweep or a recipe.\nList the sweeps with: dcgan sweep --list")
     keep_memory()
-    from dcgan.cli.progress import ImageProgress
     from dcgan.jobs.health import parse_stop_when
     from dcgan.sweeping.datasets import load_data
     from dcgan.sweeping.executor import cluster
@@ -175,8 +174,7 @@ def sweep(
         trackers=tuple(tracker or ()),
     )
     plan, stored_sweep = find_or_plan(request, store)
-    with ImageProgress() as progress:
-        image_counts = load_data(plan, download=download, progress=progress.decoded)
+    image_counts = load_data(plan, download=download)
     with cluster(backend, address) as cores:
         if stored_sweep is None:
             stored_sweep = save_sweep(store, plan, tracker or ())

@@ -139,7 +139,6 @@ def train(
     if log_model and "mlflow" not in (tracker or ()):
         raise typer.BadParameter("--log-model needs --tracker mlflow, which keeps the model.")
     keep_memory()
-    from dcgan.cli.progress import ImageProgress
     from dcgan.config.loading import Override, load_config
     from dcgan.jobs.overrides import data_overrides
     from dcgan.jobs.prepare import RunMetadata, prepare
@@ -167,7 +166,7 @@ def train(
     config = load_config(recipe, overrides + data_overrides(recipe, overrides, data))
     metadata = RunMetadata(name, group, tuple(tag or ()))
     with process_group(choose_device(device)) as world:
-        with world.main_process_first(), ImageProgress() as progress:
+        with world.main_process_first():
             job = prepare(
                 config,
                 device,
@@ -175,8 +174,6 @@ def train(
                 tracker or (),
                 metadata,
                 download=download,
-                progress=progress.decoded,
-                hashed=progress.hashed,
                 world=world,
             )
         _run(job, stop_when, log_model=log_model)
@@ -206,7 +203,6 @@ def resume(
     [dim]dcgan resume last --epochs 40[/dim]
     """
     keep_memory()
-    from dcgan.cli.progress import ImageProgress
     from dcgan.jobs.prepare import prepare_resume
     from dcgan.training.device import choose_device
     from dcgan.training.distributed import process_group
@@ -215,13 +211,12 @@ def resume(
         (), {"--epochs": ("training.epochs", epochs), "--steps": ("training.steps", steps)}
     )
     with process_group(choose_device(device)) as world:
-        with world.main_process_first(), ImageProgress() as progress:
+        with world.main_process_first():
             job = prepare_resume(
                 store,
                 run,
                 device,
                 data=data,
-                progress=progress.decoded,
                 world=world,
                 length=length,
             )

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import PIL.Image
 
 from dcgan.data.encoded_images import EncodedImages
-from dcgan.data.image_set import Collection, DataError, Progress, silent
+from dcgan.data.image_set import Collection, DataError
+from dcgan.data.progress import Progress, silent
 from dcgan.data.sources.image_folder import classes_of, content_of_files
 from dcgan.data.sources.splits import paths_of_split
 from dcgan.data.sources.zstd_stream import ZstdStream

@@ -14,8 +14,9 @@ import PIL.Image
 
 from dcgan.data.cache import cached_content
 from dcgan.data.decoding import file_digests
-from dcgan.data.image_set import Collection, DataError, Progress, silent
+from dcgan.data.image_set import Collection, DataError
 from dcgan.data.parallel import CHUNK, map_chunks
+from dcgan.data.progress import Progress, silent
 from dcgan.data.sources.splits import paths_of_split
 
 

@@ -9,7 +9,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from dcgan.data.image_set import Collection, DataError, Progress, silent
+from dcgan.data.image_set import Collection, DataError
+from dcgan.data.progress import Progress, silent
 from dcgan.data.sources.splits import choose_split
 from dcgan.data.sources.tables import collect_table
 

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dcgan.data.encoded_images import EncodedImages
-from dcgan.data.image_set import Collection, DataError, Progress
+from dcgan.data.image_set import Collection, DataError
+from dcgan.data.progress import Progress
 from dcgan.data.sources.image_folder import collect_files, content_of_files
 
 _LABELS = ("label", "labels", "fine_label", "class")

@@ -15,7 +15,8 @@ import numpy as np
 from dcgan.cache_dir import cache_folder
 from dcgan.config.dataset import Dataset
 from dcgan.data.decoding import Pixels
-from dcgan.data.image_set import Collection, DataError, Progress, silent
+from dcgan.data.image_set import Collection, DataError
+from dcgan.data.progress import Progress, silent
 from dcgan.data.sources import stacked_mnist
 from dcgan.data.sources.image_folder import collect_files
 from tracking.atomic_files import atomic_write

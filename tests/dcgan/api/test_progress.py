@@ -10,7 +10,14 @@ import pytest
 from analysis.plots import inline
 from analysis.plots.style import new_figure
 from dcgan.api import progress
-from dcgan.api.progress import Display, NotebookDisplay, TextDisplay, choose_display
+from dcgan.api.progress import (
+    Display,
+    NotebookDisplay,
+    TextDisplay,
+    choose_display,
+    showing_images_on,
+)
+from dcgan.data.progress import loading_progress
 
 
 class Terminal(io.StringIO):
@@ -55,6 +62,27 @@ def test_a_notebook_gets_one_output_that_is_replaced(monkeypatch: pytest.MonkeyP
     assert last["text/plain"] == "digits: 3 steps\na <doubt>\nfinished"
     assert "a &lt;doubt&gt;" in last["text/html"]
     assert "<progress" not in last["text/html"]
+
+
+def test_the_time_left_is_shown_while_images_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((0.0, 0.1, 30.0, 40.0))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    stream = Terminal()
+    display = TextDisplay(stream)
+    with showing_images_on(display), loading_progress() as loading:
+        loading.decoded(1_000, 4_000)
+        loading.decoded(1_001, 4_000)  # too soon to be shown
+        loading.decoded(2_000, 4_000)
+        loading.decoded(4_000, 4_000)
+    lines = [line.rstrip() for line in stream.getvalue().split("\r")]
+    assert lines == [
+        "",
+        " 25%  decoding 1,000 of 4,000 images",
+        " 50%  decoding 2,000 of 4,000 images, 1 min 00 s left",
+        "100%  decoding 4,000 of 4,000 images",
+        "",  # removed
+        "",
+    ]
 
 
 def test_without_progress_only_warnings_are_left(capsys: pytest.CaptureFixture[str]) -> None:

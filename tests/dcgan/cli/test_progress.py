@@ -42,7 +42,7 @@ def test_the_score_of_an_evaluation_is_printed_beside_that_of_real_images() -> N
 def test_each_kind_of_work_has_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = io.StringIO()
     terminal = Console(file=drawn, force_terminal=True, width=100)
-    monkeypatch.setattr(progress, "Console", lambda **options: terminal)
+    monkeypatch.setattr(progress, "STDERR", terminal)
     with ImageProgress() as bars:
         assert drawn.getvalue() == "", "hidden until there is work"
         bars.decoded(10, 40)

@@ -21,11 +21,12 @@ import torch
 from dcgan.data import cache, decoded_chunks, parallel
 from dcgan.data.cache import load_cached
 from dcgan.data.decoding import Form
-from dcgan.data.image_set import Collection, DataError, pixel_statistics, silent
+from dcgan.data.image_set import Collection, DataError, pixel_statistics
 from dcgan.data.loading import load_images
 from dcgan.data.parallel import CHUNK
+from dcgan.data.progress import silent
 from tests.support.forked import fork
-from tests.support.image_folder import dataset, decoded, entries, save
+from tests.support.image_folder import dataset, decoded, entries, save, told
 
 pytestmark = pytest.mark.usefixtures("cache_folder")
 
@@ -81,9 +82,11 @@ def test_the_files_are_read_only_where_their_signature_is_new(
 
 def test_it_is_told_how_far_new_files_are_read(faces: Path):
     seen: list[tuple[int, int]] = []
-    load_images(dataset(faces), hashed=lambda *counts: seen.append(counts))
+    with told(hashed=lambda *counts: seen.append(counts)):
+        load_images(dataset(faces))
     assert seen == [(12, 12)]
-    load_images(dataset(faces), hashed=lambda *_: pytest.fail("read again"))
+    with told(hashed=lambda *_: pytest.fail("read again")):
+        load_images(dataset(faces))
 
 
 def test_writing_to_the_pixels_does_not_change_the_cache(faces: Path):
@@ -100,9 +103,8 @@ def test_processes_decode_the_same_pixels_in_the_same_order(
     monkeypatch.setattr(decoded_chunks, "CHUNK", 5)
     (faces / "05b.png").write_bytes(b"no image")
     seen: list[tuple[int, int]] = []
-    images = load_images(
-        dataset(faces, max_unreadable=1), progress=lambda *counts: seen.append(counts)
-    )
+    with told(decoded=lambda *counts: seen.append(counts)):
+        images = load_images(dataset(faces, max_unreadable=1))
     assert torch.equal(images.pixels, alone)
     assert images.card.skipped[0].startswith("05b.png")
     assert seen == [(5, 13), (10, 13), (13, 13)]
@@ -127,8 +129,8 @@ def test_an_interrupted_build_goes_on_where_it_stopped(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(decoded_chunks, "decode_to", decode_to)
-    with pytest.raises(KeyboardInterrupt):
-        load_images(dataset(faces, max_unreadable=1), progress=interrupt)
+    with pytest.raises(KeyboardInterrupt), told(decoded=interrupt):
+        load_images(dataset(faces, max_unreadable=1))
     assert len(read) == 10
     read.clear()
     (half,) = (cache_folder / "images").glob("*.tmp")
@@ -171,14 +173,17 @@ def test_a_killed_build_is_continued_and_what_is_abandoned_is_cleared_away(
 ):
     code = (
         "import sys, time\n"
+        "from contextlib import nullcontext\n"
         "from dcgan.config.dataset import Dataset\n"
         "from dcgan.data import decoded_chunks\n"
         "from dcgan.data.loading import load_images\n"
+        "from dcgan.data.progress import LoadingCallbacks, showing_images\n"
         "decoded_chunks.CHUNK = 4\n"
         "def stay(done, total):\n"
         "    if done == 8:\n"
         "        print('here', flush=True); time.sleep(60)\n"
-        "load_images(Dataset(name='folder', path=sys.argv[1], image_size=32), progress=stay)\n"
+        "with showing_images(lambda: nullcontext(LoadingCallbacks(decoded=stay))):\n"
+        "    load_images(Dataset(name='folder', path=sys.argv[1], image_size=32))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(faces)], stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -224,7 +229,8 @@ def load_slowly(folder: Path) -> None:
         time.sleep(1)
         print(done, flush=True)
 
-    load_images(dataset(folder), progress=slow)
+    with told(decoded=slow):
+        load_images(dataset(folder))
 
 
 def test_two_processes_build_a_set_once(faces: Path, tmp_path: Path):

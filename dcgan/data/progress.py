@@ -1,0 +1,57 @@
+"""Who is told how far the reading and the decoding of images is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with the number of images that are done and their total."""
+
+
+def silent(done: int, total: int) -> None:
+    """A Progress that reports nothing."""
+
+
+class LoadingProgress(Protocol):
+    """Is told how far the loading of a data set is."""
+
+    def hashed(self, done: int, total: int, /) -> None:
+        """So many of `total` files are read to find out whether they are known."""
+
+    def decoded(self, done: int, total: int, /) -> None:
+        """So many of `total` images are decoded."""
+
+
+@dataclass(frozen=True)
+class LoadingCallbacks:
+    """A `LoadingProgress` of two functions, which may be omitted."""
+
+    hashed: Progress = silent
+    decoded: Progress = silent
+
+
+Begin: TypeAlias = Callable[[], AbstractContextManager[LoadingProgress]]
+"""Called when the loading of a data set begins; what it returns is left when that ends."""
+
+# Images are loaded deep below whoever has a screen, by a dozen functions that have no other
+# business with it, and in processes that have none.
+_BEGIN: ContextVar[Begin] = ContextVar("_BEGIN", default=lambda: nullcontext(LoadingCallbacks()))
+
+
+@contextmanager
+def showing_images(begin: Begin) -> Iterator[None]:
+    """Show to whom `begin` returns how far each data set is that is loaded within this context."""
+    token = _BEGIN.set(begin)
+    try:
+        yield
+    finally:
+        _BEGIN.reset(token)
+
+
+def loading_progress() -> AbstractContextManager[LoadingProgress]:
+    """To be entered while a data set is loaded; silent unless `showing_images` says otherwise."""
+    return _BEGIN.get()()
