@@ -92,7 +92,9 @@ def _without_secrets(runs: Runs) -> Runs:
     redact = cache(make_redactor())
     table = runs.table.copy()
     for path in table.columns:
-        table[path] = pd.Series(redact_fields(table[path].to_dict(), redact), dtype=object)
+        values = cast(dict[str, Value], table[path].to_dict())
+        cells = list(redact_fields(values, redact).values())
+        table[path] = pd.Series(cells, table.index, dtype=object)
     return replace(runs, table=table)
 
 
