@@ -200,6 +200,11 @@ def _default_factors(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, 
     if len(varying) == 1:
         return (varying[0],)
     independent = [key for key in varying if key not in MEASURED_OF_DATA]
+    if len(table) == 1:
+        raise NoArmsError(
+            f"There is no other run to compare {table.index[0]} with. Train arms that differ "
+            "in one key, for example with dcgan sweep."
+        )
     if not varying:
         raise NoArmsError(f"{_these(table)} in nothing but the seed: there are no arms to compare.")
     if sweeps := _sweeps(table):
@@ -215,7 +220,7 @@ def _default_factors(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, 
 
 
 def _these(table: pd.DataFrame) -> str:
-    return "This 1 run differs" if len(table) == 1 else f"These {len(table):,} runs differ"
+    return f"These {len(table):,} runs differ"
 
 
 def _sweeps(table: pd.DataFrame) -> list[str]:

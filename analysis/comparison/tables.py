@@ -85,7 +85,7 @@ def effect_table(comparison: Comparison) -> Table:
             (
                 words[row["metric"]],
                 short_label(comparison, row["arm"]),
-                f"{first} pairs" if row["paired"] else f"{second} vs {first}",
+                plural(int(first), "pair") if row["paired"] else f"{second} vs {first}",
                 signed(row["mean"]),
                 interval if math.isfinite(row["ci_low"]) else _MISSING,
                 f"{row['p_holm']:.2g}",

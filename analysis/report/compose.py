@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
 from typing import cast
 
 import numpy as np
@@ -38,6 +40,7 @@ from analysis.report.run_tables import runs_alone, runs_of
 from analysis.report.score_table import scores
 from analysis.runs import Runs
 from tracking.events import BATCH, CONFIG, SWEEP, SYS, Value
+from tracking.redaction import make_redactor, redact_fields
 from tracking.wording import plural
 
 ANECDOTE = (
@@ -71,6 +74,7 @@ def compose(
     Raises:
         ComparisonError: The runs form arms, but cannot be compared as requested.
     """
+    runs = _without_secrets(runs)
     if len(runs.table) == 1 and not by:
         return _without_arms(runs, ANECDOTE, command, generated)
     try:
@@ -78,6 +82,20 @@ def compose(
     except NoArmsError as error:
         return _without_arms(runs, f"{NO_ARMS} {str(error).splitlines()[0]}", command)
     return _of_comparison(runs, comparison, command)
+
+
+def _without_secrets(runs: Runs) -> Runs:
+    """The runs without what a report must not share.
+
+    Runs of other programs, and those of earlier versions, were tracked without this.
+    """
+    redact = cache(make_redactor())
+    table = runs.table.copy()
+    for path in table.columns:
+        values = cast(dict[str, Value], table[path].to_dict())
+        cells = list(redact_fields(values, redact).values())
+        table[path] = pd.Series(cells, table.index, dtype=object)
+    return replace(runs, table=table)
 
 
 def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:

@@ -76,7 +76,13 @@ def kitty_code(picture: PIL.Image.Image, columns: int, lines: int, identifier: i
 
 
 def iterm_code(picture: PIL.Image.Image, columns: int, lines: int) -> str:
-    """What draws a picture, in RGB or RGBA, over so many characters in iTerm2 and WezTerm."""
+    """What draws a picture in iTerm2 and WezTerm.
+
+    Args:
+        picture: In RGB or RGBA.
+        columns: Characters that the picture is stretched to.
+        lines: Lines that it is stretched to.
+    """
     png = _png(picture)
     size = f"size={len(png)};width={columns};height={lines};preserveAspectRatio=0"
     return f"\x1b]1337;File=inline=1;{size}:{base64.standard_b64encode(png).decode()}\x07"

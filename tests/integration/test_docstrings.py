@@ -21,6 +21,10 @@ PACKAGES = ("dcgan", "tracking", "analysis", "diagnosis")
 COMMANDS = Path("dcgan/cli/commands")
 BACKENDS = Path("tracking/backends")
 FEWEST_PARAMETERS = 3
+HELP_WIDTH = 78
+"""Of 80 columns, without a margin on either side."""
+
+MARKUP = re.compile(r"\[/?[a-z]+\]")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -94,6 +98,18 @@ def test_public_functions_in_the_commands_folder_are_commands():
         tree = ast.parse(file.read_text(encoding="utf-8"))
         names = {name for name, _ in public_functions(tree.body) if "." not in name}
         assert {(module, name) for name in names} <= commands
+
+
+def test_help_fits_a_terminal_of_80_columns():
+    """Typer keeps the lines of a docstring: one that is too long leaves a short one behind it."""
+    long = [
+        f"{file.name}: {line}"
+        for file in sorted((REPOSITORY / COMMANDS).glob("*.py"))
+        for _, function in public_functions(ast.parse(file.read_text(encoding="utf-8")).body)
+        for line in (ast.get_docstring(function) or "").splitlines()[1:]
+        if len(MARKUP.sub("", line)) > HELP_WIDTH
+    ]
+    assert not long
 
 
 @pytest.mark.parametrize(

@@ -84,10 +84,10 @@ def _print(comparison: Comparison, console: Console) -> None:
     from analysis.comparison.tables import effect_table, summary_table
 
     for objection in comparison.overridden:
-        console.print(Text(escape_control_characters(objection), style="red"), soft_wrap=True)
+        console.print(Text(escape_control_characters(objection), style="red"))
     console.print(Text(_headline(comparison), style="bold"))
     for warning in comparison.warnings:
-        console.print(Text(escape_control_characters(warning), style="yellow"), soft_wrap=True)
+        console.print(Text(escape_control_characters(warning), style="yellow"))
     console.print()
     for table in (summary_table(comparison), effect_table(comparison)):
         console.print(_fitting_table(table, console.width))

@@ -198,7 +198,8 @@ def resume(
     Training continues from the last checkpoint with the same data, order and
     latents; on the CPU, with as many threads, the result is bit for bit that of
     an uninterrupted run. With [bold]--epochs[/bold] a finished run goes on, as if
-    it had been asked for so many at once. Tracking continues in the same backends.
+    it had been asked for so many at once. Tracking continues in the same
+    backends.
 
     [dim]dcgan resume last --epochs 40[/dim]
     """
@@ -274,9 +275,11 @@ def _print_result(result: TrainingResult, job: Job, console: Console) -> None:
         console.print(f"  last grid   {grids[-1]}", soft_wrap=True)
     commands = _next_commands(result, job)
     width = max(map(len, commands))
+    fits = width + max(map(len, commands.values())) + 4 <= console.width
     console.print("Next:")
     for command, purpose in commands.items():
-        console.print(f"  [bold]{command:<{width}}[/bold]  {purpose}", soft_wrap=True)
+        gap = " " * (width - len(command) + 2) if fits else "\n      "
+        console.print(f"  [bold]{command}[/bold]{gap}{purpose}", soft_wrap=True)
 
 
 def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
@@ -292,7 +295,7 @@ def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
     else:
         sample = ("sample", run, "-n", "64", "-o", "grid.png")
         commands = {
-            dcgan_command("plot", run, store=store): "plot losses, scores and image grids",
+            dcgan_command("plot", run, store=store): "plot losses, scores, image grids",
             dcgan_command(*sample, store=store): "generate new images",
             dcgan_command("runs", store=store): "list all runs",
         }

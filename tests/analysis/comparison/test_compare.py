@@ -187,6 +187,12 @@ def test_runs_without_a_difference_are_no_arms(tmp_path: Path) -> None:
         compare(load(tmp_path), by=["optimizer.rl"])
 
 
+def test_one_run_has_no_other_to_be_compared_with(tmp_path: Path) -> None:
+    write_journal(tmp_path, "run-000000", seed=0)
+    with pytest.raises(ComparisonError, match="no other run to compare run-000000 with"):
+        compare(load(tmp_path))
+
+
 def test_numbers_are_arms_in_their_order_and_a_baseline_can_be_chosen(tmp_path: Path) -> None:
     for created, rate in enumerate((2e-3, 1e-4, 5e-4)):
         for seed in range(6):

@@ -66,7 +66,10 @@ def test_training_ends_with_where_the_run_lies_and_what_to_type_next(tmp_path: P
     (run,) = (tmp_path / "runs").iterdir()
     assert f"{run.name} finished after 57 of 57 steps" in result.output
     assert str(run / "images/fixed_noise/00000057.png") in result.output
-    assert f"dcgan plot {run.name} --store {tmp_path / 'runs'}" in result.output
+    # Beside each command in a wide terminal, below it in a narrow one.
+    assert (
+        f"  dcgan plot {run.name} --store {tmp_path / 'runs'}\n      plot losses" in result.output
+    )
 
 
 def test_flags_and_settings_reach_the_configuration(store: Path):

@@ -102,9 +102,10 @@ def test_a_run_is_evaluated_and_keeps_its_scores(store: Path) -> None:
 
 def test_without_enough_labels_the_features_are_random_and_named_so(store: Path) -> None:
     folder = next(each for each in run_folders(store) if each.name.startswith("astro"))
-    result = invoke("evaluate", folder.name, *FEW, "--samples", "100", *store_of(store))
+    result = invoke("evaluate", folder.name, *FEW, *store_of(store))
     assert result.exit_code == 0, result.output
     assert "random_fid" in result.output
+    assert "Not 120, since there are no more real images" in unwrapped(result)
     assert "lenet" not in result.output
     assert not re.search(r"(?<!_)\bfid\b(?!-)", result.output), "no metric is called plain FID"
     assert "200 labelled images are too few to train a classifier on" in unwrapped(result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,36 @@ def test_runs_are_chosen_as_in_compare(store: Path, tmp_path: Path) -> None:
     result = report(store, "--where", "seed == 1", "--metric", "Gloss", "-o", str(file))
     assert result.exit_code == 0, result.output
     assert "- Seeds: 1\n" in file.read_text(encoding="utf-8")
+
+
+def test_what_is_shared_has_no_secret_and_no_home_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs of earlier versions were tracked as they were typed, and so are those of others."""
+    monkeypatch.setenv("HOME", "/home/ada-lovelace")
+    monkeypatch.setenv("MY_SERVICE_TOKEN", "tok-5f2d8a")
+    address = "http://ada:S3cretPassw0rd@127.0.0.1:9"
+    write_journal(
+        tmp_path / "runs",
+        "open-000000",
+        seed=0,
+        dataset__path="/home/ada-lovelace/faces",
+        fields={
+            "sys/command": f"dcgan train --data {address} --tag tok-5f2d8a",
+            "sys/name": "run of tok-5f2d8a",
+            "sys/git/remote": address,
+            "sys/tags": ["tok-5f2d8a", "plain tag"],
+        },
+    )
+    command = ["dcgan", "report", "--from", address, "--where", "name != 'tok-5f2d8a'"]
+    monkeypatch.setattr(sys, "argv", command)
+    assert report(tmp_path / "runs", "-o", str(tmp_path / "r.md")).exit_code == 0
+    files = [tmp_path / "r.md", *(tmp_path / "r_files").iterdir()]
+    shared = {file.name: file.read_bytes().decode(errors="replace") for file in files}
+    for secret in ("S3cretPassw0rd", "tok-5f2d8a", "ada-lovelace"):
+        assert [name for name, text in shared.items() if secret in text] == []
+    assert "dcgan report --from http://127.0.0.1:9" in shared["r.md"]
+    assert "dcgan train --data http://127.0.0.1:9 --tag REDACTED" in shared["r.md"]
 
 
 @pytest.mark.parametrize(
