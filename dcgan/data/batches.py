@@ -15,7 +15,7 @@ from torch.profiler import record_function
 IN_MEMORY_BYTES = 2**28
 """Sets up to this size are read into memory; from larger ones, batches are read ahead."""
 
-_OWN_MEMORY = ("cuda", "xpu")
+OWN_MEMORY = ("cuda", "xpu")
 """Kinds of device with memory of their own, to which pinned memory is copied faster."""
 
 
@@ -50,7 +50,7 @@ def to_device_if_it_fits(pixels: Tensor, device: torch.device) -> Tensor:
         device: Where the training is.
     """
     limit = IN_MEMORY_BYTES
-    if device.type in _OWN_MEMORY:
+    if device.type in OWN_MEMORY:
         free, _ = torch.get_device_module(device).mem_get_info(device)
         limit = free // 2
     if pixels.nbytes > limit:
@@ -79,7 +79,7 @@ def iterate_batches(
     if in_memory or device.type == pixels.device.type != "cpu":
         gathered: Iterator[Tensor] = (pixels[indices] for indices in batches)
     else:
-        gathered = _gather_ahead(pixels, batches, pin=device.type in _OWN_MEMORY)
+        gathered = _gather_ahead(pixels, batches, pin=device.type in OWN_MEMORY)
     while True:
         start = time.monotonic()
         with record_function("data"):

@@ -21,7 +21,6 @@ from dcgan.run_folder.describe import (
 from tracking.backends.local import read_fields
 from tracking.clock import now_ms
 from tracking.events import SWEEP, Event, Fields
-from tracking.fanout import Warn
 from tracking.fields import flatten, to_iso8601
 
 
@@ -67,17 +66,12 @@ def doubts(job: Job) -> Iterator[str]:
         yield doubt
 
 
-def warn_of_other_threads(job: Job, folder: Path, warn: Warn) -> None:
-    """Warn if a run goes on with another number of threads than before.
-
-    Args:
-        job: The run that is resumed.
-        folder: Its folder.
-        warn: Called with the message.
-    """
+def note_on_threads(job: Job, folder: Path) -> str | None:
+    """What a run loses by going on with another number of threads; None if it does not."""
     before, now = read_fields(folder, alive=False).get(THREADS), torch.get_num_threads()
-    if job.device.type == "cpu" and before is not None and before != now:
-        warn(
-            f"This run was trained with {before} threads, and goes on with {now}: sums are then "
-            f"rounded otherwise. OMP_NUM_THREADS={before} continues it bit for bit."
-        )
+    if job.device.type != "cpu" or before is None or before == now:
+        return None
+    return (
+        f"This run was trained with {before} threads, and goes on with {now}: sums are then "
+        f"rounded otherwise. OMP_NUM_THREADS={before} continues it bit for bit."
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from dcgan.config.schema import Config
 from dcgan.jobs.health import HealthMonitor
 from dcgan.jobs.initial_weights import StateDict
 from dcgan.jobs.length import notes_on_length
-from dcgan.jobs.opening import doubts, opening_events, warn_of_other_threads
+from dcgan.jobs.opening import doubts, note_on_threads, opening_events
 from dcgan.jobs.prepare import Job, check_still_resumable
 from dcgan.jobs.signals import stop_requests
 from dcgan.profiling.step_timing import try_compiling
@@ -99,22 +99,10 @@ def run_job(
     with locked(folder, training=True):
         check_still_resumable(job)
         resume_from = _load_resume_state(job)
-        if resume_from is not None and not has_random_state_of(resume_from, job.device):
-            warn(
-                f"This run was trained on another kind of device than {job.device}, which cannot "
-                "take over its random numbers. They start anew, from the seed and the step."
-            )
+        for note in _notes(job, folder, resume_from):
+            warn(note)
         if job.folder is not None:
-            warn_of_other_threads(job, folder, warn)
-            if job.has_new_length:
-                for length_note in notes_on_length(job.config):
-                    warn(length_note)
             rewind(folder, job.first_step)
-        else:
-            for doubt in doubts(job):
-                warn(doubt)
-            if job.initial_weights and (note := job.initial_weights.note()):
-                warn(note)
         tracker = _open_tracker(job, run, folder, warn)
         save = _CheckpointSaver(folder / CHECKPOINT_DIR, warn)
         emit = _event_sink(tracker, listen)
@@ -122,20 +110,19 @@ def run_job(
         evaluation_seconds: list[float] = []
         status: Status = "failed"
         began = time.monotonic()
+
+        def emit_and_judge(event: Event) -> None:
+            emit(event)
+            health.add(event)
+
         try:
             for event in opening_events(job, folder, arguments):
-                emit(event)
-                health.add(event)
+                emit_and_judge(event)
             config = _decide_compilation(job, emit, warn)
             began = time.monotonic()
             with nullcontext(stopping) if stopping else stop_requests(job.world.size > 1) as stop:
                 if job.folder is not None:
                     health.replay(folder)
-
-                def emit_and_judge(event: Event) -> None:
-                    emit(event)
-                    health.add(event)
-
                 reached_end = train(
                     config,
                     job.images.pixels,
@@ -150,10 +137,12 @@ def run_job(
                         job, folder, tracker.held(), emit, warn, evaluation_seconds.append
                     ),
                 )
-            # Without its last checkpoint a run can be resumed, and is not finished.
-            status = "finished" if reached_end and not save.problem else "interrupted"
-            if not reached_end and health.stopped_by is not None and not save.problem:
-                status = "stopped"
+            if save.problem:  # without its last checkpoint a run can be resumed
+                status = "interrupted"
+            elif reached_end:
+                status = "finished"
+            else:
+                status = "stopped" if health.stopped_by else "interrupted"
         except KeyboardInterrupt:
             status = "interrupted"
         except Exception as error:
@@ -202,6 +191,24 @@ def _load_resume_state(job: Job) -> CheckpointState | None:
     state = load_checkpoint(job.checkpoint)
     check_restorable(state, job.config)
     return state
+
+
+def _notes(job: Job, folder: Path, resume_from: CheckpointState | None) -> Iterator[str]:
+    """What the user should know before the first step."""
+    if job.folder is None:
+        yield from doubts(job)
+        if job.initial_weights and (note := job.initial_weights.note()):
+            yield note
+        return
+    if resume_from is not None and not has_random_state_of(resume_from, job.device):
+        yield (
+            f"This run was trained on another kind of device than {job.device}, which cannot "
+            "take over its random numbers. They start anew, from the seed and the step."
+        )
+    if note_of_threads := note_on_threads(job, folder):
+        yield note_of_threads
+    if job.has_new_length:
+        yield from notes_on_length(job.config)
 
 
 def _start_from(job: Job) -> Mapping[str, StateDict] | None:

@@ -14,6 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from dcgan.config.image_size import in_words
 from dcgan.config.schema import Config, ConfigError
+from dcgan.data.batches import OWN_MEMORY
 from dcgan.models import build_networks
 from dcgan.models.shapes import shape_device
 from dcgan.training.device import synchronise
@@ -29,7 +30,6 @@ _COPIES_OF_WEIGHTS = 5
 _PASSING = 1.0
 """Bytes that layers need for a moment, per byte that autograd keeps."""
 
-_OWN_MEMORY = ("cuda", "xpu")
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _PRODUCT, _PRODUCTS = 1_024, 4
 """Size and number of the matrix products by which the speed of a device is measured."""
@@ -179,7 +179,7 @@ def _in_words(seconds: float) -> str:
 
 def memory_of(device: torch.device) -> tuple[int, int]:
     """Bytes that are free on a device, or in RAM where it has no memory of its own; and all."""
-    if device.type in _OWN_MEMORY:
+    if device.type in OWN_MEMORY:
         free, total = torch.get_device_module(device).mem_get_info(device)
         return int(free), int(total)
     memory = psutil.virtual_memory()
