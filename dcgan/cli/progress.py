@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,16 @@ from tracking.events import Fields, Value
 if TYPE_CHECKING:
     from dcgan.jobs.prepare import Job
     from tracking.events import Event
+
+
+class TrainingConsole(Console):
+    """What trainings print to: one whose reader has left, such as `head`, does not end them."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more; Rich's own would exit, without a checkpoint."""
+        self.quiet = True
+        if self.file is sys.stdout:  # which Python flushes at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class ImageProgress:

@@ -71,7 +71,7 @@ def parse_value(text: str) -> Any:
     """Parse a TOML value; text that is not one stays a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return text
 
 
@@ -86,7 +86,7 @@ def load_config(recipe: str, overrides: list[Override]) -> Config:
     text, recipe_origin = _read_recipe(recipe)
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{recipe_origin} is not valid TOML: {error}.") from error
     values.setdefault("name", Path(recipe).stem)
     origins: dict[str, str] = {}

@@ -83,7 +83,7 @@ def read_definition(subject: str) -> SweepDefinition:
         raise ConfigError(f"{subject} cannot be read: {reason}.") from error
     try:
         is_recipe = "dataset" in tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{subject} is not valid TOML: {error}.") from error
     if is_recipe:
         return SweepDefinition(load_config(subject, []).name, "", subject)
@@ -93,7 +93,7 @@ def read_definition(subject: str) -> SweepDefinition:
 def _parse(text: str, origin: str, folder: Path) -> SweepDefinition:
     try:
         file = _SweepFile.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{origin} is not valid TOML: {error}.") from error
     except ValidationError as error:
         problems = [

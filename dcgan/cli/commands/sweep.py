@@ -135,7 +135,9 @@ def sweep(
     [dim]dcgan sweep weight-init --seeds 10 --download
     dcgan sweep digits --over optimizer.lr=2e-4,2e-3 --jobs 4[/dim]
     """
-    console = Console(highlight=False)
+    from dcgan.cli.progress import TrainingConsole
+
+    console = TrainingConsole(highlight=False)
     if listed:
         _print_sweeps(console)
         return

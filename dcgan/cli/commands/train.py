@@ -225,7 +225,7 @@ def resume(
 
 
 def _run(job: Job, stop_when: str | None, *, log_model: bool = False) -> None:
-    from dcgan.cli.progress import TrainingProgress
+    from dcgan.cli.progress import TrainingConsole, TrainingProgress
     from dcgan.jobs.health import parse_stop_when
     from dcgan.jobs.run import run_job, run_worker_rank
 
@@ -234,7 +234,7 @@ def _run(job: Job, stop_when: str | None, *, log_model: bool = False) -> None:
     if job.world.rank > 0:
         run_worker_rank(job)
         return
-    console = Console(highlight=False)
+    console = TrainingConsole(highlight=False)
     with TrainingProgress(job, console) as progress:
         result = run_job(job, sys.argv, listen=progress.show, warn=progress.warn)
     _print_result(result, job, console)

@@ -111,6 +111,9 @@ def test_a_class_that_does_not_exist_or_is_not_drawn(store: Path, digits: Path) 
     assert unknown.exit_code == 2
     assert "There is no class '11'" in said(unknown)
     assert "The classes are: 0, 1" in said(unknown)
+    same = invoke(*command, "--from", "4", "--to", "4")
+    assert same.exit_code == 2
+    assert "--from and --to are one class, '4': name another" in said(same)
     untrained = invoke(*command, "--from", "0", "--to", "1")
     assert untrained.exit_code in (0, 2), untrained.output
     if untrained.exit_code == 2:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from dcgan.cli import progress
-from dcgan.cli.progress import ImageProgress, TrainingProgress
+from dcgan.cli.progress import ImageProgress, TrainingConsole, TrainingProgress
 from dcgan.jobs.prepare import Job
 from tracking.events import Fields, Metrics
 
@@ -53,3 +53,14 @@ def test_each_kind_of_work_has_a_bar_with_the_time_left(monkeypatch: pytest.Monk
         drawn.truncate(0)
         bars.show("fakes", 100, 100)
     assert "100/100" in drawn.getvalue(), "after something was printed there is a new one"
+
+
+def test_a_reader_that_has_left_does_not_end_a_training() -> None:
+    class ClosedPipe(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    console = TrainingConsole(file=ClosedPipe())
+    console.print("epoch 1")
+    assert console.quiet
+    console.print("epoch 2")

@@ -145,6 +145,12 @@ def test_a_recipe_file_that_is_missing_broken_or_binary(tmp_path: Path):
     broken.write_text("seed = = 3")
     with pytest.raises(ConfigError, match=r"broken\.toml is not valid TOML.*line 1"):
         load_config(str(broken), [])
+    for text in (f"seed = {'9' * 5_000}", f"seed = {'[' * 100_000}"):
+        broken.write_text(text)
+        with pytest.raises(ConfigError, match=r"broken\.toml is not valid TOML"):
+            load_config(str(broken), [])
+        with pytest.raises(ConfigError, match="seed"):
+            load_config("digits", [parse_override(text.replace(" ", ""))])
     broken.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_config(str(broken), [])

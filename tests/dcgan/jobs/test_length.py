@@ -174,7 +174,9 @@ def test_the_command_says_how_a_finished_run_goes_on(finished: Path) -> None:
 
     assert f"dcgan resume {finished.name} --epochs N" in resume()
     assert "one excludes the other" in resume("--epochs", "3", "--steps", "9")
-    assert "finished after 9 of 9 steps" in resume("--epochs", "3")
+    said = resume("--epochs", "3")
+    assert f"Continuing {finished.name} after step 6." in said
+    assert "finished after 9 of 9 steps" in said
 
 
 def test_a_run_that_has_finished_is_not_resumed_without_a_length(finished: Path) -> None:
