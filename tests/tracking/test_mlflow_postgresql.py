@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg2
@@ -16,9 +18,13 @@ import pytest
 from tests.support.mlflow_process import mlflow_server
 from tracking.backends import local
 from tracking.backends import mlflow as backend
-from tracking.events import Fields
+from tracking.events import Fields, Metrics
+from tracking.fanout import FanOut
 from tracking.replay import Ledger
 from tracking.testing.sample_run import FIELDS, RUN, assert_same_as_journal, whole_run, write
+from tracking.tracker import Run
+from tracking.transfer import send_run
+from tracking.verify import find_differences
 
 ACCOUNT = "postgres"
 
@@ -78,24 +84,59 @@ def _account() -> str | None:
         pytest.skip(f"PostgreSQL refuses to run as root, and there is no account {ACCOUNT!r}")
 
 
-def test_a_run_on_postgresql_reads_back_as_from_the_journal_and_is_sent_once(
-    cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(scope="module")
+def address(cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a server on that cluster."""
     database = f"postgresql+psycopg2://{ACCOUNT}@/postgres?host={cluster}"
-    with mlflow_server(tmp_path / "server", database) as address:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        events = whole_run(tmp_path)
-        for tracker in (backend.open_tracker(RUN, tmp_path), local.open_tracker(RUN, tmp_path)):
-            write(tracker, events)
-        assert_same_as_journal(backend, tmp_path)
-        rows = _rows(cluster)
+    with mlflow_server(tmp_path_factory.mktemp("server"), database) as address:
+        yield address
 
-        again = backend.open_tracker(RUN, tmp_path)
-        missing = list(Ledger(again.held()).missing(local.read_events(tmp_path / RUN.id)))
-        assert [type(event) for event in missing] == [Fields]
-        write(again, [*missing, FIELDS])
-        assert_same_as_journal(backend, tmp_path)
-        assert _rows(cluster) == rows
+
+def test_a_run_on_postgresql_reads_back_as_from_the_journal_and_is_sent_once(
+    cluster: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    events = whole_run(tmp_path)
+    for tracker in (backend.open_tracker(RUN, tmp_path), local.open_tracker(RUN, tmp_path)):
+        write(tracker, events)
+    assert_same_as_journal(backend, tmp_path)
+    rows = _rows(cluster)
+
+    again = backend.open_tracker(RUN, tmp_path)
+    missing = list(Ledger(again.held()).missing(local.read_events(tmp_path / RUN.id)))
+    assert [type(event) for event in missing] == [Fields]
+    write(again, [*missing, FIELDS])
+    assert_same_as_journal(backend, tmp_path)
+    assert _rows(cluster) == rows
+
+
+def test_a_training_while_a_table_is_migrated_goes_on_and_is_sent_later(
+    cluster: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    run, warnings = Run("digits-later1", "later", 1_700_000_000_123), list[str]()
+    with contextlib.closing(
+        psycopg2.connect(host=str(cluster), user=ACCOUNT, dbname="postgres")
+    ) as connection:
+        # As Alembic does: other statements wait for the end of the transaction.
+        connection.cursor().execute("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE")
+        tracker = FanOut(
+            local.open_tracker(run, tmp_path),
+            {"mlflow": partial(backend.open_tracker, run, tmp_path)},
+            partial(local.read_events, tmp_path / run.id),
+            warnings.append,
+            patience=0.5,
+            opening_patience=0.5,
+        )
+        tracker.write(Fields({"config/seed": 1, "sys/status": "running"}))
+        tracker.write(Metrics([1, 2], [3, 4], {"training/batch/Gloss": [0.5, 0.25]}))
+        tracker.close("finished")
+        connection.rollback()
+    [told] = warnings
+    assert "it has not answered for" in told
+    assert tracker.lost is None
+    send_run(tmp_path / run.id, "mlflow")
+    assert find_differences(tmp_path / run.id, "mlflow") == []
 
 
 def _rows(cluster: Path) -> dict[str, int]:

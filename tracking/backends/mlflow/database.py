@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import sqlite3
 import tempfile
@@ -18,6 +19,12 @@ from tracking.errors import StoreError
 _SIDE_FILES = ("", "-journal", "-wal", "-shm")
 """The endings of what sqlite keeps on disk for one database."""
 
+_LOCKED_SECONDS = 5.0
+"""How long another process may keep the file locked."""
+
+_MIGRATED = "_alembic_tmp_"
+"""How the names begin of tables that will replace others, which are missing for a moment."""
+
 
 def ensure_database(file: Path) -> None:
     """Create MLflow's tables if the file lacks them.
@@ -27,7 +34,7 @@ def ensure_database(file: Path) -> None:
     A file that such a process left is renamed to `<file>.incomplete`; it has no runs.
 
     Raises:
-        StoreError: The file is something else.
+        StoreError: The file is something else, or another process migrates it.
         MlflowException: MLflow can neither open nor create the file.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -51,29 +58,52 @@ def has_tables(file: Path, mode: Literal["ro", "rw"] = "ro") -> bool:
         mode: `rw` also undoes what a process that died in a transaction has left.
 
     Raises:
-        StoreError: The file is something else.
+        StoreError: The file is something else, or another process has locked it.
     """
-    try:
-        with contextlib.closing(_connect(file, mode)) as database:
-            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"{file} cannot be read as MLflow's sqlite file: {error}.") from error
+    with _opened(file, mode) as database:
+        tables = _tables(database)
     if tables and not tables & {"alembic_version", "experiments"}:
         raise StoreError(f"{file} is not MLflow's: it has no table of experiments.")
     return bool(tables)
 
 
-def _connect(file: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{file.as_uri()}?mode={mode}", uri=True)
+@contextlib.contextmanager
+def _opened(file: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    """A connection in a transaction that reads; raises StoreError if it cannot."""
+    try:
+        address = f"{file.as_uri()}?mode={mode}"
+        connection = sqlite3.connect(address, _LOCKED_SECONDS, uri=True, isolation_level=None)
+        with contextlib.closing(connection) as database:
+            database.execute("BEGIN")
+            yield database
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise StoreError(
+                f"{file} is locked by another process, such as one that migrates it. Wait until "
+                "it has ended"
+            ) from error
+        raise StoreError(f"{file} cannot be read as MLflow's sqlite file: {error}.") from error
+
+
+def _tables(database: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
 
 
 def _count_runs(file: Path) -> int | None:
-    """The number of runs; None if even their table is missing."""
-    with contextlib.closing(_connect(file, "ro")) as database:
-        try:
-            return int(database.execute("SELECT count(*) FROM runs").fetchone()[0])
-        except sqlite3.OperationalError:
+    """The number of runs; None if even their table is missing.
+
+    Raises StoreError if another process is about to replace a table by another form of it.
+    """
+    with _opened(file, "ro") as database:
+        tables = _tables(database)
+        if unfinished := sorted(name for name in tables if name.startswith(_MIGRATED)):
+            raise StoreError(
+                f"{file} is being migrated by another process (it has a table {unfinished[0]}). "
+                "Wait until that has ended; if none is running, restore the file's backup"
+            )
+        if "runs" not in tables:
             return None
+        return int(database.execute("SELECT count(*) FROM runs").fetchone()[0])
 
 
 def _is_whole(file: Path) -> bool:
@@ -107,6 +137,25 @@ def _create_tables(file: Path, artifacts: Path) -> None:
     except SQLAlchemyError as error:
         raise MlflowException(str(error)) from error
     store.engine.dispose()
+
+
+@contextlib.contextmanager
+def telling_database_errors() -> Iterator[None]:
+    """Raise StoreError with what a database answers, without the statement that it was asked.
+
+    MLflow's own error quotes the statement, and its logger prints a traceback besides.
+    """
+    from mlflow.exceptions import MlflowException
+
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    try:
+        yield
+    except MlflowException as error:
+        answer, statement, _ = str(error).partition("[SQL:")
+        if not statement:
+            raise
+        reason = " ".join(answer.split()).rstrip(".")
+        raise StoreError(f"its database answers: {reason}") from error
 
 
 @contextlib.contextmanager

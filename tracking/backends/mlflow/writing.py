@@ -13,6 +13,7 @@ import filelock
 
 from tracking.backends.mlflow.address import tracking_uri
 from tracking.backends.mlflow.artifacts import check_writable, list_files, list_pictures
+from tracking.backends.mlflow.database import telling_database_errors
 from tracking.backends.mlflow.experiment import (
     COLOUR_TAG,
     PARENT_TAG,
@@ -77,7 +78,7 @@ class MlflowTracker:
     """Writes one run to MLflow: when a call returns, MLflow has the event.
 
     A run that exists already is opened again. Every method raises MlflowException if MLflow
-    refuses the call or does not answer.
+    refuses the call or does not answer, and StoreError if its database does.
     """
 
     def __init__(self, run: Run, store: Path) -> None:
@@ -117,6 +118,7 @@ class MlflowTracker:
         """What MLflow had of the run when it was opened."""
         return self._held
 
+    @telling_database_errors()
     def write(self, event: Event) -> None:
         """Write one event."""
         match event:
@@ -139,6 +141,7 @@ class MlflowTracker:
             case File(path, source):
                 self._write_file(PurePosixPath(f"{path}{source.suffix}"), source)
 
+    @telling_database_errors()
     def close(self, status: Status) -> None:
         """End the run, and its sweep if no other run of it is running."""
         self._client.set_tag(self._id, "sys/status", to_text(status), synchronous=True)
@@ -273,6 +276,7 @@ class MlflowTracker:
             self._client.log_artifact(self._id, str(copy), str(target.parent))
 
 
+@telling_database_errors()
 def open_tracker(run: Run, store: Path) -> MlflowTracker:
     """Open a run for writing: a new one, or an existing one to continue it."""
     return MlflowTracker(run, store)
