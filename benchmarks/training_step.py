@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -148,6 +149,7 @@ def run_plain_loop(recipe: str, precision: str, device: str, pipe: Connection) -
         device: Where to train.
         pipe: To the process that times the blocks.
     """
+    os.environ.pop("GOMP_SPINCOUNT", None)  # which `dcgan` has set for its own trainings
     import torch
 
     from dcgan.config.loading import load_config
