@@ -113,11 +113,13 @@ def advice_for(rule: RuleName) -> list[str]:
             )
         if not helped:
             lines.append("  nothing that was tried was shown to help")
-        if others:
-            worse = [each.name for each in others if each.shown]
-            rest = [each.name for each in others if not each.shown]
-            lines += [f"  not shown to help: {', '.join(rest)}"] if rest else []
-            lines += [f"  made it worse: {', '.join(worse)}"] if worse else []
+        for said, shown in (("not shown to help", False), ("made it worse", True)):
+            names = [
+                f"{each.name} ({each.low:+.0%} to {each.high:+.0%})"
+                for each in others
+                if each.shown == shown
+            ]
+            lines += [f"  {said} ({trial.metric}): {', '.join(names)}"] if names else []
     return lines
 
 
