@@ -23,6 +23,7 @@ import PIL.Image
 import PIL.ImageOps
 
 from dcgan.data.findings import DeepValues, Findings, sum_of
+from dcgan.data.fits import physical_values
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -241,11 +242,15 @@ def _read(
                 )
             # Formats with 32 bits are opened in the same mode as PGM with 16.
             has_type_range = opened.mode.startswith("I;16") or opened.format in ("PPM", "PNG")
+            is_fits = opened.format == "FITS"
             image = PIL.ImageOps.exif_transpose(opened)
             paged = _has_more_pages(opened)
         if image.mode == "F" or image.mode.startswith("I"):
+            values: npt.NDArray[np.generic] = np.asarray(image)
+            if is_fits:
+                values, has_type_range = physical_values(source, values)
             type_range = (0.0, 65_535.0) if has_type_range else None
-            picture, deep = _to_8_bits(np.asarray(image), _range(form, type_range))
+            picture, deep = _to_8_bits(values, _range(form, type_range))
         else:
             picture, deep = _flattened(image, form), DeepValues()
     return picture, Findings(deep, {kind: 1}, {width: 1}, {height: 1}, int(paged))

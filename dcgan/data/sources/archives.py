@@ -113,8 +113,13 @@ class _Tar:
         return {name: member.size for name, member in self._members.items()}
 
     def read(self, name: str) -> bytes:
-        content = self._file.extractfile(self._members[name])
-        return b"" if content is None else content.read()
+        member = self._members[name]
+        if member.isreg() and not member.issparse() and self._file.fileobj is not None:
+            self._file.fileobj.seek(member.offset_data)  # a third of the time of extractfile
+            content = self._file.fileobj.read(member.size)
+            return content if len(content) == member.size else b""
+        linked = self._file.extractfile(member)
+        return b"" if linked is None else linked.read()
 
 
 def _collect_members(path: Path, archive: _Zip | _Tar, split: str, hashed: Progress) -> Collection:

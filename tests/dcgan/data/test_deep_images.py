@@ -61,6 +61,48 @@ def test_16_bits_are_scaled_from_the_range_of_their_type(tmp_path: Path) -> None
     assert (images.pixels[0, 0].numpy() == values // 257).all()
 
 
+def write_fits(file: Path, stored: np.ndarray[Any, Any], *cards: str) -> None:
+    """Big-endian, the last row first, in blocks of 2,880 bytes, as the standard has it."""
+    height, width = stored.shape
+    bits = {"i2": 16, "i4": 32, "f4": -32}[stored.dtype.str[1:]]
+    header = "".join(
+        line.ljust(80)
+        for line in (
+            "SIMPLE  =                    T",
+            f"BITPIX  = {bits:20}",
+            "NAXIS   =                    2",
+            f"NAXIS1  = {width:20}",
+            f"NAXIS2  = {height:20}",
+            *cards,
+            "END",
+        )
+    )
+    data = stored[::-1].astype(stored.dtype.newbyteorder(">")).tobytes()
+    blocks = [header.encode().ljust(2_880), data.ljust(-(-len(data) // 2_880) * 2_880, b"\0")]
+    file.write_bytes(b"".join(blocks))
+
+
+def test_fits_files_have_the_values_that_their_header_gives(tmp_path: Path) -> None:
+    unsigned = (RAMP * 65_535).astype(np.int32)
+    zero = "BZERO   =              32768.0 / unsigned"
+    write_fits(tmp_path / "a.fits", (unsigned - 32_768).astype(np.int16), zero)
+    assert (load(tmp_path).pixels[0, 0].numpy() == unsigned // 257).all()
+
+    write_fits(tmp_path / "a.fits", RAMP.astype(np.float32))
+    seen = load(tmp_path, value_range=[0, 1]).pixels[0, 0].numpy()
+    np.testing.assert_allclose(seen, RAMP * 255, atol=1.1)
+
+    write_fits(tmp_path / "a.fits", (RAMP * 1_000).astype(np.int32), "BSCALE  = 1.0D-2")
+    with pytest.raises(DataError, match="from 0 to 10"):
+        load(tmp_path)
+
+
+def test_negative_values_of_fits_files_are_not_taken_for_bright_ones(tmp_path: Path) -> None:
+    write_fits(tmp_path / "a.fits", (RAMP * 1_000 - 500).astype(np.int16))
+    with pytest.raises(DataError, match=r"from -500 to 500"):
+        load(tmp_path)
+
+
 def test_twelve_bits_in_sixteen_are_stretched_by_a_range(tmp_path: Path) -> None:
     images = load(folder_of(tmp_path, (RAMP * 4_095).astype(np.uint16)), value_range=[0, 4_095])
     np.testing.assert_allclose(images.pixels[0, 0].numpy(), RAMP * 255, atol=1.1)
