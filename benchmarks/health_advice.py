@@ -19,9 +19,6 @@ from analysis.runs import Runs, load
 
 Findings = Sequence[Mapping[str, Any]]
 
-LEAST_PAIRS = 6
-"""Arms with fewer runs could show nothing, and are left out until there are more."""
-
 METRICS = {"lenet_fid": "LeNet-FID", "random_fid": "random-FID"}
 IMAGES = {"digits": "digits", "mnist": "4,096 images of MNIST"}
 
@@ -36,15 +33,16 @@ def trials(
         done: The folders of the finished ones, by the runs' names.
         findings_in: Applies the rules to the run of a folder.
     """
-    runs = load(store)
+    runs, advice = load(store), read("advice")
     result = []
-    for failure in read("advice")["failures"]:
+    for failure in advice["failures"]:
         trained = [
             run for run in advice_runs() if run.tags[0] == failure["name"] and run.name in done
         ]
+        # An arm with fewer seeds than were declared is left out until it has them all.
         counts = Counter(run.arm for run in trained)
-        chosen = [run for run in trained if counts[run.arm] >= LEAST_PAIRS]
-        if counts["broken"] >= LEAST_PAIRS and len({run.arm for run in chosen}) > 1:
+        chosen = [run for run in trained if counts[run.arm] == advice["seeds"]]
+        if {"broken"} < {run.arm for run in chosen}:
             result.append(_trial(failure, runs, chosen, done, findings_in))
     return result
 
@@ -102,6 +100,9 @@ def _trial(
         "remedies": sorted(remedies, key=lambda each: each["difference"]),
         "broken_distance": _geometric_mean(broken),
         "held": dict(held),
+        "untried": [
+            name for name in failure["remedies"] if name not in {each["name"] for each in remedies}
+        ],
         "runs": [
             {
                 "arm": row["arm"],

@@ -183,7 +183,9 @@ def _trial(trial: Mapping[str, Any]) -> str:
         f"{trial['failed']} of the {trial['seeds']} runs count as failed. Rules that held in them "
         f"at some step: {held or 'none'}."
     )
-    return f"{opening}\n\n{_table(header, 'llrrllr', rows)}"
+    untried = ", ".join(trial["untried"])
+    rest = f"\n\nDeclared and not trained yet: {untried}." if untried else ""
+    return f"{opening}\n\n{_table(header, 'llrrllr', rows)}{rest}"
 
 
 def _most_first(item: tuple[str, int]) -> tuple[int, str]:

@@ -6,8 +6,8 @@
 DATA holds `mnist`, `photographs`, and `cifar10` as a folder or as cifar10.tar.xz. The runs are
 declared in health/labelled.toml and health/advice.toml. What has finished is not trained again, so
 the same command goes on where it was cut off. Of the labelled runs low seeds come first, so that
-what there is by then can be used; of the advice one failure after another, as only whole ones can
-be compared. A run that fails is noted in STORE/.health/failed and the others go on. `--seconds`
+what there is by then can be used; of the advice one arm after another, as only whole ones are
+compared. A run that fails is noted in STORE/.health/failed and the others go on. `--seconds`
 ends no run that has begun, so one that is stopped for a while is not lost.
 """
 
@@ -333,11 +333,13 @@ def main() -> None:
 
 
 def _rank(run: HealthRun) -> tuple[Any, ...]:
-    """Every kind once before any of them twice, the cheapest first; advice failure by failure."""
+    """Every kind once before any of them twice, the cheapest first; advice arm by arm."""
     if run.group == "labelled":
         return 0, run.seed, run.tags[1] not in CHEAPEST, run.settings["training.steps"]
-    failures = [failure["name"] for failure in read("advice")["failures"]]
-    return 1, failures.index(run.tags[0]), run.seed, run.settings["training.steps"]
+    failures = read("advice")["failures"]
+    names = [failure["name"] for failure in failures]
+    arms = ["broken", *failures[names.index(run.tags[0])]["remedies"]]
+    return 1, names.index(run.tags[0]), arms.index(run.tags[1]), run.seed
 
 
 def _remove_unfinished(store: Path) -> None:
