@@ -125,17 +125,20 @@ def failure_table(comparison: Comparison) -> Table:
         (
             short_label(comparison, row["arm"]),
             f"{row['runs']}",
-            *(f"{row[name]}" for name in FAILURES),
-            f"{100 * row['ci_low']:.0f}% to {100 * row['ci_high']:.0f}%",
+            *(f"{row[name]}" for name in (*FAILURES, "unknown")),
+            f"{100 * row['ci_low']:.0f}% to {100 * row['ci_high']:.0f}%"
+            if math.isfinite(row["ci_low"])
+            else _MISSING,
             f"{row['p_holm']:.2g}" if math.isfinite(row["p_holm"]) else _MISSING,
         )
         for row in records
     )
     return Table(
-        "Runs that collapsed, diverged or failed, with the 95% interval of their share (Wilson). "
+        "Runs that collapsed, diverged or failed, with the 95% interval of their share (Wilson) "
+        "of the runs that could be judged; the others are unknown. "
         "p: Fisher's exact test against the baseline, in the same family as the metrics; none "
         "where so few failures could show nothing.",
-        (factor_header(comparison), "runs", *FAILURES, "95% interval", "p"),
+        (factor_header(comparison), "runs", *FAILURES, "unknown", "95% interval", "p"),
         tuple(rows),
         strong=frozenset(position for position, row in enumerate(records) if row["shown"]),
     )
