@@ -118,8 +118,8 @@ def test_of_several_factors_all_are_seen_at_once(tmp_path: Path) -> None:
     report = compose(load(tmp_path), by=["optimizer.lr", "init.scheme"], metrics=["Gloss", "D_x"])
     assert report.question == "Do optimizer.lr and init.scheme change the outcome?"
     names = [picture.name for picture in report.pictures]
-    assert "parallel_coordinates_Gloss" in names
-    assert "parallel_coordinates_D_x" not in names, "neither more nor less of it is better"
+    assert {"paired_slopes_Gloss", "paired_slopes_D_x"} <= set(names)
+    assert not any("parallel" in name for name in names), "neither more nor less of it is better"
     assert "5 arms were compared with optimizer.lr=0.0001, init.scheme=dcgan." in said(
         report.sections[0]
     )
