@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.fitting_table import Column, fitting_table
+from dcgan.cli.fitting_table import Column, FittingTable, fitting_table
 from dcgan.cli.format import escape_control_characters
 from dcgan.cli.options import DEFAULT_STORE, Json, Store
 from dcgan.cli.selection import (
@@ -81,6 +81,7 @@ def compare(
 def _print(comparison: Comparison, console: Console) -> None:
     from analysis.comparison.conclusions import CAVEAT, findings, verdict
     from analysis.comparison.failures import RULE
+    from analysis.comparison.tables import Table as ComparisonTable
     from analysis.comparison.tables import effect_table, summary_table
 
     for objection in comparison.overridden:
@@ -90,8 +91,10 @@ def _print(comparison: Comparison, console: Console) -> None:
         console.print(Text(escape_control_characters(warning), style="yellow"), soft_wrap=True)
     console.print()
     for table in (summary_table(comparison), effect_table(comparison)):
-        console.print(_fitting_table(table, console.width))
-        console.print(Text(escape_control_characters(table.caption), style="dim"))
+        fitting = _fitting_table(table, console.width)
+        fitting.print(console)
+        shown = reduce(ComparisonTable.without, fitting.left_out, table)
+        console.print(Text(escape_control_characters(shown.caption), style="dim"))
         console.print()
     console.print(Text(RULE, style="dim"))
     console.print()
@@ -110,7 +113,7 @@ def _headline(comparison: Comparison) -> str:
     )
 
 
-def _fitting_table(table: ComparisonTable, width: int) -> Table:
+def _fitting_table(table: ComparisonTable, width: int) -> FittingTable:
     """The table for the terminal; a name that spans several rows is shown in the first only."""
     columns = []
     for position, heading in enumerate(table.columns):
@@ -128,7 +131,7 @@ def _fitting_table(table: ComparisonTable, width: int) -> Table:
                 _LEAST_TEXT_WIDTH if is_text else None,
             )
         )
-    return fitting_table(columns, width, optional=table.optional, strong=table.strong).table
+    return fitting_table(columns, width, optional=table.optional, strong=table.strong)
 
 
 def _to_json(comparison: Comparison) -> dict[str, Any]:

@@ -202,12 +202,7 @@ def _print_table(
     else:
         columns += _usual_columns(rows)
         optional = ["tracked to", "age", "epochs", "D loss", "G loss", "health", "status", "name"]
-    fitting = fitting_table(columns, console.width, optional=optional)
-    console.print(fitting.table)
-    if fitting.left_out:
-        console.print(
-            Text(f"No room here for: {', '.join(reversed(fitting.left_out))}.", style="dim")
-        )
+    fitting_table(columns, console.width, optional=optional).print(console)
 
 
 def _usual_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:

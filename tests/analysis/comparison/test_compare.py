@@ -17,7 +17,7 @@ from analysis.comparison.compare import Comparison, compare
 from analysis.comparison.conclusions import conclusion, failures_in_words, findings, verdict
 from analysis.comparison.differences import differences_from
 from analysis.comparison.statistics import compare_counts
-from analysis.comparison.tables import failure_table
+from analysis.comparison.tables import effect_table, failure_table
 from tests.support.sample_journals import write_journal
 from tracking.events import SWEEP
 
@@ -74,6 +74,9 @@ def test_the_factor_is_found_and_its_effect_is_shown(tmp_path: Path) -> None:
     assert "no difference was shown in the final loss of D" in said
     assert "would be shown in 80% of such comparisons" in said
     assert verdict(comparison) == "A difference was shown in the final loss of G."
+    effects = effect_table(comparison)
+    assert effects.column(5) == ["0.031*", "1", "1", "1"]
+    assert "with *: a difference was shown" in effects.caption
 
 
 def test_values_are_means_over_the_last_tenth_of_the_steps(tmp_path: Path) -> None:

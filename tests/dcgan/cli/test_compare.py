@@ -103,10 +103,22 @@ def test_foreign_text_does_not_steer_the_terminal(store: Path) -> None:
 def test_numbers_are_never_cut_however_narrow_the_terminal(store: Path) -> None:
     for width in (200, 60):
         result = invoke("compare", "--sweep", "ours", "--store", str(store), columns=width)
-        tables = result.output.partition("Collapsed:")[0]
+        tables = result.output
         assert "\N{HORIZONTAL ELLIPSIS}" not in tables
         header = next(line for line in tables.splitlines() if "difference" in line.split())
         assert header.split()[-1] == ("p" if width == 60 else "detectable")
         first, second = (line for line in tables.splitlines() if line.startswith("final D(x)"))
         assert len(first.split()) >= 6, "name, arm, n, mean and std"
         assert second.split()[-1 if width == 60 else -3] == "1", "the whole p value"
+
+
+def test_a_narrow_terminal_explains_only_the_columns_that_it_shows(store: Path) -> None:
+    wide = invoke("compare", "--sweep", "ours", "--store", str(store), columns=160).output
+    assert "No room here" not in wide
+    assert "Detectable:" in wide
+    narrow = invoke("compare", "--sweep", "ours", "--store", str(store), columns=80).output
+    assert "No room here for: detectable, P(larger)." in narrow
+    assert "Detectable:" not in narrow
+    assert "P(larger):" not in narrow
+    assert "Interval: every difference" in narrow
+    assert "p: permutation test" in narrow
