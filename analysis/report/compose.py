@@ -163,6 +163,7 @@ def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:
         ("Recipe", join_values(distinct(table, f"{SYS}/recipe"))),
         ("Data set", f"{data}, {size} images{synthetic}" if data else ""),
         ("Epochs", join_values(distinct(table, f"{CONFIG}/training/epochs"))),
+        ("Steps", join_values(distinct(table, f"{CONFIG}/training/steps"))),
         ("Sweep", join_values(distinct(table, f"{SWEEP}/id"))),
     ]
     return [(name, text) for name, text in rows if text]

@@ -7,9 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from analysis import load
+from analysis.report.compose import _setting
 from dcgan.cli import app
+from dcgan.cli.sweep_table import SweepTable
+from dcgan.sweeping.storage import find_sweep
 from tracking.backends.local import amend_fields, run_folders
 
 TINY = [
@@ -122,3 +127,20 @@ def test_a_narrow_terminal_explains_only_the_columns_that_it_shows(store: Path) 
     assert "P(larger):" not in narrow
     assert "Interval: every difference" in narrow
     assert "p: permutation test" in narrow
+
+
+def test_a_length_that_was_given_in_steps_is_shown_in_steps(store: Path) -> None:
+    listed = invoke("runs", "--store", str(store)).output
+    assert listed.count("6/6 steps") == 4
+
+    sweep = find_sweep(store, "ours")
+    console = Console(width=100)
+    table = SweepTable(sweep, {run.key: 1_797 for run in sweep.sweep.runs}, console)
+    table.refresh()
+    with console.capture() as capture:
+        console.print(table._render())
+    assert len(re.findall(r"finished +0 +6/6 ", capture.get())) == 4
+
+    setting = dict(_setting(load(store).table))
+    assert setting["Steps"] == "6"
+    assert "Epochs" not in setting
