@@ -120,8 +120,6 @@ class SweepTable:
     def _line(self, run: SweepRun, progress: RunProgress) -> Text:
         line = Text(f"{escape_control_characters(run.arm.label)}  seed {run.seed}  ")
         line.append(progress.state, style=STATUS_STYLES.get(progress.state, ""))
-        if progress.losses and progress.state in ENDED:
-            line.append("  G {:.3f}  D {:.3f}".format(*progress.losses))
         if progress.error:
             line.append(f"  {escape_control_characters(progress.error)}")
         return line
