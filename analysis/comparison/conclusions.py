@@ -36,6 +36,11 @@ def conclusion(comparison: Comparison) -> str:
     return " ".join(sentences(comparison).values())
 
 
+def outcomes_to_explain(comparison: Comparison) -> bool:
+    """Whether any run failed or could not be judged, so that a reader needs `failures.RULE`."""
+    return bool((comparison.runs["outcome"] != "whole").any())
+
+
 def findings(comparison: Comparison) -> list[str]:
     """The conclusion and the failures; of many arms, only those in which something was shown."""
     by_arm = sentences(comparison)
@@ -132,11 +137,11 @@ def _told(
     parts = [_list(shown)] if shown else []
     if hidden := [row for row in rows if not row["shown"] and row["can_show"]]:
         effects = _list([f"{row['minimum_detectable_effect']:.2g}" for row in hidden])
-        order = " in this order," if len(hidden) > 1 else ""
+        differences = "a difference" if len(hidden) == 1 else "differences"
         parts.append(
             f"no difference was shown in the {_list([words[row['metric']] for row in hidden])} "
-            f"(true differences of {effects},{order} would be shown in {POWER:.0%} of such "
-            "comparisons)"
+            f"(this many {'seeds' if hidden[0]['paired'] else 'runs'} would show, with "
+            f"{POWER:.0%} power, {differences} of {effects})"
         )
     if unclear := [row for row in rows if not row["shown"] and not row["can_show"]]:
         paired = unclear[0]["paired"]

@@ -191,7 +191,7 @@ def _left_out(first: pd.Series, second: pd.Series, difference: ArmDifference) ->
         )
         if count > 0
     ]
-    bias = " The others may look better than all would." if not_finite else ""
+    bias = " The remaining runs may look better than all of them would." if not_finite else ""
     return f"leaves out {lost} of {plural(total, 'run')} ({', '.join(reasons)}).{bias}"
 
 

@@ -123,11 +123,11 @@ def effect_table(comparison: Comparison) -> Table:
         explanations={
             "p": "p: permutation test, of signs for pairs of seeds, else of Welch's t; corrected "
             f"by Holm's procedure for a family of {_family(comparison)}.",
-            "interval": "Interval: every difference that the same test does not reject, at the "
-            "level of its step in that procedure.",
+            "interval": "Interval: every difference that this test does not reject, at the level "
+            "of its step in Holm's procedure.",
             "P(larger)": "P(larger): the probability that a run of the arm has the larger value.",
-            "detectable": "Detectable: the true difference that so many runs would show with "
-            f"{POWER:.0%} probability.",
+            "detectable": "Detectable: the true difference that this many runs would show with "
+            f"{POWER:.0%} power.",
         },
     )
 
@@ -154,9 +154,10 @@ def failure_table(comparison: Comparison) -> Table:
         (factor_header(comparison), "runs", *FAILURES, "unknown", "95% interval", "p"),
         tuple(rows),
         strong=frozenset(position for position, row in enumerate(records) if row["shown"]),
+        optional=("95% interval", "runs"),
         explanations={
             "p": "p: Fisher's exact test against the baseline, in the same family as the metrics; "
-            "none where so few failures could show nothing."
+            "left out where there are too few failures to show anything."
         },
     )
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.comparison.arms import Arm, NoArmsError
 from analysis.comparison.compare import Comparison, compare, training_outcomes
-from analysis.comparison.conclusions import CAVEAT, findings, verdict
+from analysis.comparison.conclusions import CAVEAT, findings, outcomes_to_explain, verdict
 from analysis.comparison.failures import RULE
 from analysis.comparison.measures import DEFAULTS
 from analysis.comparison.tables import effect_table, failure_table, summary_table
@@ -126,6 +126,7 @@ def _without_arms(
     outcomes = training_outcomes(runs, ids)
     metrics = [f"{BATCH}/{name}" for name in DEFAULTS]
     last = runs.last_values(ids).reindex(columns=metrics)
+    rule = [Prose(RULE, "note")] if set(outcomes) != {"whole"} else []
     sections = [
         Section("What this report can show", (Prose(caveat, "lead"), Prose(CAVEAT, "note"))),
         *health,
@@ -133,7 +134,7 @@ def _without_arms(
         *(scores(runs, ids[0]) if len(ids) == 1 else []),
         *_images(runs, arms),
         *([] if generated is None else [generator_section(generated)]),
-        Section("Runs", (runs_alone(table, outcomes, last), Prose(RULE, "note"))),
+        Section("Runs", (runs_alone(table, outcomes, last), *rule)),
         data_sets(table),
         configuration(table, ()),
         environment(table),
@@ -148,7 +149,7 @@ def _answer(comparison: Comparison) -> tuple[Block, ...]:
         Prose(verdict(comparison), "lead"),
         *map(Prose, findings(comparison)),
         *(Prose(warning, "warning") for warning in comparison.warnings),
-        Prose(f"{CAVEAT} {RULE}", "note"),
+        Prose(f"{CAVEAT} {RULE}" if outcomes_to_explain(comparison) else CAVEAT, "note"),
     )
 
 

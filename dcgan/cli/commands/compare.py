@@ -60,8 +60,8 @@ def compare(
     For each metric: mean and spread over the seeds, and the difference from
     the baseline with a permutation test, paired if the arms share their seeds
     and corrected for the number of tests (Holm), and with the interval of the
-    differences that this test does not reject. Where so few runs could show
-    nothing, no claim is made: four metrics need eight pairs.
+    differences that this test does not reject. Where there are too few runs to
+    show anything, no claim is made: four metrics need eight pairs.
 
     [dim]dcgan compare --sweep weight-init
     dcgan compare --by optimizer.lr --where 'recipe == "astro"'[/dim]
@@ -79,10 +79,10 @@ def compare(
 
 
 def _print(comparison: Comparison, console: Console) -> None:
-    from analysis.comparison.conclusions import CAVEAT, findings, verdict
+    from analysis.comparison.conclusions import CAVEAT, findings, outcomes_to_explain, verdict
     from analysis.comparison.failures import RULE
     from analysis.comparison.tables import Table as ComparisonTable
-    from analysis.comparison.tables import effect_table, summary_table
+    from analysis.comparison.tables import effect_table, failure_table, summary_table
 
     for objection in comparison.overridden:
         console.print(Text(escape_control_characters(objection), style="red"), soft_wrap=True)
@@ -96,8 +96,11 @@ def _print(comparison: Comparison, console: Console) -> None:
         shown = reduce(ComparisonTable.without, fitting.left_out, table)
         console.print(Text(escape_control_characters(shown.caption), style="dim"))
         console.print()
-    console.print(Text(RULE, style="dim"))
-    console.print()
+    if outcomes_to_explain(comparison):
+        failures = failure_table(comparison)
+        _fitting_table(failures, console.width).print(console)
+        console.print(Text(escape_control_characters(f"{failures.caption} {RULE}"), style="dim"))
+        console.print()
     for text in (verdict(comparison), *findings(comparison)):
         console.print(Text(escape_control_characters(text), style="bold"))
     console.print(Text(CAVEAT, style="dim"))

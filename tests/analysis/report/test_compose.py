@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 
 from analysis import load
 from analysis.comparison.arms import ComparisonError
+from analysis.comparison.failures import RULE
 from analysis.comparison.measures import Measure
 from analysis.comparison.tables import Table
 from analysis.plots.figure_file import FigureFile
@@ -79,6 +80,7 @@ def test_it_asks_answers_and_shows_what_the_answer_rests_on(report: Report) -> N
     assert "over 6 pairs of seeds: the final loss of G is higher by 0.5" in said(answer)
     assert "Collapsed, diverged or failed: 0 of 6" in said(answer)
     assert "not how good the images are" in said(answer)
+    assert RULE not in said(answer), "no run collapsed, diverged or failed"
     assert [picture.name for picture in report.pictures] == [
         "paired_slopes_Gloss",
         "loss_bands",
@@ -203,6 +205,7 @@ def test_runs_that_have_not_finished_are_shown_too(tmp_path: Path) -> None:
     assert "There is no finished run to compare" in said(report.sections[0])
     (runs,) = tables(section(report, "Runs"))
     assert [row[2] for row in runs.rows] == ["interrupted", "failed"]
+    assert RULE in said(section(report, "Runs"))
 
 
 def test_synthetic_data_are_called_synthetic(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def test_a_sweep_is_compared_by_its_name(store: Path) -> None:
         assert metric in text
     assert "over 2 pairs of seeds: no claim can be made about the final loss of G" in text
     assert "not how good the images are" in text
+    assert re.search(r"runs collapsed diverged failed unknown .* dcgan 2 0 0 0 2 ", text)
+    assert "Unknown: neither outputs of D nor images were kept, or G was still untrained" in text
 
 
 def test_programs_get_all_of_it(store: Path) -> None:
