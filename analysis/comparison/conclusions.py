@@ -10,9 +10,6 @@ from analysis.comparison.failures import FAILURES
 from analysis.comparison.power import POWER, least_pairs, least_runs
 from tracking.wording import plural
 
-CAVEAT = (
-    "Losses and D's scores show how the game between G and D went, not how good the images are."
-)
 FEW_ARMS = 3
 """Up to this many arms, without the baseline, have a sentence each."""
 

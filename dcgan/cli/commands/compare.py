@@ -79,7 +79,8 @@ def compare(
 
 
 def _print(comparison: Comparison, console: Console) -> None:
-    from analysis.comparison.conclusions import CAVEAT, findings, outcomes_to_explain, verdict
+    from analysis.caveats import NO_QUALITY
+    from analysis.comparison.conclusions import findings, outcomes_to_explain, verdict
     from analysis.comparison.failures import RULE
     from analysis.comparison.tables import Table as ComparisonTable
     from analysis.comparison.tables import effect_table, failure_table, summary_table
@@ -103,7 +104,7 @@ def _print(comparison: Comparison, console: Console) -> None:
         console.print()
     for text in (verdict(comparison), *findings(comparison)):
         console.print(Text(escape_control_characters(text), style="bold"))
-    console.print(Text(CAVEAT, style="dim"))
+    console.print(Text(NO_QUALITY, style="dim"))
 
 
 def _headline(comparison: Comparison) -> str:

@@ -15,6 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from analysis import load
+from analysis.caveats import ANECDOTE
 from analysis.comparison.arms import ComparisonError
 from analysis.comparison.failures import RULE
 from analysis.comparison.measures import Measure
@@ -179,7 +180,11 @@ def test_one_run_is_an_anecdote(store: Path) -> None:
     runs = load(store, where="name == 'with-000003'")
     report = compose(runs)
     assert report.question == "The run with-000003"
-    assert "One run is an anecdote" in said(report.sections[0])
+    first = report.sections[0].blocks[0]
+    assert isinstance(first, Prose)
+    assert (first.tone, first.text.startswith(ANECDOTE)) == ("note", True)
+    captions = [picture.figure.get_supxlabel() for picture in report.pictures]
+    assert "anecdote" not in " ".join([*captions, *map(said, report.sections[1:])])
     assert [picture.name for picture in report.pictures] == [
         "loss",
         "scores",
