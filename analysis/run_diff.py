@@ -11,8 +11,6 @@ from tracking.events import BATCH, CONFIG, EPOCH, SYS, USAGE, Value
 from tracking.fields import config_key, to_text
 from tracking.provenance import UNTRACKED_NOTE
 
-CAVEAT = "One run each is an anecdote, and a loss is not a measure of image quality."
-
 _DATA = ("dataset.name", "dataset.path", "dataset.size", "dataset.fingerprint")
 _NO_CHOICE = {"seed", *_DATA, *MEASURED_OF_DATA}
 _NO_OUTCOME = {"step", "time", f"{EPOCH}/number"}

@@ -10,9 +10,6 @@ from analysis.comparison.failures import FAILURES
 from analysis.comparison.power import POWER, least_pairs, least_runs
 from tracking.wording import plural
 
-CAVEAT = (
-    "Losses and D's scores show how the game between G and D went, not how good the images are."
-)
 FEW_ARMS = 3
 """Up to this many arms, without the baseline, have a sentence each."""
 
@@ -36,6 +33,11 @@ def conclusion(comparison: Comparison) -> str:
     return " ".join(sentences(comparison).values())
 
 
+def outcomes_to_explain(comparison: Comparison) -> bool:
+    """Whether any run failed or could not be judged, so that a reader needs `failures.RULE`."""
+    return bool((comparison.runs["outcome"] != "whole").any())
+
+
 def findings(comparison: Comparison) -> list[str]:
     """The conclusion and the failures; of many arms, only those in which something was shown."""
     by_arm = sentences(comparison)
@@ -51,9 +53,12 @@ def findings(comparison: Comparison) -> list[str]:
         )
     elif rest:
         texts.append(f"{rest} arms were compared with {comparison.baseline}.")
-    failed = int(failures[list(FAILURES)].to_numpy().sum())
+    total = failures[["runs", "unknown", *FAILURES]].sum().to_dict()
+    runs = plural(_judged(total), "run")
     texts.append(
-        f"Collapsed, diverged or failed: {failed} of {plural(len(comparison.runs), 'run')}."
+        f"Collapsed, diverged or failed: {_failed(total)} of {runs}{_not_judged(total)}."
+        if _judged(total)
+        else f"Collapsed, diverged or failed: none of the {total['runs']} runs could be judged."
     )
     return [*texts, "The tables show every arm, and which differences could have been missed."]
 
@@ -74,14 +79,22 @@ def sentences(comparison: Comparison) -> dict[str, str]:
 
 def failures_in_words(comparison: Comparison) -> str:
     """How many runs of each arm collapsed, diverged or failed."""
-    parts = []
-    for row in comparison.failures.to_dict("records"):
-        p = f", p = {row['p_holm']:.2g}" if row["p_holm"] <= 1 else ""
-        parts.append(
-            f"{_failed(row)} of {row['runs']} with {row['arm']} "
-            f"(95% interval {_percent(row['ci_low'])} to {_percent(row['ci_high'])}{p})"
-        )
+    parts = map(_failed_of_arm, comparison.failures.to_dict("records"))
     return f"Collapsed, diverged or failed: {'; '.join(parts)}."
+
+
+def _failed_of_arm(row: Mapping[Hashable, Any]) -> str:
+    if not _judged(row):
+        return f"none of the {row['runs']} with {row['arm']} could be judged"
+    p = f", p = {row['p_holm']:.2g}" if row["p_holm"] <= 1 else ""
+    return (
+        f"{_failed(row)} of {_judged(row)} with {row['arm']}{_not_judged(row)}, "
+        f"95% interval {_percent(row['ci_low'])} to {_percent(row['ci_high'])}{p}"
+    )
+
+
+def _not_judged(row: Mapping[Hashable, Any]) -> str:
+    return f" ({row['unknown']} more could not be judged)" if row["unknown"] else ""
 
 
 def _sentence(
@@ -99,8 +112,8 @@ def _sentence(
         counts = {row["arm"]: row for row in comparison.failures.to_dict("records")}
         first, second = counts[comparison.baseline], counts[arm]
         parts.append(
-            f"{_failed(second)} of {plural(second['runs'], 'training')} failed where "
-            f"{_failed(first)} of {first['runs']} did (p = {second['p_holm']:.2g})"
+            f"{_failed(second)} of {plural(_judged(second), 'training')} failed where "
+            f"{_failed(first)} of {_judged(first)} did (p = {second['p_holm']:.2g})"
         )
     if not parts:
         return f"{arms}: no claim can be made, because no finite values can be compared."
@@ -121,11 +134,11 @@ def _told(
     parts = [_list(shown)] if shown else []
     if hidden := [row for row in rows if not row["shown"] and row["can_show"]]:
         effects = _list([f"{row['minimum_detectable_effect']:.2g}" for row in hidden])
-        order = " in this order," if len(hidden) > 1 else ""
+        differences = "a difference" if len(hidden) == 1 else "differences"
         parts.append(
             f"no difference was shown in the {_list([words[row['metric']] for row in hidden])} "
-            f"(true differences of {effects},{order} would be shown in {POWER:.0%} of such "
-            "comparisons)"
+            f"(this many {'seeds' if hidden[0]['paired'] else 'runs'} would show, with "
+            f"{POWER:.0%} power, {differences} of {effects})"
         )
     if unclear := [row for row in rows if not row["shown"] and not row["can_show"]]:
         paired = unclear[0]["paired"]
@@ -166,6 +179,10 @@ def _sample_size(row: Mapping[Hashable, Any]) -> str:
 
 def _failed(row: Mapping[Hashable, Any]) -> int:
     return sum(row[name] for name in FAILURES)
+
+
+def _judged(row: Mapping[Hashable, Any]) -> int:
+    return int(row["runs"] - row["unknown"])
 
 
 def _list(parts: Sequence[str]) -> str:

@@ -56,11 +56,12 @@ class ArmDifferences:
             pairs twice), `mean`, `ci_low`, `ci_high`, `p`, `p_holm`, `level` (of the interval and
             of p, by Holm's procedure), `shown`, `can_show` (whether so many values could show
             anything in this family), `exact`, `prob_superiority`, `minimum_detectable_effect`.
-        failures: One row per arm, the baseline first: `arm`, `runs`, the count of each of
-            `failures.FAILURES`, `ci_low` and `ci_high` (the 95% interval of the share of failures),
-            then `p_holm` and `shown` for the difference from the baseline (Fisher's exact test);
-            NaN and false for the baseline, and where so few failures could show nothing and are
-            not in the family.
+        failures: One row per arm, the baseline first: `arm`, `runs`, `unknown` (how many of them
+            could not be judged), the count of each of `failures.FAILURES`, `ci_low` and `ci_high`
+            (the 95% interval of the share of failures among the runs that were judged, NaN if none
+            was), then `p_holm` and `shown` for the difference from the baseline (Fisher's exact
+            test); NaN and false for the baseline, and where so few failures could show nothing and
+            are not in the family.
         tests: The size of the family.
         warnings: One sentence for each reason why runs are left out of a difference.
     """
@@ -190,19 +191,25 @@ def _left_out(first: pd.Series, second: pd.Series, difference: ArmDifference) ->
         )
         if count > 0
     ]
-    bias = " The others may look better than all would." if not_finite else ""
+    bias = " The remaining runs may look better than all of them would." if not_finite else ""
     return f"leaves out {lost} of {plural(total, 'run')} ({', '.join(reasons)}).{bias}"
 
 
 def _compare_failures(baseline: pd.DataFrame, arm: pd.DataFrame) -> CountsTest:
-    first, second = ((_failed(each), len(each)) for each in (baseline, arm))
+    first, second = ((_failed(each), len(_judged(each))) for each in (baseline, arm))
     return compare_counts(first, second)
 
 
 def _count_failures(runs: pd.DataFrame) -> dict[str, Any]:
     counts = {str(name): int((runs["outcome"] == name).sum()) for name in FAILURES}
-    low, high = wilson_interval(_failed(runs), len(runs))
-    return {"runs": len(runs), **counts, "ci_low": low, "ci_high": high}
+    judged = len(_judged(runs))
+    low, high = wilson_interval(_failed(runs), judged) if judged else (math.nan, math.nan)
+    unknown = len(runs) - judged
+    return {"runs": len(runs), "unknown": unknown, **counts, "ci_low": low, "ci_high": high}
+
+
+def _judged(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[runs["outcome"] != "unknown"]
 
 
 def _failed(runs: pd.DataFrame) -> int:

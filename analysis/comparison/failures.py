@@ -31,12 +31,12 @@ TRAINING_METRICS = (
 """What the rules read of a run, averaged over its last steps."""
 
 RULE = (
-    f"Collapsed: at the end, D tells real images from fakes by mean outputs within {WON:.0%} of "
-    f"what its loss asks for, or G's images vary less than {ALIKE} times as much as real ones, or "
-    f"the nearest to each is less than {TWINS} times as far as among real ones. Diverged: a loss, "
-    "an output of D or a gradient is not finite. Failed: the run ended with an error, or was "
-    "stopped for another reason than these. Unknown: neither outputs of D nor images were kept, or "
-    f"G was still untrained after {OPENING_STEPS:,} steps or fewer."
+    f"Collapsed: at the end, D(x) and D(G(z)) are within {WON:.0%} of D's targets, or G's images "
+    f"vary less than {ALIKE} times as much as real ones, or the nearest neighbour of each is less "
+    f"than {TWINS} times as far away as among real ones. Diverged: a loss, an output of D or a "
+    "gradient is not finite. Failed: the run ended with an error, or a rule that is none of these "
+    "stopped it. Unknown: neither outputs of D nor images were kept, or G was still untrained "
+    f"after at most {OPENING_STEPS:,} steps."
 )
 
 

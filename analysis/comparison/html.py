@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from markupsafe import Markup
 
+from analysis.caveats import NO_QUALITY
 from analysis.comparison.compare import Comparison
-from analysis.comparison.conclusions import CAVEAT, findings, verdict
+from analysis.comparison.conclusions import findings, verdict
 from analysis.comparison.tables import Table, effect_table, failure_table, summary_table
 from tracking.fields import escape_control_characters
 
@@ -18,7 +19,7 @@ def comparison_html(comparison: Comparison) -> str:
         *(_paragraph("b", objection) for objection in comparison.overridden),
         _paragraph("b", verdict(comparison)),
         *(_paragraph("span", finding) for finding in findings(comparison)),
-        *(_paragraph("i", warning) for warning in (*comparison.warnings, CAVEAT)),
+        *(_paragraph("i", warning) for warning in (*comparison.warnings, NO_QUALITY)),
     ]
     tables = (summary_table(comparison), effect_table(comparison), failure_table(comparison))
     return Markup("<div>{}{}</div>").format(

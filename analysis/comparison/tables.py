@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from analysis.comparison.compare import Comparison
 from analysis.comparison.conclusions import signed, signed_range
@@ -19,20 +21,28 @@ class Table:
     """Cells as a reader sees them.
 
     Attributes:
-        caption: What the table shows.
+        title: What the table shows, in a sentence or two.
         columns: The headings.
         rows: One cell per column.
         texts: How many columns from the left hold text; the others hold numbers.
         strong: Positions of the rows that are printed in bold.
         optional: The headings of the columns to leave out where room is short, the first first.
+        explanations: Heading of a column -> the sentence that explains it.
     """
 
-    caption: str
+    title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     texts: int = 1
     strong: frozenset[int] = frozenset()
     optional: tuple[str, ...] = ()
+    explanations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def caption(self) -> str:
+        """What the table shows, and what is in those of its columns that need to be explained."""
+        explained = (text for column, text in self.explanations.items() if column in self.columns)
+        return " ".join([self.title, *explained])
 
     def column(self, place: int) -> list[str]:
         """The cells of one column without its heading."""
@@ -65,11 +75,12 @@ def summary_table(comparison: Comparison) -> Table:
             rows.append((measure.words, short_label(comparison, label), count, *numbers))
     return Table(
         "Each metric over the seeds of each arm. Per-batch metrics are averaged over the last 10% "
-        "of the steps; n counts the runs whose value is finite.",
+        "of the steps.",
         ("metric", factor_header(comparison), "n", "mean", "std", "median", "min", "max"),
         tuple(rows),
         texts=2,
         optional=("median", "min", "max"),
+        explanations={"n": "n counts the runs whose value is finite."},
     )
 
 
@@ -88,19 +99,13 @@ def effect_table(comparison: Comparison) -> Table:
                 plural(int(first), "pair") if row["paired"] else f"{second} vs {first}",
                 signed(row["mean"]),
                 interval if math.isfinite(row["ci_low"]) else _MISSING,
-                f"{row['p_holm']:.2g}",
+                _p_value(row),
                 f"{row['prob_superiority']:.2f}",
                 format_number(row["minimum_detectable_effect"]),
             )
         )
     return Table(
-        f"Differences from {comparison.baseline}. p: permutation test, of signs for pairs of "
-        "seeds, else of Welch's t; corrected by Holm's procedure for a family of "
-        f"{plural(comparison.tests, 'test')}: {_family(comparison)}. The interval "
-        "holds every difference that the same test does not reject, at the level of its step in "
-        "that procedure. P(larger): the probability that a run of the arm has the larger value. "
-        f"Detectable: the true difference that so many runs would show with {POWER:.0%} "
-        "probability. Bold: shown.",
+        f"Differences from {comparison.baseline}.{_legend(records)}",
         (
             "metric",
             factor_header(comparison),
@@ -115,6 +120,15 @@ def effect_table(comparison: Comparison) -> Table:
         texts=2,
         strong=frozenset(position for position, row in enumerate(records) if row["shown"]),
         optional=("P(larger)", "detectable", "runs", "interval"),
+        explanations={
+            "p": "p: permutation test, of signs for pairs of seeds, else of Welch's t; corrected "
+            f"by Holm's procedure for a family of {_family(comparison)}.",
+            "interval": "Interval: every difference that this test does not reject, at the level "
+            "of its step in Holm's procedure.",
+            "P(larger)": "P(larger): the probability that a run of the arm has the larger value.",
+            "detectable": "Detectable: the true difference that this many runs would show with "
+            f"{POWER:.0%} power.",
+        },
     )
 
 
@@ -125,28 +139,47 @@ def failure_table(comparison: Comparison) -> Table:
         (
             short_label(comparison, row["arm"]),
             f"{row['runs']}",
-            *(f"{row[name]}" for name in FAILURES),
-            f"{100 * row['ci_low']:.0f}% to {100 * row['ci_high']:.0f}%",
-            f"{row['p_holm']:.2g}" if math.isfinite(row["p_holm"]) else _MISSING,
+            *(f"{row[name]}" for name in (*FAILURES, "unknown")),
+            f"{100 * row['ci_low']:.0f}% to {100 * row['ci_high']:.0f}%"
+            if math.isfinite(row["ci_low"])
+            else _MISSING,
+            _p_value(row),
         )
         for row in records
     )
     return Table(
-        "Runs that collapsed, diverged or failed, with the 95% interval of their share (Wilson). "
-        "p: Fisher's exact test against the baseline, in the same family as the metrics; none "
-        "where so few failures could show nothing.",
-        (factor_header(comparison), "runs", *FAILURES, "95% interval", "p"),
+        "Runs that collapsed, diverged or failed, with the 95% interval of their share (Wilson) "
+        "of the runs that could be judged; the others are unknown."
+        f"{_legend(records)}",
+        (factor_header(comparison), "runs", *FAILURES, "unknown", "95% interval", "p"),
         tuple(rows),
         strong=frozenset(position for position, row in enumerate(records) if row["shown"]),
+        optional=("95% interval", "runs"),
+        explanations={
+            "p": "p: Fisher's exact test against the baseline, in the same family as the metrics; "
+            "left out where there are too few failures to show anything."
+        },
     )
 
 
+def _legend(rows: Iterable[Mapping[Hashable, Any]]) -> str:
+    return " Bold, with *: a difference was shown." if any(row["shown"] for row in rows) else ""
+
+
+def _p_value(row: Mapping[Hashable, Any]) -> str:
+    """A p value with a star where a difference was shown, which bold type cannot say in a pipe."""
+    if not math.isfinite(row["p_holm"]):
+        return _MISSING
+    return f"{row['p_holm']:.2g}{'*' if row['shown'] else ''}"
+
+
 def _family(comparison: Comparison) -> str:
-    """What the tests of the family are, in words."""
-    values, failures = comparison.differences, comparison.failures
-    counts = int(failures["p_holm"].notna().sum())
-    parts = [f"{len(values)} of metrics"] if len(values) else []
-    return " and ".join([*parts, f"{counts} of failures"] if counts else parts)
+    """How many tests it has, and of what if failures are tested besides metrics."""
+    tests = plural(comparison.tests, "test")
+    counts = int(comparison.failures["p_holm"].notna().sum())
+    if not counts:
+        return tests
+    return f"{tests}: {comparison.tests - counts} of metrics and {counts} of failures"
 
 
 def short_label(comparison: Comparison, label: str) -> str:

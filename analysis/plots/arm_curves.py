@@ -279,7 +279,7 @@ def curves_note(arms: Sequence[Arm], time: TimeAxis, curves: Sequence[ArmCurves]
     least = min((len(arm.runs) for arm in arms), default=0)
     values = "epoch means" if time.name == "epoch" else "single batches"
     if most <= 1:
-        return f"One seed per arm is an anecdote. The lines are {values}."
+        return f"One seed per arm; {values}."
     of_few = f" of arms with up to {FEW_SEEDS} seeds" if most > FEW_SEEDS else ""
     few = f"thin lines: single seeds{of_few}"
     full_range = " and, paler, their full range" if len(arms) <= FEW_ARMS else ""

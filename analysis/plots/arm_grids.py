@@ -53,8 +53,8 @@ def grids_by_step_and_arm(
     if not steps:
         raise ValueError("There is no image to show.")
     note = (
-        f"One run per arm is an anecdote. Shown are the first {SIDE} images of the first {SIDE} "
-        "rows of each grid; none was picked by hand."
+        f"Shown are the first {SIDE} images of the first {SIDE} rows of each grid; none was picked "
+        "by hand."
     )
     names = {label: wrapped(label, 14) for label in grids}
     for label, seed in (seeds or {}).items():

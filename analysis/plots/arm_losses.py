@@ -23,7 +23,7 @@ from analysis.plots.arm_curves import (
 )
 from analysis.plots.arm_style import check_arms, count_of_seeds, legend_of_arms
 from analysis.plots.figure_file import FigureFile
-from analysis.plots.style import LOSS_NOTE, house_style, new_figure
+from analysis.plots.style import house_style, new_figure
 from tracking.wording import plural
 
 
@@ -55,7 +55,7 @@ def loss_bands(
     generator = curves_by_arm(arms, steps, time, "Gloss", collapsed)
     discriminator = curves_by_arm(arms, steps, time, "Dloss", collapsed)
     both = [*generator, *discriminator]
-    figure = new_figure(7.6, title, f"{curves_note(arms, time, both)} {LOSS_NOTE}")
+    figure = new_figure(7.6, title, curves_note(arms, time, both))
     top, middle, bottom = figure.subplots(3, 1, sharex=True)
     for axes, curves, name in (
         (top, generator, "Generator"),

@@ -42,8 +42,8 @@ def evaluation_curves(steps: pd.DataFrame, fields: Mapping[str, Value], title: s
     panels: list[tuple[str, ...]] = [(name,) for name in distances]
     panels.append((f"{prefix}precision", f"{prefix}recall"))
     note = (
-        "Dashed: what held-out real images get. One run with one seed is an anecdote. Values of "
-        "other numbers of images, or of other features, cannot be compared with these."
+        "Dashed: what held-out real images get. Values of other numbers of images, or of other "
+        "features, cannot be compared with these."
     )
     figure = new_figure(0.8 + 2.1 * len(panels), title, note)
     all_axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True))

@@ -21,7 +21,7 @@ from analysis.plots import style
 from analysis.plots.evaluation_curves import evaluated, evaluation_curves
 from analysis.plots.finding_marks import mark_findings
 from analysis.plots.run_curves import Curve, draw_metrics, finish_time_axis, line_note
-from analysis.plots.style import LOSS_NOTE, house_style, new_figure
+from analysis.plots.style import house_style, new_figure
 from diagnosis import Finding
 from tracking.atomic_files import atomic_write
 from tracking.backends.local import read_fields, read_steps
@@ -34,9 +34,6 @@ RunPlot: TypeAlias = Literal["loss", "scores", "progression", "real_and_fake", "
 """The figures of a run."""
 
 MAX_GRIDS = 6
-
-
-_ONE_RUN = "One run with one seed is an anecdote."
 
 
 _logger = logging.getLogger(__name__)
@@ -53,8 +50,7 @@ def loss_curves(steps: pd.DataFrame, title: str = "", findings: Sequence[Finding
         title: Of the figure; may be empty.
         findings: What the rules of health found in the run, for bars below the curves.
     """
-    note = f"{line_note(steps)} {_ONE_RUN} {LOSS_NOTE}"
-    figure = new_figure(7.4, title, note)
+    figure = new_figure(7.4, title, line_note(steps))
     generator, discriminator, both = figure.subplots(3, 1, sharex=True)
     generator_curve = Curve("Gloss", "G", style.GENERATOR)
     discriminator_curve = Curve("Dloss", "D", style.DISCRIMINATOR)
@@ -87,8 +83,7 @@ def score_curves(steps: pd.DataFrame, title: str = "", findings: Sequence[Findin
         if probabilities
         else "This D gives no probabilities: only the distance between the curves is meaningful."
     )
-    note = f"{line_note(steps)} {_ONE_RUN} {meaning}"
-    figure = new_figure(5.6, title, note)
+    figure = new_figure(5.6, title, f"{line_note(steps)} {meaning}")
     apart, step_of_discriminator = figure.subplots(2, 1, sharex=True, sharey=True)
     before = Curve("D_G_z1", "D(G(z))", style.FAKE)
     draw_metrics(apart, steps, "Real and fake", [Curve("D_x", "D(x)", style.REAL), before])
@@ -125,7 +120,7 @@ def grids_by_step(images: Mapping[int, Pixels], title: str = "") -> Figure:
     columns = -(-len(chosen) // rows)
     heights, widths = zip(*(images[step].shape[:2] for step in chosen), strict=True)
     height = 0.6 + rows * (style.WIDTH / columns * max(heights) / max(widths) + 0.25)
-    note = f"{_ONE_RUN} All grids are from the same noise; no image was picked by hand."
+    note = "All grids are from the same noise; no image was picked by hand."
     figure = new_figure(height, title, note)
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in panels:
@@ -149,8 +144,7 @@ def real_and_fake_grids(
         fake_step: The training step at which G made its images; not shown if omitted.
     """
     height = 0.9 + style.WIDTH / 2 * real.shape[0] / real.shape[1]
-    note = f"{_ONE_RUN} No image was picked by hand."
-    figure = new_figure(height, title, note)
+    figure = new_figure(height, title, "No image was picked by hand.")
     left, right = figure.subplots(1, 2)
     _show_picture(left, real, "Real")
     _show_picture(right, fake, "Fake" if fake_step is None else f"Fake, step {fake_step:,}")

@@ -42,9 +42,6 @@ _SETTINGS = {
 }
 DOTS_PER_INCH = 200
 
-LOSS_NOTE = "A loss shows how the game between G and D goes, not how good the images are."
-"""Below every figure of losses."""
-
 house_style = mpl.rc_context(_SETTINGS)
 """Decorator for functions that draw."""
 

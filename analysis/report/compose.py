@@ -10,9 +10,10 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
+from analysis.caveats import ANECDOTE, NO_QUALITY
 from analysis.comparison.arms import Arm, NoArmsError
 from analysis.comparison.compare import Comparison, compare, training_outcomes
-from analysis.comparison.conclusions import CAVEAT, findings, verdict
+from analysis.comparison.conclusions import findings, outcomes_to_explain, verdict
 from analysis.comparison.failures import RULE
 from analysis.comparison.measures import DEFAULTS
 from analysis.comparison.tables import effect_table, failure_table, summary_table
@@ -43,10 +44,7 @@ from tracking.events import BATCH, CONFIG, SWEEP, SYS, Value
 from tracking.redaction import make_redactor, redact_fields
 from tracking.wording import plural
 
-ANECDOTE = (
-    "One run is an anecdote: another seed may give a different result, and one run cannot show how "
-    "different. To see what a key of the configuration does, compare arms of several seeds."
-)
+_COMPARE_ARMS = "To see what a key of the configuration does, compare arms of several seeds."
 NO_ARMS = "There are no arms to compare, so this report draws no conclusions."
 
 
@@ -76,11 +74,13 @@ def compose(
     """
     runs = _without_secrets(runs)
     if len(runs.table) == 1 and not by:
-        return _without_arms(runs, ANECDOTE, command, generated)
+        caveat = Prose(f"{ANECDOTE} {_COMPARE_ARMS}", "note")
+        return _without_arms(runs, caveat, command, generated)
     try:
         comparison = compare(runs, by=by, metrics=metrics, baseline=baseline, anyway=anyway)
     except NoArmsError as error:
-        return _without_arms(runs, f"{NO_ARMS} {str(error).splitlines()[0]}", command)
+        reason = str(error).splitlines()[0]
+        return _without_arms(runs, Prose(f"{NO_ARMS} {reason}", "lead"), command)
     return _of_comparison(runs, comparison, command)
 
 
@@ -125,7 +125,7 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
 
 
 def _without_arms(
-    runs: Runs, caveat: str, command: str, generated: GeneratorImages | None = None
+    runs: Runs, caveat: Prose, command: str, generated: GeneratorImages | None = None
 ) -> Report:
     table = runs.table
     health: list[Section] = []
@@ -144,14 +144,15 @@ def _without_arms(
     outcomes = training_outcomes(runs, ids)
     metrics = [f"{BATCH}/{name}" for name in DEFAULTS]
     last = runs.last_values(ids).reindex(columns=metrics)
+    rule = [Prose(RULE, "note")] if set(outcomes) != {"whole"} else []
     sections = [
-        Section("What this report can show", (Prose(caveat, "lead"), Prose(CAVEAT, "note"))),
+        Section("What this report can show", (caveat, Prose(NO_QUALITY, "note"))),
         *health,
         Section("During training", (curves,)),
         *(scores(runs, ids[0]) if len(ids) == 1 else []),
         *_images(runs, arms),
         *([] if generated is None else [generator_section(generated)]),
-        Section("Runs", (runs_alone(table, outcomes, last), Prose(RULE, "note"))),
+        Section("Runs", (runs_alone(table, outcomes, last), *rule)),
         data_sets(table),
         configuration(table, ()),
         environment(table),
@@ -166,7 +167,7 @@ def _answer(comparison: Comparison) -> tuple[Block, ...]:
         Prose(verdict(comparison), "lead"),
         *map(Prose, findings(comparison)),
         *(Prose(warning, "warning") for warning in comparison.warnings),
-        Prose(f"{CAVEAT} {RULE}", "note"),
+        Prose(f"{NO_QUALITY} {RULE}" if outcomes_to_explain(comparison) else NO_QUALITY, "note"),
     )
 
 
@@ -181,6 +182,7 @@ def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:
         ("Recipe", join_values(distinct(table, f"{SYS}/recipe"))),
         ("Data set", f"{data}, {size} images{synthetic}" if data else ""),
         ("Epochs", join_values(distinct(table, f"{CONFIG}/training/epochs"))),
+        ("Steps", join_values(distinct(table, f"{CONFIG}/training/steps"))),
         ("Sweep", join_values(distinct(table, f"{SWEEP}/id"))),
     ]
     return [(name, text) for name, text in rows if text]

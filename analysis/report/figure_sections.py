@@ -28,8 +28,6 @@ from tracking.fields import escape_control_characters, to_text
 from tracking.metric_directions import direction_of
 from tracking.wording import plural
 
-_LOSSES = ("Gloss", "Dloss")
-
 
 def value_figures(comparison: Comparison, table: pd.DataFrame) -> Figures:
     """One figure per measure: pairs of seeds, or the values of a numeric factor, or all arms.
@@ -177,10 +175,7 @@ def _coordinates(
     picture = parallel_coordinates(
         keys, values, metric=measure.words, lower_is_better=lower_is_better
     )
-    caption = f"One line per run, through its factors to its {measure.words}."
-    if measure.name in _LOSSES:
-        caption += " The lowest loss is shown as the best; a low loss does not mean good images."
-    return Figure(picture, caption)
+    return Figure(picture, f"One line per run, through its factors to its {measure.words}.")
 
 
 def _plotted(value: Value) -> Value:
@@ -194,11 +189,10 @@ def _is_number(value: Value) -> bool:
 def _direction(measure: Measure, table: pd.DataFrame) -> str | None:
     """Which way a measure is better, `lower` or `higher`; anything else cannot be ranked.
 
-    By what is stored with the runs; runs that were evaluated before directions were stored fall
-    back on the table of today's metrics.
+    A loss cannot: it is no measure of quality. Metrics of evaluations go by what is stored with the
+    runs; runs that were evaluated before directions were stored fall back on the table of today's
+    metrics.
     """
-    if measure.name in _LOSSES:
-        return "lower"
     if not measure.path.startswith(f"{EVALUATION}/"):
         return None
     column = f"{SYS}/{EVALUATION}/better/{measure.path.rpartition('/')[2].removeprefix('best_')}"

@@ -78,8 +78,8 @@ def _caption(choice: Choice, arms: int) -> str:
     shown = len(choice.panels)
     left_out = f" Only the first {shown} of {arms} arms are shown." if arms > shown else ""
     return (
-        f"Images from the same noise during training, {choice.name}. One run per arm is an "
-        f"anecdote. Shown are the first {SIDE} images of the first {SIDE} rows of each grid; none "
+        f"Images from the same noise during training, {choice.name}. "
+        f"Shown are the first {SIDE} images of the first {SIDE} rows of each grid; none "
         f"was picked by hand.{left_out}"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -55,6 +56,13 @@ class FittingTable:
 
     table: Table
     left_out: tuple[str, ...]
+
+    def print(self, console: Console) -> None:
+        """Print the table and, below it, what it lacks."""
+        console.print(self.table)
+        if self.left_out:
+            names = ", ".join(reversed(self.left_out))
+            console.print(Text(f"No room here for: {names}.", style="dim"))
 
 
 def fitting_table(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dcgan.sweeping.plan import RunKey, SweepRun
     from dcgan.sweeping.storage import StoredSweep
 
-_OTHER_COLUMNS_WIDTH = 57
+_OTHER_COLUMNS_WIDTH = 64
 """Width of all columns but the arm's, with the gaps."""
 _MIN_ARM_WIDTH = 12
 _LINES_AROUND = 5
@@ -120,8 +120,6 @@ class SweepTable:
     def _line(self, run: SweepRun, progress: RunProgress) -> Text:
         line = Text(f"{escape_control_characters(run.arm.label)}  seed {run.seed}  ")
         line.append(progress.state, style=STATUS_STYLES.get(progress.state, ""))
-        if progress.losses and progress.state in ENDED:
-            line.append("  G {:.3f}  D {:.3f}".format(*progress.losses))
         if progress.error:
             line.append(f"  {escape_control_characters(progress.error)}")
         return line
@@ -158,11 +156,17 @@ class SweepTable:
             Text(escape_control_characters(run.arm.short)),
             Text(str(run.seed)),
             Text(progress.state, style=STATUS_STYLES.get(progress.state, "dim")),
-            Text(f"{progress.epoch}/{self._epochs[run.key]}" if has_begun else ""),
-            Text(f"{progress.step:,}" if has_begun else ""),
+            *map(Text, self._trained(run, progress) if has_begun else ("", "")),
             *map(Text, losses),
             Text("" if left is None else duration(left)),
         ]
+
+    def _trained(self, run: SweepRun, progress: RunProgress) -> tuple[str, str]:
+        """Epochs and steps, of how many in the unit in which the length was given."""
+        epochs, steps = f"{progress.epoch}", f"{progress.step:,}"
+        if run.config.training.steps is not None:
+            return epochs, f"{steps}/{self._total_steps[run.key]:,}"
+        return f"{epochs}/{self._epochs[run.key]}", steps
 
     def _steps_per_second(self, key: RunKey) -> float:
         """Since the run was first seen in this session; 0 if it is not known yet."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.fitting_table import Column, fitting_table
+from dcgan.cli.fitting_table import Column, FittingTable, fitting_table
 from dcgan.cli.format import escape_control_characters
 from dcgan.cli.options import DEFAULT_STORE, Json, Store
 from dcgan.cli.selection import (
@@ -60,8 +60,8 @@ def compare(
     For each metric: mean and spread over the seeds, and the difference from
     the baseline with a permutation test, paired if the arms share their seeds
     and corrected for the number of tests (Holm), and with the interval of the
-    differences that this test does not reject. Where so few runs could show
-    nothing, no claim is made: four metrics need eight pairs.
+    differences that this test does not reject. Where there are too few runs to
+    show anything, no claim is made: four metrics need eight pairs.
 
     [dim]dcgan compare --sweep weight-init
     dcgan compare --by optimizer.lr --where 'recipe == "astro"'[/dim]
@@ -79,9 +79,11 @@ def compare(
 
 
 def _print(comparison: Comparison, console: Console) -> None:
-    from analysis.comparison.conclusions import CAVEAT, findings, verdict
+    from analysis.caveats import NO_QUALITY
+    from analysis.comparison.conclusions import findings, outcomes_to_explain, verdict
     from analysis.comparison.failures import RULE
-    from analysis.comparison.tables import effect_table, summary_table
+    from analysis.comparison.tables import Table as ComparisonTable
+    from analysis.comparison.tables import effect_table, failure_table, summary_table
 
     for objection in comparison.overridden:
         console.print(Text(escape_control_characters(objection), style="red"))
@@ -90,14 +92,19 @@ def _print(comparison: Comparison, console: Console) -> None:
         console.print(Text(escape_control_characters(warning), style="yellow"))
     console.print()
     for table in (summary_table(comparison), effect_table(comparison)):
-        console.print(_fitting_table(table, console.width))
-        console.print(Text(escape_control_characters(table.caption), style="dim"))
+        fitting = _fitting_table(table, console.width)
+        fitting.print(console)
+        shown = reduce(ComparisonTable.without, fitting.left_out, table)
+        console.print(Text(escape_control_characters(shown.caption), style="dim"))
         console.print()
-    console.print(Text(RULE, style="dim"))
-    console.print()
+    if outcomes_to_explain(comparison):
+        failures = failure_table(comparison)
+        _fitting_table(failures, console.width).print(console)
+        console.print(Text(escape_control_characters(f"{failures.caption} {RULE}"), style="dim"))
+        console.print()
     for text in (verdict(comparison), *findings(comparison)):
         console.print(Text(escape_control_characters(text), style="bold"))
-    console.print(Text(CAVEAT, style="dim"))
+    console.print(Text(NO_QUALITY, style="dim"))
 
 
 def _headline(comparison: Comparison) -> str:
@@ -110,7 +117,7 @@ def _headline(comparison: Comparison) -> str:
     )
 
 
-def _fitting_table(table: ComparisonTable, width: int) -> Table:
+def _fitting_table(table: ComparisonTable, width: int) -> FittingTable:
     """The table for the terminal; a name that spans several rows is shown in the first only."""
     columns = []
     for position, heading in enumerate(table.columns):
@@ -128,7 +135,7 @@ def _fitting_table(table: ComparisonTable, width: int) -> Table:
                 _LEAST_TEXT_WIDTH if is_text else None,
             )
         )
-    return fitting_table(columns, width, optional=table.optional, strong=table.strong).table
+    return fitting_table(columns, width, optional=table.optional, strong=table.strong)
 
 
 def _to_json(comparison: Comparison) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def _read(folder: Path) -> RunRecord:
 
 
 def _print(run_diff: RunDiff, console: Console) -> None:
-    from analysis.run_diff import CAVEAT
+    from analysis.caveats import ANECDOTE, NO_QUALITY
 
     for letter, run in zip("AB", run_diff.runs, strict=True):
         console.print(Text(f"{letter}  {escape_control_characters(run)}", style="bold"))
@@ -103,7 +103,7 @@ def _print(run_diff: RunDiff, console: Console) -> None:
         console.print(_metric_table(in_one, widths))
     for warning in run_diff.warnings:
         console.print(Text(escape_control_characters(warning), style="yellow"))
-    console.print(Text(CAVEAT, style="dim"))
+    console.print(Text(f"{ANECDOTE} {NO_QUALITY}", style="dim"))
 
 
 def _heading(subject: str, unit: str, section: SectionDiff) -> str:

@@ -59,8 +59,9 @@ def runs(
 ) -> None:
     """List the runs in the store, oldest first.
 
-    Losses are means over the last epoch. A run whose process is gone is shown
-    as [red]killed[/red].
+    Losses are means over the newest epoch, to see how far a training is;
+    [bold]dcgan compare[/bold] averages over the last 10% of steps. A run whose process
+    is gone is shown as [red]killed[/red].
 
     [bold]--where[/bold] takes a Python expression over the values that
     [bold]dcgan show[/bold] prints:
@@ -152,6 +153,7 @@ def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, 
         "epochs": _whole(last.get(f"{EPOCH}/number", 0)),
         "epochs_planned": _epochs_planned(fields),
         "steps": _whole(last.get("step", 0)),
+        "steps_planned": _whole(fields.get(f"{CONFIG}/training/steps")) or None,
         "g_loss": last.get(f"{EPOCH}/Gloss", last.get(f"{BATCH}/Gloss")),
         "d_loss": last.get(f"{EPOCH}/Dloss", last.get(f"{BATCH}/Dloss")),
         "created": fields.get("sys/created"),
@@ -201,27 +203,19 @@ def _print_table(
         optional = [escape_control_characters(name) for name in reversed(chosen)]
     else:
         columns += _usual_columns(rows)
-        optional = ["tracked to", "age", "epochs", "D loss", "G loss", "health", "status", "name"]
-    fitting = fitting_table(columns, console.width, optional=optional)
-    console.print(fitting.table)
-    if fitting.left_out:
-        console.print(
-            Text(f"No room here for: {', '.join(reversed(fitting.left_out))}.", style="dim")
-        )
+        optional = ["tracked to", "age", "trained", "D loss", "G loss", "health", "status", "name"]
+    fitting_table(columns, console.width, optional=optional).print(console)
 
 
 def _usual_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
     names = ["" if row["name"] == row["run"] else str(row["name"]) for row in rows]
     columns = [_text_column("name", names)] if any(names) else []
     statuses = [Text(str(row["status"]), STATUS_STYLES.get(row["status"], "")) for row in rows]
-    epochs = [f"{row['epochs']}/{row['epochs_planned'] or '?'}" for row in rows]
     columns.append(Column("status", statuses, is_text=True))
     health = [Text(", ".join(row["health"]).replace("_", " "), "yellow") for row in rows]
     if any(row["health"] for row in rows):
         columns.append(Column("health", health, is_text=True, least_width=_LEAST_TEXT_WIDTH))
-    columns += [
-        Column("epochs", list(map(Text, epochs))),
-    ]
+    columns.append(Column("trained", list(map(Text, map(_trained, rows)))))
     for heading, key in (("G loss", "g_loss"), ("D loss", "d_loss")):
         losses = ["" if row[key] is None else f"{row[key]:.3f}" for row in rows]
         columns.append(Column(heading, list(map(Text, losses))))
@@ -230,6 +224,13 @@ def _usual_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
     trackers = [_tracker_cell(row["trackers"]) for row in rows]
     columns.append(Column("tracked to", trackers, is_text=True, least_width=_LEAST_TEXT_WIDTH))
     return columns
+
+
+def _trained(row: dict[str, Any]) -> str:
+    """How much of its length a run has done, in the unit in which the length was given."""
+    if row["steps_planned"]:
+        return f"{row['steps']:,}/{row['steps_planned']:,} steps"
+    return f"{row['epochs']}/{row['epochs_planned'] or '?'} epochs"
 
 
 def _tracker_cell(trackers: dict[str, str]) -> Text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -282,7 +281,7 @@ def _print_results(
     table.add_column("arm")
     has_stopped = any(each.state == "stopped" for each in progress_by_key.values())
     stopped_heading = ("stopped",) if has_stopped else ()
-    add_number_columns(table, "finished", *stopped_heading, "failed", "G loss", "D loss")
+    add_number_columns(table, "finished", *stopped_heading, "failed")
     for arm in plan.arms:
         keys = [run.key for run in plan.runs if run.arm == arm]
         runs = {key: progress_by_key.get(key, RunProgress()) for key in keys}
@@ -290,19 +289,14 @@ def _print_results(
         failures = sum(
             key in failed_keys or progress.state == "failed" for key, progress in runs.items()
         )
-        losses = [progress.losses for progress in finished if progress.losses]
         table.add_row(
             Text(escape_control_characters(arm.label)),
             f"{len(finished)}/{len(runs)}",
             *(str(sum(each.state == "stopped" for each in runs.values())) for _ in stopped_heading),
             Text(str(failures or ""), style="red"),
-            *(_mean_and_spread([pair[network] for pair in losses]) for network in (0, 1)),
         )
     console.print()
     console.print(table)
-    console.print(
-        "[dim]Losses: last-epoch means, as mean ± standard deviation over the seeds.[/dim]"
-    )
     for failure in _failures(results):
         console.print(Text(escape_control_characters(failure), style="red"), soft_wrap=True)
     for warning in dict.fromkeys(text for result in results for text in result.warnings):
@@ -327,13 +321,6 @@ def _failures(results: Sequence[WorkResult]) -> list[str]:
         named = ", ".join(runs[:_MAX_RUNS_NAMED]) + (f" and {more} more" if more > 0 else "")
         lines.append(f"{named}: {failure}")
     return lines
-
-
-def _mean_and_spread(values: Sequence[float]) -> str:
-    if not values:
-        return ""
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{spread}"
 
 
 def _print_sweeps(console: Console) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,9 @@ from analysis import load
 from analysis.comparison.arms import ComparisonError
 from analysis.comparison.compare import Comparison, compare
 from analysis.comparison.conclusions import conclusion, failures_in_words, findings, verdict
+from analysis.comparison.differences import differences_from
+from analysis.comparison.statistics import compare_counts
+from analysis.comparison.tables import effect_table, failure_table
 from tests.support.sample_journals import write_journal
 from tracking.events import SWEEP
 
@@ -68,8 +73,14 @@ def test_the_factor_is_found_and_its_effect_is_shown(tmp_path: Path) -> None:
     assert "over 8 pairs of seeds: the final loss of G is higher by" in said
     assert "(98.8% interval +" in said
     assert "no difference was shown in the final loss of D" in said
-    assert "would be shown in 80% of such comparisons" in said
+    assert re.search(
+        r"\(this many seeds would show, with 80% power, differences of [\d., and]+\)", said
+    )
     assert verdict(comparison) == "A difference was shown in the final loss of G."
+    effects = effect_table(comparison)
+    assert effects.column(5) == ["0.031*", "1", "1", "1"]
+    assert "for a family of 4 tests." in effects.caption
+    assert "with *: a difference was shown" in effects.caption
 
 
 def test_values_are_means_over_the_last_tenth_of_the_steps(tmp_path: Path) -> None:
@@ -112,7 +123,7 @@ def test_six_pairs_show_one_metric_but_can_show_nothing_of_four(tmp_path: Path) 
     assert row(one, "Gloss", "init.scheme=default")["shown"]
     assert not four.differences["can_show"].any()
     assert "with 4 tests, at least 8 pairs of seeds are needed" in conclusion(four)
-    assert "would be shown" not in conclusion(four), "no effect would have been"
+    assert "would show" not in conclusion(four), "no effect would have been shown"
     low, high = row(four, "Gloss", "init.scheme=default")[["ci_low", "ci_high"]]
     assert (low, high) == (-math.inf, math.inf)
 
@@ -254,7 +265,7 @@ def test_broken_runs_are_counted_and_their_pairs_left_out(tmp_path: Path) -> Non
     counts = comparison.failures.set_index("arm")
     assert counts.loc["init.scheme=dcgan", ["runs", "collapsed", "diverged"]].tolist() == [9, 1, 1]
     assert counts.loc["init.scheme=default", ["collapsed", "diverged"]].tolist() == [1, 0]
-    assert "2 of 9 with init.scheme=dcgan (95% interval 6% to 55%)" in failures_in_words(comparison)
+    assert "2 of 9 with init.scheme=dcgan, 95% interval 6% to 55%" in failures_in_words(comparison)
     assert row(comparison, "Gloss", "init.scheme=default")["counts"] == (8, 8)
     assert comparison.tests == 1, "so few failures could show nothing"
     assert any(
@@ -302,6 +313,35 @@ def test_failures_are_part_of_the_verdict(tmp_path: Path) -> None:
     assert "8 of 8 trainings failed where 0 of 8 did (p = 0.00016)" in conclusion(comparison)
     assert any("has no finite value of it" in each for each in comparison.warnings)
     assert "nan" not in " ".join((*findings(comparison), *comparison.warnings))
+
+
+def with_outcomes(comparison: Comparison, outcomes: Sequence[str]) -> Comparison:
+    """The same comparison with other outcomes, in the order of the arms and seeds."""
+    runs = comparison.runs.assign(outcome=list(outcomes))
+    differences = differences_from(comparison.baseline, runs, comparison.measures)
+    return replace(comparison, runs=runs, failures=differences.failures, tests=differences.tests)
+
+
+def test_runs_that_cannot_be_judged_do_not_count_as_whole(tmp_path: Path) -> None:
+    two_arms(tmp_path, range(8))
+    compared = compare(load(tmp_path), metrics=["Gloss"])
+
+    none = with_outcomes(compared, ["unknown"] * 8 + ["whole"] * 6 + ["unknown"] * 2)
+    assert failures_in_words(none) == (
+        "Collapsed, diverged or failed: none of the 8 with init.scheme=dcgan could be judged; "
+        "0 of 6 with init.scheme=default (2 more could not be judged), 95% interval 0% to 39%."
+    )
+    assert none.tests == 1, "no judged run can be compared with another"
+    assert failure_table(none).rows == (
+        ("dcgan", "8", "0", "0", "0", "8", "\N{EN DASH}", "\N{EN DASH}"),
+        ("default", "8", "0", "0", "0", "2", "0% to 39%", "\N{EN DASH}"),
+    )
+
+    some = with_outcomes(
+        compared, ["whole"] * 5 + ["unknown"] * 3 + ["diverged"] * 5 + ["whole"] * 3
+    )
+    # The larger p of a family of two is not corrected.
+    assert some.failures["p_holm"].iloc[1] == pytest.approx(compare_counts((0, 5), (5, 8)).p)
 
 
 def test_twins_that_differ_in_another_key_are_not_chosen_by_their_age(tmp_path: Path) -> None:
@@ -379,6 +419,10 @@ def test_forty_arms_and_lists_as_values(tmp_path: Path) -> None:
     assert comparison.tests == 39
     assert "at least 11 pairs of seeds are needed" in conclusion(comparison)
     assert len(findings(comparison)) <= 3
+    unknown = with_outcomes(comparison, ["unknown"] * 3 + ["collapsed"] + ["whole"] * 76)
+    assert "failed: 1 of 77 runs (3 more could not be judged)." in " ".join(findings(unknown))
+    unknown = with_outcomes(comparison, ["unknown"] * 80)
+    assert "failed: none of the 80 runs could be judged." in " ".join(findings(unknown))
 
 
 def test_a_run_that_is_in_two_stores_counts_once(tmp_path: Path) -> None:

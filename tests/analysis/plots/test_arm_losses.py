@@ -9,7 +9,6 @@ import pytest
 
 from analysis.plots.arm_losses import loss_bands
 from analysis.plots.figure_file import save
-from analysis.plots.style import LOSS_NOTE
 from tests.support.drawn_arms import (
     arms_with_steps,
     epoch_means,
@@ -78,17 +77,16 @@ def test_labels_legend_and_footnote() -> None:
     assert [axes.get_ylabel() for axes in picture.figure.axes] == ["loss of G", "loss of D", "loss"]
     assert picture.figure.axes[-1].get_xlabel() == "epoch"
     assert legend_texts(picture) == ["arm 0 (2 seeds)", "arm 1 (1 seed)"]
-    assert LOSS_NOTE in note(picture)
     assert note(picture).startswith("1 to 2 seeds per arm; epoch means.")
     assert picture.alt.endswith(".")
     assert "2 arms" in picture.alt
 
 
-def test_one_seed_is_called_an_anecdote(tmp_path: Path) -> None:
+def test_one_seed_is_said_to_be_one(tmp_path: Path) -> None:
     picture = loss_bands(*arms_with_steps([1]))
 
     save(picture, tmp_path)
-    assert "anecdote" in note(picture)
+    assert note(picture).startswith("One seed per arm;")
     assert line_names(picture.figure.axes[0], "seed") == []
 
 

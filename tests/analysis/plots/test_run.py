@@ -12,17 +12,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.plots.run import (
-    grids_by_step,
-    loss_curves,
-    real_and_fake_grids,
     save_run_plots,
-    score_curves,
 )
 from tests.support.drawn_run import (
     coloured_grid,
     grey_grid,
     random_values,
-    title_and_note,
     write_run,
 )
 from tracking.backends.local import read_steps
@@ -31,17 +26,6 @@ from tracking.backends.local import read_steps
 @pytest.fixture
 def steps(tmp_path: Path) -> pd.DataFrame:
     return read_steps(write_run(tmp_path / "run", random_values(250)))
-
-
-def test_every_figure_says_that_it_is_one_run(steps: pd.DataFrame) -> None:
-    pixels = grey_grid(0)
-    for figure in (
-        loss_curves(steps),
-        score_curves(steps),
-        grids_by_step({0: pixels}),
-        real_and_fake_grids(pixels, pixels),
-    ):
-        assert "One run with one seed is an anecdote." in title_and_note(figure)
 
 
 def test_all_figures_of_a_run_are_saved(tmp_path: Path) -> None:

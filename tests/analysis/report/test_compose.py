@@ -15,7 +15,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from analysis import load
+from analysis.caveats import ANECDOTE
 from analysis.comparison.arms import ComparisonError
+from analysis.comparison.failures import RULE
 from analysis.comparison.measures import Measure
 from analysis.comparison.tables import Table
 from analysis.plots.figure_file import FigureFile
@@ -79,6 +81,7 @@ def test_it_asks_answers_and_shows_what_the_answer_rests_on(report: Report) -> N
     assert "over 6 pairs of seeds: the final loss of G is higher by 0.5" in said(answer)
     assert "Collapsed, diverged or failed: 0 of 6" in said(answer)
     assert "not how good the images are" in said(answer)
+    assert RULE not in said(answer), "no run collapsed, diverged or failed"
     assert [picture.name for picture in report.pictures] == [
         "paired_slopes_Gloss",
         "loss_bands",
@@ -118,8 +121,8 @@ def test_of_several_factors_all_are_seen_at_once(tmp_path: Path) -> None:
     report = compose(load(tmp_path), by=["optimizer.lr", "init.scheme"], metrics=["Gloss", "D_x"])
     assert report.question == "Do optimizer.lr and init.scheme change the outcome?"
     names = [picture.name for picture in report.pictures]
-    assert "parallel_coordinates_Gloss" in names
-    assert "parallel_coordinates_D_x" not in names, "neither more nor less of it is better"
+    assert {"paired_slopes_Gloss", "paired_slopes_D_x"} <= set(names)
+    assert not any("parallel" in name for name in names), "neither more nor less of it is better"
     assert "5 arms were compared with optimizer.lr=0.0001, init.scheme=dcgan." in said(
         report.sections[0]
     )
@@ -177,7 +180,11 @@ def test_one_run_is_an_anecdote(store: Path) -> None:
     runs = load(store, where="name == 'with-000003'")
     report = compose(runs)
     assert report.question == "The run with-000003"
-    assert "One run is an anecdote" in said(report.sections[0])
+    first = report.sections[0].blocks[0]
+    assert isinstance(first, Prose)
+    assert (first.tone, first.text.startswith(ANECDOTE)) == ("note", True)
+    captions = [picture.figure.get_supxlabel() for picture in report.pictures]
+    assert "anecdote" not in " ".join([*captions, *map(said, report.sections[1:])])
     assert [picture.name for picture in report.pictures] == [
         "loss",
         "scores",
@@ -203,6 +210,7 @@ def test_runs_that_have_not_finished_are_shown_too(tmp_path: Path) -> None:
     assert "There is no finished run to compare" in said(report.sections[0])
     (runs,) = tables(section(report, "Runs"))
     assert [row[2] for row in runs.rows] == ["interrupted", "failed"]
+    assert RULE in said(section(report, "Runs"))
 
 
 def test_synthetic_data_are_called_synthetic(tmp_path: Path) -> None:

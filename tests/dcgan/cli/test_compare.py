@@ -7,9 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from analysis import load
+from analysis.report.compose import _setting
 from dcgan.cli import app
+from dcgan.cli.sweep_table import SweepTable
+from dcgan.sweeping.storage import find_sweep
 from tracking.backends.local import amend_fields, run_folders
 
 TINY = [
@@ -50,6 +55,8 @@ def test_a_sweep_is_compared_by_its_name(store: Path) -> None:
         assert metric in text
     assert "over 2 pairs of seeds: no claim can be made about the final loss of G" in text
     assert "not how good the images are" in text
+    assert re.search(r"runs collapsed diverged failed unknown .* dcgan 2 0 0 0 2 ", text)
+    assert "Unknown: neither outputs of D nor images were kept, or G was still untrained" in text
 
 
 def test_programs_get_all_of_it(store: Path) -> None:
@@ -103,10 +110,39 @@ def test_foreign_text_does_not_steer_the_terminal(store: Path) -> None:
 def test_numbers_are_never_cut_however_narrow_the_terminal(store: Path) -> None:
     for width in (200, 60):
         result = invoke("compare", "--sweep", "ours", "--store", str(store), columns=width)
-        tables = result.output.partition("Collapsed:")[0]
+        tables = result.output
         assert "\N{HORIZONTAL ELLIPSIS}" not in tables
         header = next(line for line in tables.splitlines() if "difference" in line.split())
         assert header.split()[-1] == ("p" if width == 60 else "detectable")
         first, second = (line for line in tables.splitlines() if line.startswith("final D(x)"))
         assert len(first.split()) >= 6, "name, arm, n, mean and std"
         assert second.split()[-1 if width == 60 else -3] == "1", "the whole p value"
+
+
+def test_a_narrow_terminal_explains_only_the_columns_that_it_shows(store: Path) -> None:
+    wide = invoke("compare", "--sweep", "ours", "--store", str(store), columns=160).output
+    assert "No room here" not in wide
+    assert "Detectable:" in wide
+    narrow = invoke("compare", "--sweep", "ours", "--store", str(store), columns=80).output
+    assert "No room here for: detectable, P(larger)." in narrow
+    assert "Detectable:" not in narrow
+    assert "P(larger):" not in narrow
+    assert "Interval: every difference" in narrow
+    assert "p: permutation test" in narrow
+
+
+def test_a_length_that_was_given_in_steps_is_shown_in_steps(store: Path) -> None:
+    listed = invoke("runs", "--store", str(store)).output
+    assert listed.count("6/6 steps") == 4
+
+    sweep = find_sweep(store, "ours")
+    console = Console(width=100)
+    table = SweepTable(sweep, {run.key: 1_797 for run in sweep.sweep.runs}, console)
+    table.refresh()
+    with console.capture() as capture:
+        console.print(table._render())
+    assert len(re.findall(r"finished +0 +6/6 ", capture.get())) == 4
+
+    setting = dict(_setting(load(store).table))
+    assert setting["Steps"] == "6"
+    assert "Epochs" not in setting
