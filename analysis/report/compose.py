@@ -17,6 +17,7 @@ from analysis.comparison.conclusions import findings, outcomes_to_explain, verdi
 from analysis.comparison.failures import RULE
 from analysis.comparison.measures import DEFAULTS
 from analysis.comparison.tables import effect_table, failure_table, summary_table
+from analysis.data_names import data_set_name
 from analysis.health import examine
 from analysis.report.content import Block, Commands, Facts, Prose, Report, Section
 from analysis.report.figure_sections import (
@@ -176,7 +177,7 @@ def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:
     seeds = sorted(int(str(seed)) for seed in distinct(table, f"{SYS}/seed"))
     synthetic = ", SYNTHETIC" if is_synthetic(table) else ""
     size = join_values(distinct(table, f"{CONFIG}/dataset/size"))
-    data = join_values(distinct(table, f"{CONFIG}/dataset/name"))
+    data = join_values(_data_names(table))
     rows = [
         ("Seeds", _range(seeds)),
         ("Recipe", join_values(distinct(table, f"{SYS}/recipe"))),
@@ -186,6 +187,15 @@ def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:
         ("Sweep", join_values(distinct(table, f"{SWEEP}/id"))),
     ]
     return [(name, text) for name, text in rows if text]
+
+
+def _data_names(table: pd.DataFrame) -> list[Value]:
+    name, path = f"{CONFIG}/dataset/name", f"{CONFIG}/dataset/path"
+    if path not in table:
+        return distinct(table, name)
+    known = table[table[name].notna()]
+    pairs = zip(known[name], known[path].where(known[path].notna(), None), strict=True)
+    return list(dict.fromkeys(data_set_name(*pair) for pair in pairs))
 
 
 def _images(runs: Runs, arms: Sequence[Arm]) -> list[Section]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from analysis.data_names import data_set_name
 from analysis.plots.inline import figure_png, picture_jpeg
 from analysis.plots.run import draw_run_plot
 from tracking.errors import UserError
@@ -21,7 +22,6 @@ _LOSS_DPI = 64
 _FIELDS = {
     "recipe": f"{SYS}/recipe",
     "seed": f"{SYS}/seed",
-    "data": f"{CONFIG}/dataset/name",
     "images": f"{CONFIG}/dataset/size",
     "started": f"{SYS}/created",
     "device": f"{SYS}/device",
@@ -32,6 +32,8 @@ def run_html(run: Run) -> str:
     """The card of a run; pictures that it does not have are left out."""
     fields = run.fields
     rows = {"status": f"{run.status}, {plural(run.steps, 'step')}"}
+    if name := fields.get(f"{CONFIG}/dataset/name"):
+        rows["data"] = data_set_name(name, fields.get(f"{CONFIG}/dataset/path"))
     rows |= {name: str(fields[path]) for name, path in _FIELDS.items() if fields.get(path)}
     rows |= _scores(run)
     if error := fields.get(f"{SYS}/error"):

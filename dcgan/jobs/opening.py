@@ -10,6 +10,7 @@ import torch
 
 from dcgan.data.doubts import doubts_about
 from dcgan.jobs.length import length_events
+from dcgan.jobs.other_images import doubt_about_length
 from dcgan.jobs.prepare import Job
 from dcgan.profiling.step_memory import doubt_about_memory
 from dcgan.run_folder.describe import (
@@ -60,8 +61,10 @@ def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator
 
 
 def doubts(job: Job) -> Iterator[str]:
-    """One sentence for each doubt about the images, or about the memory, of a new run."""
+    """One sentence for each doubt about the images, the length or the memory of a new run."""
     yield from doubts_about(job.images.card)
+    if doubt := doubt_about_length(job.config, job.images.card.size):
+        yield doubt
     if doubt := doubt_about_memory(job.config, job.device, job.world):
         yield doubt
 

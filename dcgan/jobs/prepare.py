@@ -18,6 +18,7 @@ from dcgan.jobs.initial_weights import (
     load_initial_weights,
 )
 from dcgan.jobs.length import check_length
+from dcgan.jobs.other_images import without_claims
 from dcgan.profiling.step_memory import check_memory
 from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
 from dcgan.run_folder.trained_run import load_training_images, read_config, with_images_in
@@ -166,7 +167,7 @@ def prepare(
     images = load_images(config.dataset, download=download)
     check_batches(config, images.card.size, world)
     return Job(
-        config=config,
+        config=without_claims(config, images.card.size),
         images=images,
         device=chosen_device,
         store=store,

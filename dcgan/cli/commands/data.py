@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,7 +107,9 @@ def data(
     dcgan data ~/mnist --recipe mnist-ablation --json[/dim]
     """
     from dcgan.config.loading import Override, load_config
+    from dcgan.data.doubts import doubts_about
     from dcgan.data.loading import load_images
+    from dcgan.jobs.other_images import doubt_about_length
     from dcgan.jobs.overrides import data_overrides
 
     if path is None and recipe is None:
@@ -122,11 +124,14 @@ def data(
     images = load_images(dataset, download=download)
     if output is not None:
         _write_sheet(images, count, output)
+    doubts = [*doubts_about(images.card)]
+    if recipe is not None and (doubt := doubt_about_length(config, images.card.size)):
+        doubts.append(doubt)
     if as_json:
-        print(json.dumps(_as_tree(images, config), indent=2))
+        print(json.dumps(_as_tree(images, config, doubts), indent=2))
         return
     console = Console(highlight=False)
-    _print(images, config, console)
+    _print(images, config, doubts, console)
     if output is not None:
         console.print(f"\n{output}: a sheet of the images as trained on", soft_wrap=True)
     drawing = drawing_of(console, pictures) if console.is_terminal else None
@@ -165,9 +170,7 @@ def _unreadable(images: ImageSet) -> int:
     return 0 if found is None else found.unreadable
 
 
-def _as_tree(images: ImageSet, config: Config) -> dict[str, Any]:
-    from dcgan.data.doubts import doubts_about
-
+def _as_tree(images: ImageSet, config: Config, doubts: Sequence[str]) -> dict[str, Any]:
     card, found = images.card, images.findings
     return {
         "path": card.path,
@@ -186,14 +189,12 @@ def _as_tree(images: ImageSet, config: Config) -> dict[str, Any]:
         "paged": card.paged,
         "unreadable": _unreadable(images),
         "first_unreadable": list(card.skipped),
-        "doubts": list(doubts_about(card)),
+        "doubts": list(doubts),
         "fingerprint": card.fingerprint,
     }
 
 
-def _print(images: ImageSet, config: Config, console: Console) -> None:
-    from dcgan.data.doubts import doubts_about
-
+def _print(images: ImageSet, config: Config, doubts: Sequence[str], console: Console) -> None:
     console.print(Text(escape_control_characters(images.card.path), style="bold"), soft_wrap=True)
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
@@ -201,7 +202,7 @@ def _print(images: ImageSet, config: Config, console: Console) -> None:
     for name, value in _rows(images, config):
         table.add_row(name, Text(escape_control_characters(value)))
     console.print(table)
-    for doubt in doubts_about(images.card):
+    for doubt in doubts:
         console.print(Text(escape_control_characters(doubt), style="yellow"), soft_wrap=True)
 
 

@@ -116,12 +116,17 @@ def _heading(subject: str, unit: str, section: SectionDiff) -> str:
 
 
 def _data_heading(run_diff: RunDiff) -> str:
+    from analysis.data_names import data_set_name
+
     if run_diff.same_data is None:
         return "It was not recorded whether the data are the same"
     if not run_diff.same_data:
         return "The data differ"
-    size, name = (run_diff.data.equal.get(f"dataset.{key}") for key in ("size", "name"))
-    return f"The data are the same: {size} images" + (f" of {name}" if name else "")
+    size, name, path = (
+        run_diff.data.equal.get(f"dataset.{key}") for key in ("size", "name", "path")
+    )
+    of_set = f" of {escape_control_characters(data_set_name(name, path))}" if name else ""
+    return f"The data are the same: {size} images{of_set}"
 
 
 def _code_heading(code: SectionDiff) -> str:

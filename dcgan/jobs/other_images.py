@@ -1,0 +1,70 @@
+"""A recipe on other images than those it was written for: what it then claims, and its length."""
+
+from __future__ import annotations
+
+from dcgan.config.loading import load_config, recipe_names
+from dcgan.config.schema import Config
+from dcgan.training.schedule import total_steps
+from tracking.wording import plural
+
+FEW_STEPS = 1_000
+"""A third of the shortest training among the recipes on their own images: 2,850 steps, `digits`."""
+
+_STEPS, _BATCH_SIZE = 5_000, 32
+"""What is advised instead, at about the length of `astro`, the recipe for the fewest images."""
+
+
+def without_claims(config: Config, size: int) -> Config:
+    """The configuration, which no longer says of other images that they are the recipe's own.
+
+    What a user has written instead stays, and so does the number of images that the recipe's
+    length is meant for.
+
+    Args:
+        config: Of a new run.
+        size: Number of its images.
+    """
+    recipe = _recipe_of(config)
+    if recipe is None or _has_own_images(config, recipe, size):
+        return config
+    instead = f"other images, with the settings of {recipe.name}"
+    if config.description == recipe.description:
+        config = config.model_copy(update={"description": instead})
+    if config.source.experiment == recipe.source.experiment:
+        source = config.source.model_copy(update={"experiment": instead})
+        config = config.model_copy(update={"source": source})
+    return config
+
+
+def doubt_about_length(config: Config, size: int) -> str | None:
+    """A sentence if the recipe's epochs, which the user left as they are, are few steps here.
+
+    Args:
+        config: Of a new run.
+        size: Number of its images.
+    """
+    recipe = _recipe_of(config)
+    steps = total_steps(config, size)
+    if recipe is None or recipe.source.images is None or steps >= FEW_STEPS:
+        return None
+    is_of_recipe = config.training.epochs == recipe.training.epochs
+    if config.training.epochs is None or not is_of_recipe or size >= recipe.source.images:
+        return None
+    smaller = f" --batch-size {_BATCH_SIZE}" * (config.training.batch_size > _BATCH_SIZE)
+    return (
+        f"Only {plural(steps, 'step')}: {recipe.name}'s {plural(config.training.epochs, 'epoch')} "
+        f"are meant for {recipe.source.images:,} images, and here are {size:,}. "
+        f"Try --steps {_STEPS}{smaller}."
+    )
+
+
+def _recipe_of(config: Config) -> Config | None:
+    """The recipe of this project whose name a configuration bears."""
+    return load_config(config.name, []) if config.name in recipe_names() else None
+
+
+def _has_own_images(config: Config, recipe: Config, size: int) -> bool:
+    """Whether these may be the recipe's images, of which a folder tells the number alone."""
+    if config.dataset.name == "folder":
+        return size == recipe.source.images
+    return config.dataset.name == recipe.dataset.name
