@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import loky
 import pytest
 
 from tests.support.mlflow_tables import copied_tables
@@ -15,7 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two for each core, since two fifths of the tests' time are waits for servers and limits."""
-    return 2 * len(os.sched_getaffinity(0))
+    return 2 * loky.cpu_count()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
