@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from dcgan.cli.curve_panel import curve_panel
 from dcgan.cli.format import escape_control_characters
+from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
 
 if TYPE_CHECKING:
@@ -101,19 +101,3 @@ def _print_rules(console: Console) -> None:
         fatal = f" A run that ends so counts as {rule.fatal}." if rule.fatal else ""
         console.print(Text(rule.name, "bold"), Text(f"{rule.title}. {rule.source}.{fatal}"))
         print_indented(console, f"  {how_sure(rule.name)}", "dim")
-
-
-def print_indented(console: Console, line: str, style: str = "") -> None:
-    """Print a line, which a terminal wraps to two columns more than it is indented itself.
-
-    Args:
-        console: Where it goes; one that is no terminal gets it whole.
-        line: The line with its indentation.
-        style: Of its text.
-    """
-    if not console.is_terminal:
-        console.print(Text(line, style), soft_wrap=True)
-        return
-    indent = " " * (len(line) - len(line.lstrip()) + 2)
-    wrapped = textwrap.fill(line, console.width, subsequent_indent=indent, break_long_words=False)
-    console.print(Text(wrapped, style))

@@ -12,8 +12,8 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from dcgan.cli import app
-from dcgan.cli.commands.diagnose import print_indented
 from dcgan.cli.health_lines import health_line, rules_that_hold
+from dcgan.cli.indented_lines import print_indented
 from diagnosis import RULES, advice
 from tests.support.health_events import HEALTHY, run, write_health_journal
 from tracking.events import Fields
