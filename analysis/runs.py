@@ -120,7 +120,8 @@ class Runs:
 
         Args:
             by: Keys of the configuration that define the arms.
-            metrics: What is compared; losses and scores by default.
+            metrics: What is compared; by default FID, precision and recall if evaluated, then
+                losses and scores.
             baseline: The label of an arm, or its value; the first arm by default.
             anyway: Compare although the arms differ in more than the factors.
 

@@ -23,6 +23,7 @@ _NO_PART_OF_TRAINING = (
     "source.",
     "seed",
     "dataset.path",  # the fingerprint says whether the images are the same
+    "dataset.warnings",  # which may be of files beside them
     "images.",
     "checkpoints.",
     "evaluation.",
@@ -39,6 +40,8 @@ MEASURED_OF_DATA = (
     "dataset.duplicates",
     "dataset.clipped",
     "dataset.extreme",
+    "dataset.paged",
+    "dataset.warnings",
 )
 """What a run records about its images, rather than choices that were configured."""
 

@@ -125,6 +125,11 @@ def find_measures(
     )
 
 
+def count_defaults(feature_spaces: int) -> int:
+    """How many metrics are compared by default of runs that are evaluated in so many spaces."""
+    return len(DEFAULTS) + len(_QUALITIES) * feature_spaces
+
+
 def runs_without(runs: Runs, ids: Sequence[str], measure: Measure) -> list[str]:
     """Those of some runs that never recorded a measure; one that is derived is always there.
 
@@ -180,11 +185,11 @@ def _told_differently(words: Sequence[str], conditions: str, anyway: bool) -> st
     """One sentence for all metrics that the same conditions keep from being compared."""
     *others, last = words
     if not others:
-        outcome = "its values cannot be compared" if anyway else "it is left out"
+        outcome = "its values are compared anyway" if anyway else "it is left out"
         return (
             f"The {last} was not measured in the same way in all runs, so {outcome}: {conditions}."
         )
-    outcome = "their values cannot be compared" if anyway else "they are left out"
+    outcome = "their values are compared anyway" if anyway else "they are left out"
     return (
         f"The {', '.join(others)} and {last} were not measured in the same way in all runs, so "
         f"{outcome}: {conditions}."

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.arms import Arm, ComparisonError, Grouping, as_texts
+from analysis.comparison.measures import count_defaults
+from analysis.comparison.power import least_pairs
 from tracking.events import SWEEP, SYS
 from tracking.fields import config_path
 from tracking.wording import plural
@@ -57,6 +59,27 @@ def newest_of_twins(table: pd.DataFrame, grouping: Grouping, warnings: list[str]
             f"{', ...' if count > 3 else ''})."
         )
     return rows[~older]
+
+
+def warning_of_few_seeds(seeds: int, arms: int, feature_spaces: int) -> str | None:
+    """What so few seeds could never show, whatever their values; None if there are enough.
+
+    Args:
+        seeds: Of each arm.
+        arms: Of the comparison.
+        feature_spaces: In how many of them the runs are evaluated while they train.
+    """
+    others, metrics = arms - 1, count_defaults(feature_spaces)
+    if not others:
+        return None
+    needed, needed_by_one = least_pairs(others * metrics), least_pairs(others)
+    if seeds >= needed:
+        return None
+    by_one = f", or {needed_by_one} for a single metric." if needed_by_one < needed else "."
+    return (
+        f"{plural(seeds, 'seed')} can show no difference in the {metrics} metrics that are "
+        f"compared by default: that takes {needed} seeds{by_one}"
+    )
 
 
 def doubts_about_seeds(

@@ -59,7 +59,8 @@ def sweep(
         download: Whether torchvision may download missing data.
         settings: Any other keys of the recipe.
         name: Name of the sweep, and of the group of its runs.
-        trackers: `mlflow`, `neptune`, `tensorboard`, besides the local journal.
+        trackers: `mlflow`, `neptune`, `tensorboard`, `wandb` or a tracker of another package,
+            besides the local journal.
         resume: Whether to finish a sweep that was stopped.
         stop_when: Rules of health that end a run early, such as `collapsed,diverged`.
         jobs: Runs to train at once; by default one per core, or one per GPU.
@@ -146,12 +147,16 @@ def _train(
     device: str,
     stop_when: tuple[str, ...],
 ) -> None:
+    from analysis.comparison.seeds import warning_of_few_seeds
     from dcgan.sweeping.executor import run_work_items
     from dcgan.sweeping.progress import missing_runs, progress_reader
-    from dcgan.sweeping.request import share_out
+    from dcgan.sweeping.request import evaluated_spaces, share_out
     from dcgan.training.device import cards, choose_device
 
-    total = len(stored_sweep.sweep.runs)
+    plan = stored_sweep.sweep
+    if few := warning_of_few_seeds(len(plan.seeds), len(plan.arms), evaluated_spaces(plan)):
+        display.message(few)
+    total = len(plan.runs)
     read = progress_reader(stored_sweep)
 
     def states() -> Counter[str]:

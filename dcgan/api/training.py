@@ -65,14 +65,15 @@ def train(
         seed: Of weights, data order and latents.
         weight_init: True for DCGAN's N(0, 0.02), False for PyTorch's own initialisation.
         start_from: A run whose weights to start from (a Run, `RUN` or `RUN:CHECKPOINT`), or one
-            or two .pth files.
+            or two .pth or .safetensors files.
         evaluate_every: Epochs between evaluations.
         precision: `auto`, `fp32`, `tf32` or `bf16`.
         compile: Whether to use torch.compile if a trial shows that it pays off.
         data: Folder or file with the recipe's data set, or with other images.
         download: Whether torchvision may download missing data.
         settings: Any other keys of the recipe: `{"network.latent_size": 32}`.
-        trackers: `mlflow`, `neptune`, `tensorboard`, besides the local journal.
+        trackers: `mlflow`, `neptune`, `tensorboard`, `wandb` or a tracker of another package,
+            besides the local journal.
         name: Name of the run.
         group: Name of a group of runs that it belongs to.
         tags: Words by which runs are selected.
@@ -83,7 +84,7 @@ def train(
         progress: Whether to show how far the training is.
 
     Returns:
-        The run: finished or interrupted.
+        The run: finished, stopped (by `stop_when`) or interrupted.
 
     Raises:
         ConfigError: A setting is not valid, or does not work here.
@@ -148,7 +149,7 @@ def resume(
     store: str | Path | None = None,
     progress: bool = True,
 ) -> Run:
-    """Continue a run that was interrupted, that failed, or that is to be longer.
+    """Continue a run that was interrupted or stopped, that failed, or that is to be longer.
 
     Args:
         run: The run, its id or name, or `last`.
@@ -161,10 +162,11 @@ def resume(
         progress: Whether to show how far the training is.
 
     Returns:
-        The run: finished or interrupted.
+        The run: finished, stopped (by `stop_when`) or interrupted.
 
     Raises:
-        StoreError: There is no such run, it has finished, or its images have changed.
+        StoreError: There is no such run, it has finished and no new length is given, or its
+            images have changed.
         ConfigError: The run cannot have this length, or does not work here.
         CheckpointError: Its checkpoint is damaged, or a finished run has none.
         UserError: This process is training already.

@@ -61,7 +61,7 @@ MetricsOption = Annotated[
         "--metric",
         metavar="NAME",
         help="Metric to compare, such as Gloss, D_x or nearest_epoch; repeatable. "
-        "Losses and scores by default.",
+        "By default FID, precision and recall if evaluated, then losses and scores.",
     ),
 ]
 Baseline = Annotated[
@@ -72,7 +72,11 @@ Baseline = Annotated[
 ]
 Anyway = Annotated[
     bool,
-    typer.Option("--anyway", help="Compare even if the arms differ in more than the factor."),
+    typer.Option(
+        "--anyway",
+        help="Compare even if the arms differ in more than the factor, or were not evaluated in "
+        "one way.",
+    ),
 ]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -66,12 +66,14 @@ class ImageSet:
         card: Its description.
         labels: Indices into the card's classes, int64 (N,); None without labels.
         findings: What was found in its files; None if it has none.
+        left_out: Ending -> number of files that are no images by their names.
     """
 
     pixels: Tensor
     card: DatasetCard
     labels: Tensor | None = None
     findings: Findings | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Collection:
         labels: Indices into `classes`, int64 (N,); None without labels.
         content: Returns a digest of everything that the decoded images depend on, except their
             form.
+        left_out: Ending -> number of files beside the images that are none by their names.
     """
 
     path: str
@@ -94,6 +97,7 @@ class Collection:
     classes: tuple[str, ...]
     labels: npt.NDArray[np.int64] | None
     content: Callable[[], str]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -242,7 +242,8 @@ def prepare_resume(
             length; it may then have finished.
 
     Raises:
-        StoreError: There is no such run, it has finished, or its images have changed.
+        StoreError: There is no such run, it has finished and no `length` is given, or its images
+            have changed.
         ConfigError: The device, the precision or the batch size does not work here, or what was
             done so far depends on the run's length.
         CheckpointError: A finished run has no checkpoint.

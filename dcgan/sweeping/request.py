@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcgan.config.loading import Override
+from dcgan.evaluation.features.feature_space import count_spaces
 from dcgan.jobs.initial_weights import check_fixed_weights
 from dcgan.jobs.overrides import data_overrides
 from dcgan.sweeping.definition import read_definition
@@ -88,6 +89,14 @@ def _plan(request: SweepRequest) -> Sweep:
         [*factors, *request.factors],
         definition.seeds if request.seeds is None else request.seeds,
     )
+
+
+def evaluated_spaces(plan: Sweep) -> int:
+    """In how many feature spaces most runs of a sweep will be evaluated; 0 if most will not be."""
+    evaluated = [run.config.evaluation for run in plan.runs if run.config.evaluation.every_epochs]
+    if 2 * len(evaluated) < len(plan.runs):
+        return 0
+    return max(count_spaces(use_inception=each.inception) for each in evaluated)
 
 
 def share_out(

@@ -189,6 +189,7 @@ def _as_tree(images: ImageSet, config: Config, doubts: Sequence[str]) -> dict[st
         "paged": card.paged,
         "unreadable": _unreadable(images),
         "first_unreadable": list(card.skipped),
+        "not_images": dict(images.left_out),
         "doubts": list(doubts),
         "fingerprint": card.fingerprint,
     }
@@ -209,6 +210,7 @@ def _print(images: ImageSet, config: Config, doubts: Sequence[str], console: Con
 def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:
     from dcgan.config.image_size import in_words
     from dcgan.data.findings import range_in_words
+    from dcgan.data.sources.endings import in_words as endings_in_words
 
     card, found, dataset = images.card, images.findings, config.dataset
     colours = "grey" if dataset.channels == 1 else "RGB"
@@ -237,3 +239,5 @@ def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:
         yield "", file
     if unreadable:
         yield "", f"Train without them by --set dataset.max_unreadable={unreadable}."
+    if images.left_out:
+        yield "not images", endings_in_words(images.left_out)

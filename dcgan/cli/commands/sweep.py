@@ -39,7 +39,7 @@ from tracking.errors import UserError
 from tracking.wording import plural
 
 if TYPE_CHECKING:
-    from dcgan.sweeping.plan import RunKey, Sweep, SweepRun
+    from dcgan.sweeping.plan import RunKey, SweepRun
     from dcgan.sweeping.storage import StoredSweep
     from dcgan.sweeping.worker import Executor, WorkResult
 
@@ -219,9 +219,10 @@ def _run(
     stop_when: tuple[str, ...],
 ) -> tuple[list[WorkResult], bool]:
     """Train the missing runs; returns their results, and whether it was not stopped."""
+    from analysis.comparison.seeds import warning_of_few_seeds
     from dcgan.cli.sweep_table import SweepTable
     from dcgan.sweeping.executor import run_work_items
-    from dcgan.sweeping.request import share_out
+    from dcgan.sweeping.request import evaluated_spaces, share_out
 
     plan = stored_sweep.sweep
     console.print(
@@ -229,7 +230,9 @@ def _run(
         f"{plural(len(plan.seeds), 'seed')} = {plural(len(plan.runs), 'run')}, "
         f"{len(missing)} left to train."
     )
-    _warn_of_few_seeds(plan, console)
+    spaces = evaluated_spaces(plan)
+    if warning := warning_of_few_seeds(len(plan.seeds), len(plan.arms), spaces):
+        console.print(warning, style="yellow")
     if not missing:
         return [], True
     jobs = min(max_jobs, len(missing))
@@ -247,25 +250,6 @@ def _run(
     console.print(f"Training {jobs} at a time{cards}, with {plural(threads, 'core')} each.")
     with SweepTable(stored_sweep, image_counts, console) as table:
         return run_work_items(work_items, backend, jobs, table.refresh)
-
-
-def _warn_of_few_seeds(plan: Sweep, console: Console) -> None:
-    """Say before any training what so few seeds could never show, whatever their values."""
-    from analysis.comparison.measures import DEFAULTS
-    from analysis.comparison.power import least_pairs
-
-    others = len(plan.arms) - 1
-    if not others:
-        return
-    needed, needed_by_one = least_pairs(others * len(DEFAULTS)), least_pairs(others)
-    if len(plan.seeds) >= needed:
-        return
-    console.print(
-        f"{plural(len(plan.seeds), 'seed')} can show no difference in the "
-        f"{len(DEFAULTS)} metrics that are compared by default: that takes {needed} seeds"
-        + (f", or {needed_by_one} for a single metric." if needed_by_one < needed else "."),
-        style="yellow",
-    )
 
 
 def _print_results(

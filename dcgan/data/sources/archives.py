@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
 
 from dcgan.data.encoded_images import EncodedImages
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.progress import Progress, silent
+from dcgan.data.sources.endings import images_among, in_words, warnings_of_pictures
 from dcgan.data.sources.image_folder import classes_of, content_of_files
 from dcgan.data.sources.splits import paths_of_split
 from dcgan.data.sources.zstd_stream import ZstdStream
@@ -123,18 +123,21 @@ class _Tar:
 
 
 def _collect_members(path: Path, archive: _Zip | _Tar, split: str, hashed: Progress) -> Collection:
-    suffixes = tuple(PIL.Image.registered_extensions())
-    pictures = [name for name in archive.sizes if name.lower().endswith(suffixes)]
+    pictures, _ = images_among(archive.sizes)
     for name in pictures:
         if name.startswith("/") or ".." in PurePosixPath(name).parts:
             raise ValueError(f"its member {name} points outside of it")
-    names = [
+    names, left_out = images_among(
         name
-        for name in pictures
+        for name in archive.sizes
         if not any(part.startswith(_HIDDEN) for part in PurePosixPath(name).parts)
-    ]
+    )
     if not names:
-        raise DataError(f"{path} holds no images, such as .jpg, .png or .webp.")
+        found = f" It holds {in_words(left_out)}." if left_out else ""
+        raise DataError(
+            f"{path} holds no images, such as .jpg, .png or .webp.{found}"
+            + "".join(f"\n{warning}." for warning in warnings_of_pictures(left_out))
+        )
     for name in names:
         if archive.sizes[name] > LARGEST_MEMBER:
             raise ValueError(f"{name} would have {archive.sizes[name]:,} bytes")
@@ -162,6 +165,7 @@ def _collect_members(path: Path, archive: _Zip | _Tar, split: str, hashed: Progr
         classes=classes,
         labels=None if labels is None else np.asarray(labels, np.int64),
         content=lambda: content_of_files([path], [kind], hashed),
+        left_out=left_out,
     )
 
 

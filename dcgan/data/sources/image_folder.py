@@ -6,17 +6,18 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
 import numpy as np
-import PIL.Image
 
 from dcgan.data.cache import cached_content
 from dcgan.data.decoding import file_digests
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.parallel import CHUNK, map_chunks
 from dcgan.data.progress import Progress, silent
+from dcgan.data.sources.endings import images_among, in_words, warnings_of_pictures
 from dcgan.data.sources.splits import paths_of_split
 
 
@@ -42,16 +43,18 @@ def collect_folder(folder: Path, split: str = "all", hashed: Progress = silent) 
                 ".tar.zst, .npy, .npz and .parquet"
             )
         raise DataError(f"No images can be read from {folder}: {reason}.")
-    suffixes = tuple(PIL.Image.registered_extensions())
-    names = sorted(name for name in _files(folder) if name.lower().endswith(suffixes))
+    names, left_out = images_among(_files(folder))
     if not names:
+        found = f", but {in_words(left_out)}" if left_out else ""
         raise DataError(
-            f"The folder {folder} holds no images.\n"
+            f"The folder {folder} holds no images{found}.\n"
             "It or its subfolders should hold image files such as .jpg, .png or .webp."
+            + "".join(f"\n{warning}." for warning in warnings_of_pictures(left_out))
         )
-    of_split = paths_of_split(folder, names, split)
+    of_split = paths_of_split(folder, sorted(names), split)
     classes = classes_of(list(of_split.values()))
-    return collect_files(folder, list(of_split), *classes, hashed=hashed)
+    collection = collect_files(folder, list(of_split), *classes, hashed=hashed)
+    return replace(collection, left_out=left_out)
 
 
 def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int] | None]:

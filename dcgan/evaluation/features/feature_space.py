@@ -91,6 +91,11 @@ def feature_spaces(
     return [own] if plain is None else [plain, own]
 
 
+def count_spaces(*, use_inception: bool = True) -> int:
+    """How many spaces `feature_spaces` will have, without loading any."""
+    return 2 if use_inception and inception.find_weights() is not None else 1
+
+
 @ieee_float32()
 def inception_space(device: torch.device, weights: Path | None = None) -> FeatureSpace | None:
     """Inception's features; None if its weights are not at hand.

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from analysis import load
 from analysis.comparison.compare import compare
+from analysis.comparison.measures import count_defaults
+from analysis.comparison.seeds import warning_of_few_seeds
 from tests.support.sample_journals import write_journal
 
 
@@ -20,6 +24,19 @@ def warnings_of(store: Path, seeds: int, planned: int) -> str:
                 fields={"sys/sweep/id": "w-123456", "sys/sweep/seeds": planned},
             )
     return " ".join(compare(load(store), by=["init.scheme"], metrics=["Gloss"]).warnings)
+
+
+@pytest.mark.parametrize(("spaces", "metrics", "needed"), [(0, 4, 8), (1, 7, 9), (2, 10, 9)])
+def test_few_seeds_are_told_of_by_the_number_of_metrics(
+    spaces: int, metrics: int, needed: int
+) -> None:
+    assert count_defaults(spaces) == metrics
+    assert warning_of_few_seeds(needed, 2, spaces) is None
+    assert warning_of_few_seeds(needed - 1, 2, spaces) == (
+        f"{needed - 1} seeds can show no difference in the {metrics} metrics that are compared by "
+        f"default: that takes {needed} seeds, or 6 for a single metric."
+    )
+    assert warning_of_few_seeds(1, 1, spaces) is None, "one arm is compared with nothing"
 
 
 def test_more_seeds_than_were_planned_are_said(tmp_path: Path) -> None:

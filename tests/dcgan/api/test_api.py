@@ -267,4 +267,6 @@ def test_a_sweep_returns_runs_that_can_be_compared(
     page = comparison._repr_html_()
     assert page.count("<table>") == 3
     assert "No claim can be made from so few runs." in page
-    assert "2 of 2 runs finished" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "1 seed can show no difference in the 4 metrics" in said
+    assert "2 of 2 runs finished" in said

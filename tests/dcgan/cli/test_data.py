@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,29 @@ def test_json_is_what_the_training_would_record(folder: Path) -> None:
     assert tree["bytes"] == 11 * 32 * 32
     assert len(tree["mean"]) == len(tree["std"]) == 1
     assert tree["fingerprint"].startswith("sha256:")
+
+
+def test_files_that_are_left_out_are_counted_and_pictures_among_them_warned_of(
+    folder: Path, tmp_path: Path
+) -> None:
+    complete = json.loads(invoke(str(folder), "--json").output)
+    for number in range(41):
+        (folder / "red" / f"IMG_{number}.HEIC").write_bytes(b"a picture of a phone")
+    (folder / "red" / "IMG_1.MOV").touch()
+    (folder / "red" / "raw.dng").touch()
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
+    for path in (str(folder), packed):
+        said = re.sub(r"\s+", " ", invoke(path).output)
+        assert "not images 41 .heic, 1 .dng, 1 .mov" in said
+        assert (
+            "41 .heic files are left out: Pillow cannot read them. Convert them to JPEG, for "
+            "example with heif-convert. 1 .dng file is left out: Pillow cannot read it. Convert it "
+            "to JPEG."
+        ) in said
+    tree = json.loads(invoke(str(folder), "--json").output)
+    assert tree["not_images"] == {".heic": 41, ".mov": 1, ".dng": 1}
+    assert complete["not_images"] == {}
+    assert tree["fingerprint"] == complete["fingerprint"]
 
 
 def test_a_recipe_alone_shows_its_own_set() -> None:

@@ -144,7 +144,11 @@ def test_the_fingerprint_changes_with_any_pixel(tmp_path: Path):
 def test_a_missing_folder_a_file_and_an_empty_folder(tmp_path: Path):
     with pytest.raises(DataError, match="no such folder"):
         load_images(folder_of(tmp_path / "nowhere"))
-    with pytest.raises(DataError, match="holds no images"):
+    with pytest.raises(DataError, match=r"holds no images\."):
+        load_images(folder_of(tmp_path))
+    for name in ("a.HEIC", "b.heic", "c.mov", "README", ".DS_Store"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=r"no images, but 2 \.heic, 1 without an ending, 1 \.mov"):
         load_images(folder_of(tmp_path))
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="a file, not a folder"):

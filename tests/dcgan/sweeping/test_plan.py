@@ -18,6 +18,7 @@ from dcgan.config.loading import parse_override
 from dcgan.config.schema import Config
 from dcgan.sweeping.definition import read_definition, sweep_names
 from dcgan.sweeping.plan import Factor, parse_factor, plan_sweep
+from dcgan.sweeping.request import evaluated_spaces
 from dcgan.sweeping.storage import find_sweep, save_sweep, sweep_lock
 from dcgan.training import loop, step
 from tests.support.sweep_process import refused
@@ -32,6 +33,24 @@ def test_the_sweeps_of_the_project_have_enough_seeds_to_show_something(name: str
     definition = read_definition(name)
     arms = math.prod(len(factor.values) for factor in definition.factors)
     assert len(definition.seeds) >= least_pairs((arms - 1) * len(DEFAULTS))
+
+
+@pytest.mark.parametrize(
+    ("settings", "has_weights", "spaces"),
+    [
+        ((), True, 0),
+        (("evaluation.every_epochs=2",), False, 1),
+        (("evaluation.every_epochs=2",), True, 2),
+        (("evaluation.every_epochs=2", "evaluation.inception=false"), True, 1),
+    ],
+)
+def test_a_plan_knows_in_how_many_feature_spaces_its_runs_are_evaluated(
+    settings: tuple[str, ...], has_weights: bool, spaces: int, monkeypatch: pytest.MonkeyPatch
+):
+    found = Path("weights.pth") if has_weights else None
+    monkeypatch.setattr("dcgan.evaluation.features.inception.find_weights", lambda: found)
+    plan = plan_sweep("pair", "digits", [parse_override(text) for text in settings], [LR], [0])
+    assert evaluated_spaces(plan) == spaces
 
 
 def test_a_plan_is_the_full_cross_product_with_the_same_seeds():
