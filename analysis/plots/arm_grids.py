@@ -65,7 +65,7 @@ def grids_by_step_and_arm(
     columns = len(steps) + bool(real)
     width = (style.WIDTH - 0.2 - 0.085 * longest) / max(columns, 3) - 0.12
     height = width * sides[0] / sides[1]
-    figure = new_figure(0.9 + 0.3 * bool(title) + len(grids) * (height + 0.12), title, note)
+    figure = new_figure(0.5 + 0.3 * bool(title) + len(grids) * (height + 0.12), title, note)
     panels = figure.subplots(len(grids), columns, squeeze=False)
     rows: list[tuple[str, int, str]] = []
     for row, (label, files) in zip(panels, grids.items(), strict=True):

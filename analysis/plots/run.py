@@ -15,10 +15,12 @@ import PIL.Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.caveats import ANECDOTE, NO_QUALITY
 from analysis.health import examine
 from analysis.image_files import evenly_spaced, image_files
 from analysis.plots import style
 from analysis.plots.evaluation_curves import evaluated, evaluation_curves
+from analysis.plots.figure_file import save_captions
 from analysis.plots.finding_marks import mark_findings
 from analysis.plots.run_curves import Curve, draw_metrics, finish_time_axis, line_note
 from analysis.plots.style import house_style, new_figure
@@ -119,7 +121,9 @@ def grids_by_step(images: Mapping[int, Pixels], title: str = "") -> Figure:
     rows = 1 if len(chosen) <= 3 else 2
     columns = -(-len(chosen) // rows)
     heights, widths = zip(*(images[step].shape[:2] for step in chosen), strict=True)
-    height = 0.6 + rows * (style.WIDTH / columns * max(heights) / max(widths) + 0.25)
+    height = (
+        0.2 + 0.3 * bool(title) + rows * (style.WIDTH / columns * max(heights) / max(widths) + 0.25)
+    )
     note = "All grids are from the same noise; no image was picked by hand."
     figure = new_figure(height, title, note)
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -143,7 +147,7 @@ def real_and_fake_grids(
         title: Of the figure; may be empty.
         fake_step: The training step at which G made its images; not shown if omitted.
     """
-    height = 0.9 + style.WIDTH / 2 * real.shape[0] / real.shape[1]
+    height = 0.3 + 0.3 * bool(title) + style.WIDTH / 2 * real.shape[0] / real.shape[1]
     figure = new_figure(height, title, "No image was picked by hand.")
     left, right = figure.subplots(1, 2)
     _show_picture(left, real, "Real")
@@ -163,21 +167,26 @@ def save_run_plots(
 
     Returns:
         The files, each complete: loss.png, scores.png, progression.png, real_and_fake.png and
-        evaluation.png, as far as the run has data for them.
+        evaluation.png, as far as the run has data for them, and captions.txt.
 
     Raises:
         OSError: `output` cannot be written to.
     """
     saved = []
+    captions: dict[str, str] = {}
     for drawing in _drawings(folder):
         if drawing.lacking:
             warn(f"{drawing.name}.png is left out: the run has no {drawing.lacking}.")
             continue
         output.mkdir(parents=True, exist_ok=True)
         path = output / f"{drawing.name}.png"
+        figure = drawing.draw()
         with atomic_write(path) as temporary:
-            drawing.draw().savefig(temporary, format="png", dpi=style.DOTS_PER_INCH)
+            figure.savefig(temporary, format="png", dpi=style.DOTS_PER_INCH)
         saved.append(path)
+        captions[drawing.name] = style.caption_of(figure)
+    if saved:
+        saved.append(save_captions(captions, [f"{ANECDOTE} {NO_QUALITY}"], output))
     return saved
 
 
