@@ -11,13 +11,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import PIL.Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.caveats import ANECDOTE, NO_QUALITY
 from analysis.health import examine
-from analysis.image_files import evenly_spaced, image_files
+from analysis.image_files import evenly_spaced, image_files, read_picture
 from analysis.plots import style
 from analysis.plots.evaluation_curves import evaluated, evaluation_curves
 from analysis.plots.figure_file import save_captions
@@ -234,11 +233,13 @@ def _drawings(folder: Path) -> list[_Drawing]:
 
     def draw_progression() -> Figure:
         chosen = evenly_spaced(list(fakes), MAX_GRIDS)
-        return grids_by_step({step: _read(fakes[step]) for step in chosen}, title)
+        return grids_by_step({step: read_picture(fakes[step]) for step in chosen}, title)
 
     def draw_real_and_fake() -> Figure:
         last = max(fakes)
-        return real_and_fake_grids(_read(reals[max(reals)]), _read(fakes[last]), title, last)
+        return real_and_fake_grids(
+            read_picture(reals[max(reals)]), read_picture(fakes[last]), title, last
+        )
 
     drawings = [
         _Drawing("loss", no_steps, lambda: loss_curves(steps, title, findings)),
@@ -257,11 +258,6 @@ def _title(folder: Path) -> str:
     name, recipe, status = (fields.get(f"{SYS}/{key}") for key in ("name", "recipe", "status"))
     parts = [str(name or folder.name), f"recipe {recipe}" if recipe else "", str(status or "")]
     return " \N{MIDDLE DOT} ".join(part for part in parts if part)
-
-
-def _read(file: Path) -> Pixels:
-    with PIL.Image.open(file) as picture:
-        return np.asarray(picture)
 
 
 def _show_picture(axes: Axes, pixels: Pixels, name: str) -> None:
