@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import PIL.Image
 
 from tracking import run_files
@@ -29,6 +30,12 @@ def _is_picture(file: Path) -> bool:
         warn(f"{file} is left out: not a picture.")
         return False
     return True
+
+
+def read_picture(file: Path) -> npt.NDArray[np.uint8]:
+    """The pixels, uint8 (H, W) or (H, W, C). Raises OSError if the file is not an image."""
+    with PIL.Image.open(file) as picture:
+        return np.asarray(picture)
 
 
 def evenly_spaced(steps: Sequence[int], count: int) -> list[int]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from analysis.comparison.arms import MEASURED_OF_DATA
+from tracking.chosen_keys import MEASURED_OF_DATA
 from tracking.events import BATCH, CONFIG, EPOCH, SYS, USAGE, Value
 from tracking.fields import config_key, to_text
 from tracking.provenance import UNTRACKED_NOTE

@@ -27,7 +27,7 @@ from analysis.health import examine  # noqa: E402
 from analysis.image_files import image_files  # noqa: E402
 from analysis.plots import style  # noqa: E402
 from analysis.plots.finding_marks import mark_findings  # noqa: E402
-from analysis.plots.style import house_style, new_figure  # noqa: E402
+from analysis.plots.style import draw_caption, house_style, new_figure  # noqa: E402
 from diagnosis import Finding  # noqa: E402
 from tracking.backends.local import read_fields, read_steps  # noqa: E402
 from tracking.events import BATCH, FIXED_NOISE, GRID_PADDING, REAL  # noqa: E402
@@ -88,6 +88,7 @@ def draw(folder: Path, title: str, output: Path, at: int | None) -> None:
     show_corner(axes[2], image_files(folder, REAL), size, "real")
     show_corner(axes[3], fakes if at is None else {at: fakes[at]}, size, "fake, step {:,}")
     output.parent.mkdir(exist_ok=True, parents=True)
+    draw_caption(figure)
     figure.savefig(output, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"optimize": True})
     with PIL.Image.open(output) as picture:
         picture.convert("RGB").quantize(128).save(output, optimize=True)

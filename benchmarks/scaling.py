@@ -24,7 +24,7 @@ import torch
 from machine import describe_machine
 from torch.utils.flop_counter import FlopCounterMode
 
-from analysis.plots.style import DOTS_PER_INCH, house_style, new_figure
+from analysis.plots.style import DOTS_PER_INCH, draw_caption, house_style, new_figure
 from dcgan.config.loading import load_config, parse_override
 from dcgan.config.schema import Config
 from dcgan.cpu.allocator import keep_memory
@@ -139,6 +139,7 @@ def plot(rows: list[dict[str, float | str]], path: Path) -> None:
     for row, label in zip(panels, ("images/s", "GFLOP/s"), strict=True):
         row[0].set_ylabel(label)
         row[0].set_ylim(bottom=0)
+    draw_caption(figure)
     figure.savefig(path, dpi=DOTS_PER_INCH)
 
 

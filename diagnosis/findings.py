@@ -49,9 +49,9 @@ def holding(findings: Iterable[Finding]) -> list[Finding]:
     return sorted((f for f in findings if not f.ended), key=lambda each: order.index(each.rule))
 
 
-def ending(findings: Iterable[Finding]) -> Literal["collapsed", "diverged"] | None:
-    """What a run counts as whose last steps have these findings; None if it is whole."""
-    outcomes = {RULES[finding.rule].fatal for finding in holding(findings)}
+def ending(rules: Iterable[str]) -> Literal["collapsed", "diverged"] | None:
+    """What a run counts as in whose last steps these rules hold; None if none of them is fatal."""
+    outcomes = {RULES[rule].fatal for rule in rules}
     return (
         "diverged" if "diverged" in outcomes else "collapsed" if "collapsed" in outcomes else None
     )

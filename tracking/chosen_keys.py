@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from tracking.events import CONFIG
+from tracking.fields import config_key
 
-_NOT_CHOSEN = (
-    "name",
-    "description",
-    "source/",
-    "dataset/class",
-    "dataset/clipped",
-    "dataset/duplicates",
-    "dataset/extreme",
-    "dataset/fingerprint",
-    "dataset/mean",
-    "dataset/path",
-    "dataset/size",
-    "dataset/skipped",
-    "dataset/std",
-    "dataset/transforms",
+DESCRIPTIONS = ("name", "description", "source.")
+"""The beginnings of keys that describe a recipe in words."""
+
+MEASURED_OF_DATA = (
+    "dataset.classes",
+    "dataset.class_sizes",
+    "dataset.clipped",
+    "dataset.duplicates",
+    "dataset.extreme",
+    "dataset.fingerprint",
+    "dataset.mean",
+    "dataset.paged",
+    "dataset.size",
+    "dataset.skipped",
+    "dataset.std",
+    "dataset.transforms",
+    "dataset.warnings",
 )
-"""The beginnings of paths below `config/`."""
+"""What a run records about its images, rather than choices that were configured."""
 
 
 def is_chosen(path: str) -> bool:
@@ -28,5 +31,7 @@ def is_chosen(path: str) -> bool:
 
     What a run found out about its images, and the words that describe its recipe, are not chosen.
     """
-    key = path.removeprefix(f"{CONFIG}/")
-    return key != path and not key.startswith(_NOT_CHOSEN)
+    if not path.startswith(f"{CONFIG}/"):
+        return False
+    key = config_key(path)
+    return not key.startswith(DESCRIPTIONS) and key not in ("dataset.path", *MEASURED_OF_DATA)

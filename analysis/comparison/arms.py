@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pandas as pd
 
+from tracking.chosen_keys import DESCRIPTIONS, MEASURED_OF_DATA
 from tracking.errors import UserError
 from tracking.events import CONFIG, SWEEP, SYS, Value
 from tracking.fields import config_key, to_text
@@ -18,9 +19,7 @@ _MOST_SWEEPS = 5
 """Sweeps that an error names, the newest last."""
 
 _NO_PART_OF_TRAINING = (
-    "name",
-    "description",
-    "source.",
+    *DESCRIPTIONS,
     "seed",
     "dataset.path",  # the fingerprint says whether the images are the same
     "dataset.warnings",  # which may be of files beside them
@@ -28,22 +27,6 @@ _NO_PART_OF_TRAINING = (
     "checkpoints.",
     "evaluation.",
 )
-MEASURED_OF_DATA = (
-    "dataset.size",
-    "dataset.classes",
-    "dataset.class_sizes",
-    "dataset.mean",
-    "dataset.std",
-    "dataset.transforms",
-    "dataset.fingerprint",
-    "dataset.skipped",
-    "dataset.duplicates",
-    "dataset.clipped",
-    "dataset.extreme",
-    "dataset.paged",
-    "dataset.warnings",
-)
-"""What a run records about its images, rather than choices that were configured."""
 
 
 class ComparisonError(UserError):

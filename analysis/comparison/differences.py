@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.comparison.failures import FAILURES
 from analysis.comparison.measures import Measure
+from analysis.comparison.permutation_tests import ROUNDING
 from analysis.comparison.power import LEVEL, least_pairs
 from analysis.comparison.statistics import (
     ArmDifference,
@@ -26,7 +27,6 @@ from analysis.comparison.statistics import (
 )
 from tracking.wording import plural
 
-_TINY = 1e-9
 _COLUMNS = [
     "metric",
     "arm",
@@ -140,7 +140,7 @@ def _row(difference: ArmDifference, test: CorrectedTest, tests: int) -> dict[str
         "p_holm": test.p_holm,
         "level": test.level,
         "shown": test.shown,
-        "can_show": difference.test.least_p * tests <= LEVEL * (1 + _TINY),
+        "can_show": difference.test.least_p * tests <= LEVEL * (1 + ROUNDING),
         "exact": difference.test.exact,
         "prob_superiority": difference.prob_superiority,
         "minimum_detectable_effect": difference.minimum_detectable_effect(LEVEL / tests),

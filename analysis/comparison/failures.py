@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import numpy as np
-import PIL.Image
-
-from analysis.image_files import image_files
+from analysis.image_files import image_files, read_picture
 from diagnosis.evidence import Facts, Window
+from diagnosis.findings import ending
 from diagnosis.image_grids import GridReading, Sides, image_statistics, read_grid, split_grid
 from diagnosis.readings import Holds
 from diagnosis.rules import ALIKE, OPENING_STEPS, RULES, TWINS, WON
@@ -59,15 +57,15 @@ def training_outcome(
     means = {path.rpartition("/")[2]: value for path, value in final_means.items()}
     last = max(OPENING_STEPS, grids[-1].step if grids else 0)
     window = Window(first=last, last=last, means=means, grids=grids)
-    readings = [
-        (rule.fatal, rule.read(Facts(fields), window)) for rule in RULES.values() if rule.fatal
-    ]
-    holding = [name for name, reading in readings if isinstance(reading, Holds) and reading.holds]
-    if holding:
-        return "diverged" if "diverged" in holding else "collapsed"
+    readings = {
+        name: rule.read(Facts(fields), window) for name, rule in RULES.items() if rule.fatal
+    }
+    judged = {name: reading for name, reading in readings.items() if isinstance(reading, Holds)}
+    if outcome := ending(name for name, reading in judged.items() if reading.holds):
+        return outcome
     if status == "stopped":
         return "failed"
-    known = [name for name, reading in readings if isinstance(reading, Holds)]
+    known = {RULES[name].fatal for name in judged}
     is_untrained = bool(grids) and grids[-1].variation < ALIKE
     return "unknown" if is_untrained or "collapsed" not in known else "whole"
 
@@ -87,10 +85,10 @@ def last_grids(folder: Path, sides: Sides, count: int) -> list[GridReading]:
     files, real_files = image_files(folder, FIXED_NOISE), image_files(folder, REAL)
     if not files or not real_files:
         return []
-    real = image_statistics(split_grid(_read(real_files[max(real_files)]), sides, count))
+    real = image_statistics(split_grid(read_picture(real_files[max(real_files)]), sides, count))
 
     def reading(step: int) -> GridReading | None:
-        images = split_grid(_read(files[step]), sides, count)
+        images = split_grid(read_picture(files[step]), sides, count)
         return read_grid(step, image_statistics(images), real, with_spectrum=False)
 
     last = reading(max(files))
@@ -100,8 +98,3 @@ def last_grids(folder: Path, sides: Sides, count: int) -> list[GridReading]:
         return [last]
     earlier = (reading(step) for step in sorted(files) if step != last.step)
     return [*(each for each in earlier if each is not None), last]
-
-
-def _read(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    with PIL.Image.open(file) as picture:
-        return np.asarray(picture)

@@ -23,7 +23,8 @@ MOST_PERMUTATIONS = 20_000
 _TIE = 1e-12
 """Values that differ by less, relative to the largest, differ by rounding alone."""
 
-_TINY = 1e-9
+ROUNDING = 1e-9
+"""By so much, relative to its value, a p may miss a level that it equals."""
 _EVERYWHERE = (-math.inf, math.inf)
 
 
@@ -106,7 +107,7 @@ class SignFlipTest:
         return min(1.0, 2 * (1 + int(min(at_most, at_least))) / self._permutations)
 
     def interval(self, level: float) -> tuple[float, float]:
-        rank = math.floor(level * self._permutations / 2 + _TINY)
+        rank = math.floor(level * self._permutations / 2 + ROUNDING)
         if rank < 1:
             return _EVERYWHERE
         low, high = float(self.subset_means[rank - 1]), float(self.subset_means[-rank])
@@ -144,7 +145,7 @@ class StudentisedTest:
         return float(studentised_p(self.first[:, None], self.second[:, None] - shift)[0])
 
     def interval(self, level: float) -> tuple[float, float]:
-        if self.least_p > level * (1 + _TINY):
+        if self.least_p > level * (1 + ROUNDING):
             return _EVERYWHERE
         return self._end(-1, level), self._end(1, level)
 
@@ -152,7 +153,7 @@ class StudentisedTest:
         """The nearest shift below (side -1) or above (1) the mean that is rejected."""
 
         def accepted(shift: float) -> float:
-            return self.p(shift) - level * (1 + _TINY)
+            return self.p(shift) - level * (1 + ROUNDING)
 
         mean = float(self.second.mean() - self.first.mean())
         spread = max(*map(np.ptp, (self.first, self.second)), _TIE * max(1.0, abs(mean)))
@@ -165,7 +166,7 @@ class StudentisedTest:
             while accepted(outside) > 0:
                 step *= 2
                 inside, outside = outside, outside + side * step
-        return float(optimize.bisect(accepted, inside, outside, xtol=_TINY * spread, rtol=1e-12))
+        return float(optimize.bisect(accepted, inside, outside, xtol=ROUNDING * spread, rtol=1e-12))
 
 
 def studentised_p(first: Floats, second: Floats) -> Floats:
@@ -180,7 +181,7 @@ def studentised_p(first: Floats, second: Floats) -> Floats:
     values = values - values.mean(axis=0)  # squares of large numbers would lose digits
     scale = np.abs(values).max(axis=0)
     t = _welch_t(_divisions(len(first), len(second)), values / np.maximum(scale, rounding))
-    p: Floats = np.mean(t >= t[0] * (1 - _TINY), axis=0)
+    p: Floats = np.mean(t >= t[0] * (1 - ROUNDING), axis=0)
     return np.where(scale <= rounding, 1.0, p)
 
 

@@ -11,6 +11,7 @@ from statsmodels.stats.power import TTestPower
 
 from analysis.comparison.permutation_tests import (
     MOST_PERMUTATIONS,
+    ROUNDING,
     PermutationTest,
     subsets_of,
 )
@@ -27,7 +28,6 @@ LEAST_RUNS = 6
 
 _MOST_SIMULATED_PAIRS = 12
 _SIMULATIONS = 2_000
-_TINY = 1e-9
 
 
 def least_pairs(tests: int) -> int:
@@ -35,7 +35,7 @@ def least_pairs(tests: int) -> int:
 
     The smallest p of n pairs is 2 / 2^n, and Holm's first step asks for `LEVEL` / tests.
     """
-    return next(n for n in itertools.count(1) if tests * 2 / 2**n <= LEVEL * (1 + _TINY))
+    return next(n for n in itertools.count(1) if tests * 2 / 2**n <= LEVEL * (1 + ROUNDING))
 
 
 def least_runs(tests: int) -> int:
@@ -60,7 +60,7 @@ def detectable_mean(differences: Floats, level: float) -> float:
     if count < 2:
         return math.nan
     permutations = min(2**count, MOST_PERMUTATIONS)
-    rank = math.floor(level * permutations / 2 + _TINY)
+    rank = math.floor(level * permutations / 2 + ROUNDING)
     if rank < 1:
         return math.inf
     return _standard_mean(count, rank, 2 * rank / permutations) * float(differences.std(ddof=1))
@@ -86,7 +86,7 @@ def detectable_difference(
     counts = np.array([len(first), len(second)])
     if counts.min() < 2:
         return math.nan
-    attained = math.floor(level / test.least_p + _TINY) * test.least_p
+    attained = math.floor(level / test.least_p + ROUNDING) * test.least_p
     if attained == 0:
         return math.inf
     variances = np.array([first.var(ddof=1), second.var(ddof=1)]) / counts

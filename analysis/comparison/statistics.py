@@ -15,6 +15,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis.comparison.permutation_tests import (
+    ROUNDING,
     NoTest,
     PermutationTest,
     SignFlipTest,
@@ -22,8 +23,6 @@ from analysis.comparison.permutation_tests import (
 )
 from analysis.comparison.power import LEAST_RUNS, LEVEL, detectable_difference, detectable_mean
 from analysis.series import Floats
-
-_TINY = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +123,7 @@ def correct_family(p_values: Sequence[float]) -> list[CorrectedTest]:
         adjusted = min(1.0, max(adjusted, float(p[place]) * left))
         if going_on:
             level = LEVEL / left
-            going_on = bool(p[place] <= level * (1 + _TINY))
+            going_on = bool(p[place] <= level * (1 + ROUNDING))
         corrected[place] = CorrectedTest(adjusted, level, going_on)
     return corrected
 

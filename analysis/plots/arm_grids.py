@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import PIL.Image
 
-from analysis.image_files import evenly_spaced
+from analysis.image_files import evenly_spaced, read_picture
 from analysis.plots import style
 from analysis.plots.axes import wrapped
 from analysis.plots.figure_file import FigureFile
@@ -65,7 +64,7 @@ def grids_by_step_and_arm(
     columns = len(steps) + bool(real)
     width = (style.WIDTH - 0.2 - 0.085 * longest) / max(columns, 3) - 0.12
     height = width * sides[0] / sides[1]
-    figure = new_figure(0.9 + 0.3 * bool(title) + len(grids) * (height + 0.12), title, note)
+    figure = new_figure(0.5 + 0.3 * bool(title) + len(grids) * (height + 0.12), title, note)
     panels = figure.subplots(len(grids), columns, squeeze=False)
     rows: list[tuple[str, int, str]] = []
     for row, (label, files) in zip(panels, grids.items(), strict=True):
@@ -77,7 +76,7 @@ def grids_by_step_and_arm(
             if file is None:
                 axes.text(0.5, 0.5, "no picture", ha="center", va="center", color=style.REFERENCE)
                 continue
-            axes.imshow(cropped(read_grid(file), sides), cmap="gray", vmin=0, vmax=255)
+            axes.imshow(cropped(read_picture(file), sides), cmap="gray", vmin=0, vmax=255)
         rows += [(label, step, str(files[step])) for step in steps if step in files]
         row[0].set_ylabel(names[label], rotation=0, ha="right", va="center", parse_math=False)
     for axes in panels[0][: bool(real)]:
@@ -112,9 +111,3 @@ def common_steps(grids: Iterable[Mapping[int, Path]], most: int) -> list[int]:
     if not steps:
         return []
     return evenly_spaced(sorted(set.intersection(*steps) or set.union(*steps)), most)
-
-
-def read_grid(file: Path) -> npt.NDArray[np.uint8]:
-    """The pixels, uint8 (H, W) or (H, W, C). Raises OSError if the file is not an image."""
-    with PIL.Image.open(file) as picture:
-        return np.asarray(picture)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -30,6 +30,11 @@ class FigureFile:
     alt: str
     data: pd.DataFrame
 
+    @property
+    def caption(self) -> str:
+        """What the parts of the picture are."""
+        return style.caption_of(self.figure)
+
 
 def as_png(picture: FigureFile) -> bytes:
     """The file with the alternative text in its metadata, without a date or random ids."""
@@ -46,7 +51,7 @@ def as_png(picture: FigureFile) -> bytes:
 def as_svg(picture: FigureFile) -> bytes:
     """The file with the alternative text in its metadata, without a date or random ids."""
     buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": picture.name}):
+    with style.vector_text(picture.name):
         picture.figure.savefig(
             buffer,
             format="svg",
@@ -55,18 +60,48 @@ def as_svg(picture: FigureFile) -> bytes:
     return buffer.getvalue()
 
 
-def save(picture: FigureFile, folder: Path) -> list[Path]:
-    """Write <name>.png, <name>.svg and <name>.csv into `folder`, which is created if missing.
+def as_pdf(picture: FigureFile) -> bytes:
+    """The file for LaTeX, with the alternative text in its metadata, without a date."""
+    buffer = io.BytesIO()
+    with style.vector_text(picture.name):
+        picture.figure.savefig(
+            buffer,
+            format="pdf",
+            metadata={"Title": picture.name, "Subject": picture.alt, "CreationDate": None},
+        )
+    return buffer.getvalue()
 
-    No file is left incomplete. Returns the three paths in this order; raises OSError if `folder`
+
+def save(picture: FigureFile, folder: Path) -> list[Path]:
+    """Write <name>.png, .svg, .pdf and .csv into `folder`, which is created if missing.
+
+    No file is left incomplete. Returns the four paths in this order; raises OSError if `folder`
     cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    png, svg, csv = (folder / f"{picture.name}.{extension}" for extension in ("png", "svg", "csv"))
-    with atomic_write(png) as temporary:
-        temporary.write_bytes(as_png(picture))
-    with atomic_write(svg) as temporary:
-        temporary.write_bytes(as_svg(picture))
-    with atomic_write(csv) as temporary:
+    contents = {"png": as_png, "svg": as_svg, "pdf": as_pdf}
+    files = [folder / f"{picture.name}.{extension}" for extension in (*contents, "csv")]
+    for file, content in zip(files, contents.values(), strict=False):
+        with atomic_write(file) as temporary:
+            temporary.write_bytes(content(picture))
+    with atomic_write(files[-1]) as temporary:
         picture.data.to_csv(temporary, index=False)
-    return [png, svg, csv]
+    return files
+
+
+def save_captions(captions: Mapping[str, str], notes: Sequence[str], folder: Path) -> Path:
+    """Write captions.txt beside the figures, of which no picture has its caption.
+
+    Args:
+        captions: Name of a figure's file -> its caption.
+        notes: What holds for all of them, a paragraph each.
+        folder: Of the figures.
+
+    Returns:
+        The file. Raises OSError if it cannot be written.
+    """
+    file = folder / "captions.txt"
+    parts = [*notes, *(f"{name}: {caption}" for name, caption in captions.items())]
+    with atomic_write(file) as temporary:
+        temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return file

@@ -11,14 +11,15 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import PIL.Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.caveats import ANECDOTE, NO_QUALITY
 from analysis.health import examine
-from analysis.image_files import evenly_spaced, image_files
+from analysis.image_files import evenly_spaced, image_files, read_picture
 from analysis.plots import style
 from analysis.plots.evaluation_curves import evaluated, evaluation_curves
+from analysis.plots.figure_file import save_captions
 from analysis.plots.finding_marks import mark_findings
 from analysis.plots.run_curves import Curve, draw_metrics, finish_time_axis, line_note
 from analysis.plots.style import house_style, new_figure
@@ -119,7 +120,9 @@ def grids_by_step(images: Mapping[int, Pixels], title: str = "") -> Figure:
     rows = 1 if len(chosen) <= 3 else 2
     columns = -(-len(chosen) // rows)
     heights, widths = zip(*(images[step].shape[:2] for step in chosen), strict=True)
-    height = 0.6 + rows * (style.WIDTH / columns * max(heights) / max(widths) + 0.25)
+    height = (
+        0.2 + 0.3 * bool(title) + rows * (style.WIDTH / columns * max(heights) / max(widths) + 0.25)
+    )
     note = "All grids are from the same noise; no image was picked by hand."
     figure = new_figure(height, title, note)
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -143,7 +146,7 @@ def real_and_fake_grids(
         title: Of the figure; may be empty.
         fake_step: The training step at which G made its images; not shown if omitted.
     """
-    height = 0.9 + style.WIDTH / 2 * real.shape[0] / real.shape[1]
+    height = 0.3 + 0.3 * bool(title) + style.WIDTH / 2 * real.shape[0] / real.shape[1]
     figure = new_figure(height, title, "No image was picked by hand.")
     left, right = figure.subplots(1, 2)
     _show_picture(left, real, "Real")
@@ -163,21 +166,26 @@ def save_run_plots(
 
     Returns:
         The files, each complete: loss.png, scores.png, progression.png, real_and_fake.png and
-        evaluation.png, as far as the run has data for them.
+        evaluation.png, as far as the run has data for them, and captions.txt.
 
     Raises:
         OSError: `output` cannot be written to.
     """
     saved = []
+    captions: dict[str, str] = {}
     for drawing in _drawings(folder):
         if drawing.lacking:
             warn(f"{drawing.name}.png is left out: the run has no {drawing.lacking}.")
             continue
         output.mkdir(parents=True, exist_ok=True)
         path = output / f"{drawing.name}.png"
+        figure = drawing.draw()
         with atomic_write(path) as temporary:
-            drawing.draw().savefig(temporary, format="png", dpi=style.DOTS_PER_INCH)
+            figure.savefig(temporary, format="png", dpi=style.DOTS_PER_INCH)
         saved.append(path)
+        captions[drawing.name] = style.caption_of(figure)
+    if saved:
+        saved.append(save_captions(captions, [f"{ANECDOTE} {NO_QUALITY}"], output))
     return saved
 
 
@@ -225,11 +233,13 @@ def _drawings(folder: Path) -> list[_Drawing]:
 
     def draw_progression() -> Figure:
         chosen = evenly_spaced(list(fakes), MAX_GRIDS)
-        return grids_by_step({step: _read(fakes[step]) for step in chosen}, title)
+        return grids_by_step({step: read_picture(fakes[step]) for step in chosen}, title)
 
     def draw_real_and_fake() -> Figure:
         last = max(fakes)
-        return real_and_fake_grids(_read(reals[max(reals)]), _read(fakes[last]), title, last)
+        return real_and_fake_grids(
+            read_picture(reals[max(reals)]), read_picture(fakes[last]), title, last
+        )
 
     drawings = [
         _Drawing("loss", no_steps, lambda: loss_curves(steps, title, findings)),
@@ -248,11 +258,6 @@ def _title(folder: Path) -> str:
     name, recipe, status = (fields.get(f"{SYS}/{key}") for key in ("name", "recipe", "status"))
     parts = [str(name or folder.name), f"recipe {recipe}" if recipe else "", str(status or "")]
     return " \N{MIDDLE DOT} ".join(part for part in parts if part)
-
-
-def _read(file: Path) -> Pixels:
-    with PIL.Image.open(file) as picture:
-        return np.asarray(picture)
 
 
 def _show_picture(axes: Axes, pixels: Pixels, name: str) -> None:

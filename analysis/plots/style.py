@@ -7,6 +7,7 @@ need not be closed.
 from __future__ import annotations
 
 import textwrap
+from contextlib import AbstractContextManager
 
 import matplotlib as mpl
 import seaborn as sns
@@ -42,17 +43,27 @@ _SETTINGS = {
 }
 DOTS_PER_INCH = 200
 
+
+def vector_text(name: str) -> AbstractContextManager[None]:
+    """While a file is written: text stays text, in PDF with its TrueType font embedded.
+
+    name: Of the figure, from which the ids in an SVG file are made.
+    """
+    return mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": name})
+
+
 house_style = mpl.rc_context(_SETTINGS)
 """Decorator for functions that draw."""
 
 
-def new_figure(height: float, title: str, footnote: str) -> Figure:
+def new_figure(height: float, title: str, caption: str) -> Figure:
     """An empty figure of the common width.
 
     Args:
         height: Inches.
         title: Above the figure; may be empty.
-        footnote: Below it.
+        caption: What its parts are. It is no part of the picture: whoever shows the figure sets
+            it beside, in letters that do not shrink with the picture.
     """
     show_figures_inline()
     figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(h_pad=0.08))
@@ -60,9 +71,19 @@ def new_figure(height: float, title: str, footnote: str) -> Figure:
         # A title is not a formula: `$` stays a dollar sign.
         text = textwrap.fill(title, width=80)
         figure.suptitle(text, x=0.01, ha="left", fontsize="x-large", parse_math=False)
-    note = textwrap.fill(footnote, width=112)
-    figure.supxlabel(note, x=0.01, ha="left", fontsize="small", color=REFERENCE)
+    figure.set_label(caption)
     return figure
+
+
+def caption_of(figure: Figure) -> str:
+    """The caption that `new_figure` was given."""
+    return str(figure.get_label())
+
+
+def draw_caption(figure: Figure) -> None:
+    """Write the caption below a picture that is shown alone, such as one among a run's images."""
+    note = textwrap.fill(caption_of(figure), width=112)
+    figure.supxlabel(note, x=0.01, ha="left", fontsize="small", color=REFERENCE)
 
 
 def legend_above(axes: Axes) -> None:

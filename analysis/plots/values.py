@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
@@ -237,16 +236,16 @@ def _pairs(
         return figure, f"{metric} of two arms: no pair of seeds has finite values."
     mean = differences.mean()
     beside.plot(0.4, mean, marker="D", markersize=7, color="#111111", gid="mean difference")
-    result = f"mean difference {signed(mean)}"
+    number = plural(len(differences), "pair")
+    result = f"mean difference {signed(mean)} over {number}"
     if interval is not None:
         beside.plot(
             [0.4, 0.4], interval, color="#111111", linewidth=1.4, marker="_", markersize=9,
             gid="interval",
         )  # fmt: skip
         result += f", {interval_name} {signed_range(*interval)}"
-    number = plural(len(differences), "pair")
-    slopes.set_title(textwrap.fill(f"{result[0].upper()}{result[1:]} ({number})", 66))
-    alt = f"{metric} per seed in {first.label} and in {second.label}: {result} over {number}."
+    slopes.set_title(f"{result[0].upper()}{result[1:]}".replace(", ", "\n", 1))
+    alt = f"{metric} per seed in {first.label} and in {second.label}: {result}."
     return figure, alt
 
 

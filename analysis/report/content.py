@@ -42,11 +42,16 @@ class Figure:
 
     Attributes:
         picture: With its alternative text and numbers.
-        caption: Shown below it.
+        label: What it shows, in a sentence.
     """
 
     picture: FigureFile
-    caption: str
+    label: str
+
+    @property
+    def caption(self) -> str:
+        """Shown below it: what it shows, and what its parts are."""
+        return f"{self.label} {self.picture.caption}".strip()
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,14 +181,19 @@ class Report:
     @property
     def pictures(self) -> list[FigureFile]:
         """All figures, each with a unique name, in reading order."""
-        pictures = []
+        return [picture for picture, _ in self.captioned]
+
+    @property
+    def captioned(self) -> list[tuple[FigureFile, str]]:
+        """All figures with their captions, in reading order."""
+        captioned = []
         for block in (block for section in self.sections for block in section.blocks):
             match block:
                 case Figures(items):
-                    pictures += [figure.picture for figure in items]
-                case Grids(still=still):
-                    pictures.append(still)
-        return pictures
+                    captioned += [(figure.picture, figure.caption) for figure in items]
+                case Grids(caption=caption, still=still):
+                    captioned.append((still, caption))
+        return captioned
 
     @property
     def animations(self) -> list[Moving]:

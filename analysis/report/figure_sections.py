@@ -140,7 +140,7 @@ def _of_measure(comparison: Comparison, measure: Measure, direction: str | None)
 
 def _strips(arms: Sequence[Arm], values: Mapping[str, float], measure: Measure) -> Figure:
     picture = paired_slopes(arms, values, metric=measure.words)
-    return Figure(picture, f"One dot per run: {measure.words}.")
+    return Figure(picture, f"The {measure.words} of every run.")
 
 
 def _pairs(
@@ -159,7 +159,7 @@ def _pairs(
         interval=(float(row["ci_low"]), float(row["ci_high"])),
         interval_name=interval_name(row["level"]),
     )
-    return Figure(picture, f"One dot per run: {measure.words}.")
+    return Figure(picture, f"The {measure.words} of every run.")
 
 
 def _coordinates(

@@ -8,7 +8,8 @@ import hashlib
 import jinja2
 from markupsafe import Markup
 
-from analysis.plots.arm_grids import cropped, read_grid
+from analysis.image_files import read_picture
+from analysis.plots.arm_grids import cropped
 from analysis.plots.figure_file import FigureFile, as_png, as_svg
 from analysis.report.content import Panel, Report
 from tracking.fields import escape_control_characters
@@ -52,7 +53,7 @@ def _figure(picture: FigureFile) -> str:
 
 
 def _grid(panel: Panel, step: int) -> str:
-    pixels = cropped(read_grid(panel.files[step]), panel.sides)
+    pixels = cropped(read_picture(panel.files[step]), panel.sides)
     return _data("image/png", to_png(pixels if pixels.ndim == 3 else pixels[:, :, None]))
 
 

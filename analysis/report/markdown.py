@@ -20,13 +20,12 @@ from analysis.report.content import (
     Section,
 )
 from tracking.fields import escape_control_characters
-
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
+from tracking.markdown import escape_markdown
 
 
 def to_markdown(report: Report, folder: str) -> str:
     """The whole file. folder: Of the figures as PNG, relative to the file."""
-    parts = [f"# {_escaped(report.question)}", _facts(report.setting)]
+    parts = [f"# {escape_markdown(report.question)}", _facts(report.setting)]
     for section in report.sections:
         parts += _section(section, folder)
     return "\n\n".join(parts) + "\n"
@@ -34,7 +33,7 @@ def to_markdown(report: Report, folder: str) -> str:
 
 def _section(section: Section, folder: str) -> list[str]:
     return [
-        f"## {_escaped(section.title)}",
+        f"## {escape_markdown(section.title)}",
         *(part for block in section.blocks for part in _block(block, folder)),
     ]
 
@@ -42,11 +41,11 @@ def _section(section: Section, folder: str) -> list[str]:
 def _block(block: Block, folder: str) -> list[str]:
     match block:
         case Prose(text, tone):
-            plain = _escaped(text)
+            plain = escape_markdown(text)
             marked = {"lead": f"**{plain}**", "note": f"*{plain}*", "warning": f"> {plain}"}
             return [marked.get(tone, plain)]
         case Table():
-            return [_escaped(block.caption), _table(block)]
+            return [escape_markdown(block.caption), _table(block)]
         case Figures(items):
             return [
                 part
@@ -63,17 +62,19 @@ def _block(block: Block, folder: str) -> list[str]:
 
 
 def _picture(picture: FigureFile, caption: str, folder: str) -> list[str]:
-    image = f"![{_escaped(picture.alt)}](<{quote(f'{folder}/{picture.name}.png')}>)"
-    return [image, f"*{_escaped(caption)}*"]
+    image = f"![{escape_markdown(picture.alt)}](<{quote(f'{folder}/{picture.name}.png')}>)"
+    return [image, f"*{escape_markdown(caption)}*"]
 
 
 def _moving(block: Moving, folder: str) -> list[str]:
-    image = f"![{_escaped(block.alt)}](<{quote(f'{folder}/{block.name}.webp')}>)"
-    return [image, f"*{_escaped(block.caption)}*"]
+    image = f"![{escape_markdown(block.alt)}](<{quote(f'{folder}/{block.name}.webp')}>)"
+    return [image, f"*{escape_markdown(block.caption)}*"]
 
 
 def _facts(facts: Facts) -> str:
-    return "\n".join(f"- {_escaped(name)}: {_escaped(value)}" for name, value in facts.rows)
+    return "\n".join(
+        f"- {escape_markdown(name)}: {escape_markdown(value)}" for name, value in facts.rows
+    )
 
 
 def _table(table: Table) -> str:
@@ -84,7 +85,10 @@ def _table(table: Table) -> str:
 
 
 def _row(cells: Sequence[str], strong: bool) -> str:
-    shown = (f"**{_escaped(cell)}**" if strong and cell else _escaped(cell) for cell in cells)
+    shown = (
+        f"**{escape_markdown(cell)}**" if strong and cell else escape_markdown(cell)
+        for cell in cells
+    )
     return f"| {' | '.join(shown)} |"
 
 
@@ -93,8 +97,3 @@ def _code(lines: Sequence[str]) -> str:
     # Longer than any fence in the text.
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}sh\n{text}\n{fence}"
-
-
-def _escaped(text: str) -> str:
-    """The text in one line, with everything escaped that Markdown would interpret."""
-    return _SPECIAL.sub(r"\\\1", escape_control_characters(" ".join(text.split())))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from analysis.plots.figure_file import save
+from analysis.caveats import NO_QUALITY
+from analysis.plots.figure_file import save, save_captions
 from analysis.report.content import Report
 from tracking.atomic_files import atomic_write
 from tracking.errors import UserError
@@ -33,8 +34,9 @@ def save_report(
         report: What to write.
         path: The file.
         format: Its format.
-        figures: A folder for every figure as PNG and SVG and its numbers as CSV, and for animations
-            as WebP. With Markdown they are in `<name>_files` next to the file in any case.
+        figures: A folder for every figure as PNG, SVG and PDF and its numbers as CSV, for their
+            captions, and for animations as WebP. With Markdown they are in `<name>_files` next to
+            the file in any case.
 
     Returns:
         All files, the report first.
@@ -75,6 +77,9 @@ def save_report(
 
 def _save_figures(report: Report, folder: Path) -> list[Path]:
     files = [file for picture in report.pictures for file in save(picture, folder)]
+    if files:
+        captions = {picture.name: caption for picture, caption in report.captioned}
+        files.append(save_captions(captions, [report.question, NO_QUALITY], folder))
     for animation in report.animations:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{animation.name}.webp"

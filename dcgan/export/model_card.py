@@ -18,6 +18,7 @@ from dcgan.run_folder.trained_run import TrainedRun
 from tracking.backends.local import read_fields, read_steps
 from tracking.events import CONFIG, EVALUATION, SYS, Value
 from tracking.fields import escape_control_characters, to_text
+from tracking.markdown import escape_markdown
 from tracking.metric_directions import direction_of
 from tracking.redaction import make_redactor
 
@@ -25,7 +26,6 @@ CARD_FILE, SAMPLES_FILE = "README.md", "samples.png"
 
 _TASK = "unconditional-image-generation"
 _MARK = re.compile(r"^<!-- dcgan export: (\{.*\}) -->$", re.MULTILINE)
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 
 _HUB_DATASETS = {
     "mnist": "ylecun/mnist",
@@ -98,7 +98,7 @@ def model_card(run: TrainedRun, description: Description, files: Sequence[str]) 
     parts = [
         f"---\n{_front_matter(run.config, name, scores, files)}---",
         _mark(description, files),
-        f"# {_escaped(name)}",
+        f"# {escape_markdown(name)}",
         f"The generator of a DCGAN (Radford et al. 2016), of {description.channels} x "
         f"{height} x {width} images, after {run.step:,} steps of "
         "training"
@@ -252,7 +252,7 @@ def _evaluation(
     samples = fields.get(f"{prefix}/samples")
     how = f"Of {samples:,} images" if isinstance(samples, int) else "Of the generator's images"
     space = fields.get(f"{prefix}/feature_space")
-    features = f", by {_escaped(str(space))}" if space else ""
+    features = f", by {escape_markdown(str(space))}" if space else ""
     return [
         f"{how} at step {run.step:,}{features}. The last column is what real images that were held "
         "out get: as much as a perfect generator can.",
@@ -281,7 +281,7 @@ def _scores(run: TrainedRun, description: Description) -> dict[str, float]:
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    lines += [f"| {' | '.join(map(_escaped, row))} |" for row in rows]
+    lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in rows]
     return "\n".join(lines)
 
 
@@ -292,8 +292,3 @@ def _in_words(value: Value) -> str:
 
 def _number(value: Value) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else ""
-
-
-def _escaped(text: str) -> str:
-    """The text in one line, with everything escaped that Markdown would interpret."""
-    return _SPECIAL.sub(r"\\\1", escape_control_characters(" ".join(text.split())))

@@ -74,8 +74,8 @@ def line_names(axes: Axes, beginning: str) -> list[str]:
 
 
 def note(picture: FigureFile) -> str:
-    """The footnote in one line."""
-    return picture.figure.get_supxlabel().replace("\n", " ")
+    """The caption."""
+    return picture.caption
 
 
 def legend_texts(picture: FigureFile) -> list[str]:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis.plots.style import caption_of
 from tracking.backends.local import Journal
 from tracking.events import BATCH, EPOCH, FIXED_NOISE, REAL, Fields, Image, Metrics
 from tracking.tracker import Run
@@ -92,6 +93,6 @@ def legend_texts(axes: Axes) -> list[str]:
 
 
 def title_and_note(figure: Figure) -> str:
-    """Title and footnote in one line."""
-    title, note = figure.get_suptitle(), figure.get_supxlabel()
+    """Title and caption in one line."""
+    title, note = figure.get_suptitle(), caption_of(figure)
     return f"{title}\n{note}".replace("\n", " ")

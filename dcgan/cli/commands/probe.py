@@ -94,7 +94,7 @@ def _save(
     import numpy as np
     import PIL.Image
 
-    from analysis.plots.style import DOTS_PER_INCH
+    from analysis.plots.style import DOTS_PER_INCH, draw_caption, vector_text
     from dcgan.run_folder.amend import amend
     from tracking.atomic_files import atomic_write
     from tracking.errors import StoreError
@@ -102,6 +102,7 @@ def _save(
 
     path = output or trained_run.folder / "plots" / f"probe-{name}.png"
     buffer = io.BytesIO()
+    draw_caption(figure)
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     file_format = FIGURE_FORMATS[path.suffix.lower()]
     try:
@@ -110,7 +111,8 @@ def _save(
             if file_format == "png":  # as it is tracked: drawn again, the layout may change
                 temporary.write_bytes(buffer.getvalue())
             else:
-                figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH)
+                with vector_text(name):
+                    figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
     console = Console(highlight=False)

@@ -46,7 +46,7 @@ def report(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Also write every figure to this folder: PNG, SVG, and its numbers as CSV.",
+            help="Also write every figure to this folder: PNG, SVG, PDF, its numbers as CSV.",
             callback=check_output_folder,
         ),
     ] = None,

@@ -43,7 +43,7 @@ def test_rows_are_arms_and_columns_steps(tmp_path: Path) -> None:
         assert each.images[0].get_clim() == (0, 255)
     assert picture.data["step"].tolist() == [0, 20, 0, 20]
     assert "2 arms" in picture.alt
-    assert "none was picked by hand" in " ".join(picture.figure.get_supxlabel().split())
+    assert "none was picked by hand" in picture.caption
 
 
 def test_arms_without_a_common_step_say_what_they_lack(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_each_distance_has_a_panel_with_the_score_of_real_images(folder: Path) -
 
 def test_a_plot_of_a_run_has_them(folder: Path, tmp_path: Path) -> None:
     saved = save_run_plots(folder, tmp_path / "plots", lambda _: None)
-    assert saved[-1].name == "evaluation.png"
+    assert [file.name for file in saved[-2:]] == ["evaluation.png", "captions.txt"]
 
 
 def test_without_an_evaluation_there_is_nothing_to_draw(tmp_path: Path) -> None:

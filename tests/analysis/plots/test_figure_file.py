@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import PIL.Image
+import pypdf
 
 from analysis.plots.arm_losses import loss_bands
 from analysis.plots.figure_file import save
@@ -20,9 +21,9 @@ from tests.support.drawn_arms import (
 def test_the_saved_numbers_are_those_drawn(tmp_path: Path) -> None:
     picture = loss_bands(*arms_with_steps([3, 7]))
 
-    png, svg, csv = save(picture, tmp_path / "new")
+    png, svg, pdf, csv = save(picture, tmp_path / "new")
 
-    assert sorted((tmp_path / "new").iterdir()) == sorted([png, svg, csv])
+    assert sorted((tmp_path / "new").iterdir()) == sorted([png, svg, pdf, csv])
     frame = pd.read_csv(csv)
     for axes, metric in zip(picture.figure.axes, ("Gloss", "Dloss"), strict=False):
         for drawn in axes.lines:
@@ -36,7 +37,17 @@ def test_the_saved_numbers_are_those_drawn(tmp_path: Path) -> None:
     with PIL.Image.open(png) as image:
         assert image.width == 1_400
         assert image.info["Description"] == picture.alt
-    assert picture.alt in svg.read_text(encoding="utf-8")
+    text = svg.read_text(encoding="utf-8")
+    assert picture.alt in text
+    assert ">Generator</text>" in text, "text can be searched and edited"
+    page = pypdf.PdfReader(pdf).pages[0]
+    assert "Generator" in page.extract_text()
+    fonts = [font.get_object() for font in page["/Resources"]["/Font"].values()]  # type: ignore[index]
+    assert fonts
+    # Journals refuse Type 3.
+    assert all(font["/Subtype"] != "/Type3" for font in fonts)
+    assert "median" in picture.caption
+    assert "median over" not in text + page.extract_text(), "the caption is beside the picture"
 
 
 def test_the_same_runs_give_the_same_files(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import PIL.Image
 import pytest
 from matplotlib.figure import Figure
 
+from analysis.caveats import ANECDOTE, NO_QUALITY
 from analysis.plots.run import (
     save_run_plots,
 )
@@ -43,8 +44,13 @@ def test_all_figures_of_a_run_are_saved(tmp_path: Path) -> None:
         "scores.png",
         "progression.png",
         "real_and_fake.png",
+        "captions.txt",
     ]
     assert sorted((tmp_path / "new/plots").iterdir()) == sorted(saved)  # no leftovers
+    captions = saved.pop().read_text(encoding="utf-8")
+    assert captions.startswith(f"{ANECDOTE} {NO_QUALITY}\n\nloss: ")
+    assert captions.count(ANECDOTE) == 1
+    assert "real_and_fake: No image was picked by hand." in captions
     for path in saved:
         with PIL.Image.open(path) as picture:
             picture.load()
@@ -62,7 +68,7 @@ def test_a_run_without_data_says_what_it_lacks(tmp_path: Path) -> None:
 
     saved = save_run_plots(folder, tmp_path / "plots", reports.append)
 
-    assert [path.name for path in saved] == ["progression.png"]
+    assert [path.name for path in saved] == ["progression.png", "captions.txt"]
     assert reports == [
         "loss.png is left out: the run has no finished step.",
         "scores.png is left out: the run has no finished step.",

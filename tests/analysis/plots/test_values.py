@@ -46,7 +46,7 @@ def ticks(axes: Axes) -> list[str]:
 
 
 def note(picture: FigureFile) -> str:
-    return picture.figure.get_supxlabel().replace("\n", " ")
+    return picture.caption
 
 
 def test_seeds_are_joined_between_two_arms() -> None:
@@ -61,9 +61,10 @@ def test_seeds_are_joined_between_two_arms() -> None:
         "seed 2": [4.0, 6.0],
     }
     assert heights(lines(slopes, "arm/with")["arm/with"]) == [2.0, 2.5, 6.0]
-    assert slopes.get_title("left").replace("\n", " ") == (
-        "Mean difference +1.17, 95% interval +0.25 to +2 (3 pairs)"
-    )
+    assert slopes.get_title("left").splitlines() == [
+        "Mean difference +1.17 over 3 pairs",
+        "95% interval +0.25 to +2",
+    ]
     assert heights(lines(beside, "differences")["differences"]) == [1.0, 0.5, 2.0]
     assert heights(lines(beside, "mean")["mean difference"]) == [pytest.approx(3.5 / 3)]
     assert heights(lines(beside, "interval")["interval"]) == [0.25, 2.0]
@@ -77,7 +78,7 @@ def test_without_an_interval_none_is_claimed() -> None:
     picture = paired_slopes(*arms_with({"a": [1.0], "b": [0.5]}), metric="loss")
 
     title = picture.figure.axes[0].get_title("left")
-    assert title == "Mean difference \N{MINUS SIGN}0.5 (1 pair)"
+    assert title == "Mean difference \N{MINUS SIGN}0.5 over 1 pair"
     assert not lines(picture.figure.axes[1], "interval")
     assert "no interval" in note(picture)
 

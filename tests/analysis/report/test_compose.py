@@ -15,7 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from analysis import load
-from analysis.caveats import ANECDOTE
+from analysis.caveats import ANECDOTE, NO_QUALITY
 from analysis.comparison.arms import ComparisonError
 from analysis.comparison.failures import RULE
 from analysis.comparison.measures import Measure
@@ -183,7 +183,7 @@ def test_one_run_is_an_anecdote(store: Path) -> None:
     first = report.sections[0].blocks[0]
     assert isinstance(first, Prose)
     assert (first.tone, first.text.startswith(ANECDOTE)) == ("note", True)
-    captions = [picture.figure.get_supxlabel() for picture in report.pictures]
+    captions = [picture.caption for picture in report.pictures]
     assert "anecdote" not in " ".join([*captions, *map(said, report.sections[1:])])
     assert [picture.name for picture in report.pictures] == [
         "loss",
@@ -251,7 +251,7 @@ def test_markdown_has_its_figures_beside_it(report: Report, tmp_path: Path) -> N
         with PIL.Image.open(tmp_path / source.replace("%20", " ")) as picture:
             assert picture.format == "PNG"
     assert rendered.count("<table>") == 5
-    assert {path.suffix for path in written} == {".png", ".svg", ".csv"}
+    assert {path.suffix for path in written} == {".png", ".svg", ".pdf", ".csv", ".txt"}
     assert {path.parent.name for path in written} == {"my report_files"}
 
 
@@ -270,7 +270,11 @@ def test_a_pdf_opens_and_says_the_same(report: Report, tmp_path: Path) -> None:
 
 def test_figures_come_with_their_numbers(report: Report, tmp_path: Path) -> None:
     _, *written = save_report(report, tmp_path / "page.html", "html", tmp_path / "figures")
-    assert len(written) == 3 * len(report.pictures)
+    assert len(written) == 4 * len(report.pictures) + 1
+    captions = (tmp_path / "figures" / "captions.txt").read_text(encoding="utf-8")
+    assert NO_QUALITY in captions
+    for picture, caption in report.captioned:
+        assert f"{picture.name}: {caption}" in captions
     with (tmp_path / "figures" / "paired_slopes_Gloss.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 12
 

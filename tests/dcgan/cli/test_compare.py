@@ -124,10 +124,9 @@ def test_a_narrow_terminal_explains_only_the_columns_that_it_shows(store: Path) 
     assert "No room here" not in wide
     assert "Detectable:" in wide
     narrow = invoke("compare", "--sweep", "ours", "--store", str(store), columns=80).output
-    assert "No room here for: detectable, P(larger)." in narrow
+    assert re.search(r"^No room here for: .*P\(larger\)\.$", narrow, re.MULTILINE)
     assert "Detectable:" not in narrow
     assert "P(larger):" not in narrow
-    assert "Interval: every difference" in narrow
     assert "p: permutation test" in narrow
 
 
