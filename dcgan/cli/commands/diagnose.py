@@ -40,8 +40,9 @@ def diagnose(
     """Say what is wrong with a run, since which step, and what helps.
 
     The rules look at the metrics, the image grids and the data of a run, also of
-    one that is still being trained or was imported. Each names its evidence and how often
-    it was right in labelled runs; each remedy has the effect that was measured.
+    one that is still being trained or was imported. Each names its evidence and
+    how often it was right in labelled runs; each remedy has the effect that was
+    measured.
     """
     from analysis.health import examine
     from diagnosis.advice import advice_for, how_sure

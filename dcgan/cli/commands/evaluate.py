@@ -43,19 +43,23 @@ def evaluate(
     checkpoint: Annotated[
         str,
         typer.Option(
-            metavar="[STEP|last|best|all]",
-            help="By its step, the last one, the best by evaluation, or all that were kept.",
+            metavar="STEP",
+            help="A step, [bold]last[/bold], [bold]best[/bold] by evaluation, or [bold]all[/bold] "
+            "that were kept.",
         ),
     ] = "last",
     samples: Annotated[
         int | None,
         typer.Option(
             min=100,
+            metavar="N",
             help="Fakes per set, and as many real images; 10,000 unless the recipe says otherwise.",
             show_default=False,
         ),
     ] = None,
-    resamples: Annotated[int, typer.Option(min=1, help="Sets of fakes, for the spread.")] = 3,
+    resamples: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Sets of fakes, for the spread.")
+    ] = 3,
     weights: InceptionWeights = None,
     inception: Annotated[
         bool | None,
@@ -76,8 +80,7 @@ def evaluate(
     No weights are downloaded: features are those of a LeNet that is trained
     once on the run's own labelled images, or of a network with random weights
     if there are no labels, and the metrics are named after it. With Inception's
-    weights there are plain FID and KID as well. The values are stored with the
-    run:
+    weights there are plain FID and KID as well. The run keeps the values:
 
     [dim]dcgan runs --sort lenet_fid
     dcgan compare --metric lenet_fid[/dim]

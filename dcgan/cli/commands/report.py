@@ -63,8 +63,8 @@ def report(
 
     An HTML or PDF report is a single file that needs no network; a Markdown
     report has its figures in a folder next to it. For a single run, or for runs
-    that do not form two arms, it shows curves and images and concludes nothing; of a
-    single run with checkpoints also what its generator makes.
+    that do not form two arms, it shows curves and images and concludes nothing;
+    of a single run with checkpoints also what its generator makes.
 
     [dim]dcgan report --sweep weight-init -o weight-init.html
     dcgan report last -o last.pdf[/dim]

@@ -32,8 +32,8 @@ def sync(
     to: Annotated[
         str,
         typer.Option(
-            metavar=f"[{'|'.join(REMOTES)}]",
-            help="The tracker to send to.",
+            metavar="NAME",
+            help=f"The tracker to send to: {', '.join(REMOTES)}.",
             callback=check_tracker,
             autocompletion=tracker_names,
         ),
@@ -124,8 +124,8 @@ def import_runs(
 ) -> None:
     """Import runs that were tracked elsewhere.
 
-    The runs may be this program's own or, in MLflow and TensorBoard, anyone's. Runs that are
-    already here get what they lack. [bold]neptune-export[/bold] reads the
+    The runs may be this program's own or, in MLflow and TensorBoard, anyone's.
+    Runs that are already here get what they lack. [bold]neptune-export[/bold] reads the
     Parquet tables and files that Neptune's exporter saved of its hosted service.
 
     To compare imported runs with your own, give their settings the same paths:

@@ -6,11 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from dcgan.cli import app
@@ -51,13 +54,22 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["train"], ["resume"], ["sweep"], ["runs"], ["show"], ["diff"], ["ui"]]
-)
-def test_help_teaches(command: list[str]):
-    result = invoke(*command, "--help")
+def all_commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from all_commands(inner, (*words, name))
+
+
+@pytest.mark.parametrize("command", [*all_commands(get_command(app))], ids=" ".join)
+def test_help_fits_a_terminal_of_80_columns(command: tuple[str, ...]):
+    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "80"})
     assert result.exit_code == 0
     assert "Usage" in result.output
+    assert "…" not in result.output, "a word is cut"
+    about, *_ = result.output.partition("╭")
+    paragraphs = re.split(r"\n\s*\n", about.strip())[2:]  # after the usage and the first sentence
+    lines = [line for paragraph in paragraphs for line in paragraph.splitlines()[:-1]]
+    assert [line for line in lines if len(line.strip()) < 25 and "dcgan" not in line] == []
 
 
 def test_training_ends_with_where_the_run_lies_and_what_to_type_next(tmp_path: Path):
