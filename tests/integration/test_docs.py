@@ -341,6 +341,20 @@ def test_the_readme_is_short_enough_to_be_read():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
+def test_nothing_is_installed_by_a_name_that_no_index_has():
+    """Anybody could register it there."""
+    texts = [
+        path
+        for folder in ("dcgan", "tracking", "analysis", "diagnosis", "docs", "examples", ".github")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".md", ".toml", ".ipynb", ".yml")
+    ]
+    texts += [*ROOT.glob("*.md"), ROOT / "Makefile"]
+    by_name = re.compile(r"install\b[^\n]*[\s'\"](?:dcgan-lab|dcgan_lab)\b")
+    assert [str(path) for path in texts if by_name.search(path.read_text("utf-8"))] == []
+    assert by_name.search("pip install 'dcgan-lab[video]'")
+
+
 def test_the_version_is_the_same_everywhere():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
         "version"
