@@ -294,7 +294,7 @@ class Run:
         samples: int | None = None,
         resamples: int = 3,
         inception: bool | None = None,
-        weights: str | Path | None = None,
+        inception_weights: str | Path | None = None,
         device: str = "auto",
     ) -> pd.DataFrame:
         """Measure how good G is, and write the scores to the run, as `dcgan evaluate` does.
@@ -305,7 +305,7 @@ class Run:
             resamples: Sets of fakes, for the spread.
             inception: Whether to use Inception if its weights are at hand; as in the recipe if
                 omitted.
-            weights: A file with Inception's weights.
+            inception_weights: A file with Inception's weights.
             device: Where it is computed: `auto`, `cpu`, `cuda`, ...
 
         Returns:
@@ -327,7 +327,7 @@ class Run:
             samples=samples,
             resamples=resamples,
             use_inception=inception,
-            weights=None if weights is None else Path(weights),
+            weights=None if inception_weights is None else Path(inception_weights),
             device=device,
         )
         return pd.DataFrame(

