@@ -200,8 +200,9 @@ def resume(
 
     Training continues from the last checkpoint with the same data, order and
     latents; on the CPU, with as many threads, the result is bit for bit that of
-    an uninterrupted run. With [bold]--epochs[/bold] a finished run goes on, as if it had
-    been asked for so many at once. Tracking continues in the same backends.
+    an uninterrupted run. With [bold]--epochs[/bold] a finished run goes on, as if
+    it had been asked for so many at once. Tracking continues in the same
+    backends.
 
     [dim]dcgan resume last --epochs 40[/dim]
     """

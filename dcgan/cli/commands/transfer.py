@@ -125,8 +125,9 @@ def import_runs(
     """Import runs that were tracked elsewhere.
 
     The runs may be this program's own or, in MLflow and TensorBoard, anyone's.
-    Runs that are already here get what they lack. [bold]neptune-export[/bold] reads the
-    Parquet tables and files that Neptune's exporter saved of its hosted service.
+    Runs that are already here get what they lack. [bold]neptune-export[/bold]
+    reads the Parquet tables and files that Neptune's exporter saved of its hosted
+    service.
 
     To compare imported runs with your own, give their settings the same paths:
     [bold]--rename parameters/lr=config/optimizer/lr[/bold]

@@ -23,9 +23,9 @@ def ui(
 ) -> None:
     """Open the MLflow UI for the store.
 
-    It shows the runs that were trained with [bold]--tracker mlflow[/bold]: side by side,
-    as a table, or as the means of the arms of a sweep. The server accepts
-    connections from this machine only and stops on Ctrl-C.
+    It shows the runs that were trained with [bold]--tracker mlflow[/bold]: side
+    by side, as a table, or as the means of the arms of a sweep. The server
+    accepts connections from this machine only and stops on Ctrl-C.
     """
     from dcgan.jobs.signals import termination_leaves_contexts
     from tracking.backends.mlflow import ui_page

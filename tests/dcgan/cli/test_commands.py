@@ -61,15 +61,11 @@ def all_commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[st
 
 
 @pytest.mark.parametrize("command", [*all_commands(get_command(app))], ids=" ".join)
-def test_help_fits_a_terminal_of_80_columns(command: tuple[str, ...]):
+def test_help_cuts_no_word_at_80_columns(command: tuple[str, ...]):
     result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "80"})
     assert result.exit_code == 0
     assert "Usage" in result.output
-    assert "…" not in result.output, "a word is cut"
-    about, *_ = result.output.partition("╭")
-    paragraphs = re.split(r"\n\s*\n", about.strip())[2:]  # after the usage and the first sentence
-    lines = [line for paragraph in paragraphs for line in paragraph.splitlines()[:-1]]
-    assert [line for line in lines if len(line.strip()) < 25 and "dcgan" not in line] == []
+    assert "…" not in result.output
 
 
 def test_training_ends_with_where_the_run_lies_and_what_to_type_next(tmp_path: Path):
