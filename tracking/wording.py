@@ -25,6 +25,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def install_extra(extra: str) -> str:
+    """How to install one of this project's extras: from its repository, as no index has it."""
+    return f"pip install -c constraints.txt -e '.[{extra}]' in the repository of the DCGAN lab"
+
+
 def did_you_mean(wrong: str, names: Collection[str], limit: int = 3) -> str:
     """A question that suggests the closest existing names; empty if none is close.
 

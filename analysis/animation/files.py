@@ -10,6 +10,7 @@ import PIL.Image
 from analysis.animation.frames import Animation
 from tracking.atomic_files import atomic_write
 from tracking.errors import StoreError, UserError
+from tracking.wording import install_extra
 
 ENDINGS = (".gif", ".webp", ".mp4")
 
@@ -33,7 +34,7 @@ def check_can_write(path: Path) -> None:
         except ImportError as error:
             raise VideoError(
                 f"{path} needs PyAV, which is not installed.\n"
-                "Install it with: pip install 'dcgan-lab[video]'\n"
+                f"Install it with: {install_extra('video')}\n"
                 "Or write a .gif or .webp, which need nothing else."
             ) from error
 

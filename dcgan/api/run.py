@@ -294,7 +294,7 @@ class Run:
         samples: int | None = None,
         resamples: int = 3,
         inception: bool | None = None,
-        weights: str | Path | None = None,
+        inception_weights: str | Path | None = None,
         device: str = "auto",
         progress: bool = True,
     ) -> pd.DataFrame:
@@ -306,7 +306,7 @@ class Run:
             resamples: Sets of fakes, for the spread.
             inception: Whether to use Inception if its weights are at hand; as in the recipe if
                 omitted.
-            weights: A file with Inception's weights.
+            inception_weights: A file with Inception's weights.
             device: Where it is computed: `auto`, `cpu`, `cuda`, ...
             progress: Whether to show how far it is.
 
@@ -333,7 +333,7 @@ class Run:
                     samples=samples,
                     resamples=resamples,
                     use_inception=inception,
-                    weights=None if weights is None else Path(weights),
+                    weights=None if inception_weights is None else Path(inception_weights),
                     device=device,
                     count_images=features.show,
                 )

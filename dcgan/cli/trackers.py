@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from tracking.backends import tracker_names
+from tracking.wording import install_extra
 
 _OPTIONS = ("tracker", "to", "kind")
 _FROM_PACKAGES = " From other packages: "
@@ -75,7 +76,6 @@ def import_backend(kind: str) -> str:
 def _check_extra(name: str) -> str:
     if name in _EXTRAS and find_spec(name) is None:
         raise typer.BadParameter(
-            f"The client of {name} is not installed. Install it with: "
-            f"pip install 'dcgan-lab[{name}]'"
+            f"The client of {name} is not installed. Install it with: {install_extra(name)}"
         )
     return name

@@ -64,7 +64,7 @@ pixels = ((images + 1) * 127.5).round().to(torch.uint8)  # (16, C, H, W)
     ".safetensors": """from pathlib import Path
 
 import torch
-from dcgan.export.weights_file import load_generator  # pip install 'dcgan-lab[export]'
+from dcgan.export.weights_file import load_generator  # of the DCGAN lab, with its extra "export"
 
 generator = load_generator(Path({file}))
 with torch.no_grad():

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from dcgan.config.dataset import Dataset
 from dcgan.export.description import Description, ExportError
 from dcgan.models import FAMILIES
+from tracking.wording import install_extra
 
-INSTALL = "Install it with: pip install 'dcgan-lab[export]'"
+INSTALL = f"Install it with: {install_extra('export')}"
 
 
 @dataclass(frozen=True, eq=False)

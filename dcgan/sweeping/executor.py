@@ -20,6 +20,7 @@ from dcgan.sweeping.worker import (
 )
 from dcgan.training.device import cards
 from tracking.errors import UserError
+from tracking.wording import install_extra
 
 
 def threads_per_job(jobs: int, executor: Executor) -> int:
@@ -164,7 +165,7 @@ def _dask(address: str | None) -> Iterator[int]:
 def _not_installed(library: str) -> UserError:
     return UserError(
         f"--backend {library} needs {library}, which is not installed.\n"
-        f"Install it with: pip install 'dcgan-lab[{library}]'"
+        f"Install it with: {install_extra(library)}"
     )
 
 

@@ -309,6 +309,7 @@ def test_the_cli_page_describes_every_command_with_its_options(root: Any):
         options = {
             option
             for parameter in commands[name].params
+            if not getattr(parameter, "hidden", False)
             for option in (*parameter.opts, *parameter.secondary_opts)
             if option.startswith("--")
         }

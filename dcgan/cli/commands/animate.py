@@ -57,6 +57,7 @@ def animate(
         int | None,
         typer.Option(
             min=2,
+            metavar="N",
             help="Most grids of a training (100), or images from seed to seed of a walk (30).",
             show_default=False,
         ),
@@ -66,19 +67,20 @@ def animate(
         typer.Option(
             min=0.1,
             max=30,
+            metavar="N",
             help="Grids or images per second; 8 for a training, 15 for a walk.",
             show_default=False,
         ),
     ] = None,
     edge: Annotated[
-        int, typer.Option(min=64, max=4096, help="Pixels of the longer edge at most.")
+        int, typer.Option(min=64, max=4096, metavar="N", help="Pixels of the longer edge at most.")
     ] = 800,
     checkpoint: Checkpoint = "last",
     weights: GeneratorWeights = None,
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Show a training in motion, from the grids of its run, or walk through latent space.
+    """Show a training in motion, from the run's grids, or walk through latent space.
 
     The step is below each grid, and the last grid stays for two seconds. A walk
     goes along great circles between the images that dcgan sample --seeds

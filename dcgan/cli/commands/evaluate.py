@@ -15,6 +15,7 @@ from dcgan.cli.format import escape_control_characters
 from dcgan.cli.options import (
     DEFAULT_STORE,
     Device,
+    FormerInceptionWeights,
     InceptionWeights,
     Json,
     MovedData,
@@ -43,20 +44,25 @@ def evaluate(
     checkpoint: Annotated[
         str,
         typer.Option(
-            metavar="[STEP|last|best|all]",
-            help="By its step, the last one, the best by evaluation, or all that were kept.",
+            metavar="STEP",
+            help="A step, [bold]last[/bold], [bold]best[/bold] by evaluation, or [bold]all[/bold] "
+            "that were kept.",
         ),
     ] = "last",
     samples: Annotated[
         int | None,
         typer.Option(
             min=100,
+            metavar="N",
             help="Fakes per set, and as many real images; 10,000 unless the recipe says otherwise.",
             show_default=False,
         ),
     ] = None,
-    resamples: Annotated[int, typer.Option(min=1, help="Sets of fakes, for the spread.")] = 3,
-    weights: InceptionWeights = None,
+    resamples: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Sets of fakes, for the spread.")
+    ] = 3,
+    inception_weights: InceptionWeights = None,
+    weights: FormerInceptionWeights = None,
     inception: Annotated[
         bool | None,
         typer.Option(
@@ -76,8 +82,7 @@ def evaluate(
     No weights are downloaded: features are those of a LeNet that is trained
     once on the run's own labelled images, or of a network with random weights
     if there are no labels, and the metrics are named after it. With Inception's
-    weights there are plain FID and KID as well. The values are stored with the
-    run:
+    weights there are plain FID and KID as well. The run keeps the values:
 
     [dim]dcgan runs --sort lenet_fid
     dcgan compare --metric lenet_fid[/dim]
@@ -96,7 +101,7 @@ def evaluate(
                 samples=samples,
                 resamples=resamples,
                 use_inception=inception,
-                weights=weights,
+                weights=inception_weights or weights,
                 data=data,
                 device=device,
                 count_images=progress.show,

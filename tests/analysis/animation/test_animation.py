@@ -123,7 +123,7 @@ def test_without_pyav_a_video_is_refused_with_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(VideoError, match=r"pip install 'dcgan-lab\[video\]'"):
+    with pytest.raises(VideoError, match=r"pip install .* -e '\.\[video\]'"):
         save_animation(Animation((), ()), tmp_path / "a.mp4")
     assert list(tmp_path.iterdir()) == []
 

@@ -101,6 +101,7 @@ def test_evaluations_of_different_numbers_of_samples_are_not_compared(tmp_path: 
     anyway = compare(runs, metrics=["lenet_fid"], anyway=True)
     assert [measure.name for measure in anyway.measures] == ["lenet_fid"]
     assert "number of samples: 10000 and 200" in anyway.overridden[0]
+    assert "its values are compared anyway" in anyway.overridden[0]
 
 
 def test_a_generator_in_mid_training_is_not_compared_with_finished_ones(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_scores_are_a_table(run: dcgan.Run, monkeypatch: pytest.MonkeyPatch) -> 
         yield SimpleNamespace(step=6, scores=[score])
 
     monkeypatch.setattr("dcgan.evaluation.evaluate_run.evaluate_run", evaluate_run)
-    scores = run.evaluate("best", samples=800)
+    scores = run.evaluate("best", samples=800, inception_weights="weights.pth")
     assert scores.to_dict("records") == [
         {
             "step": 6,
@@ -176,6 +176,7 @@ def test_scores_are_a_table(run: dcgan.Run, monkeypatch: pytest.MonkeyPatch) -> 
         }
     ]
     assert (asked["which"], asked["samples"], asked["folder"]) == ("best", 800, run.folder)
+    assert asked["weights"] == Path("weights.pth")
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from dcgan.cli import app
@@ -51,13 +54,18 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["train"], ["resume"], ["sweep"], ["runs"], ["show"], ["diff"], ["ui"]]
-)
-def test_help_teaches(command: list[str]):
-    result = invoke(*command, "--help")
+def all_commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from all_commands(inner, (*words, name))
+
+
+@pytest.mark.parametrize("command", [*all_commands(get_command(app))], ids=" ".join)
+def test_help_cuts_no_word_at_80_columns(command: tuple[str, ...]):
+    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "80"})
     assert result.exit_code == 0
     assert "Usage" in result.output
+    assert "…" not in result.output
 
 
 def test_training_ends_with_where_the_run_lies_and_what_to_type_next(tmp_path: Path):

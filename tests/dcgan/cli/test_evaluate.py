@@ -252,6 +252,17 @@ def test_what_is_not_there_is_told(
     assert message in unwrapped(result)
 
 
+@pytest.mark.parametrize("option", ["--inception-weights", "--weights"])
+def test_a_file_of_inception_is_given_by_its_name_or_the_former_one(
+    option: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file.pth").write_text("no weights")
+    result = invoke("fid", "digits", "digits", option, str(tmp_path / "file.pth"))
+    assert result.exit_code == 2, result.output
+    assert "holds no weights of Inception" in re.sub(r"[\s│]+", " ", result.output)
+    assert "--weights" not in invoke("fid", "--help").output
+
+
 def test_without_weights_it_is_said_how_to_get_them() -> None:
     result = invoke("fid", "digits", "digits")
     assert result.exit_code == 2

@@ -169,7 +169,7 @@ def test_what_is_missing_is_named_with_the_extra_to_install(
     ending: str,
 ):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ExportError, match=r"(?s)not installed.*pip install 'dcgan-lab\[export\]'"):
+    with pytest.raises(ExportError, match=r"(?s)not installed.*pip install .* -e '\.\[export\]'"):
         export_run(run, tmp_path / "new" / f"g{ending}")
     assert list(tmp_path.iterdir()) == []
 

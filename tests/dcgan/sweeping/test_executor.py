@@ -43,7 +43,7 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     for backend, module in (("ray", "ray"), ("dask", "distributed")):
         monkeypatch.setitem(sys.modules, module, None)
         message = refused("digits", "--backend", backend, "--store", str(tmp_path / "runs"))
-        assert f"pip install 'dcgan-lab[{backend}]'" in message
+        assert f"pip install -c constraints.txt -e '.[{backend}]'" in message
     assert not (tmp_path / "runs").exists()
 
 

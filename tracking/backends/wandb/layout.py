@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 from tracking.events import Value
+from tracking.wording import install_extra
 
 FOLDER = "wandb"
-INSTALL = "W&B's client is not installed: pip install 'dcgan-lab[wandb]'"
+INSTALL = f"W&B's client is not installed: {install_extra('wandb')}"
 
 STEP = "global_step"
 """The key of a history row that has its training step."""
