@@ -14,9 +14,10 @@ from tests.support.mlflow_tables import copied_tables
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two for each core, since two fifths of the tests' time are waits for servers and limits."""
-    return 2 * loky.cpu_count()
+    """One more than there are cores: many tests wait for servers and time limits."""
+    return loky.cpu_count() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
