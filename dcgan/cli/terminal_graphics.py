@@ -10,12 +10,15 @@ import base64
 import io
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import PIL.Image
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.segment import ControlType, Segment
+
+if TYPE_CHECKING:
+    import numpy as np
+    import PIL.Image
 
 _SAVE_CURSOR, _RESTORE_CURSOR = "\x1b7", "\x1b8"
 _KITTY_CHUNK = 4096
@@ -93,6 +96,8 @@ def sixel_code(picture: PIL.Image.Image) -> str:
 
     Colours are percentages; if there are more than 256, the nearest of 256 take their place.
     """
+    import numpy as np
+
     colours, indices = _palette(picture)
     height, width = indices.shape
     parts = [f'\x1bP0;1q"1;1;{width};{height}']
@@ -110,6 +115,9 @@ def sixel_code(picture: PIL.Image.Image) -> str:
 
 def _palette(picture: PIL.Image.Image) -> tuple[list[list[int]], np.ndarray]:
     """The colours in percent, and the number of the colour of each pixel (H, W)."""
+    import numpy as np
+    import PIL.Image
+
     percent = np.rint(np.asarray(picture, np.float32) * (100 / 255)).astype(np.uint8)
     height, width, _ = percent.shape
     colours, indices = np.unique(percent.reshape(-1, 3), axis=0, return_inverse=True)
@@ -122,7 +130,7 @@ def _palette(picture: PIL.Image.Image) -> tuple[list[list[int]], np.ndarray]:
 
 def _run_lengths(bits: np.ndarray) -> str:
     """Columns of six pixels as characters; four equal ones and more as their number."""
-    characters = (bits + _FIRST_CHARACTER).astype(np.uint8).tobytes().rstrip(b"?")
+    characters = (bits + _FIRST_CHARACTER).astype("uint8").tobytes().rstrip(b"?")
     return _RUN.sub(lambda run: b"!%d%c" % (len(run[0]), run[0][0]), characters).decode()
 
 

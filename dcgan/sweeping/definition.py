@@ -93,14 +93,14 @@ def read_definition(subject: str) -> SweepDefinition:
 def _parse(text: str, origin: str, folder: Path) -> SweepDefinition:
     try:
         file = _SweepFile.model_validate(tomllib.loads(text))
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{origin} is not valid TOML: {error}.") from error
     except ValidationError as error:
         problems = [
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} ({origin})."
             for problem in error.errors()
         ]
         raise ConfigError("\n".join(problems)) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{origin} is not valid TOML: {error}.") from error
     return SweepDefinition(
         name=file.name,
         description=file.description,

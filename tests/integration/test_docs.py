@@ -50,7 +50,7 @@ PATH_IN_CODE = re.compile(
 )
 """What is a path of this repository if it stands alone in a code span."""
 
-USERS_FILES = {"mine.toml", "recipe.toml", "sweep.toml"}
+USERS_FILES = {"captions.txt", "mine.toml", "recipe.toml", "sweep.toml"}
 
 
 @dataclass

@@ -307,10 +307,11 @@ def test_the_comparison_of_a_sweep_draws_each_of_its_runs_by_arm(tab: Page, addr
     for level in (1.0, 3.0, 5.0, 7.0):
         assert [level, level + 10] in curves
     colours = chart.locator(".js-plotly-plot").evaluate(
-        "plot => plot.data.map(curve => [curve.name.slice(0, -2), curve.line.color.slice(0, 7)])"
+        "plot => plot.data.map(curve => [curve.name.slice(0, -2), curve.marker.color.slice(0, 7)])"
     )
-    assert len(set(map(tuple, colours))) == len({arm for arm, _ in colours}) == 2
-    assert len({colour for _, colour in colours}) == 2
+    arms = set(map(tuple, colours))
+    assert {arm for arm, _ in arms} == {"low", "high"}
+    assert len(arms) == len({colour for _, colour in arms}) == 2
     screenshot(tab, "mlflow-compare-sweep")
 
 

@@ -157,8 +157,9 @@ def test_plot_draws_four_pictures(store: Path, tmp_path: Path):
     result = invoke("plot", "last", "-o", str(tmp_path / "plots"), "--store", str(store))
     assert result.exit_code == 0, result.output
     written = sorted(path.name for path in (tmp_path / "plots").iterdir())
-    assert written == ["loss.png", "progression.png", "real_and_fake.png", "scores.png"]
-    assert all(min(PIL.Image.open(path).size) > 300 for path in (tmp_path / "plots").iterdir())
+    pictures = ["loss.png", "progression.png", "real_and_fake.png", "scores.png"]
+    assert written == ["captions.txt", *pictures]
+    assert all(min(PIL.Image.open(tmp_path / "plots" / name).size) > 300 for name in pictures)
 
 
 def test_mistakes_are_told_on_one_screen_and_leave_nothing_behind(tmp_path: Path):
