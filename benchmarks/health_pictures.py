@@ -27,7 +27,7 @@ from analysis.health import examine  # noqa: E402
 from analysis.image_files import image_files  # noqa: E402
 from analysis.plots import style  # noqa: E402
 from analysis.plots.finding_marks import mark_findings  # noqa: E402
-from analysis.plots.style import draw_caption, house_style, new_figure  # noqa: E402
+from analysis.plots.style import draw_caption, house_style, legend_above, new_figure  # noqa: E402
 from diagnosis import Finding  # noqa: E402
 from tracking.backends.local import read_fields, read_steps  # noqa: E402
 from tracking.events import BATCH, FIXED_NOISE, GRID_PADDING, REAL  # noqa: E402
@@ -70,14 +70,14 @@ def draw(folder: Path, title: str, output: Path, at: int | None) -> None:
     axes = figure.subplots(1, 4, width_ratios=(1.6, 1.2, 1, 1))
     trained = steps[steps["step"] > 0]
     for panel, name, lines in (
-        (axes[0], "D's output", (("D_x", "D(x)", style.REAL), ("D_G_z1", "D(G(z))", style.FAKE))),
+        (axes[0], "D", (("D_x", "D(x)", style.REAL), ("D_G_z1", "D(G(z))", style.FAKE))),
         (axes[1], "loss", (("Gloss", "G", style.GENERATOR), ("Dloss", "D", style.DISCRIMINATOR))),
     ):
         for metric, label, colour in lines:
             values = trained[f"{BATCH}/{metric}"].where(np.isfinite(trained[f"{BATCH}/{metric}"]))
             panel.plot(trained["step"], values, color=colour, lw=0.6, label=label)
         panel.set_title(name, fontsize="small")
-        panel.legend(fontsize="x-small", loc="upper right", frameon=True, framealpha=0.7)
+        legend_above(panel)
         panel.tick_params(labelsize="x-small")
         panel.set_xlim(0, trained["step"].max() * 1.01)
     if axes[0].get_ylim()[1] <= 1.2 and axes[0].get_ylim()[0] >= -0.2:
@@ -91,7 +91,7 @@ def draw(folder: Path, title: str, output: Path, at: int | None) -> None:
     draw_caption(figure)
     figure.savefig(output, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"optimize": True})
     with PIL.Image.open(output) as picture:
-        picture.convert("RGB").quantize(128).save(output, optimize=True)
+        picture.convert("RGB").quantize(256).save(output, optimize=True)
 
 
 def _steps(finding: Finding) -> str:
