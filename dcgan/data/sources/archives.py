@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -125,12 +125,10 @@ class _Tar:
 def _collect_members(path: Path, archive: _Zip | _Tar, split: str, hashed: Progress) -> Collection:
     pictures, _ = images_among(archive.sizes)
     for name in pictures:
-        if name.startswith("/") or ".." in PurePosixPath(name).parts:
+        if name.startswith("/") or ".." in _parts(name):
             raise ValueError(f"its member {name} points outside of it")
     names, left_out = images_among(
-        name
-        for name in archive.sizes
-        if not any(part.startswith(_HIDDEN) for part in PurePosixPath(name).parts)
+        name for name in archive.sizes if not any(part.startswith(_HIDDEN) for part in _parts(name))
     )
     if not names:
         found = f" It holds {in_words(left_out)}." if left_out else ""
@@ -169,14 +167,19 @@ def _collect_members(path: Path, archive: _Zip | _Tar, split: str, hashed: Progr
     )
 
 
+def _parts(name: str) -> list[str]:
+    """The folders of a member's name and its last part; a tenth of the time of pathlib's."""
+    return [part for part in name.split("/") if part not in ("", ".")]
+
+
 def _without_common_folder(names: Sequence[str]) -> list[str]:
     """Archives often hold one folder with everything in it, which is no class."""
-    relative = [PurePosixPath(name.removeprefix("./")) for name in names]
-    while len({each.parts[0] for each in relative}) == 1 and all(
-        len(each.parts) > 1 for each in relative
+    relative = ["/".join(_parts(name)) for name in names]
+    while len({each.partition("/")[0] for each in relative}) == 1 and all(
+        "/" in each for each in relative
     ):
-        relative = [PurePosixPath(*each.parts[1:]) for each in relative]
-    return [str(each) for each in relative]
+        relative = [each.partition("/")[2] for each in relative]
+    return relative
 
 
 def _collect_arrays(path: Path, hashed: Progress) -> Collection:
