@@ -10,7 +10,6 @@ from rich.console import Console
 
 from dcgan.cli.format import size
 from dcgan.cli.options import (
-    DEFAULT_STORE,
     Checkpoint,
     Device,
     RunReference,
@@ -19,6 +18,7 @@ from dcgan.cli.options import (
 )
 from dcgan.cli.output_file import file_with_ending
 from dcgan.cli.sampling_options import GeneratorWeights, parse_image_seeds
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -143,16 +143,14 @@ def _walk(
     from analysis.animation.frames import walk_animation
     from dcgan.cli.progress import ImageProgress
     from dcgan.samples import latents
-    from dcgan.samples.pixels import images_of, render_all
+    from dcgan.samples.pixels import as_in_grids, images_of, render_all
 
-    config = run.config
-    images = images_of(
-        run, latents.walk(config.network, seeds, steps, closed=True), weights=weights
-    )
+    chosen = latents.walk(run.config.network, seeds, steps, closed=True)
+    images = images_of(run, chosen, weights=weights)
     with ImageProgress() as bar:
         batches = render_all(images, lambda done, total: bar.show("images", done, total))
         return walk_animation(
-            (255 - pixels if config.images.inverted else pixels for pixels in batches),
+            (as_in_grids(pixels, run) for pixels in batches),
             seeds,
             steps,
             longest_edge=edge,

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from dcgan.cli.fitting_table import Column, FittingTable, fitting_table
 from dcgan.cli.format import escape_control_characters
-from dcgan.cli.options import DEFAULT_STORE, Json, Store
+from dcgan.cli.options import Json, Store
 from dcgan.cli.selection import (
     Anyway,
     Baseline,
@@ -24,6 +24,7 @@ from dcgan.cli.selection import (
     Where,
     select_runs,
 )
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import plural
 
 if TYPE_CHECKING:

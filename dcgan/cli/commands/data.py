@@ -106,20 +106,18 @@ def data(
     dcgan data images.zip --size 96x64 -o sheet.png
     dcgan data ~/mnist --recipe mnist-ablation --json[/dim]
     """
-    from dcgan.config.loading import Override, load_config
+    from dcgan.config.loading import Override
     from dcgan.data.doubts import doubts_about
     from dcgan.data.loading import load_images
     from dcgan.jobs.other_images import doubt_about_length
-    from dcgan.jobs.overrides import data_overrides
+    from dcgan.jobs.overrides import configure
 
     if path is None and recipe is None:
         raise typer.BadParameter("Give a PATH, or a recipe with --recipe.")
-    flags = {"--channels": ("dataset.channels", channels)}
-    overrides = parse_overrides(settings, flags)
+    overrides = parse_overrides(settings, channels=channels)
     if (image_size := _parse_size(sides)) is not None:
         overrides.append(Override("dataset.image_size", image_size, f"--size {sides}"))
-    overrides += data_overrides(recipe or _PLAIN, overrides, path)
-    config = load_config(recipe or _PLAIN, overrides)
+    config = configure(recipe or _PLAIN, overrides, path)
     dataset = config.dataset.model_copy(update={"max_unreadable": _ALL})
     images = load_images(dataset, download=download)
     if output is not None:

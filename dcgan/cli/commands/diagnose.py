@@ -13,7 +13,8 @@ from rich.text import Text
 from dcgan.cli.curve_panel import curve_panel
 from dcgan.cli.format import escape_control_characters
 from dcgan.cli.indented_lines import print_indented
-from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
+from dcgan.cli.options import Json, RunReference, Store
+from dcgan.store_dir import DEFAULT_STORE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
-from dcgan.cli.options import DEFAULT_STORE, Json, Store, complete_run
+from dcgan.cli.options import Json, Store, complete_run
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.events import ARTIFACTS, GIT_DIFF
 from tracking.fields import to_text
 from tracking.wording import plural

@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.format import size
-from dcgan.cli.options import DEFAULT_STORE, Checkpoint, RunReference, Store, parse_checkpoint
+from dcgan.cli.options import Checkpoint, RunReference, Store, parse_checkpoint
 from dcgan.cli.output_file import file_with_ending
 from dcgan.cli.sampling_options import GeneratorWeights
+from dcgan.store_dir import DEFAULT_STORE
 
 
 def export(

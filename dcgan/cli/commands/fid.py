@@ -13,7 +13,6 @@ from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
 from dcgan.cli.options import (
-    DEFAULT_STORE,
     Checkpoint,
     Device,
     Download,
@@ -24,6 +23,7 @@ from dcgan.cli.options import (
     complete_run,
     parse_checkpoint,
 )
+from dcgan.store_dir import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from dcgan.config.dataset import Dataset

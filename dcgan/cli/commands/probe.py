@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from dcgan.cli.options import (
-    DEFAULT_STORE,
     Checkpoint,
     RunReference,
     Store,
@@ -19,6 +18,7 @@ from dcgan.cli.options import (
 )
 from dcgan.cli.output_file import FIGURE_FORMATS, file_with_ending
 from dcgan.cli.stderr import STDERR
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.clock import now_ms
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.format import size
-from dcgan.cli.generator_images import generator_images
-from dcgan.cli.options import DEFAULT_STORE, Store
+from dcgan.cli.options import Store
 from dcgan.cli.output_file import check_output_file, check_output_folder
 from dcgan.cli.selection import (
     Anyway,
@@ -25,6 +24,8 @@ from dcgan.cli.selection import (
     Where,
     select_runs,
 )
+from dcgan.report_images import generator_images
+from dcgan.store_dir import DEFAULT_STORE
 
 
 def report(

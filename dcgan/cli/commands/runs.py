@@ -21,8 +21,9 @@ from dcgan.cli.format import (
     escape_control_characters,
 )
 from dcgan.cli.health_lines import rules_that_hold
-from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
+from dcgan.cli.options import Json, RunReference, Store
 from dcgan.run_folder import CHECKPOINT_DIR
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.events import BATCH, CONFIG, EPOCH, HEALTH, TRACKERS
 from tracking.fields import from_iso8601
 from tracking.run_files import image_files, run_files

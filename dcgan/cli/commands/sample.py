@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.options import (
-    DEFAULT_STORE,
     Checkpoint,
     Device,
     RunReference,
@@ -24,6 +23,7 @@ from dcgan.cli.output_file import (
     file_with_ending,
 )
 from dcgan.cli.sampling_options import GeneratorWeights, parse_image_seeds
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import plural
 
 if TYPE_CHECKING:

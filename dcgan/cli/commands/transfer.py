@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
+from dcgan.cli.options import RunReference, Store
 from dcgan.cli.trackers import (
     ImportSource,
     check_import_source,
-    check_tracker,
     import_backend,
 )
-from tracking.backends import REMOTES, tracker_names
+from dcgan.store_dir import DEFAULT_STORE
+from tracking.backends import REMOTES, check_tracker, tracker_names
 from tracking.errors import StoreError, UserError
 from tracking.sources import RunSource, resolve_source
 from tracking.wording import plural
@@ -61,20 +61,20 @@ def sync(
     If a value was measured again at a step, as by a second [bold]dcgan evaluate[/bold],
     the latest one counts, here and there.
     """
-    if model and to != "mlflow":
-        raise typer.BadParameter("--model needs --to mlflow, which keeps the model.")
     from tracking.backends.local import run_folders
     from tracking.lock import is_trained
     from tracking.store import find_run
     from tracking.transfer import send_run
     from tracking.verify import find_differences
 
+    if model:
+        from dcgan.jobs.log_model import check_keeper, log_generator
+
+        check_keeper([to], "--model", "--to mlflow")
     folders = run_folders(store) if all_runs else [find_run(store, run)]
     if not folders:
         raise StoreError(f"There are no runs in {store}. Start one with: dcgan train")
     console = Console(highlight=False)
-    if model:
-        from dcgan.jobs.log_model import log_generator
     failures: list[UserError] = []
     for folder in folders:
         if all_runs and is_trained(folder):

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from dcgan.cli.options import DEFAULT_STORE, Store
+from dcgan.cli.options import Store
+from dcgan.store_dir import DEFAULT_STORE
 
 
 def ui(
