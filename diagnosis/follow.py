@@ -17,7 +17,7 @@ from diagnosis.image_grids import (
     read_grid,
     split_grid,
 )
-from diagnosis.readings import Holds, Unknown
+from diagnosis.readings import Judgement, Undecided
 from diagnosis.rules import RULES, RuleName
 from tracking.events import (
     BATCH,
@@ -146,12 +146,12 @@ class RunWatch:
                 self.unknown[rule.name] = f"only {step} steps were trained"
                 continue
             reading = rule.read(facts, window)
-            if isinstance(reading, Unknown):
+            if isinstance(reading, Undecided):
                 self.unknown[rule.name] = reading.reason
             else:
                 self._note(rule.name, reading, window)
 
-    def _note(self, rule: RuleName, reading: Holds, window: Window) -> None:
+    def _note(self, rule: RuleName, reading: Judgement, window: Window) -> None:
         current = next(
             (i for i, each in enumerate(self.findings) if each.rule == rule and not each.ended),
             None,

@@ -38,7 +38,7 @@ def check_length(
             length.
     """
     run = folder.name
-    asked, earlier = (words(each.training) for each in (config, previous))
+    asked, earlier = (length_in_words(each.training) for each in (config, previous))
     if done is None:
         if status == "finished":
             raise CheckpointError(
@@ -84,16 +84,16 @@ def length_events(folder: Path, training: Training, fields: Mapping[str, Value])
     previous = read_config(folder)
     length = {"epochs": training.epochs, "steps": training.steps}
     known = fields.get(LENGTHS)
-    lengths = known if isinstance(known, list) else [words(previous.training)]
+    lengths = known if isinstance(known, list) else [length_in_words(previous.training)]
     changed = previous.training.model_copy(update=length)
     yield write_recipe(previous.model_copy(update={"training": changed}), folder)
     yield Fields(
         {f"{CONFIG}/training/{unit}": value for unit, value in length.items()}
-        | {LENGTHS: [*lengths, words(changed)]}
+        | {LENGTHS: [*lengths, length_in_words(changed)]}
     )
 
 
-def words(training: Training) -> str:
+def length_in_words(training: Training) -> str:
     """The length of a training, such as `40 epochs`."""
     if training.steps is not None:
         return plural(training.steps, "step")

@@ -14,7 +14,7 @@ from dcgan.sweeping.progress import missing_runs
 from dcgan.sweeping.request import Machines, SweepRequest, find_or_plan
 from dcgan.sweeping.storage import StoredSweep, save_sweep, sweep_lock
 from dcgan.sweeping.worker import WorkItem, WorkResult, make_work_items
-from dcgan.training.device import cards, choose_device
+from dcgan.training.device import choose_device, devices_for_runs
 from tracking.errors import UserError
 
 
@@ -80,8 +80,8 @@ def sweep_session(
         stored = stored or save_sweep(store, plan, request.trackers)
         with sweep_lock(stored):
             missing = missing_runs(stored)
-            most_jobs = machines.jobs or (len(cards(machines.device)) if on_cards else cores)
-            jobs = min(most_jobs, len(missing))
+            places = len(devices_for_runs(machines.device)) if on_cards else cores
+            jobs = min(machines.jobs or places, len(missing))
             yield SweepSession(
                 stored=stored,
                 image_counts=image_counts,

@@ -206,13 +206,13 @@ def _print(images: ImageSet, config: Config, doubts: Sequence[str], console: Con
 
 
 def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:
-    from dcgan.config.image_size import in_words
+    from dcgan.config.image_size import size_in_words
     from dcgan.data.findings import range_in_words
-    from dcgan.data.sources.endings import in_words as endings_in_words
+    from dcgan.data.sources.endings import endings_in_words
 
     card, found, dataset = images.card, images.findings, config.dataset
     colours = "grey" if dataset.channels == 1 else "RGB"
-    yield "images", f"{card.size:,} of {in_words(dataset.image_size)}, {colours}"
+    yield "images", f"{card.size:,} of {size_in_words(dataset.image_size)}, {colours}"
     yield "transforms", card.transforms
     yield "memory", size(images.pixels.nbytes)
     if found is not None:

@@ -103,11 +103,11 @@ def _real_images(config: Config) -> Tensor:
 
 
 def _title(config: Config, device: torch.device, steps: int, data: str) -> str:
-    from dcgan.config.image_size import in_words
+    from dcgan.config.image_size import size_in_words
     from dcgan.training.precision import describe_arithmetic
 
     images = "random images" if data == "random" else "real images"
-    size = in_words(config.dataset.image_size)
+    size = size_in_words(config.dataset.image_size)
     return (
         f"\n[bold]{config.name}[/bold] on {device}, {describe_arithmetic(config, device)}: "
         f"{plural(steps, 'step')} of {config.training.batch_size} {images}, {size}\n"
