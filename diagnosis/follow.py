@@ -1,4 +1,4 @@
-"""Follows a run: takes its events as they come, or all at once, and says what holds since when."""
+"""Applies the rules to a run, event by event or all at once: what holds, and since when."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EVERY_STEPS = 50
 """Steps between two looks at a run: a block of metrics."""
 
 LEAST_STEPS = 50
-"""Before so many steps only values that are not finite, and the data, are judged."""
+"""Before this step, only non-finite values and the data are judged."""
 
 _SWINGING = ("D_x", "D_G_z1")
 

@@ -45,7 +45,7 @@ TWINS = 0.3
 """G draws few images if each has a twin this much nearer than the nearest of a real image."""
 
 FINE, FINE_SHARE = 3.0, 0.12
-"""G draws noise if its share of fine detail is so many times that of real images, and so large."""
+"""G draws noise if its share of fine detail exceeds real images' by this factor, and this share."""
 
 COPY = 0.5
 """G copies if its images are this much nearer to real ones than those are to each other."""

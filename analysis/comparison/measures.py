@@ -126,7 +126,7 @@ def find_measures(
 
 
 def count_defaults(feature_spaces: int) -> int:
-    """How many metrics are compared by default of runs that are evaluated in so many spaces."""
+    """How many metrics are compared by default, by the number of feature spaces evaluated."""
     return len(DEFAULTS) + len(_QUALITIES) * feature_spaces
 
 

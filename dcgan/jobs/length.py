@@ -16,16 +16,16 @@ from tracking.events import CONFIG, SYS, Event, Fields, Value
 from tracking.wording import plural
 
 LENGTHS = f"{SYS}/lengths"
-"""The field with the lengths that a run has been asked for, the first one first."""
+"""The field with every length that a run has had, the first one first."""
 
 
 def check_length(
     config: Config, previous: Config, size: int, *, folder: Path, status: object, done: int | None
 ) -> None:
-    """Check that a run can go on as if it had been asked for another length at once.
+    """Check that a run can continue as if it had had its new length from the start.
 
     Args:
-        config: The run's configuration with the length that is asked for.
+        config: The run's configuration with the new length.
         previous: Its configuration so far.
         size: Number of images.
         folder: The run's folder.
@@ -42,8 +42,8 @@ def check_length(
     if done is None:
         if status == "finished":
             raise CheckpointError(
-                f"The run {run} has finished, but has no checkpoint from which it could go on.\n"
-                f"To train it anew as a new run: dcgan train {folder / RECIPE_FILE}"
+                f"The run {run} has finished, but has no checkpoint to continue from.\n"
+                f"To train it again as a new run: dcgan train {folder / RECIPE_FILE}"
             )
         return
     if total_steps(config, size) <= done:
@@ -54,15 +54,15 @@ def check_length(
     noise = config.stabilisers.instance_noise
     if noise > 0 and total_steps(config, size) != total_steps(previous, size):
         raise ConfigError(
-            f"The run {run} cannot be trained to {asked} as if it had been asked for them at "
-            f"once:\nits instance noise (stabilisers.instance_noise = {noise}) has fallen to 0 "
+            f"The run {run} cannot be trained to {asked} as if that had been its length from the "
+            f"start:\nits instance noise (stabilisers.instance_noise = {noise}) has fallen to 0 "
             f"over {earlier}, and would fall more slowly.\nTrain a new run of that length, from "
             f"its first step or from these weights (dcgan train --from {run})."
         )
 
 
 def notes_on_length(config: Config) -> Iterator[str]:
-    """What a run of another length keeps although its source would have changed it."""
+    """What a run keeps at its new length, although its source derives it from the length."""
     depends = config.source.depends_on_epochs
     if not depends and config.name in recipe_names():  # a run that is older than this key
         depends = load_config(config.name, []).source.depends_on_epochs

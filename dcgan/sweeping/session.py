@@ -25,7 +25,7 @@ class SweepSession:
     Attributes:
         stored: The sweep in the store.
         image_counts: The number of images of each run.
-        missing: The runs to train, each with the id of the run to resume; None to start anew.
+        missing: The runs to train, each with the id of the run to resume, or None.
         work_items: What the workers are sent, one for each missing run.
         machines: Where they train.
         jobs: How many runs are trained at once; 0 if none is missing.

@@ -85,7 +85,7 @@ class Backend(Reader, Protocol):
 def load_backend(name: str) -> Backend:
     """Import a backend: one of `BUILT_IN`, or that of another package.
 
-    Raises StoreError if another package's cannot be imported, or if there is none of this name.
+    Raises StoreError if another package's cannot be imported, or if no backend has this name.
     """
     if name in BUILT_IN:
         from tracking.guarded_reading import GuardedBackend

@@ -58,7 +58,8 @@ def animate(
         typer.Option(
             min=2,
             metavar="N",
-            help="Most grids of a training (100), or images from seed to seed of a walk (30).",
+            help="At most this many grids of a training (100), or images from one seed to the "
+            "next of a walk (30).",
             show_default=False,
         ),
     ] = None,
@@ -73,7 +74,7 @@ def animate(
         ),
     ] = None,
     edge: Annotated[
-        int, typer.Option(min=64, max=4096, metavar="N", help="Pixels of the longer edge at most.")
+        int, typer.Option(min=64, max=4096, metavar="N", help="Longer edge in pixels, at most.")
     ] = 800,
     checkpoint: Checkpoint = "last",
     weights: GeneratorWeights = None,
@@ -82,9 +83,9 @@ def animate(
 ) -> None:
     """Show a training in motion, from the run's grids, or walk through latent space.
 
-    The step is below each grid, and the last grid stays for two seconds. A walk
-    goes along great circles between the images that dcgan sample --seeds
-    shows; checkpoint, weights and device are those of a walk.
+    Each grid has its step below it, and the last grid stays for two seconds. A
+    walk follows great circles between the images that dcgan sample --seeds
+    shows; --checkpoint, --weights and --device apply to a walk only.
 
     [dim]dcgan animate last -o training.webp
     dcgan animate last --walk 3,7,12 -o walk.gif[/dim]

@@ -57,7 +57,7 @@ def data(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="The recipe that they would be trained with; if omitted, 64x64, RGB, cropped.",
+            help="The recipe to train them with; if omitted, 64x64, RGB, cropped.",
             autocompletion=complete_recipe,
             show_default=False,
             rich_help_panel=CONFIGURATION_PANEL,
@@ -68,7 +68,7 @@ def data(
         typer.Option(
             "--size",
             metavar="PIXELS",
-            help="Size of the images as trained on: 64, or width and height as 96x64.",
+            help="Size to train at: 64, or width and height as 96x64.",
             show_default=False,
             rich_help_panel=CONFIGURATION_PANEL,
         ),
@@ -99,7 +99,7 @@ def data(
 ) -> None:
     """Show what would be trained on: counts, sizes, classes, copies, what is unreadable.
 
-    The images are decoded into the cache, so that a training on them starts at
+    The images are decoded into the cache, so that training on them starts at
     once. Nothing is trained or tracked, and unreadable files are skipped.
 
     [dim]dcgan data ~/faces

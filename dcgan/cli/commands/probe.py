@@ -47,7 +47,7 @@ Output = Annotated[
         show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn at random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is random.")]
 
 
 def _open(run: str, checkpoint: str, store: Path) -> TrainedRun:
@@ -147,9 +147,9 @@ def features(
         ),
     ] = None,
     most: Annotated[
-        int, typer.Option(min=1, help="Most labels per class; 10, 30, 100, ... up to it are tried.")
+        int, typer.Option(min=1, help="Most labels per class; 10, 30, 100, ... are tried.")
     ] = 300,
-    draws: Annotated[int, typer.Option(min=1, help="Random choices of the labelled images.")] = 3,
+    draws: Annotated[int, typer.Option(min=1, help="Random choices of the labels.")] = 3,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
     output: Output = None,

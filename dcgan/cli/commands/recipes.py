@@ -43,7 +43,7 @@ def recipes(ctx: typer.Context, timed: Timed = False) -> None:
     """List the recipes with source, data set and estimated time; print or copy one.
 
     The time for this machine is extrapolated from 20 steps on random images.
-    [bold]--time[/bold] measures it, which takes some minutes; it is then cached.
+    [bold]--time[/bold] measures it, which takes a few minutes, and caches the result.
     """
     if ctx.invoked_subcommand is None:
         list_recipes(timed)

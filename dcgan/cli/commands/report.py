@@ -62,10 +62,10 @@ def report(
 ) -> None:
     """Write a report on runs: results, figures, images, and the configuration behind them.
 
-    An HTML or PDF report is a single file that needs no network; a Markdown
-    report has its figures in a folder next to it. For a single run, or for runs
-    that do not form two arms, it shows curves and images and concludes nothing;
-    of a single run with checkpoints also what its generator makes.
+    An HTML or PDF report is one file that needs no network; a Markdown report
+    has its figures in a folder next to it. For a single run, or runs that do not
+    form two arms, it shows curves and images and draws no conclusion. For a
+    single run with checkpoints it also shows what the generator makes.
 
     [dim]dcgan report --sweep weight-init -o weight-init.html
     dcgan report last -o last.pdf[/dim]

@@ -60,9 +60,9 @@ def runs(
 ) -> None:
     """List the runs in the store, oldest first.
 
-    Losses are means over the newest epoch, to see how far a training is;
-    [bold]dcgan compare[/bold] averages over the last 10% of steps. A run whose process
-    is gone is shown as [red]killed[/red].
+    Losses are means over the newest epoch; [bold]dcgan compare[/bold] averages over
+    the last 10% of steps instead. A run whose process is gone is shown as
+    [red]killed[/red].
 
     [bold]--where[/bold] takes a Python expression over the values that
     [bold]dcgan show[/bold] prints:

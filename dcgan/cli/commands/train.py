@@ -69,8 +69,8 @@ def train(
         typer.Option(
             "--from",
             metavar="RUN",
-            help="Start from the weights of a run (RUN or RUN:CHECKPOINT), or of .pth or "
-            ".safetensors files with a network each; repeatable.",
+            help="Start from the weights of a run (RUN or RUN:CHECKPOINT), or of a .pth or "
+            ".safetensors file with one network; repeatable.",
             autocompletion=complete_run,
             rich_help_panel=CONFIGURATION_PANEL,
         ),
@@ -114,7 +114,7 @@ def train(
         bool,
         typer.Option(
             "--log-model",
-            help="Log the best or last generator to MLflow as a model that can be served.",
+            help="Log the generator, best or else last, to MLflow as a model it can serve.",
             rich_help_panel=TRACKING_PANEL,
         ),
     ] = False,
@@ -179,23 +179,23 @@ def resume(
     run: RunReference = "last",
     epochs: Annotated[
         int | None,
-        typer.Option(help="Epochs of the whole run, if it is to be longer than it was."),
+        typer.Option(help="New length of the whole run, in epochs."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Training steps of the whole run, instead of --epochs.")
+        int | None, typer.Option(help="New length of the whole run in steps, instead of --epochs.")
     ] = None,
     data: MovedData = None,
     stop_when: StopWhen = None,
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Continue a run that was interrupted, stopped or killed, that failed, or ended too soon.
+    """Continue a run that was interrupted, stopped or killed, failed, or is to be longer.
 
     Training continues from the last checkpoint with the same data, order and
-    latents; on the CPU, with as many threads, the result is bit for bit that of
-    an uninterrupted run. With [bold]--epochs[/bold] a finished run goes on, as if
-    it had been asked for so many at once. Tracking continues in the same
-    backends.
+    latents. On the CPU, with the same number of threads, the result is bit for
+    bit that of an uninterrupted run. With [bold]--epochs[/bold] a finished run
+    continues as if that had been its length from the start. Tracking continues
+    in the same backends.
 
     [dim]dcgan resume last --epochs 40[/dim]
     """

@@ -42,13 +42,13 @@ def sync(
     all_runs: Annotated[bool, typer.Option("--all", help="Send every run in the store.")] = False,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Then compare what the tracker holds, value for value."),
+        typer.Option("--verify", help="Then compare what the tracker holds, value by value."),
     ] = False,
     model: Annotated[
         bool,
         typer.Option(
             "--model",
-            help="Then log the best or last generator to MLflow as a model that can be served.",
+            help="Then log the generator, best or else last, to MLflow as a model it can serve.",
         ),
     ] = False,
     store: Store = DEFAULT_STORE,
@@ -58,8 +58,8 @@ def sync(
     You can stop and repeat the command; nothing is sent twice. With
     [bold]--all[/bold], runs that are still training are skipped.
 
-    If a value was measured again at a step, as by a second [bold]dcgan evaluate[/bold],
-    the latest one counts, here and there.
+    If a value was measured twice at a step, for example by a second
+    [bold]dcgan evaluate[/bold], the later one counts in both places.
     """
     from tracking.backends.local import run_folders
     from tracking.lock import is_trained
@@ -124,10 +124,10 @@ def import_runs(
 ) -> None:
     """Import runs that were tracked elsewhere.
 
-    The runs may be this program's own or, in MLflow and TensorBoard, anyone's.
-    Runs that are already here get what they lack. [bold]neptune-export[/bold]
-    reads the Parquet tables and files that Neptune's exporter saved of its hosted
-    service.
+    The runs may be this program's own or, in MLflow, TensorBoard and W&B,
+    anyone's. Runs that are already here get what they lack.
+    [bold]neptune-export[/bold] reads the Parquet tables and files that Neptune's
+    exporter wrote.
 
     To compare imported runs with your own, give their settings the same paths:
     [bold]--rename parameters/lr=config/optimizer/lr[/bold]

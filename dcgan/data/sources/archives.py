@@ -52,7 +52,7 @@ def collect_archive(path: Path, split: str = "all", hashed: Progress = silent) -
 
     Args:
         path: The file.
-        split: Where its folders are named after splits, the one that is asked for; or `all`.
+        split: If its folders are named after splits, the one to train on; or `all`.
         hashed: Called once the file has been read to find out whether it is known.
 
     Raises:

@@ -29,7 +29,7 @@ def collect_folder(folder: Path, split: str = "all", hashed: Progress = silent) 
 
     Args:
         folder: The folder.
-        split: Where its folders are named after splits, the one that is asked for; or `all`.
+        split: If its folders are named after splits, the one to train on; or `all`.
         hashed: Called while files are read to find out whether they are known.
 
     Raises:
