@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.caveats import ANECDOTE, NO_QUALITY
+from analysis.caveats import NO_QUALITY
 from analysis.health import examine
 from analysis.image_files import evenly_spaced, image_files, read_picture
 from analysis.plots import style
@@ -28,6 +28,7 @@ from tracking.atomic_files import atomic_write
 from tracking.backends.local import read_fields, read_steps
 from tracking.errors import StoreError
 from tracking.events import BATCH, FIXED_NOISE, REAL, SYS
+from tracking.wording import ANECDOTE
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 

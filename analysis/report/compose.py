@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from analysis.caveats import ANECDOTE, NO_QUALITY
+from analysis.caveats import NO_QUALITY
 from analysis.comparison.arms import Arm, NoArmsError
 from analysis.comparison.compare import Comparison, compare, training_outcomes
 from analysis.comparison.conclusions import findings, outcomes_to_explain, verdict
@@ -43,7 +43,7 @@ from analysis.report.score_table import score_sections
 from analysis.runs import Runs
 from tracking.events import BATCH, CONFIG, SWEEP, SYS, Value
 from tracking.redaction import make_redactor, redact_fields
-from tracking.wording import plural
+from tracking.wording import ANECDOTE, plural
 
 _COMPARE_ARMS = "To see what a key of the configuration does, compare arms of several seeds."
 NO_ARMS = "There are no arms to compare, so this report draws no conclusions."
