@@ -15,7 +15,7 @@ from tracking.events import BATCH, FIXED_NOISE, NETWORKS, REAL, Value
 
 
 def examine(fields: Mapping[str, Value], steps: pd.DataFrame, folder: Path | None) -> RunWatch:
-    """Apply all rules to a run, as they were applied while it was trained.
+    """Apply all rules to a stored run, exactly as during its training.
 
     Args:
         fields: Of the run, by path.

@@ -6,7 +6,7 @@ nothing here imports either of them, or PyTorch. Every rule names its source.
 
 from diagnosis.findings import Finding
 from diagnosis.follow import RunWatch
-from diagnosis.readings import Unknown
+from diagnosis.readings import Undecided
 from diagnosis.rules import RULES, Rule, RuleName
 
-__all__ = ["RULES", "Finding", "Rule", "RuleName", "RunWatch", "Unknown"]
+__all__ = ["RULES", "Finding", "Rule", "RuleName", "RunWatch", "Undecided"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from diagnosis.evidence import Facts
-from diagnosis.readings import Holds, Reading, Unknown
+from diagnosis.readings import Judgement, Reading, Undecided
 from tracking.events import CONFIG, Value
 from tracking.wording import plural
 
@@ -20,10 +20,10 @@ EXTREME = 0.5
 def data_at_fault(facts: Facts) -> Reading:
     """The rule of the data: it holds from the start or never."""
     if facts.number("dataset/size") is None:
-        return Unknown("nothing about its images was recorded")
+        return Undecided("nothing about its images was recorded")
     doubts = list(doubts_about_fields(facts.fields))
     evidence = " ".join(doubts).removesuffix(".")
-    return Holds(bool(doubts), float(len(doubts)), evidence, since=0)
+    return Judgement(bool(doubts), float(len(doubts)), evidence, since=0)
 
 
 def doubts_about_fields(fields: Mapping[str, Value]) -> Iterator[str]:

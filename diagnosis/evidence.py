@@ -1,4 +1,4 @@
-"""What the rules look at: what is known of a run at one of its steps."""
+"""What the rules look at: everything known about a run at one of its steps."""
 
 from __future__ import annotations
 

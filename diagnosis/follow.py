@@ -1,4 +1,4 @@
-"""Follows a run: takes its events as they come, or all at once, and says what holds since when."""
+"""Applies the rules to a run, event by event or all at once: what holds, and since when."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from diagnosis.image_grids import (
     read_grid,
     split_grid,
 )
-from diagnosis.readings import Holds, Unknown
+from diagnosis.readings import Judgement, Undecided
 from diagnosis.rules import RULES, RuleName
 from tracking.events import (
     BATCH,
@@ -36,7 +36,7 @@ EVERY_STEPS = 50
 """Steps between two looks at a run: a block of metrics."""
 
 LEAST_STEPS = 50
-"""Before so many steps only values that are not finite, and the data, are judged."""
+"""Before this step, only non-finite values and the data are judged."""
 
 _SWINGING = ("D_x", "D_G_z1")
 
@@ -146,12 +146,12 @@ class RunWatch:
                 self.unknown[rule.name] = f"only {step} steps were trained"
                 continue
             reading = rule.read(facts, window)
-            if isinstance(reading, Unknown):
+            if isinstance(reading, Undecided):
                 self.unknown[rule.name] = reading.reason
             else:
                 self._note(rule.name, reading, window)
 
-    def _note(self, rule: RuleName, reading: Holds, window: Window) -> None:
+    def _note(self, rule: RuleName, reading: Judgement, window: Window) -> None:
         current = next(
             (i for i, each in enumerate(self.findings) if each.rule == rule and not each.ended),
             None,

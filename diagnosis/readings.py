@@ -1,4 +1,4 @@
-"""What a rule says of a window."""
+"""What a rule finds in a window: a judgement, or that it cannot judge."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 
 @dataclass(frozen=True)
-class Holds:
+class Judgement:
     """Whether a rule holds.
 
     Attributes:
@@ -28,8 +28,8 @@ class Holds:
 
 
 @dataclass(frozen=True)
-class Unknown:
-    """A rule cannot say.
+class Undecided:
+    """The rule cannot judge.
 
     Attributes:
         reason: What is missing.
@@ -38,4 +38,4 @@ class Unknown:
     reason: str
 
 
-Reading: TypeAlias = Holds | Unknown
+Reading: TypeAlias = Judgement | Undecided

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from diagnosis.data_rule import data_at_fault
 from diagnosis.evidence import Facts, Window
-from diagnosis.readings import Holds, Reading, Unknown
+from diagnosis.readings import Judgement, Reading, Undecided
 
 RuleName: TypeAlias = Literal[
     "not_finite",
@@ -45,7 +45,7 @@ TWINS = 0.3
 """G draws few images if each has a twin this much nearer than the nearest of a real image."""
 
 FINE, FINE_SHARE = 3.0, 0.12
-"""G draws noise if its share of fine detail is so many times that of real images, and so large."""
+"""G draws noise if its share of fine detail exceeds real images' by this factor, and this share."""
 
 COPY = 0.5
 """G copies if its images are this much nearer to real ones than those are to each other."""
@@ -92,15 +92,15 @@ class Rule:
 def not_finite(facts: Facts, window: Window) -> Reading:
     """A loss, an output of D or a gradient is NaN or infinite."""
     if not window.means:
-        return Unknown("no metrics of its steps were kept")
+        return Undecided("no metrics of its steps were kept")
     if all(math.isfinite(value) for value in window.means.values()):
-        return Holds(False, 0.0)
+        return Judgement(False, 0.0)
     names = {name: step for name, step in window.non_finite.items() if not name.endswith("_norm")}
     first = min(names.values(), default=window.first)
     began = {name for name, step in names.items() if step == first}
     culprit = _which_network_began(began)
     shown = ", ".join(_shown(name) for name in sorted(began)) or "a metric"
-    return Holds(
+    return Judgement(
         True,
         1.0,
         f"{shown} is not finite from step {first:,} on{culprit}",
@@ -128,18 +128,18 @@ def diverging(facts: Facts, window: Window) -> Reading:
     losses = [abs(window.means[name]) for name in ("Gloss", "Dloss") if name in window.means]
     if facts.targets is not None and losses and LARGE <= max(losses) < math.inf:
         evidence = f"a loss has reached {max(losses):,.3g}"
-        return Holds(True, max(losses) / LARGE, evidence, {"loss": max(losses)})
+        return Judgement(True, max(losses) / LARGE, evidence, {"loss": max(losses)})
     ratios = {
         network: window.means[f"{network}_update_ratio"] / _updates_per_step(facts, network)
         for network in _UPDATES
         if f"{network}_update_ratio" in window.means
     }
     if not ratios:
-        return Unknown("how far its steps moved the weights was not measured")
+        return Undecided("how far its steps moved the weights was not measured")
     if not all(map(math.isfinite, ratios.values())):
-        return Unknown("its weights are not finite")
+        return Undecided("its weights are not finite")
     network, ratio = max(ratios.items(), key=lambda item: item[1])
-    return Holds(
+    return Judgement(
         ratio >= MOVING,
         ratio / MOVING,
         f"each update moves {network}'s weights by {ratio:.1%} of their size; usual is 0.1 to 2%",
@@ -151,16 +151,18 @@ def discriminator_won(facts: Facts, window: Window) -> Reading:
     """D's mean outputs reach what its loss asks for, so G is given hardly any gradient."""
     targets, outputs = facts.targets, _outputs(window)
     if outputs is None:
-        return Unknown("D's outputs were not kept")
+        return Undecided("D's outputs were not kept")
     if targets is None:
-        return Unknown(f"the outputs of a D trained with {facts.loss or 'this loss'} have no goal")
+        return Undecided(
+            f"the outputs of a D trained with {facts.loss or 'this loss'} have no goal"
+        )
     if window.last * _updates_per_step(facts, "D") < OPENING_STEPS:
-        return Holds(False, 0.0)
+        return Judgement(False, 0.0)
     span = targets[0] - targets[1]
     gap = max(targets[0] - outputs[0], outputs[1] - targets[1]) / span
     norm = window.means.get("G_gradient_norm")
     gradient = f"; G's gradient norm is {norm:.2g}" if norm is not None else ""
-    return Holds(
+    return Judgement(
         gap <= WON,
         WON / max(gap, WON / 100),
         f"D(x) is {outputs[0]:.3f} and D(G(z)) is {outputs[1]:.3f}, where its loss asks for "
@@ -173,17 +175,19 @@ def generator_won(facts: Facts, window: Window) -> Reading:
     """D cannot tell fakes from real images, although they are unlike."""
     outputs = _outputs(window)
     if outputs is None:
-        return Unknown("D's outputs were not kept")
+        return Undecided("D's outputs were not kept")
     if facts.targets is None:
-        return Unknown(f"the outputs of a D trained with {facts.loss or 'this loss'} have no goal")
+        return Undecided(
+            f"the outputs of a D trained with {facts.loss or 'this loss'} have no goal"
+        )
     if not window.grids:
-        return Unknown(f"{_NO_GRIDS}, and D's outputs alone may mean that G is good")
+        return Undecided(f"{_NO_GRIDS}, and D's outputs alone may mean that G is good")
     # Flipped targets bring the outputs together by themselves, and take the gradient away too.
     span = 2.0 if facts.loss == "hinge" else 1.0
     gap = (outputs[0] - outputs[1]) / span
     if window.last < OPENING_STEPS:
-        return Holds(False, 0.0)
-    return Holds(
+        return Judgement(False, 0.0)
+    return Judgement(
         gap <= FOOLED and _are_unlike(window),
         FOOLED / max(gap, FOOLED / 100),
         f"D(x) is {outputs[0]:.3f} and D(G(z)) is {outputs[1]:.3f}: D tells them apart by chance, "
@@ -195,9 +199,9 @@ def generator_won(facts: Facts, window: Window) -> Reading:
 def one_image(facts: Facts, window: Window) -> Reading:
     """G draws the same image for every z."""
     if not window.grids:
-        return Unknown(_NO_GRIDS)
+        return Undecided(_NO_GRIDS)
     grid = window.grids[-1]
-    return Holds(
+    return Judgement(
         grid.variation <= SAME and not _is_untrained(window),
         SAME / max(grid.variation, 1e-9),
         f"at step {grid.step:,} its images vary {grid.variation:.3f} times as much as real ones",
@@ -209,10 +213,10 @@ def one_image(facts: Facts, window: Window) -> Reading:
 def collapsed(facts: Facts, window: Window) -> Reading:
     """G draws few images: they vary less than real ones, or each has a twin in the grid."""
     if not window.grids:
-        return Unknown(_NO_GRIDS)
+        return Undecided(_NO_GRIDS)
     grid = window.grids[-1]
     score = max(ALIKE / max(grid.variation, 1e-9), TWINS / max(grid.nearest, 1e-9))
-    return Holds(
+    return Judgement(
         score >= 1 and not _is_untrained(window),
         score,
         f"at step {grid.step:,} its images vary {grid.variation:.2f} times as much as real ones, "
@@ -226,13 +230,13 @@ def oscillating(facts: Facts, window: Window) -> Reading:
     """D and G overtake each other in turn, and neither settles."""
     swings = [window.swings.get(name) for name in ("D_x", "D_G_z1")]
     if None in swings or facts.targets is None:
-        return Unknown("D's outputs over enough steps were not kept, or have no scale")
+        return Undecided("D's outputs over enough steps were not kept, or have no scale")
     span = 2.0 if facts.loss == "hinge" else 1.0
     outputs = _outputs(window)
     if outputs is None or max(map(abs, outputs)) > _OFF_SCALE * span:
-        return Unknown("D's outputs have left their scale")
+        return Undecided("D's outputs have left their scale")
     swing = max(value for value in swings if value is not None) / span
-    return Holds(
+    return Judgement(
         swing >= SWINGING,
         swing / SWINGING,
         f"D's mean outputs over tenths of the window deviate by {swing:.2f} from a steady course",
@@ -243,12 +247,12 @@ def oscillating(facts: Facts, window: Window) -> Reading:
 def not_learning(facts: Facts, window: Window) -> Reading:
     """G's images are noise: their spectrum has far more fine detail than that of real images."""
     if not window.grids:
-        return Unknown(_NO_GRIDS)
+        return Undecided(_NO_GRIDS)
     grid = window.grids[-1]
     if math.isnan(grid.fineness) or math.isnan(grid.real_fineness):
-        return Unknown("its images are of one colour")
+        return Undecided("its images are of one colour")
     score = min(grid.fineness / max(FINE * grid.real_fineness, 1e-9), grid.fineness / FINE_SHARE)
-    return Holds(
+    return Judgement(
         score >= 1 and grid.step >= OPENING_STEPS,
         score,
         f"at step {grid.step:,} {grid.fineness:.0%} of its images' power is fine detail, of real "
@@ -262,11 +266,11 @@ def memorising(facts: Facts, window: Window) -> Reading:
     """G returns images that it was trained on."""
     size, shown = facts.number("dataset/size"), facts.number("images/count")
     if not window.grids:
-        return Unknown(_NO_GRIDS)
+        return Undecided(_NO_GRIDS)
     if size is None or shown is None or size > shown:
-        return Unknown("the grid of real images holds only a part of them: see dcgan evaluate")
+        return Undecided("the grid of real images holds only a part of them: see dcgan evaluate")
     grid = window.grids[-1]
-    return Holds(
+    return Judgement(
         grid.copies <= COPY and not _is_untrained(window),
         COPY / max(grid.copies, 1e-9),
         f"at step {grid.step:,} its images are {grid.copies:.2f} times as far from the nearest of "

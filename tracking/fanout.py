@@ -313,7 +313,7 @@ class _Remote:
             self._has_warned = True
         self._warn(
             f"Tracking to {self.name} stopped: {problem}. "
-            "The training goes on, and the local journal has everything."
+            "Training continues, and the local journal has everything."
         )
 
 

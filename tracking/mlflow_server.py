@@ -30,7 +30,7 @@ _SETTINGS = {
     # Who names a folder of files in MLFLOW_TRACKING_URI means it.
     "MLFLOW_ALLOW_FILE_STORE": "true",
 }
-"""What the server is told unless the user says otherwise."""
+"""The server's settings unless the user has set them."""
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def installed_plugins() -> dict[str, Plugin]:
 def load_plugin(name: str) -> Backend:
     """Import the tracker of another package.
 
-    Raises StoreError if there is none of this name, if it cannot be imported, or if it lacks a
+    Raises StoreError if no tracker has this name, if it cannot be imported, or if it lacks a
     function of `Backend`.
     """
     plugin = installed_plugins().get(name)

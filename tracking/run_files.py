@@ -35,7 +35,7 @@ def run_files(folder: Path, part: str) -> list[Path]:
 def image_files(folder: Path, path: str = IMAGES) -> dict[tuple[str, int], Path]:
     """The PNG file of each image of a run by the path of its series and its step, sorted.
 
-    A file that is not named as the journal names images is none.
+    A file that is not named as the journal names images does not count.
 
     Args:
         folder: The run's folder.

@@ -7,6 +7,8 @@ from collections.abc import Collection
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
+ANECDOTE = "One run is an anecdote: another seed may give a different result."
+
 
 def duration(seconds: float) -> str:
     """Seconds as `42 s`, `3 min 20 s`, `5 h 02 min` or `3 d 04 h`."""

@@ -50,7 +50,7 @@ def training_animation(
 
     Args:
         files: Step -> PNG file, as `image_files.image_files` finds them; at least one.
-        most: Of more grids, so many are shown, evenly spaced, with the first and the last.
+        most: The most grids to show: evenly spaced, with the first and the last.
         longest_edge: Of the grids in pixels; larger ones are reduced.
         frames_per_second: How many grids are shown in a second.
         corner: Height and width in pixels of the upper left part; None for whole grids.

@@ -25,7 +25,7 @@ from analysis.comparison.failures import (
     last_grids,
     training_outcome,
 )
-from analysis.comparison.measures import LAST, Measure, find_measures, measured, runs_without
+from analysis.comparison.measures import LAST, Measure, find_measures, read_measures, runs_without
 from analysis.comparison.seeds import doubts_about_seeds, newest_of_twins
 from diagnosis.image_grids import IMAGE_SIZE, GridReading, image_sides
 from tracking.events import CONFIG, SYS, Value
@@ -134,7 +134,7 @@ def compare(
             "outcome": training_outcomes(runs, ids),
         },
         index=pd.Index(ids, name="run"),
-    ).join(measured(runs, finished, chosen.measures))
+    ).join(read_measures(runs, finished, chosen.measures))
     label = _find_baseline(grouping, baseline)
     arms = _arms(frame, grouping, label)
     warnings += [*chosen.left_out, *doubts_about_seeds(table, arms, frame)]

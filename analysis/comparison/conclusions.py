@@ -30,7 +30,7 @@ def verdict(comparison: Comparison) -> str:
 
 def conclusion(comparison: Comparison) -> str:
     """One sentence per arm except the baseline, on what was shown and what was not."""
-    return " ".join(sentences(comparison).values())
+    return " ".join(sentences_by_arm(comparison).values())
 
 
 def outcomes_to_explain(comparison: Comparison) -> bool:
@@ -40,7 +40,7 @@ def outcomes_to_explain(comparison: Comparison) -> bool:
 
 def findings(comparison: Comparison) -> list[str]:
     """The conclusion and the failures; of many arms, only those in which something was shown."""
-    by_arm = sentences(comparison)
+    by_arm = sentences_by_arm(comparison)
     if len(by_arm) <= FEW_ARMS:
         return [*by_arm.values(), failures_in_words(comparison)]
     values, failures = comparison.differences, comparison.failures
@@ -63,7 +63,7 @@ def findings(comparison: Comparison) -> list[str]:
     return [*texts, "The tables show every arm, and which differences could have been missed."]
 
 
-def sentences(comparison: Comparison) -> dict[str, str]:
+def sentences_by_arm(comparison: Comparison) -> dict[str, str]:
     """The sentences of the conclusion by label of the arm."""
     values, failures = comparison.differences, comparison.failures
     return {

@@ -77,7 +77,7 @@ def _feature_network(path: str, evaluated: pd.DataFrame) -> dict[str, str]:
     return {own if has_own else f"{SYS}/{EVALUATION}/feature_space": "feature network"}
 
 
-def in_words(conditions: Mapping[str, list[str]]) -> str:
+def conditions_in_words(conditions: Mapping[str, list[str]]) -> str:
     """Differing conditions on one line, such as `number of samples: 200 and 10000`."""
     return "; ".join(
         f"{words}: {' and '.join(map(_shortened, texts[:3]))}{', ...' * (len(texts) > 3)}"

@@ -13,7 +13,7 @@ from analysis.image_files import image_files, read_picture
 from diagnosis.evidence import Facts, Window
 from diagnosis.findings import ending
 from diagnosis.image_grids import GridReading, Sides, image_statistics, read_grid, split_grid
-from diagnosis.readings import Holds
+from diagnosis.readings import Judgement
 from diagnosis.rules import ALIKE, OPENING_STEPS, RULES, TWINS, WON
 from tracking.events import BATCH, FIXED_NOISE, NETWORKS, REAL, SYS, Value
 
@@ -60,7 +60,7 @@ def training_outcome(
     readings = {
         name: rule.read(Facts(fields), window) for name, rule in RULES.items() if rule.fatal
     }
-    judged = {name: reading for name, reading in readings.items() if isinstance(reading, Holds)}
+    judged = {name: reading for name, reading in readings.items() if isinstance(reading, Judgement)}
     if outcome := ending(name for name, reading in judged.items() if reading.holds):
         return outcome
     if status == "stopped":

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.bands import WINDOW, argmin_step, distance, moving_average
 from analysis.comparison.arms import ComparisonError
-from analysis.comparison.evaluations import differing_conditions, in_words
+from analysis.comparison.evaluations import conditions_in_words, differing_conditions
 from analysis.series import Series, series_of
 from tracking.events import BATCH, EPOCH, EVALUATION
 from tracking.wording import did_you_mean
@@ -103,9 +103,9 @@ def find_measures(
             continue
         conditions = differing_conditions(path, runs, having)
         if conditions and names and not anyway:
-            raise _measured_differently(path, in_words(conditions))
+            raise _measured_differently(path, conditions_in_words(conditions))
         if conditions:
-            differently.setdefault(in_words(conditions), []).append(_words(path))
+            differently.setdefault(conditions_in_words(conditions), []).append(_words(path))
         if not conditions or anyway:
             kept.append(path)
     told = [
@@ -126,7 +126,7 @@ def find_measures(
 
 
 def count_defaults(feature_spaces: int) -> int:
-    """How many metrics are compared by default of runs that are evaluated in so many spaces."""
+    """How many metrics are compared by default, by the number of feature spaces evaluated."""
     return len(DEFAULTS) + len(_QUALITIES) * feature_spaces
 
 
@@ -217,7 +217,7 @@ def _in_words(name: str) -> str:
     return f"{'LeNet' if space == 'lenet' else 'Random'}-{metric}"
 
 
-def measured(runs: Runs, ids: Sequence[str], measures: Sequence[Measure]) -> pd.DataFrame:
+def read_measures(runs: Runs, ids: Sequence[str], measures: Sequence[Measure]) -> pd.DataFrame:
     """Read the measures of runs.
 
     Args:

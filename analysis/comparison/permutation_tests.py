@@ -116,7 +116,7 @@ class SignFlipTest:
 
 @dataclass(frozen=True, eq=False)
 class StudentisedTest:
-    """Divides the values of two independent arms anew, and compares Welch's t.
+    """Reassigns the values of two independent arms at random, and compares Welch's t.
 
     Exact if the arms have one distribution apart from the shift. Unlike that of the plain
     difference, the test of t also holds for many runs of unequal spread (Janssen 1997; Chung and

@@ -18,7 +18,7 @@ from tracking.metric_directions import direction_of
 _COLOURS = (style.GENERATOR, style.DISCRIMINATOR)
 
 
-def evaluated(steps: pd.DataFrame) -> bool:
+def has_evaluation(steps: pd.DataFrame) -> bool:
     """Whether a run has a distance to draw. steps: of one run, `tracking.tables.step_table`."""
     return bool(_distances(steps))
 

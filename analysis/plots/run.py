@@ -14,11 +14,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.caveats import ANECDOTE, NO_QUALITY
+from analysis.caveats import NO_QUALITY
 from analysis.health import examine
 from analysis.image_files import evenly_spaced, image_files, read_picture
 from analysis.plots import style
-from analysis.plots.evaluation_curves import evaluated, evaluation_curves
+from analysis.plots.evaluation_curves import evaluation_curves, has_evaluation
 from analysis.plots.figure_file import save_captions
 from analysis.plots.finding_marks import mark_findings
 from analysis.plots.run_curves import Curve, draw_metrics, finish_time_axis, line_note
@@ -28,6 +28,7 @@ from tracking.atomic_files import atomic_write
 from tracking.backends.local import read_fields, read_steps
 from tracking.errors import StoreError
 from tracking.events import BATCH, FIXED_NOISE, REAL, SYS
+from tracking.wording import ANECDOTE
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -247,7 +248,7 @@ def _drawings(folder: Path) -> list[_Drawing]:
         _Drawing("progression", no_fakes, draw_progression),
         _Drawing("real_and_fake", no_fakes or no_reals, draw_real_and_fake),
     ]
-    if evaluated(steps):  # a run need not be
+    if has_evaluation(steps):  # a run need not be
         fields = read_fields(folder)
         drawings.append(_Drawing("evaluation", "", lambda: evaluation_curves(steps, fields, title)))
     return drawings

@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from analysis.caveats import ANECDOTE, NO_QUALITY
+from analysis.caveats import NO_QUALITY
 from analysis.comparison.arms import Arm, NoArmsError
 from analysis.comparison.compare import Comparison, compare, training_outcomes
 from analysis.comparison.conclusions import findings, outcomes_to_explain, verdict
@@ -21,14 +21,14 @@ from analysis.data_names import data_set_name
 from analysis.health import examine
 from analysis.report.content import Block, Commands, Facts, Prose, Report, Section
 from analysis.report.figure_sections import (
-    collapsed,
+    collapsed_runs,
     curve_figures,
     displayed_arms,
     run_figures,
     value_figures,
 )
 from analysis.report.generator_section import GeneratorImages, generator_section
-from analysis.report.health_section import health_of
+from analysis.report.health_section import health_section
 from analysis.report.image_series import image_series
 from analysis.report.metadata_sections import (
     configuration,
@@ -39,11 +39,11 @@ from analysis.report.metadata_sections import (
     join_values,
 )
 from analysis.report.run_tables import runs_alone, runs_of
-from analysis.report.score_table import scores
+from analysis.report.score_table import score_sections
 from analysis.runs import Runs
 from tracking.events import BATCH, CONFIG, SWEEP, SYS, Value
 from tracking.redaction import make_redactor, redact_fields
-from tracking.wording import plural
+from tracking.wording import ANECDOTE, plural
 
 _COMPARE_ARMS = "To see what a key of the configuration does, compare arms of several seeds."
 NO_ARMS = "There are no arms to compare, so this report draws no conclusions."
@@ -110,7 +110,7 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
     sections = [
         Section("Answer", _answer(comparison)),
         Section("Values of every run", (value_figures(comparison, table),)),
-        Section("During training", (curve_figures(runs, arms, collapsed(comparison)),)),
+        Section("During training", (curve_figures(runs, arms, collapsed_runs(comparison)),)),
         *_images(runs, arms),
         Section("Numbers", numbers),
         data_sets(table),
@@ -137,7 +137,7 @@ def _without_arms(
         title = f"The run {ids[0]}"
         watch = examine(_fields(table, ids[0]), runs.steps(ids[0]), runs.folder(ids[0]))
         curves = run_figures(runs, ids[0], watch.findings)
-        health = [Section("Health", health_of(watch))]
+        health = [Section("Health", health_section(watch))]
     else:
         recipes = join_values(distinct(table, f"{SYS}/recipe")) or "some recipe"
         title = f"{plural(len(ids), 'run')} of {recipes}"
@@ -150,7 +150,7 @@ def _without_arms(
         Section("What this report can show", (caveat, Prose(NO_QUALITY, "note"))),
         *health,
         Section("During training", (curves,)),
-        *(scores(runs, ids[0]) if len(ids) == 1 else []),
+        *(score_sections(runs, ids[0]) if len(ids) == 1 else []),
         *_images(runs, arms),
         *([] if generated is None else [generator_section(generated)]),
         Section("Runs", (runs_alone(table, outcomes, last), *rule)),

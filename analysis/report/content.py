@@ -96,7 +96,7 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
-class Moving:
+class MovingPicture:
     """A picture that moves; left out on paper.
 
     Attributes:
@@ -132,7 +132,7 @@ class Grids:
     steps: tuple[int, ...]
     choices: tuple[Choice, ...]
     still: FigureFile
-    animation: Moving | None = None
+    animation: MovingPicture | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Commands:
     lines: tuple[str, ...]
 
 
-Block: TypeAlias = Prose | Facts | Table | Figures | Grids | Moving | Commands
+Block: TypeAlias = Prose | Facts | Table | Figures | Grids | MovingPicture | Commands
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,13 +196,13 @@ class Report:
         return captioned
 
     @property
-    def animations(self) -> list[Moving]:
+    def animations(self) -> list[MovingPicture]:
         """All pictures that move, in reading order."""
-        found: list[Moving] = []
+        found: list[MovingPicture] = []
         for block in (block for section in self.sections for block in section.blocks):
             match block:
-                case Moving():
+                case MovingPicture():
                     found.append(block)
-                case Grids(animation=Moving() as animation):
+                case Grids(animation=MovingPicture() as animation):
                     found.append(animation)
         return found

@@ -15,7 +15,7 @@ from analysis.comparison.measures import Measure
 from analysis.comparison.statistics import mean_interval
 from analysis.plots.arm_losses import loss_bands
 from analysis.plots.arm_scores import score_bands
-from analysis.plots.evaluation_curves import evaluated, evaluation_curves
+from analysis.plots.evaluation_curves import evaluation_curves, has_evaluation
 from analysis.plots.figure_file import FigureFile
 from analysis.plots.parallel_coordinates import parallel_coordinates
 from analysis.plots.run import loss_curves, score_curves
@@ -78,7 +78,7 @@ def run_figures(runs: Runs, run: str, findings: Sequence[Finding]) -> Figures:
     data = steps[["step", *metrics]]
     source = f"of the run {run} over {plural(len(steps), 'step')}"
     evaluations: tuple[Figure, ...] = ()
-    if evaluated(steps):
+    if has_evaluation(steps):
         scores = steps[["step", *(each for each in steps if str(each).startswith(EVALUATION))]]
         fields = {str(path): value for path, value in runs.table.loc[run].to_dict().items()}
         drawn = evaluation_curves(steps, fields)
@@ -108,7 +108,7 @@ def displayed_arms(comparison: Comparison) -> list[Arm]:
     return [replace(arm, label=escape_control_characters(arm.label)) for arm in comparison.arms]
 
 
-def collapsed(comparison: Comparison) -> list[str]:
+def collapsed_runs(comparison: Comparison) -> list[str]:
     """The ids of the runs that did."""
     return comparison.runs.index[comparison.runs["outcome"] == "collapsed"].tolist()
 
@@ -132,7 +132,7 @@ def _of_measure(comparison: Comparison, measure: Measure, direction: str | None)
             metric=measure.words,
             factor=factor,
             intervals=_mean_intervals(arms, values),
-            collapsed=collapsed(comparison),
+            collapsed=collapsed_runs(comparison),
         )
         return [Figure(picture, f"The {measure.words} against {factor}, one dot per run.")]
     return [_pairs(comparison, arms, values, measure)]

@@ -8,7 +8,7 @@ from diagnosis.advice import advice_for, how_sure
 from diagnosis.findings import holding
 
 
-def health_of(watch: RunWatch) -> tuple[Block, ...]:
+def health_section(watch: RunWatch) -> tuple[Block, ...]:
     """A paragraph per finding; what helps against those that hold; and what cannot be known."""
     blocks: list[Block] = []
     now = holding(watch.findings)

@@ -14,7 +14,7 @@ from analysis.report.content import (
     Facts,
     Figures,
     Grids,
-    Moving,
+    MovingPicture,
     Prose,
     Report,
     Section,
@@ -55,7 +55,7 @@ def _block(block: Block, folder: str) -> list[str]:
         case Grids(caption=caption, still=still, animation=animation):
             moving = [] if animation is None else _moving(animation, folder)
             return [*_picture(still, caption, folder), *moving]
-        case Moving():
+        case MovingPicture():
             return _moving(block, folder)
         case Facts() | Commands():
             return [_facts(block) if isinstance(block, Facts) else _code(block.lines)]
@@ -66,7 +66,7 @@ def _picture(picture: FigureFile, caption: str, folder: str) -> list[str]:
     return [image, f"*{escape_markdown(caption)}*"]
 
 
-def _moving(block: Moving, folder: str) -> list[str]:
+def _moving(block: MovingPicture, folder: str) -> list[str]:
     image = f"![{escape_markdown(block.alt)}](<{quote(f'{folder}/{block.name}.webp')}>)"
     return [image, f"*{escape_markdown(block.caption)}*"]
 

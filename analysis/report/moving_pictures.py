@@ -12,7 +12,7 @@ import numpy.typing as npt
 from analysis.animation.files import as_webp
 from analysis.animation.frames import Animation, training_animation, walk_animation
 from analysis.plots.arm_grids import SIDE
-from analysis.report.content import Moving
+from analysis.report.content import MovingPicture
 from diagnosis.image_grids import Sides
 from tracking.events import GRID_PADDING
 
@@ -23,7 +23,7 @@ _MOST_GRIDS, _GRIDS_PER_SECOND, _STEPS_PER_SECOND = 60, 8.0, 12.0
 _LONGEST_EDGE = 544
 
 
-def moving_training(run: str, files: Mapping[int, Path], sides: Sides) -> Moving | None:
+def moving_training(run: str, files: Mapping[int, Path], sides: Sides) -> MovingPicture | None:
     """The grids of a run in motion; None if there are fewer than two.
 
     Args:
@@ -53,7 +53,7 @@ def moving_training(run: str, files: Mapping[int, Path], sides: Sides) -> Moving
     )
 
 
-def moving_walk(walk: npt.NDArray[np.uint8], seeds: Sequence[int], steps: int) -> Moving:
+def moving_walk(walk: npt.NDArray[np.uint8], seeds: Sequence[int], steps: int) -> MovingPicture:
     """A walk through latent space.
 
     Args:
@@ -74,7 +74,9 @@ def moving_walk(walk: npt.NDArray[np.uint8], seeds: Sequence[int], steps: int) -
     )
 
 
-def _moving(animation: Animation, *, name: str, label: str, alt: str, caption: str) -> Moving:
+def _moving(
+    animation: Animation, *, name: str, label: str, alt: str, caption: str
+) -> MovingPicture:
     buffer = io.BytesIO()
     animation.frames[-1].save(buffer, format="PNG")
-    return Moving(name, label, alt, caption, as_webp(animation, BUDGET), buffer.getvalue())
+    return MovingPicture(name, label, alt, caption, as_webp(animation, BUDGET), buffer.getvalue())

@@ -17,7 +17,7 @@ from analysis.report.content import (
     Facts,
     Figures,
     Grids,
-    Moving,
+    MovingPicture,
     Prose,
     Report,
     Section,
@@ -97,7 +97,7 @@ def _block(document: FPDF, block: Block) -> None:
                 _picture(document, figure.picture, figure.caption)
         case Grids(caption=caption, still=still):
             _picture(document, still, caption)
-        case Moving():
+        case MovingPicture():
             pass  # paper does not move
         case Commands(lines):
             _text(document, "\n".join(lines), size=8.5, family="code")

@@ -16,7 +16,7 @@ _FIELDS = f"{SYS}/{EVALUATION}"
 _BEST = "best_"
 
 
-def scores(runs: Runs, run: str) -> list[Section]:
+def score_sections(runs: Runs, run: str) -> list[Section]:
     """The newest score of a run by each metric, and of real images; none without evaluation."""
     steps = runs.steps(run)
     fields = {str(path): value for path, value in runs.table.loc[run].to_dict().items()}

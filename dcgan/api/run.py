@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from dcgan.store_dir import store_dir
 from tracking.errors import StoreError
 from tracking.events import BATCH, EPOCH, FIXED_NOISE, REAL, SYS, Value
 from tracking.fields import escape_control_characters
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from dcgan.sampling import Weights
     from dcgan.training.checkpoint import CheckpointRef
 
-DEFAULT_STORE = "runs"
-
 _MOST_STEPS = 8
 """Steps that an error names."""
 
@@ -46,7 +44,7 @@ def open(run: str = "last", *, store: str | Path | None = None) -> Run:
     """
     from tracking.store import find_run
 
-    return Run(find_run(store_folder(store), run))
+    return Run(find_run(store_dir(store), run))
 
 
 def runs(*places: str | Path, where: str | None = None) -> Runs:
@@ -62,15 +60,7 @@ def runs(*places: str | Path, where: str | None = None) -> Runs:
     """
     from analysis import load
 
-    return load(*(places or (store_folder(None),)), where=where)
-
-
-def store_folder(store: str | Path | None) -> Path:
-    """The folder of all runs; raises StoreError if it is a file."""
-    folder = Path(store or os.environ.get("DCGAN_STORE") or DEFAULT_STORE)
-    if folder.exists() and not folder.is_dir():
-        raise StoreError(f"{folder} is a file. A store is a folder that holds runs.")
-    return folder
+    return load(*(places or (store_dir(None),)), where=where)
 
 
 @dataclass(frozen=True)
@@ -221,6 +211,7 @@ class Run:
             GenerationError: Pixels are not finite.
             ValueError: `count` is not positive.
         """
+        from dcgan.samples.pixels import as_in_grids
         from dcgan.sampling import draw_pixels
 
         if count < 1:
@@ -228,7 +219,7 @@ class Run:
         run = self.at(checkpoint, device=device)
         pixels = draw_pixels(run.generator(weights), run.config.network, run.device, count, seed)
         images: npt.NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).contiguous().numpy()
-        return 255 - images if run.config.images.inverted else images
+        return as_in_grids(images, run)
 
     def grid(self, step: int | None = None) -> PIL.Image.Image:
         """A grid from fixed noise that was made while the run trained.
@@ -295,6 +286,7 @@ class Run:
         resamples: int = 3,
         inception: bool | None = None,
         inception_weights: str | Path | None = None,
+        data: str | Path | None = None,
         device: str = "auto",
         progress: bool = True,
     ) -> pd.DataFrame:
@@ -307,6 +299,7 @@ class Run:
             inception: Whether to use Inception if its weights are at hand; as in the recipe if
                 omitted.
             inception_weights: A file with Inception's weights.
+            data: Where the run's images are now, if they were moved.
             device: Where it is computed: `auto`, `cpu`, `cuda`, ...
             progress: Whether to show how far it is.
 
@@ -334,6 +327,7 @@ class Run:
                     resamples=resamples,
                     use_inception=inception,
                     weights=None if inception_weights is None else Path(inception_weights),
+                    data=None if data is None else Path(data).expanduser(),
                     device=device,
                     count_images=features.show,
                 )
@@ -357,9 +351,15 @@ class Run:
     def report(self, output: str | Path) -> Path:
         """Write the report of `dcgan report` on this run: .html, .md or .pdf; returns its path."""
         from analysis import load
+        from analysis.report import compose, format_of, save_report
+        from dcgan.report_images import generator_images
 
+        path = Path(output)
+        report_format = format_of(path)
         loaded = load(self.folder.parent)
-        return replace(loaded, table=loaded.table.loc[[self.id]]).report(output)
+        alone = replace(loaded, table=loaded.table.loc[[self.id]])
+        content = compose(alone, generated=generator_images(self.folder))
+        return save_report(content, path, report_format)[0]
 
     def _grids(self) -> Mapping[int, Path]:
         from analysis.image_files import image_files

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dcgan.api.run import store_folder
 from dcgan.api.training import chosen_trackers, exclusive, overrides_of
 from dcgan.cpu.allocator import keep_memory
+from dcgan.store_dir import store_dir
 from tracking.errors import UserError
 from tracking.events import SWEEP
 from tracking.wording import plural
@@ -18,8 +18,8 @@ from tracking.wording import plural
 if TYPE_CHECKING:
     from analysis.runs import Runs
     from dcgan.api.progress import Display
+    from dcgan.sweeping.session import SweepSession
     from dcgan.sweeping.storage import StoredSweep
-    from dcgan.sweeping.worker import WorkResult
 
 
 def sweep(
@@ -79,26 +79,17 @@ def sweep(
         StoreError: There is no such sweep to resume, or another process trains it.
         UserError: No run has begun, a worker died, or this process is training already.
     """
-    folder = store_folder(store)
+    folder = store_dir(store)
     with exclusive("sweep"):
         keep_memory()
         from dcgan.api.progress import choose_display, showing_images_on
         from dcgan.jobs.health import parse_stop_when
-        from dcgan.sweeping.datasets import load_data
-        from dcgan.sweeping.executor import cluster as connected
         from dcgan.sweeping.plan import Factor
-        from dcgan.sweeping.request import SweepRequest, find_or_plan
-        from dcgan.sweeping.storage import save_sweep, sweep_lock
+        from dcgan.sweeping.request import Machines, SweepRequest
+        from dcgan.sweeping.session import sweep_session
 
-        if jobs is not None and jobs < 1:
-            raise UserError(f"jobs={jobs}: it should be 1 or more.")
-        rules = parse_stop_when(stop_when)
         display = choose_display(progress)
-        shortcuts = {
-            "epochs": ("training.epochs", epochs),
-            "steps": ("training.steps", steps),
-            "batch_size": ("training.batch_size", batch_size),
-        }
+        overrides = overrides_of(settings, epochs=epochs, steps=steps, batch_size=batch_size)
         request = SweepRequest(
             subject=str(subject),
             name=name,
@@ -106,29 +97,25 @@ def sweep(
                 Factor(key, tuple(values), f"over {key}") for key, values in (over or {}).items()
             ),
             seeds=_seeds(seeds),
-            overrides=tuple(overrides_of(settings, shortcuts)),
+            overrides=tuple(overrides),
             data=None if data is None else Path(data),
             data_flag="data=",
             resume=resume,
             trackers=tuple(chosen_trackers(trackers)),
         )
-        plan, stored_sweep = find_or_plan(request, folder)
-        with showing_images_on(display):
-            load_data(plan, download=download)
-        with connected(backend, cluster) as cores:
-            if stored_sweep is None:
-                stored_sweep = save_sweep(folder, plan, request.trackers)
-            with sweep_lock(stored_sweep):
-                _train(
-                    stored_sweep,
-                    display,
-                    backend=backend,
-                    jobs=jobs,
-                    cores=cores,
-                    device=device,
-                    stop_when=rules,
-                )
-    return _runs_of(stored_sweep)
+        with (
+            showing_images_on(display),
+            sweep_session(
+                request,
+                folder,
+                ["dcgan.sweep", str(subject)],
+                machines=Machines(executor=backend, cluster=cluster, jobs=jobs, device=device),
+                download=download,
+                stop_when=parse_stop_when(stop_when),
+            ) as session,
+        ):
+            _train(session, display)
+    return _runs_of(session.stored)
 
 
 def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
@@ -137,59 +124,32 @@ def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
     return tuple(range(seeds) if isinstance(seeds, int) else seeds)
 
 
-def _train(
-    stored_sweep: StoredSweep,
-    display: Display,
-    *,
-    backend: Literal["loky", "ray", "dask"],
-    jobs: int | None,
-    cores: int,
-    device: str,
-    stop_when: tuple[str, ...],
-) -> None:
+def _train(session: SweepSession, display: Display) -> None:
     from analysis.comparison.seeds import warning_of_few_seeds
-    from dcgan.sweeping.executor import run_work_items
-    from dcgan.sweeping.progress import missing_runs, progress_reader
-    from dcgan.sweeping.request import evaluated_spaces, share_out
-    from dcgan.training.device import cards, choose_device
+    from dcgan.sweeping.progress import progress_reader
+    from dcgan.sweeping.request import evaluated_spaces
 
-    plan = stored_sweep.sweep
+    plan, sweep_id = session.stored.sweep, session.stored.id
     if few := warning_of_few_seeds(len(plan.seeds), len(plan.arms), evaluated_spaces(plan)):
         display.message(few)
     total = len(plan.runs)
-    read = progress_reader(stored_sweep)
+    read = progress_reader(session.stored)
 
     def states() -> Counter[str]:
         return Counter(progress.state for progress in read().values())
 
     def watch() -> None:
         counts = states()
-        display.line(f"{stored_sweep.id}: {_words(counts, total)}", counts["finished"] / total)
+        display.line(f"{sweep_id}: {_words(counts, total)}", counts["finished"] / total)
 
-    missing = missing_runs(stored_sweep)
-    on_card = choose_device(device).type != "cpu" and backend == "loky"
-    most = jobs or (len(cards(device)) if on_card else cores)
-    results: list[WorkResult] = []
-    ended = True
-    if missing:
-        workers = min(most, len(missing))
-        items = share_out(
-            stored_sweep,
-            missing,
-            executor=backend,
-            jobs=workers,
-            device=device,
-            arguments=["dcgan.sweep", stored_sweep.sweep.name],
-            stop_when=stop_when,
-        )
-        results, ended = run_work_items(items, backend, workers, watch)
+    results, ended = session.train(watch)
     for failure, count in Counter(each.failure for each in results if each.failure).items():
         display.message(f"{plural(count, 'run')} failed: {failure}")
     for warning in dict.fromkeys(text for each in results for text in each.warnings):
         display.message(warning)
     display.end(
-        f"{stored_sweep.id}: {_words(states(), total)}."
-        + ("" if ended else f' Finish it with dcgan.sweep("{stored_sweep.id}", resume=True).')
+        f"{sweep_id}: {_words(states(), total)}."
+        + ("" if ended else f' Finish it with dcgan.sweep("{sweep_id}", resume=True).')
     )
 
 

@@ -6,15 +6,14 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan.api.run import Run, store_folder
+from dcgan.api.run import Run
 from dcgan.cpu.allocator import keep_memory
-from tracking.backends import tracker_names
+from dcgan.store_dir import store_dir
+from tracking.backends import check_trackers
 from tracking.errors import UserError
-from tracking.wording import duration, plural
 
 if TYPE_CHECKING:
     from dcgan.api.progress import Display
@@ -94,45 +93,46 @@ def train(
             the tracker `mlflow`.
         Exception: Whatever the training raises, after the run has been marked `failed`.
     """
-    shortcuts = {
-        "lr": ("optimizer.lr", lr),
-        "epochs": ("training.epochs", epochs),
-        "steps": ("training.steps", steps),
-        "batch_size": ("training.batch_size", batch_size),
-        "seed": ("seed", seed),
-        "weight_init": ("init.scheme", _scheme(weight_init)),
-        "start_from": ("init.weights", None if start_from is None else references(start_from)),
-        "evaluate_every": ("evaluation.every_epochs", evaluate_every),
-        "precision": ("training.precision", precision),
-        "compile": ("training.compile", compile),
-    }
-    folder = store_folder(store)
+    folder = store_dir(store)
     remotes = chosen_trackers(trackers)
-    if log_model and "mlflow" not in remotes:
-        raise UserError('log_model=True needs trackers="mlflow", which keeps the model.')
     with exclusive("train"):
         keep_memory()
         from dcgan.api.progress import choose_display, showing_images_on
-        from dcgan.config.loading import load_config
-        from dcgan.jobs.overrides import data_overrides
+        from dcgan.jobs.health import parse_stop_when
+        from dcgan.jobs.log_model import check_keeper
+        from dcgan.jobs.overrides import configure
         from dcgan.jobs.prepare import RunMetadata, prepare
 
+        if log_model:
+            check_keeper(remotes, "log_model=True", 'trackers="mlflow"')
         display = choose_display(progress)
-        overrides = overrides_of(settings, shortcuts)
+        overrides = overrides_of(
+            settings,
+            lr=lr,
+            epochs=epochs,
+            steps=steps,
+            batch_size=batch_size,
+            seed=seed,
+            weight_init=weight_init,
+            start_from=None if start_from is None else references(start_from),
+            evaluate_every=evaluate_every,
+            precision=precision,
+            compile=compile,
+        )
         images = None if data is None else Path(data).expanduser()
-        overrides += data_overrides(str(recipe), overrides, images, "data=")
         with showing_images_on(display):
             job = prepare(
-                load_config(str(recipe), overrides),
+                configure(str(recipe), overrides, images, "data="),
                 device,
                 folder,
                 remotes,
                 RunMetadata(name, group, tuple(tags)),
                 download=download,
+                stop_when=parse_stop_when(stop_when),
             )
         given = [override.origin for override in overrides if override.value is not None]
-        command = ["dcgan.train", str(recipe), *dict.fromkeys(given)]
-        run = _run(job, command, display, stop_when)
+        given += [] if images is None else [f"data={images}"]
+        run = _run(job, ["dcgan.train", str(recipe), *given], display)
         if log_model and run.status == "finished":
             _log_model(run, display)
         return run
@@ -171,12 +171,12 @@ def resume(
         CheckpointError: Its checkpoint is damaged, or a finished run has none.
         UserError: This process is training already.
     """
-    folder = run.folder.parent if isinstance(run, Run) else store_folder(store)
+    folder = run.folder.parent if isinstance(run, Run) else store_dir(store)
     reference = run.id if isinstance(run, Run) else run
-    length = {"epochs": ("training.epochs", epochs), "steps": ("training.steps", steps)}
     with exclusive("resume"):
         keep_memory()
         from dcgan.api.progress import choose_display, showing_images_on
+        from dcgan.jobs.health import parse_stop_when
         from dcgan.jobs.prepare import prepare_resume
 
         display = choose_display(progress)
@@ -186,9 +186,10 @@ def resume(
                 reference,
                 device,
                 data=None if data is None else Path(data).expanduser(),
-                length=overrides_of(None, length),
+                length=overrides_of(None, epochs=epochs, steps=steps),
+                stop_when=parse_stop_when(stop_when),
             )
-        return _run(job, ["dcgan.resume", reference], display, stop_when)
+        return _run(job, ["dcgan.resume", reference], display)
 
 
 def _log_model(run: Run, display: Display) -> None:
@@ -201,13 +202,11 @@ def _log_model(run: Run, display: Display) -> None:
         display.message(str(error))
 
 
-def _run(job: Job, arguments: Sequence[str], display: Display, stop_when: str | None) -> Run:
+def _run(job: Job, arguments: Sequence[str], display: Display) -> Run:
     from dcgan.api.progress import TrainingDisplay
-    from dcgan.jobs.health import parse_stop_when
-    from dcgan.jobs.progress import TrainingMeter
+    from dcgan.jobs.progress import TrainingMeter, describe_end
     from dcgan.jobs.run import run_job
 
-    job = replace(job, stop_when=parse_stop_when(stop_when))
     meter = TrainingMeter(job)
     display.note(f"{job.config.name}: {meter.opening()}")
     shown = TrainingDisplay(display, meter, job.total_steps)
@@ -215,9 +214,7 @@ def _run(job: Job, arguments: Sequence[str], display: Display, stop_when: str | 
     run = Run(result.folder)
     going_on = f' Continue it with dcgan.resume("{run.id}").'
     display.end(
-        f"{run.id} {result.status} after {result.steps:,} of "
-        f"{plural(job.total_steps, 'step')} in {duration(result.seconds)} "
-        f"({result.images_per_second:,.0f} images/s)."
+        f"{run.id} {describe_end(result, job)}"
         + (going_on if result.status == "interrupted" else "")
     )
     return run
@@ -246,31 +243,29 @@ def exclusive(function: str) -> Iterator[None]:
         _BUSY.release()
 
 
-def overrides_of(
-    settings: Mapping[str, Any] | None, shortcuts: Mapping[str, tuple[str, Any]]
-) -> list[Override]:
-    """Overrides by keyword arguments, as `dcgan.jobs.overrides.combine_overrides` orders them.
+def overrides_of(settings: Mapping[str, Any] | None, **options: Any) -> list[Override]:
+    """Turn keyword arguments into overrides of the recipe.
 
     Args:
         settings: Key of the recipe -> value.
-        shortcuts: By argument: the key that it sets, and its value or None.
+        **options: Names and values as in `dcgan.jobs.overrides.OPTION_KEYS`; None for arguments
+            that were left out.
+
+    Returns:
+        The overrides by `settings`, then those by the options, which win.
 
     Raises:
         ConfigError: Two of them exclude each other.
     """
     from dcgan.config.loading import Override
-    from dcgan.jobs.overrides import combine_overrides
+    from dcgan.jobs.overrides import combine_overrides, option_overrides
 
     return combine_overrides(
         [
             Override(key, _as_toml(value), f"{key}={value}")
             for key, value in (settings or {}).items()
         ],
-        [
-            Override(key, value, f"{argument}={value}")
-            for argument, (key, value) in shortcuts.items()
-            if value is not None
-        ],
+        option_overrides(options, lambda name, value: f"{name}={value}"),
     )
 
 
@@ -281,12 +276,6 @@ def _as_toml(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _scheme(weight_init: bool | None) -> str | None:
-    if weight_init is None:
-        return None
-    return "dcgan" if weight_init else "default"
-
-
 def references(start_from: str | Path | Run | Sequence[str | Path | Run]) -> list[str]:
     """What `init.weights` takes: ids of runs, and paths."""
     given = [start_from] if isinstance(start_from, str | Path | Run) else start_from
@@ -295,9 +284,4 @@ def references(start_from: str | Path | Run | Sequence[str | Path | Run]) -> lis
 
 def chosen_trackers(trackers: str | Sequence[str]) -> list[str]:
     """The remote backends without repetition; raises UserError for one that does not exist."""
-    names = [trackers] if isinstance(trackers, str) else trackers
-    known = ("local", *tracker_names())
-    for name in names:
-        if name not in known:
-            raise UserError(f"There is no tracker {name!r}. Choose from: {', '.join(known)}.")
-    return [name for name in dict.fromkeys(names) if name != "local"]
+    return check_trackers([trackers] if isinstance(trackers, str) else list(trackers))

@@ -34,9 +34,9 @@ def complete_setting(incomplete: str) -> Iterator[tuple[str, str]]:
 
     A single key is offered with its values at once: a shell puts a space after a single offer.
     """
-    from dcgan.config.loading import keys_to_set
+    from dcgan.config.loading import settable_keys
 
-    keys = keys_to_set()
+    keys = settable_keys()
     if key := os.environ.get(_KEY):
         yield from _values(keys[key].values if key in keys else (), "")
         return

@@ -58,7 +58,7 @@ class FittingTable:
     left_out: tuple[str, ...]
 
     def print(self, console: Console) -> None:
-        """Print the table and, below it, what it lacks."""
+        """Print the table and, below it, which columns were left out."""
         console.print(self.table)
         if self.left_out:
             names = ", ".join(reversed(self.left_out))

@@ -1,13 +1,9 @@
-"""Durations, sizes, tables and suggested commands as the terminal shows them."""
+"""Durations, sizes and tables as the terminal shows them."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from rich.table import Table
 
-from dcgan.cli.options import DEFAULT_STORE
 from tracking.fields import escape_control_characters
 from tracking.wording import duration
 
@@ -15,7 +11,6 @@ __all__ = [
     "STATUS_STYLES",
     "add_number_columns",
     "borderless_table",
-    "dcgan_command",
     "duration",
     "escape_control_characters",
     "size",
@@ -50,10 +45,3 @@ def add_number_columns(table: Table, *headings: str) -> None:
     """Add columns that are aligned to the right and never wrap."""
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-
-
-def dcgan_command(*arguments: str, store: Path) -> str:
-    """A command for the user to type; names the store unless the command would take it anyway."""
-    own_store = Path(os.environ.get("DCGAN_STORE") or DEFAULT_STORE)
-    store_option = () if store == own_store else ("--store", str(store))
-    return " ".join(("dcgan", *arguments, *store_option))

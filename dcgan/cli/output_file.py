@@ -1,4 +1,4 @@
-"""Files to write, checked before the work whose results they hold."""
+"""Checks that an output file can be written, before the work whose result it holds."""
 
 from __future__ import annotations
 

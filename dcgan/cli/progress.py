@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class TrainingConsole(Console):
-    """What trainings print to: one whose reader has left, such as `head`, does not end them."""
+    """The console of a training, which survives a closed pipe such as `| head`."""
 
     def on_broken_pipe(self) -> None:
         """Print nothing more; Rich's own would exit, without a checkpoint."""
@@ -43,7 +43,7 @@ class TrainingConsole(Console):
 
 
 class ImageProgress:
-    """A bar for each kind of work on images, with the time left; hidden until there is some.
+    """A bar for each kind of work on images, with the time left; hidden while there is none.
 
     Nothing is written where there is no terminal.
     """

@@ -30,7 +30,7 @@ RunReferences = Annotated[
 SweepOption = Annotated[
     str | None,
     typer.Option(
-        help="Only the runs of this sweep, by id or name; of several so named, the newest.",
+        help="Only the runs of this sweep, by id or name; of several with one name, the newest.",
         autocompletion=complete_sweep,
     ),
 ]
@@ -74,8 +74,8 @@ Anyway = Annotated[
     bool,
     typer.Option(
         "--anyway",
-        help="Compare even if the arms differ in more than the factor, or were not evaluated in "
-        "one way.",
+        help="Compare even if the arms differ in more than the factor, or were evaluated "
+        "differently.",
     ),
 ]
 

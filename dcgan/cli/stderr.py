@@ -1,4 +1,4 @@
-"""The terminal beside the output: one console, so that bars and warnings respect each other."""
+"""The console for standard error: one for all, so that bars and warnings do not collide."""
 
 from __future__ import annotations
 

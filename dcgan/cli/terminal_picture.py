@@ -81,7 +81,7 @@ def drawing_of(console: Console, wanted: str = "auto") -> Drawing | None:
 
 
 def detect_protocol(environment: Mapping[str, str]) -> Protocol:
-    """The best protocol that the terminal of this environment is known to have."""
+    """The best graphics protocol of the terminal, judging by its environment variables."""
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if environment.keys() & {*_MULTIPLEXERS} or term.startswith(("screen", "tmux")):
         return "blocks"
@@ -172,7 +172,7 @@ def half_blocks(picture: PIL.Image.Image) -> Text:
 def _crop(
     grid: PIL.Image.Image, sides: tuple[int, int], width: int, height: int
 ) -> PIL.Image.Image:
-    """As many images as have the least pixels when they fill so many pixels of the terminal."""
+    """How many images fit into this many pixels if each gets the fewest that it needs."""
     high, wide = (side + GRID_PADDING for side in sides)
     # Of images that are not square, the shorter side has the least pixels.
     least = _LEAST_PIXELS / min(high, wide)
@@ -182,7 +182,7 @@ def _crop(
 
 
 def _fit(picture: PIL.Image.Image, width: int, height: int) -> PIL.Image.Image:
-    """A picture enlarged by whole pixels, or reduced, to fit so many pixels."""
+    """A picture enlarged by a whole factor, or reduced, to fit this many pixels."""
     scale = min(width / picture.width, height / picture.height)
     if scale >= 1:
         return picture.resize(

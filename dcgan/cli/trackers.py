@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from importlib.util import find_spec
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
-from tracking.backends import tracker_names
-from tracking.wording import install_extra
+from tracking.backends import check_client
 
 _OPTIONS = ("tracker", "to", "kind")
 _FROM_PACKAGES = " From other packages: "
-_EXTRAS = ("wandb",)
 
 
 class ImportSource(StrEnum):
@@ -46,18 +43,6 @@ class TrackerCommand(TyperCommand):
         super().format_help(ctx, formatter)
 
 
-def check_tracker(name: str) -> str:
-    """Return the name of a remote tracker unchanged; raises typer.BadParameter if there is none."""
-    if name not in (names := tracker_names()):
-        raise typer.BadParameter(f"There is no tracker {name!r}. Choose from: {', '.join(names)}.")
-    return _check_extra(name)
-
-
-def check_trackers(names: list[str] | None) -> list[str]:
-    """The remote trackers among `names`, without repetition; `local` is always on."""
-    return [check_tracker(name) for name in dict.fromkeys(names or []) if name != "local"]
-
-
 def check_import_source(kind: str) -> str:
     """Return what --from names unchanged; raises typer.BadParameter if nothing reads it."""
     from tracking.plugins import installed_plugins
@@ -65,17 +50,10 @@ def check_import_source(kind: str) -> str:
     kinds = (*ImportSource, *installed_plugins())
     if kind not in kinds:
         raise typer.BadParameter(f"Nothing imports {kind!r}. Choose from: {', '.join(kinds)}.")
-    return _check_extra(kind)
+    check_client(kind)
+    return kind
 
 
 def import_backend(kind: str) -> str:
     """The name of the backend that reads what --from names."""
     return {"neptune-offline": "neptune", "neptune-export": "neptune_export"}.get(kind, kind)
-
-
-def _check_extra(name: str) -> str:
-    if name in _EXTRAS and find_spec(name) is None:
-        raise typer.BadParameter(
-            f"The client of {name} is not installed. Install it with: {install_extra(name)}"
-        )
-    return name

@@ -42,7 +42,7 @@ def sides_of(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
-def in_words(size: int | tuple[int, int]) -> str:
+def size_in_words(size: int | tuple[int, int]) -> str:
     """Width and height as people write them, such as `96x64`."""
     height, width = sides_of(size)
     return f"{width}x{height}"

@@ -218,7 +218,7 @@ class SettableKey:
     values: tuple[str, ...]
 
 
-def keys_to_set() -> dict[str, SettableKey]:
+def settable_keys() -> dict[str, SettableKey]:
     """All keys that hold a value, by themselves."""
     return {each.key: each for each in _settable_keys(Config, "")}
 

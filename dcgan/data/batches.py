@@ -32,7 +32,7 @@ class DataWait:
     since: float = field(default_factory=time.monotonic)
 
     def percent(self) -> float:
-        """Percentage of the time since the last call that was spent waiting; starts anew."""
+        """Percentage of the time since the last call that was spent waiting; restarts the count."""
         now = time.monotonic()
         percentage = 100 * self.seconds / (now - self.since)
         self.seconds, self.since = 0.0, now

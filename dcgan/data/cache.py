@@ -196,7 +196,7 @@ def _build(
 ) -> ImageSet:
     """Decode into a temporary folder and rename it at the end; the caller holds the lock.
 
-    If the process is killed, the folder stays, and the next one goes on from there.
+    If the process is killed, the folder stays, and the next one continues from there.
     """
     temporary = entry.folder.with_name(f"{entry.folder.name}.tmp")
     _remove_abandoned_builds(entry.folder.parent, but=temporary)

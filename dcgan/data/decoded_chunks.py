@@ -1,4 +1,4 @@
-"""Decodes a collection into a file, chunk by chunk, and goes on where a killed process stopped."""
+"""Decodes a collection into a file, chunk by chunk; resumes where a killed process stopped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pydantic
 
 from dcgan.data.decoding import Form, Pixels, Written, decode_to, pixels_digest
-from dcgan.data.findings import Findings, sum_of
+from dcgan.data.findings import Findings, merge_findings
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.parallel import CHUNK, map_chunks
 from dcgan.data.progress import Progress
@@ -66,7 +66,7 @@ class DecodedChunks:
     @property
     def findings(self) -> Findings:
         """What was found in all images so far."""
-        return sum_of((first, written.findings) for first, written in self._written.items())
+        return merge_findings((first, written.findings) for first, written in self._written.items())
 
     @property
     def skipped(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.ImageOps
 
-from dcgan.data.findings import DeepValues, Findings, sum_of
+from dcgan.data.findings import DeepValues, Findings, merge_findings
 from dcgan.data.fits import physical_values
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -117,7 +117,7 @@ def decode(images: Images, form: Form) -> Decoded:
             findings.append((position, dataclasses.replace(found, warnings=doubts)))
             pixels.append(_fit(picture, form))
     array = np.stack(pixels) if pixels else np.empty((0, *form.shape), np.uint8)
-    return Decoded(array, unreadable, sum_of(findings))
+    return Decoded(array, unreadable, merge_findings(findings))
 
 
 @contextmanager

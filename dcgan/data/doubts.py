@@ -13,7 +13,7 @@ from tracking.wording import plural
 
 _MOST_SHOWN = 3
 _MOST_NAMED = 20
-"""Of the files that were skipped, the card names so many."""
+"""How many of the skipped files the card names."""
 
 
 def doubts_about(card: DatasetCard) -> Iterator[str]:

@@ -62,7 +62,7 @@ class Findings:
     warnings: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def sum_of(findings: Iterable[tuple[int, Findings]]) -> Findings:
+def merge_findings(findings: Iterable[tuple[int, Findings]]) -> Findings:
     """All findings of a set.
 
     findings: Of each chunk, with the position of its first image in the set.

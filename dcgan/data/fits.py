@@ -54,5 +54,5 @@ def _scaling(file: BinaryIO) -> tuple[float, float]:
 
 
 def _number(text: str) -> float:
-    """A number as FITS writes it, with D or E before the exponent; ValueError if it is none."""
+    """A number as FITS writes it, with D or E before the exponent; ValueError if it is not one."""
     return float(text.replace("D", "E"))

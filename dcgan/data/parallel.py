@@ -54,5 +54,5 @@ def map_chunks(
     except BrokenProcessPool as error:
         raise DataError(
             "A process that read images died, as when memory runs out or an image breaks the "
-            "decoder. Nothing of them is kept; the same command starts anew."
+            "decoder. Nothing of them is kept; the same command starts again."
         ) from error

@@ -1,4 +1,4 @@
-"""Who is told how far the reading and the decoding of images is."""
+"""Progress of reading and decoding images, and where it is reported."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def evaluation_callback(
         held_out: Other images of the same kind; None takes half of `images` in their place.
         device: Where G is, and where features are computed.
         emit: Tracks the values, `evaluation/...`, and the fields that describe them.
-        warn: Called once if an evaluation fails; the training goes on without further ones. Also
+        warn: Called once if an evaluation fails; training continues without evaluations. Also
             before the first one if it takes long.
         best: The best distance so far by its name, if the run is a resumed one.
 
@@ -77,7 +77,7 @@ def evaluation_callback(
             )
         except Exception as error:  # an evaluation that fails must not end the training
             failed = True
-            warn(f"The evaluation at step {step} failed: {error}. The training goes on.")
+            warn(f"The evaluation at step {step} failed: {error}. Training continues.")
             return False
         distance = scores[0]
         best = best_distances.get(distance.name)

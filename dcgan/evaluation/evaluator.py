@@ -146,7 +146,7 @@ def make_reference(
     Raises:
         EvaluationError: There are too few images.
     """
-    order = shuffled(len(images.pixels))
+    order = shuffled_indices(len(images.pixels))
     if held_out is None:
         count = min(samples, len(order) // 2)
         others = images.pixels[order.flip(0)[:count]]
@@ -154,7 +154,7 @@ def make_reference(
         source = "the other half of the images, which were trained on as well"
     else:
         count = min(samples, len(order), len(held_out.pixels))
-        others = held_out.pixels[shuffled(len(held_out.pixels))[:count]]
+        others = held_out.pixels[shuffled_indices(len(held_out.pixels))[:count]]
         fingerprint, other_order = held_out.card.fingerprint, "shuffled"
         source = "others, which were not trained on"
     check_count(count)
@@ -301,6 +301,6 @@ class ImageCounter:
         self._report(self._what, self._done, self._total)
 
 
-def shuffled(count: int) -> Tensor:
+def shuffled_indices(count: int) -> Tensor:
     """The numbers from 0 to `count` - 1 in the order in which real images are chosen."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(_SPLIT_SEED))

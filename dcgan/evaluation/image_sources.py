@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from dcgan.config.dataset import EMBEDDED, Dataset
-from dcgan.config.image_size import in_words
+from dcgan.config.image_size import size_in_words
 from dcgan.data.decoding import UNREADABLE, read_image
 from dcgan.data.image_set import DataError, ImageSet
 from dcgan.data.loading import load_images
 from dcgan.data.sources.image_folder import collect_folder
-from dcgan.evaluation.evaluator import shuffled
+from dcgan.evaluation.evaluator import shuffled_indices
 from dcgan.evaluation.features.feature_cache import cached_computation, cached_features
 from dcgan.evaluation.features.feature_space import FeatureSpace
 from dcgan.run_folder.trained_run import TrainedRun
@@ -26,7 +26,7 @@ from dcgan.sampling import draw_pixels
 from tracking.wording import plural
 
 FAKES = 10_000
-"""Drawn from a run unless another number is asked for."""
+"""The default number of fakes to draw from a run."""
 
 FORMS: dict[str, tuple[int, int]] = {
     "digits": (32, 1),
@@ -75,7 +75,7 @@ def run_source(run: TrainedRun, samples: int | None) -> ImageSource:
 
     description = (
         f"{plural(count, 'fake')} of the run {run.folder.name} at step {run.step:,}, "
-        f"{in_words(sides)}"
+        f"{size_in_words(sides)}"
     )
     return ImageSource(description, count, frozenset({sides}), features)
 
@@ -117,7 +117,9 @@ def folder_source(folder: Path, samples: int | None) -> ImageSource:
     collection = collect_folder(folder)
     names = collection.names
     count = min(samples or len(names), len(names))
-    chosen = [folder / names[position] for position in shuffled(len(names))[:count].tolist()]
+    chosen = [
+        folder / names[position] for position in shuffled_indices(len(names))[:count].tolist()
+    ]
     sizes = frozenset(_size(file) for file in chosen)
 
     def features(space: FeatureSpace, count_images: Callable[[int], None]) -> Tensor:
@@ -136,7 +138,7 @@ def _features_of_set(
     images: ImageSet, count: int, space: FeatureSpace, count_images: Callable[[int], None]
 ) -> Tensor:
     pixels, fingerprint = images.pixels, images.card.fingerprint
-    chosen = pixels[shuffled(len(pixels))[:count]]
+    chosen = pixels[shuffled_indices(len(pixels))[:count]]
     return cached_features(space, chosen, fingerprint, "shuffled", count_images)
 
 

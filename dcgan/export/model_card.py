@@ -21,6 +21,7 @@ from tracking.fields import escape_control_characters, to_text
 from tracking.markdown import escape_markdown
 from tracking.metric_directions import direction_of
 from tracking.redaction import make_redactor
+from tracking.wording import ANECDOTE
 
 CARD_FILE, SAMPLES_FILE = "README.md", "samples.png"
 
@@ -74,8 +75,7 @@ pixels = ((images + 1) * 127.5).round().to(torch.uint8)  # (16, C, H, W)
 }
 
 _LIMITS = (
-    "One training with one seed is an anecdote: another seed may give a better or a worse "
-    "generator.",
+    ANECDOTE,
     "Images have the biases of the training data. They show nothing that exists, but a generator "
     "may repeat training images.",
     "The metrics depend on the number of images and on the features: they compare with those of "

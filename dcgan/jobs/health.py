@@ -1,4 +1,4 @@
-"""The rules of `diagnosis` over a run while it is trained: what begins and ends, told at once."""
+"""The rules of `diagnosis`, applied to a run while it trains and recorded as they change."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def parse_stop_when(text: str | None) -> tuple[str, ...]:
 
 
 class HealthMonitor:
-    """Follows a run's events, and tells what its rules find as fields and tags of the run.
+    """Follows a run's events, and records what the rules find as fields and tags of the run.
 
     Args:
         emit: Takes the fields.
@@ -66,7 +66,7 @@ class HealthMonitor:
         self.stopped_by: Finding | None = None
 
     def replay(self, folder: Path) -> None:
-        """Take what the journal of a resumed run has; what holds is told again from there."""
+        """Catch up on the journal of a resumed run, and record again what holds there."""
         fields = read_fields(folder, alive=False)
         self._watch = RunWatch(fields)
         tags = fields.get(f"{SYS}/tags")
@@ -75,7 +75,7 @@ class HealthMonitor:
         for event in read_events(folder):
             if isinstance(event, Metrics | Image):
                 self._watch.add(event)
-        # The run may be continued from before what was told of it.
+        # The run may resume from before what was recorded about it.
         stale = {path: None for path in fields if path.startswith(f"{HEALTH}/")}
         self._told = list(self._watch.findings)
         if stale or self._told:
@@ -97,7 +97,7 @@ class HealthMonitor:
             findings = list(self._watch.findings)
         except Exception as error:
             self._watch = None
-            self._warn(f"The rules of health failed: {error!r}. The training goes on without them.")
+            self._warn(f"The rules of health failed: {error!r}. Training continues without them.")
             return
         before = [*self._told, *[None] * (len(findings) - len(self._told))]
         changed = [

@@ -121,7 +121,7 @@ def load_initial_weights(config: Config, store: Path) -> InitialWeights | None:
 
 
 def check_fixed_weights(config: Config, store: Path) -> None:
-    """Check that `init.weights` means the same whenever it is read: while a sweep goes on, it is.
+    """Check that `init.weights` means the same throughout a sweep, which reads it repeatedly.
 
     Args:
         config: The configuration of a run of a sweep.

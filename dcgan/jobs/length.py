@@ -16,16 +16,16 @@ from tracking.events import CONFIG, SYS, Event, Fields, Value
 from tracking.wording import plural
 
 LENGTHS = f"{SYS}/lengths"
-"""The field with the lengths that a run has been asked for, the first one first."""
+"""The field with every length that a run has had, the first one first."""
 
 
 def check_length(
     config: Config, previous: Config, size: int, *, folder: Path, status: object, done: int | None
 ) -> None:
-    """Check that a run can go on as if it had been asked for another length at once.
+    """Check that a run can continue as if it had had its new length from the start.
 
     Args:
-        config: The run's configuration with the length that is asked for.
+        config: The run's configuration with the new length.
         previous: Its configuration so far.
         size: Number of images.
         folder: The run's folder.
@@ -38,12 +38,12 @@ def check_length(
             length.
     """
     run = folder.name
-    asked, earlier = (words(each.training) for each in (config, previous))
+    asked, earlier = (length_in_words(each.training) for each in (config, previous))
     if done is None:
         if status == "finished":
             raise CheckpointError(
-                f"The run {run} has finished, but has no checkpoint from which it could go on.\n"
-                f"To train it anew as a new run: dcgan train {folder / RECIPE_FILE}"
+                f"The run {run} has finished, but has no checkpoint to continue from.\n"
+                f"To train it again as a new run: dcgan train {folder / RECIPE_FILE}"
             )
         return
     if total_steps(config, size) <= done:
@@ -54,15 +54,15 @@ def check_length(
     noise = config.stabilisers.instance_noise
     if noise > 0 and total_steps(config, size) != total_steps(previous, size):
         raise ConfigError(
-            f"The run {run} cannot be trained to {asked} as if it had been asked for them at "
-            f"once:\nits instance noise (stabilisers.instance_noise = {noise}) has fallen to 0 "
+            f"The run {run} cannot be trained to {asked} as if that had been its length from the "
+            f"start:\nits instance noise (stabilisers.instance_noise = {noise}) has fallen to 0 "
             f"over {earlier}, and would fall more slowly.\nTrain a new run of that length, from "
             f"its first step or from these weights (dcgan train --from {run})."
         )
 
 
 def notes_on_length(config: Config) -> Iterator[str]:
-    """What a run of another length keeps although its source would have changed it."""
+    """What a run keeps at its new length, although its source derives it from the length."""
     depends = config.source.depends_on_epochs
     if not depends and config.name in recipe_names():  # a run that is older than this key
         depends = load_config(config.name, []).source.depends_on_epochs
@@ -84,16 +84,16 @@ def length_events(folder: Path, training: Training, fields: Mapping[str, Value])
     previous = read_config(folder)
     length = {"epochs": training.epochs, "steps": training.steps}
     known = fields.get(LENGTHS)
-    lengths = known if isinstance(known, list) else [words(previous.training)]
+    lengths = known if isinstance(known, list) else [length_in_words(previous.training)]
     changed = previous.training.model_copy(update=length)
     yield write_recipe(previous.model_copy(update={"training": changed}), folder)
     yield Fields(
         {f"{CONFIG}/training/{unit}": value for unit, value in length.items()}
-        | {LENGTHS: [*lengths, words(changed)]}
+        | {LENGTHS: [*lengths, length_in_words(changed)]}
     )
 
 
-def words(training: Training) -> str:
+def length_in_words(training: Training) -> str:
     """The length of a training, such as `40 epochs`."""
     if training.steps is not None:
         return plural(training.steps, "step")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from dcgan.export import served_generator
 from dcgan.export.package_generator import best_or_last, package_generator
 from dcgan.run_folder.trained_run import TrainedRun
 from tracking.backends.local import read_run
+from tracking.errors import UserError
 
 _REQUIREMENTS = (
     "mlflow",
@@ -37,6 +39,21 @@ class LoggedGenerator:
 
     address: str
     step: int
+
+
+def check_keeper(trackers: Sequence[str], option: str, needed: str) -> None:
+    """Check that MLflow, which keeps the model, is among a run's trackers.
+
+    Args:
+        trackers: The backends besides the local journal.
+        option: How the user has asked for a model, for the message.
+        needed: What names MLflow as a tracker there.
+
+    Raises:
+        UserError: It is not.
+    """
+    if "mlflow" not in trackers:
+        raise UserError(f"{option} needs {needed}, which keeps the model.")
 
 
 def log_generator(folder: Path) -> LoggedGenerator:

@@ -26,10 +26,10 @@ from tracking.fields import flatten, to_iso8601
 
 
 def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator[Event]:
-    """What describes a new run; a resumed run keeps its description and notes when it resumed.
+    """Events that describe a new run; a resumed run keeps its description and adds the time.
 
     Args:
-        job: The run that begins or goes on.
+        job: The run that starts or resumes.
         folder: Its folder.
         arguments: The command line, for the record.
     """
@@ -70,11 +70,11 @@ def doubts(job: Job) -> Iterator[str]:
 
 
 def note_on_threads(job: Job, folder: Path) -> str | None:
-    """What a run loses by going on with another number of threads; None if it does not."""
+    """A warning if a run resumes with another number of threads than before, else None."""
     before, now = read_fields(folder, alive=False).get(THREADS), torch.get_num_threads()
     if job.device.type != "cpu" or before is None or before == now:
         return None
     return (
-        f"This run was trained with {before} threads, and goes on with {now}: sums are then "
-        f"rounded otherwise. OMP_NUM_THREADS={before} continues it bit for bit."
+        f"This run was trained with {before} threads and continues with {now}, so sums are rounded "
+        f"differently. OMP_NUM_THREADS={before} continues it bit for bit."
     )

@@ -1,4 +1,4 @@
-"""A recipe on other images than those it was written for: what it then claims, and its length."""
+"""A recipe on images other than its own: claims that no longer hold, and a length that may not."""
 
 from __future__ import annotations
 

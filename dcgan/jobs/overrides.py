@@ -1,24 +1,72 @@
-"""What a user sets besides the recipe: settings of keys, flags, and a folder of images."""
+"""What a user sets besides the recipe: any of its keys, options such as `--lr`, and images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dcgan.config.loading import ALTERNATIVES, OWN_KEYS, Override, load_config
-from dcgan.config.schema import ConfigError
+from dcgan.config.schema import Config, ConfigError
 from dcgan.data.sources.torchvision_sets import folder_has_set
 
+OPTION_KEYS = {
+    "lr": "optimizer.lr",
+    "epochs": "training.epochs",
+    "steps": "training.steps",
+    "batch_size": "training.batch_size",
+    "seed": "seed",
+    "weight_init": "init.scheme",
+    "start_from": "init.weights",
+    "evaluate_every": "evaluation.every_epochs",
+    "precision": "training.precision",
+    "compile": "training.compile",
+    "channels": "dataset.channels",
+}
+"""Options of commands, arguments of `dcgan.train` -> the key of the recipe that each sets."""
 
-def combine_overrides(settings: Sequence[Override], flags: Sequence[Override]) -> list[Override]:
-    """Settings of keys, then flags such as `--lr`, which win.
+_INIT_SCHEMES = {True: "dcgan", False: "default"}
 
-    A flag is for both networks: it clears a recipe's value for one of them, unless `settings` has
-    that.
+
+def option_overrides(
+    options: Mapping[str, Any], describe: Callable[[str, Any], str]
+) -> list[Override]:
+    """Overrides by options.
+
+    Args:
+        options: Names in `OPTION_KEYS`, and their values; None for those that the user left out.
+        describe: How the user has given an option of this name and value, for messages.
+    """
+    return [
+        Override(
+            OPTION_KEYS[name],
+            _INIT_SCHEMES[value] if name == "weight_init" else value,
+            describe(name, value),
+        )
+        for name, value in options.items()
+        if value is not None
+    ]
+
+
+def configure(
+    recipe: str, overrides: Sequence[Override], images: Path | None, flag: str = "--data "
+) -> Config:
+    """Load a recipe with a user's overrides and images; the arguments are as in `data_overrides`.
+
+    Raises ConfigError if the recipe or an override is not valid.
+    """
+    return load_config(recipe, [*overrides, *data_overrides(recipe, overrides, images, flag)])
+
+
+def combine_overrides(settings: Sequence[Override], options: Sequence[Override]) -> list[Override]:
+    """Settings of keys, then options such as `--lr`, which win.
+
+    An option is for both networks: it clears a recipe's value for one of them, unless `settings`
+    has that.
 
     Raises ConfigError if two of them exclude each other.
     """
-    overrides = [*settings, *_cleared(flags, settings), *flags]
+    overrides = [*settings, *_cleared(options, settings), *options]
     origins = {override.key: override.origin for override in overrides}
     for key, origin in origins.items():
         section, _, _ = key.rpartition(".")
@@ -56,9 +104,9 @@ def data_overrides(
     ]
 
 
-def _cleared(flags: Sequence[Override], settings: Sequence[Override]) -> Iterator[Override]:
+def _cleared(options: Sequence[Override], settings: Sequence[Override]) -> Iterator[Override]:
     set_keys = {setting.key for setting in settings}
-    for flag in flags:
-        for key in OWN_KEYS.get(flag.key, ()):
+    for option in options:
+        for key in OWN_KEYS.get(option.key, ()):
             if key not in set_keys:
-                yield Override(key, None, flag.origin)
+                yield Override(key, None, option.origin)

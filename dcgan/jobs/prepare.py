@@ -131,6 +131,7 @@ def prepare(
     metadata: RunMetadata,
     *,
     download: bool = False,
+    stop_when: tuple[str, ...] = (),
     world: World = SINGLE_PROCESS,
 ) -> Job:
     """Load the data and check all input of a new run; writes to the data cache alone.
@@ -142,6 +143,7 @@ def prepare(
         trackers: The backends besides the local journal.
         metadata: Name, group, tags and sweep of the run.
         download: Whether torchvision may download missing data.
+        stop_when: The rules of health that end the run early.
         world: The processes that train together.
 
     Raises:
@@ -176,6 +178,7 @@ def prepare(
         world=world,
         held_out=_held_out(config),
         initial_weights=initial_weights,
+        stop_when=stop_when,
     )
 
 
@@ -227,8 +230,9 @@ def prepare_resume(
     device: str,
     *,
     data: Path | None = None,
-    world: World = SINGLE_PROCESS,
     length: Sequence[Override] = (),
+    stop_when: tuple[str, ...] = (),
+    world: World = SINGLE_PROCESS,
 ) -> Job:
     """Find an interrupted run and check that it can be resumed; writes nothing to the run.
 
@@ -237,9 +241,10 @@ def prepare_resume(
         reference: The run's id or name, or `last`.
         device: `auto`, or a device's name such as `cpu` or `cuda:1`.
         data: Where the run's images are now; None if they are where they were.
-        world: The processes that train together.
         length: Of the run's `training.epochs` or `training.steps`, if it is to have another
             length; it may then have finished.
+        stop_when: The rules of health that end this session early.
+        world: The processes that train together.
 
     Raises:
         StoreError: There is no such run, it has finished and no `length` is given, or its images
@@ -286,6 +291,7 @@ def prepare_resume(
         held_out=_held_out(config),
         has_new_length=bool(length),
         initial_weights=initial_weights,
+        stop_when=stop_when,
     )
 
 

@@ -6,12 +6,21 @@ import time
 from collections.abc import Iterator
 
 from dcgan.jobs.prepare import Job
+from dcgan.jobs.run import TrainingResult
 from tracking.events import BATCH, EPOCH, EVALUATION, SYS, Event, Fields, Metrics, Value
 from tracking.wording import duration, plural
 
 _RATE_WINDOW_SECONDS = 10.0
 _BEST_SCORE = f"{EVALUATION}/best_"
 _REAL_SCORE = f"{SYS}/evaluation/floor/"
+
+
+def describe_end(result: TrainingResult, job: Job) -> str:
+    """How a training ended, how long it took and how fast it was; the run is the subject."""
+    return (
+        f"{result.status} after {result.steps:,} of {plural(job.total_steps, 'step')} in "
+        f"{duration(result.seconds)} ({result.images_per_second:,.0f} images/s)."
+    )
 
 
 class TrainingMeter:

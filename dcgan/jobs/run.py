@@ -81,7 +81,7 @@ def run_job(
         listen: Called with every event of the run, except samples of the machine's usage.
         warn: Called with a message if a tracker, a checkpoint or an evaluation fails, after
             which the training continues; with the result of the trial if the recipe asks
-            for torch.compile; and if random numbers start anew on another kind of device.
+            for torch.compile; and if random numbers restart on another kind of device.
         stopping: Called after each step instead of waiting for signals; True interrupts the run.
 
     Returns:
@@ -203,7 +203,7 @@ def _notes(job: Job, folder: Path, resume_from: CheckpointState | None) -> Itera
     if resume_from is not None and not has_random_state_of(resume_from, job.device):
         yield (
             f"This run was trained on another kind of device than {job.device}, which cannot "
-            "take over its random numbers. They start anew, from the seed and the step."
+            "continue its random numbers. They restart from the seed and the step."
         )
     if note_of_threads := note_on_threads(job, folder):
         yield note_of_threads

@@ -43,7 +43,7 @@ def stop_requests(catch_repeats: bool = False) -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def termination_leaves_contexts() -> Iterator[None]:
+def unwind_on_termination() -> Iterator[None]:
     """Let SIGTERM, and the signal of a closed terminal, unwind the main thread like Ctrl-C.
 
     By default they end Python at once, and processes that it started would be left running.

@@ -14,7 +14,7 @@ from dcgan.probes.random_weights import untrained_discriminator
 from dcgan.run_folder.trained_run import TrainedRun
 
 SEARCHED_IMAGES = 2_000
-"""At most so many training images are searched for the strongest responses."""
+"""The most training images that are searched for the strongest responses."""
 
 IMAGES_PER_FEATURE = 4
 _FILTERS, _COLUMNS = 32, 8
@@ -112,7 +112,7 @@ def strongest_responses(
     Args:
         discriminator: D, on any device; it is not changed.
         pixels: The images to search, uint8 (N, C, H, W) with N >= `images`.
-        features: The first so many features are shown, or all if there are fewer.
+        features: How many features to show, from the first on; all if there are fewer.
         images: How many images per feature: those with the largest maximum over its map.
     """
     hidden = _up_to_last_hidden_convolution(discriminator)

@@ -23,14 +23,14 @@ from dcgan.probes.row_space_svc import RowSpaceSVC
 from dcgan.run_folder.trained_run import TrainedRun
 
 GRID = 4
-"""Maps are max-pooled to so many rows and columns, as in the paper."""
+"""Rows and columns to which feature maps are max-pooled, as in the paper."""
 
 PENALTIES = (1e-4, 1e-3, 1e-2)
 SETTINGS = (
     {"standardscaler": [StandardScaler()], "rowspacesvc__C": PENALTIES},
     {"standardscaler": ["passthrough"], "rowspacesvc__C": (1e-3, 1e-2, 1e-1)},
 )
-"""Standardised features, or as they are; pixels are told apart better as they are."""
+"""Features standardised, or unchanged, which suits raw pixels better."""
 
 _FOLDS = 3
 _FITS_OF_SEARCH = (_FOLDS - 1) * sum(len(each["rowspacesvc__C"]) for each in SETTINGS)
@@ -40,7 +40,7 @@ COMPONENTS = 100
 _BATCH = 256
 
 _LABELS_TO_CHOOSE_PENALTY = 1_000
-"""The penalty is chosen with about so many labels of ten classes."""
+"""About how many labels of ten classes the penalty is chosen with."""
 
 SPACE_KEYS = {
     "D": "discriminator",

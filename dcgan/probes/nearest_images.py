@@ -14,7 +14,7 @@ from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.sampling import draw_pixels
 
 _TYPICAL = 1_000
-"""At most so many training images, evenly spread, are compared with all others."""
+"""The most training images, evenly spread, that are compared with all others."""
 
 
 @dataclass(frozen=True, eq=False)

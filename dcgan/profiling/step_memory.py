@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from dcgan.config.image_size import in_words
+from dcgan.config.image_size import size_in_words
 from dcgan.config.schema import Config, ConfigError
 from dcgan.data.batches import OWN_MEMORY
 from dcgan.models import build_networks
@@ -164,7 +164,7 @@ def _lack_of_memory(
         else "No batch fits: choose a smaller dataset.image_size or fewer network features."
     )
     return (
-        f"A step of {batch:,} images of {in_words(config.dataset.image_size)} takes about "
+        f"A step of {batch:,} images of {size_in_words(config.dataset.image_size)} takes about "
         f"{needed / _GIB:.1f} GiB of memory ({cost.fixed_bytes / _GIB:.1f} for the networks and "
         f"{cost.bytes_per_image / _GIB:.2g} per image) and {_in_words(seconds)} or more; {device} "
         f"{verb} {memory / _GIB:.1f} GiB.\n{remedy}"

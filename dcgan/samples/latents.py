@@ -18,7 +18,7 @@ from tracking.errors import UserError
 from tracking.wording import plural
 
 _DRAWN_TOGETHER = 16
-"""Of so many, the first is the first of its seed in `seeded_batches` too, whatever their size."""
+"""Latents to draw at once so that the first is also the first of `seeded_batches`."""
 
 
 class LatentsError(UserError):
@@ -76,7 +76,7 @@ def of_file(network: Network, path: Path, count: int | None = None) -> Latents:
     Args:
         network: Gives their size.
         path: The file, `.npy`, which is read as it is needed.
-        count: Only so many of the first; None for all.
+        count: How many to use, from the first on; None for all.
 
     Raises:
         LatentsError: The file does not hold enough of such latents, or some are not finite.

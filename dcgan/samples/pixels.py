@@ -156,5 +156,10 @@ def _one_thread_per_operation() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def as_in_grids(pixels: Pixels, run: TrainedRun) -> Pixels:
+    """Pixels as the run's own grids show them: white as black if the recipe has it so."""
+    return 255 - pixels if run.config.images.inverted else pixels
+
+
 def _to_pixels(images: Tensor) -> Pixels:
     return to_uint8(images).permute(0, 2, 3, 1).contiguous().numpy()

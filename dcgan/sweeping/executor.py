@@ -18,7 +18,7 @@ from dcgan.sweeping.worker import (
     WorkResult,
     run_work_item,
 )
-from dcgan.training.device import cards
+from dcgan.training.device import devices_for_runs
 from tracking.errors import UserError
 from tracking.wording import install_extra
 
@@ -42,7 +42,7 @@ def devices_of_jobs(name: str, jobs: int, executor: Executor) -> tuple[str, ...]
     Returns:
         One device per job, or `name` for all of them.
     """
-    found = cards(name) if executor == "loky" else [name]
+    found = devices_for_runs(name) if executor == "loky" else [name]
     return tuple(islice(cycle(found), jobs)) if len(found) > 1 else (name,)
 
 

@@ -29,7 +29,7 @@ def run_in_processes(
     add_result: Callable[[WorkResult], None],
     ending: Callable[[], bool],
 ) -> None:
-    """Run work items in processes, and start another one in the place of one that dies.
+    """Run work items in processes, and replace any that dies.
 
     Args:
         work_items: At least one.

@@ -94,7 +94,7 @@ def progress_reader(stored_sweep: StoredSweep) -> Callable[[], dict[RunKey, RunP
 
 
 def missing_runs(stored_sweep: StoredSweep) -> dict[SweepRun, str | None]:
-    """The runs that a sweep lacks, each with the id of the run to resume; None to start anew.
+    """The runs that a sweep lacks, each with the id of the run to resume; None to start a new one.
 
     Waits for workers that outlived a killed sweep, which stop by themselves; raises StoreError
     if one does not.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +10,9 @@ from dcgan.evaluation.features.feature_space import count_spaces
 from dcgan.jobs.initial_weights import check_fixed_weights
 from dcgan.jobs.overrides import data_overrides
 from dcgan.sweeping.definition import read_definition
-from dcgan.sweeping.executor import devices_of_jobs, threads_per_job
-from dcgan.sweeping.plan import Factor, Sweep, SweepRun, plan_sweep
+from dcgan.sweeping.plan import Factor, Sweep, plan_sweep
 from dcgan.sweeping.storage import StoredSweep, find_sweep
-from dcgan.sweeping.worker import Executor, WorkItem, make_work_items
+from dcgan.sweeping.worker import Executor
 from tracking.errors import UserError
 
 
@@ -43,6 +41,23 @@ class SweepRequest:
     data_flag: str = "--data "
     resume: bool = False
     trackers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machines:
+    """Where the runs of a sweep are to be trained.
+
+    Attributes:
+        executor: `loky` for this machine, or a `ray` or `dask` cluster.
+        cluster: The address of the cluster's head; None for the one that the environment names.
+        jobs: Runs to train at once; None for one per core, or one per GPU.
+        device: `auto`, or a device's name.
+    """
+
+    executor: Executor = "loky"
+    cluster: str | None = None
+    jobs: int | None = None
+    device: str = "auto"
 
 
 def find_or_plan(request: SweepRequest, store: Path) -> tuple[Sweep, StoredSweep | None]:
@@ -97,35 +112,3 @@ def evaluated_spaces(plan: Sweep) -> int:
     if 2 * len(evaluated) < len(plan.runs):
         return 0
     return max(count_spaces(use_inception=each.inception) for each in evaluated)
-
-
-def share_out(
-    stored_sweep: StoredSweep,
-    missing: Mapping[SweepRun, str | None],
-    *,
-    executor: Executor,
-    jobs: int,
-    device: str,
-    arguments: Sequence[str],
-    stop_when: tuple[str, ...] = (),
-) -> list[WorkItem]:
-    """Work items for the missing runs, which share the cores and the cards.
-
-    Args:
-        stored_sweep: The sweep.
-        missing: The runs to train, each with the id of the run to resume, or None.
-        executor: Where the workers run.
-        jobs: Number of workers.
-        device: `auto`, or a device's name.
-        arguments: The command line, for the record.
-        stop_when: The rules of health that end a run early.
-    """
-    return make_work_items(
-        stored_sweep,
-        missing,
-        devices=devices_of_jobs(device, jobs, executor),
-        executor=executor,
-        threads=threads_per_job(jobs, executor),
-        arguments=arguments,
-        stop_when=stop_when,
-    )

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -162,7 +162,7 @@ def _train(work_item: WorkItem) -> WorkResult:
     warnings: list[str] = []
     try:
         run_job(
-            replace(_prepare_job(work_item), stop_when=work_item.stop_when),
+            _prepare_job(work_item),
             work_item.arguments,
             listen=lambda event: None,
             warn=warnings.append,
@@ -180,13 +180,16 @@ def _prepare_job(work_item: WorkItem) -> Job:
     if len(work_item.devices) > 1:
         device = _claim_device(work_item.stop_file.parent, work_item.devices)
     if work_item.resume_id:
-        return prepare_resume(work_item.store, work_item.resume_id, device)
+        return prepare_resume(
+            work_item.store, work_item.resume_id, device, stop_when=work_item.stop_when
+        )
     return prepare(
         work_item.run.config,
         device,
         work_item.store,
         work_item.trackers,
         work_item.metadata,
+        stop_when=work_item.stop_when,
     )
 
 

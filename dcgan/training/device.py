@@ -69,7 +69,7 @@ def accelerator_type() -> str | None:
     return None if found is None else found.type
 
 
-def cards(name: str) -> list[str]:
+def devices_for_runs(name: str) -> list[str]:
     """The devices over which independent runs can be spread.
 
     Args:
@@ -133,7 +133,7 @@ def _run_kernel(device: torch.device) -> None:
 
 def _no_such_device(name: str) -> ConfigError:
     kind = accelerator_type()
-    there = [] if kind is None else cards(kind)
+    there = [] if kind is None else devices_for_runs(kind)
     return ConfigError(
         f"--device {name}: there is no such device on this machine.\n"
         f"Choose one of: {', '.join(('cpu', *there))}, or auto."

@@ -194,7 +194,7 @@ class World:
         try:
             while self._count(f"finished {turn}") < finished:
                 if self._count(f"failed {turn}"):
-                    raise UserError("Another process could not go on; its own message says why.")
+                    raise UserError("Another process could not continue; its own message says why.")
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
         except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Changes to D's images and targets by which a recipe makes D's task harder on purpose."""
+"""Stabilisers: changes to D's images and targets that deliberately make D's task harder."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class TrainingState:
         Args:
             checkpoint: The state, on the CPU.
             seeds: Of the run. The random generators of another kind of device cannot take over
-                the saved states: they start anew, from seed and step. See `has_random_state_of`.
+                the saved states: they restart from seed and step. See `has_random_state_of`.
         """
         for name in _MODULES:
             part = getattr(self, name)
@@ -129,7 +129,7 @@ def has_random_state_of(checkpoint: CheckpointState, device: torch.device) -> bo
 
 
 def check_restorable(checkpoint: CheckpointState, config: Config) -> None:
-    """Raise CheckpointError unless a training of this configuration can go on from a state."""
+    """Raise CheckpointError unless a training of this configuration can continue from a state."""
     seeds = derive_seeds(config.seed)
     state = initial_state(config, seeds, torch.device("cpu"), SINGLE_PROCESS)
     with restoring(checkpoint["step"]):

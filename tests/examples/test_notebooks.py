@@ -23,13 +23,13 @@ TINY = {
 QUICKLY = """
 def go_quickly():
     import dcgan
-    from dcgan.sweeping import executor, worker
+    from dcgan.sweeping import session, worker
 
     train, networks = dcgan.train, ("generator", "discriminator")
     tiny = {f"network.{network}_features": 4 for network in networks}
     dcgan.train = lambda *recipe, settings, **more: train(*recipe, settings=settings | tiny, **more)
     run = worker.run_work_item
-    executor.run_work_items = lambda items, *_: ([run(item) for item in items], True)
+    session.run_work_items = lambda items, *_: ([run(item) for item in items], True)
 
 go_quickly()
 """

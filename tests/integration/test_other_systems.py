@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from dcgan.config.loading import load_config, parse_override
-from dcgan.jobs.signals import termination_leaves_contexts
+from dcgan.jobs.signals import unwind_on_termination
 from dcgan.profiling import step_timing
 from tests.support import REPOSITORY
 from tracking import fanout, mlflow_server, redaction
@@ -59,7 +59,7 @@ def test_every_module_can_be_imported_without_what_unix_alone_has():
 def test_a_closed_terminal_needs_no_signal_of_its_own(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delattr(signal, "SIGHUP")
     before = signal.getsignal(signal.SIGTERM)
-    with termination_leaves_contexts():
+    with unwind_on_termination():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
 

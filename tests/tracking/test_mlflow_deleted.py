@@ -34,7 +34,7 @@ def test_the_restoring_command_is_told_and_the_run_is_sent_later(tmp_path: Path)
     tracker.close("finished")
     [told] = warnings
     assert "mlflow experiments restore --experiment-id 1 Or name another" in told
-    assert "The training goes on, and the local journal has everything." in told
+    assert "Training continues, and the local journal has everything." in told
     assert tracker.lost is None
 
     client.restore_experiment("1")

@@ -25,7 +25,7 @@ EVENTS: list[Event] = [
     Fields({"config/seed": 1, "sys/status": "running"}),
     Metrics([1, 2], [3, 4], {"training/batch/Gloss": [0.5, 0.25]}),
 ]
-GOES_ON = "The training goes on, and the local journal has everything."
+GOES_ON = "Training continues, and the local journal has everything."
 
 
 @pytest.fixture

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, get_args
+
+from tracking.errors import UserError
+from tracking.wording import install_extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +23,9 @@ REMOTES: tuple[Remote, ...] = get_args(Remote)
 
 BUILT_IN = ("local", *REMOTES, "neptune_export")
 """All our backends; `tracking.plugins` finds those of other packages."""
+
+_EXTRAS = ("wandb",)
+"""Backends whose client is installed by an extra of the same name."""
 
 
 class Reader(Protocol):
@@ -78,7 +85,7 @@ class Backend(Reader, Protocol):
 def load_backend(name: str) -> Backend:
     """Import a backend: one of `BUILT_IN`, or that of another package.
 
-    Raises StoreError if another package's cannot be imported, or if there is none of this name.
+    Raises StoreError if another package's cannot be imported, or if no backend has this name.
     """
     if name in BUILT_IN:
         from tracking.guarded_reading import GuardedBackend
@@ -105,3 +112,27 @@ def tracker_names() -> tuple[str, ...]:
     from tracking.plugins import installed_plugins
 
     return (*REMOTES, *installed_plugins())
+
+
+def check_tracker(name: str) -> str:
+    """A remote tracker's name, unchanged; raises UserError if it does not exist, or cannot start.
+
+    That another package's can be imported is found out when it is used.
+    """
+    if name not in (names := tracker_names()):
+        raise UserError(f"There is no tracker {name!r}. Choose from: {', '.join(names)}.")
+    check_client(name)
+    return name
+
+
+def check_trackers(names: list[str] | None) -> list[str]:
+    """The remote trackers among `names`, without repetition; `local` is always on."""
+    return [check_tracker(name) for name in dict.fromkeys(names or ()) if name != "local"]
+
+
+def check_client(name: str) -> None:
+    """Raise UserError if one of our backends needs a client that is not installed."""
+    if name in _EXTRAS and find_spec(name) is None:
+        raise UserError(
+            f"The client of {name} is not installed. Install it with: {install_extra(name)}"
+        )

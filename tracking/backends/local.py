@@ -187,7 +187,7 @@ def open_tracker(run: Run, store: Path) -> Journal:
 
 
 def run_folders(store: Path) -> list[Path]:
-    """The folders of all runs in the store; one that is a link or has no printable name is none."""
+    """The folders of all runs in the store; links and unprintable names do not count."""
     return sorted(
         file.parent
         for file in store.glob(f"*/{RUN_FILE}")
@@ -196,7 +196,7 @@ def run_folders(store: Path) -> list[Path]:
 
 
 def readable_runs(store: Path) -> dict[Path, dict[str, Value]]:
-    """The folder and the fields of each run in the store; damaged runs are left out and told of."""
+    """Folder and fields of each run in the store; damaged runs are left out with a warning."""
     runs = {}
     for folder in run_folders(store):
         with leaving_out(f"The run {folder.name}"):

@@ -1,7 +1,7 @@
 """The `metrics.jsonl` of a journal: one line per step, as text, row by row, or as a table.
 
 JSON has no NaN: non-finite values are the strings "NaN", "Infinity", "-Infinity". A line that is
-no object of numbers is damaged: it is skipped, counted and told of.
+not an object of numbers is damaged: it is skipped, counted and reported.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def encode(value: float) -> float | str:
 
 
 def decode(value: object) -> float:
-    """The inverse of `encode`; raises ValueError if it is none."""
+    """The inverse of `encode`; raises ValueError if it is not one."""
     if isinstance(value, str) and value in _NOT_FINITE:
         return _NOT_FINITE[value]
     if not isinstance(value, int | float) or isinstance(value, bool):

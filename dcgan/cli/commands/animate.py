@@ -10,7 +10,6 @@ from rich.console import Console
 
 from dcgan.cli.format import size
 from dcgan.cli.options import (
-    DEFAULT_STORE,
     Checkpoint,
     Device,
     RunReference,
@@ -19,6 +18,7 @@ from dcgan.cli.options import (
 )
 from dcgan.cli.output_file import file_with_ending
 from dcgan.cli.sampling_options import GeneratorWeights, parse_image_seeds
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def animate(
         typer.Option(
             min=2,
             metavar="N",
-            help="Most grids of a training (100), or images from seed to seed of a walk (30).",
+            help="At most this many grids of a training (100), or images from one seed to the "
+            "next of a walk (30).",
             show_default=False,
         ),
     ] = None,
@@ -73,7 +74,7 @@ def animate(
         ),
     ] = None,
     edge: Annotated[
-        int, typer.Option(min=64, max=4096, metavar="N", help="Pixels of the longer edge at most.")
+        int, typer.Option(min=64, max=4096, metavar="N", help="Longer edge in pixels, at most.")
     ] = 800,
     checkpoint: Checkpoint = "last",
     weights: GeneratorWeights = None,
@@ -82,9 +83,9 @@ def animate(
 ) -> None:
     """Show a training in motion, from the run's grids, or walk through latent space.
 
-    The step is below each grid, and the last grid stays for two seconds. A walk
-    goes along great circles between the images that dcgan sample --seeds
-    shows; checkpoint, weights and device are those of a walk.
+    Each grid has its step below it, and the last grid stays for two seconds. A
+    walk follows great circles between the images that dcgan sample --seeds
+    shows; --checkpoint, --weights and --device apply to a walk only.
 
     [dim]dcgan animate last -o training.webp
     dcgan animate last --walk 3,7,12 -o walk.gif[/dim]
@@ -143,16 +144,14 @@ def _walk(
     from analysis.animation.frames import walk_animation
     from dcgan.cli.progress import ImageProgress
     from dcgan.samples import latents
-    from dcgan.samples.pixels import images_of, render_all
+    from dcgan.samples.pixels import as_in_grids, images_of, render_all
 
-    config = run.config
-    images = images_of(
-        run, latents.walk(config.network, seeds, steps, closed=True), weights=weights
-    )
+    chosen = latents.walk(run.config.network, seeds, steps, closed=True)
+    images = images_of(run, chosen, weights=weights)
     with ImageProgress() as bar:
         batches = render_all(images, lambda done, total: bar.show("images", done, total))
         return walk_animation(
-            (255 - pixels if config.images.inverted else pixels for pixels in batches),
+            (as_in_grids(pixels, run) for pixels in batches),
             seeds,
             steps,
             longest_edge=edge,

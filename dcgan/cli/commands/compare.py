@@ -11,7 +11,7 @@ from rich.text import Text
 
 from dcgan.cli.fitting_table import Column, FittingTable, fitting_table
 from dcgan.cli.format import escape_control_characters
-from dcgan.cli.options import DEFAULT_STORE, Json, Store
+from dcgan.cli.options import Json, Store
 from dcgan.cli.selection import (
     Anyway,
     Baseline,
@@ -24,6 +24,7 @@ from dcgan.cli.selection import (
     Where,
     select_runs,
 )
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ def compare(
 ) -> None:
     """Compare groups of runs (arms): does the factor change the outcome?
 
-    For each metric: mean and spread over the seeds, and the difference from
-    the baseline with a permutation test, paired if the arms share their seeds
-    and corrected for the number of tests (Holm), and with the interval of the
-    differences that this test does not reject. Where there are too few runs to
-    show anything, no claim is made: four metrics need eight pairs.
+    For each metric: mean and spread over the seeds, and the difference from the
+    baseline with a permutation test (paired if the arms share their seeds,
+    Holm-corrected for the number of tests) and the interval of differences that
+    the test does not reject. With too few runs to show anything, no claim is
+    made: four metrics need eight pairs.
 
     [dim]dcgan compare --sweep weight-init
     dcgan compare --by optimizer.lr --where 'recipe == "astro"'[/dim]

@@ -57,7 +57,7 @@ def data(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="The recipe that they would be trained with; if omitted, 64x64, RGB, cropped.",
+            help="The recipe to train them with; if omitted, 64x64, RGB, cropped.",
             autocompletion=complete_recipe,
             show_default=False,
             rich_help_panel=CONFIGURATION_PANEL,
@@ -68,7 +68,7 @@ def data(
         typer.Option(
             "--size",
             metavar="PIXELS",
-            help="Size of the images as trained on: 64, or width and height as 96x64.",
+            help="Size to train at: 64, or width and height as 96x64.",
             show_default=False,
             rich_help_panel=CONFIGURATION_PANEL,
         ),
@@ -99,27 +99,25 @@ def data(
 ) -> None:
     """Show what would be trained on: counts, sizes, classes, copies, what is unreadable.
 
-    The images are decoded into the cache, so that a training on them starts at
+    The images are decoded into the cache, so that training on them starts at
     once. Nothing is trained or tracked, and unreadable files are skipped.
 
     [dim]dcgan data ~/faces
     dcgan data images.zip --size 96x64 -o sheet.png
     dcgan data ~/mnist --recipe mnist-ablation --json[/dim]
     """
-    from dcgan.config.loading import Override, load_config
+    from dcgan.config.loading import Override
     from dcgan.data.doubts import doubts_about
     from dcgan.data.loading import load_images
     from dcgan.jobs.other_images import doubt_about_length
-    from dcgan.jobs.overrides import data_overrides
+    from dcgan.jobs.overrides import configure
 
     if path is None and recipe is None:
         raise typer.BadParameter("Give a PATH, or a recipe with --recipe.")
-    flags = {"--channels": ("dataset.channels", channels)}
-    overrides = parse_overrides(settings, flags)
+    overrides = parse_overrides(settings, channels=channels)
     if (image_size := _parse_size(sides)) is not None:
         overrides.append(Override("dataset.image_size", image_size, f"--size {sides}"))
-    overrides += data_overrides(recipe or _PLAIN, overrides, path)
-    config = load_config(recipe or _PLAIN, overrides)
+    config = configure(recipe or _PLAIN, overrides, path)
     dataset = config.dataset.model_copy(update={"max_unreadable": _ALL})
     images = load_images(dataset, download=download)
     if output is not None:
@@ -208,13 +206,13 @@ def _print(images: ImageSet, config: Config, doubts: Sequence[str], console: Con
 
 
 def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:
-    from dcgan.config.image_size import in_words
+    from dcgan.config.image_size import size_in_words
     from dcgan.data.findings import range_in_words
-    from dcgan.data.sources.endings import in_words as endings_in_words
+    from dcgan.data.sources.endings import endings_in_words
 
     card, found, dataset = images.card, images.findings, config.dataset
     colours = "grey" if dataset.channels == 1 else "RGB"
-    yield "images", f"{card.size:,} of {in_words(dataset.image_size)}, {colours}"
+    yield "images", f"{card.size:,} of {size_in_words(dataset.image_size)}, {colours}"
     yield "transforms", card.transforms
     yield "memory", size(images.pixels.nbytes)
     if found is not None:

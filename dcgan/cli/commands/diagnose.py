@@ -13,7 +13,8 @@ from rich.text import Text
 from dcgan.cli.curve_panel import curve_panel
 from dcgan.cli.format import escape_control_characters
 from dcgan.cli.indented_lines import print_indented
-from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
+from dcgan.cli.options import Json, RunReference, Store
+from dcgan.store_dir import DEFAULT_STORE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,10 +40,9 @@ def diagnose(
 ) -> None:
     """Say what is wrong with a run, since which step, and what helps.
 
-    The rules look at the metrics, the image grids and the data of a run, also of
-    one that is still being trained or was imported. Each names its evidence and
-    how often it was right in labelled runs; each remedy has the effect that was
-    measured.
+    The rules examine a run's metrics, image grids and data, even while it is
+    training or after an import. Each rule states its evidence and how often it
+    was right on labelled runs; each remedy comes with its measured effect.
     """
     from analysis.health import examine
     from diagnosis.advice import advice_for, how_sure

@@ -15,10 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
-from dcgan.cli.options import DEFAULT_STORE, Json, Store, complete_run
+from dcgan.cli.options import Json, Store, complete_run
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.events import ARTIFACTS, GIT_DIFF
 from tracking.fields import to_text
-from tracking.wording import plural
+from tracking.wording import ANECDOTE, plural
 
 if TYPE_CHECKING:
     from analysis.run_diff import MetricPair, RunDiff, RunRecord, SectionDiff, ValuePair
@@ -70,7 +71,7 @@ def _read(folder: Path) -> RunRecord:
 
 
 def _print(run_diff: RunDiff, console: Console) -> None:
-    from analysis.caveats import ANECDOTE, NO_QUALITY
+    from analysis.caveats import NO_QUALITY
 
     for letter, run in zip("AB", run_diff.runs, strict=True):
         console.print(Text(f"{letter}  {escape_control_characters(run)}", style="bold"))
@@ -95,7 +96,8 @@ def _print(run_diff: RunDiff, console: Console) -> None:
     in_one = [each for each in run_diff.metrics if each.difference is None]
     if in_both:
         console.print(
-            "\n[bold]Final metrics[/bold], means of the last epoch if both runs have them"
+            "\n[bold]Final metrics[/bold]: means of the last epoch (training/epoch), "
+            "last values of the others"
         )
         console.print(_metric_table(in_both, widths))
     if in_one:

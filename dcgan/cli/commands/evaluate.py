@@ -13,7 +13,6 @@ from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
 from dcgan.cli.options import (
-    DEFAULT_STORE,
     Device,
     FormerInceptionWeights,
     InceptionWeights,
@@ -23,6 +22,7 @@ from dcgan.cli.options import (
     complete_run,
     parse_checkpoint,
 )
+from dcgan.store_dir import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from dcgan.evaluation.evaluate_run import EvaluationResult
@@ -35,7 +35,7 @@ def evaluate(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN]...",
+            metavar="RUN",
             help="Ids, starts of ids or names; the newest run by default.",
             autocompletion=complete_run,
             show_default=False,
@@ -54,7 +54,7 @@ def evaluate(
         typer.Option(
             min=100,
             metavar="N",
-            help="Fakes per set, and as many real images; 10,000 unless the recipe says otherwise.",
+            help="Fakes per set, and as many real images; by default as in the recipe, or 10,000.",
             show_default=False,
         ),
     ] = None,
@@ -67,8 +67,8 @@ def evaluate(
         bool | None,
         typer.Option(
             "--inception/--no-inception",
-            help="Whether to use Inception if its weights are at hand; by default as in the "
-            "recipe, which does unless told otherwise.",
+            help="Whether to use Inception if its weights are available; by default as in the "
+            "recipe, whose default is yes.",
             show_default=False,
         ),
     ] = None,
@@ -79,10 +79,10 @@ def evaluate(
 ) -> None:
     """Measure how good a run's generator is, beside what held-out real images would get.
 
-    No weights are downloaded: features are those of a LeNet that is trained
-    once on the run's own labelled images, or of a network with random weights
-    if there are no labels, and the metrics are named after it. With Inception's
-    weights there are plain FID and KID as well. The run keeps the values:
+    No weights are downloaded. Features come from a LeNet that is trained once on
+    the run's own labelled images, or, without labels, from a network with random
+    weights; metrics are named after the network. With Inception's weights, plain
+    FID and KID are measured as well. The scores are stored with the run:
 
     [dim]dcgan runs --sort lenet_fid
     dcgan compare --metric lenet_fid[/dim]

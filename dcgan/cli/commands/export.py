@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.format import size
-from dcgan.cli.options import DEFAULT_STORE, Checkpoint, RunReference, Store, parse_checkpoint
+from dcgan.cli.options import Checkpoint, RunReference, Store, parse_checkpoint
 from dcgan.cli.output_file import file_with_ending
 from dcgan.cli.sampling_options import GeneratorWeights
+from dcgan.store_dir import DEFAULT_STORE
 
 
 def export(
@@ -38,9 +39,9 @@ def export(
 ) -> None:
     """Export a run's generator, check the file against PyTorch, and write a model card.
 
-    The card is made from the run's journal: data, recipe, metrics beside those
-    of real images, limits and a grid, in the form that the Hugging Face Hub
-    reads. It never replaces a README.md that is no such card.
+    The card is written from the run's journal, in the form that the Hugging Face
+    Hub reads: data, recipe, scores beside those of real images, limits, and a
+    grid. It never replaces a README.md that is not such a card.
 
     [dim]dcgan export last -o export/generator.onnx
     dcgan export last --checkpoint best -o export/generator.safetensors[/dim]

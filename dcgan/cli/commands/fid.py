@@ -13,7 +13,6 @@ from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
 from dcgan.cli.options import (
-    DEFAULT_STORE,
     Checkpoint,
     Device,
     Download,
@@ -24,6 +23,7 @@ from dcgan.cli.options import (
     complete_run,
     parse_checkpoint,
 )
+from dcgan.store_dir import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from dcgan.config.dataset import Dataset
@@ -50,7 +50,10 @@ def fid(
     second: Annotated[
         str,
         typer.Argument(
-            metavar="B", help="Others, likewise.", autocompletion=complete_run, show_default=False
+            metavar="B",
+            help="What to compare it with: again a folder, a run or a data set.",
+            autocompletion=complete_run,
+            show_default=False,
         ),
     ],
     samples: Annotated[
@@ -76,10 +79,10 @@ def fid(
 ) -> None:
     """Measure FID and KID between two sets of images.
 
-    Each of them is a folder, a run, which draws fakes, or a data set. Beside a
-    run, folders and data sets are converted to the size of its images;
-    otherwise the images of a folder keep their sizes. Nothing is written to a
-    run: see [bold]dcgan evaluate[/bold].
+    Each set is a folder, a data set, or fakes drawn from a run. Next to a run,
+    folders and data sets are converted to the size of its images; otherwise the
+    images of a folder keep their sizes. Nothing is written to a run; for that,
+    see [bold]dcgan evaluate[/bold].
 
     [dim]dcgan fid generated photographs
     dcgan fid last cifar10:test --data ~/cifar10 --samples 50000[/dim]

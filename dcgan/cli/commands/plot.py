@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
+from dcgan.cli.options import RunReference, Store
 from dcgan.cli.output_file import check_output_folder
 from dcgan.run_folder import PLOTS_DIR
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.errors import StoreError
 
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from dcgan.cli.options import (
-    DEFAULT_STORE,
     Checkpoint,
     RunReference,
     Store,
@@ -19,6 +18,7 @@ from dcgan.cli.options import (
 )
 from dcgan.cli.output_file import FIGURE_FORMATS, file_with_ending
 from dcgan.cli.stderr import STDERR
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.clock import now_ms
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ Output = Annotated[
         show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn at random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is random.")]
 
 
 def _open(run: str, checkpoint: str, store: Path) -> TrainedRun:
@@ -147,9 +147,9 @@ def features(
         ),
     ] = None,
     most: Annotated[
-        int, typer.Option(min=1, help="Most labels per class; 10, 30, 100, ... up to it are tried.")
+        int, typer.Option(min=1, help="Most labels per class; 10, 30, 100, ... are tried.")
     ] = 300,
-    draws: Annotated[int, typer.Option(min=1, help="Random choices of the labelled images.")] = 3,
+    draws: Annotated[int, typer.Option(min=1, help="Random choices of the labels.")] = 3,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
     output: Output = None,

@@ -62,21 +62,13 @@ def profile(
     """
     keep_memory()
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it warns of GPUs that are not there
-    from dcgan.config.loading import load_config
-    from dcgan.jobs.overrides import data_overrides
+    from dcgan.jobs.overrides import configure
     from dcgan.profiling.step_profile import profile_steps
     from dcgan.training.device import choose_device
     from dcgan.training.precision import check_precision
 
-    overrides = parse_overrides(
-        settings,
-        {
-            "--batch-size": ("training.batch_size", batch_size),
-            "--precision": ("training.precision", precision),
-        },
-    )
-    folder = None if data in ("random", "real") else Path(data)
-    config = load_config(recipe, overrides + data_overrides(recipe, overrides, folder))
+    overrides = parse_overrides(settings, batch_size=batch_size, precision=precision)
+    config = configure(recipe, overrides, None if data in ("random", "real") else Path(data))
     torch_device = choose_device(device)
     check_precision(config, torch_device)
     pixels = _random_images(config, steps) if data == "random" else _real_images(config)
@@ -111,11 +103,11 @@ def _real_images(config: Config) -> Tensor:
 
 
 def _title(config: Config, device: torch.device, steps: int, data: str) -> str:
-    from dcgan.config.image_size import in_words
+    from dcgan.config.image_size import size_in_words
     from dcgan.training.precision import describe_arithmetic
 
     images = "random images" if data == "random" else "real images"
-    size = in_words(config.dataset.image_size)
+    size = size_in_words(config.dataset.image_size)
     return (
         f"\n[bold]{config.name}[/bold] on {device}, {describe_arithmetic(config, device)}: "
         f"{plural(steps, 'step')} of {config.training.batch_size} {images}, {size}\n"

@@ -43,7 +43,7 @@ def recipes(ctx: typer.Context, timed: Timed = False) -> None:
     """List the recipes with source, data set and estimated time; print or copy one.
 
     The time for this machine is extrapolated from 20 steps on random images.
-    [bold]--time[/bold] measures it, which takes some minutes; it is then cached.
+    [bold]--time[/bold] measures it, which takes a few minutes, and caches the result.
     """
     if ctx.invoked_subcommand is None:
         list_recipes(timed)
@@ -140,12 +140,12 @@ def _table(configs: list[Config], times: dict[str, float | None]) -> Table:
 
 
 def _data(config: Config) -> str:
-    from dcgan.config.image_size import in_words
+    from dcgan.config.image_size import size_in_words
 
     dataset = config.dataset
     name = {"folder": "--data FOLDER", "sky": "sky (synthetic)"}.get(dataset.name, dataset.name)
     colours = "grey" if dataset.channels == 1 else "RGB"
-    return f"{name}\n{in_words(dataset.image_size)} {colours}"
+    return f"{name}\n{size_in_words(dataset.image_size)} {colours}"
 
 
 def _length(config: Config) -> str:

@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.format import size
-from dcgan.cli.generator_images import generator_images
-from dcgan.cli.options import DEFAULT_STORE, Store
+from dcgan.cli.options import Store
 from dcgan.cli.output_file import check_output_file, check_output_folder
 from dcgan.cli.selection import (
     Anyway,
@@ -25,6 +24,8 @@ from dcgan.cli.selection import (
     Where,
     select_runs,
 )
+from dcgan.report_images import generator_images
+from dcgan.store_dir import DEFAULT_STORE
 
 
 def report(
@@ -61,10 +62,10 @@ def report(
 ) -> None:
     """Write a report on runs: results, figures, images, and the configuration behind them.
 
-    An HTML or PDF report is a single file that needs no network; a Markdown
-    report has its figures in a folder next to it. For a single run, or for runs
-    that do not form two arms, it shows curves and images and concludes nothing;
-    of a single run with checkpoints also what its generator makes.
+    An HTML or PDF report is one file that needs no network; a Markdown report
+    has its figures in a folder next to it. For a single run, or runs that do not
+    form two arms, it shows curves and images and draws no conclusion. For a
+    single run with checkpoints it also shows what the generator makes.
 
     [dim]dcgan report --sweep weight-init -o weight-init.html
     dcgan report last -o last.pdf[/dim]

@@ -21,8 +21,9 @@ from dcgan.cli.format import (
     escape_control_characters,
 )
 from dcgan.cli.health_lines import rules_that_hold
-from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store
+from dcgan.cli.options import Json, RunReference, Store
 from dcgan.run_folder import CHECKPOINT_DIR
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.events import BATCH, CONFIG, EPOCH, HEALTH, TRACKERS
 from tracking.fields import from_iso8601
 from tracking.run_files import image_files, run_files
@@ -59,9 +60,9 @@ def runs(
 ) -> None:
     """List the runs in the store, oldest first.
 
-    Losses are means over the newest epoch, to see how far a training is;
-    [bold]dcgan compare[/bold] averages over the last 10% of steps. A run whose process
-    is gone is shown as [red]killed[/red].
+    Losses are means over the newest epoch; [bold]dcgan compare[/bold] averages over
+    the last 10% of steps instead. A run whose process is gone is shown as
+    [red]killed[/red].
 
     [bold]--where[/bold] takes a Python expression over the values that
     [bold]dcgan show[/bold] prints:

@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.options import (
-    DEFAULT_STORE,
     Checkpoint,
     Device,
     RunReference,
@@ -24,6 +23,7 @@ from dcgan.cli.output_file import (
     file_with_ending,
 )
 from dcgan.cli.sampling_options import GeneratorWeights, parse_image_seeds
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def sample(
         typer.Option(
             "-o",
             "--output",
-            help="What to write: one picture (.png, .jpg, .webp, .tif or .bmp), all images as PNG "
-            "in a folder/ or a .zip, or as one array in an .npz.",
+            help="What to write: one picture (.png, .jpg, .webp, .tif or .bmp), a PNG per image in "
+            "a folder/ or a .zip, or one array in an .npz.",
             callback=_check_output,
         ),
     ] = "grid.png",
@@ -102,7 +102,7 @@ def sample(
         Path | None,
         typer.Option(
             metavar="FILE.npy",
-            help="Latent vectors that you choose, an array (N, latent_size).",
+            help="Your own latent vectors, an array (N, latent_size).",
             show_default=False,
         ),
     ] = None,
@@ -128,8 +128,8 @@ def sample(
 ) -> None:
     """Generate new images with a run's generator: one grid, or any number of files.
 
-    The k-th image of a seed is the same, however many there are. A disk that is
-    too small is noticed before anything is written.
+    The k-th image of a seed is the same for any number of images. Nothing is
+    written if the disk is too small for all of them.
 
     [dim]dcgan sample last -o grid.png
     dcgan sample last -n 50000 -o fakes/

@@ -1,4 +1,4 @@
-"""dcgan selftest."""
+"""`dcgan selftest`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def selftest(
     device: Device = "auto",
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Only checks whose names begin so; can be repeated."),
+        typer.Option(help="Only checks whose names begin with this; repeatable."),
     ] = None,
     output: Annotated[
         Path | None,

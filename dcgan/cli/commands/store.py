@@ -12,11 +12,11 @@ from rich.text import Text
 
 from dcgan.cli.fitting_table import Column, fitting_table
 from dcgan.cli.format import (
-    dcgan_command,
     escape_control_characters,
     size,
 )
-from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store, complete_run
+from dcgan.cli.options import Json, RunReference, Store, complete_run
+from dcgan.store_dir import DEFAULT_STORE, dcgan_command
 from tracking.errors import StoreError, UserError
 from tracking.wording import plural
 

@@ -16,11 +16,9 @@ from dcgan.cli.errors import EXIT_FAILED, EXIT_INTERRUPTED
 from dcgan.cli.format import (
     add_number_columns,
     borderless_table,
-    dcgan_command,
     escape_control_characters,
 )
 from dcgan.cli.options import (
-    DEFAULT_STORE,
     TRACKING_PANEL,
     BatchSize,
     Data,
@@ -35,13 +33,14 @@ from dcgan.cli.options import (
     parse_overrides,
 )
 from dcgan.cpu.allocator import keep_memory
+from dcgan.store_dir import DEFAULT_STORE, dcgan_command
 from tracking.errors import UserError
 from tracking.wording import plural
 
 if TYPE_CHECKING:
-    from dcgan.sweeping.plan import RunKey, SweepRun
+    from dcgan.sweeping.session import SweepSession
     from dcgan.sweeping.storage import StoredSweep
-    from dcgan.sweeping.worker import Executor, WorkResult
+    from dcgan.sweeping.worker import WorkResult
 
 _MACHINES_PANEL = "Machines"
 _MAX_RUNS_NAMED = 3
@@ -144,26 +143,11 @@ def sweep(
         raise UserError("Name a sweep or a recipe.\nList the sweeps with: dcgan sweep --list")
     keep_memory()
     from dcgan.jobs.health import parse_stop_when
-    from dcgan.sweeping.datasets import load_data
-    from dcgan.sweeping.executor import cluster
     from dcgan.sweeping.plan import parse_factor
-    from dcgan.sweeping.progress import missing_runs
-    from dcgan.sweeping.request import SweepRequest, find_or_plan
-    from dcgan.sweeping.storage import save_sweep, sweep_lock
-    from dcgan.training.device import cards, choose_device
+    from dcgan.sweeping.request import Machines, SweepRequest
+    from dcgan.sweeping.session import sweep_session
 
-    if jobs is not None and jobs < 1:
-        raise UserError(f"--jobs {jobs}: it should be 1 or more.")
-    rules = parse_stop_when(stop_when)
-    on_card = choose_device(device).type != "cpu"
-    overrides = parse_overrides(
-        settings,
-        {
-            "--epochs": ("training.epochs", epochs),
-            "--steps": ("training.steps", steps),
-            "--batch-size": ("training.batch_size", batch_size),
-        },
-    )
+    overrides = parse_overrides(settings, epochs=epochs, steps=steps, batch_size=batch_size)
     request = SweepRequest(
         subject=subject,
         name=name,
@@ -174,20 +158,19 @@ def sweep(
         resume=resume,
         trackers=tuple(tracker or ()),
     )
-    plan, stored_sweep = find_or_plan(request, store)
-    image_counts = load_data(plan, download=download)
-    with cluster(backend, address) as cores:
-        if stored_sweep is None:
-            stored_sweep = save_sweep(store, plan, tracker or ())
-        max_jobs = jobs or (len(cards(device)) if on_card and backend == "loky" else cores)
-        with sweep_lock(stored_sweep):
-            missing = missing_runs(stored_sweep)
-            try:
-                results, ended = _run(
-                    stored_sweep, missing, image_counts, console, backend, max_jobs, device, rules
-                )
-            except KeyboardInterrupt:  # the second Ctrl-C
-                results, ended = [], False
+    with sweep_session(
+        request,
+        store,
+        sys.argv,
+        machines=Machines(executor=backend, cluster=address, jobs=jobs, device=device),
+        download=download,
+        stop_when=parse_stop_when(stop_when),
+    ) as session:
+        try:
+            results, ended = _train(session, console)
+        except KeyboardInterrupt:  # the second Ctrl-C
+            results, ended = [], False
+    stored_sweep = session.stored
     _print_results(stored_sweep, results, console, store)
     if not ended:
         resume_command = dcgan_command("sweep", stored_sweep.id, "--resume", store=store)
@@ -208,48 +191,28 @@ def _seeds(count: int | None, listed: str | None) -> tuple[int, ...] | None:
     return None if count is None else tuple(range(count))
 
 
-def _run(
-    stored_sweep: StoredSweep,
-    missing: dict[SweepRun, str | None],
-    image_counts: dict[RunKey, int],
-    console: Console,
-    backend: Executor,
-    max_jobs: int,
-    device: str,
-    stop_when: tuple[str, ...],
-) -> tuple[list[WorkResult], bool]:
+def _train(session: SweepSession, console: Console) -> tuple[list[WorkResult], bool]:
     """Train the missing runs; returns their results, and whether it was not stopped."""
     from analysis.comparison.seeds import warning_of_few_seeds
     from dcgan.cli.sweep_table import SweepTable
-    from dcgan.sweeping.executor import run_work_items
-    from dcgan.sweeping.request import evaluated_spaces, share_out
+    from dcgan.sweeping.request import evaluated_spaces
 
-    plan = stored_sweep.sweep
+    plan = session.stored.sweep
     console.print(
-        f"[bold]{stored_sweep.id}[/bold]: {plural(len(plan.arms), 'arm')} x "
+        f"[bold]{session.stored.id}[/bold]: {plural(len(plan.arms), 'arm')} x "
         f"{plural(len(plan.seeds), 'seed')} = {plural(len(plan.runs), 'run')}, "
-        f"{len(missing)} left to train."
+        f"{len(session.missing)} left to train."
     )
     spaces = evaluated_spaces(plan)
     if warning := warning_of_few_seeds(len(plan.seeds), len(plan.arms), spaces):
         console.print(warning, style="yellow")
-    if not missing:
+    if not session.missing:
         return [], True
-    jobs = min(max_jobs, len(missing))
-    work_items = share_out(
-        stored_sweep,
-        missing,
-        executor=backend,
-        jobs=jobs,
-        device=device,
-        arguments=sys.argv,
-        stop_when=stop_when,
-    )
-    devices, threads = work_items[0].devices, work_items[0].threads
+    devices, threads = session.work_items[0].devices, session.work_items[0].threads
     cards = f" on {', '.join(dict.fromkeys(devices))}" if len(devices) > 1 else ""
-    console.print(f"Training {jobs} at a time{cards}, with {plural(threads, 'core')} each.")
-    with SweepTable(stored_sweep, image_counts, console) as table:
-        return run_work_items(work_items, backend, jobs, table.refresh)
+    console.print(f"Training {session.jobs} at a time{cards}, with {plural(threads, 'core')} each.")
+    with SweepTable(session.stored, session.image_counts, console) as table:
+        return session.train(table.refresh)
 
 
 def _print_results(

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from dcgan.cli.errors import EXIT_INTERRUPTED
-from dcgan.cli.format import dcgan_command, duration
 from dcgan.cli.options import (
     CONFIGURATION_PANEL,
-    DEFAULT_STORE,
     TRACKING_PANEL,
     BatchSize,
     Data,
@@ -33,7 +30,7 @@ from dcgan.cli.options import (
     parse_overrides,
 )
 from dcgan.cpu.allocator import keep_memory
-from tracking.wording import plural
+from dcgan.store_dir import DEFAULT_STORE, dcgan_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,8 +69,8 @@ def train(
         typer.Option(
             "--from",
             metavar="RUN",
-            help="Start from the weights of a run (RUN or RUN:CHECKPOINT), or of .pth or "
-            ".safetensors files with a network each; repeatable.",
+            help="Start from the weights of a run (RUN or RUN:CHECKPOINT), or of a .pth or "
+            ".safetensors file with one network; repeatable.",
             autocompletion=complete_run,
             rich_help_panel=CONFIGURATION_PANEL,
         ),
@@ -117,7 +114,7 @@ def train(
         bool,
         typer.Option(
             "--log-model",
-            help="Log the best or last generator to MLflow as a model that can be served.",
+            help="Log the generator, best or else last, to MLflow as a model it can serve.",
             rich_help_panel=TRACKING_PANEL,
         ),
     ] = False,
@@ -136,34 +133,32 @@ def train(
     dcgan train celeba --data ~/faces --set images.every_steps=100
     dcgan train celeba --data ~/faces --from netG.pth --from netD.pth[/dim]
     """
-    if log_model and "mlflow" not in (tracker or ()):
-        raise typer.BadParameter("--log-model needs --tracker mlflow, which keeps the model.")
     keep_memory()
-    from dcgan.config.loading import Override, load_config
-    from dcgan.jobs.overrides import data_overrides
+    from dcgan.jobs.health import parse_stop_when
+    from dcgan.jobs.overrides import configure
     from dcgan.jobs.prepare import RunMetadata, prepare
     from dcgan.training.device import choose_device
     from dcgan.training.distributed import process_group
 
+    if log_model:
+        from dcgan.jobs.log_model import check_keeper
+
+        check_keeper(tracker or (), "--log-model", "--tracker mlflow")
     overrides = parse_overrides(
         settings,
-        {
-            "--lr": ("optimizer.lr", lr),
-            "--epochs": ("training.epochs", epochs),
-            "--steps": ("training.steps", steps),
-            "--batch-size": ("training.batch_size", batch_size),
-            "--seed": ("seed", seed),
-            "--evaluate-every": ("evaluation.every_epochs", evaluate_every),
-            "--precision": ("training.precision", precision),
-            "--compile": ("training.compile", compiled),
-        },
+        lr=lr,
+        epochs=epochs,
+        steps=steps,
+        batch_size=batch_size,
+        seed=seed,
+        weight_init=weight_init,
+        start_from=start_from or None,
+        evaluate_every=evaluate_every,
+        precision=precision,
+        compile=compiled,
     )
-    if weight_init is not None:
-        scheme = "dcgan" if weight_init else "default"
-        overrides.append(Override("init.scheme", scheme, "--weight-init/--no-weight-init"))
-    if start_from:
-        overrides.append(Override("init.weights", start_from, f"--from {' '.join(start_from)}"))
-    config = load_config(recipe, overrides + data_overrides(recipe, overrides, data))
+    config = configure(recipe, overrides, data)
+    rules = parse_stop_when(stop_when)
     metadata = RunMetadata(name, group, tuple(tag or ()))
     with process_group(choose_device(device)) as world:
         with world.main_process_first():
@@ -174,62 +169,55 @@ def train(
                 tracker or (),
                 metadata,
                 download=download,
+                stop_when=rules,
                 world=world,
             )
-        _run(job, stop_when, log_model=log_model)
+        _run(job, log_model=log_model)
 
 
 def resume(
     run: RunReference = "last",
     epochs: Annotated[
         int | None,
-        typer.Option(help="Epochs of the whole run, if it is to be longer than it was."),
+        typer.Option(help="New length of the whole run, in epochs."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Training steps of the whole run, instead of --epochs.")
+        int | None, typer.Option(help="New length of the whole run in steps, instead of --epochs.")
     ] = None,
     data: MovedData = None,
     stop_when: StopWhen = None,
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Continue a run that was interrupted, stopped or killed, that failed, or ended too soon.
+    """Continue a run that was interrupted, stopped or killed, failed, or is to be longer.
 
     Training continues from the last checkpoint with the same data, order and
-    latents; on the CPU, with as many threads, the result is bit for bit that of
-    an uninterrupted run. With [bold]--epochs[/bold] a finished run goes on, as if
-    it had been asked for so many at once. Tracking continues in the same
-    backends.
+    latents. On the CPU, with the same number of threads, the result is bit for
+    bit that of an uninterrupted run. With [bold]--epochs[/bold] a finished run
+    continues as if that had been its length from the start. Tracking continues
+    in the same backends.
 
     [dim]dcgan resume last --epochs 40[/dim]
     """
     keep_memory()
+    from dcgan.jobs.health import parse_stop_when
     from dcgan.jobs.prepare import prepare_resume
     from dcgan.training.device import choose_device
     from dcgan.training.distributed import process_group
 
-    length = parse_overrides(
-        (), {"--epochs": ("training.epochs", epochs), "--steps": ("training.steps", steps)}
-    )
+    length = parse_overrides((), epochs=epochs, steps=steps)
+    rules = parse_stop_when(stop_when)
     with process_group(choose_device(device)) as world:
         with world.main_process_first():
             job = prepare_resume(
-                store,
-                run,
-                device,
-                data=data,
-                world=world,
-                length=length,
+                store, run, device, data=data, length=length, stop_when=rules, world=world
             )
-        _run(job, stop_when)
+        _run(job)
 
 
-def _run(job: Job, stop_when: str | None, *, log_model: bool = False) -> None:
+def _run(job: Job, *, log_model: bool = False) -> None:
     from dcgan.cli.progress import TrainingConsole, TrainingProgress
-    from dcgan.jobs.health import parse_stop_when
     from dcgan.jobs.run import run_job, run_worker_rank
-
-    job = replace(job, stop_when=parse_stop_when(stop_when))
 
     if job.world.rank > 0:
         run_worker_rank(job)
@@ -261,14 +249,12 @@ def _log_model(folder: Path, store: Path, console: Console) -> None:
 
 def _print_result(result: TrainingResult, job: Job, console: Console) -> None:
     """Print how the training ended, where its files are, and which commands to try next."""
+    from dcgan.jobs.progress import describe_end
     from tracking.events import FIXED_NOISE
     from tracking.run_files import image_files
 
     console.print(
-        f"\n[bold]{result.folder.name}[/bold] {result.status} after {result.steps:,} of "
-        f"{plural(job.total_steps, 'step')} in {duration(result.seconds)} "
-        f"({result.images_per_second:,.0f} images/s).",
-        soft_wrap=True,
+        f"\n[bold]{result.folder.name}[/bold] {describe_end(result, job)}", soft_wrap=True
     )
     console.print(f"  run         {result.folder}", soft_wrap=True)
     if grids := list(image_files(result.folder, FIXED_NOISE).values()):

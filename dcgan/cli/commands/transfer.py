@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
+from dcgan.cli.options import RunReference, Store
 from dcgan.cli.trackers import (
     ImportSource,
     check_import_source,
-    check_tracker,
     import_backend,
 )
-from tracking.backends import REMOTES, tracker_names
+from dcgan.store_dir import DEFAULT_STORE
+from tracking.backends import REMOTES, check_tracker, tracker_names
 from tracking.errors import StoreError, UserError
 from tracking.sources import RunSource, resolve_source
 from tracking.wording import plural
@@ -42,13 +42,13 @@ def sync(
     all_runs: Annotated[bool, typer.Option("--all", help="Send every run in the store.")] = False,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Then compare what the tracker holds, value for value."),
+        typer.Option("--verify", help="Then compare what the tracker holds, value by value."),
     ] = False,
     model: Annotated[
         bool,
         typer.Option(
             "--model",
-            help="Then log the best or last generator to MLflow as a model that can be served.",
+            help="Then log the generator, best or else last, to MLflow as a model it can serve.",
         ),
     ] = False,
     store: Store = DEFAULT_STORE,
@@ -58,23 +58,23 @@ def sync(
     You can stop and repeat the command; nothing is sent twice. With
     [bold]--all[/bold], runs that are still training are skipped.
 
-    If a value was measured again at a step, as by a second [bold]dcgan evaluate[/bold],
-    the latest one counts, here and there.
+    If a value was measured twice at a step, for example by a second
+    [bold]dcgan evaluate[/bold], the later one counts in both places.
     """
-    if model and to != "mlflow":
-        raise typer.BadParameter("--model needs --to mlflow, which keeps the model.")
     from tracking.backends.local import run_folders
     from tracking.lock import is_trained
     from tracking.store import find_run
     from tracking.transfer import send_run
     from tracking.verify import find_differences
 
+    if model:
+        from dcgan.jobs.log_model import check_keeper, log_generator
+
+        check_keeper([to], "--model", "--to mlflow")
     folders = run_folders(store) if all_runs else [find_run(store, run)]
     if not folders:
         raise StoreError(f"There are no runs in {store}. Start one with: dcgan train")
     console = Console(highlight=False)
-    if model:
-        from dcgan.jobs.log_model import log_generator
     failures: list[UserError] = []
     for folder in folders:
         if all_runs and is_trained(folder):
@@ -124,10 +124,10 @@ def import_runs(
 ) -> None:
     """Import runs that were tracked elsewhere.
 
-    The runs may be this program's own or, in MLflow and TensorBoard, anyone's.
-    Runs that are already here get what they lack. [bold]neptune-export[/bold]
-    reads the Parquet tables and files that Neptune's exporter saved of its hosted
-    service.
+    The runs may be this program's own or, in MLflow, TensorBoard and W&B,
+    anyone's. Runs that are already here get what they lack.
+    [bold]neptune-export[/bold] reads the Parquet tables and files that Neptune's
+    exporter wrote.
 
     To compare imported runs with your own, give their settings the same paths:
     [bold]--rename parameters/lr=config/optimizer/lr[/bold]

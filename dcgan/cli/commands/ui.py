@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from dcgan.cli.options import DEFAULT_STORE, Store
+from dcgan.cli.options import Store
+from dcgan.store_dir import DEFAULT_STORE
 
 
 def ui(
@@ -27,7 +28,7 @@ def ui(
     by side, as a table, or as the means of the arms of a sweep. The server
     accepts connections from this machine only and stops on Ctrl-C.
     """
-    from dcgan.jobs.signals import termination_leaves_contexts
+    from dcgan.jobs.signals import unwind_on_termination
     from tracking.backends.mlflow import ui_page
     from tracking.mlflow_server import external_server_address, mlflow_server
 
@@ -38,7 +39,7 @@ def ui(
         console.print(f"The MLflow UI of your own server: [bold]{page}[/bold]", soft_wrap=True)
         return
     with contextlib.ExitStack() as stack:
-        stack.enter_context(termination_leaves_contexts())
+        stack.enter_context(unwind_on_termination())
         with console.status("Starting the MLflow server ..."):
             server = stack.enter_context(mlflow_server(store, port))
         page = f"{server.address}/{ui_page(store, shown)}"

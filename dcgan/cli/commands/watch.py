@@ -15,8 +15,9 @@ from rich.text import Text
 from dcgan.cli.curve_panel import curve_panel
 from dcgan.cli.format import duration, escape_control_characters
 from dcgan.cli.health_lines import health_line, rules_that_hold
-from dcgan.cli.options import DEFAULT_STORE, RunReference, Store
+from dcgan.cli.options import RunReference, Store
 from dcgan.cli.terminal_picture import Pictures, drawing_of, grid_picture
+from dcgan.store_dir import DEFAULT_STORE
 from tracking.events import EPOCH, FIXED_NOISE
 from tracking.fields import from_iso8601
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dcgan.data.encoded_images import EncodedImages
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.progress import Progress, silent
-from dcgan.data.sources.endings import images_among, in_words, warnings_of_pictures
+from dcgan.data.sources.endings import endings_in_words, images_among, warnings_of_pictures
 from dcgan.data.sources.image_folder import classes_of, content_of_files
 from dcgan.data.sources.splits import paths_of_split
 from dcgan.data.sources.zstd_stream import ZstdStream
@@ -52,7 +52,7 @@ def collect_archive(path: Path, split: str = "all", hashed: Progress = silent) -
 
     Args:
         path: The file.
-        split: Where its folders are named after splits, the one that is asked for; or `all`.
+        split: If its folders are named after splits, the one to train on; or `all`.
         hashed: Called once the file has been read to find out whether it is known.
 
     Raises:
@@ -131,7 +131,7 @@ def _collect_members(path: Path, archive: _Zip | _Tar, split: str, hashed: Progr
         name for name in archive.sizes if not any(part.startswith(_HIDDEN) for part in _parts(name))
     )
     if not names:
-        found = f" It holds {in_words(left_out)}." if left_out else ""
+        found = f" It holds {endings_in_words(left_out)}." if left_out else ""
         raise DataError(
             f"{path} holds no images, such as .jpg, .png or .webp.{found}"
             + "".join(f"\n{warning}." for warning in warnings_of_pictures(left_out))

@@ -36,7 +36,7 @@ def images_among(names: Iterable[str]) -> tuple[list[str], dict[str, int]]:
     return images, dict(sorted(others.items(), key=lambda item: (-item[1], item[0])))
 
 
-def in_words(endings: Mapping[str, int]) -> str:
+def endings_in_words(endings: Mapping[str, int]) -> str:
     """How many files have which ending: `41 .heic, 1 .mov`."""
     shown = list(endings.items())[:_MOST_ENDINGS]
     more = sum(endings.values()) - sum(count for _, count in shown)

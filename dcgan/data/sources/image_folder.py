@@ -17,7 +17,7 @@ from dcgan.data.decoding import file_digests
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.parallel import CHUNK, map_chunks
 from dcgan.data.progress import Progress, silent
-from dcgan.data.sources.endings import images_among, in_words, warnings_of_pictures
+from dcgan.data.sources.endings import endings_in_words, images_among, warnings_of_pictures
 from dcgan.data.sources.splits import paths_of_split
 
 
@@ -29,7 +29,7 @@ def collect_folder(folder: Path, split: str = "all", hashed: Progress = silent) 
 
     Args:
         folder: The folder.
-        split: Where its folders are named after splits, the one that is asked for; or `all`.
+        split: If its folders are named after splits, the one to train on; or `all`.
         hashed: Called while files are read to find out whether they are known.
 
     Raises:
@@ -45,7 +45,7 @@ def collect_folder(folder: Path, split: str = "all", hashed: Progress = silent) 
         raise DataError(f"No images can be read from {folder}: {reason}.")
     names, left_out = images_among(_files(folder))
     if not names:
-        found = f", but {in_words(left_out)}" if left_out else ""
+        found = f", but {endings_in_words(left_out)}" if left_out else ""
         raise DataError(
             f"The folder {folder} holds no images{found}.\n"
             "It or its subfolders should hold image files such as .jpg, .png or .webp."
@@ -89,7 +89,7 @@ def collect_files(
         labels: One index into `classes` per file; None without labels.
         hashed: Called while files are read.
     """
-    files = FilesOf(folder, names)
+    files = FolderFiles(folder, names)
     return Collection(
         path=str(folder.resolve()),
         images=files,
@@ -100,7 +100,7 @@ def collect_files(
     )
 
 
-class FilesOf(Sequence[Path]):
+class FolderFiles(Sequence[Path]):
     """Files of a folder; their paths are made when they are asked for, which takes a while."""
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
@@ -155,7 +155,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 def _signature(files: Sequence[Path], names: Sequence[str]) -> str:
     digest = hashlib.sha256()
-    paths = files.texts if isinstance(files, FilesOf) else map(str, files)
+    paths = files.texts if isinstance(files, FolderFiles) else map(str, files)
     for file, name in zip(paths, names, strict=True):
         try:
             status = os.stat(file)  # noqa: PTH116, a third faster than a Path's

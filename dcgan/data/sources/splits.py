@@ -15,8 +15,8 @@ def choose_split(path: Path, splits: Sequence[str], split: str) -> list[str]:
 
     Args:
         path: What the user gave, for messages.
-        splits: The names of those that there are.
-        split: The one that is asked for, or `all`.
+        splits: The names of all splits.
+        split: The one to train on, or `all`.
 
     Raises:
         DataError: There is no such split.
@@ -37,7 +37,7 @@ def paths_of_split(path: Path, paths: Sequence[str], split: str) -> dict[str, st
     Args:
         path: What the user gave, for messages.
         paths: Of the images, below what holds all of them.
-        split: The split that is asked for, or `all`.
+        split: The split to train on, or `all`.
 
     Returns:
         The paths, each with what it is within the folder of its split.

@@ -1,4 +1,4 @@
-"""A file that is compressed by zstd, as a stream in which one can go back."""
+"""A zstd-compressed file as a stream that can seek backwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BLOCK = 2**20
 
 
 class ZstdStream(io.RawIOBase):
-    """The bytes of a file that is compressed by zstd; going back starts anew.
+    """The bytes of a zstd-compressed file; seeking backwards decompresses from the start.
 
     Python has zstd from 3.14 on; until then pyarrow's is used.
     """

@@ -25,7 +25,7 @@ HELD_OUT = 0.1
 """The share of the images on which the accuracy is measured, never trained on."""
 
 IMAGES_SEEN, MOST_EPOCHS = 120_000, 30
-"""Training ends after so many images or epochs: two epochs of MNIST, 30 of `digits`."""
+"""When training ends, in images and in epochs: two epochs of MNIST, 30 of `digits`."""
 
 LEAST_LABELLED = 1_000
 """From fewer images a classifier learns too little for its features to mean much."""

@@ -1,4 +1,4 @@
-"""What nearest neighbours in a feature space say about fakes.
+"""Metrics from nearest neighbours in a feature space: fidelity, diversity, memorisation.
 
 Distances are Euclidean and computed in blocks, so that memory stays small.
 """
@@ -36,7 +36,7 @@ def precision_recall_density_coverage(
         The four values by their names.
 
     Raises:
-        EvaluationError: There are too few images for so many neighbours.
+        EvaluationError: There are too few images for this number of neighbours.
     """
     check_count(min(len(real), len(fake)), neighbours)
     real_radius = nearest_distances(real, real, neighbours + 1)[:, -1]
@@ -60,7 +60,7 @@ def precision_recall_density_coverage(
 
 
 def check_count(images: int, neighbours: int = NEIGHBOURS) -> None:
-    """Raise EvaluationError if images are too few to each have so many neighbours."""
+    """Raise EvaluationError if there are too few images for each to have `neighbours`."""
     if images <= neighbours:
         raise EvaluationError(
             f"{plural(images, 'image')} of each kind are too few: precision, recall, density and "

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.plots.evaluation_curves import evaluated, evaluation_curves
+from analysis.plots.evaluation_curves import evaluation_curves, has_evaluation
 from analysis.plots.run import save_run_plots
 from tests.support.drawn_run import random_values, write_run
 from tracking.backends.local import open_tracker, read_fields, read_run, read_steps
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_each_distance_has_a_panel_with_the_score_of_real_images(folder: Path) -> None:
     steps = read_steps(folder)
-    assert evaluated(steps)
+    assert has_evaluation(steps)
     figure = evaluation_curves(steps, read_fields(folder), "a title")
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles[:3] == ["fid", "lenet_fid", "precision and recall"]
@@ -56,6 +56,6 @@ def test_a_plot_of_a_run_has_them(folder: Path, tmp_path: Path) -> None:
 
 def test_without_an_evaluation_there_is_nothing_to_draw(tmp_path: Path) -> None:
     steps = read_steps(write_run(tmp_path / "run", random_values(5)))
-    assert not evaluated(steps)
+    assert not has_evaluation(steps)
     with pytest.raises(ValueError, match="not evaluated"):
         evaluation_curves(steps, {})

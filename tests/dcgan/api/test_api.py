@@ -146,10 +146,12 @@ def test_a_report_is_on_this_run_alone(run: dcgan.Run, monkeypatch: pytest.Monke
         written.append((content, kind))
         return [path]
 
-    monkeypatch.setattr("analysis.report.compose", lambda runs: list(runs.table.index))
+    monkeypatch.setattr(
+        "analysis.report.compose", lambda runs, generated: [*runs.table.index, generated.run]
+    )
     monkeypatch.setattr("analysis.report.save_report", save)
     assert run.report("run.md") == Path("run.md")
-    assert written == [([run.id], "md")]
+    assert written == [([run.id, run.id], "md")]
 
 
 def test_scores_are_a_table(run: dcgan.Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +165,7 @@ def test_scores_are_a_table(run: dcgan.Run, monkeypatch: pytest.MonkeyPatch) -> 
         yield SimpleNamespace(step=6, scores=[score])
 
     monkeypatch.setattr("dcgan.evaluation.evaluate_run.evaluate_run", evaluate_run)
-    scores = run.evaluate("best", samples=800, inception_weights="weights.pth")
+    scores = run.evaluate("best", samples=800, inception_weights="weights.pth", data="moved")
     assert scores.to_dict("records") == [
         {
             "step": 6,
@@ -176,7 +178,7 @@ def test_scores_are_a_table(run: dcgan.Run, monkeypatch: pytest.MonkeyPatch) -> 
         }
     ]
     assert (asked["which"], asked["samples"], asked["folder"]) == ("best", 800, run.folder)
-    assert asked["weights"] == Path("weights.pth")
+    assert (asked["weights"], asked["data"]) == (Path("weights.pth"), Path("moved"))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_scores_are_a_table(run: dcgan.Run, monkeypatch: pytest.MonkeyPatch) -> 
             r"there is no such key \(optimizer.lrr=1\)",
         ),
         ({"lr": 3}, r"optimizer.lr = 3: .* less than or equal to 1 \(lr=3\)"),
-        ({"trackers": "comet"}, "There is no tracker 'comet'. Choose from: local, mlflow"),
+        ({"trackers": "comet"}, "There is no tracker 'comet'. Choose from: mlflow"),
         ({"data": "nowhere"}, "nowhere"),
         ({"start_from": "nobody"}, "There are no runs in"),
         ({"name": "last"}, "cannot be named 'last'"),
@@ -251,7 +253,7 @@ def test_a_sweep_returns_runs_that_can_be_compared(
         watch()
         return results, True
 
-    monkeypatch.setattr("dcgan.sweeping.executor.run_work_items", here)
+    monkeypatch.setattr("dcgan.sweeping.session.run_work_items", here)
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
     runs = dcgan.sweep(
         "digits",

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dcgan.cli import app
-from dcgan.cli.generator_images import generator_images
+from dcgan.report_images import generator_images
 from tests.support.sample_journals import write_journal
 from tests.support.untrained_run import write_untrained_run
 from tracking.errors import StoreWarning

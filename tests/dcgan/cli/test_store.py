@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from analysis import load
 from dcgan.cli import app
-from dcgan.cli.format import dcgan_command
+from dcgan.store_dir import dcgan_command
 from tracking.backends.local import amend_fields, open_tracker, read_fields, run_folders
 from tracking.events import BATCH, Fields, Metrics
 from tracking.lock import locked

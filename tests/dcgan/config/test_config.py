@@ -104,10 +104,10 @@ def test_either_network_may_have_a_learning_rate_and_betas_of_its_own(two_rates:
 
 
 def test_the_flag_lr_sets_both_rates_except_one_that_is_set_beside_it(two_rates: str):
-    flag = {"--lr": ("optimizer.lr", 1e-3)}
-    rates = load_config(two_rates, parse_overrides([], flag)).optimizer
+    rates = load_config(two_rates, parse_overrides([], lr=1e-3)).optimizer
     assert (rates.lr, rates.generator_lr, rates.discriminator_lr) == (1e-3, None, None)
-    rates = load_config(two_rates, parse_overrides(["optimizer.generator_lr=5e-4"], flag)).optimizer
+    own_rate = parse_overrides(["optimizer.generator_lr=5e-4"], lr=1e-3)
+    rates = load_config(two_rates, own_rate).optimizer
     assert (rates.of("generator").lr, rates.of("discriminator").lr) == (5e-4, 1e-3)
 
 

@@ -195,7 +195,7 @@ def test_another_number_of_threads_is_told_of(store: Path) -> None:
     said: list[str] = []
     job = prepare_resume(store, "last", "cpu")
     run_job(job, [], listen=lambda _: None, warn=said.append, stopping=lambda: True)
-    assert f"was trained with {threads + 1} threads, and goes on with {threads}" in said[0]
+    assert f"was trained with {threads + 1} threads and continues with {threads}" in said[0]
 
 
 def test_a_tracker_whose_package_is_gone_is_told_of_and_the_run_goes_on(store: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_tracker_whose_package_is_gone_is_told_of_and_the_run_goes_on(store: P
     result = run_job(job, [], listen=lambda _: None, warn=said.append, stopping=lambda: True)
     assert said == [
         "Tracking to gone stopped: There is no tracker 'gone' here: its package is not installed. "
-        "The training goes on, and the local journal has everything."
+        "Training continues, and the local journal has everything."
     ]
     assert result.incomplete_trackers == ("gone",)
     assert read_fields(folder)["sys/status"] == "interrupted"

@@ -82,7 +82,7 @@ def test_each_job_has_a_card_of_its_own_and_there_are_as_many_jobs_as_cards(
         started.append((jobs, {item.devices for item in work_items}))
         return [], True
 
-    monkeypatch.setattr("dcgan.sweeping.executor.run_work_items", note)
+    monkeypatch.setattr("dcgan.sweeping.session.run_work_items", note)
     arguments = ("sweep", "digits", "--seeds", "4", "--over", "optimizer.lr=1e-4,1e-3", *options)
     result = CliRunner().invoke(app, [*arguments, "--store", str(tmp_path)])
     assert result.exit_code == 0, result.output
@@ -117,9 +117,11 @@ def test_a_worker_keeps_its_card_and_leaves_it_when_it_dies(tmp_path: Path):
 def test_a_run_is_trained_on_the_card_of_its_worker(monkeypatch: pytest.MonkeyPatch):
     prepared: list[str] = []
     monkeypatch.setattr(worker, "_claim_device", lambda folder, devices: devices[1])
-    monkeypatch.setattr(worker, "prepare", lambda config, device, *rest: prepared.append(device))
     monkeypatch.setattr(
-        worker, "prepare_resume", lambda store, run, device: prepared.append(device)
+        worker, "prepare", lambda config, device, *_, **more: prepared.append(device)
+    )
+    monkeypatch.setattr(
+        worker, "prepare_resume", lambda store, run, device, **more: prepared.append(device)
     )
     for resume_id in (None, "digits-abc234"):
         for devices in (("cuda:0", "cuda:1"), ("cuda:0",)):

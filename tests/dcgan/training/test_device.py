@@ -14,7 +14,7 @@ from dcgan.cli import app, errors
 from dcgan.config.schema import Config, ConfigError, ProcessError
 from dcgan.run_folder.describe import describe_device
 from dcgan.training import device as devices
-from dcgan.training.device import cards, choose_device, device_name, synchronise
+from dcgan.training.device import choose_device, device_name, devices_for_runs, synchronise
 
 Pretend = Callable[..., None]
 NAMES = {"cuda": "NVIDIA H100", "xpu": "Intel Arc A770"}
@@ -161,11 +161,11 @@ def test_another_process_waits_for_the_first_to_report_what_befalls_both(
 
 def test_runs_can_be_spread_over_the_cards_that_the_name_leaves_open(pretend: Pretend):
     pretend("cuda", 3)
-    assert cards("auto") == cards("cuda") == ["cuda:0", "cuda:1", "cuda:2"]
-    assert cards("cuda:1") == ["cuda:1"]
-    assert cards("cpu") == ["cpu"]
+    assert devices_for_runs("auto") == devices_for_runs("cuda") == ["cuda:0", "cuda:1", "cuda:2"]
+    assert devices_for_runs("cuda:1") == ["cuda:1"]
+    assert devices_for_runs("cpu") == ["cpu"]
     pretend("mps")
-    assert cards("auto") == ["auto"]
+    assert devices_for_runs("auto") == ["auto"]
 
 
 def test_devices_have_the_names_that_torch_knows(

@@ -13,7 +13,7 @@ from tests.support.mlflow_process import free_port
 
 pytestmark = pytest.mark.slow
 
-FAILED = "rank 1: UserError: Another process could not go on; its own message says why."
+FAILED = "rank 1: UserError: Another process could not continue; its own message says why."
 
 
 def printed(part: str, folder: Path) -> list[str]:

@@ -40,7 +40,7 @@ def test_a_remote_that_raises_is_reported_once_and_harms_nobody(
 
     assert warnings == [
         "Tracking to failing stopped: ConnectionError: the server is gone. "
-        "The training goes on, and the local journal has everything."
+        "Training continues, and the local journal has everything."
     ]
     assert_journal_whole(journal.folder, 40)
     assert_whole(healthy, 40)
@@ -147,7 +147,7 @@ def test_a_remote_that_never_answers_holds_up_neither_the_steps_nor_the_end(
 
     assert warnings == [
         "Tracking to stuck stopped: it has not answered for 1 s. "
-        "The training goes on, and the local journal has everything."
+        "Training continues, and the local journal has everything."
     ]
     assert_journal_whole(journal.folder, 100)
     assert_whole(healthy, 100)

@@ -105,7 +105,7 @@ def test_a_bad_plugin_is_reported_in_one_sentence_that_names_its_package(
     [warning] = warnings
     assert problem in warning
     assert "\n" not in warning
-    assert warning.endswith("The training goes on, and the local journal has everything.")
+    assert warning.endswith("Training continues, and the local journal has everything.")
     assert_journal_whole(journal.folder, 10)
     assert_whole(healthy, 10)
     assert str(read_fields(journal.folder)[f"{TRACKERS}/odd"]).startswith("incomplete: ")

@@ -1,11 +1,11 @@
-"""Images by a run's generator for its report."""
+"""What a run's generator makes for the report on that run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcgan.cli.format import dcgan_command
+from dcgan.store_dir import dcgan_command
 from tracking.errors import UserError, warn
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ def generator_images(folder: Path) -> GeneratorImages | None:
 def _pixels(run: TrainedRun, chosen: Latents) -> Pixels:
     import numpy as np
 
-    from dcgan.samples.pixels import images_of, render_all
+    from dcgan.samples.pixels import as_in_grids, images_of, render_all
 
-    pixels = np.concatenate(list(render_all(images_of(run, chosen))))
-    return 255 - pixels if run.config.images.inverted else pixels
+    return as_in_grids(np.concatenate(list(render_all(images_of(run, chosen)))), run)

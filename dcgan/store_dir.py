@@ -1,0 +1,31 @@
+"""The folder of all runs: where it is, and how a suggested command names it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tracking.errors import StoreError
+
+DEFAULT_STORE = Path("runs")
+
+STORE_VARIABLE = "DCGAN_STORE"
+"""The environment variable with the folder that is used if the user names none."""
+
+
+def store_dir(named: str | Path | None = None) -> Path:
+    """The folder that the user has named, or else $DCGAN_STORE, or else `runs`.
+
+    It may not exist yet. Raises StoreError if it is a file.
+    """
+    folder = Path(named or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder} is a file. A store is a folder that holds runs.")
+    return folder
+
+
+def dcgan_command(*arguments: str, store: Path) -> str:
+    """A command for the user to type; names the store unless the command would take it anyway."""
+    own_store = Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
+    store_option = () if store == own_store else ("--store", str(store))
+    return " ".join(("dcgan", *arguments, *store_option))

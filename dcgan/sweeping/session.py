@@ -1,0 +1,100 @@
+"""One process trains the runs that a sweep lacks, once all of its input is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dcgan.sweeping.datasets import load_data
+from dcgan.sweeping.executor import cluster, devices_of_jobs, run_work_items, threads_per_job
+from dcgan.sweeping.plan import RunKey, SweepRun
+from dcgan.sweeping.progress import missing_runs
+from dcgan.sweeping.request import Machines, SweepRequest, find_or_plan
+from dcgan.sweeping.storage import StoredSweep, save_sweep, sweep_lock
+from dcgan.sweeping.worker import WorkItem, WorkResult, make_work_items
+from dcgan.training.device import choose_device, devices_for_runs
+from tracking.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSession:
+    """A sweep that this process alone trains.
+
+    Attributes:
+        stored: The sweep in the store.
+        image_counts: The number of images of each run.
+        missing: The runs to train, each with the id of the run to resume, or None.
+        work_items: What the workers are sent, one for each missing run.
+        machines: Where they train.
+        jobs: How many runs are trained at once; 0 if none is missing.
+    """
+
+    stored: StoredSweep
+    image_counts: Mapping[RunKey, int]
+    missing: Mapping[SweepRun, str | None]
+    work_items: Sequence[WorkItem]
+    machines: Machines
+    jobs: int
+
+    def train(self, watch: Callable[[], None]) -> tuple[list[WorkResult], bool]:
+        """Train the missing runs; the arguments and the result are those of `run_work_items`."""
+        if not self.missing:
+            return [], True
+        return run_work_items(self.work_items, self.machines.executor, self.jobs, watch)
+
+
+@contextmanager
+def sweep_session(
+    request: SweepRequest,
+    store: Path,
+    arguments: Sequence[str],
+    *,
+    machines: Machines,
+    download: bool = False,
+    stop_when: tuple[str, ...] = (),
+) -> Iterator[SweepSession]:
+    """Find or plan a sweep, check all of its input, store it, and lock it for this process.
+
+    Args:
+        request: The sweep.
+        store: The folder of all runs.
+        arguments: The command line, for the record.
+        machines: Where to train.
+        download: Whether torchvision may download missing data.
+        stop_when: The rules of health that end a run early.
+
+    Raises:
+        ConfigError: A run's configuration is not valid, or its batches cannot be trained on.
+        DataError: Images cannot be loaded.
+        StoreError: There is no such sweep to resume, or another process trains it.
+        UserError: `machines` has no jobs, or names a cluster that does not answer.
+    """
+    if machines.jobs is not None and machines.jobs < 1:
+        raise UserError(f"jobs = {machines.jobs}: it should be 1 or more.")
+    on_cards = choose_device(machines.device).type != "cpu" and machines.executor == "loky"
+    plan, stored = find_or_plan(request, store)
+    image_counts = load_data(plan, download=download)
+    with cluster(machines.executor, machines.cluster) as cores:
+        stored = stored or save_sweep(store, plan, request.trackers)
+        with sweep_lock(stored):
+            missing = missing_runs(stored)
+            places = len(devices_for_runs(machines.device)) if on_cards else cores
+            jobs = min(machines.jobs or places, len(missing))
+            yield SweepSession(
+                stored=stored,
+                image_counts=image_counts,
+                missing=missing,
+                work_items=make_work_items(
+                    stored,
+                    missing,
+                    devices=devices_of_jobs(machines.device, jobs, machines.executor),
+                    executor=machines.executor,
+                    threads=threads_per_job(max(1, jobs), machines.executor),
+                    arguments=arguments,
+                    stop_when=stop_when,
+                ),
+                machines=machines,
+                jobs=jobs,
+            )
