@@ -28,9 +28,12 @@ from tests.support.sample_journals import write_journal
 from tracking.backends import local
 from tracking.errors import StoreWarning, UserError
 
+IS_LONG = "DCGAN_FUZZ" in os.environ  # which the fixtures of all tests remove
 COUNT = int(os.environ.get("DCGAN_FUZZ", "11"))
 FIRST = int(os.environ.get("DCGAN_FUZZ_FIRST", "0"))
 SLOW_SECONDS = 60.0
+"""Of processor time, since the long fuzz runs beside other work."""
+
 MOST_SHOWN = 10
 GOOD = "sample-good22"
 GROUP = 11
@@ -101,12 +104,12 @@ def command(store: Path, *arguments: str) -> None:
 @contextmanager
 def noting(failures: list[Exception], note: str) -> Iterator[None]:
     """Collect what fails, and what takes too long."""
-    began = time.monotonic()
+    began = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StoreWarning)
         try:
             yield
-            assert time.monotonic() - began < SLOW_SECONDS
+            assert time.process_time() - began < SLOW_SECONDS
         except Exception as error:
             error.add_note(note)
             failures.append(error)
@@ -117,7 +120,7 @@ def raise_all(failures: list[Exception]) -> None:
         raise ExceptionGroup(f"{len(failures)} of {COUNT}", failures[:MOST_SHOWN])
 
 
-@pytest.mark.timeout(0 if COUNT > 1_000 else 600)
+@pytest.mark.timeout(0 if IS_LONG else 600)
 @pytest.mark.parametrize(
     "name",
     [
@@ -155,7 +158,7 @@ def test_a_damaged_file_of_a_run_costs_at_most_that_run(
     raise_all(failures)
 
 
-@pytest.mark.timeout(0 if COUNT > 1_000 else 600)
+@pytest.mark.timeout(0 if IS_LONG else 600)
 @pytest.mark.parametrize("source", ["dcgan/recipes/celeba.toml", "dcgan/sweeps/weight-init.toml"])
 def test_a_damaged_recipe_or_sweep_is_refused_or_valid(tmp_path: Path, source: str) -> None:
     file = tmp_path / "mine.toml"

@@ -37,6 +37,8 @@ IS_LONG = "DCGAN_FUZZ" in os.environ  # which the fixtures of all tests remove
 COUNT = int(os.environ.get("DCGAN_FUZZ", "2"))
 FIRST = int(os.environ.get("DCGAN_FUZZ_FIRST", "0"))
 SLOW_SECONDS = 60.0
+"""Of processor time, since the long fuzz runs beside other work."""
+
 MOST_SHOWN = 10
 GOOD, BAD = "sample-good22", "sample-bad222"
 Mutation = Callable[[bytes, random.Random], bytes]
@@ -98,7 +100,7 @@ def tracked(journals: Path, reader: str, store: Path) -> None:
             file.write_bytes(without_fields(file.read_bytes()))
 
 
-@pytest.mark.timeout(0 if COUNT > 1_000 else 600)
+@pytest.mark.timeout(0 if IS_LONG else 600)
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.reader)
 def test_damage_to_a_store_costs_at_most_the_run_that_it_hits(
     journals: Path, tmp_path: Path, target: Target
@@ -114,12 +116,12 @@ def test_damage_to_a_store_costs_at_most_the_run_that_it_hits(
         file = next(file for file in files if BAD in str(file) or BAD.encode() in file.read_bytes())
         rng = random.Random(number)
         file.write_bytes(rng.choice(target.mutations)(file.read_bytes(), rng))
-        began = time.monotonic()
+        began = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", StoreWarning)
             try:
                 check(store, target, number)
-                assert time.monotonic() - began < SLOW_SECONDS
+                assert time.process_time() - began < SLOW_SECONDS
             except Exception as error:
                 error.add_note(f"{target.reader}, number {number}")
                 failures.append(error)
