@@ -37,6 +37,8 @@ IS_LONG = "DCGAN_FUZZ" in os.environ  # which the fixtures of all tests remove
 COUNT = int(os.environ.get("DCGAN_FUZZ", "2"))
 FIRST = int(os.environ.get("DCGAN_FUZZ_FIRST", "0"))
 SLOW_SECONDS = 60.0
+"""Of processor time, since the long fuzz runs beside other work."""
+
 MOST_SHOWN = 10
 GOOD, BAD = "sample-good22", "sample-bad222"
 Mutation = Callable[[bytes, random.Random], bytes]
@@ -98,7 +100,7 @@ def tracked(journals: Path, reader: str, store: Path) -> None:
             file.write_bytes(without_fields(file.read_bytes()))
 
 
-@pytest.mark.timeout(0 if COUNT > 1_000 else 600)
+@pytest.mark.timeout(0 if IS_LONG else 600)
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.reader)
 def test_damage_to_a_store_costs_at_most_the_run_that_it_hits(
     journals: Path, tmp_path: Path, target: Target
@@ -114,12 +116,12 @@ def test_damage_to_a_store_costs_at_most_the_run_that_it_hits(
         file = next(file for file in files if BAD in str(file) or BAD.encode() in file.read_bytes())
         rng = random.Random(number)
         file.write_bytes(rng.choice(target.mutations)(file.read_bytes(), rng))
-        began = time.monotonic()
+        began = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", StoreWarning)
             try:
                 check(store, target, number)
-                assert time.monotonic() - began < SLOW_SECONDS
+                assert time.process_time() - began < SLOW_SECONDS
             except Exception as error:
                 error.add_note(f"{target.reader}, number {number}")
                 failures.append(error)
@@ -137,6 +139,8 @@ def check(store: Path, target: Target, number: int) -> None:
         runs = list(reader.load_runs(place).index)
         assert target.is_shared or any("good" in run for run in runs), runs
     for run in runs:
+        if "good" in run and not target.is_shared:
+            continue
         for name in READERS:
             if read := getattr(reader, name, None):
                 with suppress(UserError):
@@ -145,9 +149,16 @@ def check(store: Path, target: Target, number: int) -> None:
                     if name == "load_events":
                         list(result)
     kind = IMPORTED.get(target.reader, target.reader.removeprefix("foreign."))
-    command = ["import", str(place), "--from", kind, "--store", str(store / "imported")]
+    imported = store / "imported"
+    command = ["import", str(place), "--from", kind, "--store", str(imported)]
     if target.reader in REMOTES and number % SYNC_EVERY == 0:
         command = ["sync", BAD, "--to", target.reader, "--verify", "--store", str(store)]
+    run_command(command)
+    if imported.exists():
+        run_command(["runs", "--store", str(imported)])
+
+
+def run_command(command: list[str]) -> None:
     result = CliRunner().invoke(app, command, env={"COLUMNS": "120"})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
