@@ -23,6 +23,8 @@ from tests.support.forked import Command, fork_command
 from tests.support.waiting import wait_until
 from tracking.backends import load_backend, local
 from tracking.backends.local import read_fields, read_steps, run_folders
+from tracking.backends.mlflow import DATABASE_FILE
+from tracking.backends.mlflow.database import ensure_database
 from tracking.events import TRACKERS
 from tracking.transfer import send_run
 
@@ -34,6 +36,7 @@ SMALL = ("network.generator_features=4", "network.discriminator_features=4", "im
 @pytest.mark.parametrize("count", [2, 20])
 def test_runs_that_write_to_one_store_at_once(count: int, tmp_path: Path) -> None:
     store = tmp_path / "store"
+    ensure_database(store / DATABASE_FILE)
     script = SUPPORT / "concurrent_writers.py"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     environment.pop("MLFLOW_TRACKING_URI", None)

@@ -3,81 +3,40 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.support import REPOSITORY, SUPPORT
+from tests.support.forked import Command, dcgan_in_short_blocks, fork
 from tracking.backends.local import load_steps, read_fields, run_folders
 
 pytestmark = pytest.mark.slow
 
 KILLS = 20
 EPOCHS = 20
-STEPS = 57  # per epoch
+STEPS = 15  # per epoch
 SETTINGS = (
     "network.generator_features=4",
     "network.discriminator_features=4",
     f"training.epochs={EPOCHS}",
-    "training.batch_size=32",
-    "images.every_steps=40",
+    "dataset.image_size=16",
+    "training.batch_size=128",
+    "images.every_steps=20",
     "images.count=4",
     "checkpoints.every_epochs=1",
 )
 
 
-@dataclass(frozen=True)
-class Trainer:
-    """Starts and kills trainings in one folder."""
-
-    process: subprocess.Popen[str]
-    folder: Path
-
-    def start(self, *arguments: str) -> int:
-        """The process id of a training."""
-        assert self.process.stdin is not None
-        order = {"arguments": arguments, "directory": str(self.folder)}
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        return int(self._answer())
-
-    def exit_status(self) -> int:
-        return int(self._answer())
-
-    def output(self) -> str:
-        return (self.folder / "output").read_text()
-
-    def _answer(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
+def start(folder: Path, *arguments: str) -> Command:
+    return fork(dcgan_in_short_blocks, *arguments, folder=folder, COLUMNS="200")
 
 
-@pytest.fixture(scope="module")
-def process() -> Iterator[subprocess.Popen[str]]:
-    trainer = SUPPORT / "forking_trainer.py"
-    with subprocess.Popen(
-        [sys.executable, trainer],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        yield process
-        process.kill()
-
-
-def train(trainer: Trainer) -> int:
-    return trainer.start("train", *(part for each in SETTINGS for part in ("--set", each)))
+def train(folder: Path) -> Command:
+    return start(folder, "train", *(part for each in SETTINGS for part in ("--set", each)))
 
 
 def measured(run: Path) -> list[dict[str, float]]:
@@ -90,39 +49,36 @@ def lines_of(run: Path) -> list[bytes]:
     return content[: content.rfind(b"\n") + 1].splitlines()
 
 
-def test_a_run_that_is_killed_twenty_times_is_the_run_that_was_not(
-    process: subprocess.Popen[str], tmp_path: Path
-) -> None:
+def test_a_run_that_is_killed_twenty_times_is_the_run_that_was_not(tmp_path: Path) -> None:
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-    uninterrupted = Trainer(process, tmp_path / "whole")
-    train(uninterrupted)
-    assert uninterrupted.exit_status() == 0, uninterrupted.output()
+    uninterrupted = train(tmp_path / "whole")
+    assert uninterrupted.wait() == 0, uninterrupted.written()
 
-    trainer = Trainer(process, tmp_path / "killed")
-    store = trainer.folder / "runs"
+    folder = tmp_path / "killed"
+    store = folder / "runs"
     longest = seconds(tmp_path / "whole" / "runs") / KILLS
     moments = random.Random(0)
     kills = 0
-    child = train(trainer)
+    trainer = train(folder)
     while kills < KILLS:
         wait_for_progress(store, trainer)
         time.sleep(moments.uniform(0, longest))
         if has_finished(store):
             break
-        os.kill(child, signal.SIGKILL)
+        trainer.kill()
         killed = time.time() * 1000
-        assert trainer.exit_status() == -signal.SIGKILL
+        assert trainer.wait() == -signal.SIGKILL
         kills += 1
         (run,) = run_folders(store)
         lines = [line for line in measured(run) if "training/batch/Gloss" in line]
         steps = [line["step"] for line in lines]
         assert steps == list(range(1, len(steps) + 1))
-        # The buffer keeps a second, and on a busy machine one step more.
+        # A block lasts at most a second, and on a busy machine one step more.
         assert killed - lines[-1]["time"] < 2_000
         assert read_fields(run)["sys/status"] == "killed"
-        child = trainer.start("resume", "last")
-    assert trainer.exit_status() == 0, trainer.output()
+        trainer = start(folder, "resume", "last")
+    assert trainer.wait() == 0, trainer.written()
     assert kills >= KILLS // 2, "the run was too short for the machine"
 
     (run,), (reference,) = run_folders(store), run_folders(tmp_path / "whole" / "runs")
@@ -146,17 +102,17 @@ def seconds(store: Path) -> float:
     return float((times.iloc[-1] - times.iloc[0]).total_seconds())
 
 
-def wait_for_progress(store: Path, trainer: Trainer) -> None:
+def wait_for_progress(store: Path, trainer: Command) -> None:
     """Until the process that runs now has measured a step, or the run is done."""
     began = time.time() * 1000
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         for run in run_folders(store):
             lines = lines_of(run) if (run / "metrics.jsonl").exists() else []
             if (lines and json.loads(lines[-1])["time"] > began) or has_finished(store):
                 return
         time.sleep(0.01)
-    raise AssertionError(trainer.output())
+    raise AssertionError(trainer.written())
 
 
 def has_finished(store: Path) -> bool:

@@ -1,7 +1,9 @@
-"""A real `mlflow server` for tests."""
+"""A real `mlflow server` for tests, forked from a process that has imported MLflow's server."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import socket
@@ -12,8 +14,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+import psutil
+
+from tests.support import SUPPORT
 from tracking.backends.mlflow import database_file
 from tracking.backends.mlflow.database import ensure_database
 
@@ -37,25 +43,47 @@ def mlflow_server(folder: Path, database: str, port: int | None = None) -> Itera
     port = port or free_port()
     if file := database_file(database):
         ensure_database(file)
-    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", database]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, **SETTINGS},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    arguments = ["--port", str(port), "--workers", "1", "--backend-store-uri", database]
+    arguments += ["--artifacts-destination", str(folder / "artifacts")]
+    process = _fork_server(arguments, folder)
     try:
         address = f"http://127.0.0.1:{port}"
         _wait_until_it_answers(address, process, folder / "log")
         yield address
     finally:
+        _kill(process)
+
+
+@cache
+def _forking() -> subprocess.Popen[str]:
+    """What forks this process's servers, and ends with it."""
+    return subprocess.Popen(
+        [sys.executable, SUPPORT / "forking_mlflow.py"],
+        env={**os.environ, **SETTINGS},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _fork_server(arguments: list[str], folder: Path) -> psutil.Process:
+    forking = _forking()
+    assert forking.stdin is not None
+    assert forking.stdout is not None
+    order = {
+        "arguments": arguments,
+        "folder": str(folder),
+        "environment": {**os.environ, **SETTINGS},
+    }
+    forking.stdin.write(json.dumps(order) + "\n")
+    forking.stdin.flush()
+    return psutil.Process(int(forking.stdout.readline()))
+
+
+def _kill(process: psutil.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()
 
 
 def free_port() -> int:
@@ -64,9 +92,9 @@ def free_port() -> int:
     return port
 
 
-def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_it_answers(address: str, process: psutil.Process, log: Path) -> None:
     deadline = time.monotonic() + 180
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.is_running():
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=1):
                 return

@@ -71,7 +71,7 @@ def test_no_name_of_a_servers_artifact_leads_out(
     server.artifact = artifact.format(outside=tmp_path)  # type: ignore[attr-defined]
     before = set(tmp_path.rglob("*"))
     with pytest.raises(MlflowException, match="Invalid path"):
-        list(list_files(client, "r1", "io_files"))
+        list(list_files(client, client.get_run("r1"), "io_files"))
     with pytest.raises(MlflowException), downloaded(client, "r1", server.artifact):  # type: ignore[attr-defined]
         pass
     assert set(tmp_path.rglob("*")) == before

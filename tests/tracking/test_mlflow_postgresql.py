@@ -23,7 +23,14 @@ from tracking.backends import mlflow as backend
 from tracking.events import Fields, Metrics
 from tracking.fanout import FanOut
 from tracking.replay import Ledger
-from tracking.testing.sample_run import FIELDS, RUN, assert_same_as_journal, whole_run, write
+from tracking.testing.sample_run import (
+    FIELDS,
+    RUN,
+    STEPS,
+    assert_same_as_journal,
+    whole_run,
+    write,
+)
 from tracking.tracker import Run
 from tracking.transfer import send_run
 from tracking.verify import find_differences
@@ -153,5 +160,5 @@ def _rows(cluster: Path) -> dict[str, int]:
             counts[table] = cursor.fetchone()[0]
     connection.close()
     assert counts["runs"] == 1
-    assert counts["metrics"] == 2 * 2_500 + 2
+    assert counts["metrics"] == 2 * STEPS + 2
     return counts

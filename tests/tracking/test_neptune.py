@@ -23,7 +23,15 @@ from tracking.backends import neptune as backend
 from tracking.backends.neptune import offline_folders
 from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, REAL, Metrics
 from tracking.replay import Ledger
-from tracking.testing.sample_run import CREATED, RUN, block, epoch_means, whole_run, write
+from tracking.testing.sample_run import (
+    CREATED,
+    RUN,
+    STEPS,
+    block,
+    epoch_means,
+    whole_run,
+    write,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +82,7 @@ def test_nothing_of_an_interrupted_run_is_sent_twice(tmp_path: Path) -> None:
         for container in offline_folders.read_containers(tmp_path)
         for point in container.points
     ]
-    assert len(points) == len({point[:2] for point in points}) == 2 * 2_500 + 2
+    assert len(points) == len({point[:2] for point in points}) == 2 * STEPS + 2
 
 
 def test_a_killed_process_loses_nothing_that_was_written(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tracking.replay import Ledger
 from tracking.testing.sample_run import (
     CREATED,
     RUN,
+    STEPS,
     assert_same_as_journal,
     block,
     epoch_means,
@@ -55,7 +56,7 @@ def test_tensorboard_shows_curves_pictures_texts_and_hparams(tmp_path: Path) -> 
         "training/batch/Dloss",
         "training/epoch/Gloss",
     }
-    expected = block(1, 2_500)
+    expected = block(1, STEPS)
     shown = view.Tensors("training/batch/Gloss")
     assert [point.step for point in shown] == expected.steps
     assert [round(point.wall_time * 1000) for point in shown] == expected.times
@@ -150,7 +151,9 @@ def test_an_interrupted_run_gets_a_second_file_and_nothing_twice(tmp_path: Path)
 
     assert len(list(folder(tmp_path).glob("events.out.tfevents.*"))) == 2
     view = tensorboards_view(tmp_path)
-    assert [point.step for point in view.Tensors("training/batch/Gloss")] == list(range(1, 2_501))
+    assert [point.step for point in view.Tensors("training/batch/Gloss")] == list(
+        range(1, STEPS + 1)
+    )
     assert [image.step for image in view.Images(FIXED_NOISE)] == [500, 1_000]
     assert len(view.Tensors(GENERATOR_ARCH)) == 1
 

@@ -26,7 +26,7 @@ from tracking.events import (
 from tracking.tracker import Run, Status, Tracker
 
 CREATED = 1_700_000_000_123
-STEPS = 2_500
+STEPS = 1_500
 RUN = Run("digits-abc234", "a first run", CREATED)
 
 VALUES: dict[str, Value] = {

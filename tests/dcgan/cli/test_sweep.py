@@ -106,10 +106,10 @@ def test_mlflow_has_one_parent_of_all_runs(tracked: tuple[Path, str]):
 
 def test_a_run_that_fails_fails_alone_and_is_started_again(tmp_path: Path):
     # Batch norm in a fully connected layer cannot make a grid of one image.
-    settings = ("--set", "network.family=dense", "--set", "dataset.image_size=28")
+    settings = ("--set", "network.family=dense", "--set", "dataset.image_size=16")
     output = run(
         "digits", "--over", "images.count=4,1", "--seeds", "2", "--steps", "3",
-        "--batch-size", "128", *settings, "--jobs", "2", folder=tmp_path, code=1,
+        "--batch-size", "16", *settings, "--jobs", "2", folder=tmp_path, code=1,
     )  # fmt: skip
     store = tmp_path / "runs"
     before = runs_by_status(store)
@@ -118,7 +118,7 @@ def test_a_run_that_fails_fails_alone_and_is_started_again(tmp_path: Path):
     assert re.search(r"images\.count=4 +2/2", output)
     assert re.search(r"images\.count=1 +0/2 +2", output)
     assert "ValueError: Expected more than 1 value per channel" in output
-    again = run("digits", "--resume", "--jobs", "1", folder=tmp_path, code=1)
+    again = run("digits", "--resume", "--jobs", "2", folder=tmp_path, code=1)
     assert "4 runs, 2 left to train" in again
     after = runs_by_status(store)
     assert after["finished"] == before["finished"]
@@ -128,7 +128,7 @@ def test_a_run_that_fails_fails_alone_and_is_started_again(tmp_path: Path):
 EPOCHS = 5  # on a busy machine one worker may begin an epoch or two before the other
 SLOW = (
     "--over", "optimizer.lr=2e-4,2e-3", "--seeds", "2",
-    *TINY[:-1], "training.batch_size=32", "--epochs", str(EPOCHS),
+    *TINY[:-1], "training.batch_size=32", "--set", "dataset.image_size=16", "--epochs", str(EPOCHS),
 )  # fmt: skip
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import pytest
 import torch
 
 from dcgan.training.checkpoint import list_checkpoints, load_checkpoint
-from tests.support.forked import Command, fork_command
+from tests.support.forked import Command, dcgan_in_short_blocks, fork
 from tracking.backends.local import load_runs, load_steps, read_fields, run_folders
 
 pytestmark = pytest.mark.slow
@@ -23,6 +21,7 @@ pytestmark = pytest.mark.slow
 SETTINGS = (
     "network.generator_features=4",
     "network.discriminator_features=4",
+    "dataset.image_size=16",
     "training.epochs=4",
     "images.every_steps=20",
     "images.count=16",
@@ -30,7 +29,7 @@ SETTINGS = (
 
 
 def dcgan(*arguments: str, folder: Path) -> Command:
-    return fork_command(*arguments, folder=folder, COLUMNS="120")
+    return fork(dcgan_in_short_blocks, *arguments, folder=folder, COLUMNS="120")
 
 
 def training(*more: str) -> list[str]:
@@ -61,10 +60,9 @@ def finish(process: Command, code: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that nothing interrupted, in an interpreter of its own."""
+    """The folder of a run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
-    command = [sys.executable, "-m", "dcgan", *training()]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    finish(start_training(folder))
     (run,) = run_folders(folder / "runs")
     return run
 

@@ -77,7 +77,7 @@ def load_events(store: Path | str, run: str) -> Iterator[Event]:
     if readable:
         yield from _files(client, uri, entry)
     yield from gather(_points(client, entry))
-    for picture in list_pictures(client, entry.info.run_id) if readable else ():
+    for picture in list_pictures(client, entry) if readable else ():
         with downloaded(client, entry.info.run_id, picture.artifact) as file:
             content = file.read_bytes()
         path = picture.path if picture.path.startswith(f"{IMAGES}/") else f"{IMAGES}/{picture.path}"
@@ -154,7 +154,7 @@ def _files(
     client: mlflow.MlflowClient, uri: str, run: mlflow.entities.Run
 ) -> Iterator[Text | File]:
     run_id, taken = run.info.run_id, set[str]()
-    for artifact in sorted(list_files(client, run_id, "")):
+    for artifact in sorted(list_files(client, run, "")):
         if artifact.startswith(f"{IMAGES}/") and "+step+" in artifact:
             continue  # a picture of a series
         if not is_readable(uri, run.info.artifact_uri, artifact):

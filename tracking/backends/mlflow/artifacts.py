@@ -19,6 +19,8 @@ from tracking.events import IMAGES
 
 if TYPE_CHECKING:
     import mlflow
+    import mlflow.entities
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 # MLflow writes each picture before its thumbnail: if the thumbnail exists, both are complete.
 _THUMBNAIL = re.compile(
@@ -102,24 +104,33 @@ def _host(uri: str) -> str:
     return urllib.parse.urlsplit(uri).hostname or uri
 
 
-def list_files(client: mlflow.MlflowClient, run_id: str, folder: str) -> Iterator[str]:
+def list_files(client: mlflow.MlflowClient, run: mlflow.entities.Run, folder: str) -> Iterator[str]:
     """The artifacts below a folder, without the folders themselves.
 
     Args:
         client: The client that reaches the run.
-        run_id: MLflow's own id of the run.
-        folder: A folder of the run's artifacts.
+        run: MLflow's entry for the run.
+        folder: A folder of the run's artifacts; the empty string for all.
     """
-    for entry in client.list_artifacts(run_id, folder):
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    # The client's own `list_artifacts` asks a server four times for each folder: twice for the
+    # run, and for models of the folder's name.
+    artifacts = get_artifact_repository(run.info.artifact_uri, tracking_uri=client.tracking_uri)
+    yield from _files_below(artifacts, folder)
+
+
+def _files_below(artifacts: ArtifactRepository, folder: str) -> Iterator[str]:
+    for entry in artifacts.list_artifacts(folder):
         if entry.is_dir:
-            yield from list_files(client, run_id, entry.path)
+            yield from _files_below(artifacts, entry.path)
         else:
             yield entry.path
 
 
-def list_pictures(client: mlflow.MlflowClient, run_id: str) -> Iterator[Picture]:
-    """The pictures of a run, by MLflow's own id, in the order of their artifacts' names."""
-    for artifact in sorted(list_files(client, run_id, IMAGES)):
+def list_pictures(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> Iterator[Picture]:
+    """The pictures of a run in the order of their artifacts' names."""
+    for artifact in sorted(list_files(client, run, IMAGES)):
         if match := _THUMBNAIL.fullmatch(artifact):
             yield Picture(
                 path=from_mlflow(match["key"].replace("~", "/")),  # as MLflow writes it there

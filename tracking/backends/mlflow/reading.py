@@ -113,7 +113,7 @@ def load_events(store: Path | str, run: str) -> Iterator[Event]:
     run_id = entry.info.run_id
     readable = partial(is_readable, tracking_uri(store), entry.info.artifact_uri)
     yield Fields(_read_fields(client, entry, readable))
-    for artifact in filter(readable, sorted(list_files(client, run_id, ARTIFACTS))):
+    for artifact in filter(readable, sorted(list_files(client, entry, ARTIFACTS))):
         path = str(PurePosixPath(artifact).with_suffix(""))
         with downloaded(client, run_id, artifact) as file:
             if file.suffix == ".txt":
@@ -121,7 +121,7 @@ def load_events(store: Path | str, run: str) -> Iterator[Event]:
             else:
                 yield File(path, file)
     yield from gather(_read_points(client, entry, entry.data.metrics))
-    for picture in list_pictures(client, run_id):
+    for picture in list_pictures(client, entry):
         if not readable(picture.artifact):
             continue
         with downloaded(client, run_id, picture.artifact) as file:

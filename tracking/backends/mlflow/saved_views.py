@@ -137,6 +137,6 @@ def _common_grid_step(experiment: Experiment, runs: list[mlflow.entities.Run]) -
     """The last step at which as many of the runs as possible have a grid."""
     counts: Counter[int] = Counter()
     for run in runs:
-        pictures = list_pictures(experiment.client, run.info.run_id)
+        pictures = list_pictures(experiment.client, run)
         counts.update({picture.step for picture in pictures if picture.path == FIXED_NOISE})
     return max(counts, key=lambda step: (counts[step], step), default=0)

@@ -309,14 +309,12 @@ def _step_or_none(tag: str | None) -> int | None:
 
 
 def _held(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> Held:
-    run_id = run.info.run_id
     last_step, last_time = last_of(latest_points(run))
     return Held(
         last_step=last_step,
         last_time=last_time,
-        images=frozenset((picture.path, picture.step) for picture in list_pictures(client, run_id)),
+        images=frozenset((picture.path, picture.step) for picture in list_pictures(client, run)),
         files=frozenset(
-            str(PurePosixPath(path).with_suffix(""))
-            for path in list_files(client, run_id, ARTIFACTS)
+            str(PurePosixPath(path).with_suffix("")) for path in list_files(client, run, ARTIFACTS)
         ),
     )
