@@ -15,11 +15,10 @@ from analysis import load
 from dcgan.cli import app
 from dcgan.cli.format import dcgan_command
 from tracking.backends.local import amend_fields, open_tracker, read_fields, run_folders
-from tracking.events import BATCH, Fields, Metrics
+from tracking.events import BATCH, IMPORTED, Fields, Metrics
 from tracking.lock import locked
 from tracking.store import TRASH
 from tracking.tracker import Run
-from tracking.transfer import IMPORTED
 
 ESCAPE = "\x1b[31mred\x1b[0m"
 
