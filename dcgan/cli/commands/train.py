@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from dcgan.cli.errors import EXIT_INTERRUPTED
 from dcgan.cli.format import dcgan_command, duration
 from dcgan.cli.options import (
     CONFIGURATION_PANEL,
@@ -33,6 +32,7 @@ from dcgan.cli.options import (
     parse_overrides,
 )
 from dcgan.cpu.allocator import keep_memory
+from dcgan.exit_codes import EXIT_INTERRUPTED
 from tracking.wording import plural
 
 if TYPE_CHECKING:
