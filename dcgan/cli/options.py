@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -82,6 +82,20 @@ Store = Annotated[
         callback=_check_store,
     ),
 ]
+
+
+def several_runs(text: str, metavar: str = "RUN") -> Any:
+    """The argument of a command that takes any number of runs.
+
+    Args:
+        text: Of its help.
+        metavar: What stands for it in the usage.
+    """
+    return typer.Argument(
+        metavar=metavar, help=text, autocompletion=complete_run, show_default=False
+    )
+
+
 RunReference = Annotated[
     str,
     typer.Argument(

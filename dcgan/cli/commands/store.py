@@ -16,7 +16,7 @@ from dcgan.cli.format import (
     escape_control_characters,
     size,
 )
-from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store, complete_run
+from dcgan.cli.options import DEFAULT_STORE, Json, RunReference, Store, several_runs
 from tracking.errors import StoreError, UserError
 from tracking.wording import plural
 
@@ -58,15 +58,7 @@ def rename(
 
 
 def delete(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="RUN",
-            help="Ids, starts of ids, or names.",
-            autocompletion=complete_run,
-            show_default=False,
-        ),
-    ] = None,
+    runs: Annotated[list[str] | None, several_runs("Ids, starts of ids, or names.")] = None,
     purge: Annotated[
         bool, typer.Option("--purge", help="Empty the trash: delete its runs permanently.")
     ] = False,
