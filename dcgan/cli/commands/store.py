@@ -74,7 +74,7 @@ def delete(
     console = Console(highlight=False)
     if not runs and not purge:
         raise UserError("Name a run, or empty the trash with --purge.")
-    for folder in [find_run(store, run) for run in runs or []]:
+    for folder in dict.fromkeys(find_run(store, run) for run in runs or []):
         trash_run(folder)
         command = dcgan_command("restore", folder.name, store=store)
         console.print(

@@ -313,6 +313,12 @@ def test_a_run_that_was_deleted_imported_and_deleted_again_is_twice_in_the_trash
     assert "already has a run" in refused(store, "restore", "digits-run000")
 
 
+def test_a_run_that_is_named_twice_is_deleted_once(store: Path) -> None:
+    output = said(store, "delete", "digits-run000", "run000")
+    assert output.count("Moved digits-run000 to the trash") == 1
+    assert [folder.name for folder in (store / TRASH).iterdir()] == ["digits-run000"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("tag", "run000", "x"), ("rename", "run000", "x"), ("delete", "run000")],
