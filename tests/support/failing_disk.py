@@ -36,7 +36,11 @@ class FailingDisk:
         for name in ("replace", "rename", "unlink", "mkdir", "rmdir", "utime", "truncate"):
             patch.setattr(os, name, self._refusing(getattr(os, name)))
         opened, written = os.open, os.write
-        patch.setattr(os, "open", self._refusing(opened, lambda _, flags, *more: flags & _WRITING))
+        patch.setattr(
+            os,
+            "open",
+            self._refusing(opened, _writes),
+        )
         patch.setattr(os, "write", lambda file, data: written(self._checked(file), data))
         for module in (io, builtins):
             patch.setattr(
@@ -75,3 +79,8 @@ class FailingDisk:
         text = os.fsdecode(path)
         if Path(text).absolute().is_relative_to(self._folder):
             raise OSError(self._number, os.strerror(self._number), text)
+
+
+def _writes(_path: object, flags: int, *_more: object, **_options: object) -> bool:
+    """Whether os.open opens a file for writing."""
+    return bool(flags & _WRITING)

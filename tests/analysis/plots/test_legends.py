@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -70,7 +69,7 @@ def legend_boxes(axes: Axes) -> list[Bbox]:
 
 
 @pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES.keys())
-def test_a_legend_covers_nothing(draw: Callable[[], Figure], tmp_path: Path) -> None:
+def test_a_legend_covers_nothing(draw: Callable[[], Figure]) -> None:
     figure = draw()
     figure.draw_without_rendering()
     legends = [box for axes in figure.axes for box in legend_boxes(axes)]
