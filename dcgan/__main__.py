@@ -10,7 +10,8 @@ import threading
 import time
 from types import FrameType
 
-EXIT_INTERRUPTED = 130
+from dcgan.exit_codes import EXIT_INTERRUPTED
+
 _POLL_SECONDS = 0.02
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CONFIG = "config"
 SYS = "sys"
 TRACKERS = "sys/trackers"
+IMPORTED = "sys/imported_from"
 SWEEP = "sys/sweep"
 BATCH = "training/batch"
 EPOCH = "training/epoch"

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tracking.backends import load_backend, load_reader
 from tracking.backends.local import amend_fields, open_tracker, read_events, read_fields, read_run
 from tracking.backends.local_json import conform
 from tracking.errors import StoreError
-from tracking.events import TRACKERS, Event, Fields, File, Image, Metrics, Text, Value
+from tracking.events import IMPORTED, TRACKERS, Event, Fields, File, Image, Metrics, Text, Value
 from tracking.fields import from_iso8601
 from tracking.lock import locked
 from tracking.redaction import make_redactor, redact_event
+from tracking.renaming import check_new_paths, renamed
 from tracking.replay import Ledger
 from tracking.tracker import Run, Status, Tracker, as_status
 
-IMPORTED = "sys/imported_from"
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # it becomes a folder's name
 
 
@@ -91,7 +91,8 @@ def import_run(
         What was written; None if the run was made in this store, whose journal has it all.
 
     Raises:
-        StoreError: The run's id cannot be the name of a folder, or the run is being written.
+        StoreError: The run's id cannot be the name of a folder, the run is being written, or the
+            new paths would lose something.
     """
     identifier = str(fields["sys/id"])
     if not _IDENTIFIER.fullmatch(identifier):
@@ -109,13 +110,15 @@ def import_run(
         raise StoreError(f"The run {identifier} in {location} has no time of creation.") from error
     name = str(existing.get("sys/name") or fields.get("sys/name") or identifier)
     status = as_status(fields.get("sys/status"))
+    if new_paths:
+        check_new_paths(load_reader(source).load_events(location, identifier), new_paths)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         journal = open_tracker(Run(identifier, name, created), store)
         journal.write(Fields({IMPORTED: source.removeprefix("foreign.")}))
         redact = make_redactor()
         loaded = load_reader(source).load_events(location, identifier)
-        events = (_conforming(redact_event(event, redact)) for event in _renamed(loaded, new_paths))
+        events = (_conforming(redact_event(event, redact)) for event in renamed(loaded, new_paths))
         try:
             # The final status is written last: an interrupted import does not look complete.
             return _move(_with_status(events, "running"), journal, status)
@@ -160,22 +163,3 @@ def _with_status(events: Iterable[Event], status: Status) -> Iterator[Event]:
             yield Fields({**event.values, "sys/status": status})
         else:
             yield event
-
-
-def _renamed(events: Iterable[Event], new_paths: Mapping[str, str]) -> Iterator[Event]:
-    def rename(path: str) -> str:
-        for old, new in new_paths.items():
-            if path == old or path.startswith(f"{old}/"):
-                return new + path.removeprefix(old)
-        return path
-
-    for event in events:
-        match event:
-            case Fields(values):
-                yield Fields({rename(path): value for path, value in values.items()})
-            case Metrics(values=series):
-                yield replace(
-                    event, values={rename(path): values for path, values in series.items()}
-                )
-            case Image(path) | Text(path) | File(path):
-                yield replace(event, path=rename(path))

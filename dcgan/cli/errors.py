@@ -1,4 +1,4 @@
-"""Exit codes, and how a user's mistake is reported: one message, no traceback."""
+"""How a user's mistake is reported: one message, no traceback."""
 
 from __future__ import annotations
 
@@ -18,16 +18,13 @@ from typer.core import TyperGroup
 
 from dcgan.cli.stderr import STDERR
 from dcgan.data.progress import showing_images
+from dcgan.exit_codes import EXIT_INTERRUPTED, EXIT_USER_ERROR
 from tracking.errors import StoreWarning, UserError
 from tracking.fields import escape_control_characters
 from tracking.redaction import make_redactor
 
 if TYPE_CHECKING:
     from dcgan.cli.progress import ImageProgress
-
-EXIT_FAILED = 1
-EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
 
 _USERS_TO_MEND = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
 """A store that is read-only, of another user, or full."""

@@ -74,6 +74,20 @@ Store = Annotated[
         callback=store_dir,
     ),
 ]
+
+
+def several_runs(text: str, metavar: str = "RUN") -> Any:
+    """The argument of a command that takes any number of runs.
+
+    Args:
+        text: Of its help.
+        metavar: What stands for it in the usage.
+    """
+    return typer.Argument(
+        metavar=metavar, help=text, autocompletion=complete_run, show_default=False
+    )
+
+
 RunReference = Annotated[
     str,
     typer.Argument(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcgan.cli.options import complete_run, complete_sweep
+from dcgan.cli.options import complete_sweep, several_runs
 from tracking.errors import StoreError
 from tracking.events import SWEEP, SYS
 
@@ -19,13 +19,7 @@ if TYPE_CHECKING:
     from analysis.runs import Runs
 
 RunReferences = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="RUN",
-        help="Ids, starts of ids or names; all runs if omitted.",
-        autocompletion=complete_run,
-        show_default=False,
-    ),
+    list[str] | None, several_runs("Ids, starts of ids or names; all runs if omitted.")
 ]
 SweepOption = Annotated[
     str | None,

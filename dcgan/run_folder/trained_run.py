@@ -29,9 +29,8 @@ from dcgan.training.checkpoint import (
 )
 from tracking.backends.local import read_fields
 from tracking.errors import StoreError
-from tracking.events import CONFIG
+from tracking.events import CONFIG, IMPORTED
 from tracking.run_files import check_no_link
-from tracking.transfer import IMPORTED
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from tests.support.mlflow_process import free_port, mlflow_server
 from tests.support.neptune_exporter import row, rows_of_offline_run, write_export
 from tracking.backends import REMOTES, load_backend, local
 from tracking.errors import StoreError
-from tracking.events import TRACKERS, Event, Fields, Metrics
+from tracking.events import IMPORTED, TRACKERS, Event, Fields, Metrics
 from tracking.lock import locked
 from tracking.testing.sample_run import (
     CREATED,
@@ -27,7 +27,7 @@ from tracking.testing.sample_run import (
     whole_run,
     write,
 )
-from tracking.transfer import IMPORTED, TransferCount, import_run, send_run
+from tracking.transfer import TransferCount, import_run, send_run
 
 pytestmark = pytest.mark.slow
 

@@ -19,8 +19,8 @@ from dcgan.cli.options import (
     Json,
     MovedData,
     Store,
-    complete_run,
     parse_checkpoint,
+    several_runs,
 )
 from dcgan.store_dir import DEFAULT_STORE
 
@@ -34,12 +34,7 @@ _ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 def evaluate(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="RUN",
-            help="Ids, starts of ids or names; the newest run by default.",
-            autocompletion=complete_run,
-            show_default=False,
-        ),
+        several_runs("Ids, starts of ids or names; the newest run by default.", "[RUN]..."),
     ] = None,
     checkpoint: Annotated[
         str,
@@ -93,7 +88,7 @@ def evaluate(
 
     console = Console(highlight=False)
     results = []
-    for folder in [find_run(store, each) for each in runs or ["last"]]:
+    for folder in dict.fromkeys(find_run(store, each) for each in runs or ["last"]):
         with ImageProgress() as progress:
             evaluations = evaluate_run(
                 folder,

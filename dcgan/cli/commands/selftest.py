@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from dcgan.cli.errors import EXIT_FAILED
 from dcgan.cli.format import borderless_table
 from dcgan.cli.options import Device
 from dcgan.cli.output_file import check_output_file
 from dcgan.cpu.allocator import keep_memory
+from dcgan.exit_codes import EXIT_FAILED
 from tracking.wording import plural
 
 if TYPE_CHECKING:

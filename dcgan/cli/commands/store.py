@@ -15,7 +15,7 @@ from dcgan.cli.format import (
     escape_control_characters,
     size,
 )
-from dcgan.cli.options import Json, RunReference, Store, complete_run
+from dcgan.cli.options import Json, RunReference, Store, several_runs
 from dcgan.store_dir import DEFAULT_STORE, dcgan_command
 from tracking.errors import StoreError, UserError
 from tracking.wording import plural
@@ -58,15 +58,7 @@ def rename(
 
 
 def delete(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="RUN",
-            help="Ids, starts of ids, or names.",
-            autocompletion=complete_run,
-            show_default=False,
-        ),
-    ] = None,
+    runs: Annotated[list[str] | None, several_runs("Ids, starts of ids, or names.")] = None,
     purge: Annotated[
         bool, typer.Option("--purge", help="Empty the trash: delete its runs permanently.")
     ] = False,
@@ -82,7 +74,7 @@ def delete(
     console = Console(highlight=False)
     if not runs and not purge:
         raise UserError("Name a run, or empty the trash with --purge.")
-    for folder in [find_run(store, run) for run in runs or []]:
+    for folder in dict.fromkeys(find_run(store, run) for run in runs or []):
         trash_run(folder)
         command = dcgan_command("restore", folder.name, store=store)
         console.print(

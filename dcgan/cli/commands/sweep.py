@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.text import Text
 
 from dcgan.cli.completion import complete_setting
-from dcgan.cli.errors import EXIT_FAILED, EXIT_INTERRUPTED
 from dcgan.cli.format import (
     add_number_columns,
     borderless_table,
@@ -33,6 +32,7 @@ from dcgan.cli.options import (
     parse_overrides,
 )
 from dcgan.cpu.allocator import keep_memory
+from dcgan.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from dcgan.store_dir import DEFAULT_STORE, dcgan_command
 from tracking.errors import UserError
 from tracking.wording import plural

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from dcgan.cli.errors import EXIT_INTERRUPTED
 from dcgan.cli.options import (
     CONFIGURATION_PANEL,
     TRACKING_PANEL,
@@ -30,6 +29,7 @@ from dcgan.cli.options import (
     parse_overrides,
 )
 from dcgan.cpu.allocator import keep_memory
+from dcgan.exit_codes import EXIT_INTERRUPTED
 from dcgan.store_dir import DEFAULT_STORE, dcgan_command
 
 if TYPE_CHECKING:

@@ -136,7 +136,7 @@ def import_runs(
     from tracking.backends.foreign import UNMAPPED
     from tracking.transfer import import_run
 
-    new_paths = dict(_parse_renaming(text) for text in rename)
+    new_paths = _parse_renamings(rename)
     for reader, location in _places(source, kind):
         runs = load_reader(reader).load_runs(location)
         if not runs.empty:
@@ -210,13 +210,17 @@ def _hint(source: str, kind: str) -> str:
     )
 
 
-def _parse_renaming(text: str) -> tuple[str, str]:
-    old, separator, new = text.partition("=")
-    if not (old and separator and new):
-        raise typer.BadParameter(
-            f"{text!r} is not of the form OLD=NEW, such as parameters/lr=config/lr."
-        )
-    return old, new
+def _parse_renamings(texts: Sequence[str]) -> dict[str, str]:
+    new_paths: dict[str, str] = {}
+    for text in texts:
+        old, separator, new = text.partition("=")
+        if not (old and separator and new):
+            raise typer.BadParameter(
+                f"{text!r} is not of the form OLD=NEW, such as parameters/lr=config/lr."
+            )
+        if new_paths.setdefault(old, new) != new:
+            raise typer.BadParameter(f"{old} is renamed twice: {new_paths[old]} and {new}.")
+    return new_paths
 
 
 def _counts(transferred: TransferCount, if_nothing: str) -> str:

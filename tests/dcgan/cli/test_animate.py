@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import PIL.Image
@@ -50,6 +51,13 @@ def test_a_training_and_a_walk_are_animated(
     ("arguments", "said"),
     [
         (["-o", "a.avi"], "choose .gif, .webp, .mp4"),
+        (["-o", "a"], "choose .gif, .webp, .mp4"),
+        (["-o", "/proc/none/a.gif"], "/proc/none cannot be written"),
+        (["-o", "/dev/null/a.gif"], "/dev/null is no folder"),
+        (["--frames", "1"], "1 is not in the range"),
+        (["--walk", "3,3"], "each seed once"),
+        (["--walk", ""], "seeds are whole numbers"),
+        (["--checkpoint", "first"], "is not a step"),
         (["--walk", "3"], "a walk needs two seeds"),
         (["--walk", "3;7"], "--walk 3,7"),
         (["--walk", "0-200"], "more than 3,000 frames"),
@@ -74,3 +82,35 @@ def test_a_run_with_one_grid_does_not_move(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "has 1 grid in images/fixed_noise" in re.sub(r"[\s│]+", " ", result.output)
     assert not (tmp_path / "a.gif").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "has 0 grids in images/fixed_noise"),
+        (["--walk", "3,7"], "There is no checkpoint"),
+    ],
+)
+def test_a_run_without_grids_or_checkpoints_is_told_of(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    folder = write_untrained_run(tmp_path / "runs", "digits-bbbbbb")
+    shutil.rmtree(folder / "images")
+    shutil.rmtree(folder / "checkpoints")
+    result = animate(tmp_path / "runs", "-o", str(tmp_path / "new" / "a.gif"), *arguments)
+    assert result.exit_code == 2, result.output
+    assert said in re.sub(r"[\s│]+", " ", result.output)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("command", ["animate", "export"])
+def test_a_store_or_a_run_that_is_not_there_is_told_of(
+    command: str, store: Path, tmp_path: Path
+) -> None:
+    for place, run, said in (
+        (tmp_path / "none", "last", "There are no runs in"),
+        (store, "other", "other"),
+    ):
+        result = CliRunner().invoke(app, [command, run, "--store", str(place)])
+        assert result.exit_code == 2, result.output
+        assert said in re.sub(r"[\s│]+", " ", result.output)

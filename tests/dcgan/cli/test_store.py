@@ -15,11 +15,10 @@ from analysis import load
 from dcgan.cli import app
 from dcgan.store_dir import dcgan_command
 from tracking.backends.local import amend_fields, open_tracker, read_fields, run_folders
-from tracking.events import BATCH, Fields, Metrics
+from tracking.events import BATCH, IMPORTED, Fields, Metrics
 from tracking.lock import locked
 from tracking.store import TRASH
 from tracking.tracker import Run
-from tracking.transfer import IMPORTED
 
 ESCAPE = "\x1b[31mred\x1b[0m"
 
@@ -312,6 +311,12 @@ def test_a_run_that_was_deleted_imported_and_deleted_again_is_twice_in_the_trash
     assert trash == ["digits-run000", *(f"digits-run000.{number}" for number in (1, 2, 3))]
     assert "digits-run000 is back" in said(store, "restore", "digits-run000.1")
     assert "already has a run" in refused(store, "restore", "digits-run000")
+
+
+def test_a_run_that_is_named_twice_is_deleted_once(store: Path) -> None:
+    output = said(store, "delete", "digits-run000", "run000")
+    assert output.count("Moved digits-run000 to the trash") == 1
+    assert [folder.name for folder in (store / TRASH).iterdir()] == ["digits-run000"]
 
 
 @pytest.mark.parametrize(

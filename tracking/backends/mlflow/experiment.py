@@ -66,7 +66,23 @@ class Experiment:
 
     def find(self, run: str) -> mlflow.entities.Run | None:
         """The run with this id of ours; None if the experiment lacks it."""
-        return next(self.runs(f"tags.`sys/id` = '{to_text(run)}'"), None)
+        return next(iter(self._entries(run)), None)
+
+    def delete_empty_copies(self, run: str, kept: str) -> None:
+        """Delete what a server made twice: it did what it was asked, but its answer came too late.
+
+        Args:
+            run: Our id of the run.
+            kept: MLflow's own id of the entry that stays, as others do that hold anything.
+        """
+        for entry in self._entries(run):
+            if entry.info.run_id != kept and not _content(entry):
+                self.client.delete_run(entry.info.run_id)
+
+    def _entries(self, run: str) -> list[mlflow.entities.Run]:
+        """All entries of a run, first the one that holds most."""
+        entries = self.runs(f"tags.`sys/id` = '{to_text(run)}'")
+        return sorted(entries, key=lambda entry: (-_content(entry), entry.info.run_id))
 
     def create(self, run: Run, adopt: str | None = None) -> str:
         """Create a run and return MLflow's own id of it.
@@ -109,6 +125,11 @@ class Experiment:
             self.id, tags={**tags, SWEEP_PARENT_TAG: to_text(True)}, run_name=name
         )
         return str(created.info.run_id)
+
+
+def _content(entry: mlflow.entities.Run) -> int:
+    """How many metrics and params it has."""
+    return len(entry.data.metrics) + len(entry.data.params)
 
 
 def colour_of_arm(arm: str, joined: Iterable[mlflow.entities.Run]) -> str:

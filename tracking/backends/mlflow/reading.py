@@ -50,8 +50,10 @@ def load_runs(store: Path | str) -> pd.DataFrame:
         with leaving_out(f"MLflow's run {run.info.run_id}"):
             readable = partial(is_readable, uri, run.info.artifact_uri)
             fields = _read_fields(experiment.client, run, readable)
-            if "sys/id" in fields:
-                runs[str(fields["sys/id"])] = fields
+            name = str(fields.get("sys/id", ""))
+            # Of an entry that a server made twice, the empty copy says nothing.
+            if name and len(fields) >= len(runs.get(name, {})):
+                runs[name] = fields
     return run_table(runs)
 
 

@@ -101,6 +101,7 @@ class MlflowTracker:
             self._id = self._adopt(run) or experiment.create(run)
             self._held = Held()
             self._config = {}
+        experiment.delete_empty_copies(run.id, self._id)
         check_writable(tracking_uri(store), self._client.get_run(self._id).info.artifact_uri)
 
     def _adopt(self, run: Run) -> str | None:
