@@ -51,11 +51,25 @@ def to_device_if_it_fits(pixels: Tensor, device: torch.device) -> Tensor:
     """
     limit = IN_MEMORY_BYTES
     if device.type in OWN_MEMORY:
-        free, _ = torch.get_device_module(device).mem_get_info(device)
+        free, _ = memory_of_card(device)
         limit = free // 2
     if pixels.nbytes > limit:
         return pixels
     return pixels.clone() if device.type == "cpu" else pixels.to(device)
+
+
+def memory_of_card(device: torch.device) -> tuple[int, int]:
+    """Bytes that are free on a device of `OWN_MEMORY`, and all that it has.
+
+    Intel's integrated GPUs cannot say what is free: there it is what this process has not taken.
+    """
+    module = torch.get_device_module(device)
+    try:
+        free, total = module.mem_get_info(device)
+    except RuntimeError:
+        total = module.get_device_properties(device).total_memory
+        free = total - module.memory_reserved(device)
+    return int(free), int(total)
 
 
 def iterate_batches(
@@ -80,13 +94,16 @@ def iterate_batches(
         gathered: Iterator[Tensor] = (pixels[indices] for indices in batches)
     else:
         gathered = _gather_ahead(pixels, batches, pin=device.type in OWN_MEMORY)
+    # From memory that is not pinned, MPS would copy after it has been given to another batch
+    # (https://github.com/pytorch/pytorch/issues/189690).
+    non_blocking = device.type in OWN_MEMORY
     while True:
         start = time.monotonic()
         with record_function("data"):
             images = next(gathered, None)
             if images is None:
                 return
-            images = images.to(device, non_blocking=True)
+            images = images.to(device, non_blocking=non_blocking)
         wait.seconds += time.monotonic() - start
         yield images
 

@@ -14,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from dcgan.config.image_size import size_in_words
 from dcgan.config.schema import Config, ConfigError
-from dcgan.data.batches import OWN_MEMORY
+from dcgan.data.batches import OWN_MEMORY, memory_of_card
 from dcgan.models import build_networks
 from dcgan.models.shapes import shape_device
 from dcgan.training.device import synchronise
@@ -180,8 +180,7 @@ def _in_words(seconds: float) -> str:
 def memory_of(device: torch.device) -> tuple[int, int]:
     """Bytes that are free on a device, or in RAM where it has no memory of its own; and all."""
     if device.type in OWN_MEMORY:
-        free, total = torch.get_device_module(device).mem_get_info(device)
-        return int(free), int(total)
+        return memory_of_card(device)
     memory = psutil.virtual_memory()
     try:
         limit = int(_CGROUP_LIMIT.read_text(encoding="ascii"))

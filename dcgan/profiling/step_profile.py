@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.autograd.profiler_util import FunctionEvent, FunctionEventAvg
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import profile, supported_activities
 
 from dcgan.config.schema import Config
 from dcgan.profiling.step_timing import limit_steps, without_cuda_graph
@@ -71,8 +71,9 @@ def profile_steps(
 
     The parts `discriminator` and `generator` are forward and backward passes without the
     optimizers; `tracking` collects the step's metrics, which other threads then write. On CUDA
-    the parts are times of the host, which runs ahead of the device; the operators' times are
-    the device's. The step is not replayed as a CUDA graph, in which kernels belong to no operator.
+    and XPU the parts are times of the host, which runs ahead of the device; the operators' times
+    are the device's. The step is not replayed as a CUDA graph, in which kernels belong to no
+    operator.
 
     Args:
         config: The recipe.
@@ -87,16 +88,15 @@ def profile_steps(
     Raises:
         UserError: The trace cannot be written.
     """
-    activities = [ProfilerActivity.CPU]
-    if device.type == "cuda":
-        activities.append(ProfilerActivity.CUDA)
-    profiler = profile(activities=activities)
+    names = ("CPU", device.type.upper())  # PyTorch calls activities as it does devices
+    profiler = profile(activities=[each for each in supported_activities() if each.name in names])
     steps_done = 0
 
     def stopping() -> bool:
         nonlocal steps_done
         steps_done += 1
         if steps_done == WARM_UP_STEPS:
+            synchronise(device)  # or the profiled steps would wait for these
             profiler.start()
         if steps_done == WARM_UP_STEPS + steps:
             synchronise(device)

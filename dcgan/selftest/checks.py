@@ -20,14 +20,21 @@ from dcgan.selftest.plain_loop import plain_losses
 from dcgan.selftest.speed import compare_speed
 from dcgan.training.checkpoint import CheckpointState, no_checkpoints
 from dcgan.training.loop import train
+from dcgan.training.network_norms import MEASURED_EVERY
 from dcgan.training.precision import check_precision
 from tracking.errors import UserError
-from tracking.events import BATCH, Event, Metrics
+from tracking.events import BATCH, NETWORKS, Event, Metrics
 
 STEPS = 8
 """Steps of each comparison: three eager ones, replays, and one of a short batch."""
 
 BATCH_SIZE = 6
+
+EPOCH_STEPS = 7
+"""Steps of an epoch: six of full batches, and one of half a batch."""
+
+DISTANCE_TOLERANCE = 1e-3
+"""The largest relative difference of a Frechet distance: three digits are the same."""
 
 TOLERANCES = {torch.float64: 1e-7, torch.float32: 2e-2}
 """The largest relative difference of losses; in float32 rounding grows from step to step."""
@@ -48,7 +55,7 @@ CRITIC = (
     "training.discriminator_batches=2",
 )
 
-Losses: TypeAlias = list[tuple[float, float]]
+Losses: TypeAlias = list[tuple[float, ...]]
 Check: TypeAlias = Callable[[torch.device], str]
 
 
@@ -85,6 +92,7 @@ def all_checks() -> dict[str, Check]:
         "graph, wgan_gp": partial(_graph_is_eager, CRITIC),
         "resume": _resuming_is_exact,
         "memory": _memory_stays,
+        "evaluation": _distances_are_those_of_the_cpu,
         "precision auto": partial(_precision_trains, "auto"),
         "precision tf32": partial(_precision_trains, "tf32"),
         "precision bf16": partial(_precision_trains, "bf16"),
@@ -126,12 +134,21 @@ def _step_is_plain(recipe: str, device: torch.device) -> str:
 def _graph_is_eager(settings: tuple[str, ...], device: torch.device) -> str:
     if device.type != "cuda":
         raise UnsupportedError("CUDA graphs are for CUDA devices")
-    graph = _small("digits", device, *settings)
-    eager = _small("digits", device, *settings, "training.cuda_graph=false")
+    return _replays_are_eager(settings, device)
+
+
+def _replays_are_eager(settings: tuple[str, ...], device: torch.device) -> str:
+    """Compare replayed steps with eager ones, the norms of both networks included."""
+    steps = MEASURED_EVERY + 1
+    length = f"training.steps={steps}"
+    graph = _small("digits", device, *settings, length)
+    eager = _small("digits", device, *settings, length, "training.cuda_graph=false")
     with _exact(device) as dtype:
         pixels = _images(graph)
-        ours, theirs = (_losses(config, pixels, device) for config in (graph, eager))
-        return _same(ours, theirs, dtype, "eager steps")
+        ours, theirs = (
+            [*_losses(config, pixels, device, norms := []), *norms] for config in (graph, eager)
+        )
+        return _same(ours, theirs, dtype, "eager steps and their gradients", steps)
 
 
 def _resuming_is_exact(device: torch.device) -> str:
@@ -148,19 +165,39 @@ def _resuming_is_exact(device: torch.device) -> str:
 def _memory_stays(device: torch.device) -> str:
     if device.type != "cuda":
         raise UnsupportedError("only CUDA counts its memory")
-    config = _small("digits", device, "training.steps=60")
-    peaks: list[int] = []
     torch.cuda.reset_peak_memory_stats(device)
+    found = _allocations_stay(device, partial(torch.cuda.memory_allocated, device))
+    return f"{found}, at most {torch.cuda.max_memory_allocated(device) / 2**20:.0f}"
+
+
+def _allocations_stay(device: torch.device, allocated: Callable[[], int]) -> str:
+    """Compare the bytes in use at the ends of two epochs; every buffer is made before the first."""
+    early, late = 5 * EPOCH_STEPS, 10 * EPOCH_STEPS
+    config = _small("digits", device, f"training.steps={late}")
+    sizes: list[int] = []
+    steps = iter(range(1, late + 1))
 
     def look() -> bool:
-        peaks.append(torch.cuda.max_memory_allocated(device))
+        if next(steps) in (early, late):
+            sizes.append(allocated())
         return False
 
     train(config, _images(config), device=device, emit=_ignore, save=no_checkpoints, stopping=look)
-    early, late = peaks[19], peaks[-1]
-    if late > early:
-        raise CheckError(f"it grew from {early / 2**20:.1f} to {late / 2**20:.1f} MiB")
-    return f"{late / 2**20:.0f} MiB at step 20 and at step 60"
+    before, after = (size / 2**20 for size in sizes)
+    if after > before:
+        raise CheckError(f"it grew from {before:.2f} to {after:.2f} MiB in 5 epochs")
+    return f"{after:.0f} MiB after 5 epochs and after 10"
+
+
+def _distances_are_those_of_the_cpu(device: torch.device) -> str:
+    if device.type == "cpu":
+        raise UnsupportedError("the CPU is what others are compared with")
+    from dcgan.selftest.distances import compare_distances
+
+    detail, difference = compare_distances(device)
+    if not difference <= DISTANCE_TOLERANCE:
+        raise CheckError(f"{detail}: differs by {difference:.1g}, allowed {DISTANCE_TOLERANCE:g}")
+    return detail
 
 
 def _precision_trains(precision: str, device: torch.device) -> str:
@@ -208,8 +245,8 @@ def _small(recipe: str, device: torch.device, *settings: str) -> Config:
 
 
 def _images(config: Config) -> Tensor:
-    """Noise: six full batches for each update of D, and half a one."""
-    batches = 6 * config.training.discriminator_batches
+    """Noise: `EPOCH_STEPS` batches for each update of D, the last of them half a one."""
+    batches = (EPOCH_STEPS - 1) * config.training.discriminator_batches
     return random_images(config, batches * BATCH_SIZE + BATCH_SIZE // 2)
 
 
@@ -217,18 +254,23 @@ def _losses(
     config: Config,
     pixels: Tensor,
     device: torch.device,
+    norms: Losses | None = None,
     *,
     stop_at: int | None = None,
     saved: list[CheckpointState] | None = None,
     resume_from: CheckpointState | None = None,
 ) -> Losses:
-    """G's and D's loss in each step of the engine."""
+    """G's and D's loss in each step of the engine; `norms` takes those of the networks."""
     blocks: list[Metrics] = []
     steps = iter(range(1, 10**9))
 
     def listen(event: Event) -> None:
-        if isinstance(event, Metrics) and f"{BATCH}/Gloss" in event.values:
+        if not isinstance(event, Metrics):
+            return
+        if f"{BATCH}/Gloss" in event.values:
             blocks.append(event)
+        elif norms is not None and f"{NETWORKS}/G_gradient_norm" in event.values:
+            norms.extend(zip(*event.values.values(), strict=True))
 
     def save(
         step: int, state: CheckpointState, *, marked: bool = False, best: bool = False
@@ -278,11 +320,14 @@ def _exact(device: torch.device) -> Iterator[torch.dtype]:
         torch.set_default_dtype(before)
 
 
-def _same(ours: Losses, theirs: Losses, dtype: torch.dtype, reference: str) -> str:
+def _same(
+    ours: Losses, theirs: Losses, dtype: torch.dtype, reference: str, steps: int = STEPS
+) -> str:
+    """Say how far two trainings are apart; CheckError if too far, or if one lacks some steps."""
     largest, limit = _largest_difference(ours, theirs), TOLERANCES[dtype]
     name = str(dtype).removeprefix("torch.")
-    compared = f"{len(ours)} steps in {name}, largest difference from {reference} {largest:.1g}"
-    if not (len(ours) == len(theirs) == STEPS and largest <= limit):
+    compared = f"{steps} steps in {name}, largest difference from {reference} {largest:.1g}"
+    if not (len(ours) == len(theirs) >= steps and largest <= limit):
         raise CheckError(f"{compared}, allowed {limit:.0e}")
     return compared
 

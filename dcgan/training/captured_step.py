@@ -108,6 +108,7 @@ class CapturedStep:
         try:
             self._replay, self._results = self._capture(self._update)
         except RuntimeError as error:
+            self._batches = []
             self._report(f"not captured: {str(error).splitlines()[0]}")
         else:
             self._report("replayed")
@@ -126,12 +127,22 @@ def capture_cuda_graph(
         What replays the graph, and the function's results, which each replay overwrites.
 
     Raises:
-        RuntimeError: The function does what cannot be captured.
+        RuntimeError: The function does what cannot be captured, or needs more memory than there
+            is. It can still be called.
     """
     graph = torch.cuda.CUDAGraph()
+    stream = torch.cuda.current_stream()
+    states = [generator.clone_state() for generator in generators]
     for generator in generators:
         graph.register_generator_state(generator)
-    # Other threads copy images to the device meanwhile.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        results = function()
+    try:
+        # Other threads copy images to the device meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            results = function()
+    except RuntimeError:
+        # PyTorch leaves the capture's stream, and generators that draw in a capture alone.
+        torch.cuda.set_stream(stream)
+        for generator, state in zip(generators, states, strict=True):
+            generator.graphsafe_set_state(state)
+        raise
     return graph.replay, results

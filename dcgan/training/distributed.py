@@ -25,7 +25,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-from dcgan.config.schema import ProcessError
+from dcgan.config.schema import ConfigError, ProcessError
 from tracking.errors import UserError
 
 STOP_CHECK_STEPS = 20
@@ -113,10 +113,15 @@ class World:
         return {name: value * weight for name, value in scaled.items()}
 
     def all_reduce_sum(self, values: Tensor) -> Tensor:
-        """The sum of a tensor over all processes, in float64."""
-        total = values.double()
-        dist.all_reduce(total)
-        return total
+        """The sum of a tensor over all processes, in float64 and on the CPU.
+
+        Not every device has float64: each process fills a part of its own of what is exchanged,
+        and the parts are added on the host.
+        """
+        parts = values.new_zeros((self.size, *values.shape))
+        parts[self.rank] = values
+        dist.all_reduce(parts)
+        return parts.cpu().double().sum(dim=0)
 
     def any_requested_stop(self, stop: bool, step: int, device: torch.device) -> bool:
         """Whether any process was asked to stop.
@@ -218,12 +223,15 @@ def process_group(device: torch.device) -> Iterator[World]:
 
     Yields:
         This process among them.
+
+    Raises:
+        ConfigError: Processes cannot exchange what is on such a device.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield SINGLE_PROCESS
         return
+    backend = _backend(device)
     store, rank, size = next(rendezvous("env://"))
-    backend = {"cuda": "nccl", "xpu": "xccl"}.get(device.type, "gloo")
     dist.init_process_group(
         backend, store=PrefixStore("process group", store), rank=rank, world_size=size
     )
@@ -233,6 +241,25 @@ def process_group(device: torch.device) -> Iterator[World]:
     finally:
         _leave(world)
         dist.destroy_process_group()
+
+
+def _backend(device: torch.device) -> str:
+    """The fastest way to exchange gradients that this build of PyTorch has for a device.
+
+    Windows has no NCCL; gloo exchanges CUDA's tensors too.
+    """
+    match device.type:
+        case "mps":
+            raise ConfigError(
+                "Several processes cannot train on mps: a Mac has one GPU, and PyTorch exchanges "
+                "nothing between processes on it.\nUse --device cpu, or leave torchrun out."
+            )
+        case "cuda" if dist.is_nccl_available():
+            return "nccl"
+        case "xpu" if dist.is_xccl_available():
+            return "xccl"
+        case _:
+            return "gloo"
 
 
 def _leave(world: World) -> None:

@@ -5,8 +5,8 @@ Goodfellow et al. 2014, algorithm 1, with the variants of it that published reci
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -187,16 +187,14 @@ class AdversarialStep:
         noise, fake = d_step.noise, d_step.fake
         with record_function("generator"):
             state.generator_optimizer.zero_grad()
-            # D's gradients would be thrown away; without them the backward pass is shorter.
-            state.discriminator.requires_grad_(False)
-            if training.generator_fakes == "fresh":
-                noise = self._draw_noise(d_step.batch_size)
-            if training.generator_fakes != "reused":
-                fake = self._generator(noise)
-            gen_logits = self._discriminator_no_ddp(self._augment(fake))
-            g_loss = self._loss.generator(gen_logits)
-            self._world.rescale_mean(g_loss, len(fake), d_step.batch_size).backward()
-            state.discriminator.requires_grad_(True)
+            with _frozen(state.discriminator):
+                if training.generator_fakes == "fresh":
+                    noise = self._draw_noise(d_step.batch_size)
+                if training.generator_fakes != "reused":
+                    fake = self._generator(noise)
+                gen_logits = self._discriminator_no_ddp(self._augment(fake))
+                g_loss = self._loss.generator(gen_logits)
+                self._world.rescale_mean(g_loss, len(fake), d_step.batch_size).backward()
             state.generator_optimizer.step()
             if state.average is not None:
                 decay = self._config.stabilisers.generator_ema
@@ -244,6 +242,19 @@ class AdversarialStep:
         return self._world.shard(
             draw_latents(batch_size, self._config.network, self._state.latents)
         )
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """Without gradients of the weights, which would be thrown away: a shorter backward pass.
+
+    Also after an error, after which a step that could not be captured runs again.
+    """
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
 
 
 def can_share_d_pass(config: Config, discriminator: nn.Module) -> bool:

@@ -9,13 +9,16 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+_OF_PYTORCH = ("cuda", "xpu")
+"""Kinds of device on which `nn.SyncBatchNorm` works."""
+
 
 def synchronise_batch_norm(network: nn.Sequential, device: torch.device) -> nn.Sequential:
     """The same network, whose batch norm takes its statistics over all processes' batches.
 
     Parameters and running statistics are those of `network`.
     """
-    if device.type == "cuda":
+    if device.type in _OF_PYTORCH:
         converted: nn.Sequential = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         return converted
     layers = (
@@ -42,7 +45,7 @@ class _AllReduceSum(torch.autograd.Function):
 
 
 class _SynchronisedBatchNorm(_BatchNorm):
-    """`nn.SyncBatchNorm` for processes on CPUs; PyTorch's own works on CUDA only.
+    """`nn.SyncBatchNorm` for processes on CPUs, where PyTorch's own does not work.
 
     (N, C, ...) to the same shape. Ioffe and Szegedy 2015, algorithm 1, over all processes'
     batches.
@@ -60,8 +63,8 @@ class _SynchronisedBatchNorm(_BatchNorm):
             return super().forward(input)
         reduced_dims = [dimension for dimension in range(input.dim()) if dimension != 1]
         shape = [1, -1, *[1] * (input.dim() - 2)]
-        local_count = torch.tensor(float(input.numel() // input.shape[1]), dtype=input.dtype)
-        count = _all_reduce_sum(local_count)
+        # On the device, whose process group may exchange nothing else.
+        count = _all_reduce_sum(input.new_tensor(input.numel() // input.shape[1]))
         mean = _all_reduce_sum(input.sum(reduced_dims)) / count
         centred = input - mean.view(shape)
         variance = _all_reduce_sum(centred.square().sum(reduced_dims)) / count

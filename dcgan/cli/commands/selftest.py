@@ -43,9 +43,9 @@ def selftest(
 
     The step of every recipe is compared with a plain loop in float64, a step
     that is replayed as a CUDA graph with an eager one, a resumed training with
-    one that was not interrupted, and the speed with the official PyTorch
-    example. Takes up to five minutes; nothing is tracked or saved. The exit
-    code is 1 if a check fails.
+    one that was not interrupted, distances of evaluations with the CPU's, and
+    the speed with the official PyTorch example. Takes up to five minutes; nothing
+    is tracked or saved. The exit code is 1 if a check fails.
 
     [dim]dcgan selftest --device cuda --output selftest.json
     dcgan selftest --only "step of" --only resume[/dim]

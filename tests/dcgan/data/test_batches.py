@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from dcgan.data import batches
-from dcgan.data.batches import DataWait, iterate_batches, some_images, to_device_if_it_fits
+from dcgan.data.batches import (
+    DataWait,
+    iterate_batches,
+    memory_of_card,
+    some_images,
+    to_device_if_it_fits,
+)
 
 CPU = torch.device("cpu")
 
@@ -58,6 +64,35 @@ def test_a_card_takes_sets_of_up_to_half_its_free_memory(free: int, monkeypatch)
     monkeypatch.setattr(Tensor, "to", lambda tensor, device: moved.append(device) or tensor)
     to_device_if_it_fits(pixels, torch.device("xpu"))
     assert moved == ([torch.device("xpu")] if free // 2 >= pixels.nbytes else [])
+
+
+def test_a_card_that_cannot_say_what_is_free_has_what_was_not_taken(monkeypatch):
+    def refuse(device: torch.device) -> tuple[int, int]:
+        raise RuntimeError("doesn't support querying the available free memory")
+
+    card = SimpleNamespace(
+        mem_get_info=refuse,
+        get_device_properties=lambda device: SimpleNamespace(total_memory=1000),
+        memory_reserved=lambda device: 300,
+    )
+    monkeypatch.setattr(torch, "get_device_module", lambda device: card)
+    assert memory_of_card(torch.device("xpu")) == (700, 1000)
+
+
+@pytest.mark.parametrize(("kind", "waits"), [("mps", True), ("cpu", True), ("cuda", False)])
+def test_only_from_pinned_memory_the_host_does_not_wait_for_a_copy(
+    pixels: Tensor, monkeypatch, kind: str, waits: bool
+):
+    copies: list[bool] = []
+
+    def to(images: Tensor, device: torch.device, non_blocking: bool = False) -> Tensor:
+        copies.append(not non_blocking)
+        return images
+
+    monkeypatch.setattr(Tensor, "to", to)
+    monkeypatch.setattr(Tensor, "pin_memory", lambda images: images)
+    list(iterate_batches(pixels, [torch.arange(4)], torch.device(kind), DataWait()))
+    assert copies == [waits]
 
 
 def test_a_device_that_shares_the_memory_takes_sets_of_a_fixed_size(monkeypatch):

@@ -38,6 +38,25 @@ def test_a_kernel_counts_once_as_its_operator():
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("cuda", {"CPU", "CUDA"}), ("xpu", {"CPU", "XPU"}), ("mps", {"CPU"}), ("cpu", {"CPU"})],
+)
+def test_kernels_are_recorded_where_pytorch_can(
+    small_config, pixels, kind: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
+):
+    def stop(activities: list[torch.profiler.ProfilerActivity]) -> None:
+        assert {each.name for each in activities} == expected
+        raise InterruptedError
+
+    activity = torch.profiler.ProfilerActivity
+    every = {activity.CPU, activity.CUDA, activity.XPU}
+    monkeypatch.setattr(profile, "supported_activities", lambda: every)
+    monkeypatch.setattr(profile, "profile", stop)
+    with pytest.raises(InterruptedError):
+        profile.profile_steps(small_config(), pixels, torch.device(kind), steps=1)
+
+
 def test_the_parts_of_a_step_add_up_to_it(small_config, pixels):
     found = profile.profile_steps(small_config(), pixels, torch.device("cpu"), steps=4)
     parts = {part.name: part for part in found.parts}

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from types import SimpleNamespace
+from unittest.mock import Mock, call
 
 import pytest
 import torch
@@ -11,8 +16,14 @@ from torch import Tensor
 from dcgan.config.loading import load_config, parse_override
 from dcgan.config.schema import Config
 from dcgan.training import loop, network_norms
-from dcgan.training.captured_step import EAGER_STEPS, Capture, CapturedStep
+from dcgan.training.captured_step import (
+    EAGER_STEPS,
+    Capture,
+    CapturedStep,
+    capture_cuda_graph,
+)
 from dcgan.training.checkpoint import no_checkpoints
+from dcgan.training.state import derive_seeds
 from dcgan.training.step import AdversarialStep, Batch
 from tests.dcgan.training.test_step import CRITIC, EVERY_STABILISER
 from tracking.events import Event, Metrics
@@ -149,3 +160,74 @@ def test_a_step_that_cannot_be_captured_runs_eagerly(monkeypatch: pytest.MonkeyP
     replay_steps(monkeypatch, capture, reports.append)
     assert train(config) == eager
     assert reports == ["not captured: operation not permitted when stream is capturing"]
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_capture_that_fails_halfway_leaves_a_step_that_still_trains(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    recipe, settings = WAYS["every stabiliser"]
+    config = build(recipe, (*settings, "training.steps=6"))
+    eager, reports = train(config), []
+
+    def without_memory(images: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    def captured(part, state, config, device, world, total_steps, emit):
+        step = AdversarialStep(state, config, device, world, total_steps)
+
+        def capture(function: Callable[[], dict[str, Tensor]]) -> None:
+            before, network = copy.deepcopy(state.to_checkpoint()), getattr(step, part)
+            setattr(step, part, without_memory)
+            try:
+                function()
+            finally:  # what is captured is not computed
+                setattr(step, part, network)
+                state.restore(before, derive_seeds(config.seed))
+
+        return CapturedStep(step, config.training, capture, reports.append)
+
+    for part in ("_discriminator", "_discriminator_no_ddp"):  # in D's step, and in G's
+        monkeypatch.setattr(loop, "_training_step", partial(captured, part))
+        assert train(config) == eager
+    assert reports == ["not captured: CUDA out of memory."] * 2
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """`torch.cuda` as far as a capture needs it, which notes what is called."""
+    calls = Mock()
+    calls.graph.return_value = nullcontext()
+    calls.current_stream.return_value = "the training's stream"
+    for name in ("CUDAGraph", "graph", "current_stream", "set_stream"):
+        monkeypatch.setattr(torch.cuda, name, getattr(calls, name))
+    return calls
+
+
+def test_random_generators_are_known_to_the_graph_before_it_is_captured(cuda: Mock):
+    latents, perturbations = Mock(), Mock()
+    results = {"loss": torch.zeros(())}
+    replay, found = capture_cuda_graph(lambda: results, (latents, perturbations))
+    graph = cuda.CUDAGraph.return_value
+    register = call.CUDAGraph().register_generator_state
+    assert [each for each in cuda.mock_calls if each != call.current_stream()] == [
+        call.CUDAGraph(),
+        register(latents),
+        register(perturbations),
+        call.graph(graph, capture_error_mode="thread_local"),
+    ]
+    assert found is results
+    assert replay is graph.replay
+    assert not latents.graphsafe_set_state.called
+
+
+def test_after_a_failed_capture_generators_draw_on_the_stream_of_the_training(cuda: Mock):
+    latents = SimpleNamespace(clone_state=lambda: "before", graphsafe_set_state=Mock())
+
+    def unsupported() -> dict[str, Tensor]:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    with pytest.raises(RuntimeError, match="not permitted"):
+        capture_cuda_graph(unsupported, (latents,))
+    cuda.set_stream.assert_called_once_with("the training's stream")
+    latents.graphsafe_set_state.assert_called_once_with("before")

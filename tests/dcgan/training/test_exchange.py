@@ -1,0 +1,87 @@
+"""What processes exchange, and by what, without a second process or a card."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from dcgan.config.schema import ConfigError
+from dcgan.training.distributed import World, process_group
+from dcgan.training.metric_buffer import MetricBuffer
+from dcgan.training.sync_batch_norm import synchronise_batch_norm
+from tracking.events import Metrics
+
+
+def test_metrics_are_added_in_float64_though_float32_is_exchanged(monkeypatch: pytest.MonkeyPatch):
+    exchanged: list[torch.dtype] = []
+
+    def add_the_other(parts: Tensor) -> None:
+        exchanged.append(parts.dtype)
+        parts[0] += 1e8
+
+    monkeypatch.setattr(dist, "all_reduce", add_the_other)
+    blocks: list[Metrics] = []
+    world = World(rank=1, size=2)
+    metrics = MetricBuffer(blocks.append, None, 0, world.all_reduce_sum)
+    for step in (1, 2):
+        metrics.add(step, {"Gloss": torch.tensor(float(step))})
+    metrics.end_epoch(1, 2)
+    assert exchanged == [torch.float32]  # one exchange for a block, on devices without float64 too
+    assert blocks[0].values["training/batch/Gloss"] == [1e8 + 1, 1e8 + 2]
+    assert blocks[1].values["training/epoch/Gloss"] == [1e8 + 1.5]
+
+
+def test_synchronised_batch_norm_exchanges_what_is_on_its_device(monkeypatch: pytest.MonkeyPatch):
+    devices: list[str] = []
+    monkeypatch.setattr(dist, "all_reduce", lambda tensor: devices.append(tensor.device.type))
+    elsewhere = torch.device("meta")
+    network = synchronise_batch_norm(nn.Sequential(nn.BatchNorm2d(3)), torch.device("cpu"))
+    images = torch.zeros(2, 3, 4, 4, device=elsewhere, requires_grad=True)
+    network.to(elsewhere)(images).sum().backward()
+    assert devices == ["meta"] * len(devices)
+    assert len(devices) == 5  # count, mean and variance, and the gradients of the last two
+
+
+@pytest.mark.parametrize("kind", ["cuda", "xpu"])
+def test_on_cards_it_is_that_of_pytorch(kind: str):
+    network = synchronise_batch_norm(nn.Sequential(nn.BatchNorm2d(3)), torch.device(kind))
+    assert isinstance(network[0], nn.SyncBatchNorm)
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing", "expected"),
+    [
+        ("cuda", None, "nccl"),
+        ("cuda", "is_nccl_available", "gloo"),  # Windows
+        ("xpu", None, "xccl"),
+        ("xpu", "is_xccl_available", "gloo"),
+        ("cpu", None, "gloo"),
+    ],
+)
+def test_processes_exchange_by_what_the_build_has(
+    kind: str, missing: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("is_nccl_available", "is_xccl_available"):
+        monkeypatch.setattr(dist, name, lambda name=name: name != missing)
+    found: list[str] = []
+
+    def stop(backend: str, **options: object) -> None:
+        found.append(backend)
+        raise InterruptedError
+
+    monkeypatch.setattr(dist, "init_process_group", stop)
+    store = dist.HashStore()
+    monkeypatch.setattr("dcgan.training.distributed.rendezvous", lambda url: iter([(store, 0, 2)]))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InterruptedError), process_group(torch.device(kind)):
+        pass
+    assert found == [expected]
+
+
+def test_several_processes_on_a_mac_are_told_what_works(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    processes = process_group(torch.device("mps"))
+    with pytest.raises(ConfigError, match="Use --device cpu, or leave torchrun out"), processes:
+        pass

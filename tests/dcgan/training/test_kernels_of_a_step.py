@@ -1,0 +1,115 @@
+"""What one step asks of a device and of other processes, counted by its operators."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from dcgan.models.ema import moving_average, update_moving_average
+from dcgan.training.distributed import SINGLE_PROCESS, World
+from dcgan.training.state import derive_seeds, initial_state
+from dcgan.training.step import AdversarialStep, CompiledForFullBatches
+from tests.dcgan.training.test_captured_step import WAYS, build, images
+
+CPU = torch.device("cpu")
+WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "unique_dim", "_unique2"}
+"""Operators whose results, or the shapes of them, the host must know."""
+SORTING = {"index_put", "_index_put_impl", "_unsafe_index_put", "embedding_dense_backward"}
+"""Operators that sort indices on a card."""
+
+
+class Operators(TorchDispatchMode):
+    """Counts operators, and those that copy a tensor to another device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: Counter[str] = Counter()
+        self.crossing: list[str] = []
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: Any = None
+    ) -> Any:
+        name = function.overloadpacket.__name__
+        self.names[name.rstrip("_")] += 1
+        result = function(*arguments, **(options or {}))
+        tensors = [each for each in (*arguments, result) if isinstance(each, Tensor)]
+        if len({each.device for each in tensors if each.dim()}) > 1:
+            self.crossing.append(name)
+        return result
+
+
+def new_step(way: str, world: World = SINGLE_PROCESS, *settings: str) -> AdversarialStep:
+    recipe, own = WAYS[way]
+    config = build(recipe, (*own, *settings))
+    state = initial_state(config, derive_seeds(0), CPU, SINGLE_PROCESS)
+    return AdversarialStep(state, config, CPU, world, total_steps=20)
+
+
+def full_batches(step: AdversarialStep, world: World = SINGLE_PROCESS) -> list[tuple[int, Tensor]]:
+    training = step._config.training
+    parts = images(step._config).split(training.batch_size)
+    return [(len(part), world.shard(part)) for part in parts[: training.discriminator_batches]]
+
+
+@pytest.mark.parametrize("way", ["celeba", "anime", "every stabiliser", "wgan_gp"])
+def test_the_host_neither_waits_for_a_step_nor_lets_it_sort(way: str):
+    step = new_step(way, SINGLE_PROCESS, "stabilisers.generator_ema=0")
+    batches = full_batches(step)
+    step(batches)  # Adam makes its state
+    step.set_noise()
+    with Operators() as operators:
+        step.update(batches)
+    assert operators.names["convolution_backward"]
+    assert not (WAITING | SORTING) & operators.names.keys()
+
+
+def test_a_moving_average_copies_nothing_between_host_and_device():
+    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).to("meta")
+    average = moving_average(network, 0.9)
+    update_moving_average(average, network, 0.9)
+    with Operators() as operators:
+        update_moving_average(average, network, 0.9)
+    assert operators.names["_foreach_lerp"] == 1
+    assert operators.names["_to_copy"] == 0
+    assert not operators.crossing
+
+
+@pytest.fixture
+def one_of_two() -> Iterator[World]:
+    """The first of two processes, whose gradients are averaged over itself alone."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield World(rank=0, size=2)
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize(("setting", "exchanges"), [("accumulated", 1), ("joint", 1), ("two", 2)])
+def test_gradients_are_averaged_once_for_each_update(
+    setting: str, exchanges: int, one_of_two: World
+):
+    step = new_step("digits", one_of_two, f"training.discriminator_step={setting}")
+    counts: Counter[str] = Counter()
+
+    def count(_state: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+        counts["D"] += bucket.is_last()
+        done: torch.futures.Future[Tensor] = torch.futures.Future()
+        done.set_result(bucket.buffer())
+        return done
+
+    step._discriminator_ddp.register_comm_hook(None, count)
+    step(full_batches(step, one_of_two))
+    assert counts["D"] == exchanges
+
+
+def test_networks_are_compiled_before_they_are_wrapped(one_of_two: World):
+    step = new_step("digits", one_of_two, "training.compile=true")
+    wrapped = step._discriminator_ddp
+    assert isinstance(wrapped, nn.parallel.DistributedDataParallel)
+    assert isinstance(wrapped.module, CompiledForFullBatches)
+    assert wrapped.module._full == step._config.training.batch_size // 2
