@@ -1,4 +1,4 @@
-"""What a set of images is called where there is room for a few words."""
+"""Short names of data sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `dcgan`, also as `python -m dcgan`: what happens before anything is imported."""
+"""Entry point of `dcgan` and `python -m dcgan`: what must happen before heavy imports."""
 
 from __future__ import annotations
 

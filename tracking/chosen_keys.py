@@ -1,4 +1,4 @@
-"""Which keys of a configuration somebody chose, for tables that would drown in the others."""
+"""Which configuration keys a user chose, for tables that have no room for all keys."""
 
 from __future__ import annotations
 

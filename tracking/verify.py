@@ -17,7 +17,7 @@ _Content: TypeAlias = dict[str, dict[object, str]]
 
 
 def find_differences(folder: Path, remote: str) -> list[str]:
-    """What a remote holds otherwise than the journal in `folder`: one line per metric or series.
+    """Where a remote differs from the journal in `folder`: one line per metric or series.
 
     Of values that were measured again at a step, the latest counts. An empty list means that
     both hold the same.

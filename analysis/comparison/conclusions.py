@@ -15,7 +15,7 @@ FEW_ARMS = 3
 
 
 def verdict(comparison: Comparison) -> str:
-    """The result in one sentence: in what a difference was shown."""
+    """The result in one sentence: the metrics in which a difference was shown."""
     rows = comparison.differences.to_dict("records")
     shown = {row["metric"] for row in rows if row["shown"]}
     names = [measure.words for measure in comparison.measures if measure.name in shown]
@@ -123,7 +123,7 @@ def _sentence(
 def _told(
     rows: Sequence[Mapping[Hashable, Any]], words: Mapping[str, str], tests: int
 ) -> list[str]:
-    """What rows with one number of runs show, what they do not, and what they could not."""
+    """What rows with the same number of runs show, do not show, and could not show."""
     shown = [
         f"the {words[row['metric']]} is {'higher' if row['mean'] > 0 else 'lower'} by "
         f"{abs(row['mean']):.3g} ({interval_name(row['level'])} "

@@ -1,4 +1,4 @@
-"""How a training ended: whole, collapsed, diverged or failed, by rules without an eye.
+"""How a training ended (whole, collapsed, diverged or failed), judged by rules, not by eye.
 
 They detect gross failures only. A generator that draws a few kinds of images well counts as whole.
 """

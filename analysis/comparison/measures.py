@@ -1,4 +1,4 @@
-"""What a comparison is about: one number per run, from its metrics."""
+"""The measures of a comparison: one number per run, from its metrics."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def count_defaults(feature_spaces: int) -> int:
 
 
 def runs_without(runs: Runs, ids: Sequence[str], measure: Measure) -> list[str]:
-    """Those of some runs that never recorded a measure; one that is derived is always there.
+    """The runs that never recorded a measure; a derived measure is never missing.
 
     Args:
         runs: All runs.

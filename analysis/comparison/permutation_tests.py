@@ -53,7 +53,7 @@ class PermutationTest(Protocol):
 
 @dataclass(frozen=True)
 class NoTest:
-    """What can be said of too few values: nothing. Rejects no shift."""
+    """The test of too few values, which rejects no shift."""
 
     exact: bool = True
     least_p: float = 1.0

@@ -1,4 +1,4 @@
-"""What a number of runs can show: the fewest that can, and the effect that they likely would."""
+"""Statistical power: the fewest runs that can show anything, and the effect they likely show."""
 
 from __future__ import annotations
 

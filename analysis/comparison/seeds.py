@@ -1,4 +1,4 @@
-"""Whether the seeds of a comparison bear what is concluded from them."""
+"""Whether the seeds of a comparison support its conclusions."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def newest_of_twins(table: pd.DataFrame, grouping: Grouping, warnings: list[str]
 
 
 def warning_of_few_seeds(seeds: int, arms: int, feature_spaces: int) -> str | None:
-    """What so few seeds could never show, whatever their values; None if there are enough.
+    """A warning of what so few seeds can never show; None if there are enough.
 
     Args:
         seeds: Of each arm.

@@ -1,4 +1,4 @@
-"""What the rules of health found in a run, in a report."""
+"""The section of a report on what the health rules found in its run."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class ImagesDisplay:
             self._display.clear()
 
     def hashed(self, done: int, total: int) -> None:
-        """Show how many of `total` files are read to find out whether they are known."""
+        """Show how many of `total` files are read to find out whether they are cached."""
         self.show("reading", done, total)
 
     def decoded(self, done: int, total: int) -> None:

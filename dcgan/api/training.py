@@ -99,11 +99,12 @@ def train(
         keep_memory()
         from dcgan.api.progress import choose_display, showing_images_on
         from dcgan.jobs.health import parse_stop_when
-        from dcgan.jobs.log_model import check_keeper
         from dcgan.jobs.overrides import configure
         from dcgan.jobs.prepare import RunMetadata, prepare
 
         if log_model:
+            from dcgan.jobs.log_model import check_keeper
+
             check_keeper(remotes, "log_model=True", 'trackers="mlflow"')
         display = choose_display(progress)
         overrides = overrides_of(

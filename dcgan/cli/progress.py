@@ -70,7 +70,7 @@ class ImageProgress:
         self.show("decoding", done, total)
 
     def hashed(self, done: int, total: int) -> None:
-        """Show how many of `total` files are read to find out whether they are known."""
+        """Show how many of `total` files are read to find out whether they are cached."""
         self.show("reading", done, total)
 
     def show(self, what: str, done: int, total: int) -> None:

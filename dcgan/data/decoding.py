@@ -192,7 +192,7 @@ def decode_to(file: Path, row: int, images: Images, form: Form) -> Written:
 
 
 def pixels_digest(pixels: bytes | memoryview) -> str:
-    """Tells pixels from others, such as those of a file that was not written completely."""
+    """A digest of pixels, by which an incompletely written file is recognised."""
     return hashlib.blake2b(pixels, digest_size=16).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What the values of a FITS file mean, which Pillow reads as they are stored.
+"""Physical values of FITS images; Pillow reads only the stored ones.
 
 Definition of the Flexible Image Transport System 4.0, sections 4.4.1 and 4.4.2: the physical value
 is BZERO + BSCALE * stored value, and 16 bits are signed. Unsigned ones have BZERO = 32768.

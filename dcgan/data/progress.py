@@ -17,13 +17,13 @@ def silent(done: int, total: int) -> None:
 
 
 class LoadingProgress(Protocol):
-    """Is told how far the loading of a data set is."""
+    """Receives the progress of loading a data set."""
 
     def hashed(self, done: int, total: int, /) -> None:
-        """So many of `total` files are read to find out whether they are known."""
+        """Report that `done` of `total` files are read to find out whether they are cached."""
 
     def decoded(self, done: int, total: int, /) -> None:
-        """So many of `total` images are decoded."""
+        """Report that `done` of `total` images are decoded."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ _BEGIN: ContextVar[Begin] = ContextVar("_BEGIN", default=lambda: nullcontext(Loa
 
 @contextmanager
 def showing_images(begin: Begin) -> Iterator[None]:
-    """Show to whom `begin` returns how far each data set is that is loaded within this context."""
+    """Report the loading of every data set within this context to what `begin` returns."""
     token = _BEGIN.set(begin)
     try:
         yield
@@ -53,5 +53,5 @@ def showing_images(begin: Begin) -> Iterator[None]:
 
 
 def loading_progress() -> AbstractContextManager[LoadingProgress]:
-    """To be entered while a data set is loaded; silent unless `showing_images` says otherwise."""
+    """A context for loading a data set; reports nothing outside `showing_images`."""
     return _BEGIN.get()()

@@ -1,4 +1,4 @@
-"""What an exported generator says of itself, in every format."""
+"""The description that an exported generator carries, in every format."""
 
 from __future__ import annotations
 

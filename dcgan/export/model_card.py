@@ -125,7 +125,7 @@ def model_card(run: TrainedRun, description: Description, files: Sequence[str]) 
 
 
 def read_mark(card: str) -> dict[str, Any] | None:
-    """What a card of this program says of the generator beside it; None of any other text."""
+    """What a card of this program says about its generator; None for any other text."""
     match = _MARK.search(card)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""A run's generator as a folder that needs nothing else of the run."""
+"""A run's generator as a self-contained folder."""
 
 from __future__ import annotations
 

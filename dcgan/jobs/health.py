@@ -29,7 +29,7 @@ def parse_stop_when(text: str | None) -> tuple[str, ...]:
             known = [*STOP_GROUPS, *(rule for rule in RULES if rule not in STOP_GROUPS)]
             hint = did_you_mean(name, known, limit=1)
             raise ConfigError(
-                f"--stop-when {text}: there is no rule {name!r}. {hint}".rstrip()
+                f"There is no rule {name!r} that a run could be stopped by. {hint}".rstrip()
                 + f"\nThe rules are: {', '.join(known)}."
             )
         rules += [name] if name in RULES else []

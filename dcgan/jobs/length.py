@@ -1,4 +1,4 @@
-"""Another length for a run that has begun: checked, explained, and recorded."""
+"""A new length for an existing run: checked, explained, and recorded."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def notes_on_length(config: Config) -> Iterator[str]:
 
 
 def length_events(folder: Path, training: Training, fields: Mapping[str, Value]) -> Iterator[Event]:
-    """Record another length of a run: in its recipe, which is written first, and its fields.
+    """Record a run's new length: in its recipe, which is written first, and its fields.
 
     Args:
         folder: The run's folder.

@@ -15,7 +15,7 @@ _STEPS, _BATCH_SIZE = 5_000, 32
 
 
 def without_claims(config: Config, size: int) -> Config:
-    """The configuration, which no longer says of other images that they are the recipe's own.
+    """The configuration without its claims about the recipe's own images if it trains on others.
 
     What a user has written instead stays, and so does the number of images that the recipe's
     length is meant for.
@@ -37,7 +37,7 @@ def without_claims(config: Config, size: int) -> Config:
 
 
 def doubt_about_length(config: Config, size: int) -> str | None:
-    """A sentence if the recipe's epochs, which the user left as they are, are few steps here.
+    """A warning if the recipe's own number of epochs makes only few steps on these images.
 
     Args:
         config: Of a new run.

@@ -1,4 +1,4 @@
-"""How a training goes, as lines of text: in a terminal, a log file or a notebook."""
+"""The progress of a training as lines of text, for a terminal, a log file or a notebook."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REAL_SCORE = f"{SYS}/evaluation/floor/"
 
 
 def describe_end(result: TrainingResult, job: Job) -> str:
-    """How a training ended, how long it took and how fast it was; the run is the subject."""
+    """What follows a run's id in a sentence: how it ended, how long it took, how fast it was."""
     return (
         f"{result.status} after {result.steps:,} of {plural(job.total_steps, 'step')} in "
         f"{duration(result.seconds)} ({result.images_per_second:,.0f} images/s)."

@@ -1,4 +1,4 @@
-"""Signals as requests to stop, instead of the end of the process."""
+"""Signals as requests to stop instead of immediate termination."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where shapes are followed through a network before it is trained."""
+"""The device on which shapes are traced through a network before training."""
 
 from __future__ import annotations
 

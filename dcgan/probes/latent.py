@@ -29,7 +29,7 @@ _STARTS_OF_A_DIRECTION = 50
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic:
-    """What becomes of images of one class along the way to another.
+    """How images of one class change on the way to another.
 
     Attributes:
         strengths: Multiples of the difference of the two mean latents.

@@ -60,7 +60,7 @@ Check: TypeAlias = Callable[[torch.device], str]
 
 
 class CheckError(Exception):
-    """The device computes something else than it should."""
+    """The device computes wrong results."""
 
 
 @dataclass(frozen=True)

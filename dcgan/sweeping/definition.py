@@ -1,4 +1,4 @@
-"""Reads the definition of a sweep, from a file or from those that come with the project."""
+"""Reads the definition of a sweep, from a file or from those that ship with the project."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class _SweepFile(Section):
 
 
 def sweep_names() -> list[str]:
-    """The sweeps that come with the project."""
+    """The sweeps that ship with the project."""
     folder = resources.files("dcgan.sweeps")
     return sorted(
         file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")

@@ -1,4 +1,4 @@
-"""What a user asks of a sweep, and the sweep that it means: a new one, or one in the store."""
+"""A user's request for a sweep, resolved to a new sweep or to one in the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tracking.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRequest:
-    """What a user asks of a sweep.
+    """A sweep as the user asks for it.
 
     Attributes:
         subject: The name of a sweep or a recipe, or the path of a file with either.

@@ -40,7 +40,7 @@ _DAMAGED = (
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file's name says that it is one of the kinds that `collect_archive` reads."""
+    """Whether a file's name has an ending that `collect_archive` reads."""
     return path.name.lower().endswith((".zip", ".npy", ".npz", *_TAR_ENDINGS))
 
 

@@ -1,4 +1,4 @@
-"""Which files are images by the endings of their names, and what is said of the others."""
+"""Which files are images, by the endings of their names, and how the others are reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_ENDINGS = 8
 
 
 def images_among(names: Iterable[str]) -> tuple[list[str], dict[str, int]]:
-    """The names that end as files do that Pillow reads, and how often each other ending occurs.
+    """The names with an ending that Pillow reads, and a count of every other ending.
 
     The endings are in lower case, the most frequent first; that of a name without one is empty.
     """

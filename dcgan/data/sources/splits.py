@@ -32,7 +32,7 @@ def choose_split(path: Path, splits: Sequence[str], split: str) -> list[str]:
 
 
 def paths_of_split(path: Path, paths: Sequence[str], split: str) -> dict[str, str]:
-    """Of images in folders that are named after splits, those of one; of any others, all.
+    """The images of one split if their folders are named after splits, else all images.
 
     Args:
         path: What the user gave, for messages.

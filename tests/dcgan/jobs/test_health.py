@@ -28,7 +28,7 @@ def test_names_of_rules_and_of_endings_end_a_run() -> None:
     assert parse_stop_when(None) == ()
     assert parse_stop_when("not_learning, diverged") == ("not_learning", "not_finite")
     assert "discriminator_won" in parse_stop_when("collapsed")
-    with pytest.raises(ConfigError, match=r"there is no rule 'colapsed'.*\n.*collapsed"):
+    with pytest.raises(ConfigError, match=r"There is no rule 'colapsed'.*\n.*collapsed"):
         parse_stop_when("colapsed")
 
 
