@@ -90,6 +90,7 @@ def _trial(
     ]
     return {
         "failure": failure["name"],
+        "declared_for": failure["rule"],
         "rules": [rule for rule, count in held.items() if count > len(broken) / 2],
         "images": "96 images of MNIST" if "data" in failure else IMAGES[failure["set"]],
         "broken": {k: v for k, v in failure["broken"].items() if k != "training.steps"},

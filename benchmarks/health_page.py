@@ -160,7 +160,9 @@ def advice(trials: Sequence[Mapping[str, Any]], untried: Sequence[str]) -> str:
 
 
 def _trial(trial: Mapping[str, Any]) -> str:
-    settings = _settings(trial["broken"])
+    settings = "at the recipe's own settings"
+    if trial["broken"]:
+        settings = f"with `{_settings(trial['broken'])}`"
     held = ", ".join(
         f"`{rule}` in {count}" for rule, count in sorted(trial["held"].items(), key=_most_first)
     )
@@ -178,14 +180,24 @@ def _trial(trial: Mapping[str, Any]) -> str:
     ]
     header = ("remedy", "settings", trial["metric"], "change", "interval", "shown", "failed runs")
     opening = _paragraph(
-        f"**{trial['failure']}**: {trial['images']} with `{settings}`, {trial['steps']} steps, "
+        f"**{trial['failure']}**: {trial['images']} {settings}, {trial['steps']} steps, "
         f"{trial['seeds']} seeds; {trial['metric']} {trial['broken_distance']:.3g}. "
         f"{trial['failed']} of the {trial['seeds']} runs count as failed. Rules that held in them "
-        f"at some step: {held or 'none'}."
+        f"at some step: {held or 'none'}.{_not_as_declared(trial)}"
     )
     untried = ", ".join(trial["untried"])
     rest = f"\n\nDeclared and not trained yet: {untried}." if untried else ""
     return f"{opening}\n\n{_table(header, 'llrrllr', rows)}{rest}"
+
+
+def _not_as_declared(trial: Mapping[str, Any]) -> str:
+    """A sentence for a setting that did not break as it was meant to."""
+    if trial["held"].get(trial["declared_for"], 0) > trial["seeds"] / 2:
+        return ""
+    return (
+        f" It was declared as a setting for `{trial['declared_for']}`, which most of its runs do "
+        "not show: what helps against that remains unmeasured."
+    )
 
 
 def _most_first(item: tuple[str, int]) -> tuple[int, str]:
