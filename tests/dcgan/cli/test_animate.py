@@ -53,7 +53,7 @@ def test_a_training_and_a_walk_are_animated(
         (["-o", "a.avi"], "choose .gif, .webp, .mp4"),
         (["-o", "a"], "choose .gif, .webp, .mp4"),
         (["-o", "/dev/null/a.gif"], "/dev/null is no folder"),
-        (["--frames", "1"], "1 is not in the range"),
+        (["--frames", "1"], "'--frames'"),
         (["--walk", "3,3"], "each seed once"),
         (["--walk", ""], "seeds are whole numbers"),
         (["--walk", "3,7", "--checkpoint", "first"], "is not a step"),
