@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracking.backends import load_backend, load_reader
+from tracking.backends.foreign import UNMAPPED
 from tracking.backends.local import amend_fields, open_tracker, read_events, read_fields, read_run
 from tracking.backends.local_json import conform
 from tracking.errors import StoreError
@@ -111,7 +112,10 @@ def import_run(
     name = str(existing.get("sys/name") or fields.get("sys/name") or identifier)
     status = as_status(fields.get("sys/status"))
     if new_paths:
+        counted = UNMAPPED.copy()
         check_new_paths(load_reader(source).load_events(location, identifier), new_paths)
+        UNMAPPED.clear()
+        UNMAPPED.update(counted)  # the reading below counts what is left out
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         journal = open_tracker(Run(identifier, name, created), store)

@@ -7,6 +7,7 @@ need not be closed.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import matplotlib as mpl
@@ -14,6 +15,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.transforms import ScaledTranslation
 
 from analysis.plots.inline import show_figures_inline
 
@@ -28,6 +30,9 @@ REFERENCE = "#666666"
 
 WIDTH = 7.0
 """Inches: a page of text between its margins."""
+
+_LINE_LETTERS, _KEY_LETTERS = 88, 6
+"""Letters of a legend in a line of that width, and those that an entry's line takes."""
 
 _SETTINGS = {
     **sns.axes_style("ticks"),
@@ -87,9 +92,15 @@ def draw_caption(figure: Figure) -> None:
 
 
 def legend_above(axes: Axes) -> None:
-    """Put a legend in one line above the upper right corner, where there are no curves."""
+    """Put a legend beside the title of the axes, or above it if both do not fit in one line.
+
+    There are no curves in either place.
+    """
     handles, labels = axes.get_legend_handles_labels()
-    if handles:
+    title = 1.2 * len(axes.get_title(loc="left"))  # its letters are larger
+    if title + sum(len(label) + _KEY_LETTERS for label in labels) > _LINE_LETTERS:
+        _legend_above_title(axes, labels)
+    elif handles:
         legend = axes.legend(
             handles,
             labels,
@@ -102,6 +113,24 @@ def legend_above(axes: Axes) -> None:
         )
         # A long legend must not make the axes narrower.
         legend.set_in_layout(False)
+
+
+def _legend_above_title(axes: Axes, labels: Sequence[str]) -> None:
+    widest = max(map(len, labels)) + _KEY_LETTERS
+    columns = max(1, min(len(labels), _LINE_LETTERS // widest))
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.set_figheight(figure.get_figheight() + 0.19 * -(-len(labels) // columns))
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        bbox_transform=axes.transAxes + ScaledTranslation(0, 23 / 72, figure.dpi_scale_trans),
+        ncols=columns,
+        columnspacing=1.2,
+        handlelength=1.6,
+        borderaxespad=0,
+        borderpad=0,
+    )
 
 
 def annotate_empty(axes: Axes) -> None:

@@ -19,8 +19,8 @@ from tracking.testing.sample_run import RUN
 from tracking.tracker import Run
 
 
-def imported(source: Path | str, kind: str, store: Path, code: int = 0) -> str:
-    arguments = ["import", str(source), "--from", kind, "--store", str(store)]
+def imported(source: Path | str, kind: str, store: Path, *more: str, code: int = 0) -> str:
+    arguments = ["import", str(source), "--from", kind, "--store", str(store), *more]
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
     assert result.exit_code == code, result.output
     assert "Traceback" not in result.output
@@ -117,6 +117,10 @@ def test_any_folder_of_tensorboard_is_imported(tmp_path: Path) -> None:
     [(series, step)] = local.image_files(folder)
     assert (series, step) == ("images/samples", 1)
     assert "up to date" in imported(tmp_path / "logs", "tensorboard", tmp_path / "mine")
+    rename = ("--rename", "loss/train=training/batch/Gloss")
+    output = imported(tmp_path / "logs", "tensorboard", tmp_path / "other", *rename)
+    assert "5 values, 1 image, 1 file" in output
+    assert "no place here: 1 histogram." in output, "counted once, although it is read twice"
 
 
 def test_a_single_run_of_this_program_is_imported_from_its_store(tmp_path: Path) -> None:

@@ -97,6 +97,9 @@ def animate(
     check_can_write(path)
     folder = find_run(store, run)
     if walk is None:
+        for option, chosen in (("--checkpoint", checkpoint != "last"), ("--weights", weights)):
+            if chosen:
+                raise typer.BadParameter(f"{option} is of a walk. Name its seeds: --walk 3,7.")
         animation = _training(folder, edge, frames or _GRIDS, fps or _GRIDS_PER_SECOND)
     else:
         from dcgan.run_folder.trained_run import TrainedRun

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from pathlib import Path
 
@@ -43,8 +44,11 @@ def test_a_training_says_how_much_is_lost_and_is_resumed_later(
         disk = FailingDisk(store, number, patch)
         disk.fail_after("00000003.png")
         result = dcgan("train", "digits", *settings, "--steps", "7", "--store", str(store))
-    assert result.exit_code == 2, result.output
-    assert "Traceback" not in result.output
+        too_early = dcgan("resume", "last", "--store", str(store))
+    for refused in (result, too_early):
+        assert refused.exit_code == 2, (refused.output, refused.exception)
+        assert "Traceback" not in refused.output
+        assert os.strerror(number) in said(refused)
     assert "finished" not in result.output
     (folder,) = local.run_folders(store)
     kept = int(local.last_values(folder).get("step", 0))
@@ -66,7 +70,6 @@ def test_a_training_says_how_much_is_lost_and_is_resumed_later(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("resume", "last"),
         ("tag", "last", "x"),
         ("rename", "last", "x"),
         ("delete", "last"),
@@ -81,9 +84,7 @@ def test_a_command_says_that_it_cannot_write_and_changes_nothing(
     arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = tmp_path / "store"
-    folder = write_untrained_run(store, "digits-aaaaaa")
-    if arguments[0] == "resume":
-        local.amend_fields(folder, {"sys/status": "interrupted"})
+    write_untrained_run(store, "digits-aaaaaa")
     before = contents(store)
     with monkeypatch.context() as patch:
         FailingDisk(store, errno.EROFS, patch).is_failing = True
