@@ -96,8 +96,7 @@ def _print(run_diff: RunDiff, console: Console) -> None:
     in_one = [each for each in run_diff.metrics if each.difference is None]
     if in_both:
         console.print(
-            "\n[bold]Final metrics[/bold]: means of the last epoch (training/epoch), "
-            "last values of the others"
+            "\n[bold]Final metrics[/bold]: last epoch's means (training/epoch), else last values"
         )
         console.print(_metric_table(in_both, widths))
     if in_one:
