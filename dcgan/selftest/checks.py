@@ -124,7 +124,7 @@ def _step_is_plain(recipe: str, device: torch.device) -> str:
     with _exact(device) as dtype:
         pixels = _images(config)
         ours = _losses(config, pixels, device)
-        plain = plain_losses(config, pixels, device, STEPS)
+        plain: Losses = [*plain_losses(config, pixels, device, STEPS)]
         return _same(ours, plain, dtype, "the plain loop")
 
 
@@ -142,10 +142,13 @@ def _replays_are_eager(settings: tuple[str, ...], device: torch.device) -> str:
     eager = _small("digits", device, *settings, length, "training.cuda_graph=false")
     with _exact(device) as dtype:
         pixels = _images(graph)
-        ours, theirs = (
-            [*_losses(config, pixels, device, norms := []), *norms] for config in (graph, eager)
-        )
+        ours, theirs = (_losses_and_norms(config, pixels, device) for config in (graph, eager))
         return _same(ours, theirs, dtype, "eager steps and their gradients", steps)
+
+
+def _losses_and_norms(config: Config, pixels: Tensor, device: torch.device) -> Losses:
+    norms: Losses = []
+    return _losses(config, pixels, device, norms) + norms
 
 
 def _resuming_is_exact(device: torch.device) -> str:
