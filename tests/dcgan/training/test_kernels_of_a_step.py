@@ -60,13 +60,14 @@ def full_batches(step: AdversarialStep, world: World = SINGLE_PROCESS) -> list[t
 
 @pytest.mark.parametrize("way", ["celeba", "anime", "every stabiliser", "wgan_gp"])
 def test_the_host_neither_waits_for_a_step_nor_lets_it_sort(way: str):
-    step = new_step(way, SINGLE_PROCESS, "stabilisers.generator_ema=0")
+    without_average = ("stabilisers.generator_ema=0", "images.weights=current")
+    step = new_step(way, SINGLE_PROCESS, *without_average)
     batches = full_batches(step)
     step(batches)  # Adam makes its state
     step.set_noise()
     with Operators() as operators:
         step.update(batches)
-    assert operators.names["convolution_backward"]
+    assert operators.names["_fused_adam"] >= 2
     assert not (WAITING | SORTING) & operators.names.keys()
 
 
@@ -96,9 +97,9 @@ def test_gradients_are_averaged_once_for_each_update(
     step = new_step("digits", one_of_two, f"training.discriminator_step={setting}")
     counts: Counter[str] = Counter()
 
-    def count(_state: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+    def count(state, bucket):  # PyTorch compares annotations with its own, which are no strings
         counts["D"] += bucket.is_last()
-        done: torch.futures.Future[Tensor] = torch.futures.Future()
+        done = torch.futures.Future()
         done.set_result(bucket.buffer())
         return done
 
@@ -107,7 +108,10 @@ def test_gradients_are_averaged_once_for_each_update(
     assert counts["D"] == exchanges
 
 
-def test_networks_are_compiled_before_they_are_wrapped(one_of_two: World):
+def test_networks_are_compiled_before_they_are_wrapped(
+    one_of_two: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch, "compile", lambda network, dynamic: network)
     step = new_step("digits", one_of_two, "training.compile=true")
     wrapped = step._discriminator_ddp
     assert isinstance(wrapped, nn.parallel.DistributedDataParallel)
