@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,7 @@ from tracking.atomic_files import atomic_write
 
 @dataclass(frozen=True, eq=False)
 class FigureFile:
-    """A figure and what a page needs with it.
+    """A figure and what a page needs with it. Each kind of file is drawn once.
 
     Attributes:
         figure: What is drawn.
@@ -35,41 +36,35 @@ class FigureFile:
         """What the parts of the picture are."""
         return style.caption_of(self.figure)
 
-
-def as_png(picture: FigureFile) -> bytes:
-    """The file with the alternative text in its metadata, without a date or random ids."""
-    buffer = io.BytesIO()
-    picture.figure.savefig(
-        buffer,
-        format="png",
-        dpi=style.DOTS_PER_INCH,
-        metadata={"Description": picture.alt, "Software": None},
-    )
-    return buffer.getvalue()
-
-
-def as_svg(picture: FigureFile) -> bytes:
-    """The file with the alternative text in its metadata, without a date or random ids."""
-    buffer = io.BytesIO()
-    with style.vector_text(picture.name):
-        picture.figure.savefig(
+    @cached_property
+    def png(self) -> bytes:
+        """The file with the alternative text in its metadata, without a date or random ids."""
+        buffer = io.BytesIO()
+        self.figure.savefig(
             buffer,
-            format="svg",
-            metadata={"Title": picture.name, "Description": picture.alt, "Date": None},
+            format="png",
+            dpi=style.DOTS_PER_INCH,
+            metadata={"Description": self.alt, "Software": None},
         )
-    return buffer.getvalue()
+        return buffer.getvalue()
 
+    @cached_property
+    def svg(self) -> bytes:
+        """The file with the alternative text in its metadata, without a date or random ids."""
+        metadata = {"Title": self.name, "Description": self.alt, "Date": None}
+        return self._vectors("svg", metadata)
 
-def as_pdf(picture: FigureFile) -> bytes:
-    """The file for LaTeX, with the alternative text in its metadata, without a date."""
-    buffer = io.BytesIO()
-    with style.vector_text(picture.name):
-        picture.figure.savefig(
-            buffer,
-            format="pdf",
-            metadata={"Title": picture.name, "Subject": picture.alt, "CreationDate": None},
-        )
-    return buffer.getvalue()
+    @cached_property
+    def pdf(self) -> bytes:
+        """The file for LaTeX, with the alternative text in its metadata, without a date."""
+        metadata = {"Title": self.name, "Subject": self.alt, "CreationDate": None}
+        return self._vectors("pdf", metadata)
+
+    def _vectors(self, format: str, metadata: dict[str, str | None]) -> bytes:
+        buffer = io.BytesIO()
+        with style.vector_text(self.name):
+            self.figure.savefig(buffer, format=format, metadata=metadata)
+        return buffer.getvalue()
 
 
 def save(picture: FigureFile, folder: Path) -> list[Path]:
@@ -79,11 +74,11 @@ def save(picture: FigureFile, folder: Path) -> list[Path]:
     cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {"png": as_png, "svg": as_svg, "pdf": as_pdf}
+    contents = {"png": picture.png, "svg": picture.svg, "pdf": picture.pdf}
     files = [folder / f"{picture.name}.{extension}" for extension in (*contents, "csv")]
     for file, content in zip(files, contents.values(), strict=False):
         with atomic_write(file) as temporary:
-            temporary.write_bytes(content(picture))
+            temporary.write_bytes(content)
     with atomic_write(files[-1]) as temporary:
         picture.data.to_csv(temporary, index=False)
     return files

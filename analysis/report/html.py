@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from analysis.image_files import read_picture
 from analysis.plots.arm_grids import cropped
-from analysis.plots.figure_file import FigureFile, as_png, as_svg
+from analysis.plots.figure_file import FigureFile
 from analysis.report.content import Panel, Report
 from tracking.fields import escape_control_characters
 from tracking.png import to_png
@@ -46,10 +46,9 @@ def to_html(report: Report) -> str:
 
 
 def _figure(picture: FigureFile) -> str:
-    svg = as_svg(picture)
-    if len(svg) <= MOST_VECTOR_BYTES:
-        return _data("image/svg+xml", svg)
-    return _data("image/png", as_png(picture))
+    if len(picture.svg) <= MOST_VECTOR_BYTES:
+        return _data("image/svg+xml", picture.svg)
+    return _data("image/png", picture.png)
 
 
 def _grid(panel: Panel, step: int) -> str:

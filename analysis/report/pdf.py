@@ -10,7 +10,7 @@ from fpdf.enums import Align, MethodReturnValue, TableBordersLayout, WrapMode, X
 from matplotlib.font_manager import FontProperties, findfont
 
 from analysis.comparison.tables import Table
-from analysis.plots.figure_file import FigureFile, as_png
+from analysis.plots.figure_file import FigureFile
 from analysis.report.content import (
     Block,
     Commands,
@@ -216,7 +216,7 @@ def _picture(document: FPDF, picture: FigureFile, caption: str) -> None:
     elif height > room:
         shown *= room / height
     document.image(
-        io.BytesIO(as_png(picture)),
+        io.BytesIO(picture.png),
         x=Align.C,
         w=shown,
         alt_text=escape_control_characters(picture.alt),

@@ -39,6 +39,12 @@ def _a_short_training_of_classifiers() -> Iterator[None]:
 
 
 @pytest.fixture
+def few_projections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the sliced Wasserstein distance, of which all would take a second per evaluation."""
+    monkeypatch.setattr("dcgan.evaluation.metrics.image_space.PROJECTIONS", 16)
+
+
+@pytest.fixture
 def small_config() -> Callable[..., Config]:
     """`digits` with tiny networks; further settings as `key=value`."""
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 from typer.testing import CliRunner
 
 from dcgan.cli import app
@@ -110,15 +110,24 @@ def browser(chromium: str) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def tab(browser: Browser, requests: list[str]) -> Iterator[Page]:
-    """An empty page of a new profile in which MLflow's assistant is closed."""
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
-    # On its first visit it would take a quarter of the window.
-    page.add_init_script(
+@pytest.fixture(scope="module")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """One for all pages, since a new one would fetch and compile MLflow's scripts once more."""
+    profile = browser.new_context(viewport={"width": 1440, "height": 900})
+    # On its first visit MLflow's assistant would take a quarter of the window.
+    profile.add_init_script(
+        "localStorage.clear();"
         "localStorage['mlflow.assistant.fab.autoOpenedOnFirstLoad_v1'] = 'true';"
         "localStorage['mlflow.assistant.panelOpen_v1'] = 'false'"
     )
+    yield profile
+    profile.close()
+
+
+@pytest.fixture
+def tab(profile: BrowserContext, requests: list[str]) -> Iterator[Page]:
+    """An empty page that knows of no earlier one, in which MLflow's assistant is closed."""
+    page = profile.new_page()
     expect.set_options(timeout=90_000)
     page.on("request", lambda request: requests.append(request.url))
     yield page
@@ -143,9 +152,10 @@ def page(tab: Page, address: str) -> Page:
 
 def screenshot(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    # Charts and menus move into place.
-    page.wait_for_timeout(500)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    # Charts and menus move into place: those of style sheets at once, others only if asked for.
+    if "SCREENSHOTS" in os.environ:
+        page.wait_for_timeout(500)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
 
 
 def open_charts(page: Page) -> None:

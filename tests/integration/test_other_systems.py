@@ -16,44 +16,20 @@ import torch
 from dcgan.config.loading import load_config, parse_override
 from dcgan.jobs.signals import unwind_on_termination
 from dcgan.profiling import step_timing
-from tests.support import REPOSITORY
+from tests.support import without_unix
+from tests.support.forked import fork
 from tracking import fanout, mlflow_server, redaction
 from tracking.atomic_files import atomic_write
 from tracking.backends import local
 from tracking.clock import now_ms
 from tracking.tracker import Run
 
-IMPORT_ALL = """
-import importlib, os, pkgutil, signal, sys
-import mlflow, neptune, numpy, pandas, sklearn, tensorboard, torch, torchvision  # may need them
 
-for module, names in (
-    (signal, ("SIGHUP", "SIGKILL", "SIGUSR1", "SIGALRM")),
-    (os, ("killpg", "getpgid", "setpriority", "sched_getaffinity", "fork", "getuid", "setsid")),
-):
-    for name in names:
-        if hasattr(module, name):
-            delattr(module, name)
-for name in ("fcntl", "resource", "pwd", "grp", "termios"):
-    sys.modules[name] = None
-for package in ("dcgan", "tracking", "analysis"):
-    for found in pkgutil.walk_packages([package], f"{package}."):
-        if not found.name.endswith("__main__"):
-            importlib.import_module(found.name)
-            print(found.name)
-"""
-
-
-def test_every_module_can_be_imported_without_what_unix_alone_has():
-    result = subprocess.run(
-        [sys.executable, "-c", IMPORT_ALL],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert {"dcgan.jobs.signals", "tracking.fanout", "analysis.runs"} <= set(result.stdout.split())
+def test_every_module_can_be_imported_without_what_unix_alone_has(tmp_path: Path):
+    process = fork(without_unix.import_all, folder=tmp_path)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert {"dcgan.jobs.signals", "tracking.fanout", "analysis.runs"} <= set(output.split())
 
 
 def test_a_closed_terminal_needs_no_signal_of_its_own(monkeypatch: pytest.MonkeyPatch):

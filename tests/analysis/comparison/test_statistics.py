@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 
 import numpy as np
@@ -63,7 +64,11 @@ def test_p_values_are_corrected_for_their_number() -> None:
     assert correct_family([]) == []
 
 
-def test_a_p_value_is_shown_exactly_if_it_is_at_most_its_level() -> None:
+def test_a_p_value_is_shown_exactly_if_it_is_at_most_its_level(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The reference collects garbage at every call: among all that tests import, half a second.
+    monkeypatch.setattr(gc, "collect", lambda: 0)
     draws = np.random.default_rng(0)
     for _ in range(20):
         p_values = (draws.uniform(size=5) ** 4).tolist()

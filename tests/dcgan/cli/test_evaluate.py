@@ -22,6 +22,8 @@ from dcgan.training.checkpoint import find_checkpoint, load_checkpoint, save_che
 from tests.dcgan.data.test_cache import save
 from tracking.backends.local import last_values, read_fields, read_steps, run_folders
 
+pytestmark = pytest.mark.usefixtures("few_projections")
+
 METRICS = {
     "lenet_fid",
     "lenet_kid",

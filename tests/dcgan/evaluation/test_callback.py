@@ -34,6 +34,8 @@ from tests.dcgan.data.test_torchvision_sets import write_idx
 from tracking.backends.local import last_values, read_fields, read_steps, run_folders
 from tracking.events import Event, Metrics
 
+pytestmark = pytest.mark.usefixtures("few_projections")
+
 EVERY = (*TINY[:-2], "--set", "evaluation.samples=120", "--epochs", "4", "--evaluate-every", "2")
 FID = "evaluation/lenet_fid"
 

@@ -159,7 +159,9 @@ def ray_address() -> Iterator[str]:
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    # Each process that Ray starts imports it anew: none for logs, nor to ask for more nodes.
+    head = {**node, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         cluster.add_node(**node)
         cluster.wait_for_nodes()
@@ -170,12 +172,17 @@ def ray_address() -> Iterator[str]:
 
 @pytest.fixture
 def dask_address() -> Iterator[str]:
-    """A Dask cluster of two workers with a thread each."""
+    """A Dask cluster of two workers with a thread each, forked from what has imported PyTorch."""
     distributed = pytest.importorskip("distributed", reason="dask is not installed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
-    ) as cluster:
-        yield cluster.scheduler_address
+    import dask
+
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        distributed.utils.get_mp_context()  # chooses imports of its own, once
+        fork_context()
+        with distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster:
+            yield cluster.scheduler_address
 
 
 @pytest.mark.parametrize("backend", ["ray", "dask"])

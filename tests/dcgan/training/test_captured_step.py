@@ -43,7 +43,7 @@ WAYS = {
     "celeba": ("celeba", SMALL),
     "anime": ("anime", SMALL),
     "anime-tf": ("anime-tf", SMALL),
-    "mnist-softmax": ("mnist-softmax", SMALL[3:]),
+    "mnist-softmax": ("mnist-softmax", (*SMALL[3:], "dataset.image_size=16")),
     "mnist-ablation": ("mnist-ablation", SMALL[3:]),
     "every stabiliser": ("digits", (*SMALL, *EVERY_STABILISER)),
     "wgan_gp": ("digits", (*SMALL, *CRITIC)),

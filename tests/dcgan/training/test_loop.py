@@ -210,14 +210,14 @@ def test_every_batch_is_measured_once_and_epoch_means_are_means(small_config, pi
 
 def test_metrics_cross_in_blocks_of_50_steps(small_config, pixels, tmp_path, monkeypatch):
     monkeypatch.setattr("dcgan.training.metric_buffer.BLOCK_SECONDS", 3600)
-    config = small_config("training.epochs=40", "images.every_steps=100000")
+    config = small_config("training.epochs=10", "images.every_steps=100000")
     one_epoch = pixels.repeat(3, 1, 1, 1)[:112]  # seven batches
     blocks = [
         len(event.steps)
         for event in run(config, one_epoch, tmp_path)
         if isinstance(event, Metrics) and "training/batch/Gloss" in event.values
     ]
-    assert blocks == [7] * 40  # the end of an epoch ends a block
+    assert blocks == [7] * 10  # the end of an epoch ends a block
     config = small_config("training.epochs=1", "training.batch_size=2", "images.every_steps=100000")
     blocks = [
         len(event.steps)
