@@ -128,7 +128,7 @@ def test_a_run_that_fails_fails_alone_and_is_started_again(tmp_path: Path):
 EPOCHS = 5  # on a busy machine one worker may begin an epoch or two before the other
 SLOW = (
     "--over", "optimizer.lr=2e-4,2e-3", "--seeds", "2",
-    *TINY[:-1], "training.batch_size=32", "--set", "dataset.image_size=16", "--epochs", str(EPOCHS),
+    *TINY[:-1], "training.batch_size=32", "--epochs", str(EPOCHS),
 )  # fmt: skip
 
 
