@@ -51,9 +51,16 @@ def option_overrides(
 def configure(
     recipe: str, overrides: Sequence[Override], images: Path | None, flag: str = "--data "
 ) -> Config:
-    """Load a recipe with a user's overrides and images; the arguments are as in `data_overrides`.
+    """Load a recipe with a user's overrides and images.
 
-    Raises ConfigError if the recipe or an override is not valid.
+    Args:
+        recipe: Name of a recipe, or the path of its file.
+        overrides: What the user changed in it.
+        images: The user's own images, or None.
+        flag: How the user gave them, for messages.
+
+    Raises:
+        ConfigError: The recipe or an override is not valid.
     """
     return load_config(recipe, [*overrides, *data_overrides(recipe, overrides, images, flag)])
 

@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.caveats import ANECDOTE, NO_QUALITY
+from analysis.caveats import NO_QUALITY
 from analysis.plots.run import (
     save_run_plots,
 )
@@ -22,6 +22,7 @@ from tests.support.drawn_run import (
     write_run,
 )
 from tracking.backends.local import read_steps
+from tracking.wording import ANECDOTE
 
 
 @pytest.fixture

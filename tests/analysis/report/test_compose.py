@@ -15,7 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from analysis import load
-from analysis.caveats import ANECDOTE, NO_QUALITY
+from analysis.caveats import NO_QUALITY
 from analysis.comparison.arms import ComparisonError
 from analysis.comparison.failures import RULE
 from analysis.comparison.measures import Measure
@@ -29,6 +29,7 @@ from tests.support.sample_journals import STEPS, write_journal
 from tracking.errors import UserError
 from tracking.events import Event, Fields, Metrics
 from tracking.metric_directions import direction_of
+from tracking.wording import ANECDOTE
 
 HOSTILE = "<script>alert(1)</script>|`x`\x1b[31m *b* [a](b)"
 

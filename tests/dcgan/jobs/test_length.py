@@ -153,7 +153,7 @@ def test_noise_that_fades_over_the_run_is_refused(tmp_path: Path) -> None:
 def test_a_finished_run_without_checkpoints_is_refused_and_kept(finished: Path) -> None:
     shutil.rmtree(finished / "checkpoints")
     before = content(finished)
-    with pytest.raises(CheckpointError, match=r"no checkpoint from which.*\n.*dcgan train .*toml"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint to continue.*\n.*dcgan train .*toml"):
         resumed(finished, "epochs", 4)
     assert content(finished) == before
 

@@ -119,7 +119,7 @@ def test_evaluations_compute_in_float32_and_leave_the_training_as_it_was(
 
     monkeypatch.setattr(module.inception, "find_weights", look)
     monkeypatch.setattr(module, "is_labelled", look)
-    monkeypatch.setattr(evaluator, "shuffled", look)
+    monkeypatch.setattr(evaluator, "shuffled_indices", look)
     images = SimpleNamespace(pixels=torch.zeros(4, 1, 8, 8))
     reference = SimpleNamespace(train=images.pixels, spaces=[SimpleNamespace(space=None)])
     calls = (
