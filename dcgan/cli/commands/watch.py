@@ -55,8 +55,10 @@ def watch(
     with Live(console=console, auto_refresh=False, screen=False) as live:
         try:
             while True:
+                # Read before the frame is drawn: the last frame says how the run ended.
+                has_ended = _status(folder) != "running"
                 live.update(_frame(folder, console, pictures), refresh=True)
-                if _status(folder) != "running":
+                if has_ended:
                     return
                 time.sleep(every)
         except KeyboardInterrupt:

@@ -155,6 +155,29 @@ def test_a_terminal_is_kept_up_to_date_until_the_run_ends(tmp_path: Path):
     assert process.wait(timeout=30) == 0
 
 
+def test_the_last_frame_says_how_a_run_ended_that_ended_while_the_frame_was_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    journal = begin(tmp_path)
+    draw, ends = watch._frame, [journal.close]
+
+    def draw_while_it_ends(*arguments: object) -> object:
+        frame = draw(*arguments)
+        while ends:
+            ends.pop()("finished")
+        return frame
+
+    monkeypatch.setattr(watch, "_frame", draw_while_it_ends)
+    with locked(journal.folder):
+        result = CliRunner().invoke(
+            app,
+            ["watch", "--every", "0.2", "--store", str(tmp_path)],
+            env={"COLUMNS": "80", "FORCE_COLOR": "1"},
+        )
+    assert result.exit_code == 0, result.output
+    assert result.output.index("running") < result.output.index("finished")
+
+
 def read_until(terminal: int, wanted: bytes) -> bytes:
     seen = b""
     deadline = time.monotonic() + 60
