@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer.main
 import typer.testing
 
 from tests.support.mlflow_tables import copied_tables
+from tracking import fanout
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -26,6 +28,18 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow files first, or the last of them would run alone at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What all tests import lives as long as the process: no collection looks through it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_sessionfinish() -> None:
+    """As before, or libraries would report what is frozen as leaks at the end."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +60,22 @@ def _without_the_users_settings(shared_folder: Path) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _one_start_of_mlflow(shared_folder: Path) -> Iterator[None]:
     with copied_tables(shared_folder / "mlflow-template.db"):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _remotes_have_the_priority_of_the_tests() -> Iterator[None]:
+    """Beside other tests, a thread of the lowest priority would hardly ever run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fanout, "LOWEST_PRIORITY", 0)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """A killed process loses nothing that the kernel has; a power cut, no test can cause."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
         yield
 
 

@@ -14,6 +14,8 @@ from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from tracking import fanout
+
 # What `dcgan train`, `resume` and `sweep` import before their first step.
 IMPORTS = (
     "torch",
@@ -172,6 +174,7 @@ def _run(
     os.chdir(folder)
     for path, stream in zip(outputs, (1, 2), strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), stream)
+    fanout.LOWEST_PRIORITY = 0  # as in tests/conftest.py
     try:
         target(*arguments)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import distribution
 
 import numpy as np
@@ -16,7 +17,7 @@ from dcgan.data.image_set import DatasetCard, ImageSet, class_sizes, pixel_stati
 
 def load_digits(dataset: Dataset) -> ImageSet:
     """The 1,797 8x8 digits of scikit-learn (Alpaydin and Kaynak 1998), enlarged."""
-    rows = np.loadtxt(_digits_file(), np.uint8, delimiter=",")
+    rows = _digits()
     shades = (rows[:, :-1].reshape(-1, 8, 8) * (255 / 16)).round().astype(np.uint8)  # from 0 to 16
     return _image_set(
         dataset,
@@ -29,16 +30,18 @@ def load_digits(dataset: Dataset) -> ImageSet:
     )
 
 
-def _digits_file() -> str:
+@cache
+def _digits() -> npt.NDArray[np.uint8]:
     """Pixels and class of a digit in each row; to import `sklearn.datasets` takes a second."""
-    return str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz"))
+    file = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
+    return np.loadtxt(str(file), np.uint8, delimiter=",")
 
 
 def load_sky(dataset: Dataset) -> ImageSet:
     """200 synthetic astronomical images, rendered by this project."""
-    from dcgan.data.sources.sky import SKY_CLASSES, render_sky
+    from dcgan.data.sources.sky import SKY_CLASSES
 
-    pixels, labels = render_sky()
+    pixels, labels = _sky()
     return _image_set(
         dataset,
         pixels,
@@ -48,6 +51,14 @@ def load_sky(dataset: Dataset) -> ImageSet:
         labels=labels,
         transforms=f"render 64, resize {_size(dataset)} (bilinear)",
     )
+
+
+@cache
+def _sky() -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """The images and their classes, which take a second to render."""
+    from dcgan.data.sources.sky import render_sky
+
+    return render_sky()
 
 
 def _size(dataset: Dataset) -> str:

@@ -41,6 +41,20 @@ def test_digits_are_those_of_scikit_learn():
     assert images.card.std == (pytest.approx(scaled.std(correction=0).item(), abs=1e-5),)
 
 
+@pytest.mark.parametrize(("name", "size", "channels"), [("digits", 16, 1), ("sky", 64, 3)])
+def test_who_changes_an_embedded_set_changes_it_for_nobody_else(
+    name: str, size: int, channels: int
+):
+    dataset = Dataset(name=name, image_size=size, channels=channels)
+    first = load_images(dataset)
+    pixels, labels = first.pixels.clone(), first.labels.clone()
+    first.pixels.zero_()
+    first.labels.zero_()
+    second = load_images(dataset)
+    assert torch.equal(second.pixels, pixels)
+    assert torch.equal(second.labels, labels)
+
+
 def test_scale_maps_bytes_onto_the_range_of_tanh():
     bytes_ = torch.tensor([0, 51, 255], dtype=torch.uint8)
     torch.testing.assert_close(to_unit_range(bytes_), torch.tensor([-1.0, -0.6, 1.0]))

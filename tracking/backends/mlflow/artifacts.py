@@ -49,7 +49,7 @@ class Picture:
 
 
 def is_readable(uri: str, root: str, artifact: str) -> bool:
-    """Whether an artifact may be read; the others are told of.
+    """Whether an artifact may be read; the others are warned of.
 
     A store from elsewhere, or a server, can name any file of this machine. So what is in a folder
     of this machine must lie below the store's own folder, or, for a server of this machine, in a
