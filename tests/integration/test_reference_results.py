@@ -6,13 +6,18 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from analysis import Runs, load
 from analysis.comparison.compare import Comparison, compare
 from analysis.comparison.conclusions import interval_name
-from analysis.comparison.statistics import mean_interval, paired_difference
+from analysis.comparison.statistics import (
+    correct_family,
+    mean_interval,
+    paired_difference,
+)
 from tracking.events import EPOCH
 
 ROOT = Path(__file__).parents[2]
@@ -61,25 +66,67 @@ def test_the_effect_of_the_initialisation(results: str, initialisation: Comparis
     assert f"D's is lower by {lower[0]:.2f} ({level} {lower[1]:.2f} to {lower[2]:.2f})" in results
 
 
-def test_the_distances_of_both_initialisations_by_epoch(results: str) -> None:
+EPOCHS = (4, 8, 12, 16, 20)
+
+
+@pytest.fixture(scope="module")
+def distances() -> pd.DataFrame:
+    """FID and LeNet-FID with either initialisation; one row per seed and evaluated epoch."""
     runs = load(REFERENCE / "weight-init")
-    names = ("fid", "lenet_fid")
     evaluations = pd.concat(
         runs.steps(run)
         .set_index("step")
-        .reindex(columns=[f"evaluation/{name}" for name in names])
+        .reindex(columns=["evaluation/fid", "evaluation/lenet_fid"])
         .dropna()
         .assign(arm=fields["config/init/scheme"], seed=fields["config/seed"])
         for run, fields in runs.table.iterrows()
     )
+    epochs = pd.Index(evaluations.index // 547, name="epoch")
+    return evaluations.set_index([epochs, "seed", "arm"]).unstack().dropna()
+
+
+def test_the_distances_of_both_initialisations_by_epoch(
+    results: str, distances: pd.DataFrame
+) -> None:
     for epoch in (4, 8, 12, 20):
-        at_epoch = evaluations.loc[[epoch * 547]].set_index(["seed", "arm"]).unstack().dropna()
-        means = at_epoch.mean()
+        at_epoch = distances.loc[epoch]
         cells = (
-            " / ".join(f"{means[f'evaluation/{name}', arm]:.1f}" for arm in ("dcgan", "default"))
-            for name in names
+            " / ".join(f"{at_epoch[name, arm].mean():.1f}" for arm in ("dcgan", "default"))
+            for name in ("evaluation/fid", "evaluation/lenet_fid")
         )
         assert f"| {epoch} | {' | '.join(cells)} | {len(at_epoch)} |" in results
+
+
+def pairs_of_either_machine(distances: pd.DataFrame) -> pd.DataFrame:
+    """LeNet-FID with either initialisation; a seed of both machines is that of the GPU."""
+    file = REFERENCE / "weight-init" / "lenet_fid_cpu.json"
+    values = json.loads(file.read_text(encoding="utf-8"))["values"]
+    on_cpu = pd.DataFrame(
+        {
+            (int(epoch), int(seed)): {each: arms[each][epoch] for each in ("dcgan", "default")}
+            for seed, arms in values.items()
+            for epoch in arms["dcgan"].keys() & arms["default"].keys()
+        }
+    ).T.rename_axis(["epoch", "seed"])
+    return distances["evaluation/lenet_fid"].combine_first(on_cpu)
+
+
+def test_the_effect_of_the_initialisation_on_the_distance_by_epoch(
+    results: str, distances: pd.DataFrame
+) -> None:
+    logarithms = np.log(pairs_of_either_machine(distances))
+    found = []
+    for epoch in EPOCHS:
+        pairs = logarithms.loc[epoch]
+        effect = paired_difference(pairs["default"].to_numpy(), pairs["dcgan"].to_numpy())
+        found.append((epoch, effect, int((pairs["dcgan"] < pairs["default"]).sum())))
+    p_values = [effect.test.p() for _, effect, _ in found]
+    corrected = correct_family(p_values)
+    for (epoch, effect, lower), p, family in zip(found, p_values, corrected, strict=True):
+        assert (
+            f"| {epoch} | {np.expm1(effect.mean):+.0%} | {lower} of {effect.counts[0]} "
+            f"| {p:.2g} | {family.p_holm:.2g} |" in results
+        )
 
 
 def test_the_effect_of_the_learning_rate(results: str) -> None:
