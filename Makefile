@@ -28,7 +28,7 @@ bench: .venv/installed-test
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
 	    "Python 3.11 to 3.13 is needed; choose one with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	@$(PIP) --upgrade pip
+	@$(PIP) --upgrade pip || echo "pip stays as it is."
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
 	@$(INSTALLING)
