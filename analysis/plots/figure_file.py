@@ -40,7 +40,7 @@ class FigureFile:
     def png(self) -> bytes:
         """The file with the alternative text in its metadata, without a date or random ids."""
         buffer = io.BytesIO()
-        self._laid_out.savefig(
+        self.figure.savefig(
             buffer,
             format="png",
             dpi=style.DOTS_PER_INCH,
@@ -63,15 +63,8 @@ class FigureFile:
     def _vectors(self, format: str, metadata: dict[str, str | None]) -> bytes:
         buffer = io.BytesIO()
         with style.vector_text(self.name):
-            self._laid_out.savefig(buffer, format=format, metadata=metadata)
+            self.figure.savefig(buffer, format=format, metadata=metadata)
         return buffer.getvalue()
-
-    @cached_property
-    def _laid_out(self) -> Figure:
-        """The figure, laid out once and alike in all files; Matplotlib would do it for each."""
-        self.figure.draw_without_rendering()
-        self.figure.set_layout_engine("none")
-        return self.figure
 
 
 def save(picture: FigureFile, folder: Path) -> list[Path]:
