@@ -73,7 +73,7 @@ def _remotes_have_the_priority_of_the_tests() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_wait_for_the_disk() -> Iterator[None]:
-    """A killed process loses nothing that the kernel has; a power cut, no test can cause."""
+    """A killed process loses nothing that the kernel has, and no test cuts the power."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda file: None)
         yield

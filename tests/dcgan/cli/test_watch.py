@@ -172,7 +172,7 @@ def test_the_last_frame_says_how_a_run_ended_that_ended_while_the_frame_was_draw
         result = CliRunner().invoke(
             app,
             ["watch", "--every", "0.2", "--store", str(tmp_path)],
-            env={"COLUMNS": "80", "FORCE_COLOR": "1"},
+            env={"COLUMNS": "80", "FORCE_COLOR": "1", "TERM": "xterm"},
         )
     assert result.exit_code == 0, result.output
     assert result.output.index("running") < result.output.index("finished")
