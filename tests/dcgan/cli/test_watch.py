@@ -111,6 +111,7 @@ def test_a_frame_has_the_whole_grid_in_the_terminals_own_graphics(
     journal.write(Image(FIXED_NOISE, 1200, CREATED, grid))
     drawn = io.StringIO()
     monkeypatch.setattr(drawn, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")  # a dumb terminal has no graphics
     console = Console(file=drawn, force_terminal=True, width=80, height=40)
     console.print(watch._frame(journal.folder, console, "kitty"))
     screen = screen_of(drawn.getvalue())
