@@ -159,11 +159,15 @@ def run_job(
     return _training_result(job, folder, status, seconds, sum(evaluation_seconds))
 
 
-def run_worker_rank(job: Job) -> None:
-    """Train along with the first process, which tracks the job, on any other rank."""
+def run_worker_rank(job: Job) -> bool:
+    """Train along with the first process, which tracks the job, on any other rank.
+
+    Returns:
+        Whether the training reached its end or was stopped by a rule; False if it was interrupted.
+    """
     resume_from = _load_resume_state(job)
     with stop_requests(catch_repeats=True) as stop:
-        train(
+        reached_end = train(
             job.config,
             job.images.pixels,
             device=job.device,
@@ -174,6 +178,7 @@ def run_worker_rank(job: Job) -> None:
             stopping=stop,
             world=job.world,
         )
+        return reached_end or not stop()
 
 
 def _open_run(job: Job) -> tuple[Run, Path]:

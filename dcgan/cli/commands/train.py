@@ -220,7 +220,8 @@ def _run(job: Job, *, log_model: bool = False) -> None:
     from dcgan.jobs.run import run_job, run_worker_rank
 
     if job.world.rank > 0:
-        run_worker_rank(job)
+        if not run_worker_rank(job):
+            raise typer.Exit(EXIT_INTERRUPTED)
         return
     console = TrainingConsole(highlight=False)
     with TrainingProgress(job, console) as progress:
