@@ -53,7 +53,7 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
         first.panels[0].sides,
         real={label: _newest(panel) for label, panel in real.items() if label in shown},
     )
-    caption = _caption(first, len(by_arm))
+    caption = _caption(first, steps, len(by_arm))
     all_runs = [str(run) for arm in arms for run in arm.runs]
     animation = None
     if len(all_runs) == 1:
@@ -74,11 +74,12 @@ def _choices(arms: Mapping[str, Mapping[int, Panel]], real: Panel | None) -> lis
     return [Choice("the first seed of each arm", tuple(firsts), real)]
 
 
-def _caption(choice: Choice, arms: int) -> str:
+def _caption(choice: Choice, steps: Sequence[int], arms: int) -> str:
     shown = len(choice.panels)
     left_out = f" Only the first {shown} of {arms} arms are shown." if arms > shown else ""
+    when = "during training" if len(steps) > 1 else f"at step {steps[0]:,}"
     return (
-        f"Images from the same noise during training, {choice.name}. "
+        f"Images from the same noise {when}, {choice.name}. "
         f"Shown are the first {SIDE} images of the first {SIDE} rows of each grid; none "
         f"was picked by hand.{left_out}"
     )

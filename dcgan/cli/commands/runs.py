@@ -27,6 +27,7 @@ from dcgan.store_dir import DEFAULT_STORE
 from tracking.events import BATCH, CONFIG, EPOCH, HEALTH, TRACKERS
 from tracking.fields import from_iso8601
 from tracking.run_files import image_files, run_files
+from tracking.wording import rounded
 
 DEFAULT_LIMIT = 50
 """Runs that fit on a screen or two."""
@@ -244,7 +245,7 @@ def _tracker_cell(trackers: dict[str, str]) -> Text:
 
 def _value_column(name: str, values: Sequence[object]) -> Column:
     """A column of any values, which are numbers unless one of them is text or a list."""
-    shown = [f"{value:.4g}" if isinstance(value, float) else _as_text(value) for value in values]
+    shown = [rounded(value, 4) if isinstance(value, float) else _as_text(value) for value in values]
     if all(value is None or isinstance(value, int | float) for value in values):
         return Column(escape_control_characters(name), list(map(Text, shown)))
     return _text_column(name, shown)
