@@ -173,8 +173,8 @@ def _trial(trial: Mapping[str, Any]) -> str:
             each["name"],
             f"`{_settings(each['settings'])}`",
             rounded(each["distance"], 3),
-            f"{each['difference']:+.0%}",
-            f"{each['low']:+.0%} to {each['high']:+.0%}",
+            _change(each["difference"]),
+            f"{_change(each['low'])} to {_change(each['high'])}",
             ("better" if each["difference"] < 0 else "worse") if each["shown"] else "no",
             each["failed"],
         )
@@ -213,7 +213,12 @@ def _settings(settings: Mapping[str, Any]) -> str:
 def _share(part: int, whole: int, interval: Sequence[float] | None) -> str:
     if interval is None:
         return DASH
-    return f"{part / whole:.0%} ({interval[0]:.0%} to {interval[1]:.0%})"
+    return f"{part / whole:.0%} ({100 * interval[0]:.0f} to {interval[1]:.0%})"
+
+
+def _change(share: float) -> str:
+    """A change in percent, with a decimal where it would else be zero."""
+    return f"{share:+,.{0 if abs(share) >= 0.005 else 1}%}"
 
 
 def _kinds(runs: Iterable[str]) -> str:
