@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tracking.wording import rounded
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "health_rules.json"
 PAGE = HERE.parent / "docs" / "diagnosis.md"
@@ -170,9 +172,9 @@ def _trial(trial: Mapping[str, Any]) -> str:
         (
             each["name"],
             f"`{_settings(each['settings'])}`",
-            _three_digits(each["distance"]),
-            f"{each['difference']:+.0%}",
-            f"{each['low']:+.0%} to {each['high']:+.0%}",
+            rounded(each["distance"], 3),
+            _change(each["difference"]),
+            f"{_change(each['low'])} to {_change(each['high'])}",
             ("better" if each["difference"] < 0 else "worse") if each["shown"] else "no",
             each["failed"],
         )
@@ -181,17 +183,13 @@ def _trial(trial: Mapping[str, Any]) -> str:
     header = ("remedy", "settings", trial["metric"], "change", "interval", "shown", "failed runs")
     opening = _paragraph(
         f"**{trial['failure']}**: {trial['images']} {settings}, {trial['steps']} steps, "
-        f"{trial['seeds']} seeds; {trial['metric']} {_three_digits(trial['broken_distance'])}. "
+        f"{trial['seeds']} seeds; {trial['metric']} {rounded(trial['broken_distance'], 3)}. "
         f"{trial['failed']} of the {trial['seeds']} runs count as failed. Rules that held in them "
         f"at some step: {held or 'none'}.{_not_as_declared(trial)}"
     )
     untried = ", ".join(trial["untried"])
     rest = f"\n\nDeclared and not trained yet: {untried}." if untried else ""
     return f"{opening}\n\n{_table(header, 'llrrllr', rows)}{rest}"
-
-
-def _three_digits(value: float) -> str:
-    return f"{float(f'{value:.3g}'):,g}"
 
 
 def _not_as_declared(trial: Mapping[str, Any]) -> str:
@@ -215,7 +213,12 @@ def _settings(settings: Mapping[str, Any]) -> str:
 def _share(part: int, whole: int, interval: Sequence[float] | None) -> str:
     if interval is None:
         return DASH
-    return f"{part / whole:.0%} ({interval[0]:.0%} to {interval[1]:.0%})"
+    return f"{part / whole:.0%} ({100 * interval[0]:.0f} to {interval[1]:.0%})"
+
+
+def _change(share: float) -> str:
+    """A change in percent, with a decimal where it would else be zero."""
+    return f"{share:+,.{0 if abs(share) >= 0.005 else 1}%}"
 
 
 def _kinds(runs: Iterable[str]) -> str:

@@ -27,6 +27,17 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def rounded(value: float, digits: int, sign: str = "") -> str:
+    """A number with so many digits, without an exponent up to a million: `0.0123`, `12,300`.
+
+    Args:
+        value: The number.
+        digits: How many of its digits are kept, from the first that is not 0.
+        sign: "+" to write the sign of positive numbers too.
+    """
+    return f"{float(f'{value:.{digits}g}'):{sign},g}"
+
+
 def install_extra(extra: str) -> str:
     """How to install one of this project's extras: from its repository, as no index has it."""
     return f"pip install -c constraints.txt -e '.[{extra}]' in the repository of the DCGAN lab"

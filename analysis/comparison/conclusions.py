@@ -8,7 +8,7 @@ from typing import Any
 from analysis.comparison.compare import Comparison
 from analysis.comparison.failures import FAILURES
 from analysis.comparison.power import POWER, least_pairs, least_runs
-from tracking.wording import plural
+from tracking.wording import plural, rounded
 
 FEW_ARMS = 3
 """Up to this many arms, without the baseline, have a sentence each."""
@@ -126,14 +126,14 @@ def _told(
     """What rows with the same number of runs show, do not show, and could not show."""
     shown = [
         f"the {words[row['metric']]} is {'higher' if row['mean'] > 0 else 'lower'} by "
-        f"{abs(row['mean']):.3g} ({interval_name(row['level'])} "
+        f"{rounded(abs(row['mean']), 3)} ({interval_name(row['level'])} "
         f"{signed_range(row['ci_low'], row['ci_high'])}, p = {row['p_holm']:.2g})"
         for row in rows
         if row["shown"]
     ]
     parts = [_list(shown)] if shown else []
     if hidden := [row for row in rows if not row["shown"] and row["can_show"]]:
-        effects = _list([f"{row['minimum_detectable_effect']:.2g}" for row in hidden])
+        effects = _list([f"{rounded(row['minimum_detectable_effect'], 2)}" for row in hidden])
         differences = "a difference" if len(hidden) == 1 else "differences"
         parts.append(
             f"no difference was shown in the {_list([words[row['metric']] for row in hidden])} "
@@ -162,7 +162,7 @@ def interval_name(level: float) -> str:
 
 def signed(number: float) -> str:
     """A number with its sign, such as `+0.12`; negative ones have a true minus sign."""
-    return f"{number:+.3g}".replace("-", "\N{MINUS SIGN}")
+    return rounded(number, 3, "+").replace("-", "\N{MINUS SIGN}")
 
 
 def signed_range(low: float, high: float) -> str:

@@ -25,7 +25,7 @@ _OF_ALL = {
 _WITHOUT_FEATURES = ("sliced_wasserstein", "ms_ssim")
 _BY_CLASSES = ("class_coverage", "class_divergence", "modes", "mode_divergence")
 _NOT_RECORDED = "not recorded"
-_MOST_SHOWN = 60
+_MOST_SHOWN, _MOST_LISTED = 60, 3
 
 
 def differing_conditions(path: str, runs: Runs, ids: Sequence[str]) -> Mapping[str, list[str]]:
@@ -79,10 +79,14 @@ def _feature_network(path: str, evaluated: pd.DataFrame) -> dict[str, str]:
 
 def conditions_in_words(conditions: Mapping[str, list[str]]) -> str:
     """Differing conditions on one line, such as `number of samples: 200 and 10000`."""
-    return "; ".join(
-        f"{words}: {' and '.join(map(_shortened, texts[:3]))}{', ...' * (len(texts) > 3)}"
-        for words, texts in conditions.items()
-    )
+    return "; ".join(f"{words}: {_listed(texts)}" for words, texts in conditions.items())
+
+
+def _listed(texts: Sequence[str]) -> str:
+    shown = [_shortened(text) for text in texts[:_MOST_LISTED]]
+    if len(texts) > len(shown):
+        return f"{', '.join(shown)}, ..."
+    return f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def _shortened(text: str) -> str:

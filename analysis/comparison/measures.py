@@ -187,12 +187,12 @@ def _told_differently(words: Sequence[str], conditions: str, anyway: bool) -> st
     if not others:
         outcome = "its values are compared anyway" if anyway else "it is left out"
         return (
-            f"The {last} was not measured in the same way in all runs, so {outcome}: {conditions}."
+            f"The {last} was not measured in the same way in all runs ({conditions}), so {outcome}."
         )
     outcome = "their values are compared anyway" if anyway else "they are left out"
     return (
-        f"The {', '.join(others)} and {last} were not measured in the same way in all runs, so "
-        f"{outcome}: {conditions}."
+        f"The {', '.join(others)} and {last} were not measured in the same way in all runs "
+        f"({conditions}), so {outcome}."
     )
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from analysis.comparison.compare import Comparison
 from analysis.comparison.conclusions import signed, signed_range
 from analysis.comparison.failures import FAILURES
 from analysis.comparison.power import POWER
-from tracking.wording import plural
+from tracking.wording import plural, rounded
 
 _MISSING = "\N{EN DASH}"
+_ROUNDING = 1e-12
+"""What rounding can leave of a difference between equal values."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,16 @@ class Table:
 
 def summary_table(comparison: Comparison) -> Table:
     """Mean and spread of each measure in each arm."""
+    keys = ["mean", "std", "median", "min", "max"]
     rows = []
     for measure in comparison.measures:
-        for label in comparison.labels:
-            table = comparison.summary
-            row = table[(table["metric"] == measure.name) & (table["arm"] == label)].iloc[0]
+        table = comparison.summary
+        table = table[table["metric"] == measure.name].set_index("arm").loc[comparison.labels]
+        numbers = iter(align_decimals([float(value) for value in table[keys].to_numpy().flat]))
+        for label, row in zip(comparison.labels, table.to_dict("records"), strict=True):
             count = f"{row['n']}" if row["n"] == row["runs"] else f"{row['n']} of {row['runs']}"
-            numbers = (format_number(row[key]) for key in ("mean", "std", "median", "min", "max"))
-            rows.append((measure.words, short_label(comparison, label), count, *numbers))
+            cells = tuple(islice(numbers, len(keys)))
+            rows.append((measure.words, short_label(comparison, label), count, *cells))
     return Table(
         "Each metric over the seeds of each arm. Per-batch metrics are averaged over the last 10% "
         "of the steps.",
@@ -101,7 +106,7 @@ def effect_table(comparison: Comparison) -> Table:
                 interval if math.isfinite(row["ci_low"]) else _MISSING,
                 _p_value(row),
                 f"{row['prob_superiority']:.2f}",
-                format_number(row["minimum_detectable_effect"]),
+                format_number(row["minimum_detectable_effect"], 2),
             )
         )
     return Table(
@@ -187,13 +192,36 @@ def short_label(comparison: Comparison, label: str) -> str:
     return next(arm.short_label for arm in comparison.arms if arm.label == label)
 
 
-def format_number(value: float) -> str:
-    """A number with four digits; a dash if it is not finite."""
+def format_number(value: float, digits: int = 4) -> str:
+    """A number with so many digits; a dash if it is not finite."""
     if not math.isfinite(value):
         return _MISSING
-    # Rounding can leave a tiny difference between equal values.
-    digits = f"{value:.4g}" if abs(value) > 1e-12 else "0"
-    return digits.replace("-", "\N{MINUS SIGN}")
+    number = rounded(value, digits) if abs(value) > _ROUNDING else "0"
+    return number.replace("-", "\N{MINUS SIGN}")
+
+
+def align_decimals(values: Sequence[float], digits: int = 4) -> list[str]:
+    """Numbers with the same number of decimals, so that they can be compared below each other.
+
+    The largest has so many digits, the smallest at least two unless that would take more than two
+    further decimals. Counts have no decimals; a number that is not finite is a dash.
+    """
+    sizes = [abs(value) for value in values if math.isfinite(value) and abs(value) > _ROUNDING]
+    decimals = 0
+    if not all(size.is_integer() for size in sizes):
+        for_largest = digits - 1 - math.floor(math.log10(max(sizes)))
+        for_smallest = 1 - math.floor(math.log10(min(sizes)))
+        decimals = max(0, for_largest, min(for_smallest, for_largest + 2))
+
+    def text(value: float) -> str:
+        if not math.isfinite(value):
+            return _MISSING
+        if value and _ROUNDING < abs(value) < 0.5 * 10**-decimals:
+            return format_number(value, 2)
+        value = value if abs(value) > _ROUNDING else 0.0
+        return f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+    return [text(value) for value in values]
 
 
 def factor_header(comparison: Comparison) -> str:

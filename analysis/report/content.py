@@ -121,7 +121,7 @@ class Grids:
     """Image grids during training.
 
     Attributes:
-        caption: What they show.
+        caption: What they show, whichever choice is shown.
         steps: Those that can be chosen, increasing.
         choices: Which runs can be chosen.
         still: A figure with a few of the steps, for paper.
@@ -133,6 +133,13 @@ class Grids:
     choices: tuple[Choice, ...]
     still: FigureFile
     animation: MovingPicture | None = None
+
+    @property
+    def still_caption(self) -> str:
+        """What the figure for paper shows, which has the runs of the first choice."""
+        first = self.choices[0]
+        runs = "run has" if len(first.panels) == 1 else "runs have"
+        return f"{self.caption} The {runs} {first.name}."
 
 
 @dataclass(frozen=True)
@@ -191,7 +198,7 @@ class Report:
             match block:
                 case Figures(items):
                     captioned += [(figure.picture, figure.caption) for figure in items]
-                case Grids(caption=caption, still=still):
+                case Grids(still_caption=caption, still=still):
                     captioned.append((still, caption))
         return captioned
 

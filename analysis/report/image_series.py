@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import PIL.Image
@@ -25,7 +26,8 @@ MOST_STEPS, MOST_SEEDS, MOST_ARMS = 25, 5, 12
 def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
     """The grids of one run per arm, with a choice of the seed while there is room.
 
-    Seeds that all arms have come first. None if no run has a grid in a local journal.
+    Only seeds that all arms have can be chosen, those with the most grids first; if there are none,
+    each arm shows its first. None if no run has a grid in a local journal.
     """
     by_arm: dict[str, dict[int, Panel]] = {}
     real: dict[str, Panel] = {}
@@ -43,17 +45,19 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
     if not shown:
         return None
     choices = _choices(shown, next(iter(real.values()), None))
-    files_by_step = [panel.files for choice in choices for panel in choice.panels]
-    cost = sum(map(_cropped_bytes, choices[0].panels))
-    steps = common_steps(files_by_step, max(2, min(MOST_STEPS, BUDGET // max(1, cost))))
-    seeds_shown = max(1, min(MOST_SEEDS, BUDGET // max(1, cost * len(steps))))
+    # A store may keep all grids of one seed and only the last of the others.
+    choices.sort(key=lambda choice: len(_steps(choice)), reverse=True)
     first = choices[0]
+    cost = sum(map(_cropped_bytes, first.panels))
+    steps = _steps(first, max(2, min(MOST_STEPS, BUDGET // max(1, cost))))
+    room = accumulate(sum(_bytes_at(steps, panel) for panel in each.panels) for each in choices)
+    seeds_shown = max(1, min(MOST_SEEDS, sum(needed <= BUDGET for needed in room)))
     still = grids_by_step_and_arm(
         {panel.label: panel.files for panel in first.panels},
         first.panels[0].sides,
         real={label: _newest(panel) for label, panel in real.items() if label in shown},
     )
-    caption = _caption(first, len(by_arm))
+    caption = _caption(steps, len(shown), len(by_arm))
     all_runs = [str(run) for arm in arms for run in arm.runs]
     animation = None
     if len(all_runs) == 1:
@@ -74,11 +78,19 @@ def _choices(arms: Mapping[str, Mapping[int, Panel]], real: Panel | None) -> lis
     return [Choice("the first seed of each arm", tuple(firsts), real)]
 
 
-def _caption(choice: Choice, arms: int) -> str:
-    shown = len(choice.panels)
+def _steps(choice: Choice, most: int = MOST_STEPS) -> list[int]:
+    return common_steps([panel.files for panel in choice.panels], most)
+
+
+def _bytes_at(steps: Sequence[int], panel: Panel) -> int:
+    return _cropped_bytes(panel) * sum(step in panel.files for step in steps)
+
+
+def _caption(steps: Sequence[int], shown: int, arms: int) -> str:
     left_out = f" Only the first {shown} of {arms} arms are shown." if arms > shown else ""
+    when = "during training" if len(steps) > 1 else f"at step {steps[0]:,}"
     return (
-        f"Images from the same noise during training, {choice.name}. "
+        f"Images from the same noise {when}. "
         f"Shown are the first {SIDE} images of the first {SIDE} rows of each grid; none "
         f"was picked by hand.{left_out}"
     )

@@ -52,7 +52,7 @@ def _block(block: Block, folder: str) -> list[str]:
                 for figure in items
                 for part in _picture(figure.picture, figure.caption, folder)
             ]
-        case Grids(caption=caption, still=still, animation=animation):
+        case Grids(still_caption=caption, still=still, animation=animation):
             moving = [] if animation is None else _moving(animation, folder)
             return [*_picture(still, caption, folder), *moving]
         case MovingPicture():

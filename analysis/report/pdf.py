@@ -95,7 +95,7 @@ def _block(document: FPDF, block: Block) -> None:
         case Figures(items):
             for figure in items:
                 _picture(document, figure.picture, figure.caption)
-        case Grids(caption=caption, still=still):
+        case Grids(still_caption=caption, still=still):
             _picture(document, still, caption)
         case MovingPicture():
             pass  # paper does not move
@@ -179,7 +179,7 @@ def _height(document: FPDF, block: Block) -> float:
     match block:
         case Figures(items):
             return _smallest_height(document, items[0].picture, items[0].caption)
-        case Grids(caption=caption, still=still):
+        case Grids(still_caption=caption, still=still):
             return _smallest_height(document, still, caption)
         case _:
             return 10

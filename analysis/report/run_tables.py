@@ -8,23 +8,29 @@ import pandas as pd
 
 from analysis.comparison.compare import Comparison
 from analysis.comparison.failures import TrainingOutcome
-from analysis.comparison.tables import Table, factor_header, format_number, short_label
+from analysis.comparison.tables import Table, align_decimals, factor_header, short_label
 from tracking.events import SYS
 from tracking.fields import to_text
+
+_OUTCOMES = {"whole": "no failure"}
+"""Outcome as it is stored -> as a reader sees it."""
 
 
 def runs_of(comparison: Comparison) -> Table:
     """Every run with its arm, outcome, seed and values."""
     names = [measure.name for measure in comparison.measures]
+    numbers = zip(*(align_decimals(list(comparison.runs[name])) for name in names), strict=True)
     rows = (
         (
             str(run),
             short_label(comparison, row["arm"]),
-            row["outcome"],
+            _OUTCOMES.get(row["outcome"], row["outcome"]),
             f"{row['seed']}",
-            *(format_number(row[name]) for name in names),
+            *cells,
         )
-        for run, row in zip(comparison.runs.index, comparison.runs.to_dict("records"), strict=True)
+        for run, row, cells in zip(
+            comparison.runs.index, comparison.runs.to_dict("records"), numbers, strict=True
+        )
     )
     words = (measure.words for measure in comparison.measures)
     columns = ("run", factor_header(comparison), "outcome", "seed", *words)
@@ -43,16 +49,18 @@ def runs_alone(
     """
     metrics = [path for path in last_values.columns if last_values[path].notna().any()]
     rows = []
-    values = last_values.to_dict("index")
-    for (run, fields), outcome in zip(table.to_dict("index").items(), outcomes, strict=True):
+    numbers = {path: align_decimals(list(last_values.loc[table.index, path])) for path in metrics}
+    for place, ((run, fields), outcome) in enumerate(
+        zip(table.to_dict("index").items(), outcomes, strict=True)
+    ):
         labels = (fields.get(f"{SYS}/{key}") for key in ("recipe", "status"))
         rows.append(
             (
                 str(run),
                 *("" if label is None else str(label) for label in labels),
-                outcome,
+                _OUTCOMES.get(outcome, outcome),
                 to_text(fields.get(f"{SYS}/seed")),
-                *(format_number(values[run][path]) for path in metrics),
+                *(numbers[path][place] for path in metrics),
             )
         )
     columns = ("run", "recipe", "status", "outcome", "seed")

@@ -19,7 +19,7 @@ from dcgan.cli.options import Json, Store, complete_run
 from dcgan.store_dir import DEFAULT_STORE
 from tracking.events import ARTIFACTS, GIT_DIFF
 from tracking.fields import to_text
-from tracking.wording import ANECDOTE, plural
+from tracking.wording import ANECDOTE, plural, rounded
 
 if TYPE_CHECKING:
     from analysis.run_diff import MetricPair, RunDiff, RunRecord, SectionDiff, ValuePair
@@ -184,9 +184,9 @@ def _metric_table(metrics: Sequence[MetricPair], widths: tuple[int, int]) -> Tab
     for metric in metrics:
         table.add_row(
             Text(escape_control_characters(metric.path), style="dim"),
-            _number(metric.first, ".4g"),
-            _number(metric.second, ".4g"),
-            _number(metric.difference, "+.4g"),
+            _number(metric.first),
+            _number(metric.second),
+            _number(metric.difference, "+"),
         )
     return table
 
@@ -210,8 +210,8 @@ def _shown(name: str, value: Value) -> str:
     return value if isinstance(value, str) else to_text(value)
 
 
-def _number(value: float | None, format_spec: str) -> str:
-    return "-" if value is None else format(value, format_spec)
+def _number(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else rounded(value, 4, sign)
 
 
 def _finite(tree: Any) -> Any:

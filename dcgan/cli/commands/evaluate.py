@@ -23,6 +23,7 @@ from dcgan.cli.options import (
     several_runs,
 )
 from dcgan.store_dir import DEFAULT_STORE
+from tracking.wording import rounded
 
 if TYPE_CHECKING:
     from dcgan.evaluation.evaluate_run import EvaluationResult
@@ -144,9 +145,9 @@ def _print(evaluation: EvaluationResult, console: Console) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     for score in evaluation.scores:
         better = _ARROWS.get(score.better, score.better)
-        spread = "-" if score.spread is None else f"{score.spread:.2g}"
+        spread = "-" if score.spread is None else rounded(score.spread, 2)
         table.add_row(
-            score.name, Text(better), f"{score.value:.4g}", spread, f"{score.real_score:.4g}"
+            score.name, Text(better), rounded(score.value, 4), spread, rounded(score.real_score, 4)
         )
     console.print(table)
     notes = [

@@ -24,6 +24,7 @@ from dcgan.cli.options import (
     parse_checkpoint,
 )
 from dcgan.store_dir import DEFAULT_STORE
+from tracking.wording import rounded
 
 if TYPE_CHECKING:
     from dcgan.config.dataset import Dataset
@@ -123,8 +124,8 @@ def fid(
     for name, source in (("A", a), ("B", b)):
         text = escape_control_characters(f"{name}: {source.description}")
         console.print(Text(text), soft_wrap=True)
-    console.print(f"[bold]{space.prefix}FID {result.fid:.4g}[/bold]")
-    console.print(f"[bold]{space.prefix}KID {result.kid:.4g}[/bold]")
+    console.print(f"[bold]{space.prefix}FID {rounded(result.fid, 4)}[/bold]")
+    console.print(f"[bold]{space.prefix}KID {rounded(result.kid, 4)}[/bold]")
     for warning in result.warnings:
         console.print(Text(warning, style="yellow"), soft_wrap=True)
 

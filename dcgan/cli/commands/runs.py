@@ -25,8 +25,9 @@ from dcgan.cli.options import Json, RunReference, Store
 from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.store_dir import DEFAULT_STORE
 from tracking.events import BATCH, CONFIG, EPOCH, HEALTH, TRACKERS
-from tracking.fields import from_iso8601
+from tracking.fields import from_iso8601, to_text
 from tracking.run_files import image_files, run_files
+from tracking.wording import rounded
 
 DEFAULT_LIMIT = 50
 """Runs that fit on a screen or two."""
@@ -244,7 +245,7 @@ def _tracker_cell(trackers: dict[str, str]) -> Text:
 
 def _value_column(name: str, values: Sequence[object]) -> Column:
     """A column of any values, which are numbers unless one of them is text or a list."""
-    shown = [f"{value:.4g}" if isinstance(value, float) else _as_text(value) for value in values]
+    shown = [rounded(value, 4) if isinstance(value, float) else _as_text(value) for value in values]
     if all(value is None or isinstance(value, int | float) for value in values):
         return Column(escape_control_characters(name), list(map(Text, shown)))
     return _text_column(name, shown)
@@ -272,9 +273,15 @@ def _value_table(values: dict[str, Any], prefix: str) -> Table:
     table.add_column(width=min(_MOST_NAME_WIDTH, longest), overflow="fold")
     table.add_column(overflow="fold")
     for name, value in shown.items():
-        text = f"{value:.6g}" if isinstance(value, float) else str(value)
-        table.add_row(Text(name, style="dim"), Text(escape_control_characters(text)))
+        table.add_row(Text(name, style="dim"), Text(escape_control_characters(_shown(value))))
     return table
+
+
+def _shown(value: Any) -> str:
+    """A value as it is written after `--set KEY=`, where it is one of a recipe."""
+    if isinstance(value, str):
+        return value
+    return f"{value:.6g}" if isinstance(value, float) else to_text(value)
 
 
 def _file_lines(folder: Path) -> list[str]:

@@ -94,7 +94,7 @@ def test_evaluations_of_different_numbers_of_samples_are_not_compared(tmp_path: 
     assert (
         remaining.warnings.count(
             "The LeNet-FID, LeNet-precision and LeNet-recall were not measured in the same way in "
-            "all runs, so they are left out: number of samples: 10000 and 200."
+            "all runs (number of samples: 10000 and 200), so they are left out."
         )
         == 1
     )

@@ -232,6 +232,31 @@ def test_images_can_be_chosen_by_seed_and_step(report: Report) -> None:
     assert grids.choices[0].real is not None
 
 
+def test_a_seed_with_more_grids_than_the_others_shows_them_all(tmp_path: Path) -> None:
+    for seed in range(3):
+        for arm in ("dcgan", "default"):
+            folder = write_journal(tmp_path, f"{arm}-{seed}", seed=seed, init__scheme=arm)
+            if seed != 1:
+                (folder / "images" / "fixed_noise" / "00000000.png").unlink()
+    report = compose(load(tmp_path))
+    grids = next(each for each in section(report, "Images").blocks if isinstance(each, Grids))
+    assert grids.steps == (0, 40)
+    assert [choice.name for choice in grids.choices] == ["seed 1", "seed 0", "seed 2"]
+    assert [list(choice.panels[0].files) for choice in grids.choices] == [[0, 40], [40], [40]]
+
+
+def test_a_single_step_has_no_slider(tmp_path: Path) -> None:
+    folder = write_journal(tmp_path, "run", seed=0)
+    (folder / "images" / "fixed_noise" / "00000000.png").unlink()
+    report = compose(load(tmp_path))
+    grids = next(each for each in section(report, "Images").blocks if isinstance(each, Grids))
+    assert grids.steps == (40,)
+    assert grids.caption.startswith("Images from the same noise at step 40. ")
+    assert grids.still_caption == f"{grids.caption} The run has seed 0."
+    (file,) = save_report(report, tmp_path / "page.html", "html")
+    assert 'type="range"' not in file.read_text(encoding="utf-8")
+
+
 def test_a_page_needs_nothing_beside_it(report: Report, tmp_path: Path) -> None:
     (file,) = save_report(report, tmp_path / "new" / "page.html", "html")
     page = file.read_text(encoding="utf-8")
