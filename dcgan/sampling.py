@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dcgan.choices import BatchNormMode
 from dcgan.config.schema import Network
 from dcgan.data.scaling import to_uint8
 from tracking.errors import UserError
 from tracking.events import GRID_PADDING
-
-BatchNormMode: TypeAlias = Literal["train", "eval"]
-"""Whether batch norm uses the statistics of the current batch, or its running statistics."""
-
-Weights: TypeAlias = Literal["current", "ema"]
-"""G as the last step left it, or its moving average."""
 
 BATCH = 64
 """Latents per batch of new images, a multiple of the 16 numbers that PyTorch draws at a time.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from tracking.errors import StoreError
 from tracking.unfinished import unfinished
 
 _RENAMES, _PAUSE_SECONDS = 20, 0.05
@@ -34,6 +35,20 @@ def atomic_write(path: Path) -> Iterator[Path]:
             _replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_output(path: Path) -> Iterator[Path]:
+    """`atomic_write` to a file that the user has named, whose folder is made if it is missing.
+
+    Raises StoreError if the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from pathlib import Path
 import PIL.Image
 
 from analysis.animation.frames import Animation
-from tracking.atomic_files import atomic_write
-from tracking.errors import StoreError, UserError
+from tracking.atomic_files import write_output
+from tracking.errors import UserError
 from tracking.wording import install_extra
 
 ENDINGS = (".gif", ".webp", ".mp4")
@@ -52,16 +52,12 @@ def save_animation(animation: Animation, path: Path) -> None:
         StoreError: The file cannot be written.
     """
     check_can_write(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary:
-            if path.suffix.lower() == ".mp4":
-                _write_video(animation, temporary)
-            else:
-                kind = "GIF" if path.suffix.lower() == ".gif" else "WEBP"
-                temporary.write_bytes(_encoded(animation, kind, _WEBP_QUALITY))
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}.") from error
+    with write_output(path) as temporary:
+        if path.suffix.lower() == ".mp4":
+            _write_video(animation, temporary)
+        else:
+            kind = "GIF" if path.suffix.lower() == ".gif" else "WEBP"
+            temporary.write_bytes(_encoded(animation, kind, _WEBP_QUALITY))
 
 
 def as_webp(animation: Animation, most_bytes: int) -> bytes:
@@ -114,7 +110,6 @@ def _write_video(animation: Animation, path: Path) -> None:
 
 
 def _even(picture: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
-
     if picture.size == size:
         return picture
     larger = PIL.Image.new(picture.mode, size)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from analysis.plots.run import RunPlot
     from analysis.runs import Runs
+    from dcgan.choices import Weights
     from dcgan.config.schema import Config
     from dcgan.run_folder.trained_run import TrainedRun
-    from dcgan.sampling import Weights
     from dcgan.training.checkpoint import CheckpointRef
 
 _MOST_STEPS = 8

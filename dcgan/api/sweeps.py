@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dcgan.api.training import chosen_trackers, exclusive, overrides_of
 from dcgan.cpu.allocator import keep_memory
@@ -18,6 +18,7 @@ from tracking.wording import plural
 if TYPE_CHECKING:
     from analysis.runs import Runs
     from dcgan.api.progress import Display
+    from dcgan.choices import Executor
     from dcgan.sweeping.session import SweepSession
     from dcgan.sweeping.storage import StoredSweep
 
@@ -38,7 +39,7 @@ def sweep(
     resume: bool = False,
     stop_when: str | None = None,
     jobs: int | None = None,
-    backend: Literal["loky", "ray", "dask"] = "loky",
+    backend: Executor = "loky",
     cluster: str | None = None,
     device: str = "auto",
     store: str | Path | None = None,

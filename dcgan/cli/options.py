@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -203,11 +203,12 @@ Trackers = Annotated[
 
 def parse_checkpoint(text: str) -> CheckpointRef:
     """Parse the value of --checkpoint; raises typer.BadParameter if it is not valid."""
-    if text in ("last", "best"):
-        return cast(Literal["last", "best"], text)
-    if not text.isdecimal():
+    from dcgan.training.checkpoint import parse_checkpoint_ref
+
+    checkpoint = parse_checkpoint_ref(text)
+    if checkpoint is None:
         raise typer.BadParameter(f"{text!r} is not a step, 'last' or 'best'.")
-    return int(text)
+    return checkpoint
 
 
 def parse_overrides(settings: Sequence[str] | None, **options: Any) -> list[Override]:

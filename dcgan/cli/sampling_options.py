@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from dcgan.choices import Weights
 
 _MOST_SEEDS = 1_000_000
 
 GeneratorWeights = Annotated[
-    Literal["current", "ema"] | None,
+    Weights | None,
     typer.Option(
         "--weights",
         help="G's weights or their moving average; by default as in the run's own grids.",

@@ -28,7 +28,7 @@ Protocol: TypeAlias = Literal["kitty", "iterm", "sixel", "blocks", "none"]
 Picture: TypeAlias = Text | GraphicPicture
 
 Pictures = Annotated[
-    Literal["auto", "kitty", "iterm", "sixel", "blocks", "none"],
+    Literal["auto", Protocol],
     typer.Option(
         "--pictures",
         envvar="DCGAN_PICTURES",

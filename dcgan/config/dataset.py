@@ -98,6 +98,11 @@ class Dataset(Section):
         return self
 
     @property
+    def colours(self) -> str:
+        """`grey` or `RGB`."""
+        return "grey" if self.channels == 1 else "RGB"
+
+    @property
     def sides(self) -> tuple[int, int]:
         """Height and width of the images, in pixels."""
         return sides_of(self.image_size)

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Strict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from dcgan.choices import BatchNormMode, Weights
 from dcgan.config.conflicts import conflicts
 from dcgan.config.dataset import Dataset
 from dcgan.config.section import Section
 from tracking.errors import UserError
+from tracking.wording import plural
 
 
 class ConfigError(UserError):
@@ -197,6 +199,13 @@ class Training(Section):
         True, description="on one CUDA device: replay each step of full batches as one graph"
     )
 
+    @property
+    def length(self) -> str:
+        """How long to train, in words: `40 epochs`."""
+        if self.steps is not None:
+            return plural(self.steps, "step")
+        return plural(self.epochs or 0, "epoch")
+
     @model_validator(mode="after")
     def _one_length(self) -> Training:
         if (self.epochs is None) == (self.steps is None):
@@ -243,14 +252,12 @@ class Images(Section):
     every_steps: int | None = Field(None, ge=1, description="steps between grids")
     every_epochs: int | None = Field(None, ge=1, description="instead of every_steps")
     count: int = Field(64, ge=1, le=1024, description="images per grid")
-    mode: Literal["train", "eval"] = Field(
+    mode: BatchNormMode = Field(
         "train",
         description="train: batch norm by the statistics of the grid's batch; eval: by its "
         "running statistics",
     )
-    weights: Literal["current", "ema"] = Field(
-        "current", description="of G; ema needs stabilisers.generator_ema"
-    )
+    weights: Weights = Field("current", description="of G; ema needs stabilisers.generator_ema")
     inverted: bool = Field(False, description="show white-on-black images as black on white")
 
     @model_validator(mode="before")

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from dcgan.choices import Weights
 from dcgan.config.schema import Config, Network
 from dcgan.run_folder.trained_run import TrainedRun
-from dcgan.sampling import Weights
 from tracking.errors import UserError
 
 INPUT, OUTPUT = "latents", "images"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcgan.choices import Weights
 from dcgan.export.description import Description, ExportError
 from dcgan.export.formats import FORMATS, Encoded, encode
 from dcgan.export.model_card import CARD_FILE, SAMPLES_FILE, files_of_card, model_card, read_mark
@@ -12,9 +13,7 @@ from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.samples.grid_file import arrange
 from dcgan.samples.latents import of_seed
 from dcgan.samples.pixels import images_of
-from dcgan.sampling import Weights
-from tracking.atomic_files import atomic_write
-from tracking.errors import StoreError
+from tracking.atomic_files import write_output
 from tracking.png import to_png
 
 _SAMPLES, _COLUMNS = 64, 8
@@ -67,13 +66,9 @@ def export_run(
         )
         contents[output.parent / SAMPLES_FILE] = to_png(grid)
         contents[card_file] = model_card(run, description, names).encode()
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        for path, content in contents.items():
-            with atomic_write(path) as temporary:
-                temporary.write_bytes(content)
-    except OSError as error:
-        raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
+    for path, content in contents.items():
+        with write_output(path) as temporary:
+            temporary.write_bytes(content)
     return Export(tuple(contents), description, encoded)
 
 

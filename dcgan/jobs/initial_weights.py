@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from dcgan.config.schema import Config, ConfigError
 from dcgan.export.weights_file import read_weights_file
 from dcgan.models import build_networks
 from dcgan.run_folder.trained_run import TrainedRun
-from dcgan.training.checkpoint import CheckpointError, CheckpointRef
+from dcgan.training.checkpoint import CheckpointError, parse_checkpoint_ref
 from tracking.errors import StoreError
 from tracking.events import SYS, Fields, Value
 from tracking.store import find_run
@@ -164,12 +164,10 @@ def check_same_weights(weights: InitialWeights, fields: Mapping[str, Value], run
 def _read(reference: str, store: Path, config: Config) -> _Source:
     if reference.endswith(_FILES):
         return _read_file(Path(reference).expanduser().absolute(), config)
-    name, _, last = reference.rpartition(":")
-    checkpoint: CheckpointRef = "last"
-    if name and (last in ("last", "best") or last.isdecimal()):
-        checkpoint = int(last) if last.isdecimal() else cast(Literal["last", "best"], last)
-    else:
-        name = reference
+    name, _, suffix = reference.rpartition(":")
+    checkpoint = parse_checkpoint_ref(suffix) if name else None
+    if checkpoint is None:
+        name, checkpoint = reference, "last"
     run = TrainedRun.open(find_run(store, name), checkpoint)
     states: dict[str, StateDict] = {network: run.state[network] for network in _NETWORKS}
     return _Source(f"{run.folder.name}:{run.step}", states, run.config)

@@ -13,7 +13,6 @@ from dcgan.run_folder.trained_run import read_config
 from dcgan.training.checkpoint import CheckpointError
 from dcgan.training.schedule import total_steps
 from tracking.events import CONFIG, SYS, Event, Fields, Value
-from tracking.wording import plural
 
 LENGTHS = f"{SYS}/lengths"
 """The field with every length that a run has had, the first one first."""
@@ -38,7 +37,7 @@ def check_length(
             length.
     """
     run = folder.name
-    asked, earlier = (length_in_words(each.training) for each in (config, previous))
+    asked, earlier = (each.training.length for each in (config, previous))
     if done is None:
         if status == "finished":
             raise CheckpointError(
@@ -84,17 +83,10 @@ def length_events(folder: Path, training: Training, fields: Mapping[str, Value])
     previous = read_config(folder)
     length = {"epochs": training.epochs, "steps": training.steps}
     known = fields.get(LENGTHS)
-    lengths = known if isinstance(known, list) else [length_in_words(previous.training)]
+    lengths = known if isinstance(known, list) else [previous.training.length]
     changed = previous.training.model_copy(update=length)
     yield write_recipe(previous.model_copy(update={"training": changed}), folder)
     yield Fields(
         {f"{CONFIG}/training/{unit}": value for unit, value in length.items()}
-        | {LENGTHS: [*lengths, length_in_words(changed)]}
+        | {LENGTHS: [*lengths, changed.length]}
     )
-
-
-def length_in_words(training: Training) -> str:
-    """The length of a training, such as `40 epochs`."""
-    if training.steps is not None:
-        return plural(training.steps, "step")
-    return plural(training.epochs or 0, "epoch")

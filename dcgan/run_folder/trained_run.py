@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from dcgan.choices import Weights
 from dcgan.config.dataset import EMBEDDED
 from dcgan.config.loading import Override, load_config
 from dcgan.config.schema import Config, ConfigError
@@ -17,7 +18,6 @@ from dcgan.data.loading import load_images
 from dcgan.models import build_networks
 from dcgan.models.ema import moving_average
 from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
-from dcgan.sampling import Weights
 from dcgan.training.checkpoint import (
     CheckpointRef,
     CheckpointState,

@@ -9,8 +9,8 @@ import PIL.Image
 
 from dcgan.data.progress import Progress, silent
 from dcgan.samples.pixels import Images, Pixels, map_rendered
-from tracking.atomic_files import atomic_write
-from tracking.errors import StoreError, UserError
+from tracking.atomic_files import write_output
+from tracking.errors import UserError
 from tracking.events import GRID_PADDING
 
 _QUALITY = 95
@@ -55,13 +55,9 @@ def write_grid(
     columns = min(columns or round(images.count**0.5), images.count)
     _check_size(images.count, columns, sides, picture_format)
     grid = arrange(images, columns, inverted=inverted, progress=progress)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(output) as temporary:
-            picture = PIL.Image.fromarray(grid[:, :, 0] if grid.shape[2] == 1 else grid)
-            picture.save(temporary, format=picture_format, quality=_QUALITY)
-    except OSError as error:
-        raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
+    with write_output(output) as temporary:
+        picture = PIL.Image.fromarray(grid[:, :, 0] if grid.shape[2] == 1 else grid)
+        picture.save(temporary, format=picture_format, quality=_QUALITY)
 
 
 def arrange(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dcgan.choices import BatchNormMode, Weights
 from dcgan.cpu.fast_convolutions import with_fast_convolutions
 from dcgan.data.progress import Progress, silent
 from dcgan.data.scaling import to_uint8
@@ -23,9 +24,7 @@ from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.samples.latents import Latents
 from dcgan.sampling import (
     BATCH,
-    BatchNormMode,
     GenerationError,
-    Weights,
     check_finite,
     generate,
 )

@@ -9,11 +9,11 @@ from itertools import cycle, islice
 
 import joblib
 
+from dcgan.choices import Executor
 from dcgan.jobs.signals import stop_requests
 from dcgan.sweeping.local_workers import kill_workers, run_in_processes
 from dcgan.sweeping.worker import (
     POLL_SECONDS,
-    Executor,
     WorkItem,
     WorkResult,
     run_work_item,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcgan.choices import Executor
 from dcgan.config.loading import Override
 from dcgan.evaluation.features.feature_space import count_spaces
 from dcgan.jobs.initial_weights import check_fixed_weights
@@ -12,7 +13,6 @@ from dcgan.jobs.overrides import data_overrides
 from dcgan.sweeping.definition import read_definition
 from dcgan.sweeping.plan import Factor, Sweep, plan_sweep
 from dcgan.sweeping.storage import StoredSweep, find_sweep
-from dcgan.sweeping.worker import Executor
 from tracking.errors import UserError
 
 

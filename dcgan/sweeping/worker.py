@@ -11,20 +11,18 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import filelock
 import psutil
 import torch
 
+from dcgan.choices import Executor
 from dcgan.cpu.allocator import keep_memory
 from dcgan.jobs.prepare import Job, RunMetadata, SweepMembership, prepare, prepare_resume
 from dcgan.jobs.run import run_job
 from dcgan.sweeping.plan import RunKey, SweepRun
 from dcgan.sweeping.storage import StoredSweep
 from tracking.errors import UserError
-
-Executor: TypeAlias = Literal["loky", "ray", "dask"]
 
 POLL_SECONDS = 0.5
 """Seconds between two checks of whether the sweep was asked to stop."""

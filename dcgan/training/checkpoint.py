@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
 import torch
 
@@ -19,6 +19,13 @@ CheckpointState: TypeAlias = dict[str, Any]
 
 CheckpointRef: TypeAlias = int | Literal["last", "best"]
 """A checkpoint by its step, the last one, or the best by evaluation."""
+
+
+def parse_checkpoint_ref(text: str) -> CheckpointRef | None:
+    """The checkpoint that `last`, `best` or a step names; None for any other text."""
+    if text in ("last", "best"):
+        return cast(Literal["last", "best"], text)
+    return int(text) if text.isdecimal() else None
 
 
 class SaveCheckpoint(Protocol):

@@ -23,8 +23,8 @@ from tracking.wording import plural
 
 if TYPE_CHECKING:
     from analysis.animation.frames import Animation
+    from dcgan.choices import Weights
     from dcgan.run_folder.trained_run import TrainedRun
-    from dcgan.sampling import Weights
 
 _GRIDS, _GRIDS_PER_SECOND = 100, 8.0
 _STEPS, _STEPS_PER_SECOND = 30, 15.0

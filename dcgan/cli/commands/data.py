@@ -151,15 +151,10 @@ def _sheet(images: ImageSet, count: int) -> Any:
 
 
 def _write_sheet(images: ImageSet, count: int, output: Path) -> None:
-    from tracking.atomic_files import atomic_write
-    from tracking.errors import StoreError
+    from tracking.atomic_files import write_output
 
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(output) as temporary:
-            _sheet(images, count).save(temporary, format=PIL_FORMATS[output.suffix.lower()])
-    except OSError as error:
-        raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
+    with write_output(output) as temporary:
+        _sheet(images, count).save(temporary, format=PIL_FORMATS[output.suffix.lower()])
 
 
 def _unreadable(images: ImageSet) -> int:
@@ -211,8 +206,7 @@ def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:
     from dcgan.data.sources.endings import endings_in_words
 
     card, found, dataset = images.card, images.findings, config.dataset
-    colours = "grey" if dataset.channels == 1 else "RGB"
-    yield "images", f"{card.size:,} of {size_in_words(dataset.image_size)}, {colours}"
+    yield "images", f"{card.size:,} of {size_in_words(dataset.image_size)}, {dataset.colours}"
     yield "transforms", card.transforms
     yield "memory", size(images.pixels.nbytes)
     if found is not None:

@@ -18,6 +18,7 @@ from dcgan.cli.options import (
 )
 from dcgan.cli.output_file import FIGURE_FORMATS, file_with_ending
 from dcgan.cli.stderr import STDERR
+from dcgan.run_folder import PLOTS_DIR
 from dcgan.store_dir import DEFAULT_STORE
 from tracking.clock import now_ms
 
@@ -96,25 +97,20 @@ def _save(
 
     from analysis.plots.style import DOTS_PER_INCH, draw_caption, vector_text
     from dcgan.run_folder.amend import amend
-    from tracking.atomic_files import atomic_write
-    from tracking.errors import StoreError
+    from tracking.atomic_files import write_output
     from tracking.events import IMAGES, PROBES, Event, Image, Metrics
 
-    path = output or trained_run.folder / "plots" / f"probe-{name}.png"
+    path = output or trained_run.folder / PLOTS_DIR / f"probe-{name}.png"
     buffer = io.BytesIO()
     draw_caption(figure)
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     file_format = FIGURE_FORMATS[path.suffix.lower()]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary:
-            if file_format == "png":  # as it is tracked: drawn again, the layout may change
-                temporary.write_bytes(buffer.getvalue())
-            else:
-                with vector_text(name):
-                    figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
+    with write_output(path) as temporary:
+        if file_format == "png":  # as it is tracked: drawn again, the layout may change
+            temporary.write_bytes(buffer.getvalue())
+        else:
+            with vector_text(name):
+                figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH)
     console = Console(highlight=False)
     console.print(str(path), soft_wrap=True)
     if not trained_run.is_latest:

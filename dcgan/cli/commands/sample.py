@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from dcgan.choices import BatchNormMode
 from dcgan.cli.options import (
     Checkpoint,
     Device,
@@ -117,7 +118,7 @@ def sample(
     ] = None,
     checkpoint: Checkpoint = "last",
     mode: Annotated[
-        Literal["eval", "train"],
+        BatchNormMode,
         typer.Option(
             help="Batch norm by the learned statistics (eval) or by those of these images (train)."
         ),

@@ -53,7 +53,7 @@ def selftest(
     keep_memory()
     from dcgan.selftest.checks import all_checks, run_check
     from dcgan.training.device import choose_device
-    from tracking.atomic_files import atomic_write
+    from tracking.atomic_files import write_output
 
     chosen_device = choose_device(device)
     prefixes = tuple(only or ("",))
@@ -83,8 +83,7 @@ def selftest(
             "machine": _describe_machine(chosen_device),
             "checks": [asdict(outcome) for outcome in outcomes],
         }
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(output) as temporary:
+        with write_output(output) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         console.print(f"Report: {output}", soft_wrap=True)
     if failures:

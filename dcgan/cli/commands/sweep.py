@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from dcgan.choices import Executor
 from dcgan.cli.completion import complete_setting
 from dcgan.cli.format import (
     add_number_columns,
@@ -91,7 +92,7 @@ def sweep(
         ),
     ] = None,
     backend: Annotated[
-        Literal["loky", "ray", "dask"],
+        Executor,
         typer.Option(
             help="Train on this machine (loky) or on a Ray or Dask cluster.",
             rich_help_panel=_MACHINES_PANEL,
