@@ -13,6 +13,7 @@ from analysis.plots.run import draw_run_plot
 from tracking.errors import UserError
 from tracking.events import CONFIG, EVALUATION, SYS
 from tracking.fields import escape_control_characters
+from tracking.last_losses import last_losses
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -56,18 +57,18 @@ def _scores(run: Run) -> dict[str, str]:
     from tracking.backends.local import last_values
 
     last = last_values(run.folder)
-    found = {}
-    for kind in ("training/epoch", "training/batch"):
-        if f"{kind}/Gloss" in last and "losses" not in found:
-            found["losses"] = f"G {last[f'{kind}/Gloss']:.3f}, D {last[f'{kind}/Dloss']:.3f}"
+    rows = {}
+    generator, discriminator = last_losses(last)
+    if generator is not None and discriminator is not None:
+        rows["losses"] = f"G {generator:.3f}, D {discriminator:.3f}"
     scores = {
         path.removeprefix(f"{EVALUATION}/"): value
         for path, value in last.items()
         if path.startswith(f"{EVALUATION}/") and not path.startswith(f"{EVALUATION}/best_")
     }
     if scores:
-        found["scores"] = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
-    return found
+        rows["scores"] = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+    return rows
 
 
 def _losses(run: Run) -> Markup:

@@ -352,13 +352,13 @@ class Run:
         """Write the report of `dcgan report` on this run: .html, .md or .pdf; returns its path."""
         from analysis import load
         from analysis.report import compose, format_of, save_report
-        from dcgan.report_images import generator_images
+        from dcgan.report_images import images_of_single_run
 
         path = Path(output)
         report_format = format_of(path)
         loaded = load(self.folder.parent)
         alone = replace(loaded, table=loaded.table.loc[[self.id]])
-        content = compose(alone, generated=generator_images(self.folder))
+        content = compose(alone, generated=images_of_single_run(alone))
         return save_report(content, path, report_format)[0]
 
     def _grids(self) -> Mapping[int, Path]:

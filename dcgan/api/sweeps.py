@@ -141,20 +141,21 @@ def _train(session: SweepSession, display: Display) -> None:
 
     def watch() -> None:
         counts = states()
-        display.line(f"{sweep_id}: {_words(counts, total)}", counts["finished"] / total)
+        display.line(f"{sweep_id}: {_describe_states(counts, total)}", counts["finished"] / total)
 
-    results, ended = session.train(watch)
-    for failure, count in Counter(each.failure for each in results if each.failure).items():
-        display.message(f"{plural(count, 'run')} failed: {failure}")
-    for warning in dict.fromkeys(text for each in results for text in each.warnings):
+    outcome = session.train(watch)
+    for failure, runs in outcome.failures.items():
+        display.message(f"{plural(len(runs), 'run')} failed: {failure}")
+    for warning in outcome.warnings:
         display.message(warning)
+    advice = f' Finish it with dcgan.sweep("{sweep_id}", resume=True).'
     display.end(
-        f"{sweep_id}: {_words(states(), total)}."
-        + ("" if ended else f' Finish it with dcgan.sweep("{sweep_id}", resume=True).')
+        f"{sweep_id}: {_describe_states(states(), total)}."
+        + ("" if outcome.is_complete else advice)
     )
 
 
-def _words(counts: Counter[str], total: int) -> str:
+def _describe_states(counts: Counter[str], total: int) -> str:
     others = [f"{counts[state]} {state}" for state in counts if state != "finished"]
     return ", ".join([f"{counts['finished']} of {plural(total, 'run')} finished", *others])
 

@@ -16,7 +16,8 @@ from dcgan.profiling.step_timing import limit_steps, without_cuda_graph
 from dcgan.training.checkpoint import no_checkpoints
 from dcgan.training.device import synchronise
 from dcgan.training.loop import train
-from tracking.atomic_files import write_output
+from tracking.atomic_files import atomic_write
+from tracking.errors import UserError
 
 PARTS = ("data", "discriminator", "generator", "optimizer", "tracking", "other")
 """The parts of a step: `record_function` ranges of the loop, Adam's own, and the rest."""
@@ -85,7 +86,7 @@ def profile_steps(
         Means over the profiled steps.
 
     Raises:
-        StoreError: The trace cannot be written.
+        UserError: The trace cannot be written.
     """
     names = ("CPU", device.type.upper())  # PyTorch calls activities as it does devices
     profiler = profile(activities=[each for each in supported_activities() if each.name in names])
@@ -112,8 +113,11 @@ def profile_steps(
         stopping=stopping,
     )
     if trace is not None:
-        with write_output(trace) as temporary:
-            profiler.export_chrome_trace(str(temporary))
+        try:
+            with atomic_write(trace) as temporary:
+                profiler.export_chrome_trace(str(temporary))
+        except OSError as error:
+            raise UserError(f"The trace {trace} cannot be written: {error.strerror}.") from error
     events = [event for event in profiler.events() or [] if event.device_type.name == "CPU"]
     began = min(event.time_range.start for event in events)
     step_ms = (max(event.time_range.end for event in events) - began) / 1e3 / steps

@@ -13,7 +13,8 @@ from dcgan.sweeping.plan import RunKey, SweepRun
 from dcgan.sweeping.storage import StoredSweep
 from tracking.backends.local import last_values, read_fields, run_folders
 from tracking.errors import StoreError, warn
-from tracking.events import BATCH, EPOCH, SWEEP
+from tracking.events import EPOCH, SWEEP
+from tracking.last_losses import last_losses
 from tracking.store import trash_run
 
 ENDED = ("finished", "stopped")
@@ -127,8 +128,7 @@ def missing_runs(stored_sweep: StoredSweep) -> dict[SweepRun, str | None]:
 
 def _read_progress(folder: Path, fields: Mapping[str, Any]) -> RunProgress:
     last = last_values(folder)
-    names = [f"{period}/{loss}" for period in (EPOCH, BATCH) for loss in ("Gloss", "Dloss")]
-    losses = [last[name] for name in names if name in last][:2]
+    generator, discriminator = last_losses(last)
     return RunProgress(
         state=str(fields.get("sys/status")),
         folder=folder,
@@ -138,5 +138,5 @@ def _read_progress(folder: Path, fields: Mapping[str, Any]) -> RunProgress:
         step=int(last.get("step", 0)),
         epoch=int(last.get(f"{EPOCH}/number", 0)),
         time=last.get("time", 0.0),
-        losses=(losses[0], losses[1]) if losses else None,
+        losses=None if generator is None or discriminator is None else (generator, discriminator),
     )

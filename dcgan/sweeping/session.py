@@ -18,6 +18,33 @@ from dcgan.training.device import choose_device, devices_for_runs
 from tracking.errors import UserError
 
 
+@dataclass(frozen=True)
+class SweepOutcome:
+    """What became of the missing runs of a sweep.
+
+    Attributes:
+        results: One for each run that a worker ended.
+        is_complete: Whether all of them were trained, rather than interrupted.
+    """
+
+    results: Sequence[WorkResult] = ()
+    is_complete: bool = True
+
+    @property
+    def failures(self) -> dict[str, list[RunKey]]:
+        """Each failure, with the runs that it happened to."""
+        runs: dict[str, list[RunKey]] = {}
+        for result in self.results:
+            if result.failure:
+                runs.setdefault(result.failure, []).append(result.key)
+        return runs
+
+    @property
+    def warnings(self) -> list[str]:
+        """The warnings of all runs, each once."""
+        return list(dict.fromkeys(text for result in self.results for text in result.warnings))
+
+
 @dataclass(frozen=True, kw_only=True)
 class SweepSession:
     """A sweep that this process alone trains.
@@ -38,11 +65,13 @@ class SweepSession:
     machines: Machines
     jobs: int
 
-    def train(self, watch: Callable[[], None]) -> tuple[list[WorkResult], bool]:
-        """Train the missing runs; the arguments and the result are those of `run_work_items`."""
+    def train(self, watch: Callable[[], None]) -> SweepOutcome:
+        """Train the missing runs. watch: Called about twice a second; see `run_work_items`."""
         if not self.missing:
-            return [], True
-        return run_work_items(self.work_items, self.machines.executor, self.jobs, watch)
+            return SweepOutcome()
+        return SweepOutcome(
+            *run_work_items(self.work_items, self.machines.executor, self.jobs, watch)
+        )
 
 
 @contextmanager

@@ -24,8 +24,9 @@ from dcgan.cli.health_lines import rules_that_hold
 from dcgan.cli.options import Json, RunReference, Store
 from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.store_dir import DEFAULT_STORE
-from tracking.events import BATCH, CONFIG, EPOCH, HEALTH, TRACKERS
+from tracking.events import CONFIG, EPOCH, HEALTH, TRACKERS
 from tracking.fields import from_iso8601
+from tracking.last_losses import last_losses
 from tracking.run_files import image_files, run_files
 
 DEFAULT_LIMIT = 50
@@ -145,6 +146,7 @@ def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAU
 
 
 def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, object]:
+    generator_loss, discriminator_loss = last_losses(last)
     return {
         "run": run,
         "name": fields.get("sys/name"),
@@ -155,8 +157,8 @@ def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, 
         "epochs_planned": _epochs_planned(fields),
         "steps": _whole(last.get("step", 0)),
         "steps_planned": _whole(fields.get(f"{CONFIG}/training/steps")) or None,
-        "g_loss": last.get(f"{EPOCH}/Gloss", last.get(f"{BATCH}/Gloss")),
-        "d_loss": last.get(f"{EPOCH}/Dloss", last.get(f"{BATCH}/Dloss")),
+        "g_loss": generator_loss,
+        "d_loss": discriminator_loss,
         "created": fields.get("sys/created"),
         "trackers": {
             path.removeprefix(f"{TRACKERS}/"): state
