@@ -60,12 +60,12 @@ def save_animation(animation: Animation, path: Path) -> None:
             temporary.write_bytes(_encoded(animation, kind, _WEBP_QUALITY))
 
 
-def as_webp(animation: Animation, most_bytes: int) -> bytes:
+def as_webp(animation: Animation, max_bytes: int) -> bytes:
     """An animation of at most some bytes: every second frame is left out until it fits."""
     frames, seconds = list(animation.frames), list(animation.seconds)
     while True:
         content = _encoded(Animation(tuple(frames), tuple(seconds)), "WEBP", _WEBP_QUALITY)
-        if len(content) <= most_bytes or len(frames) <= 2:
+        if len(content) <= max_bytes or len(frames) <= 2:
             return content
         # From the end, so that the last frame stays.
         frames = frames[::-2][::-1]

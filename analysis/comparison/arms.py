@@ -15,7 +15,7 @@ from tracking.events import CONFIG, SWEEP, SYS, Value
 from tracking.fields import config_key, to_text
 from tracking.wording import did_you_mean
 
-_MOST_SWEEPS = 5
+_MAX_SWEEPS = 5
 """Sweeps that an error names, the newest last."""
 
 _NO_PART_OF_TRAINING = (
@@ -197,7 +197,7 @@ def _default_factors(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, 
         raise ComparisonError(
             f"{_these(table)} in {len(varying)} keys, but belong to sweeps. "
             "Choose a sweep with --sweep, or a factor with --by:\n  "
-            + "\n  ".join((*(f"--sweep {sweep}" for sweep in sweeps[-_MOST_SWEEPS:]), *varying))
+            + "\n  ".join((*(f"--sweep {sweep}" for sweep in sweeps[-_MAX_SWEEPS:]), *varying))
         )
     raise ComparisonError(
         f"{_these(table)} in {len(varying)} keys. Choose the factor, for example "

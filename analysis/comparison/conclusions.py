@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.comparison.compare import Comparison
 from analysis.comparison.failures import FAILURES
-from analysis.comparison.power import POWER, least_pairs, least_runs
+from analysis.comparison.power import POWER, min_pairs, min_runs
 from tracking.wording import plural
 
 FEW_ARMS = 3
@@ -143,9 +143,9 @@ def _told(
     if unclear := [row for row in rows if not row["shown"] and not row["can_show"]]:
         paired = unclear[0]["paired"]
         needed = (
-            f"{least_pairs(tests)} pairs of seeds"
+            f"{min_pairs(tests)} pairs of seeds"
             if paired
-            else f"{least_runs(tests)} runs in each arm"
+            else f"{min_runs(tests)} runs in each arm"
         )
         family = f"with {tests} tests" if tests > 1 else "even with a single test"
         parts.append(

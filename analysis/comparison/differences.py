@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.comparison.failures import FAILURES
 from analysis.comparison.measures import Measure
 from analysis.comparison.permutation_tests import ROUNDING
-from analysis.comparison.power import LEVEL, least_pairs
+from analysis.comparison.power import LEVEL, min_pairs
 from analysis.comparison.statistics import (
     ArmDifference,
     CorrectedTest,
@@ -106,7 +106,7 @@ def differences_from(
     corrected = correct_family(
         [
             *(difference.test.p() for difference in differences),
-            *(test.p if test.least_p <= LEVEL else math.nan for test in counts_tests),
+            *(test.p if test.min_p <= LEVEL else math.nan for test in counts_tests),
         ]
     )
     tests = sum(math.isfinite(test.p_holm) for test in corrected)
@@ -140,7 +140,7 @@ def _row(difference: ArmDifference, test: CorrectedTest, tests: int) -> dict[str
         "p_holm": test.p_holm,
         "level": test.level,
         "shown": test.shown,
-        "can_show": difference.test.least_p * tests <= LEVEL * (1 + ROUNDING),
+        "can_show": difference.test.min_p * tests <= LEVEL * (1 + ROUNDING),
         "exact": difference.test.exact,
         "prob_superiority": difference.prob_superiority,
         "minimum_detectable_effect": difference.minimum_detectable_effect(LEVEL / tests),
@@ -161,7 +161,7 @@ def arm_difference(first: pd.Series, second: pd.Series, tests: int) -> ArmDiffer
     shared = first.index.intersection(second.index)
     fewer, more = sorted((len(first), len(second)))
     is_half = 2 * len(shared) >= more
-    paired = is_half and (len(shared) == fewer or len(shared) >= least_pairs(tests))
+    paired = is_half and (len(shared) == fewer or len(shared) >= min_pairs(tests))
     if paired:
         first, second = first.loc[shared], second.loc[shared]
         finite = np.isfinite(first.to_numpy()) & np.isfinite(second.to_numpy())

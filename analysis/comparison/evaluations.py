@@ -25,7 +25,7 @@ _OF_ALL = {
 _WITHOUT_FEATURES = ("sliced_wasserstein", "ms_ssim")
 _BY_CLASSES = ("class_coverage", "class_divergence", "modes", "mode_divergence")
 _NOT_RECORDED = "not recorded"
-_MOST_SHOWN = 60
+_MAX_SHOWN = 60
 
 
 def differing_conditions(path: str, runs: Runs, ids: Sequence[str]) -> Mapping[str, list[str]]:
@@ -86,4 +86,4 @@ def conditions_in_words(conditions: Mapping[str, list[str]]) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."

@@ -10,7 +10,7 @@ import numpy as np
 from statsmodels.stats.power import TTestPower
 
 from analysis.comparison.permutation_tests import (
-    MOST_PERMUTATIONS,
+    MAX_PERMUTATIONS,
     ROUNDING,
     PermutationTest,
     subsets_of,
@@ -23,14 +23,14 @@ LEVEL = 0.05
 POWER = 0.8
 """The probability with which the detectable effect would have been shown."""
 
-LEAST_RUNS = 6
+MIN_RUNS = 6
 """Per arm, of runs with different seeds. With fewer, nothing speaks for the spread of an arm."""
 
-_MOST_SIMULATED_PAIRS = 12
+_MAX_SIMULATED_PAIRS = 12
 _SIMULATIONS = 2_000
 
 
-def least_pairs(tests: int) -> int:
+def min_pairs(tests: int) -> int:
     """The fewest pairs by which one of this many tests can show anything, whatever the values.
 
     The smallest p of n pairs is 2 / 2^n, and Holm's first step asks for `LEVEL` / tests.
@@ -38,9 +38,9 @@ def least_pairs(tests: int) -> int:
     return next(n for n in itertools.count(1) if tests * 2 / 2**n <= LEVEL * (1 + ROUNDING))
 
 
-def least_runs(tests: int) -> int:
+def min_runs(tests: int) -> int:
     """The fewest runs per arm, with different seeds, by which one of this many tests can."""
-    can = (n for n in itertools.count(LEAST_RUNS) if tests * 2 / math.comb(2 * n, n) <= LEVEL)
+    can = (n for n in itertools.count(MIN_RUNS) if tests * 2 / math.comb(2 * n, n) <= LEVEL)
     return next(can)
 
 
@@ -59,7 +59,7 @@ def detectable_mean(differences: Floats, level: float) -> float:
     count = len(differences)
     if count < 2:
         return math.nan
-    permutations = min(2**count, MOST_PERMUTATIONS)
+    permutations = min(2**count, MAX_PERMUTATIONS)
     rank = math.floor(level * permutations / 2 + ROUNDING)
     if rank < 1:
         return math.inf
@@ -86,7 +86,7 @@ def detectable_difference(
     counts = np.array([len(first), len(second)])
     if counts.min() < 2:
         return math.nan
-    attained = math.floor(level / test.least_p + ROUNDING) * test.least_p
+    attained = math.floor(level / test.min_p + ROUNDING) * test.min_p
     if attained == 0:
         return math.inf
     variances = np.array([first.var(ddof=1), second.var(ddof=1)]) / counts
@@ -104,7 +104,7 @@ def _standard_mean(count: int, rank: int, attained: float) -> float:
     Of few pairs the test is much coarser than a t test, so it is tried on simulated ones: adding a
     mean to all differences adds it to the low end of the interval, too.
     """
-    if count > _MOST_SIMULATED_PAIRS:
+    if count > _MAX_SIMULATED_PAIRS:
         return float(TTestPower().solve_power(nobs=count, alpha=attained, power=POWER))
     differences = np.random.default_rng(0).normal(size=(_SIMULATIONS, count))
     subsets = subsets_of(count)

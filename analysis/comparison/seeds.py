@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.comparison.arms import Arm, ComparisonError, Grouping, as_texts
 from analysis.comparison.measures import count_defaults
-from analysis.comparison.power import least_pairs
+from analysis.comparison.power import min_pairs
 from tracking.events import SWEEP, SYS
 from tracking.fields import config_path
 from tracking.wording import plural
@@ -72,7 +72,7 @@ def warning_of_few_seeds(seeds: int, arms: int, feature_spaces: int) -> str | No
     others, metrics = arms - 1, count_defaults(feature_spaces)
     if not others:
         return None
-    needed, needed_by_one = least_pairs(others * metrics), least_pairs(others)
+    needed, needed_by_one = min_pairs(others * metrics), min_pairs(others)
     if seeds >= needed:
         return None
     by_one = f", or {needed_by_one} for a single metric." if needed_by_one < needed else "."

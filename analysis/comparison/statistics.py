@@ -21,7 +21,7 @@ from analysis.comparison.permutation_tests import (
     SignFlipTest,
     StudentisedTest,
 )
-from analysis.comparison.power import LEAST_RUNS, LEVEL, detectable_difference, detectable_mean
+from analysis.comparison.power import LEVEL, MIN_RUNS, detectable_difference, detectable_mean
 from analysis.series import Floats
 
 
@@ -73,7 +73,7 @@ def paired_difference(first: Floats, second: Floats) -> ArmDifference:
 
 def unpaired_difference(first: Floats, second: Floats) -> ArmDifference:
     """Compare two arms of independent values, all finite; each arm has at least one."""
-    enough = min(len(first), len(second)) >= LEAST_RUNS
+    enough = min(len(first), len(second)) >= MIN_RUNS
     return ArmDifference(
         paired=False,
         counts=(len(first), len(second)),
@@ -134,12 +134,12 @@ class CountsTest:
 
     Attributes:
         p: Two-sided.
-        least_p: The smallest p that these totals allow, whatever their division. A test whose
-            `least_p` is above the level need not be in the family (Tarone 1990).
+        min_p: The smallest p that these totals allow, whatever their division. A test whose
+            `min_p` is above the level need not be in the family (Tarone 1990).
     """
 
     p: float
-    least_p: float
+    min_p: float
 
 
 def compare_counts(first: tuple[int, int], second: tuple[int, int]) -> CountsTest:

@@ -18,7 +18,7 @@ from diagnosis.image_grids import Sides
 from tracking.events import GRID_PADDING
 from tracking.wording import plural
 
-MOST_COLUMNS = 5
+MAX_COLUMNS = 5
 SIDE = 4
 """Images along each side of a grid; more would be too small on a page."""
 
@@ -48,7 +48,7 @@ def grids_by_step_and_arm(
         ValueError: There is no grid.
         OSError: A file cannot be read.
     """
-    steps = common_steps(grids.values(), MOST_COLUMNS - bool(real))
+    steps = common_steps(grids.values(), MAX_COLUMNS - bool(real))
     if not steps:
         raise ValueError("There is no image to show.")
     note = (

@@ -10,7 +10,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from diagnosis import RULES, Finding
 
-MOST_MARKS = 4
+MAX_MARKS = 4
 """More bars would hide the curves; the gravest rules are shown."""
 
 _COLOUR = "#b3541e"
@@ -28,7 +28,7 @@ def mark_findings(axes: Axes, findings: Sequence[Finding]) -> None:
         axes: Whose x axis has steps.
         findings: Of the run.
     """
-    rules = [rule for rule in RULES if any(each.rule == rule for each in findings)][:MOST_MARKS]
+    rules = [rule for rule in RULES if any(each.rule == rule for each in findings)][:MAX_MARKS]
     place = blended_transform_factory(axes.transData, axes.transAxes)
     left, right = axes.get_xlim()
     shortest = _SHORTEST * (right - left)

@@ -19,7 +19,7 @@ from tracking.events import FIXED_NOISE, GRID_PADDING, REAL
 BUDGET = 5_000_000
 """Bytes that all grids of a page may have together."""
 
-MOST_STEPS, MOST_SEEDS, MOST_ARMS = 25, 5, 12
+MAX_STEPS, MAX_SEEDS, MAX_ARMS = 25, 5, 12
 
 
 def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
@@ -39,14 +39,14 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
                 by_arm.setdefault(arm.label, {})[seed] = Panel(arm.label, sides, files)
                 if real_files := image_files(folder, REAL):
                     real[arm.label] = Panel("real images", sides, real_files)
-    shown = dict(list(by_arm.items())[:MOST_ARMS])
+    shown = dict(list(by_arm.items())[:MAX_ARMS])
     if not shown:
         return None
     choices = _choices(shown, next(iter(real.values()), None))
     files_by_step = [panel.files for choice in choices for panel in choice.panels]
     cost = sum(map(_cropped_bytes, choices[0].panels))
-    steps = common_steps(files_by_step, max(2, min(MOST_STEPS, BUDGET // max(1, cost))))
-    seeds_shown = max(1, min(MOST_SEEDS, BUDGET // max(1, cost * len(steps))))
+    steps = common_steps(files_by_step, max(2, min(MAX_STEPS, BUDGET // max(1, cost))))
+    seeds_shown = max(1, min(MAX_SEEDS, BUDGET // max(1, cost * len(steps))))
     first = choices[0]
     still = grids_by_step_and_arm(
         {panel.label: panel.files for panel in first.panels},

@@ -13,7 +13,7 @@ from tracking.events import CONFIG, SYS, Value
 from tracking.fields import config_key, to_text
 from tracking.wording import plural
 
-MOST_VALUES = 8
+MAX_VALUES = 8
 """Up to this many values of one field are listed; of more, the rest is counted."""
 
 _CARD = {
@@ -104,7 +104,7 @@ def distinct(table: pd.DataFrame, path: str) -> list[Value]:
 
 def join_values(values: Sequence[Value]) -> str:
     """Values in one line; of many, the rest is counted."""
-    shown = [_in_words(value) for value in values[:MOST_VALUES]]
+    shown = [_in_words(value) for value in values[:MAX_VALUES]]
     more = len(values) - len(shown)
     return "; ".join(shown) + (f" and {more} more" if more else "")
 
@@ -123,7 +123,7 @@ def _in_words(value: Value) -> str:
 
 def _counted(texts: Sequence[str]) -> str:
     counts = pd.Series(texts, dtype=object).value_counts(sort=False)
-    if len(counts) > MOST_VALUES:
+    if len(counts) > MAX_VALUES:
         return f"{len(counts)} values, {', '.join(map(str, counts.index[:3]))}, ..."
     if counts.max() == 1:
         return ", ".join(map(str, counts.index))

@@ -19,7 +19,7 @@ from tracking.events import GRID_PADDING
 BUDGET = 1_500_000
 """Bytes that each may have."""
 
-_MOST_GRIDS, _GRIDS_PER_SECOND, _STEPS_PER_SECOND = 60, 8.0, 12.0
+_MAX_GRIDS, _GRIDS_PER_SECOND, _STEPS_PER_SECOND = 60, 8.0, 12.0
 _LONGEST_EDGE = 544
 
 
@@ -39,7 +39,7 @@ def moving_training(run: str, files: Mapping[int, Path], sides: Sides) -> Moving
     height, width = (SIDE * (side + GRID_PADDING) + GRID_PADDING for side in sides)
     animation = training_animation(
         files,
-        most=_MOST_GRIDS,
+        most=_MAX_GRIDS,
         longest_edge=_LONGEST_EDGE,
         frames_per_second=_GRIDS_PER_SECOND,
         corner=(height, width),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dcgan.run_folder.trained_run import TrainedRun
     from dcgan.training.checkpoint import CheckpointRef
 
-_MOST_STEPS = 8
+_MAX_STEPS = 8
 """Steps that an error names."""
 
 
@@ -232,7 +232,7 @@ class Run:
         chosen = max(grids) if step is None else step
         if chosen not in grids:
             steps = sorted(grids)
-            nearest = sorted(sorted(steps, key=lambda each: abs(each - chosen))[:_MOST_STEPS])
+            nearest = sorted(sorted(steps, key=lambda each: abs(each - chosen))[:_MAX_STEPS])
             raise StoreError(
                 f"The run {self.id} has no grid of step {chosen}.\n"
                 f"The nearest of its {plural(len(steps), 'grid')}: {', '.join(map(str, nearest))}."

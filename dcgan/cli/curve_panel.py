@@ -12,7 +12,7 @@ from tracking.events import BATCH, EPOCH
 if TYPE_CHECKING:
     import pandas as pd
 
-_MOST_TICKS = 4
+_MAX_TICKS = 4
 
 
 def curve_panel(
@@ -58,7 +58,7 @@ def _round_ticks(ends: tuple[float, float], *, whole: bool) -> list[float]:
     """A few round numbers between two ends, or the ends if there are none."""
     from matplotlib.ticker import MaxNLocator
 
-    ticks = MaxNLocator(nbins=_MOST_TICKS, integer=whole).tick_values(*ends)
+    ticks = MaxNLocator(nbins=_MAX_TICKS, integer=whole).tick_values(*ends)
     return [round(float(t), 12) for t in ticks if ends[0] <= t <= ends[1]] or sorted(set(ends))
 
 

@@ -23,13 +23,13 @@ class Column:
         heading: What stands above it; the name by which it is left out.
         cells: One per row.
         is_text: Whether it is aligned to the left; numbers are aligned to the right.
-        least_width: Characters to which its cells may be folded; None to keep them whole.
+        min_width: Characters to which its cells may be folded; None to keep them whole.
     """
 
     heading: str
     cells: Sequence[Text]
     is_text: bool = False
-    least_width: int | None = None
+    min_width: int | None = None
 
     @property
     def width(self) -> int:
@@ -39,10 +39,10 @@ class Column:
     @property
     def minimum(self) -> int:
         """The smallest width in which no number is cut."""
-        if self.least_width is None:
+        if self.min_width is None:
             return self.width
         longest_word = max(map(len, self.heading.split()), default=0)
-        return max(longest_word, min(self.least_width, self.width))
+        return max(longest_word, min(self.min_width, self.width))
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def fitting_table(
             Text(column.heading),
             justify="left" if column.is_text else "right",
             width=column.minimum + extra,
-            no_wrap=column.least_width is None,
+            no_wrap=column.min_width is None,
             overflow="fold",
         )
     for position, cells in enumerate(zip(*(column.cells for column in shown), strict=True)):

@@ -8,7 +8,7 @@ import typer
 
 from dcgan.choices import Weights
 
-_MOST_SEEDS = 1_000_000
+_MAX_SEEDS = 1_000_000
 
 GeneratorWeights = Annotated[
     Weights | None,
@@ -39,8 +39,8 @@ def parse_image_seeds(text: str, option: str) -> list[int]:
                 f"{option} 0-63."
             )
         end = int(last or first)
-        if max(end, end - int(first)) >= 2**63 or len(seeds) + end - int(first) >= _MOST_SEEDS:
-            raise typer.BadParameter(f"{option} {text}: at most {_MOST_SEEDS:,} seeds below 2^63.")
+        if max(end, end - int(first)) >= 2**63 or len(seeds) + end - int(first) >= _MAX_SEEDS:
+            raise typer.BadParameter(f"{option} {text}: at most {_MAX_SEEDS:,} seeds below 2^63.")
         seeds += range(int(first), end + 1)
     if not seeds or len(set(seeds)) < len(seeds):
         raise typer.BadParameter(f"{option} {text}: each seed once, in ranges from low to high.")

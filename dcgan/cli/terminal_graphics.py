@@ -24,7 +24,7 @@ _SAVE_CURSOR, _RESTORE_CURSOR = "\x1b7", "\x1b8"
 _KITTY_CHUNK = 4096
 _BAND_HEIGHT = 6
 _FIRST_CHARACTER = 63
-_MOST_COLOURS = 256
+_MAX_COLOURS = 256
 _RUN = re.compile(rb"(.)\1{3,}", re.DOTALL)
 
 
@@ -121,8 +121,8 @@ def _palette(picture: PIL.Image.Image) -> tuple[list[list[int]], np.ndarray]:
     percent = np.rint(np.asarray(picture, np.float32) * (100 / 255)).astype(np.uint8)
     height, width, _ = percent.shape
     colours, indices = np.unique(percent.reshape(-1, 3), axis=0, return_inverse=True)
-    if len(colours) > _MOST_COLOURS:
-        reduced = PIL.Image.fromarray(percent).quantize(_MOST_COLOURS, dither=PIL.Image.Dither.NONE)
+    if len(colours) > _MAX_COLOURS:
+        reduced = PIL.Image.fromarray(percent).quantize(_MAX_COLOURS, dither=PIL.Image.Dither.NONE)
         indices = np.asarray(reduced)
         colours = np.asarray(reduced.getpalette(), np.uint8).reshape(-1, 3)
     return colours.tolist(), indices.reshape(height, width)

@@ -37,7 +37,7 @@ Pictures = Annotated[
 ]
 
 _UPPER_HALF = "\N{UPPER HALF BLOCK}"
-_LEAST_PIXELS = 16
+_MIN_PIXELS = 16
 """An image in fewer could not be told from another."""
 
 _MULTIPLEXERS = ("TMUX", "STY", "ZELLIJ")
@@ -175,7 +175,7 @@ def _crop(
     """How many images fit into this many pixels if each gets the fewest that it needs."""
     high, wide = (side + GRID_PADDING for side in sides)
     # Of images that are not square, the shorter side has the least pixels.
-    least = _LEAST_PIXELS / min(high, wide)
+    least = _MIN_PIXELS / min(high, wide)
     across = max(1, min((grid.width - GRID_PADDING) // wide, int(width / (least * wide))))
     down = max(1, min((grid.height - GRID_PADDING) // high, int(height / (least * high))))
     return grid.crop((0, 0, across * wide + GRID_PADDING, down * high + GRID_PADDING))

@@ -11,8 +11,8 @@ from tracking.events import CONFIG
 from tracking.fields import flatten
 from tracking.wording import plural
 
-_MOST_SHOWN = 3
-_MOST_NAMED = 20
+_MAX_SHOWN = 3
+_MAX_NAMED = 20
 """How many of the skipped files the card names."""
 
 
@@ -21,9 +21,9 @@ def doubts_about(card: DatasetCard) -> Iterator[str]:
     if card.skipped:
         count = len(card.skipped)
         yield (
-            f"{'At least ' if count >= _MOST_NAMED else ''}{plural(count, 'file')} could not be "
+            f"{'At least ' if count >= _MAX_NAMED else ''}{plural(count, 'file')} could not be "
             f"read and {'is' if count == 1 else 'are'} left out: "
-            f"{'; '.join(card.skipped[:_MOST_SHOWN])}{'; and others' * (count > _MOST_SHOWN)}."
+            f"{'; '.join(card.skipped[:_MAX_SHOWN])}{'; and others' * (count > _MAX_SHOWN)}."
         )
     yield from doubts_about_fields(flatten({"dataset": asdict(card)}, CONFIG))
     for warning in card.warnings:

@@ -29,7 +29,7 @@ from tracking.metric_directions import MetricDirection, direction_of
 VERSION = 2
 """Increased whenever a metric is computed differently, so that its values cannot be compared."""
 
-LEAST_PRECISION = 0.5
+MIN_PRECISION = 0.5
 """Modes are counted only if this share of the fakes lies among real images: a classifier finds
 hundreds of modes in noise (blobs of one colour: up to 610 of 1,000)."""
 
@@ -210,7 +210,7 @@ def evaluate(
 
     Returns:
         One score per metric, the Frechet distance of the first space first; without those that
-        count modes where the fakes are noise, `LEAST_PRECISION`.
+        count modes where the fakes are noise, `MIN_PRECISION`.
     """
     count = len(reference.train)
     values_by_name: dict[str, list[float]] = {}
@@ -225,7 +225,7 @@ def evaluate(
         for name, value in _metrics(reference, fake, features, distances):
             values_by_name.setdefault(name, []).append(value)
     precision = statistics.fmean(values_by_name[f"{reference.spaces[-1].space.prefix}precision"])
-    if precision < LEAST_PRECISION:
+    if precision < MIN_PRECISION:
         for name in MODE_METRICS:
             values_by_name.pop(name, None)
     return [

@@ -26,7 +26,7 @@ RECIPE = "recipe.toml"
 WEIGHTS = "generator.pt"
 PICTURE = "grid.png"
 
-MOST_IMAGES = 4096
+MAX_IMAGES = 4096
 """Images in one answer, as for `dcgan sample`."""
 
 
@@ -67,8 +67,8 @@ class ServedGenerator:
             {str(name): value for name, value in row.items() if not _is_missing(value)}
             for row in model_input.to_dict("records")
         ]
-        if sum(_count(row) for row in rows) > MOST_IMAGES:
-            raise RequestError(f"One request may ask for at most {MOST_IMAGES:,} images.")
+        if sum(_count(row) for row in rows) > MAX_IMAGES:
+            raise RequestError(f"One request may ask for at most {MAX_IMAGES:,} images.")
         return pd.DataFrame({"image": [text for row in rows for text in self._draw(row)]})
 
     def _draw(self, row: Mapping[str, Any]) -> Iterator[str]:

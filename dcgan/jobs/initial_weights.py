@@ -35,7 +35,7 @@ _WRAPPERS = ("module.", "main.")
 _OPTIONAL = "num_batches_tracked"
 """Of batch norm, which does not use it; PyTorch before 0.4.1 did not save it."""
 
-_MOST_LAYERS = 10
+_MAX_LAYERS = 10
 """Layers that an error names."""
 
 
@@ -232,10 +232,10 @@ def _shape(shape: torch.Size | None) -> str:
 
 
 def _describe_misfits(source: _Source, problems: list[str], config: Config) -> str:
-    more = len(problems) - _MOST_LAYERS
+    more = len(problems) - _MAX_LAYERS
     lines = [
         f"The weights of {source.origin} do not fit the networks of {config.name}:",
-        *(f"  {problem}" for problem in problems[:_MOST_LAYERS]),
+        *(f"  {problem}" for problem in problems[:_MAX_LAYERS]),
         *([f"  and {plural(more, 'more tensor')}"] if more > 0 else []),
     ]
     if keys := list(_differing_keys(source.config, config)):

@@ -18,7 +18,7 @@ from dcgan.samples.latents import between
 from dcgan.sampling import draw_latents, generate
 
 _BATCH = 256
-_LEAST_FOR_MEAN, _MOST_STARTS = 20, 500
+_MIN_FOR_MEAN, _MAX_STARTS = 20, 500
 _STRENGTHS, _ROWS = 9, 6
 
 RANDOM_DIRECTIONS = 100
@@ -151,7 +151,7 @@ def arithmetic(
     classes = classes_of(latents)
     from_latents, to_latents = (latents[classes == each] for each in (from_class, to_class))
     for number, class_latents in ((from_class, from_latents), (to_class, to_latents)):
-        if len(class_latents) < _LEAST_FOR_MEAN:
+        if len(class_latents) < _MIN_FOR_MEAN:
             raise ProbeError(
                 f"Of {samples:,} images by this generator the classifier takes "
                 f"{len(class_latents)} for class {number}:\n"
@@ -163,7 +163,7 @@ def arithmetic(
     directions *= difference.norm() / lengths
     # Latents that the means were not computed from, or the result would be too good.
     fresh = draw_latents(samples, network, rng)
-    starts = fresh[classes_of(fresh) == from_class][:_MOST_STARTS]
+    starts = fresh[classes_of(fresh) == from_class][:_MAX_STARTS]
 
     def share(direction: Tensor, strength: float) -> float:
         return share_reached(starts + strength * direction)

@@ -76,7 +76,7 @@ class ProbeAccuracy:
 def compare_feature_spaces(
     run: TrainedRun,
     images: LabelledSplit,
-    most_labels: int,
+    max_labels: int,
     splits: int,
     seed: int,
     progress: Callable[[float], None] = lambda share: None,
@@ -88,7 +88,7 @@ def compare_feature_spaces(
     Args:
         run: The run whose D is probed, with its networks on the CPU.
         images: Labelled images to fit to and to test on.
-        most_labels: Labels per class at most; 10, 30, 100, ... up to it are tried.
+        max_labels: Labels per class at most; 10, 30, 100, ... up to it are tried.
         splits: Random choices of the labelled images.
         seed: Of these choices.
         progress: Called with the share of the classifiers' work that is done, 0 to 1.
@@ -109,7 +109,7 @@ def compare_feature_spaces(
     spaces["principal components"] = project(train_pixels), project(test_pixels)
     spaces["pixels"] = train_pixels, test_pixels
     smallest = min(size for size in images.train.card.class_sizes if size)
-    counts = label_counts(min(most_labels, smallest))
+    counts = label_counts(min(max_labels, smallest))
     return linear_accuracies(
         spaces, images.train_labels, images.test_labels, counts, splits, seed, progress
     )

@@ -29,10 +29,10 @@ from dcgan.sampling import (
     generate,
 )
 
-MOST_IN_ONE_BATCH = 4096
+MAX_IN_ONE_BATCH = 4096
 """Images whose own statistics batch norm may use: all of them are in memory at once."""
 
-_MOST_WORKERS = 16
+_MAX_WORKERS = 16
 """Each has the activations of a batch, some 100 MB at 64x64."""
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -84,10 +84,10 @@ def images_of(
     """
     generator = run.generator(weights)
     if mode == "train":
-        if latents.count > MOST_IN_ONE_BATCH:
+        if latents.count > MAX_IN_ONE_BATCH:
             raise GenerationError(
                 f"--mode train takes the statistics of all images together, of at most "
-                f"{MOST_IN_ONE_BATCH:,}.\nLeave it out, or choose fewer images with -n."
+                f"{MAX_IN_ONE_BATCH:,}.\nLeave it out, or choose fewer images with -n."
             )
         together = torch.cat(list(latents.batches()))[: latents.count].to(run.device)
         images = generate(generator, together, mode).cpu()
@@ -128,7 +128,7 @@ def map_rendered(
     Yields:
         The results of `use`, in order.
     """
-    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+    workers = min(os.cpu_count() or 1, _MAX_WORKERS)
     waiting: deque[Future[_Result]] = deque()
     done = 0
 

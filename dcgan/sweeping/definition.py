@@ -18,7 +18,7 @@ from dcgan.sweeping.plan import Factor
 DEFAULT_SEEDS = 5
 """Number of seeds of a sweep that does not say how many."""
 
-_MOST_SEEDS = 10_000
+_MAX_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _SweepFile(Section):
     name: Annotated[str, Field(min_length=1, max_length=60)]
     description: str = ""
     recipe: str
-    seeds: Annotated[int, Field(le=_MOST_SEEDS)] | list[int] = DEFAULT_SEEDS
+    seeds: Annotated[int, Field(le=_MAX_SEEDS)] | list[int] = DEFAULT_SEEDS
     over: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field({})
     trackers: Annotated[tuple[str, ...], Strict(False)] = ()
     created: str = ""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _GRIDS, _GRIDS_PER_SECOND = 100, 8.0
 _STEPS, _STEPS_PER_SECOND = 30, 15.0
-_MOST_FRAMES = 3_000
+_MAX_FRAMES = 3_000
 """Of a walk: they are in memory together."""
 
 
@@ -109,10 +109,10 @@ def animate(
         if len(seeds) < 2:
             raise typer.BadParameter(f"--walk {walk}: a walk needs two seeds, such as --walk 3,7.")
         steps = frames or _STEPS
-        if len(seeds) * steps > _MOST_FRAMES:
+        if len(seeds) * steps > _MAX_FRAMES:
             raise typer.BadParameter(
                 f"--walk: {plural(len(seeds), 'seed')} of {plural(steps, 'frame')} are more than "
-                f"{_MOST_FRAMES:,} frames. Name fewer seeds."
+                f"{_MAX_FRAMES:,} frames. Name fewer seeds."
             )
         trained_run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
         animation = _walk(trained_run, weights, seeds, edge, steps, fps or _STEPS_PER_SECOND)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from analysis.comparison.compare import Comparison
     from analysis.comparison.tables import Table as ComparisonTable
 
-_LEAST_TEXT_WIDTH = 16
+_MIN_TEXT_WIDTH = 16
 """Longer text is folded where room is short; numbers are never cut."""
 
 _JSON_KEYS = {
@@ -133,7 +133,7 @@ def _fitting_table(table: ComparisonTable, width: int) -> FittingTable:
                 escape_control_characters(heading),
                 [Text(escape_control_characters(cell)) for cell in cells],
                 is_text,
-                _LEAST_TEXT_WIDTH if is_text else None,
+                _MIN_TEXT_WIDTH if is_text else None,
             )
         )
     return fitting_table(columns, width, optional=table.optional, strong=table.strong)

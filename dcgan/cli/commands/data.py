@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dcgan.config.schema import Config
     from dcgan.data.image_set import ImageSet
 
-_MOST_CLASSES, _MOST_UNREADABLE, _PICTURE_LINES = 12, 5, 24
+_MAX_CLASSES, _MAX_UNREADABLE, _PICTURE_LINES = 12, 5, 24
 _ALL = 10**9
 _PLAIN = "celeba"
 """The recipe whose form images get if no other is named: 64x64, RGB, cropped."""
@@ -216,8 +216,8 @@ def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:
         yield "files", ", ".join(f"{kind} {count:,}" for kind, count in kinds)
     if card.classes:
         named = [f"{name} {n:,}" for name, n in zip(card.classes, card.class_sizes, strict=True)]
-        more = f" and {len(named) - _MOST_CLASSES} more" if len(named) > _MOST_CLASSES else ""
-        yield "classes", f"{len(named)}: {', '.join(named[:_MOST_CLASSES])}{more}"
+        more = f" and {len(named) - _MAX_CLASSES} more" if len(named) > _MAX_CLASSES else ""
+        yield "classes", f"{len(named)}: {', '.join(named[:_MAX_CLASSES])}{more}"
     else:
         yield "classes", "none"
     yield "mean", ", ".join(f"{value:.3f}" for value in card.mean) + "  (of -1 to 1)"
@@ -227,7 +227,7 @@ def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:
         yield "pages", f"{plural(card.paged, 'file')} with several, of which the first is taken"
     unreadable = _unreadable(images)
     yield "unreadable", f"{unreadable:,}"
-    for file in card.skipped[:_MOST_UNREADABLE]:
+    for file in card.skipped[:_MAX_UNREADABLE]:
         yield "", file
     if unreadable:
         yield "", f"Train without them by --set dataset.max_unreadable={unreadable}."

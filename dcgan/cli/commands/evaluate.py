@@ -122,7 +122,7 @@ def _to_json(score: Score) -> dict[str, object]:
 
 
 def _print(evaluation: EvaluationResult, console: Console) -> None:
-    from dcgan.evaluation.evaluator import LEAST_PRECISION, MODE_METRICS
+    from dcgan.evaluation.evaluator import MIN_PRECISION, MODE_METRICS
     from dcgan.evaluation.features.inception import INSTALL
     from dcgan.evaluation.metrics.distances import sample_warnings
 
@@ -156,7 +156,7 @@ def _print(evaluation: EvaluationResult, console: Console) -> None:
     measured = {score.name for score in evaluation.scores}
     if any(name in reference.real_scores and name not in measured for name in MODE_METRICS):
         notes.append(
-            f"Modes are not counted: precision is below {LEAST_PRECISION}, so the images are "
+            f"Modes are not counted: precision is below {MIN_PRECISION}, so the images are "
             "noise, in which a classifier finds modes, too."
         )
     if len(reference.spaces) == 1:

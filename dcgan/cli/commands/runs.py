@@ -32,10 +32,10 @@ from tracking.run_files import image_files, run_files
 DEFAULT_LIMIT = 50
 """Runs that fit on a screen or two."""
 
-_LEAST_TEXT_WIDTH = 16
+_MIN_TEXT_WIDTH = 16
 """Longer text is folded where room is short."""
 
-_MOST_NAME_WIDTH = 46
+_MAX_NAME_WIDTH = 46
 """`dcgan show` folds a longer path."""
 
 
@@ -217,7 +217,7 @@ def _usual_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
     columns.append(Column("status", statuses, is_text=True))
     health = [Text(", ".join(row["health"]).replace("_", " "), "yellow") for row in rows]
     if any(row["health"] for row in rows):
-        columns.append(Column("health", health, is_text=True, least_width=_LEAST_TEXT_WIDTH))
+        columns.append(Column("health", health, is_text=True, min_width=_MIN_TEXT_WIDTH))
     columns.append(Column("trained", list(map(Text, map(_trained, rows)))))
     for heading, key in (("G loss", "g_loss"), ("D loss", "d_loss")):
         losses = ["" if row[key] is None else f"{row[key]:.3f}" for row in rows]
@@ -225,7 +225,7 @@ def _usual_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
     ages = [duration(time.time() - from_iso8601(row["created"]) / 1000) for row in rows]
     columns.append(Column("age", list(map(Text, ages))))
     trackers = [_tracker_cell(row["trackers"]) for row in rows]
-    columns.append(Column("tracked to", trackers, is_text=True, least_width=_LEAST_TEXT_WIDTH))
+    columns.append(Column("tracked to", trackers, is_text=True, min_width=_MIN_TEXT_WIDTH))
     return columns
 
 
@@ -254,7 +254,7 @@ def _value_column(name: str, values: Sequence[object]) -> Column:
 
 def _text_column(heading: str, texts: Sequence[str]) -> Column:
     cells = [Text(escape_control_characters(text)) for text in texts]
-    return Column(escape_control_characters(heading), cells, True, _LEAST_TEXT_WIDTH)
+    return Column(escape_control_characters(heading), cells, True, _MIN_TEXT_WIDTH)
 
 
 def _as_text(value: object) -> str:
@@ -271,7 +271,7 @@ def _value_table(values: dict[str, Any], prefix: str) -> Table:
     }
     table = Table(box=None, show_header=False, padding=(0, 2))
     longest = max(map(len, shown), default=0)
-    table.add_column(width=min(_MOST_NAME_WIDTH, longest), overflow="fold")
+    table.add_column(width=min(_MAX_NAME_WIDTH, longest), overflow="fold")
     table.add_column(overflow="fold")
     for name, value in shown.items():
         text = f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -20,7 +20,7 @@ from dcgan.store_dir import DEFAULT_STORE, dcgan_command
 from tracking.errors import StoreError, UserError
 from tracking.wording import plural
 
-_LEAST_NAME_WIDTH = 16
+_MIN_NAME_WIDTH = 16
 """`dcgan du` folds longer names where room is short."""
 
 
@@ -129,7 +129,7 @@ def du(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
         Text(escape_control_characters(name), style="" if name in runs else "dim")
         for name, _ in rows
     ]
-    columns = [Column("run", names, is_text=True, least_width=_LEAST_NAME_WIDTH)]
+    columns = [Column("run", names, is_text=True, min_width=_MIN_NAME_WIDTH)]
     for position, heading in enumerate(("total", *parts)):
         cells = [
             size(sizes[position]) if position < len(sizes) and sizes[position] else ""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tracking.transfer import TransferCount
 
 
-_MOST_FAILURES = 10
+_MAX_FAILURES = 10
 
 
 def sync(
@@ -168,9 +168,9 @@ def _report(failures: Sequence[UserError], done: str) -> None:
     if len(failures) == 1:
         raise failures[0]
     if failures:
-        shown = [str(error).splitlines()[0] for error in failures[:_MOST_FAILURES]]
-        if len(failures) > _MOST_FAILURES:
-            shown.append(f"and {len(failures) - _MOST_FAILURES:,} more")
+        shown = [str(error).splitlines()[0] for error in failures[:_MAX_FAILURES]]
+        if len(failures) > _MAX_FAILURES:
+            shown.append(f"and {len(failures) - _MAX_FAILURES:,} more")
         count = plural(len(failures), "run")
         raise StoreError("\n".join([f"{count} could not be {done}; the others are.", *shown]))
 

@@ -17,7 +17,7 @@ _PICTURES = (
 )
 """Of pictures that some or all versions of Pillow cannot read, such as cameras' raw files."""
 
-_MOST_ENDINGS = 8
+_MAX_ENDINGS = 8
 
 
 def images_among(names: Iterable[str]) -> tuple[list[str], dict[str, int]]:
@@ -38,7 +38,7 @@ def images_among(names: Iterable[str]) -> tuple[list[str], dict[str, int]]:
 
 def endings_in_words(endings: Mapping[str, int]) -> str:
     """How many files have which ending: `41 .heic, 1 .mov`."""
-    shown = list(endings.items())[:_MOST_ENDINGS]
+    shown = list(endings.items())[:_MAX_ENDINGS]
     more = sum(endings.values()) - sum(count for _, count in shown)
     named = [f"{count:,} {ending or 'without an ending'}" for ending, count in shown]
     return ", ".join([*named, f"{more:,} others"] if more else named)

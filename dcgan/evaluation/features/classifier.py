@@ -24,10 +24,10 @@ FORMAT, SEED = 2, 0
 HELD_OUT = 0.1
 """The share of the images on which the accuracy is measured, never trained on."""
 
-IMAGES_SEEN, MOST_EPOCHS = 120_000, 30
+IMAGES_SEEN, MAX_EPOCHS = 120_000, 30
 """When training ends, in images and in epochs: two epochs of MNIST, 30 of `digits`."""
 
-LEAST_LABELLED = 1_000
+MIN_LABELLED = 1_000
 """From fewer images a classifier learns too little for its features to mean much."""
 
 _UNSTACKED = 20_000
@@ -81,7 +81,7 @@ class Classifier:
 
 def is_labelled(images: ImageSet) -> bool:
     """Whether a set has classes, and enough images to learn them from."""
-    enough = len(images.pixels) >= LEAST_LABELLED
+    enough = len(images.pixels) >= MIN_LABELLED
     return images.labels is not None and len(images.card.classes) > 1 and enough
 
 
@@ -128,7 +128,7 @@ def _train(images: ImageSet) -> tuple[LeNet, float]:
     held_out, rest = order.tensor_split([int(HELD_OUT * len(order))])
     network = _untrained(images).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
-    steps = min(IMAGES_SEEN, MOST_EPOCHS * len(rest)) // _BATCH
+    steps = min(IMAGES_SEEN, MAX_EPOCHS * len(rest)) // _BATCH
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)
     rng = torch.Generator().manual_seed(SEED)
     for _ in range(steps):

@@ -12,7 +12,7 @@ from torch import Tensor
 from dcgan.data.image_set import ImageSet
 from dcgan.data.scaling import to_unit_range
 from dcgan.evaluation.features import inception
-from dcgan.evaluation.features.classifier import LEAST_LABELLED, is_labelled, load_classifier
+from dcgan.evaluation.features.classifier import MIN_LABELLED, is_labelled, load_classifier
 from dcgan.evaluation.features.inception import load_inception
 from dcgan.evaluation.features.lenet import RandomFeatures, weights_digest
 from dcgan.training.precision import ieee_float32
@@ -144,7 +144,7 @@ def _random_space(images: ImageSet, device: torch.device) -> FeatureSpace:
     if images.labels is not None and len(images.card.classes) > 1:
         reason = (
             f"{len(images.pixels):,} labelled images are too few to train a classifier on, "
-            f"which takes {LEAST_LABELLED:,}"
+            f"which takes {MIN_LABELLED:,}"
         )
     return FeatureSpace(
         prefix="random_",

@@ -25,7 +25,7 @@ State: TypeAlias = dict[str, Any]
 _SMOOTHNESS = 60
 """Per cent, by which the UI averages; the values themselves stay visible, in a pale colour."""
 
-_MOST_DIFFERENCES = 12
+_MAX_DIFFERENCES = 12
 """Columns for keys that differ; a table of more cannot be taken in."""
 
 _UNFOLDED: State = {
@@ -138,7 +138,7 @@ def _sweep(contents: Contents) -> State:
 
 def _page(contents: Contents) -> State:
     """The table of runs, which stands in narrow form beside the charts too."""
-    keys = contents.differing[:_MOST_DIFFERENCES] or [
+    keys = contents.differing[:_MAX_DIFFERENCES] or [
         f"{CONFIG}/{key}" for key in _ALWAYS_OF_INTEREST
     ]
     best = [path for path in _ranked(contents.metrics) if "/best_" in path]
