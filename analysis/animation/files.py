@@ -12,7 +12,7 @@ from tracking.atomic_files import write_output
 from tracking.errors import UserError
 from tracking.wording import install_extra
 
-ENDINGS = (".gif", ".webp", ".mp4")
+EXTENSIONS = (".gif", ".webp", ".mp4")
 
 _WEBP_QUALITY = 85
 _VIDEO_QUALITY = "18"
@@ -40,11 +40,11 @@ def check_can_write(path: Path) -> None:
 
 
 def save_animation(animation: Animation, path: Path) -> None:
-    """Write an animation that repeats, in the format of the file's ending.
+    """Write an animation that repeats, in the format of the file's extension.
 
     Args:
         animation: What to write.
-        path: One of ENDINGS; complete or absent, even if the process dies. Its folder is made
+        path: One of EXTENSIONS; complete or absent, even if the process dies. Its folder is made
             if it is missing.
 
     Raises:

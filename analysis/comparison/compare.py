@@ -26,7 +26,7 @@ from analysis.comparison.failures import (
     training_outcome,
 )
 from analysis.comparison.measures import LAST, Measure, find_measures, read_measures, runs_without
-from analysis.comparison.seeds import doubts_about_seeds, newest_of_twins
+from analysis.comparison.seeds import newest_of_twins, seed_warnings
 from diagnosis.image_grids import IMAGE_SIZE, GridReading, image_sides
 from tracking.events import CONFIG, SYS, Value
 from tracking.fields import config_path, from_text, to_text
@@ -137,7 +137,7 @@ def compare(
     ).join(read_measures(runs, finished, chosen.measures))
     label = _find_baseline(grouping, baseline)
     arms = _arms(frame, grouping, label)
-    warnings += [*chosen.left_out, *doubts_about_seeds(table, arms, frame)]
+    warnings += [*chosen.left_out, *seed_warnings(table, arms, frame)]
     for measure in chosen.measures:
         if lacking := runs_without(runs, finished, measure):
             names = f"{', '.join(lacking[:3])}{', ...' * (len(lacking) > 3)}"

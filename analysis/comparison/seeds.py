@@ -61,7 +61,7 @@ def newest_of_twins(table: pd.DataFrame, grouping: Grouping, warnings: list[str]
     return rows[~older]
 
 
-def warning_of_few_seeds(seeds: int, arms: int, feature_spaces: int) -> str | None:
+def few_seeds_warning(seeds: int, arms: int, feature_spaces: int) -> str | None:
     """A warning of what so few seeds can never show; None if there are enough.
 
     Args:
@@ -82,10 +82,8 @@ def warning_of_few_seeds(seeds: int, arms: int, feature_spaces: int) -> str | No
     )
 
 
-def doubts_about_seeds(
-    table: pd.DataFrame, arms: Sequence[Arm], runs: pd.DataFrame
-) -> Iterator[str]:
-    """One sentence for each doubt about which seeds were run, and whether they had any effect.
+def seed_warnings(table: pd.DataFrame, arms: Sequence[Arm], runs: pd.DataFrame) -> Iterator[str]:
+    """Warnings about which seeds were run and whether they had any effect, a sentence each.
 
     Args:
         table: One row per run.

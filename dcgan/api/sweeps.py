@@ -126,12 +126,12 @@ def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
 
 
 def _train(session: SweepSession, display: Display) -> None:
-    from analysis.comparison.seeds import warning_of_few_seeds
+    from analysis.comparison.seeds import few_seeds_warning
     from dcgan.sweeping.progress import progress_reader
     from dcgan.sweeping.request import evaluated_spaces
 
     plan, sweep_id = session.stored.sweep, session.stored.id
-    if few := warning_of_few_seeds(len(plan.seeds), len(plan.arms), evaluated_spaces(plan)):
+    if few := few_seeds_warning(len(plan.seeds), len(plan.arms), evaluated_spaces(plan)):
         display.message(few)
     total = len(plan.runs)
     read = progress_reader(session.stored)

@@ -17,20 +17,20 @@ PIL_FORMATS = {
     ".tiff": "TIFF",
     ".bmp": "BMP",
 }
-"""By the ending of a picture's file: what Pillow calls its format."""
+"""File extension of a picture -> Pillow's name of its format."""
 
 FIGURE_FORMATS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".pdf": "pdf", ".svg": "svg"}
-"""By the ending of a figure's file: what Matplotlib calls its format."""
+"""File extension of a figure -> Matplotlib's name of its format."""
 
 
-def file_with_ending(endings: Collection[str]) -> Callable[[Path | None], Path | None]:
-    """The callback of an option whose file ends in one of `endings` and can be written."""
+def file_with_extension(extensions: Collection[str]) -> Callable[[Path | None], Path | None]:
+    """The callback of an option: checks a file's extension, and that it can be written."""
 
     def check(path: Path | None) -> Path | None:
         if path is not None:
-            if path.suffix.lower() not in endings:
+            if path.suffix.lower() not in extensions:
                 raise typer.BadParameter(
-                    f"{path}: the ending says what is written; choose {', '.join(endings)}."
+                    f"{path}: the file extension sets the format; choose {', '.join(extensions)}."
                 )
             check_output_file(path)
         return path

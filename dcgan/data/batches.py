@@ -51,14 +51,14 @@ def to_device_if_it_fits(pixels: Tensor, device: torch.device) -> Tensor:
     """
     limit = IN_MEMORY_BYTES
     if device.type in OWN_MEMORY:
-        free, _ = memory_of_card(device)
+        free, _ = gpu_memory(device)
         limit = free // 2
     if pixels.nbytes > limit:
         return pixels
     return pixels.clone() if device.type == "cpu" else pixels.to(device)
 
 
-def memory_of_card(device: torch.device) -> tuple[int, int]:
+def gpu_memory(device: torch.device) -> tuple[int, int]:
     """Bytes that are free on a device of `OWN_MEMORY`, and all that it has.
 
     Intel's integrated GPUs cannot say what is free: there it is what this process has not taken.

@@ -28,7 +28,7 @@ from dcgan.data.decoded_chunks import (
     too_many_unreadable,
 )
 from dcgan.data.decoding import Form, Pixels
-from dcgan.data.findings import Findings
+from dcgan.data.file_statistics import FileStatistics
 from dcgan.data.image_set import (
     Collection,
     DataError,
@@ -46,7 +46,7 @@ FORMAT = 5
 """Increased whenever the same images would give other pixels or another layout."""
 
 _PIXELS, _LABELS, _CARD, _CHECKED = "pixels.uint8", "labels.npy", "card.json", "checked"
-_FINDINGS, _LOG = "findings.json", "chunks.jsonl"
+_FILE_STATISTICS, _LOG = "findings.json", "chunks.jsonl"
 _CHECK_SECONDS = 86_400.0
 """How often the pixels are compared with their fingerprint, unless their file has changed."""
 
@@ -59,7 +59,7 @@ _WORTH_SAYING = 2 * 2**30
 _BLOCK = 2**22
 """Bytes of pixels that are read at a time."""
 
-_FINDINGS_TYPE = pydantic.TypeAdapter(Findings)
+_FILE_STATISTICS_TYPE = pydantic.TypeAdapter(FileStatistics)
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,13 @@ class _Entry:
             except (OSError, ValueError, TypeError, EOFError):
                 return None
             labels = torch.from_numpy(indices)
-        return ImageSet(torch.from_numpy(pixels), card, labels, self._findings())
+        return ImageSet(torch.from_numpy(pixels), card, labels, self._file_statistics())
 
-    def _findings(self) -> Findings | None:
+    def _file_statistics(self) -> FileStatistics | None:
         try:
-            return _FINDINGS_TYPE.validate_json((self.folder / _FINDINGS).read_bytes())
+            return _FILE_STATISTICS_TYPE.validate_json(
+                (self.folder / _FILE_STATISTICS).read_bytes()
+            )
         except (OSError, pydantic.ValidationError):
             return None
 
@@ -257,15 +259,15 @@ def _decode_to(
         statistics = pixel_statistics(chunks.close_gaps(), (size, *form.shape))
     with (folder / _PIXELS).open("r+b") as pixels:
         os.fsync(pixels.fileno())
-    found = chunks.findings
-    if found.deep.unmapped is not None:
-        raise _range_is_missing(collection, found.deep.unmapped)
+    files = chunks.file_statistics
+    if files.deep.unmapped is not None:
+        raise _range_is_missing(collection, files.deep.unmapped)
     sizes: tuple[int, ...] = ()
     if collection.labels is not None:
         labels = np.delete(collection.labels, list(chunks.unreadable))
         sizes = class_sizes(labels, collection.classes)
         np.save(folder / _LABELS, labels)
-    (folder / _FINDINGS).write_bytes(_FINDINGS_TYPE.dump_json(found))
+    (folder / _FILE_STATISTICS).write_bytes(_FILE_STATISTICS_TYPE.dump_json(files))
     return DatasetCard(
         path=collection.path,
         size=size,
@@ -277,15 +279,15 @@ def _decode_to(
         fingerprint=statistics.fingerprint,
         skipped=chunks.skipped,
         duplicates=statistics.duplicates,
-        clipped=found.deep.outside / max(found.deep.count, 1),
-        extreme=found.deep.extreme / max(found.deep.count, 1),
-        paged=found.paged,
-        warnings=tuple(_warnings(collection, found)),
+        clipped=files.deep.outside / max(files.deep.count, 1),
+        extreme=files.deep.extreme / max(files.deep.count, 1),
+        paged=files.paged,
+        warnings=tuple(_warnings(collection, files)),
     )
 
 
-def _warnings(collection: Collection, found: Findings) -> Iterator[str]:
-    for words, (count, first) in found.warnings.items():
+def _warnings(collection: Collection, files: FileStatistics) -> Iterator[str]:
+    for words, (count, first) in files.warnings.items():
         yield f"{plural(count, 'file')}, the first of them {collection.names[first]}: {words}"
 
 
@@ -296,8 +298,8 @@ def _read_blocks(pixels: BinaryIO, form: Form) -> Iterator[Pixels]:
         yield np.frombuffer(block, np.uint8).reshape(-1, *form.shape)
 
 
-def _range_is_missing(collection: Collection, found: tuple[float, float]) -> DataError:
-    low, high = found
+def _range_is_missing(collection: Collection, values: tuple[float, float]) -> DataError:
+    low, high = values
     return DataError(
         f"{collection.path} holds images with float or 32-bit values, from {low:g} to {high:g}.\n"
         "Which of them are black and white is not known. Say it, such as with "

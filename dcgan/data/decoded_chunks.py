@@ -13,7 +13,7 @@ import numpy as np
 import pydantic
 
 from dcgan.data.decoding import Form, Pixels, Written, decode_to, pixels_digest
-from dcgan.data.findings import Findings, merge_findings
+from dcgan.data.file_statistics import FileStatistics, merge_file_statistics
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.parallel import CHUNK, map_chunks
 from dcgan.data.progress import Progress
@@ -64,9 +64,11 @@ class DecodedChunks:
     _written: dict[int, Written] = field(default_factory=dict)
 
     @property
-    def findings(self) -> Findings:
-        """What was found in all images so far."""
-        return merge_findings((first, written.findings) for first, written in self._written.items())
+    def file_statistics(self) -> FileStatistics:
+        """The statistics of all files so far."""
+        return merge_file_statistics(
+            (first, written.file_statistics) for first, written in self._written.items()
+        )
 
     @property
     def skipped(self) -> tuple[str, ...]:

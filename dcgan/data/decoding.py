@@ -22,7 +22,7 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.ImageOps
 
-from dcgan.data.findings import DeepValues, Findings, merge_findings
+from dcgan.data.file_statistics import DeepValues, FileStatistics, merge_file_statistics
 from dcgan.data.fits import physical_values
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -87,12 +87,12 @@ class Decoded:
     Attributes:
         pixels: The images that could be read, in their order, (n, C, H, W).
         unreadable: Why the others could not be read, by their position in the input.
-        findings: What was found in the files.
+        file_statistics: What the files are like.
     """
 
     pixels: Pixels
     unreadable: dict[int, str]
-    findings: Findings
+    file_statistics: FileStatistics
 
 
 Images: TypeAlias = Sequence[Path] | Sequence[bytes] | npt.NDArray[np.generic]
@@ -101,23 +101,23 @@ Images: TypeAlias = Sequence[Path] | Sequence[bytes] | npt.NDArray[np.generic]
 
 def decode(images: Images, form: Form) -> Decoded:
     """Convert images to `form`."""
-    pixels, unreadable, findings = [], {}, []
+    pixels, unreadable, statistics = [], {}, []
     with _limiting_pixels(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for position, image in enumerate(images):
             try:
-                picture, found = _read(image, form)
+                picture, of_file = _read(image, form)
             except UNREADABLE as error:
                 unreadable[position] = _reason(error)
-                findings.append((position, Findings(unreadable=1)))
+                statistics.append((position, FileStatistics(unreadable=1)))
                 continue
             finally:
-                doubts = {_in_own_words(str(each.message)): (1, 0) for each in caught}
+                messages = {_in_own_words(str(each.message)): (1, 0) for each in caught}
                 caught.clear()
-            findings.append((position, dataclasses.replace(found, warnings=doubts)))
+            statistics.append((position, dataclasses.replace(of_file, warnings=messages)))
             pixels.append(_fit(picture, form))
     array = np.stack(pixels) if pixels else np.empty((0, *form.shape), np.uint8)
-    return Decoded(array, unreadable, merge_findings(findings))
+    return Decoded(array, unreadable, merge_file_statistics(statistics))
 
 
 @contextmanager
@@ -162,13 +162,13 @@ class Written:
         count: Images whose pixels were written, without gaps from the first row on.
         digest: Of these pixels, as `pixels_digest` computes it.
         unreadable: Why images could not be read, by their position in the input.
-        findings: What was found in the files.
+        file_statistics: What the files are like.
     """
 
     count: int
     digest: str
     unreadable: dict[int, str]
-    findings: Findings
+    file_statistics: FileStatistics
 
 
 def decode_to(file: Path, row: int, images: Images, form: Form) -> Written:
@@ -188,7 +188,7 @@ def decode_to(file: Path, row: int, images: Images, form: Form) -> Written:
         pixels.seek(row * math.prod(form.shape))
         pixels.write(decoded.pixels.data)
     digest = pixels_digest(decoded.pixels.data)
-    return Written(len(decoded.pixels), digest, decoded.unreadable, decoded.findings)
+    return Written(len(decoded.pixels), digest, decoded.unreadable, decoded.file_statistics)
 
 
 def pixels_digest(pixels: bytes | memoryview) -> str:
@@ -214,16 +214,16 @@ def read_image(file: Path) -> PIL.Image.Image:
     16 bits per pixel are scaled to 8, which Pillow would clip. Raises one of `UNREADABLE`, also
     for float or 32-bit values, whose range is not known.
     """
-    picture, found = _read(file, Form((1, 1), 3, "crop"))
-    if found.deep.unmapped is not None:
+    picture, statistics = _read(file, Form((1, 1), 3, "crop"))
+    if statistics.deep.unmapped is not None:
         raise ValueError("its float or 32-bit values have no range that is known")
     return picture
 
 
 def _read(
     source: Path | bytes | npt.NDArray[np.generic], form: Form
-) -> tuple[PIL.Image.Image, Findings]:
-    """An image in mode L or RGB, and what was found in it."""
+) -> tuple[PIL.Image.Image, FileStatistics]:
+    """An image in mode L or RGB, and the statistics of its file."""
     if isinstance(source, np.ndarray):
         kind, height, width = f"array {source.dtype}", *source.shape[:2]
         paged = False
@@ -253,7 +253,7 @@ def _read(
             picture, deep = _to_8_bits(values, _range(form, type_range))
         else:
             picture, deep = _flattened(image, form), DeepValues()
-    return picture, Findings(deep, {kind: 1}, {width: 1}, {height: 1}, int(paged))
+    return picture, FileStatistics(deep, {kind: 1}, {width: 1}, {height: 1}, int(paged))
 
 
 def _range(form: Form, type_range: tuple[float, float] | None) -> ValueRange | None:

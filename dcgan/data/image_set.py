@@ -12,7 +12,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from dcgan.data.decoding import Images, Pixels
-from dcgan.data.findings import Findings
+from dcgan.data.file_statistics import FileStatistics
 from tracking.errors import UserError
 
 
@@ -38,7 +38,7 @@ class DatasetCard:
             `dataset.value_range`, 0 to 1.
         extreme: Share of these values that became black or white, 0 to 1.
         paged: Files with several pages or frames, of which the first was taken.
-        warnings: What is doubtful about files, one sentence per kind.
+        warnings: What may be wrong with files, one sentence per kind.
     """
 
     path: str
@@ -65,14 +65,14 @@ class ImageSet:
         pixels: uint8 (N, C, H, W), values 0 to 255; may be a memory-mapped file.
         card: Its description.
         labels: Indices into the card's classes, int64 (N,); None without labels.
-        findings: What was found in its files; None if it has none.
-        left_out: Ending -> number of files that are no images by their names.
+        file_statistics: What its files are like; None if it was not read from files.
+        left_out: File extension -> number of files that are left out, as images do not have it.
     """
 
     pixels: Tensor
     card: DatasetCard
     labels: Tensor | None = None
-    findings: Findings | None = None
+    file_statistics: FileStatistics | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -88,7 +88,7 @@ class Collection:
         labels: Indices into `classes`, int64 (N,); None without labels.
         content: Returns a digest of everything that the decoded images depend on, except their
             form.
-        left_out: Ending -> number of files beside the images that are none by their names.
+        left_out: File extension -> number of files that are left out, as images do not have it.
     """
 
     path: str

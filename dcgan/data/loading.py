@@ -12,7 +12,7 @@ from dcgan.data.image_set import Collection, DataError, ImageSet
 from dcgan.data.progress import LoadingProgress, Progress, loading_progress
 from dcgan.data.sources.archives import collect_archive, is_archive
 from dcgan.data.sources.embedded import load_digits, load_sky
-from dcgan.data.sources.endings import warnings_of_pictures
+from dcgan.data.sources.file_extensions import unreadable_extension_warnings
 from dcgan.data.sources.image_folder import collect_folder
 from dcgan.data.sources.parquet import collect_parquet, parquet_files
 from dcgan.data.sources.saved_dataset import collect_saved_dataset, is_saved_dataset
@@ -69,7 +69,7 @@ def _load(dataset: Dataset, download: bool, progress: LoadingProgress) -> ImageS
     )
     images = load_cached(collection, form, dataset.max_unreadable, progress.decoded)
     # They are no part of the cached set, which the images alone make up.
-    warnings = (*images.card.warnings, *warnings_of_pictures(collection.left_out))
+    warnings = (*images.card.warnings, *unreadable_extension_warnings(collection.left_out))
     card = replace(images.card, warnings=warnings)
     return replace(images, card=card, left_out=collection.left_out)
 

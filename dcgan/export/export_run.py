@@ -41,7 +41,7 @@ def export_run(
 
     Args:
         run: The run at a checkpoint, on the CPU.
-        output: The file; its ending is one of FORMATS. It is complete or absent, and its folder
+        output: The file; its extension is one of FORMATS. It is complete or absent, and its folder
             is made if it is missing.
         weights: `current` for G, `ema` for its moving average; if omitted, those that the run's
             own grids use.

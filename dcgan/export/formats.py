@@ -48,19 +48,19 @@ class Encoded:
     checked_with: str
 
 
-def encode(generator: nn.Module, description: Description, ending: str) -> Encoded:
+def encode(generator: nn.Module, description: Description, extension: str) -> Encoded:
     """Encode a generator, and compare what the file computes with what G computes.
 
     Args:
         generator: G, in eval mode, on the CPU.
         description: Stored in the file.
-        ending: One of FORMATS.
+        extension: One of FORMATS.
 
     Raises:
         ExportError: A package is missing, or the file computes other images than G.
     """
     with _quiet():
-        content, run, checked_with = FORMATS[ending](generator, description)
+        content, run, checked_with = FORMATS[extension](generator, description)
     if run is None:
         return Encoded(content, None, checked_with)
     difference = _largest_difference(generator, run, description)
@@ -125,7 +125,7 @@ def _to_safetensors(
 
 
 FORMATS = {".onnx": _to_onnx, ".pt2": _to_pt2, ".safetensors": _to_safetensors}
-"""By the ending of the file: what encodes a generator, and runs what it encoded."""
+"""File extension -> the function that encodes a generator, and runs what it encoded."""
 
 
 @torch.no_grad()

@@ -158,11 +158,11 @@ def _mark(description: Description, files: Sequence[str]) -> str:
 def _front_matter(
     config: Config, name: str, scores: Mapping[str, float], files: Sequence[str]
 ) -> str:
-    endings = [PurePath(file).suffix[1:] for file in files]
+    extensions = [PurePath(file).suffix[1:] for file in files]
     content: dict[str, Any] = {
         "library_name": "pytorch",
         "pipeline_tag": _TASK,
-        "tags": ["dcgan", "gan", "image-generation", *endings],
+        "tags": ["dcgan", "gan", "image-generation", *extensions],
     }
     if config.dataset.name in _HUB_DATASETS:
         content["datasets"] = [_HUB_DATASETS[config.dataset.name]]

@@ -36,7 +36,7 @@ def without_claims(config: Config, size: int) -> Config:
     return config
 
 
-def doubt_about_length(config: Config, size: int) -> str | None:
+def few_steps_warning(config: Config, size: int) -> str | None:
     """A warning if the recipe's own number of epochs makes only few steps on these images.
 
     Args:

@@ -15,7 +15,7 @@ from dcgan.config.schema import Config
 from dcgan.jobs.health import HealthMonitor
 from dcgan.jobs.initial_weights import StateDict
 from dcgan.jobs.length import notes_on_length
-from dcgan.jobs.opening import doubts, note_on_threads, opening_events
+from dcgan.jobs.opening import note_on_threads, opening_events, run_warnings
 from dcgan.jobs.prepare import Job, check_still_resumable
 from dcgan.jobs.signals import stop_requests
 from dcgan.profiling.step_timing import try_compiling
@@ -196,7 +196,7 @@ def _load_resume_state(job: Job) -> CheckpointState | None:
 def _notes(job: Job, folder: Path, resume_from: CheckpointState | None) -> Iterator[str]:
     """What the user should know before the first step."""
     if job.folder is None:
-        yield from doubts(job)
+        yield from run_warnings(job)
         if job.initial_weights and (note := job.initial_weights.note()):
             yield note
         return

@@ -14,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from dcgan.config.image_size import size_in_words
 from dcgan.config.schema import Config, ConfigError
-from dcgan.data.batches import OWN_MEMORY, memory_of_card
+from dcgan.data.batches import OWN_MEMORY, gpu_memory
 from dcgan.models import build_networks
 from dcgan.models.shapes import shape_device
 from dcgan.training.device import synchronise
@@ -134,7 +134,7 @@ def check_memory(config: Config, device: torch.device, world: World = SINGLE_PRO
         raise ConfigError(problem)
 
 
-def doubt_about_memory(
+def memory_warning(
     config: Config, device: torch.device, world: World = SINGLE_PROCESS
 ) -> str | None:
     """A sentence with numbers if steps need more memory than is free now; None if they do not.
@@ -180,7 +180,7 @@ def _in_words(seconds: float) -> str:
 def memory_of(device: torch.device) -> tuple[int, int]:
     """Bytes that are free on a device, or in RAM where it has no memory of its own; and all."""
     if device.type in OWN_MEMORY:
-        return memory_of_card(device)
+        return gpu_memory(device)
     memory = psutil.virtual_memory()
     try:
         limit = int(_CGROUP_LIMIT.read_text(encoding="ascii"))

@@ -33,7 +33,7 @@ class Latents:
         count: Their number.
         batches: Yields (BATCH, latent_size, 1, 1); what is in the last batch beyond `count` does
             not count.
-        name: The name of the k-th image, from 0, without an ending.
+        name: The name of the k-th image, from 0, without a file extension.
     """
 
     count: int

@@ -47,7 +47,7 @@ class Images:
 
     Attributes:
         count: Their number.
-        name: The name of the k-th image, from 0, without an ending.
+        name: The name of the k-th image, from 0, without a file extension.
         batches: Yields what `render` takes, BATCH images each.
         render: Computes the pixels of a batch, whatever other threads do; what is in the last one
             beyond `count` does not count.

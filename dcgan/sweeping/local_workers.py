@@ -27,7 +27,7 @@ def run_in_processes(
     work_items: Sequence[WorkItem],
     jobs: int,
     add_result: Callable[[WorkResult], None],
-    ending: Callable[[], bool],
+    is_stopping: Callable[[], bool],
 ) -> None:
     """Run work items in processes, and replace any that dies.
 
@@ -35,7 +35,7 @@ def run_in_processes(
         work_items: At least one.
         jobs: Number of processes.
         add_result: Called with each result.
-        ending: Whether no further item should begin; what fails then is no failure.
+        is_stopping: Whether no further item should begin; what fails then is no failure.
     """
     waiting = deque(work_items)
 
@@ -43,12 +43,12 @@ def run_in_processes(
         if hasattr(signal, "pthread_sigmask"):
             # Processes inherit it: what a terminal sends does not end them while they start.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        while not ending():
+        while not is_stopping():
             try:
                 item = waiting.popleft()
             except IndexError:
                 return
-            if result := _run(item, ending):
+            if result := _run(item, is_stopping):
                 add_result(result)
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(jobs)]
@@ -64,7 +64,7 @@ def kill_workers() -> None:
         executor.shutdown(wait=False, kill_workers=True)
 
 
-def _run(item: WorkItem, ending: Callable[[], bool]) -> WorkResult | None:
+def _run(item: WorkItem, is_stopping: Callable[[], bool]) -> WorkResult | None:
     """Run one item; None if Ctrl-C ended its worker."""
     idle = _IDLE.setdefault(item.threads, deque())
     executor = idle.pop() if idle else _start_worker(item.threads)
@@ -73,7 +73,7 @@ def _run(item: WorkItem, ending: Callable[[], bool]) -> WorkResult | None:
         result: WorkResult = executor.submit(run_work_item, item).result()
     except Exception as error:  # of the process: a run that fails is a result
         executor.shutdown(wait=False)
-        return None if ending() else WorkResult(item.run.key, _describe(error))
+        return None if is_stopping() else WorkResult(item.run.key, _describe(error))
     finally:
         _BUSY.remove(executor)
     idle.append(executor)

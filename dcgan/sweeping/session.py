@@ -102,14 +102,14 @@ def sweep_session(
     """
     if machines.jobs is not None and machines.jobs < 1:
         raise UserError(f"jobs = {machines.jobs}: it should be 1 or more.")
-    on_cards = choose_device(machines.device).type != "cpu" and machines.executor == "loky"
+    on_gpus = choose_device(machines.device).type != "cpu" and machines.executor == "loky"
     plan, stored = find_or_plan(request, store)
     image_counts = load_data(plan, download=download)
     with cluster(machines.executor, machines.cluster) as cores:
         stored = stored or save_sweep(store, plan, request.trackers)
         with sweep_lock(stored):
             missing = missing_runs(stored)
-            places = len(devices_for_runs(machines.device)) if on_cards else cores
+            places = len(devices_for_runs(machines.device)) if on_gpus else cores
             jobs = min(machines.jobs or places, len(missing))
             yield SweepSession(
                 stored=stored,

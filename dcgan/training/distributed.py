@@ -219,7 +219,7 @@ def process_group(device: torch.device) -> Iterator[World]:
     """Join the processes that `torchrun` started; `SINGLE_PROCESS` if it started none.
 
     Args:
-        device: This process's own, which must be PyTorch's current one if it is a card.
+        device: This process's own, which must be PyTorch's current one if it is a GPU.
 
     Yields:
         This process among them.

@@ -16,7 +16,7 @@ from dcgan.cli.options import (
     Store,
     parse_checkpoint,
 )
-from dcgan.cli.output_file import file_with_ending
+from dcgan.cli.output_file import file_with_extension
 from dcgan.cli.sampling_options import GeneratorWeights, parse_image_seeds
 from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import plural
@@ -40,7 +40,7 @@ def animate(
             "-o",
             "--output",
             help="File to write, .gif, .webp or .mp4; training.gif or walk.gif by default.",
-            callback=file_with_ending((".gif", ".webp", ".mp4")),
+            callback=file_with_extension((".gif", ".webp", ".mp4")),
             show_default=False,
         ),
     ] = None,

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dcgan.cli.format import size
 from dcgan.cli.options import Checkpoint, RunReference, Store, parse_checkpoint
-from dcgan.cli.output_file import file_with_ending
+from dcgan.cli.output_file import file_with_extension
 from dcgan.cli.sampling_options import GeneratorWeights
 from dcgan.store_dir import DEFAULT_STORE
 
@@ -23,7 +23,7 @@ def export(
             "-o",
             "--output",
             help="File to write: .onnx, .safetensors, or .pt2 of torch.export.",
-            callback=file_with_ending((".onnx", ".safetensors", ".pt2")),
+            callback=file_with_extension((".onnx", ".safetensors", ".pt2")),
         ),
     ] = Path("export/generator.safetensors"),
     checkpoint: Checkpoint = "last",

@@ -16,7 +16,7 @@ from dcgan.cli.options import (
     Store,
     parse_checkpoint,
 )
-from dcgan.cli.output_file import FIGURE_FORMATS, file_with_ending
+from dcgan.cli.output_file import FIGURE_FORMATS, file_with_extension
 from dcgan.cli.stderr import STDERR
 from dcgan.run_folder import PLOTS_DIR
 from dcgan.store_dir import DEFAULT_STORE
@@ -44,7 +44,7 @@ Output = Annotated[
         "--output",
         help="Figure to write, .png, .jpg, .svg or .pdf; by default in the folder 'plots' of the "
         "run.",
-        callback=file_with_ending(FIGURE_FORMATS),
+        callback=file_with_extension(FIGURE_FORMATS),
         show_default=False,
     ),
 ]

@@ -21,7 +21,7 @@ from dcgan.cli.output_file import (
     PIL_FORMATS,
     check_output_file,
     check_output_folder,
-    file_with_ending,
+    file_with_extension,
 )
 from dcgan.cli.sampling_options import GeneratorWeights, parse_image_seeds
 from dcgan.store_dir import DEFAULT_STORE
@@ -41,11 +41,11 @@ def _check_output(output: str) -> str:
         check_output_folder(Path(output))
     elif Path(output).suffix.lower() not in (*PIL_FORMATS, *_ARCHIVES):
         raise typer.BadParameter(
-            f"{output}: the ending says what is written. For one picture choose "
+            f"{output}: the file extension sets the format. For one picture choose "
             f"{', '.join(PIL_FORMATS)}, for all images .zip or .npz, or a folder with / at its end."
         )
     else:
-        file_with_ending((*PIL_FORMATS, *_ARCHIVES))(Path(output))
+        file_with_extension((*PIL_FORMATS, *_ARCHIVES))(Path(output))
     return output
 
 

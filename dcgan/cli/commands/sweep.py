@@ -194,7 +194,7 @@ def _seeds(count: int | None, listed: str | None) -> tuple[int, ...] | None:
 
 def _train(session: SweepSession, console: Console) -> SweepOutcome:
     """Train the missing runs, with a table of all runs while they train."""
-    from analysis.comparison.seeds import warning_of_few_seeds
+    from analysis.comparison.seeds import few_seeds_warning
     from dcgan.cli.sweep_table import SweepTable
     from dcgan.sweeping.request import evaluated_spaces
     from dcgan.sweeping.session import SweepOutcome
@@ -206,13 +206,13 @@ def _train(session: SweepSession, console: Console) -> SweepOutcome:
         f"{len(session.missing)} left to train."
     )
     spaces = evaluated_spaces(plan)
-    if warning := warning_of_few_seeds(len(plan.seeds), len(plan.arms), spaces):
+    if warning := few_seeds_warning(len(plan.seeds), len(plan.arms), spaces):
         console.print(warning, style="yellow")
     if not session.missing:
         return SweepOutcome()
     devices, threads = session.work_items[0].devices, session.work_items[0].threads
-    cards = f" on {', '.join(dict.fromkeys(devices))}" if len(devices) > 1 else ""
-    console.print(f"Training {session.jobs} at a time{cards}, with {plural(threads, 'core')} each.")
+    gpus = f" on {', '.join(dict.fromkeys(devices))}" if len(devices) > 1 else ""
+    console.print(f"Training {session.jobs} at a time{gpus}, with {plural(threads, 'core')} each.")
     with SweepTable(session.stored, session.image_counts, console) as table:
         return session.train(table.refresh)
 

@@ -16,7 +16,11 @@ import numpy.typing as npt
 from dcgan.data.encoded_images import EncodedImages
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.progress import Progress, silent
-from dcgan.data.sources.endings import endings_in_words, images_among, warnings_of_pictures
+from dcgan.data.sources.file_extensions import (
+    extensions_in_words,
+    images_among,
+    unreadable_extension_warnings,
+)
 from dcgan.data.sources.image_folder import classes_of, content_of_files
 from dcgan.data.sources.splits import paths_of_split
 from dcgan.data.sources.zstd_stream import ZstdStream
@@ -24,10 +28,10 @@ from dcgan.data.sources.zstd_stream import ZstdStream
 LARGEST_MEMBER = 1 << 30
 """Bytes that a member may declare; more is a bomb rather than an image."""
 
-_TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst")
+_TAR_EXTENSIONS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst")
 _ZSTD_BUFFER = 2**20
 _HIDDEN = (".", "__MACOSX")
-_LABELS_AT_MOST = 1_000
+_MAX_CLASSES = 1_000
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -40,8 +44,8 @@ _DAMAGED = (
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file's name has an ending that `collect_archive` reads."""
-    return path.name.lower().endswith((".zip", ".npy", ".npz", *_TAR_ENDINGS))
+    """Whether a file has an extension that `collect_archive` reads."""
+    return path.name.lower().endswith((".zip", ".npy", ".npz", *_TAR_EXTENSIONS))
 
 
 def collect_archive(path: Path, split: str = "all", hashed: Progress = silent) -> Collection:
@@ -131,10 +135,10 @@ def _collect_members(path: Path, archive: _Zip | _Tar, split: str, hashed: Progr
         name for name in archive.sizes if not any(part.startswith(_HIDDEN) for part in _parts(name))
     )
     if not names:
-        found = f" It holds {endings_in_words(left_out)}." if left_out else ""
+        found = f" It holds {extensions_in_words(left_out)}." if left_out else ""
         raise DataError(
             f"{path} holds no images, such as .jpg, .png or .webp.{found}"
-            + "".join(f"\n{warning}." for warning in warnings_of_pictures(left_out))
+            + "".join(f"\n{warning}." for warning in unreadable_extension_warnings(left_out))
         )
     for name in names:
         if archive.sizes[name] > LARGEST_MEMBER:
@@ -220,4 +224,4 @@ def _labels(arrays: dict[str, npt.NDArray[np.generic]], count: int) -> npt.NDArr
     if len(numbers) != 1:
         return None
     labels = numbers[0].astype(np.int64)
-    return labels if labels.min() >= 0 and 0 < labels.max() < _LABELS_AT_MOST else None
+    return labels if labels.min() >= 0 and 0 < labels.max() < _MAX_CLASSES else None

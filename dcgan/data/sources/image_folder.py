@@ -17,7 +17,11 @@ from dcgan.data.decoding import file_digests
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.parallel import CHUNK, map_chunks
 from dcgan.data.progress import Progress, silent
-from dcgan.data.sources.endings import endings_in_words, images_among, warnings_of_pictures
+from dcgan.data.sources.file_extensions import (
+    extensions_in_words,
+    images_among,
+    unreadable_extension_warnings,
+)
 from dcgan.data.sources.splits import paths_of_split
 
 
@@ -45,11 +49,11 @@ def collect_folder(folder: Path, split: str = "all", hashed: Progress = silent) 
         raise DataError(f"No images can be read from {folder}: {reason}.")
     names, left_out = images_among(_files(folder))
     if not names:
-        found = f", but {endings_in_words(left_out)}" if left_out else ""
+        found = f", but {extensions_in_words(left_out)}" if left_out else ""
         raise DataError(
             f"The folder {folder} holds no images{found}.\n"
             "It or its subfolders should hold image files such as .jpg, .png or .webp."
-            + "".join(f"\n{warning}." for warning in warnings_of_pictures(left_out))
+            + "".join(f"\n{warning}." for warning in unreadable_extension_warnings(left_out))
         )
     of_split = paths_of_split(folder, sorted(names), split)
     classes = classes_of(list(of_split.values()))

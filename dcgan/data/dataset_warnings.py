@@ -1,4 +1,4 @@
-"""What is doubtful about a data set, said before time is spent on it."""
+"""Warnings about a data set, given before time is spent on training with it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from dcgan.data.image_set import DatasetCard
-from diagnosis.data_rule import doubts_about_fields
+from diagnosis.data_rule import data_warnings
 from tracking.events import CONFIG
 from tracking.fields import flatten
 from tracking.wording import plural
@@ -16,8 +16,8 @@ _MAX_NAMED = 20
 """How many of the skipped files the card names."""
 
 
-def doubts_about(card: DatasetCard) -> Iterator[str]:
-    """One sentence with numbers for each doubt about a set of images."""
+def dataset_warnings(card: DatasetCard) -> Iterator[str]:
+    """One sentence with numbers for each thing that may be wrong with a set of images."""
     if card.skipped:
         count = len(card.skipped)
         yield (
@@ -25,6 +25,6 @@ def doubts_about(card: DatasetCard) -> Iterator[str]:
             f"read and {'is' if count == 1 else 'are'} left out: "
             f"{'; '.join(card.skipped[:_MAX_SHOWN])}{'; and others' * (count > _MAX_SHOWN)}."
         )
-    yield from doubts_about_fields(flatten({"dataset": asdict(card)}, CONFIG))
+    yield from data_warnings(flatten({"dataset": asdict(card)}, CONFIG))
     for warning in card.warnings:
         yield f"{warning}."
