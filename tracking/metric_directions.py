@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from tracking.events import EVALUATION
+from tracking.evaluation_paths import metric_of
 
 MetricDirection: TypeAlias = Literal["lower", "higher", "as real", "0.5"]
 """`as real` is best where real images are, `0.5` at that value; neither can be ranked."""
@@ -62,6 +62,6 @@ def direction_of(metric_name: str) -> MetricDirection | None:
     Understands names with a feature space (`lenet_fid`, `inception_1a2b3c4d_kid`), the best value
     so far (`best_lenet_fid`) and paths (`evaluation/lenet_fid`).
     """
-    name = metric_name.removeprefix(f"{EVALUATION}/").removeprefix("best_")
+    name = metric_of(metric_name)
     prefix = _FEATURE_SPACE.match(name)
     return METRIC_DIRECTIONS.get(name[prefix.end() :] if prefix else name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.comparison.arms import as_texts
+from tracking.evaluation_paths import EVALUATION_FIELDS, is_best_score, metric_of
 from tracking.events import BATCH, CONFIG, EVALUATION, SYS
 from tracking.metric_directions import feature_space_of
 
@@ -49,7 +50,7 @@ def differing_conditions(path: str, runs: Runs, ids: Sequence[str]) -> Mapping[s
         for column, words in conditions.items()
         if column in evaluated
     }
-    if "/best_" not in path:
+    if not is_best_score(path):
         values["time of the last evaluation"] = sorted(
             {_time_of_evaluation(path, runs, run) for run in ids}
         )
@@ -68,13 +69,13 @@ def _feature_network(path: str, evaluated: pd.DataFrame) -> dict[str, str]:
     """The field that describes the network of a metric; none if it looks at the pixels."""
     if path.endswith(_WITHOUT_FEATURES):
         return {}
-    name = path.rpartition("/")[2].removeprefix("best_")
+    name = metric_of(path)
     # A classifier of the run's own images tells classes, the LeNet.
     space = "lenet" if name in _BY_CLASSES else feature_space_of(name)
-    own = f"{SYS}/{EVALUATION}/features/{space or 'inception'}"
+    own = f"{EVALUATION_FIELDS}/features/{space or 'inception'}"
     # Evaluations did not always describe each network by itself.
     has_own = own in evaluated and evaluated[own].notna().all()
-    return {own if has_own else f"{SYS}/{EVALUATION}/feature_space": "feature network"}
+    return {own if has_own else f"{EVALUATION_FIELDS}/feature_space": "feature network"}
 
 
 def conditions_in_words(conditions: Mapping[str, list[str]]) -> str:

@@ -13,7 +13,8 @@ from analysis.bands import WINDOW, argmin_step, distance, moving_average
 from analysis.comparison.arms import ComparisonError
 from analysis.comparison.evaluations import conditions_in_words, differing_conditions
 from analysis.series import Series, series_of
-from tracking.events import BATCH, EPOCH, EVALUATION
+from tracking.evaluation_paths import score_name
+from tracking.events import BATCH, EPOCH
 from tracking.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -145,9 +146,7 @@ def runs_without(runs: Runs, ids: Sequence[str], measure: Measure) -> list[str]:
 
 def _defaults(paths: Sequence[str]) -> list[str]:
     evaluations = (
-        path
-        for path in paths
-        if path.startswith(f"{EVALUATION}/") and path.endswith(_QUALITIES) and "/best_" not in path
+        path for path in paths if score_name(path) is not None and path.endswith(_QUALITIES)
     )
     batches = (f"{BATCH}/{name}" for name in DEFAULTS)
     return [*evaluations, *(path for path in batches if path in paths)]

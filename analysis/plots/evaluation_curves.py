@@ -12,7 +12,8 @@ from analysis.plots import style
 from analysis.plots.run_curves import finish_time_axis
 from analysis.plots.style import annotate_empty, house_style, legend_above, new_figure
 from analysis.series import series_of
-from tracking.events import EVALUATION, SYS, Value
+from tracking.evaluation_paths import REAL_SCORES, score_name
+from tracking.events import EVALUATION, Value
 from tracking.metric_directions import direction_of
 
 _COLOURS = (style.GENERATOR, style.DISCRIMINATOR)
@@ -62,7 +63,7 @@ def evaluation_curves(steps: pd.DataFrame, fields: Mapping[str, Value], title: s
                 label=name if len(names) > 1 else "",
                 gid=f"{EVALUATION}/{name}",
             )
-            real = fields.get(f"{SYS}/{EVALUATION}/floor/{name}")
+            real = fields.get(f"{REAL_SCORES}/{name}")
             if isinstance(real, int | float) and np.isfinite(real):
                 axes.axhline(real, color=colour, linewidth=0.8, linestyle=(0, (4, 3)))
         if not any(len(line.get_xdata()) for line in axes.get_lines()):
@@ -75,13 +76,9 @@ def evaluation_curves(steps: pd.DataFrame, fields: Mapping[str, Value], title: s
 
 def _distances(steps: pd.DataFrame) -> Sequence[str]:
     """The names of the Frechet distances that a run has, plain FID first."""
-    names = [path.removeprefix(f"{EVALUATION}/") for path in steps.columns]
-    found = [
+    names = [
         name
-        for name, path in zip(names, steps.columns, strict=True)
-        if path.startswith(f"{EVALUATION}/")
-        and not name.startswith("best_")
-        and name.endswith("fid")
-        and steps[path].notna().any()
+        for path in map(str, steps.columns)
+        if (name := score_name(path)) and name.endswith("fid") and steps[path].notna().any()
     ]
-    return sorted(found, key=lambda name: (name != "fid", name))
+    return sorted(names, key=lambda name: (name != "fid", name))

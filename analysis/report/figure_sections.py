@@ -23,7 +23,8 @@ from analysis.plots.values import factor_intervals, paired_slopes
 from analysis.report.content import Figure, Figures
 from analysis.runs import Runs
 from diagnosis import Finding
-from tracking.events import EVALUATION, SYS, Value
+from tracking.evaluation_paths import DIRECTIONS, metric_of
+from tracking.events import EVALUATION, Value
 from tracking.fields import escape_control_characters, to_text
 from tracking.metric_directions import direction_of
 from tracking.wording import plural
@@ -195,7 +196,7 @@ def _direction(measure: Measure, table: pd.DataFrame) -> str | None:
     """
     if not measure.path.startswith(f"{EVALUATION}/"):
         return None
-    column = f"{SYS}/{EVALUATION}/better/{measure.path.rpartition('/')[2].removeprefix('best_')}"
+    column = f"{DIRECTIONS}/{metric_of(measure.path)}"
     stored = set(table[column].dropna()) if column in table else set()
     return str(stored.pop()) if len(stored) == 1 else direction_of(measure.path)
 

@@ -11,7 +11,8 @@ from analysis.data_names import data_set_name
 from analysis.plots.inline import figure_png, picture_jpeg
 from analysis.plots.run import draw_run_plot
 from tracking.errors import UserError
-from tracking.events import CONFIG, EVALUATION, SYS
+from tracking.evaluation_paths import score_name
+from tracking.events import CONFIG, SYS
 from tracking.fields import escape_control_characters
 from tracking.last_losses import last_losses
 from tracking.wording import plural
@@ -61,11 +62,7 @@ def _scores(run: Run) -> dict[str, str]:
     generator, discriminator = last_losses(last)
     if generator is not None and discriminator is not None:
         rows["losses"] = f"G {generator:.3f}, D {discriminator:.3f}"
-    scores = {
-        path.removeprefix(f"{EVALUATION}/"): value
-        for path, value in last.items()
-        if path.startswith(f"{EVALUATION}/") and not path.startswith(f"{EVALUATION}/best_")
-    }
+    scores = {name: value for path, value in last.items() if (name := score_name(path))}
     if scores:
         rows["scores"] = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
     return rows

@@ -10,12 +10,13 @@ from torch import nn
 
 from dcgan.config.schema import Config
 from dcgan.data.image_set import ImageSet
-from dcgan.evaluation.evaluate_run import BEST_STEP, evaluation_fields
+from dcgan.evaluation.evaluate_run import evaluation_fields
 from dcgan.evaluation.evaluator import RealReference, evaluate, make_reference
 from dcgan.evaluation.features.feature_space import feature_spaces
 from dcgan.sampling import draw_pixels
 from dcgan.training.loop import EvaluateCallback
 from tracking.clock import now_ms
+from tracking.evaluation_paths import BEST_STEP, best_score_path, is_best_score, metric_of
 from tracking.events import EVALUATION, Event, Fields, Metrics
 from tracking.metric_directions import improves
 
@@ -24,8 +25,6 @@ SLOW = (
     "image. Leave it out with --set evaluation.inception=false, or take fewer with --set "
     "evaluation.samples=N."
 )
-
-_BEST = f"{EVALUATION}/best_"
 
 
 def evaluation_callback(
@@ -87,7 +86,7 @@ def evaluation_callback(
             emit(Fields({BEST_STEP: step}))
         values = {f"{EVALUATION}/{score.name}": [score.value] for score in scores}
         if best is not None:
-            values[f"{_BEST}{distance.name}"] = [best]
+            values[best_score_path(distance.name)] = [best]
         emit(Metrics([step], [now_ms()], values))
         return is_best
 
@@ -96,8 +95,4 @@ def evaluation_callback(
 
 def best_so_far(last_values: Mapping[str, float]) -> dict[str, float]:
     """The best distances of a run that is resumed by name, from the last values of its metrics."""
-    return {
-        path.removeprefix(_BEST): value
-        for path, value in last_values.items()
-        if path.startswith(_BEST)
-    }
+    return {metric_of(path): value for path, value in last_values.items() if is_best_score(path)}

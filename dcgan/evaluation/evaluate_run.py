@@ -41,11 +41,9 @@ from dcgan.training.checkpoint import (
 from dcgan.training.device import choose_device
 from tracking.backends.local import read_fields
 from tracking.clock import now_ms
-from tracking.events import EVALUATION, SYS, Fields, Metrics, Value
+from tracking.evaluation_paths import BEST_STEP, DIRECTIONS, EVALUATION_FIELDS, REAL_SCORES, SPREADS
+from tracking.events import EVALUATION, Fields, Metrics, Value
 from tracking.metric_directions import MetricDirection, improves
-
-BEST_STEP = f"{SYS}/{EVALUATION}/best_step"
-"""The field that holds the step of a run's best checkpoint."""
 
 _MEASUREMENT = ("samples", "feature_space", "held_out", "version")
 """The fields that must agree for values to belong to one series."""
@@ -161,7 +159,7 @@ def _mark_best_of(distances: Mapping[Path, float], direction: MetricDirection) -
 
 def _measured_otherwise(recorded: Mapping[str, Value], fields: Mapping[str, Value]) -> str | None:
     """How the run's own scores were measured, if not in the way that `fields` describe."""
-    compared = {f"{SYS}/{EVALUATION}/{name}": name for name in _MEASUREMENT}
+    compared = {f"{EVALUATION_FIELDS}/{name}": name for name in _MEASUREMENT}
     different = [
         f"{name.replace('_', ' ')}: {recorded[path]}"
         for path, name in compared.items()
@@ -193,7 +191,7 @@ def evaluation_fields(
     Returns:
         Paths `sys/evaluation/...` -> values.
     """
-    prefix = f"{SYS}/{EVALUATION}"
+    prefix = EVALUATION_FIELDS
     return {
         f"{prefix}/samples": len(reference.train),
         f"{prefix}/resamples": resamples,
@@ -207,7 +205,7 @@ def evaluation_fields(
         f"{prefix}/held_out": reference.source,
         f"{prefix}/arithmetic": "float32",
         f"{prefix}/version": VERSION,
-        **{f"{prefix}/better/{name}": known_direction(name) for name in reference.real_scores},
-        **{f"{prefix}/floor/{name}": score for name, score in reference.real_scores.items()},
-        **{f"{prefix}/spread/{score.name}": score.spread for score in scores},
+        **{f"{DIRECTIONS}/{name}": known_direction(name) for name in reference.real_scores},
+        **{f"{REAL_SCORES}/{name}": score for name, score in reference.real_scores.items()},
+        **{f"{SPREADS}/{score.name}": score.spread for score in scores},
     }

@@ -16,7 +16,8 @@ from dcgan.config.schema import Config
 from dcgan.export.description import INPUT, OUTPUT, Description
 from dcgan.run_folder.trained_run import TrainedRun
 from tracking.backends.local import read_fields, read_steps
-from tracking.events import CONFIG, EVALUATION, SYS, Value
+from tracking.evaluation_paths import DIRECTIONS, EVALUATION_FIELDS, REAL_SCORES, score_name
+from tracking.events import CONFIG, SYS, Value
 from tracking.fields import escape_control_characters, to_text
 from tracking.markdown import escape_markdown
 from tracking.metric_directions import direction_of
@@ -239,19 +240,18 @@ def _evaluation(
 ) -> list[str]:
     if not scores:
         return ["This generator was not evaluated: its quality is what you see."]
-    prefix = f"{SYS}/{EVALUATION}"
     rows = [
         (
             metric,
-            str(fields.get(f"{prefix}/better/{metric}") or direction_of(metric) or ""),
+            str(fields.get(f"{DIRECTIONS}/{metric}") or direction_of(metric) or ""),
             f"{value:.4g}",
-            _number(fields.get(f"{prefix}/floor/{metric}")),
+            _number(fields.get(f"{REAL_SCORES}/{metric}")),
         )
         for metric, value in scores.items()
     ]
-    samples = fields.get(f"{prefix}/samples")
+    samples = fields.get(f"{EVALUATION_FIELDS}/samples")
     how = f"Of {samples:,} images" if isinstance(samples, int) else "Of the generator's images"
-    space = fields.get(f"{prefix}/feature_space")
+    space = fields.get(f"{EVALUATION_FIELDS}/feature_space")
     features = f", by {escape_markdown(str(space))}" if space else ""
     return [
         f"{how} at step {run.step:,}{features}. The last column is what real images that were held "
@@ -267,16 +267,11 @@ def _scores(run: TrainedRun, description: Description) -> dict[str, float]:
     steps = read_steps(run.folder)
     rows = steps[steps["step"] == run.step]
     values = {
-        str(path).removeprefix(f"{EVALUATION}/"): float(value)
+        metric: float(recorded.iloc[-1])
         for path in rows
-        if str(path).startswith(f"{EVALUATION}/") and not rows[path].dropna().empty
-        for value in [rows[path].dropna().iloc[-1]]
+        if (metric := score_name(str(path))) and not (recorded := rows[path].dropna()).empty
     }
-    return {
-        metric: value
-        for metric, value in values.items()
-        if math.isfinite(value) and not metric.startswith("best_")
-    }
+    return {metric: value for metric, value in values.items() if math.isfinite(value)}
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

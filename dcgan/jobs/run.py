@@ -34,6 +34,7 @@ from tracking.backends import load_backend
 from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
 from tracking.clock import now_ms
 from tracking.errors import StoreError
+from tracking.evaluation_paths import BEST_STEP
 from tracking.events import EVALUATION, TRACKERS, Event, Fields, Metrics
 from tracking.fanout import FanOut, Warn
 from tracking.fields import flatten, to_iso8601
@@ -329,7 +330,6 @@ def _timed_evaluation(
     if not job.config.evaluation.every_epochs:
         return None
     from dcgan.evaluation.callback import best_so_far, evaluation_callback
-    from dcgan.evaluation.evaluate_run import BEST_STEP
 
     evaluated = [step for path, step in held.last_step.items() if path.startswith(EVALUATION)]
     best_step = read_fields(folder).get(BEST_STEP)

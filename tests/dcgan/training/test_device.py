@@ -23,7 +23,7 @@ NAMES = {"cuda": "NVIDIA H100", "xpu": "Intel Arc A770"}
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Pretend:
     """Give this machine cards of a type, on which kernels run unless one fails with `fault`."""
-    for variable in ("LOCAL_RANK", *devices._VISIBLE_CARDS):
+    for variable in ("LOCAL_RANK", *devices._VISIBLE_GPUS):
         monkeypatch.delenv(variable, raising=False)
 
     def arrange(kind: str | None, count: int = 1, fault: str | None = None) -> None:

@@ -14,7 +14,8 @@ from typing import Any, Literal, TypeAlias
 from tracking.backends.mlflow.layout import DIVERGED_TAG
 from tracking.backends.mlflow.names import to_mlflow
 from tracking.chosen_keys import is_chosen
-from tracking.events import BATCH, CONFIG, EPOCH, EVALUATION, FIXED_NOISE, IMAGES, SWEEP, USAGE
+from tracking.evaluation_paths import is_best_score, metric_of
+from tracking.events import BATCH, CONFIG, EPOCH, FIXED_NOISE, IMAGES, SWEEP, USAGE
 from tracking.metric_directions import METRIC_DIRECTIONS, direction_of, feature_space_of
 
 ViewName: TypeAlias = Literal["compare", "runs", "sweep"]
@@ -141,7 +142,7 @@ def _page(contents: Contents) -> State:
     keys = contents.differing[:_MAX_DIFFERENCES] or [
         f"{CONFIG}/{key}" for key in _ALWAYS_OF_INTEREST
     ]
-    best = [path for path in _ranked(contents.metrics) if "/best_" in path]
+    best = [path for path in _ranked(contents.metrics) if is_best_score(path)]
     columns = [
         "attributes.`Created`",
         "attributes.`Duration`",
@@ -235,8 +236,8 @@ def _quality_sections(contents: Contents) -> list[State]:
 
 def _quality(contents: Contents) -> dict[str, str]:
     """The titles of the metrics of quality that can be ranked, those that matter most first."""
-    paths = [path for path in _ranked(contents.metrics) if "/best_" not in path]
-    spaces = {feature_space_of(path.removeprefix(f"{EVALUATION}/")) for path in paths} - {""}
+    paths = [path for path in _ranked(contents.metrics) if not is_best_score(path)]
+    spaces = {feature_space_of(metric_of(path)) for path in paths} - {""}
     return {path: _quality_title(path, with_space=len(spaces) > 1) for path in paths}
 
 
@@ -247,14 +248,14 @@ def _ranked(metrics: frozenset[str]) -> list[str]:
 
 
 def _base_name(path: str) -> str:
-    name = path.removeprefix(f"{EVALUATION}/").removeprefix("best_")
+    name = metric_of(path)
     space = feature_space_of(name)
     return name.removeprefix(f"{space}_") if space else name
 
 
 def _quality_title(path: str, *, with_space: bool) -> str:
     """Short, because the UI cuts titles: `FID ↓`; `with_space`, `FID ↓ LeNet`."""
-    base, space = _base_name(path), feature_space_of(path.removeprefix(f"{EVALUATION}/"))
+    base, space = _base_name(path), feature_space_of(metric_of(path))
     words = _SHORT.get(base, base.replace("_", " ").capitalize())
     arrow = "↓" if direction_of(path) == "lower" else "↑"
     named = _SHORT.get(space, space.partition("_")[0].capitalize()) if with_space else ""
