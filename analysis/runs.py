@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from tracking.backends import load_backend
 from tracking.errors import StoreError
-from tracking.events import Value
+from tracking.events import SWEEP, Value
 from tracking.query import RunNames, names_of, run_names, select
 from tracking.sources import RunSource, resolve_source
 from tracking.tables import run_table
@@ -45,6 +45,25 @@ class Runs:
     _steps: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     _means: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict, repr=False)
     _newest: dict[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
+
+    def of_sweep(self, reference: str) -> Runs:
+        """The runs of one sweep, by its id or its name; of several with one name, the newest.
+
+        Raises StoreError if there is no such sweep.
+        """
+        if f"{SWEEP}/id" not in self.table:
+            raise StoreError("None of these runs belongs to a sweep.\nStart one with: dcgan sweep")
+        ids, names = self.table[f"{SWEEP}/id"], self.table[f"{SWEEP}/name"]
+        is_member = ids.eq(reference)
+        if not is_member.any():
+            named = ids[names.eq(reference)]
+            if named.empty:
+                newest = ", ".join(map(str, ids.dropna().unique()[-5:]))
+                raise StoreError(
+                    f"No run here belongs to a sweep {reference!r}. Sweeps here: {newest}."
+                )
+            is_member = ids.eq(named.iloc[-1])
+        return replace(self, table=self.table[is_member])
 
     def steps(self, run: str) -> pd.DataFrame:
         """One row per step, as `tracking.tables.step_table` describes it; read only once."""

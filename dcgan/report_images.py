@@ -12,9 +12,6 @@ from tracking.errors import UserError, warn
 if TYPE_CHECKING:
     from analysis.report.generator_section import GeneratorImages
     from analysis.runs import Runs
-    from dcgan.run_folder.trained_run import TrainedRun
-    from dcgan.samples.latents import Latents
-    from dcgan.samples.pixels import Pixels
 
 _ROWS, _COLUMNS = 4, 8
 _SEEDS, _STEPS = (0, 1, 2, 3), 12
@@ -36,13 +33,14 @@ def generator_images(folder: Path) -> GeneratorImages | None:
     from analysis.report.generator_section import GeneratorImages
     from dcgan.run_folder.trained_run import TrainedRun
     from dcgan.samples import latents
+    from dcgan.samples.pixels import render_as_in_grids
 
     run = folder.name
     try:
         trained_run = TrainedRun.open(folder)
         network = trained_run.config.network
-        samples = _pixels(trained_run, latents.of_seed(network, 0, _ROWS * _COLUMNS))
-        walk = _pixels(trained_run, latents.walk(network, _SEEDS, _STEPS, closed=True))
+        samples = render_as_in_grids(trained_run, latents.of_seed(network, 0, _ROWS * _COLUMNS))
+        walk = render_as_in_grids(trained_run, latents.walk(network, _SEEDS, _STEPS, closed=True))
     except UserError as error:
         warn(f"Images of {run} are left out: {str(error).splitlines()[0]}")
         return None
@@ -62,11 +60,3 @@ def generator_images(folder: Path) -> GeneratorImages | None:
         _STEPS,
         tuple(dcgan_command(*line, store=store) for line in lines),
     )
-
-
-def _pixels(run: TrainedRun, chosen: Latents) -> Pixels:
-    import numpy as np
-
-    from dcgan.samples.pixels import as_in_grids, images_of, render_all
-
-    return as_in_grids(np.concatenate(list(render_all(images_of(run, chosen)))), run)

@@ -66,6 +66,11 @@ def find_run(store: Path, reference: str) -> Path:
     return store / choose_run(reference, names, str(store))
 
 
+def no_runs(place: object) -> StoreError:
+    """The error for a store without runs."""
+    return StoreError(f"There are no runs in {place}. Start one with: dcgan train")
+
+
 def choose_run(reference: str, names: Mapping[str, str], place: str) -> str:
     """The id of the run that a user refers to.
 
@@ -78,7 +83,7 @@ def choose_run(reference: str, names: Mapping[str, str], place: str) -> str:
         StoreError: No run matches, or more than one.
     """
     if not names:
-        raise StoreError(f"There are no runs in {place}. Start one with: dcgan train")
+        raise no_runs(place)
     if reference == "last":
         return list(names)[-1]
     if reference in names:

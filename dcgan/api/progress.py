@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from markupsafe import Markup
 
-from dcgan.data.progress import showing_images
+from dcgan.data.progress import NamedProgress, showing_images
 from tracking.fields import escape_control_characters
 from tracking.notebook import notebook_shell
 from tracking.wording import duration, plural
@@ -145,7 +145,7 @@ def choose_display(wanted: bool) -> Display:
     return NotebookDisplay() if notebook_shell() is not None else TextDisplay(sys.stderr)
 
 
-class ImagesDisplay:
+class ImagesDisplay(NamedProgress):
     """Shows how far a data set is loaded, or another work on images, and the time left.
 
     Args:
@@ -163,14 +163,6 @@ class ImagesDisplay:
     def __exit__(self, *_: object) -> None:
         if self._began:
             self._display.clear()
-
-    def hashed(self, done: int, total: int) -> None:
-        """Show how many of `total` files are read to find out whether they are cached."""
-        self.show("reading", done, total)
-
-    def decoded(self, done: int, total: int) -> None:
-        """Show how many of `total` images are decoded."""
-        self.show("decoding", done, total)
 
     def show(self, what: str, done: int, total: int) -> None:
         """Show how much of a kind of work is done, and for how long it will last.

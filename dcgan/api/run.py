@@ -211,15 +211,14 @@ class Run:
             GenerationError: Pixels are not finite.
             ValueError: `count` is not positive.
         """
-        from dcgan.samples.pixels import as_in_grids
-        from dcgan.sampling import draw_pixels
+        from dcgan.samples import latents
+        from dcgan.samples.pixels import render_as_in_grids
 
         if count < 1:
             raise ValueError(f"count = {count}: it should be 1 or more.")
         run = self.at(checkpoint, device=device)
-        pixels = draw_pixels(run.generator(weights), run.config.network, run.device, count, seed)
-        images: npt.NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).contiguous().numpy()
-        return as_in_grids(images, run)
+        chosen = latents.of_seed(run.config.network, seed, count)
+        return render_as_in_grids(run, chosen, weights=weights)
 
     def grid(self, step: int | None = None) -> PIL.Image.Image:
         """A grid from fixed noise that was made while the run trained.
@@ -327,7 +326,7 @@ class Run:
                     resamples=resamples,
                     use_inception=inception,
                     weights=None if inception_weights is None else Path(inception_weights),
-                    data=None if data is None else Path(data).expanduser(),
+                    data=None if data is None else Path(data),
                     device=device,
                     count_images=features.show,
                 )

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan.api.training import chosen_trackers, exclusive, overrides_of
 from dcgan.cpu.allocator import keep_memory
 from dcgan.store_dir import store_dir
-from tracking.errors import UserError
-from tracking.events import SWEEP
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
     from dcgan.api.progress import Display
     from dcgan.choices import Executor
     from dcgan.sweeping.session import SweepSession
-    from dcgan.sweeping.storage import StoredSweep
 
 
 def sweep(
@@ -77,9 +73,12 @@ def sweep(
     Raises:
         ConfigError: A setting is not valid, two runs would be the same, or there are no seeds.
         DataError: The images cannot be loaded.
-        StoreError: There is no such sweep to resume, or another process trains it.
-        UserError: No run has begun, a worker died, or this process is training already.
+        StoreError: There is no such sweep to resume, another process trains it, or no run of it
+            has begun.
+        UserError: A worker died, or this process is training already.
     """
+    from analysis import load
+
     folder = store_dir(store)
     with exclusive("sweep"):
         keep_memory()
@@ -116,7 +115,7 @@ def sweep(
             ) as session,
         ):
             _train(session, display)
-    return _runs_of(session.stored)
+    return load(session.stored.store).of_sweep(session.stored.id)
 
 
 def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
@@ -158,15 +157,3 @@ def _train(session: SweepSession, display: Display) -> None:
 def _describe_states(counts: Counter[str], total: int) -> str:
     others = [f"{counts[state]} {state}" for state in counts if state != "finished"]
     return ", ".join([f"{counts['finished']} of {plural(total, 'run')} finished", *others])
-
-
-def _runs_of(stored_sweep: StoredSweep) -> Runs:
-    """Raises UserError if no run has begun."""
-    from analysis import load
-
-    runs = load(stored_sweep.store)
-    table = runs.table
-    own = table[table[f"{SWEEP}/id"].eq(stored_sweep.id)] if f"{SWEEP}/id" in table else table[:0]
-    if own.empty:
-        raise UserError(f"No run of the sweep {stored_sweep.id} has begun.")
-    return replace(runs, table=own)

@@ -120,7 +120,7 @@ def train(
             precision=precision,
             compile=compile,
         )
-        images = None if data is None else Path(data).expanduser()
+        images = None if data is None else Path(data)
         with showing_images_on(display):
             job = prepare(
                 configure(str(recipe), overrides, images, "data="),
@@ -131,9 +131,9 @@ def train(
                 download=download,
                 stop_when=parse_stop_when(stop_when),
             )
-        given = [override.origin for override in overrides if override.value is not None]
-        given += [] if images is None else [f"data={images}"]
-        run = _run(job, ["dcgan.train", str(recipe), *given], display)
+        arguments = [override.origin for override in overrides if override.value is not None]
+        arguments += [] if images is None else [f"data={images}"]
+        run = _run(job, ["dcgan.train", str(recipe), *arguments], display)
         if log_model and run.status == "finished":
             _log_model(run, display)
         return run
@@ -186,7 +186,7 @@ def resume(
                 folder,
                 reference,
                 device,
-                data=None if data is None else Path(data).expanduser(),
+                data=None if data is None else Path(data),
                 length=overrides_of(None, epochs=epochs, steps=steps),
                 stop_when=parse_stop_when(stop_when),
             )
@@ -279,8 +279,8 @@ def _as_toml(value: Any) -> Any:
 
 def references(start_from: str | Path | Run | Sequence[str | Path | Run]) -> list[str]:
     """What `init.weights` takes: ids of runs, and paths."""
-    given = [start_from] if isinstance(start_from, str | Path | Run) else start_from
-    return [each.id if isinstance(each, Run) else str(each) for each in given]
+    sources = [start_from] if isinstance(start_from, str | Path | Run) else start_from
+    return [each.id if isinstance(each, Run) else str(each) for each in sources]
 
 
 def chosen_trackers(trackers: str | Sequence[str]) -> list[str]:

@@ -14,6 +14,9 @@ from dcgan.cli.format import borderless_table
 _GAP = 2
 """Spaces between two columns."""
 
+_MIN_TEXT_WIDTH = 16
+"""Characters to which longer texts are folded where there is little room."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -43,6 +46,11 @@ class Column:
             return self.width
         longest_word = max(map(len, self.heading.split()), default=0)
         return max(longest_word, min(self.min_width, self.width))
+
+
+def text_column(heading: str, cells: Sequence[Text]) -> Column:
+    """A column of texts, which are folded where there is little room."""
+    return Column(heading, cells, is_text=True, min_width=_MIN_TEXT_WIDTH)
 
 
 @dataclass(frozen=True)

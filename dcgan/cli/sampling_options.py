@@ -1,12 +1,17 @@
-"""Options of the commands that draw images from a run's generator."""
+"""What the commands that use a run's networks share: its checkpoint, G's weights, seeds."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dcgan.choices import Weights
+from dcgan.cli.options import parse_checkpoint
+
+if TYPE_CHECKING:
+    from dcgan.run_folder.trained_run import TrainedRun
 
 _MAX_SEEDS = 1_000_000
 
@@ -18,6 +23,29 @@ GeneratorWeights = Annotated[
         show_default=False,
     ),
 ]
+
+
+def open_trained_run(store: Path, run: str, checkpoint: str, device: str = "cpu") -> TrainedRun:
+    """Open a run at a checkpoint.
+
+    Args:
+        store: The folder of all runs.
+        run: How the user refers to the run.
+        checkpoint: The value of --checkpoint.
+        device: The value of --device.
+
+    Raises:
+        typer.BadParameter: `checkpoint` is not valid.
+        StoreError: No run matches, or more than one, or it was imported without its checkpoints.
+        CheckpointError: There is no such checkpoint, or its file is damaged.
+        ConfigError: There is no such device.
+    """
+    from dcgan.run_folder.trained_run import TrainedRun
+    from dcgan.training.device import choose_device
+    from tracking.store import find_run
+
+    folder = find_run(store, run)
+    return TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
 
 
 def parse_image_seeds(text: str, option: str) -> list[int]:

@@ -63,7 +63,7 @@ class SweepTable:
             image_counts: By run, the number of images that it trains on.
             console: Where the table is shown.
         """
-        from dcgan.training.schedule import steps_per_epoch, total_steps
+        from dcgan.training.schedule import total_epochs, total_steps
 
         self._runs = stored_sweep.sweep.runs
         # Rows show values only, so the heading has only the last part of each key.
@@ -78,10 +78,7 @@ class SweepTable:
             run.key: total_steps(run.config, image_counts[run.key]) for run in self._runs
         }
         self._epochs = {
-            run.key: -(
-                -self._total_steps[run.key] // steps_per_epoch(run.config, image_counts[run.key])
-            )
-            for run in self._runs
+            run.key: total_epochs(run.config, image_counts[run.key]) for run in self._runs
         }
         self._live = Live(console=console, auto_refresh=False, transient=True)
 

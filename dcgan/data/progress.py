@@ -26,6 +26,28 @@ class LoadingProgress(Protocol):
         """Report that `done` of `total` images are decoded."""
 
 
+class NamedProgress:
+    """A `LoadingProgress` that names each kind of work; a subclass shows it."""
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Show how much of a kind of work is done.
+
+        Args:
+            what: The work, or the images, in a word or two.
+            done: Images that are done.
+            total: All images.
+        """
+        raise NotImplementedError
+
+    def hashed(self, done: int, total: int) -> None:
+        """Show how many of `total` files are read to find out whether they are cached."""
+        self.show("reading", done, total)
+
+    def decoded(self, done: int, total: int) -> None:
+        """Show how many of `total` images are decoded."""
+        self.show("decoding", done, total)
+
+
 @dataclass(frozen=True)
 class LoadingCallbacks:
     """A `LoadingProgress` of two functions, which may be omitted."""

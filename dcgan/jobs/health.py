@@ -9,7 +9,7 @@ from dcgan.config.schema import ConfigError
 from diagnosis import RULES, RunWatch
 from diagnosis.findings import Finding, holding
 from tracking.backends.local import read_events, read_fields
-from tracking.events import HEALTH, SYS, Event, Fields, Image, Metrics, Value
+from tracking.events import HEALTH, RULES_THAT_HOLD, SYS, Event, Fields, Image, Metrics, Value
 from tracking.wording import did_you_mean
 
 STOP_GROUPS = {
@@ -62,7 +62,7 @@ class HealthMonitor:
         self._warn = warn
         self._stop_when = frozenset(stop_when)
         self._tags = tuple(tag for tag in tags if tag not in RULES)
-        self._told: list[Finding] = []
+        self._recorded: list[Finding] = []
         self.stopped_by: Finding | None = None
 
     def replay(self, folder: Path) -> None:
@@ -77,9 +77,9 @@ class HealthMonitor:
                 self._watch.add(event)
         # The run may resume from before what was recorded about it.
         stale = {path: None for path in fields if path.startswith(f"{HEALTH}/")}
-        self._told = list(self._watch.findings)
-        if stale or self._told:
-            self._emit_state(stale, self._told)
+        self._recorded = list(self._watch.findings)
+        if stale or self._recorded:
+            self._emit_state(stale, self._recorded)
 
     def add(self, event: Event) -> None:
         """Take an event of the run."""
@@ -99,13 +99,13 @@ class HealthMonitor:
             self._watch = None
             self._warn(f"The rules of health failed: {error!r}. Training continues without them.")
             return
-        before = [*self._told, *[None] * (len(findings) - len(self._told))]
+        before = [*self._recorded, *[None] * (len(findings) - len(self._recorded))]
         changed = [
             new
             for old, new in zip(before, findings, strict=True)
             if old is None or old.ended != new.ended
         ]
-        self._told = findings
+        self._recorded = findings
         if changed:
             self._emit_state({}, changed)
         if self.stopped_by is None:
@@ -119,6 +119,6 @@ class HealthMonitor:
             values[f"{path}/since"] = finding.since
             values[f"{path}/until"] = finding.until if finding.ended else None
             values[f"{path}/evidence"] = finding.evidence
-        holds = [finding.rule for finding in holding(self._told)]
-        values[f"{HEALTH}/holds"] = holds
-        self._emit(Fields(values | {f"{SYS}/tags": [*self._tags, *holds]}))
+        names = [finding.rule for finding in holding(self._recorded)]
+        values[RULES_THAT_HOLD] = names
+        self._emit(Fields(values | {f"{SYS}/tags": [*self._tags, *names]}))

@@ -103,11 +103,11 @@ def data_overrides(
     if folder is None:
         return []
     dataset = load_config(recipe, list(overrides)).dataset.name
-    name = dataset if folder_has_set(dataset, folder) else "folder"
-    path = str(folder.expanduser().absolute())  # the run may be resumed in another folder
+    path = folder.expanduser().absolute()  # the run may be resumed in another folder
+    name = dataset if folder_has_set(dataset, path) else "folder"
     return [
         Override("dataset.name", name, f"{flag}{folder}"),
-        Override("dataset.path", path, f"{flag}{folder}"),
+        Override("dataset.path", str(path), f"{flag}{folder}"),
     ]
 
 

@@ -26,7 +26,7 @@ from dcgan.training.checkpoint import checkpoint_step, list_checkpoints
 from dcgan.training.device import choose_device
 from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.precision import check_precision
-from dcgan.training.schedule import steps_per_epoch, total_steps
+from dcgan.training.schedule import steps_per_epoch, total_epochs, total_steps
 from tracking.backends.local import read_fields
 from tracking.errors import StoreError
 from tracking.events import TRACKERS, Value
@@ -115,7 +115,7 @@ class Job:
     @property
     def epochs(self) -> int:
         """Passes over the images, the last of which may be cut short."""
-        return -(-self.total_steps // self.steps_per_epoch)
+        return total_epochs(self.config, self.images.card.size)
 
     @property
     def first_step(self) -> int:

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from threading import Lock
 from typing import TypeAlias, TypeVar
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dcgan.choices import BatchNormMode, Weights
 from dcgan.cpu.fast_convolutions import with_fast_convolutions
+from dcgan.cpu.threads import one_thread_per_operation
 from dcgan.data.progress import Progress, silent
 from dcgan.data.scaling import to_uint8
 from dcgan.run_folder.trained_run import TrainedRun
@@ -135,7 +136,7 @@ def map_rendered(
     def work(start: int, batch: Tensor) -> _Result:
         return use(start, images.render(batch)[: images.count - start])
 
-    with _one_thread_per_operation(), ThreadPoolExecutor(workers) as pool:
+    with one_thread_per_operation(), ThreadPoolExecutor(workers) as pool:
         starts = range(0, images.count, BATCH)
         for start, batch in zip(starts, images.batches(), strict=True):
             waiting.append(pool.submit(work, start, batch))
@@ -145,14 +146,22 @@ def map_rendered(
                 progress(done, images.count)
 
 
-@contextmanager
-def _one_thread_per_operation() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # also in threads that start from now on
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def render_as_in_grids(
+    run: TrainedRun, latents: Latents, *, weights: Weights | None = None
+) -> Pixels:
+    """Compute all images for chosen latents, as the run's own grids show them.
+
+    Args:
+        run: The run, at the checkpoint whose generator is used.
+        latents: Which images.
+        weights: As for `images_of`.
+
+    Raises:
+        ConfigError: `weights` is `ema`, but the run has no moving average.
+        GenerationError: Pixels are not finite.
+    """
+    batches = render_all(images_of(run, latents, weights=weights))
+    return as_in_grids(np.concatenate(list(batches)), run)
 
 
 def as_in_grids(pixels: Pixels, run: TrainedRun) -> Pixels:

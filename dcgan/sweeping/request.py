@@ -95,8 +95,7 @@ def _plan(request: SweepRequest) -> Sweep:
     definition = read_definition(request.subject)
     own_keys = {factor.key for factor in request.factors}
     factors = [factor for factor in definition.factors if factor.key not in own_keys]
-    folder = None if request.data is None else request.data.expanduser().absolute()
-    images = data_overrides(definition.recipe, request.overrides, folder, request.data_flag)
+    images = data_overrides(definition.recipe, request.overrides, request.data, request.data_flag)
     return plan_sweep(
         request.name or definition.name,
         definition.recipe,

@@ -22,6 +22,11 @@ def total_steps(config: Config, size: int) -> int:
     return (config.training.epochs or 0) * steps_per_epoch(config, size)
 
 
+def total_epochs(config: Config, size: int) -> int:
+    """Passes of a whole training over `size` images, the last of which may be cut short."""
+    return -(-total_steps(config, size) // steps_per_epoch(config, size))
+
+
 def epoch_order(size: int, seeds: Seeds, epoch: int) -> Tensor:
     """The order of the images in an epoch, a function of seed and epoch alone.
 

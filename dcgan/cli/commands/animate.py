@@ -14,10 +14,9 @@ from dcgan.cli.options import (
     Device,
     RunReference,
     Store,
-    parse_checkpoint,
 )
 from dcgan.cli.output_file import file_with_extension
-from dcgan.cli.sampling_options import GeneratorWeights, parse_image_seeds
+from dcgan.cli.sampling_options import GeneratorWeights, open_trained_run, parse_image_seeds
 from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import plural
 
@@ -95,16 +94,14 @@ def animate(
 
     path = output or Path("training.gif" if walk is None else "walk.gif")
     check_can_write(path)
-    folder = find_run(store, run)
     if walk is None:
         for option, chosen in (("--checkpoint", checkpoint != "last"), ("--weights", weights)):
             if chosen:
                 raise typer.BadParameter(f"{option} is of a walk. Name its seeds: --walk 3,7.")
-        animation = _training(folder, edge, frames or _GRIDS, fps or _GRIDS_PER_SECOND)
+        animation = _training(
+            find_run(store, run), edge, frames or _GRIDS, fps or _GRIDS_PER_SECOND
+        )
     else:
-        from dcgan.run_folder.trained_run import TrainedRun
-        from dcgan.training.device import choose_device
-
         seeds = parse_image_seeds(walk, "--walk")
         if len(seeds) < 2:
             raise typer.BadParameter(f"--walk {walk}: a walk needs two seeds, such as --walk 3,7.")
@@ -114,7 +111,7 @@ def animate(
                 f"--walk: {plural(len(seeds), 'seed')} of {plural(steps, 'frame')} are more than "
                 f"{_MAX_FRAMES:,} frames. Name fewer seeds."
             )
-        trained_run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
+        trained_run = open_trained_run(store, run, checkpoint, device)
         animation = _walk(trained_run, weights, seeds, edge, steps, fps or _STEPS_PER_SECOND)
     save_animation(animation, path)
     Console(highlight=False).print(

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import escape_control_characters
+from dcgan.cli.format import (
+    add_number_columns,
+    borderless_table,
+    escape_control_characters,
+)
 from dcgan.cli.options import (
     Device,
     FormerInceptionWeights,
@@ -137,11 +140,10 @@ def _print(evaluation: EvaluationResult, console: Console) -> None:
             f"Not {reference.requested:,}, since there are no more real images: half of those "
             "that were trained on, or all that are held out."
         )
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = borderless_table()
     table.add_column("metric", no_wrap=True)
     table.add_column("better", no_wrap=True)
-    for column in ("value", "spread", "real images"):
-        table.add_column(column, justify="right", no_wrap=True)
+    add_number_columns(table, "value", "spread", "real images")
     for score in evaluation.scores:
         better = _ARROWS.get(score.better, score.better)
         spread = "-" if score.spread is None else f"{score.spread:.2g}"

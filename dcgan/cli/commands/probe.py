@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from dcgan.cli.format import add_number_columns, borderless_table
 from dcgan.cli.options import (
     Checkpoint,
     RunReference,
     Store,
-    parse_checkpoint,
 )
 from dcgan.cli.output_file import FIGURE_FORMATS, file_with_extension
+from dcgan.cli.sampling_options import open_trained_run
 from dcgan.cli.stderr import STDERR
 from dcgan.run_folder import PLOTS_DIR
 from dcgan.store_dir import DEFAULT_STORE
@@ -49,13 +49,6 @@ Output = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is random.")]
-
-
-def _open(run: str, checkpoint: str, store: Path) -> TrainedRun:
-    from dcgan.run_folder.trained_run import TrainedRun
-    from tracking.store import find_run
-
-    return TrainedRun.open(find_run(store, run), parse_checkpoint(checkpoint))
 
 
 def _title(run: TrainedRun) -> str:
@@ -167,7 +160,7 @@ def features(
     from dcgan.probes.labelled_images import labelled_images
     from dcgan.probes.linear_probe import compare_feature_spaces, tracked_values
 
-    trained_run = _open(run, checkpoint, store)
+    trained_run = open_trained_run(store, run, checkpoint)
     images = labelled_images(trained_run, data, held_out, seed)
     with ImageProgress() as bars:
         bars.show("classifiers", 0, 100)
@@ -187,10 +180,9 @@ def _print_accuracies(table: pd.DataFrame, note: str) -> None:
     groups = table.groupby(["space", "dimension", "labels_per_class"], sort=False)["accuracy"]
     summary = groups.agg(["mean", "min", "max"]).reset_index()
     console = Console(highlight=False)
-    screen = Table(box=None, header_style="bold", pad_edge=False)
+    screen = borderless_table()
     screen.add_column("features of", no_wrap=True)
-    for column in ("dimension", "labels per class", "accuracy", "worst", "best"):
-        screen.add_column(column, justify="right", no_wrap=True)
+    add_number_columns(screen, "dimension", "labels per class", "accuracy", "worst", "best")
     for row in summary.to_dict("records"):
         shares = (f"{row[key]:.1%}" for key in ("mean", "min", "max"))
         counts = (f"{row[key]:,}" for key in ("dimension", "labels_per_class"))
@@ -216,7 +208,7 @@ def interpolate(
     from analysis.plots.probes import mosaic_figure
     from dcgan.probes.latent import interpolate as walk
 
-    trained_run = _open(run, checkpoint, store)
+    trained_run = open_trained_run(store, run, checkpoint)
     network = trained_run.config.network
     images = walk(trained_run.generator(), network, rows=rows, columns=columns, seed=seed)
     path = "a great circle" if network.latent_law == "normal" else "a straight line"
@@ -250,7 +242,7 @@ def arithmetic(
     from analysis.plots.probes import class_shift
     from dcgan.probes.latent import RANDOM_DIRECTIONS, shift_classes
 
-    trained_run = _open(run, checkpoint, store)
+    trained_run = open_trained_run(store, run, checkpoint)
     with STDERR.status("Drawing and classifying ..."):
         shift, accuracy = shift_classes(trained_run, source, target, strength, seed)
     note = (
@@ -296,7 +288,7 @@ def filters(
     from analysis.plots.probes import filter_figure
     from dcgan.probes.filters import IMAGES_PER_FEATURE, SEARCHED_IMAGES, compare_features
 
-    trained_run = _open(run, checkpoint, store)
+    trained_run = open_trained_run(store, run, checkpoint)
     config = trained_run.config
     networks = compare_features(trained_run, count)
     first = {name: _mosaic(config, features.filters) for name, features in networks.items()}
@@ -327,7 +319,7 @@ def neighbours(
     from analysis.plots.probes import neighbour_figure
     from dcgan.probes.nearest_images import find_copies
 
-    trained_run = _open(run, checkpoint, store)
+    trained_run = open_trained_run(store, run, checkpoint)
     with STDERR.status("Searching ..."):
         neighbours, space = find_copies(trained_run, rows, count, seed)
     ratios = neighbours.distance_ratios

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.fitting_table import Column, fitting_table
+from dcgan.cli.fitting_table import Column, fitting_table, text_column
 from dcgan.cli.format import (
     STATUS_STYLES,
     duration,
@@ -31,9 +31,6 @@ from tracking.run_files import image_files, run_files
 
 DEFAULT_LIMIT = 50
 """Runs that fit on a screen or two."""
-
-_MIN_TEXT_WIDTH = 16
-"""Longer text is folded where room is short."""
 
 _MAX_NAME_WIDTH = 46
 """`dcgan show` folds a longer path."""
@@ -212,12 +209,12 @@ def _print_table(
 
 def _usual_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
     names = ["" if row["name"] == row["run"] else str(row["name"]) for row in rows]
-    columns = [_text_column("name", names)] if any(names) else []
+    columns = [_escaped_column("name", names)] if any(names) else []
     statuses = [Text(str(row["status"]), STATUS_STYLES.get(row["status"], "")) for row in rows]
     columns.append(Column("status", statuses, is_text=True))
     health = [Text(", ".join(row["health"]).replace("_", " "), "yellow") for row in rows]
     if any(row["health"] for row in rows):
-        columns.append(Column("health", health, is_text=True, min_width=_MIN_TEXT_WIDTH))
+        columns.append(text_column("health", health))
     columns.append(Column("trained", list(map(Text, map(_trained, rows)))))
     for heading, key in (("G loss", "g_loss"), ("D loss", "d_loss")):
         losses = ["" if row[key] is None else f"{row[key]:.3f}" for row in rows]
@@ -225,7 +222,7 @@ def _usual_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
     ages = [duration(time.time() - from_iso8601(row["created"]) / 1000) for row in rows]
     columns.append(Column("age", list(map(Text, ages))))
     trackers = [_tracker_cell(row["trackers"]) for row in rows]
-    columns.append(Column("tracked to", trackers, is_text=True, min_width=_MIN_TEXT_WIDTH))
+    columns.append(text_column("tracked to", trackers))
     return columns
 
 
@@ -249,12 +246,12 @@ def _value_column(name: str, values: Sequence[object]) -> Column:
     shown = [f"{value:.4g}" if isinstance(value, float) else _as_text(value) for value in values]
     if all(value is None or isinstance(value, int | float) for value in values):
         return Column(escape_control_characters(name), list(map(Text, shown)))
-    return _text_column(name, shown)
+    return _escaped_column(name, shown)
 
 
-def _text_column(heading: str, texts: Sequence[str]) -> Column:
+def _escaped_column(heading: str, texts: Sequence[str]) -> Column:
     cells = [Text(escape_control_characters(text)) for text in texts]
-    return Column(escape_control_characters(heading), cells, True, _MIN_TEXT_WIDTH)
+    return text_column(escape_control_characters(heading), cells)
 
 
 def _as_text(value: object) -> str:

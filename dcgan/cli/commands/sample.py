@@ -15,7 +15,6 @@ from dcgan.cli.options import (
     Device,
     RunReference,
     Store,
-    parse_checkpoint,
 )
 from dcgan.cli.output_file import (
     PIL_FORMATS,
@@ -23,7 +22,7 @@ from dcgan.cli.output_file import (
     check_output_folder,
     file_with_extension,
 )
-from dcgan.cli.sampling_options import GeneratorWeights, parse_image_seeds
+from dcgan.cli.sampling_options import GeneratorWeights, open_trained_run, parse_image_seeds
 from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import plural
 
@@ -138,12 +137,9 @@ def sample(
     dcgan sample last --interpolate 3 7 -n 10 --columns 10 -o walk.png[/dim]
     """
     from dcgan.cli.progress import ImageProgress
-    from dcgan.run_folder.trained_run import TrainedRun
     from dcgan.samples.grid_file import write_grid
     from dcgan.samples.image_files import check_empty, write_images
     from dcgan.samples.pixels import images_of
-    from dcgan.training.device import choose_device
-    from tracking.store import find_run
 
     sources = {
         "--seed": seed,
@@ -160,8 +156,7 @@ def sample(
         raise typer.BadParameter("--columns is for one picture, such as -o grid.png.")
     if is_folder:
         check_empty(path)
-    folder = find_run(store, run)
-    trained_run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
+    trained_run = open_trained_run(store, run, checkpoint, device)
     chosen = _latents(trained_run.config.network, count, seed, seeds, latents, interpolate)
     images = images_of(trained_run, chosen, weights=weights, mode=mode)
     config = trained_run.config
@@ -184,7 +179,7 @@ def sample(
             container = "folder" if is_folder else _ARCHIVES[path.suffix.lower()]
             write_images(images, path, container, progress)
     Console(highlight=False).print(
-        f"{output}: {plural(chosen.count, 'image')} by {folder.name}", soft_wrap=True
+        f"{output}: {plural(chosen.count, 'image')} by {trained_run.folder.name}", soft_wrap=True
     )
 
 

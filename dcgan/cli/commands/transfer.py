@@ -63,7 +63,7 @@ def sync(
     """
     from tracking.backends.local import run_folders
     from tracking.lock import is_trained
-    from tracking.store import find_run
+    from tracking.store import find_run, no_runs
     from tracking.transfer import send_run
     from tracking.verify import find_differences
 
@@ -73,7 +73,7 @@ def sync(
         check_keeper([to], "--model", "--to mlflow")
     folders = run_folders(store) if all_runs else [find_run(store, run)]
     if not folders:
-        raise StoreError(f"There are no runs in {store}. Start one with: dcgan train")
+        raise no_runs(store)
     console = Console(highlight=False)
     failures: list[UserError] = []
     for folder in folders:

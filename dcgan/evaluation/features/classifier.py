@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from dcgan.cache_dir import cache_folder
+from dcgan.cpu.threads import one_thread_per_operation
 from dcgan.data.image_set import ImageSet
 from dcgan.data.scaling import to_unit_range
 from dcgan.data.sources.stacked_mnist import unstack
@@ -109,18 +108,7 @@ def load_classifier(images: ImageSet, device: torch.device) -> Classifier:
     return Classifier(network.eval(), saved["accuracy"], weights_digest(network))
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums over several threads, or on another device, are rounded otherwise."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@_one_thread()
+@one_thread_per_operation()
 def _train(images: ImageSet) -> tuple[LeNet, float]:
     """Train by Adam with a linearly falling rate; returns the accuracy as well."""
     assert images.labels is not None
