@@ -32,10 +32,11 @@ def main() -> None:
 
 
 class _Interrupts:
-    """Raises KeyboardInterrupt, but not within an import.
+    """Raises KeyboardInterrupt, but not during an import.
 
-    There libraries take it for another error, swallow it, or abort. If nothing is half-written
-    the process ends at once, else KeyboardInterrupt is raised after the import.
+    Libraries that are being imported mistake it for another error, swallow it, or abort. So the
+    process exits at once, or, if a file is half-written, KeyboardInterrupt is raised after the
+    import.
     """
 
     def __init__(self) -> None:
@@ -60,7 +61,7 @@ class _Interrupts:
         self._is_waiting = False
         if sys.platform == "win32":
             _thread.interrupt_main()
-        else:  # which also ends what the thread waits for
+        else:  # this also interrupts a blocking call
             signal.pthread_kill(main_thread, signal.SIGINT)
 
 

@@ -1,4 +1,4 @@
-"""What a run's generator makes for the report on that run."""
+"""Images by a run's generator for the report on that run."""
 
 from __future__ import annotations
 

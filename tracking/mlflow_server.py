@@ -149,7 +149,7 @@ def _end_tree(process: subprocess.Popen[bytes]) -> None:
     """End a process and its descendants, which are found through it, without process groups."""
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(process.pid)
-        for each in (*parent.children(recursive=True), parent):
+        for child_or_parent in (*parent.children(recursive=True), parent):
             with contextlib.suppress(psutil.NoSuchProcess):
-                each.kill()
+                child_or_parent.kill()
     process.wait()

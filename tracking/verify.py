@@ -23,17 +23,17 @@ def find_differences(folder: Path, remote: str) -> list[str]:
     both hold the same.
     """
     journal = _content(read_events(folder))
-    there = _content(load_backend(remote).load_events(folder.parent, folder.name))
+    remote_content = _content(load_backend(remote).load_events(folder.parent, folder.name))
     lines = []
-    for name in sorted(journal.keys() | there.keys()):
-        expected, found = journal.get(name, {}), there.get(name, {})
-        other = [key for key in expected.keys() & found.keys() if expected[key] != found[key]]
+    for name in sorted(journal.keys() | remote_content.keys()):
+        expected, actual = journal.get(name, {}), remote_content.get(name, {})
+        differing = [key for key in expected.keys() & actual.keys() if expected[key] != actual[key]]
         parts = [
             f"{plural(len(keys), 'value')} {what} ({_examples(keys)})"
             for keys, what in (
-                (other, "differ"),
-                (expected.keys() - found.keys(), "missing there"),
-                (found.keys() - expected.keys(), "only there"),
+                (differing, "differ"),
+                (expected.keys() - actual.keys(), "missing there"),
+                (actual.keys() - expected.keys(), "only there"),
             )
             if keys
         ]

@@ -139,9 +139,9 @@ def compare(
     arms = _arms(frame, grouping, label)
     warnings += [*chosen.left_out, *seed_warnings(table, arms, frame)]
     for measure in chosen.measures:
-        if lacking := runs_without(runs, finished, measure):
-            names = f"{', '.join(lacking[:3])}{', ...' * (len(lacking) > 3)}"
-            warnings.append(f"{plural(len(lacking), 'run')} without {measure.words}: {names}.")
+        if without := runs_without(runs, finished, measure):
+            names = f"{', '.join(without[:3])}{', ...' * (len(without) > 3)}"
+            warnings.append(f"{plural(len(without), 'run')} without {measure.words}: {names}.")
     if len(states := commits(table)) > 1:
         warnings.append(
             f"The runs were made with {len(states)} versions of the code: {', '.join(states)}."

@@ -106,8 +106,8 @@ def _sentence(
     parts = []
     for size in sizes:
         of_size = [row for row in rows if _sample_size(row) == size]
-        told = _told(of_size, words, comparison.tests)
-        parts += told if len(sizes) == 1 else [f"over {size}, {part}" for part in told]
+        clauses = _clauses(of_size, words, comparison.tests)
+        parts += clauses if len(sizes) == 1 else [f"over {size}, {part}" for part in clauses]
     if more_failed:
         counts = {row["arm"]: row for row in comparison.failures.to_dict("records")}
         first, second = counts[comparison.baseline], counts[arm]
@@ -120,7 +120,7 @@ def _sentence(
     return f"{arms}{f', over {sizes[0]}' if len(sizes) == 1 else ''}: {'; '.join(parts)}."
 
 
-def _told(
+def _clauses(
     rows: Sequence[Mapping[Hashable, Any]], words: Mapping[str, str], tests: int
 ) -> list[str]:
     """What rows with the same number of runs show, do not show, and could not show."""

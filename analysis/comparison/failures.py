@@ -65,9 +65,9 @@ def training_outcome(
         return outcome
     if status == "stopped":
         return "failed"
-    known = {RULES[name].fatal for name in judged}
+    judged_outcomes = {RULES[name].fatal for name in judged}
     is_untrained = bool(grids) and grids[-1].variation < ALIKE
-    return "unknown" if is_untrained or "collapsed" not in known else "whole"
+    return "unknown" if is_untrained or "collapsed" not in judged_outcomes else "whole"
 
 
 def last_grids(folder: Path, sides: Sides, count: int) -> list[GridReading]:

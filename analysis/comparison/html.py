@@ -15,7 +15,7 @@ from tracking.fields import escape_control_characters
 
 def comparison_html(comparison: Comparison) -> str:
     """The verdict, what `dcgan compare` says besides, and its tables."""
-    said = [
+    paragraphs = [
         *(_paragraph("b", objection) for objection in comparison.overridden),
         _paragraph("b", verdict(comparison)),
         *(_paragraph("span", finding) for finding in findings(comparison)),
@@ -23,7 +23,7 @@ def comparison_html(comparison: Comparison) -> str:
     ]
     tables = (summary_table(comparison), effect_table(comparison), failure_table(comparison))
     return Markup("<div>{}{}</div>").format(
-        Markup("").join(said), Markup("").join(map(_table_html, tables))
+        Markup("").join(paragraphs), Markup("").join(map(_table_html, tables))
     )
 
 

@@ -93,24 +93,26 @@ def find_measures(
     chosen = [_path_of(name, paths) for name in names] or _defaults(paths)
     left_out: list[str] = []
     kept: list[str] = []
-    differently: dict[str, list[str]] = {}
+    names_by_conditions: dict[str, list[str]] = {}
     for path in dict.fromkeys(chosen):
-        having = [run for run in ids if path in newest[run]]
-        if not names and 2 * len(having) < len(ids):
+        with_metric = [run for run in ids if path in newest[run]]
+        if not names and 2 * len(with_metric) < len(ids):
             left_out.append(
-                f"The {_words(path)} is left out: only {len(having)} of {len(ids)} runs have it. "
-                f"Compare these with --metric {_leaf(path)}."
+                f"The {_words(path)} is left out: only {len(with_metric)} of {len(ids)} runs have "
+                f"it. Compare these with --metric {_leaf(path)}."
             )
             continue
-        conditions = differing_conditions(path, runs, having)
+        conditions = differing_conditions(path, runs, with_metric)
         if conditions and names and not anyway:
             raise _measured_differently(path, conditions_in_words(conditions))
         if conditions:
-            differently.setdefault(conditions_in_words(conditions), []).append(_words(path))
+            key = conditions_in_words(conditions)
+            names_by_conditions.setdefault(key, []).append(_words(path))
         if not conditions or anyway:
             kept.append(path)
-    told = [
-        _told_differently(words, conditions, anyway) for conditions, words in differently.items()
+    sentences = [
+        _describe_difference(words, conditions, anyway)
+        for conditions, words in names_by_conditions.items()
     ]
     leaves = [_leaf(path) for path in kept]
     measures = (
@@ -122,7 +124,7 @@ def find_measures(
         for path, leaf in zip(kept, leaves, strict=True)
     )
     return ChosenMeasures(
-        tuple(measures), tuple(left_out + (not anyway) * told), tuple(anyway * told)
+        tuple(measures), tuple(left_out + (not anyway) * sentences), tuple(anyway * sentences)
     )
 
 
@@ -156,15 +158,15 @@ def _path_of(name: str, paths: Sequence[str]) -> str:
     """The path of the metric that a user names; raises ComparisonError unless there is one."""
     if name == NEAREST or name in paths:
         return name
-    having = [path for path in paths if _leaf(path) == name]
-    # The mean over an epoch is named as the metric of batches that it is the mean of.
-    having = [path for path in having if not path.startswith(EPOCH)] or having
-    if len(having) > 1:
+    matches = [path for path in paths if _leaf(path) == name]
+    # The mean over an epoch has the name of the metric of batches that it is the mean of.
+    matches = [path for path in matches if not path.startswith(EPOCH)] or matches
+    if len(matches) > 1:
         raise ComparisonError(
-            f"--metric {name}: there are several. Give the whole path: {', '.join(having)}."
+            f"--metric {name}: there are several. Give the whole path: {', '.join(matches)}."
         )
-    if having:
-        return having[0]
+    if matches:
+        return matches[0]
     leaves = sorted({_leaf(path) for path in paths})
     hint = did_you_mean(name, [*leaves, *paths, NEAREST])
     hint = hint or f"There are: {', '.join(leaves)}."
@@ -180,7 +182,7 @@ def _measured_differently(path: str, conditions: str) -> ComparisonError:
     )
 
 
-def _told_differently(words: Sequence[str], conditions: str, anyway: bool) -> str:
+def _describe_difference(words: Sequence[str], conditions: str, anyway: bool) -> str:
     """One sentence for all metrics that the same conditions keep from being compared."""
     *others, last = words
     if not others:

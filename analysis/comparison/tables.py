@@ -26,7 +26,7 @@ class Table:
         rows: One cell per column.
         texts: How many columns from the left hold text; the others hold numbers.
         strong: Positions of the rows that are printed in bold.
-        optional: The headings of the columns to leave out where room is short, the first first.
+        optional: Headings of columns to leave out if there is little room, in this order.
         explanations: Heading of a column -> the sentence that explains it.
     """
 
@@ -40,7 +40,7 @@ class Table:
 
     @property
     def caption(self) -> str:
-        """What the table shows, and what is in those of its columns that need to be explained."""
+        """What the table shows, then the explanations of its columns."""
         explained = (text for column, text in self.explanations.items() if column in self.columns)
         return " ".join([self.title, *explained])
 
@@ -85,7 +85,7 @@ def summary_table(comparison: Comparison) -> Table:
 
 
 def effect_table(comparison: Comparison) -> Table:
-    """How far each arm is from the baseline; rows in which a difference was shown stand out."""
+    """How each arm differs from the baseline; rows in which a difference was shown are bold."""
     words = {measure.name: measure.words for measure in comparison.measures}
     records = comparison.differences.to_dict("records")
     rows = []
@@ -167,14 +167,14 @@ def _legend(rows: Iterable[Mapping[Hashable, Any]]) -> str:
 
 
 def _p_value(row: Mapping[Hashable, Any]) -> str:
-    """A p value with a star where a difference was shown, which bold type cannot say in a pipe."""
+    """A p value, with a star where a difference was shown, since a pipe has no bold type."""
     if not math.isfinite(row["p_holm"]):
         return _MISSING
     return f"{row['p_holm']:.2g}{'*' if row['shown'] else ''}"
 
 
 def _family(comparison: Comparison) -> str:
-    """How many tests it has, and of what if failures are tested besides metrics."""
+    """The number of tests in the family, and of what if failures are tested besides metrics."""
     tests = plural(comparison.tests, "test")
     counts = int(comparison.failures["p_holm"].notna().sum())
     if not counts:

@@ -33,20 +33,20 @@ def mark_findings(axes: Axes, findings: Sequence[Finding]) -> None:
     left, right = axes.get_xlim()
     shortest = _SHORTEST * (right - left)
     for row, rule in enumerate(rules):
-        stretches = [each for each in findings if each.rule == rule]
-        for each in stretches:
-            width = max(each.until - each.since, shortest)
+        of_rule = [finding for finding in findings if finding.rule == rule]
+        for finding in of_rule:
+            width = max(finding.until - finding.since, shortest)
             # What holds in the last step alone would lie outside of the axes.
-            corner = (min(each.since, right - width), row * _GAP)
+            corner = (min(finding.since, right - width), row * _GAP)
             bar = Rectangle(
                 corner, width, _HEIGHT, transform=place, color=_COLOUR, alpha=0.45, lw=0
             )
             bar.set_zorder(5)
             bar.set_gid(f"finding/{rule}")
             axes.add_patch(bar)
-        is_late = stretches[0].since > left + _LATE * (right - left)
+        is_late = of_rule[0].since > left + _LATE * (right - left)
         axes.text(
-            right if is_late else stretches[0].since,
+            right if is_late else of_rule[0].since,
             row * _GAP + _HEIGHT / 2,
             f" {RULES[rule].title} ",
             transform=place,

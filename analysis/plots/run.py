@@ -175,8 +175,8 @@ def save_run_plots(
     saved = []
     captions: dict[str, str] = {}
     for drawing in _drawings(folder):
-        if drawing.lacking:
-            warn(f"{drawing.name}.png is left out: the run has no {drawing.lacking}.")
+        if drawing.missing:
+            warn(f"{drawing.name}.png is left out: the run has no {drawing.missing}.")
             continue
         output.mkdir(parents=True, exist_ok=True)
         path = output / f"{drawing.name}.png"
@@ -196,9 +196,9 @@ def draw_run_plot(folder: Path, name: RunPlot) -> Figure:
     Raises StoreError if the run has no data for it.
     """
     drawing = next((each for each in _drawings(folder) if each.name == name), None)
-    lacking = "evaluation" if drawing is None else drawing.lacking
-    if drawing is None or lacking:
-        raise StoreError(f"The run {folder.name} has no {lacking} to draw.")
+    missing = "evaluation" if drawing is None else drawing.missing
+    if drawing is None or missing:
+        raise StoreError(f"The run {folder.name} has no {missing} to draw.")
     return drawing.draw()
 
 
@@ -214,12 +214,12 @@ class _Drawing:
 
     Attributes:
         name: Of its file, without extension.
-        lacking: What the run lacks for it; empty if it can be drawn.
+        missing: What the run lacks for it; empty if it can be drawn.
         draw: Draws it.
     """
 
     name: RunPlot
-    lacking: str
+    missing: str
     draw: Callable[[], Figure]
 
 

@@ -193,8 +193,8 @@ def _data_names(table: pd.DataFrame) -> list[Value]:
     name, path = f"{CONFIG}/dataset/name", f"{CONFIG}/dataset/path"
     if path not in table:
         return distinct(table, name)
-    known = table[table[name].notna()]
-    pairs = zip(known[name], known[path].where(known[path].notna(), None), strict=True)
+    named = table[table[name].notna()]
+    pairs = zip(named[name], named[path].where(named[path].notna(), None), strict=True)
     return list(dict.fromkeys(data_set_name(*pair) for pair in pairs))
 
 

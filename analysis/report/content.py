@@ -198,11 +198,11 @@ class Report:
     @property
     def animations(self) -> list[MovingPicture]:
         """All pictures that move, in reading order."""
-        found: list[MovingPicture] = []
+        animations: list[MovingPicture] = []
         for block in (block for section in self.sections for block in section.blocks):
             match block:
                 case MovingPicture():
-                    found.append(block)
+                    animations.append(block)
                 case Grids(animation=MovingPicture() as animation):
-                    found.append(animation)
-        return found
+                    animations.append(animation)
+        return animations

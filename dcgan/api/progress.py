@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from tracking.events import Event
 
 _SECONDS = 0.25
-"""Between two lines that replace each other."""
+"""Seconds between two updates of the line."""
 
 
 class Display:
     """Shows nothing; messages become warnings.
 
     Attributes:
-        keeps_lines: Whether only whole lines are shown, which stay.
+        keeps_lines: Whether lines are never rewritten, as in a log file.
     """
 
     keeps_lines = False
 
     def line(self, text: str, done: float) -> None:
-        """Show how far the work is.
+        """Show the progress of the work.
 
         text: In words. done: As a fraction, 0 to 1.
         """
@@ -63,7 +63,7 @@ class TextDisplay(Display):
         self._width = 0
 
     def line(self, text: str, done: float) -> None:
-        """Show how far the work is; see `Display.line`."""
+        """Show the progress of the work; see `Display.line`."""
         if not self.keeps_lines:
             shown = f"{done:4.0%}  {text}"
             self._stream.write(f"\r{shown:<{self._width}}")
@@ -101,7 +101,7 @@ class NotebookDisplay(Display):
         self._messages: list[str] = []
 
     def line(self, text: str, done: float) -> None:
-        """Show how far the work is; see `Display.line`."""
+        """Show the progress of the work; see `Display.line`."""
         bar = Markup("<progress value='{:.4f}' max='1' style='width:24em'></progress> ")
         self._show(text, bar.format(done))
 
@@ -139,14 +139,14 @@ class NotebookDisplay(Display):
 
 
 def choose_display(wanted: bool) -> Display:
-    """The display for this process: a notebook's, a terminal's, or none if it is not wanted."""
+    """The display for this process: a notebook's, a terminal's, or none unless `wanted`."""
     if not wanted:
         return Display()
     return NotebookDisplay() if notebook_shell() is not None else TextDisplay(sys.stderr)
 
 
 class ImagesDisplay(NamedProgress):
-    """Shows how far a data set is loaded, or another work on images, and the time left.
+    """Shows the progress of loading a data set, or of other work on images, and the time left.
 
     Args:
         display: Where.
@@ -165,7 +165,7 @@ class ImagesDisplay(NamedProgress):
             self._display.clear()
 
     def show(self, what: str, done: int, total: int) -> None:
-        """Show how much of a kind of work is done, and for how long it will last.
+        """Show how much of a kind of work is done, and how long the rest will take.
 
         Args:
             what: The work, or the images, in a word or two.
@@ -186,7 +186,7 @@ class ImagesDisplay(NamedProgress):
 
 
 def showing_images_on(display: Display) -> AbstractContextManager[None]:
-    """Show how far data sets are loaded within this context."""
+    """Show the progress of loading data sets within this context."""
     return showing_images(lambda: ImagesDisplay(display))
 
 

@@ -65,9 +65,9 @@ def runs(*places: str | Path, where: str | None = None) -> Runs:
 
 @dataclass(frozen=True)
 class Run:
-    """A run of the local store, read anew at each access: it may still be training.
+    """A run of the local store. It is read anew at each access, since it may still be training.
 
-    In a notebook it shows its card, its losses and its last grid.
+    A notebook shows it as a summary with its losses and its last grid.
 
     Attributes:
         folder: The run's folder; its name is the run's id.
@@ -100,7 +100,7 @@ class Run:
 
     @property
     def fields(self) -> dict[str, Value]:
-        """All that the run has recorded except metrics and files, by path."""
+        """Everything the run has recorded except metrics and files, by path."""
         from tracking.backends.local import read_fields
 
         return read_fields(self.folder)
@@ -134,7 +134,7 @@ class Run:
     def losses(self, per: Literal["step", "epoch"] = "step") -> pd.DataFrame:
         """The losses: the columns `generator` and `discriminator`, indexed by step.
 
-        per: Of each step's batch, or the means of each epoch at its last step.
+        per: `step` for each step's losses, `epoch` for the means of each epoch at its last step.
         """
         paths = {
             f"{BATCH if per == 'step' else EPOCH}/{loss}": network

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dcgan.jobs.prepare import Job
 
 _BUSY = threading.Lock()
-"""Held while this process trains: arithmetic, allocator and signals are those of the process."""
+"""Held while this process trains, since arithmetic, allocator and signals are process-wide."""
 
 
 def train(
@@ -194,7 +194,7 @@ def resume(
 
 
 def _log_model(run: Run, display: Display) -> None:
-    """Log the generator; if that fails, the training is done nevertheless."""
+    """Log the generator. A failure is only reported, because the training itself succeeded."""
     from dcgan.jobs.log_model import log_generator
 
     try:
@@ -213,10 +213,9 @@ def _run(job: Job, arguments: Sequence[str], display: Display) -> Run:
     shown = TrainingDisplay(display, meter, job.total_steps)
     result = run_job(job, arguments, listen=shown.show, warn=display.message)
     run = Run(result.folder)
-    going_on = f' Continue it with dcgan.resume("{run.id}").'
+    advice = f' Continue it with dcgan.resume("{run.id}").'
     display.end(
-        f"{run.id} {describe_end(result, job)}"
-        + (going_on if result.status == "interrupted" else "")
+        f"{run.id} {describe_end(result, job)}" + (advice if result.status == "interrupted" else "")
     )
     return run
 
@@ -271,14 +270,14 @@ def overrides_of(settings: Mapping[str, Any] | None, **options: Any) -> list[Ove
 
 
 def _as_toml(value: Any) -> Any:
-    """Values as a recipe has them: lists for tuples, texts for paths."""
+    """A value as TOML has it: lists in place of tuples, strings in place of paths."""
     if isinstance(value, tuple):
         return [_as_toml(each) for each in value]
     return str(value) if isinstance(value, Path) else value
 
 
 def references(start_from: str | Path | Run | Sequence[str | Path | Run]) -> list[str]:
-    """What `init.weights` takes: ids of runs, and paths."""
+    """The value of `init.weights`: ids of runs, and paths."""
     sources = [start_from] if isinstance(start_from, str | Path | Run) else start_from
     return [each.id if isinstance(each, Run) else str(each) for each in sources]
 

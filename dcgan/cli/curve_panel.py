@@ -18,7 +18,7 @@ _MAX_TICKS = 4
 def curve_panel(
     steps: pd.DataFrame, title: str, curves: tuple[tuple[str, str, str], ...], size: tuple[int, int]
 ) -> Text:
-    """Curves of epoch means; of batches as long as fewer than two epochs are complete.
+    """Curves of epoch means, or of batches while fewer than two epochs are complete.
 
     Args:
         steps: Of one run, `tracking.tables.step_table`.
@@ -31,7 +31,7 @@ def curve_panel(
     plotext.clear_figure()
     plotext.theme("clear")
     width, height = size
-    plotext.plotsize(width, height - 2)  # without the heading and the line below
+    plotext.plotsize(width, height - 2)  # the heading and the axis label take two lines
     prefix, unit = (EPOCH, "epoch means") if _has_epochs(steps) else (BATCH, "batches")
     heading = Text(f"{title} ({unit})", no_wrap=True, overflow="ellipsis")
     heights: list[float] = []

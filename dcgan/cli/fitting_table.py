@@ -23,7 +23,7 @@ class Column:
     """A column of a table.
 
     Attributes:
-        heading: What stands above it; the name by which it is left out.
+        heading: Its heading, by which it is also left out.
         cells: One per row.
         is_text: Whether it is aligned to the left; numbers are aligned to the right.
         min_width: Characters to which its cells may be folded; None to keep them whole.
@@ -55,7 +55,7 @@ def text_column(heading: str, cells: Sequence[Text]) -> Column:
 
 @dataclass(frozen=True)
 class FittingTable:
-    """A table and what there was no room for.
+    """A table, and the columns for which there was no room.
 
     Attributes:
         table: The table.
@@ -82,12 +82,12 @@ def fitting_table(
 ) -> FittingTable:
     """Lay out as many of the columns as there is room for.
 
-    What is left of the width goes to the columns that can be folded, the first column first.
+    The remaining width goes to the columns that can be folded, the first column first.
 
     Args:
         columns: The columns, all with as many cells.
         width: Characters of the terminal.
-        optional: The headings of the columns to leave out where room is short, the first first.
+        optional: Headings of columns to leave out if there is little room, in this order.
         strong: Positions of the rows that are printed in bold.
     """
     shown = list(columns)

@@ -8,7 +8,7 @@ from tracking.events import HEALTH, RULES_THAT_HOLD, Value
 
 
 def rules_that_hold(fields: Mapping[str, Value]) -> list[str]:
-    """Names of the rules that hold in a run, the gravest first; works for imported runs too."""
+    """Names of the rules that hold in a run, the most serious first; also for imported runs."""
     from diagnosis import RULES
 
     names = fields.get(RULES_THAT_HOLD)
@@ -17,7 +17,7 @@ def rules_that_hold(fields: Mapping[str, Value]) -> list[str]:
 
 
 def health_line(rule: str, fields: Mapping[str, Value]) -> str:
-    """Such as `D has won from step 250 on: D(x) is 0.99 ...`; shorter if fields are missing."""
+    """A line such as `D has won from step 250 on: D(x) is 0.99 ...`; shorter without fields."""
     from diagnosis import RULES
 
     since, until = (fields.get(f"{HEALTH}/{rule}/{key}") for key in ("since", "until"))

@@ -52,7 +52,7 @@ def _fields_of_runs(ctx: typer.Context) -> dict[str, dict[str, Value]]:
     from tracking.backends.local import readable_runs
 
     store = ctx.params.get("store") or DEFAULT_STORE
-    with warnings.catch_warnings():  # which would be printed into the line that is typed
+    with warnings.catch_warnings():  # they would be printed into the line being typed
         warnings.simplefilter("ignore")
         return {folder.name: fields for folder, fields in readable_runs(store).items()}
 
@@ -160,7 +160,7 @@ InceptionWeights = Annotated[
     ),
 ]
 FormerInceptionWeights = Annotated[Path | None, typer.Option("--weights", hidden=True)]
-"""What --inception-weights was called; --weights of other commands are those of the generator."""
+"""The former name of --inception-weights; in other commands --weights means the generator's."""
 
 StopWhen = Annotated[
     str | None,
@@ -235,7 +235,7 @@ def parse_overrides(settings: Sequence[str] | None, **options: Any) -> list[Over
 
 
 def _as_typed(name: str, value: Any) -> str:
-    """How an option stands on the command line, such as `--batch-size 64`."""
+    """An option as it is typed, such as `--batch-size 64`."""
     flag = "from" if name == "start_from" else name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{flag}" if value else f"--no-{flag}"

@@ -1,4 +1,4 @@
-"""Checks that an output file can be written, before the work whose result it holds."""
+"""Checks that an output file can be written, before the work that produces it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check_output_folder(folder: Path | None) -> Path | None:
     if folder is not None:
         nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         if not nearest.is_dir():
-            raise typer.BadParameter(f"{folder} cannot be written: {nearest} is no folder.")
+            raise typer.BadParameter(f"{folder} cannot be written: {nearest} is not a folder.")
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise typer.BadParameter(f"{folder} cannot be written: no permission in {nearest}.")
     return folder

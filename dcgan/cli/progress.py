@@ -1,4 +1,4 @@
-"""Progress of decoding and of a training run in the terminal."""
+"""Progress bars in the terminal: of work on images, and of a training run."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 
 
 class TrainingConsole(Console):
-    """The console of a training, which survives a closed pipe such as `| head`."""
+    """A console for a training run: a closed pipe, as after `| head`, does not end the run."""
 
     def on_broken_pipe(self) -> None:
-        """Print nothing more; Rich's own would exit, without a checkpoint."""
+        """Stop printing. Rich's own method would exit without a checkpoint."""
         self.quiet = True
-        if self.file is sys.stdout:  # which Python flushes at its end
+        if self.file is sys.stdout:  # Python flushes it at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class ImageProgress(NamedProgress):
-    """A bar for each kind of work on images, with the time left; hidden while there is none.
+    """A bar for each kind of work on images, with the time left; none while there is no work.
 
-    Nothing is written where there is no terminal.
+    Nothing is written unless standard error is a terminal.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class ImageProgress(NamedProgress):
         self.clear()
 
     def clear(self) -> None:
-        """Remove all bars, so that something can be printed; the next `show` brings one back."""
+        """Remove all bars, so that text can be printed; the next `show` adds one again."""
         if self._bars is not None:
             self._bars.refresh()  # bars below a spinner would not show how far they came
             self._bars.stop()

@@ -1,4 +1,4 @@
-"""Which runs a comparison covers: the options that `compare` and `report` share."""
+"""Options of `compare` and `report` that select and compare runs."""
 
 from __future__ import annotations
 

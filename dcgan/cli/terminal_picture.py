@@ -1,7 +1,7 @@
 """Pictures in the terminal, by its own graphics or as half blocks, two pixels per character.
 
-Terminals are known by their environment. To ask one, a program must wait for an answer that may
-never come, and takes for it what the user types meanwhile; libraries do that when imported.
+Terminals are recognised by their environment variables. To query a terminal, a program must wait
+for an answer that may never come, and mistakes for it what the user types meanwhile.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ Pictures = Annotated[
 
 _UPPER_HALF = "\N{UPPER HALF BLOCK}"
 _MIN_PIXELS = 16
-"""An image in fewer could not be told from another."""
+"""The fewest pixels per side in which images can be told apart."""
 
 _MULTIPLEXERS = ("TMUX", "STY", "ZELLIJ")
-"""Variables of programs that do not pass a terminal's graphics on."""
+"""Variables set by programs that do not pass on the terminal's graphics."""
 
 _KONSOLE_WITH_GRAPHICS = 220_400
 _USUAL_CELL, _SMALL_CELL = (8, 16), (6, 12)
@@ -61,12 +61,12 @@ class Drawing:
 
 
 def drawing_of(console: Console, wanted: str = "auto") -> Drawing | None:
-    """How a console shows pictures; None if it cannot, or is not wanted to.
+    """How a console shows pictures; None if it cannot, or if the user wants none.
 
     A pipe never gets graphics, and half blocks need at least 256 colours.
 
     Args:
-        console: What prints.
+        console: Where to print.
         wanted: A protocol, or `auto` for the best that the terminal is known to have.
     """
     is_terminal = console.is_terminal and console.file.isatty() and not console.is_dumb_terminal
@@ -115,11 +115,11 @@ def grid_picture(
     """
     try:
         return _grid_picture(file, file.stat().st_mtime_ns, sides, room, drawing)
-    except (OSError, ValueError):  # it is being written, or damaged
+    except (OSError, ValueError):  # the file is being written, or is damaged
         return None
 
 
-@lru_cache(maxsize=1)  # a frame has the same picture until there is another grid
+@lru_cache(maxsize=1)  # every frame shows the same picture until there is a new grid
 def _grid_picture(
     file: Path, _changed: int, sides: tuple[int, int], room: tuple[int, int], drawing: Drawing
 ) -> Picture:
@@ -141,7 +141,7 @@ def first_images(
     """
     columns, lines = room
     if drawing.protocol != "blocks":
-        lines = max(1, lines - 1)  # the last one is where a picture is drawn from
+        lines = max(1, lines - 1)  # a picture is drawn from the last line
     width, height = columns * drawing.cell[0], lines * drawing.cell[1]
     shown = _crop(grid, sides, width, height)
     if drawing.protocol == "blocks":
@@ -172,7 +172,7 @@ def half_blocks(picture: PIL.Image.Image) -> Text:
 def _crop(
     grid: PIL.Image.Image, sides: tuple[int, int], width: int, height: int
 ) -> PIL.Image.Image:
-    """How many images fit into this many pixels if each gets the fewest that it needs."""
+    """As many images as fit into this many pixels if each gets the fewest that it needs."""
     high, wide = (side + GRID_PADDING for side in sides)
     # Of images that are not square, the shorter side has the least pixels.
     least = _MIN_PIXELS / min(high, wide)
@@ -207,7 +207,7 @@ def _graphic(picture: PIL.Image.Image, drawing: Drawing) -> GraphicPicture:
 
 
 def _cell_size(console: Console) -> tuple[int, int] | None:
-    """Width and height of a character in pixels; None if the terminal does not tell."""
+    """Width and height of a character in pixels; None if the terminal does not report them."""
     try:
         import fcntl
         import struct

@@ -62,8 +62,8 @@ def parse_override(text: str) -> Override:
     """Parse `key=value`, the value as in `parse_value`; raises ConfigError if one is missing."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        lacking = "key" if equals else "value"
-        raise ConfigError(f"--set {text} has no {lacking}.\nWrite it as --set key=value.")
+        missing = "key" if equals else "value"
+        raise ConfigError(f"--set {text} has no {missing}.\nWrite it as --set key=value.")
     return Override(key.strip(), parse_value(value), f"--set {text}")
 
 
@@ -193,8 +193,8 @@ def _default(key: str) -> Any:
     section: type[BaseModel] = Config
     shared_key = next((shared for shared, own in OWN_KEYS.items() if key in own), key)
     *sections, name = shared_key.split(".")
-    for each in sections:
-        section = cast(type[BaseModel], section.model_fields[each].annotation)
+    for section_name in sections:
+        section = cast(type[BaseModel], section.model_fields[section_name].annotation)
     return section.model_fields[name].default
 
 

@@ -208,7 +208,7 @@ def _training_data(fields: Mapping[str, Value]) -> list[str]:
 
 
 def _training(config: Config, fields: Mapping[str, Value]) -> list[str]:
-    known = {
+    paths = {
         "Recipe": f"{SYS}/recipe",
         "Seed": f"{SYS}/seed",
         "Device": f"{SYS}/device",
@@ -218,7 +218,7 @@ def _training(config: Config, fields: Mapping[str, Value]) -> list[str]:
     }
     rows = [
         (label, to_text(fields[path]))
-        for label, path in known.items()
+        for label, path in paths.items()
         if fields.get(path) is not None
     ]
     public = config.model_copy(

@@ -16,7 +16,7 @@ STOP_GROUPS = {
     name: tuple(rule.name for rule in RULES.values() if rule.fatal == name)
     for name in ("collapsed", "diverged")
 }
-"""What ends a run besides the name of a rule: the endings of a comparison."""
+"""Names that stand for several rules: the outcomes of which a comparison counts failures."""
 
 
 def parse_stop_when(text: str | None) -> tuple[str, ...]:
@@ -26,11 +26,11 @@ def parse_stop_when(text: str | None) -> tuple[str, ...]:
     rules: list[str] = []
     for name in (part.strip() for part in text.split(",")):
         if name not in RULES and name not in STOP_GROUPS:
-            known = [*STOP_GROUPS, *(rule for rule in RULES if rule not in STOP_GROUPS)]
-            hint = did_you_mean(name, known, limit=1)
+            names = [*STOP_GROUPS, *(rule for rule in RULES if rule not in STOP_GROUPS)]
+            hint = did_you_mean(name, names, limit=1)
             raise ConfigError(
-                f"There is no rule {name!r} that a run could be stopped by. {hint}".rstrip()
-                + f"\nThe rules are: {', '.join(known)}."
+                f"There is no rule {name!r} for --stop-when. {hint}".rstrip()
+                + f"\nThe rules are: {', '.join(names)}."
             )
         rules += [name] if name in RULES else []
         rules += STOP_GROUPS.get(name, ())

@@ -30,10 +30,10 @@ _NETWORKS = ("generator", "discriminator")
 _EXPORTED = ".safetensors"
 _FILES = (".pth", ".pt", _EXPORTED)
 _WRAPPERS = ("module.", "main.")
-"""Of the keys in files: by DataParallel, and by the official PyTorch example."""
+"""Prefixes of the keys in files, from DataParallel and from the official PyTorch example."""
 
 _OPTIONAL = "num_batches_tracked"
-"""Of batch norm, which does not use it; PyTorch before 0.4.1 did not save it."""
+"""A buffer of batch norm that is not used here; PyTorch before 0.4.1 did not save it."""
 
 _MAX_LAYERS = 10
 """Layers that an error names."""
@@ -143,21 +143,21 @@ def check_fixed_weights(config: Config, store: Path) -> None:
 
 
 def check_same_weights(weights: InitialWeights, fields: Mapping[str, Value], run: str) -> None:
-    """Check that a run that has no checkpoint yet starts again from the weights of its beginning.
+    """Check that a run that has no checkpoint yet starts again from the same weights.
 
     Args:
-        weights: What is there now.
+        weights: What `init.weights` names now.
         fields: The run's fields.
         run: The run's id.
 
     Raises:
-        StoreError: The weights are others.
+        StoreError: The run started from other weights.
     """
     recorded = fields.get(f"{INITIAL_WEIGHTS}/sha256")
     if recorded not in (None, weights.sha256()):
         raise StoreError(
-            f"The weights in {', '.join(weights.origins)} are not those with which the run {run} "
-            "began.\nRestore them, or train a new run."
+            f"The weights in {', '.join(weights.origins)} are not those that the run {run} started "
+            "from.\nRestore them, or train a new run."
         )
 
 
@@ -181,7 +181,7 @@ def _read_file(path: Path, config: Config) -> _Source:
         return _Source(str(path), {network: content[network] for network in _NETWORKS})
     if not _is_state(content):
         raise CheckpointError(
-            f"The weights {path} are no state_dict() of a network: names with a tensor each."
+            f"{path} is not the state_dict() of a network, which maps names to tensors."
         )
     state = {_without_wrappers(name): tensor for name, tensor in content.items()}
     network = min(_NETWORKS, key=lambda each: len(list(_misfits({each: state}, config))))
@@ -220,9 +220,11 @@ def _misfits(states: Mapping[str, StateDict], config: Config) -> Iterator[str]:
     for network, state in states.items():
         expected = built[network].state_dict()
         for name in dict.fromkeys((*expected, *state)):
-            there, here = (each[name].shape if name in each else None for each in (state, expected))
-            if there != here and not (there is None and name.endswith(_OPTIONAL)):
-                yield f"{network} {name}: {_shape(there)} there, {_shape(here)} here"
+            shape, needed = (
+                each[name].shape if name in each else None for each in (state, expected)
+            )
+            if shape != needed and not (shape is None and name.endswith(_OPTIONAL)):
+                yield f"{network} {name}: {_shape(shape)} there, {_shape(needed)} here"
 
 
 def _shape(shape: torch.Size | None) -> str:
@@ -241,23 +243,25 @@ def _describe_misfits(source: _Source, problems: list[str], config: Config) -> s
     if keys := list(_differing_keys(source.config, config)):
         lines.append(f"The configurations differ in: {'; '.join(keys)}.")
     else:
-        lines.append("Choose the recipe, or the network.* keys, of which the weights are.")
+        lines.append(
+            "Choose the recipe, or set the network.* keys, that the weights were trained with."
+        )
     return "\n".join(lines)
 
 
-def _differing_keys(there: Config | None, here: Config) -> Iterator[str]:
+def _differing_keys(source: Config | None, config: Config) -> Iterator[str]:
     """The keys on which the shapes of the networks depend, where two configurations differ."""
-    if there is None:
+    if source is None:
         return
     trees = [
-        {f"network.{key}": value for key, value in config.network.model_dump().items()}
+        {f"network.{key}": value for key, value in each.network.model_dump().items()}
         | {
-            "dataset.image_size": config.dataset.image_size,
-            "dataset.channels": config.dataset.channels,
-            "stabilisers.spectral_norm": config.stabilisers.spectral_norm,
-            "loss.name": config.loss.name,
+            "dataset.image_size": each.dataset.image_size,
+            "dataset.channels": each.dataset.channels,
+            "stabilisers.spectral_norm": each.stabilisers.spectral_norm,
+            "loss.name": each.loss.name,
         }
-        for config in (there, here)
+        for each in (source, config)
     ]
     for key, value in trees[0].items():
         if value != trees[1][key]:

@@ -150,8 +150,8 @@ def prepare(
         ConfigError: The device, the precision, the batch size or the size of the images does not
             work here.
         DataError: The images cannot be loaded.
-        StoreError: A name, group or tag is not plain text, or there is no run of whose weights
-            `init.weights` speaks.
+        StoreError: A name, group or tag is not plain text, or there is no run that `init.weights`
+            names.
         CheckpointError: The weights that it names cannot be read.
     """
     if metadata.name is not None:
@@ -219,8 +219,8 @@ def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> N
     if world.size > 1 and config.training.compile and config.loss.traits.gradient_penalty:
         raise ConfigError(
             'loss.name = "wgan_gp" cannot be compiled: torch.compile has no second derivatives, '
-            "which its penalty takes.\nSet training.compile = false. One process would find out by "
-            f"itself, {world.size} do not try."
+            "which its penalty takes.\nSet training.compile = false: only a run in one process "
+            "tries it and falls back."
         )
 
 

@@ -155,19 +155,19 @@ def _resuming_is_exact(device: torch.device) -> str:
     config = _small("digits", device, *WITH_EVERYTHING)
     with _exact(device) as dtype:
         pixels = _images(config)
-        whole = _losses(config, pixels, device)
+        uninterrupted = _losses(config, pixels, device)
         saved: list[CheckpointState] = []
         first = _losses(config, pixels, device, stop_at=STEPS // 2, saved=saved)
         second = _losses(config, pixels, device, resume_from=saved[-1])
-        return _same(first + second, whole, dtype, "a training without interruption")
+        return _same(first + second, uninterrupted, dtype, "a training without interruption")
 
 
 def _memory_stays(device: torch.device) -> str:
     if device.type != "cuda":
         raise UnsupportedError("only CUDA counts its memory")
     torch.cuda.reset_peak_memory_stats(device)
-    found = _allocations_stay(device, partial(torch.cuda.memory_allocated, device))
-    return f"{found}, at most {torch.cuda.max_memory_allocated(device) / 2**20:.0f}"
+    sizes = _allocations_stay(device, partial(torch.cuda.memory_allocated, device))
+    return f"{sizes}, at most {torch.cuda.max_memory_allocated(device) / 2**20:.0f}"
 
 
 def _allocations_stay(device: torch.device, allocated: Callable[[], int]) -> str:
@@ -209,8 +209,8 @@ def _precision_trains(precision: str, device: torch.device) -> str:
         raise UnsupportedError(str(error).splitlines()[0]) from error
     pixels = _images(config)
     exact = _losses(_small("digits", device), pixels, device)
-    found = _losses(config, pixels, device)
-    largest = _largest_difference(found[:3], exact[:3])
+    losses = _losses(config, pixels, device)
+    largest = _largest_difference(losses[:3], exact[:3])
     if not (math.isfinite(largest) and largest < 0.1):
         raise CheckError(f"losses of three steps are up to {largest:.2g} from those of float32")
     return f"losses of three steps within {largest:.1g} of float32's"
@@ -234,13 +234,13 @@ def _speed(precision: str, device: torch.device) -> str:
 
 def _small(recipe: str, device: torch.device, *settings: str) -> Config:
     """A recipe for a few steps of small batches; its networks are as they are."""
-    given = (
+    small = (
         f"training.batch_size={BATCH_SIZE}",
         f"training.steps={STEPS}",
         "training.precision=fp32",
         "images.count=4",
     )
-    config = load_config(recipe, [parse_override(text) for text in (*given, *settings)])
+    config = load_config(recipe, [parse_override(text) for text in (*small, *settings)])
     steps = config.training.steps
     return limit_steps(config, steps or STEPS)
 

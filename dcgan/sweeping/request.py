@@ -65,7 +65,7 @@ def find_or_plan(request: SweepRequest, store: Path) -> tuple[Sweep, StoredSweep
 
     Raises:
         ConfigError: There is no such sweep or recipe, or a run's configuration is not valid.
-        StoreError: There is no such sweep to resume, or no run of whose weights it speaks.
+        StoreError: There is no such sweep to resume, or no run that `init.weights` names.
         CheckpointError: Weights cannot be read.
         UserError: A stored sweep is tracked to other backends.
     """

@@ -80,11 +80,11 @@ class CapturedStep:
         """The gradients of each network's last update, as of an `AdversarialStep`."""
         if not self._was_replayed:
             return self._step.gradients()
-        found: dict[str, list[Tensor]] = {}
+        gradients: dict[str, list[Tensor]] = {}
         for name, value in self._results.items():
             if "/" in name:
-                found.setdefault(name.partition("/")[0], []).append(value)
-        return found
+                gradients.setdefault(name.partition("/")[0], []).append(value)
+        return gradients
 
     def _update(self) -> dict[str, Tensor]:
         """The step's metrics, and its gradients as `G/0`, which a replay overwrites too.

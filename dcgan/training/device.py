@@ -65,8 +65,8 @@ def choose_device(name: str) -> torch.device:
 
 def accelerator_type() -> str | None:
     """The type of this machine's accelerator, such as `cuda` or `mps`; None without one."""
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return None if found is None else found.type
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return None if accelerator is None else accelerator.type
 
 
 def devices_for_runs(name: str) -> list[str]:
@@ -133,8 +133,8 @@ def _run_kernel(device: torch.device) -> None:
 
 def _no_such_device(name: str) -> ConfigError:
     kind = accelerator_type()
-    there = [] if kind is None else devices_for_runs(kind)
+    accelerators = [] if kind is None else devices_for_runs(kind)
     return ConfigError(
         f"--device {name}: there is no such device on this machine.\n"
-        f"Choose one of: {', '.join(('cpu', *there))}, or auto."
+        f"Choose one of: {', '.join(('cpu', *accelerators))}, or auto."
     )

@@ -106,7 +106,7 @@ def test_any_folder_of_tensorboard_is_imported(tmp_path: Path) -> None:
         writer.add_hparams(hparams, {"best": 0.9})
     output = imported(tmp_path / "logs", "tensorboard", tmp_path / "mine")
     assert "5 values, 1 image, 1 file" in output
-    assert "Left out, for which a run has no place here: 1 histogram." in output
+    assert "Not imported, because a run cannot hold them here: 1 histogram." in output
     [folder] = local.run_folders(tmp_path / "mine")
     assert local.read_fields(folder)["sys/name"] == "exp/v0"
     assert json.loads((folder / "config.json").read_text()) == hparams

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _GRIDS, _GRIDS_PER_SECOND = 100, 8.0
 _STEPS, _STEPS_PER_SECOND = 30, 15.0
 _MAX_FRAMES = 3_000
-"""Of a walk: they are in memory together."""
+"""Frames of a walk, which are in memory at the same time."""
 
 
 def animate(
@@ -97,7 +97,9 @@ def animate(
     if walk is None:
         for option, chosen in (("--checkpoint", checkpoint != "last"), ("--weights", weights)):
             if chosen:
-                raise typer.BadParameter(f"{option} is of a walk. Name its seeds: --walk 3,7.")
+                raise typer.BadParameter(
+                    f"{option} applies to a walk only. Name its seeds: --walk 3,7."
+                )
         animation = _training(
             find_run(store, run), edge, frames or _GRIDS, fps or _GRIDS_PER_SECOND
         )

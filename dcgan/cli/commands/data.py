@@ -1,4 +1,4 @@
-"""`dcgan data`: what a training would be given, without a training."""
+"""`dcgan data`: what a recipe would train on, without training."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MAX_CLASSES, _MAX_UNREADABLE, _PICTURE_LINES = 12, 5, 24
 _ALL = 10**9
 _PLAIN = "celeba"
-"""The recipe whose form images get if no other is named: 64x64, RGB, cropped."""
+"""The recipe whose size and channels images get if no other is named: 64x64, RGB, cropped."""
 
 
 def _parse_size(text: str | None) -> int | list[int] | None:
@@ -41,7 +41,7 @@ def _parse_size(text: str | None) -> int | list[int] | None:
         return None
     width, _, height = text.lower().partition("x")
     if not width.isdecimal() or not (height or width).isdecimal():
-        raise typer.BadParameter(f"{text!r} is no size. Write 64, or width and height: 96x64.")
+        raise typer.BadParameter(f"{text!r} is not a size. Write 64, or width and height: 96x64.")
     return [int(height), int(width)] if height else int(width)
 
 
@@ -158,7 +158,7 @@ def _write_sheet(images: ImageSet, count: int, output: Path) -> None:
 
 
 def _unreadable(images: ImageSet) -> int:
-    """How many files could not be read; the card names the first of them."""
+    """How many files could not be read; the data card lists the first of them."""
     return 0 if images.file_statistics is None else images.file_statistics.unreadable
 
 
@@ -229,6 +229,6 @@ def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:
     for file in card.skipped[:_MAX_UNREADABLE]:
         yield "", file
     if unreadable:
-        yield "", f"Train without them by --set dataset.max_unreadable={unreadable}."
+        yield "", f"To train without them: --set dataset.max_unreadable={unreadable}"
     if images.left_out:
         yield "not images", extensions_in_words(images.left_out)

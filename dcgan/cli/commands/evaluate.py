@@ -137,8 +137,8 @@ def _print(evaluation: EvaluationResult, console: Console) -> None:
     )
     if reference.requested > first.samples:
         console.print(
-            f"Not {reference.requested:,}, since there are no more real images: half of those "
-            "that were trained on, or all that are held out."
+            f"Fewer than the {reference.requested:,} asked for, because there are no more real "
+            "images: half of the training images, or all that are held out."
         )
     table = borderless_table()
     table.add_column("metric", no_wrap=True)
@@ -168,8 +168,8 @@ def _print(evaluation: EvaluationResult, console: Console) -> None:
     )
     if evaluation.not_kept:
         notes.append(
-            "Not written to the run, whose own scores were measured otherwise "
-            f"({evaluation.not_kept}). Measure all of them alike with --checkpoint all."
+            "Not written to the run, because its own scores were measured differently "
+            f"({evaluation.not_kept}). To measure all checkpoints alike: --checkpoint all"
         )
     for note in notes:
         console.print(Text(note, style="dim"), soft_wrap=True)

@@ -78,7 +78,7 @@ def _save(
 
     Args:
         trained_run: The run; nothing is tracked if it has a newer checkpoint.
-        name: Of the probe, as its picture and its values are tracked.
+        name: The probe's name in the paths of its picture and its values.
         figure: The picture.
         output: Where to write it; None for the folder `plots` of the run.
         values: Metrics of the probe, by their names.
@@ -238,7 +238,9 @@ def arithmetic(
     [dim]dcgan probe arithmetic last --from 4 --to 9[/dim]
     """
     if source == target:
-        raise typer.BadParameter(f"--from and --to are one class, {source!r}: name another.")
+        raise typer.BadParameter(
+            f"--from and --to are the same class, {source!r}: name two classes."
+        )
     from analysis.plots.probes import class_shift
     from dcgan.probes.latent import RANDOM_DIRECTIONS, shift_classes
 

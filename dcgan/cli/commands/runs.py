@@ -30,10 +30,10 @@ from tracking.last_losses import last_losses
 from tracking.run_files import image_files, run_files
 
 DEFAULT_LIMIT = 50
-"""Runs that fit on a screen or two."""
+"""Runs to print by default: a screen or two."""
 
 _MAX_NAME_WIDTH = 46
-"""`dcgan show` folds a longer path."""
+"""Width at which `dcgan show` folds paths."""
 
 
 def runs(
@@ -166,9 +166,11 @@ def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, 
 
 
 def _epochs_planned(fields: dict[str, Any]) -> int | None:
-    """Epochs of the configuration; if it sets steps, the epochs that they reach into."""
+    """Epochs of the configuration; if it sets steps, the epochs that these take, rounded up."""
     epochs, steps, size, batch_size = (
-        value if isinstance(value, int) and value > 0 else None  # an imported run may have any
+        value
+        if isinstance(value, int) and value > 0
+        else None  # an imported run may have any value
         for key in ("training/epochs", "training/steps", "dataset/size", "training/batch_size")
         for value in (fields.get(f"{CONFIG}/{key}"),)
     )
@@ -180,7 +182,7 @@ def _epochs_planned(fields: dict[str, Any]) -> int | None:
 
 
 def _whole(value: object) -> int:
-    """A count as an integer; 0 if it is not finite or no number."""
+    """A count as an integer; 0 if it is not a finite number."""
     return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
@@ -190,9 +192,9 @@ def _print_table(
     """Print the runs, with as many columns as the terminal has room for.
 
     Args:
-        rows: What `_row` made of each run, with the values of `sort` and of `chosen`.
-        sort: The name of the value that they are sorted by; None if by their age.
-        chosen: The names of the values to show; empty for the usual ones.
+        rows: From `_row`, with the values of `sort` and of `chosen`.
+        sort: The name of the value by which they are sorted; None if sorted by age.
+        chosen: The names of the values to show; empty for the default columns.
         console: Where to print.
     """
     columns = [Column("run", [Text(row["run"]) for row in rows], is_text=True)]
@@ -202,12 +204,12 @@ def _print_table(
         columns += [_value_column(name, [row["columns"][name] for row in rows]) for name in chosen]
         optional = [escape_control_characters(name) for name in reversed(chosen)]
     else:
-        columns += _usual_columns(rows)
+        columns += _default_columns(rows)
         optional = ["tracked to", "age", "trained", "D loss", "G loss", "health", "status", "name"]
     fitting_table(columns, console.width, optional=optional).print(console)
 
 
-def _usual_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
+def _default_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
     names = ["" if row["name"] == row["run"] else str(row["name"]) for row in rows]
     columns = [_escaped_column("name", names)] if any(names) else []
     statuses = [Text(str(row["status"]), STATUS_STYLES.get(row["status"], "")) for row in rows]
@@ -227,7 +229,7 @@ def _usual_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
 
 
 def _trained(row: dict[str, Any]) -> str:
-    """How much of its length a run has done, in the unit in which the length was given."""
+    """How far a run has come, in the unit in which its length was given."""
     if row["steps_planned"]:
         return f"{row['steps']:,}/{row['steps_planned']:,} steps"
     return f"{row['epochs']}/{row['epochs_planned'] or '?'} epochs"
@@ -242,7 +244,7 @@ def _tracker_cell(trackers: dict[str, str]) -> Text:
 
 
 def _value_column(name: str, values: Sequence[object]) -> Column:
-    """A column of any values, which are numbers unless one of them is text or a list."""
+    """A column of values, aligned as numbers unless one of them is text or a list."""
     shown = [f"{value:.4g}" if isinstance(value, float) else _as_text(value) for value in values]
     if all(value is None or isinstance(value, int | float) for value in values):
         return Column(escape_control_characters(name), list(map(Text, shown)))

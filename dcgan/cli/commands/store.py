@@ -110,7 +110,7 @@ def du(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
     others = [
         path for path in sorted(store.iterdir()) if path.name not in runs and path.name != TRASH
     ]
-    beside = {path.name: taken for path in others if (taken := _bytes(path))}
+    beside = {path.name: used for path in others if (used := _bytes(path))}
     if (store / TRASH).exists():
         beside["trash"] = _bytes(store / TRASH)
     if as_json:
@@ -120,7 +120,7 @@ def du(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
         (run, [sum(sizes.values()), *(sizes[part] for part in parts)])
         for run, sizes in sorted(runs.items(), key=lambda row: -sum(row[1].values()))
     ]
-    rows += [(name, [taken]) for name, taken in beside.items()]
+    rows += [(name, [used]) for name, used in beside.items()]
     rows.append(("total", [sum(sizes[0] for _, sizes in rows)]))
     names = [
         Text(escape_control_characters(name), style="" if name in runs else "dim")

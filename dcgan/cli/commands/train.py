@@ -233,7 +233,7 @@ def _run(job: Job, *, log_model: bool = False) -> None:
 
 
 def _log_model(folder: Path, store: Path, console: Console) -> None:
-    """Log the generator; if that fails, the training is done nevertheless."""
+    """Log the generator. A failure is only reported, because the training itself succeeded."""
     from dcgan.jobs.log_model import log_generator
     from tracking.errors import UserError
 
@@ -269,7 +269,7 @@ def _print_result(result: TrainingResult, job: Job, console: Console) -> None:
 
 
 def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
-    """What a user may want to type next: commands and their purposes."""
+    """Commands that the user may want to type next -> their purposes."""
     run, store = result.folder.name, job.store
     if result.status == "stopped":
         commands = {

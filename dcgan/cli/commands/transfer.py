@@ -94,7 +94,7 @@ def sync(
                 f"{folder.name}  {logged.address} of step {logged.step:,}", soft_wrap=True
             )
         if differences:
-            heading = f"{to} holds the run {folder.name} otherwise than its journal."
+            heading = f"What {to} has of the run {folder.name} differs from its journal."
             failures.append(StoreError("\n".join([heading, *differences])))
     _report(failures, "sent")
 
@@ -159,12 +159,14 @@ def import_runs(
         else:
             console.print(f"{run}  {_counts(transferred, 'up to date')}")
     if left_out := ", ".join(plural(count, kind) for kind, count in UNMAPPED.items() if count):
-        console.print(f"Left out, for which a run has no place here: {left_out}.", style="yellow")
+        console.print(
+            f"Not imported, because a run cannot hold them here: {left_out}.", style="yellow"
+        )
     _report(failures, "imported")
 
 
 def _report(failures: Sequence[UserError], done: str) -> None:
-    """Raise what went wrong with some runs, once the others are done."""
+    """Raise the errors of the runs that failed, after all others are done."""
     if len(failures) == 1:
         raise failures[0]
     if failures:
@@ -172,11 +174,11 @@ def _report(failures: Sequence[UserError], done: str) -> None:
         if len(failures) > _MAX_FAILURES:
             shown.append(f"and {len(failures) - _MAX_FAILURES:,} more")
         count = plural(len(failures), "run")
-        raise StoreError("\n".join([f"{count} could not be {done}; the others are.", *shown]))
+        raise StoreError("\n".join([f"{count} could not be {done}; all others were.", *shown]))
 
 
 def _places(source: str, kind: str) -> Iterator[tuple[str, Path | str]]:
-    """What reads the source, and its place: the runs of this program, then those of others."""
+    """Readers and the locations they read: first for this program's runs, then for any others."""
     location: Path | str = source
     if kind != ImportSource.MLFLOW or "://" not in source:
         path = Path(source)
@@ -187,7 +189,7 @@ def _places(source: str, kind: str) -> Iterator[tuple[str, Path | str]]:
         except StoreError:
             location = path
     if kind == ImportSource.MLFLOW and isinstance(location, Path):
-        return  # nothing of MLflow's
+        return  # no database of MLflow
     yield import_backend(kind), location
     if kind == ImportSource.MLFLOW:
         yield f"foreign.{kind}", location

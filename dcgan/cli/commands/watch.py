@@ -29,7 +29,7 @@ _CURSOR_LINES = 1
 """Below the frame, or the terminal would scroll."""
 _MAX_WIDTH, _PICTURE_SHARE, _GAP = 120, 0.4, 2
 _MIN_HEIGHT, _MAX_HEIGHT = 9, 19
-"""Of a panel, in lines."""
+"""Height of a panel, in lines."""
 
 
 def watch(

@@ -135,9 +135,9 @@ def _collect_members(path: Path, archive: _Zip | _Tar, split: str, hashed: Progr
         name for name in archive.sizes if not any(part.startswith(_HIDDEN) for part in _parts(name))
     )
     if not names:
-        found = f" It holds {extensions_in_words(left_out)}." if left_out else ""
+        contents = f" It holds {extensions_in_words(left_out)}." if left_out else ""
         raise DataError(
-            f"{path} holds no images, such as .jpg, .png or .webp.{found}"
+            f"{path} holds no images, such as .jpg, .png or .webp.{contents}"
             + "".join(f"\n{warning}." for warning in unreadable_extension_warnings(left_out))
         )
     for name in names:
@@ -187,8 +187,8 @@ def _without_common_folder(names: Sequence[str]) -> list[str]:
 
 
 def _collect_arrays(path: Path, hashed: Progress) -> Collection:
-    found = np.load(path, mmap_mode="r", allow_pickle=False)
-    arrays = dict(found) if path.name.lower().endswith(".npz") else {"array": found}
+    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    arrays = dict(loaded) if path.name.lower().endswith(".npz") else {"array": loaded}
     images = {name: array for name, array in arrays.items() if array.ndim in (3, 4)}
     if len(images) != 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())

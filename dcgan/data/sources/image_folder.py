@@ -49,9 +49,9 @@ def collect_folder(folder: Path, split: str = "all", hashed: Progress = silent) 
         raise DataError(f"No images can be read from {folder}: {reason}.")
     names, left_out = images_among(_files(folder))
     if not names:
-        found = f", but {extensions_in_words(left_out)}" if left_out else ""
+        content = f", but {extensions_in_words(left_out)}" if left_out else ""
         raise DataError(
-            f"The folder {folder} holds no images{found}.\n"
+            f"The folder {folder} holds no images{content}.\n"
             "It or its subfolders should hold image files such as .jpg, .png or .webp."
             + "".join(f"\n{warning}." for warning in unreadable_extension_warnings(left_out))
         )

@@ -122,8 +122,10 @@ def _label_column(schema: Any) -> tuple[str | None, tuple[str, ...]]:
 
     metadata = (schema.metadata or {}).get(b"huggingface", b"{}")
     features = json.loads(metadata).get("info", {}).get("features", {})
-    noted = [name for name, feature in features.items() if feature.get("_type") == "ClassLabel"]
-    for name in (*noted, *_LABELS):
+    class_labels = [
+        name for name, feature in features.items() if feature.get("_type") == "ClassLabel"
+    ]
+    for name in (*class_labels, *_LABELS):
         if name in schema.names and types.is_integer(schema.field(name).type):
             return name, tuple(features.get(name, {}).get("names", ()))
     return None, ()

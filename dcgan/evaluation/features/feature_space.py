@@ -110,10 +110,16 @@ def inception_space(device: torch.device, weights: Path | None = None) -> Featur
     weights = weights or inception.find_weights()
     if weights is None:
         return None
-    found = load_inception(weights, device)
+    network = load_inception(weights, device)
     batch = inception.BATCH if device.type == "cpu" else inception.GPU_BATCH
-    network = f"inception {found.digest}"
-    return FeatureSpace(found.prefix, found.extract, device, found.description, network, batch)
+    return FeatureSpace(
+        prefix=network.prefix,
+        extract=network.extract,
+        device=device,
+        description=network.description,
+        network=f"inception {network.digest}",
+        batch=batch,
+    )
 
 
 @ieee_float32()

@@ -46,7 +46,7 @@ def test_it_says_what_is_written_and_how_it_was_checked(store: Path, tmp_path: P
     [
         (["-o", "g.pth"], "choose .onnx, .safetensors, .pt2"),
         (["-o", "g"], "choose .onnx, .safetensors, .pt2"),
-        (["-o", "/dev/null/g.pt2"], "/dev/null is no folder"),
+        (["-o", "/dev/null/g.pt2"], "/dev/null is not a folder"),
         (["-o", "g.pt2", "--checkpoint", "first"], "is not a step"),
         (["-o", "g.pt2", "--checkpoint", "3"], "no checkpoint of step 3"),
         (["-o", "g.pt2", "--weights", "ema"], "no moving average"),

@@ -219,7 +219,7 @@ def diverged(path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (not_tensors, r"no state_dict\(\) of a network"),
+        (not_tensors, r"is not the state_dict\(\) of a network"),
         (pickled_code, r"only a file of tensors is loaded.\nSave the state_dict\(\)"),
         (no_file, "cannot be read: No such file"),
         (text, "only a file of tensors"),

@@ -11,16 +11,16 @@ UNMAPPED: Counter[str] = Counter()
 """What this process met in such runs that a journal has no place for: how many of each kind."""
 
 
-def artifact_path(name: str, taken: set[str]) -> str:
-    """The path of a file, which is added to `taken`: its suffix is part of it only if it must.
+def artifact_path(name: str, paths: set[str]) -> str:
+    """The path of a file, which is added to `paths`: its suffix is part of it only if it must.
 
     Args:
         name: The file's name where it comes from, with its folders.
-        taken: The paths of the run's files so far.
+        paths: The paths of the run's files so far.
     """
     file = PurePosixPath(name)
     path = f"{ARTIFACTS}/{file.with_suffix('')}"
-    if path in taken:
+    if path in paths:
         path = f"{path}_{file.suffix.removeprefix('.')}"
-    taken.add(path)
+    paths.add(path)
     return path

@@ -153,13 +153,13 @@ def _is_odd(value: object) -> bool:
 def _files(
     client: mlflow.MlflowClient, uri: str, run: mlflow.entities.Run
 ) -> Iterator[Text | File]:
-    run_id, taken = run.info.run_id, set[str]()
+    run_id, file_paths = run.info.run_id, set[str]()
     for artifact in sorted(list_files(client, run, "")):
         if artifact.startswith(f"{IMAGES}/") and "+step+" in artifact:
             continue  # a picture of a series
         if not is_readable(uri, run.info.artifact_uri, artifact):
             continue
-        path = artifact_path(artifact, taken)
+        path = artifact_path(artifact, file_paths)
         with leaving_out(f"The file {artifact}"), downloaded(client, run_id, artifact) as file:
             try:
                 is_text = file.suffix == ".txt"

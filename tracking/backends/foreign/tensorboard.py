@@ -59,10 +59,10 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
     for kind, tags in contents.unmapped.items():
         UNMAPPED[kind] += len(tags)
     yield Fields(_fields(store, run, files, contents))
-    taken: set[str] = set()
+    file_paths: set[str] = set()
     for tag, texts in contents.texts.items():
         for step, text in texts.items():
-            yield Text(artifact_path(tag if len(texts) == 1 else f"{tag}/{step}", taken), text)
+            yield Text(artifact_path(tag if len(texts) == 1 else f"{tag}/{step}", file_paths), text)
     yield from gather(contents.points)
     for path, step, time, content in contents.images:
         try:

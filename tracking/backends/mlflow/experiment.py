@@ -244,14 +244,14 @@ def _find(client: mlflow.MlflowClient) -> mlflow.entities.Experiment | None:
         run = _get(client.get_run, run_id, "MLFLOW_RUN_ID")
         return client.get_experiment(run.info.experiment_id)
     if name or not number:
-        found = client.get_experiment_by_name(_experiment_name())
-        if number and (found is None or found.experiment_id != number):
+        experiment = client.get_experiment_by_name(_experiment_name())
+        if number and (experiment is None or experiment.experiment_id != number):
             raise StoreError(
                 f"MLFLOW_EXPERIMENT_ID is {number}, but MLFLOW_EXPERIMENT_NAME {name!r} is "
-                f"{f'number {found.experiment_id}' if found else 'no experiment yet'}. "
+                f"{f'number {experiment.experiment_id}' if experiment else 'no experiment yet'}. "
                 "Unset one of them."
             )
-        return found
+        return experiment
     return _get(client.get_experiment, number, "MLFLOW_EXPERIMENT_ID")
 
 

@@ -85,8 +85,8 @@ def _logged(experiment: Experiment, entry: mlflow.entities.Run, model: ServedMod
     """The address of the same model, if an earlier call has logged all of it."""
     for output in entry.outputs.model_outputs if entry.outputs else []:
         if output.step == model.step:
-            found = experiment.client.get_logged_model(output.model_id)
-            if found.name == model.name and found.status == "READY":
+            logged = experiment.client.get_logged_model(output.model_id)
+            if logged.name == model.name and logged.status == "READY":
                 return f"models:/{output.model_id}"
     return None
 

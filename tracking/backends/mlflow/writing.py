@@ -106,14 +106,14 @@ class MlflowTracker:
 
     def _adopt(self, run: Run) -> str | None:
         """Take over the run that `mlflow run` began for this process, if there is one."""
-        begun = run_of_environment()
-        if begun is None:
+        run_id = run_of_environment()
+        if run_id is None:
             return None
         # The runs of a sweep start together, and only one of them may have it.
         with filelock.FileLock(self._lock_file):
-            if not may_adopt(self._experiment, begun):
+            if not may_adopt(self._experiment, run_id):
                 return None
-            return self._experiment.create(run, begun)
+            return self._experiment.create(run, run_id)
 
     def held(self) -> Held:
         """What MLflow had of the run when it was opened."""

@@ -45,9 +45,10 @@ def open_run(run: Run, store: Path) -> wandb.Run:
     is warned of, and the run is kept offline.
     """
     with _lock:
-        for left in [each for each in _open_runs if each.id == run.id]:
-            left.finish(exit_code=1)  # of a tracker that was given up without being closed
-            _open_runs.remove(left)
+        # Those of a tracker that was abandoned without being closed.
+        for abandoned in [each for each in _open_runs if each.id == run.id]:
+            abandoned.finish(exit_code=1)
+            _open_runs.remove(abandoned)
         if os.environ.get("WANDB_MODE") == "online":
             if os.environ.get("WANDB_API_KEY"):
                 with contextlib.suppress(Exception):
@@ -142,12 +143,12 @@ def _end_open_runs() -> None:
 
 def service_processes() -> list[psutil.Process]:
     """The client's service processes of this process: one, or none if it has ended."""
-    found = []
+    processes = []
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):  # it ends meanwhile
             if child.name() == SERVICE and child.status() != psutil.STATUS_ZOMBIE:
-                found.append(child)
-    return found
+                processes.append(child)
+    return processes
 
 
 def _end_service() -> None:

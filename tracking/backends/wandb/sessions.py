@@ -206,16 +206,16 @@ def _images(path: str, value: Mapping[str, Any], files: Path) -> Iterator[tuple[
 
 def _files(folder: Path, part: str) -> dict[str, Path]:
     """The texts and files of a session by path, without what the client keeps for itself."""
-    files = folder / "files"
-    found = {}
-    for file in run_files(files, part):
-        relative = file.relative_to(files)
+    root = folder / "files"
+    files = {}
+    for file in run_files(root, part):
+        relative = file.relative_to(root)
         if relative.parts[0] == "media" or relative.name.startswith("wandb-"):
             continue
         if relative.as_posix() not in _CLIENTS_OWN:
             path = relative.with_suffix("").as_posix()
-            found[path if path.startswith(f"{ARTIFACTS}/") else f"{ARTIFACTS}/{path}"] = file
-    return found
+            files[path if path.startswith(f"{ARTIFACTS}/") else f"{ARTIFACTS}/{path}"] = file
+    return files
 
 
 def _foreign_fields(
@@ -224,7 +224,7 @@ def _foreign_fields(
     """The fields of a run that another program made."""
     first, last = sessions[0].run, sessions[-1]
     status = {None: "running", 0: "finished"}.get(last.exit_code, "failed")
-    known: dict[str, Value] = {
+    of_run: dict[str, Value] = {
         "sys/name": last.run.display_name,
         "sys/group": last.run.run_group,
         "sys/notes": last.run.notes,
@@ -237,7 +237,7 @@ def _foreign_fields(
     return {
         **flatten(config, CONFIG),
         **{path: _finite(value) for path, value in flatten(_shown(summary), "sys/summary").items()},
-        **{path: value for path, value in known.items() if value},
+        **{path: value for path, value in of_run.items() if value},
         "sys/id": name,
         "sys/created": to_iso8601(first.start_time.ToMilliseconds()),
         "sys/status": status,
