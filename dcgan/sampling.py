@@ -18,12 +18,12 @@ from tracking.events import GRID_PADDING
 BATCH = 64
 """Latents per batch of new images, a multiple of the 16 numbers that PyTorch draws at a time.
 
-Every batch is full, so that how many images are wanted changes no pixel of any.
+Every batch is full, so that no pixel depends on how many images are drawn.
 """
 
 
 class GenerationError(UserError):
-    """A generator that makes no images, as after a training that diverged."""
+    """A generator whose images are not finite, as after a training that diverged."""
 
 
 def draw_latents(count: int, network: Network, rng: torch.Generator) -> Tensor:
@@ -45,7 +45,7 @@ def draw_latents(count: int, network: Network, rng: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def generate(generator: nn.Module, latents: Tensor, mode: BatchNormMode) -> Tensor:
-    """Compute G's images without changing G, so that a grid does not disturb the training.
+    """Compute G's images without changing G, so that drawing a grid leaves the training as it is.
 
     Args:
         generator: G; its mode and its buffers are restored afterwards.
@@ -72,7 +72,7 @@ def seeded_batches(count: int, network: Network, seed: int) -> Iterator[Tensor]:
     """Draw the first latents of a seed. The k-th is the same however many are drawn.
 
     Args:
-        count: Number of latents; the last batch is filled up with those that follow.
+        count: Number of latents; the last batch is filled up with the ones that follow.
         network: Gives their size and distribution.
         seed: Which latents.
 

@@ -103,9 +103,9 @@ def train(
         from dcgan.jobs.prepare import RunMetadata, prepare
 
         if log_model:
-            from dcgan.jobs.log_model import check_keeper
+            from dcgan.jobs.log_model import require_mlflow
 
-            check_keeper(remotes, "log_model=True", 'trackers="mlflow"')
+            require_mlflow(remotes, "log_model=True", 'trackers="mlflow"')
         display = choose_display(progress)
         overrides = overrides_of(
             settings,

@@ -1,4 +1,4 @@
-"""The rules of `diagnosis`, applied to a run while it trains and recorded as they change."""
+"""Applies the rules of `diagnosis` to a run while it trains, and records which of them hold."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def parse_stop_when(text: str | None) -> tuple[str, ...]:
 
 
 class HealthMonitor:
-    """Follows a run's events, and records what the rules find as fields and tags of the run.
+    """Follows a run's events, and records the findings of the rules as fields and tags.
 
     Args:
-        emit: Takes the fields.
-        warn: Takes a message if the rules themselves fail, which must not end a training.
+        emit: Called with the fields to record.
+        warn: Called with a message if a rule raises an error, which must not end a training.
         stop_when: The rules that end the run.
-        tags: The run's tags, to which the names of the rules that hold are added.
+        tags: The run's own tags; the names of the rules that hold are added to them.
 
     Attributes:
-        stopped_by: The finding that ends the run; None while nothing does.
+        stopped_by: The finding that ends the run; None as long as there is none.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class HealthMonitor:
         self.stopped_by: Finding | None = None
 
     def replay(self, folder: Path) -> None:
-        """Catch up on the journal of a resumed run, and record again what holds there."""
+        """Catch up on the journal of a resumed run, and record its findings again."""
         fields = read_fields(folder, alive=False)
         self._watch = RunWatch(fields)
         tags = fields.get(f"{SYS}/tags")
@@ -75,18 +75,18 @@ class HealthMonitor:
         for event in read_events(folder):
             if isinstance(event, Metrics | Image):
                 self._watch.add(event)
-        # The run may resume from before what was recorded about it.
+        # The run may resume from a step before some of the recorded findings.
         stale = {path: None for path in fields if path.startswith(f"{HEALTH}/")}
         self._recorded = list(self._watch.findings)
         if stale or self._recorded:
             self._emit_state(stale, self._recorded)
 
     def add(self, event: Event) -> None:
-        """Take an event of the run."""
+        """Apply the rules to an event of the run."""
         self._look(lambda watch: watch.add(event))
 
     def finish(self) -> None:
-        """Look at the last step."""
+        """Apply the rules to the last step."""
         self._look(RunWatch.finish)
 
     def _look(self, act: Callable[[RunWatch], None]) -> None:

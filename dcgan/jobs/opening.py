@@ -1,4 +1,4 @@
-"""What a run records, and warns of, before its first step."""
+"""The events and the warnings of a run before its first step."""
 
 from __future__ import annotations
 

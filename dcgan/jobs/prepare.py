@@ -1,4 +1,4 @@
-"""From a configuration to a job: all of its input is checked here, before anything starts."""
+"""From a configuration to a job, whose whole input is checked before anything starts."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def prepare(
     stop_when: tuple[str, ...] = (),
     world: World = SINGLE_PROCESS,
 ) -> Job:
-    """Load the data and check all input of a new run; writes to the data cache alone.
+    """Load the data and check all input of a new run; writes only to the data cache.
 
     Args:
         config: The recipe.

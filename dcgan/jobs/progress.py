@@ -15,7 +15,7 @@ _RATE_WINDOW_SECONDS = 10.0
 
 
 def describe_end(result: TrainingResult, job: Job) -> str:
-    """What follows a run's id in a sentence: how it ended, how long it took, how fast it was."""
+    """How a run ended, how long it took and how fast it was, to follow the run's id."""
     return (
         f"{result.status} after {result.steps:,} of {plural(job.total_steps, 'step')} in "
         f"{duration(result.seconds)} ({result.images_per_second:,.0f} images/s)."
@@ -42,7 +42,7 @@ class TrainingMeter:
         self.epoch_ended = False
 
     def opening(self) -> str:
-        """What is trained, in a sentence."""
+        """A sentence on what is trained."""
         job = self._job
         return (
             f"{job.images.card.size:,} images, {plural(job.epochs, 'epoch')}, "
@@ -51,7 +51,7 @@ class TrainingMeter:
         )
 
     def follow(self, event: Event) -> list[str]:
-        """Take in an event; returns a line for each score of an evaluation that it has."""
+        """Follow an event; returns a line for each score of an evaluation in it."""
         self.epoch_ended = False
         if isinstance(event, Fields):
             self._real_scores |= {

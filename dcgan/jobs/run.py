@@ -138,7 +138,7 @@ def run_job(
                         job, folder, tracker.held(), emit, warn, evaluation_seconds.append
                     ),
                 )
-            if save.problem:  # without its last checkpoint a run can be resumed
+            if save.problem:  # so that it can be resumed from the checkpoint before
                 status = "interrupted"
             elif reached_end:
                 status = "finished"
@@ -161,7 +161,7 @@ def run_job(
 
 
 def run_worker_rank(job: Job) -> None:
-    """Train along with the first process, which tracks the job, on any other rank."""
+    """Train as any rank but the first; the first one also tracks the job."""
     resume_from = _load_resume_state(job)
     with stop_requests(catch_repeats=True) as stop:
         train(
@@ -186,7 +186,7 @@ def _open_run(job: Job) -> tuple[Run, Path]:
 
 
 def _load_resume_state(job: Job) -> CheckpointState | None:
-    """The state to resume from, which is known to fit before anything of the run is changed."""
+    """The state to resume from, checked before anything in the run's folder changes."""
     if job.checkpoint is None:
         return None
     state = load_checkpoint(job.checkpoint)
@@ -195,7 +195,7 @@ def _load_resume_state(job: Job) -> CheckpointState | None:
 
 
 def _notes(job: Job, folder: Path, resume_from: CheckpointState | None) -> Iterator[str]:
-    """What the user should know before the first step."""
+    """Messages for the user before the first step."""
     if job.folder is None:
         yield from run_warnings(job)
         if job.initial_weights and (note := job.initial_weights.note()):
@@ -264,8 +264,8 @@ class _CheckpointSaver:
     """Saves checkpoints; if that fails, it warns once and lets the training continue.
 
     Attributes:
-        step: The step of the last checkpoint that was to be saved; None before the first.
-        problem: Why that one could not be saved; None if it was.
+        step: The step of the newest checkpoint, saved or not; None before the first.
+        problem: Why it could not be saved; None if it was.
     """
 
     def __init__(self, folder: Path, warn: Warn) -> None:
@@ -294,7 +294,7 @@ class _CheckpointSaver:
 def _describe_loss(
     job: Job, folder: Path, save: _CheckpointSaver, journal_problem: str | None
 ) -> str:
-    """What the disk has of a training that could not be written to its end."""
+    """Which part of a training is on the disk, after not all of it could be written."""
     reached = save.step or job.first_step
     parts = [f"The run {folder.name} was trained to step {reached:,}, but not all of it is kept."]
     if journal_problem:
@@ -321,8 +321,7 @@ def _timed_evaluation(
     Args:
         job: The run.
         folder: The run's folder.
-        held: What the journal had when the run was resumed: an evaluation that it has is not
-            made again.
+        held: What the journal had when the run was resumed; evaluations in it are not repeated.
         emit: Tracks the values.
         warn: Called if an evaluation fails.
         on_duration: Called with the duration of each evaluation, in seconds.

@@ -149,10 +149,10 @@ def read_config(folder: Path, overrides: Sequence[Override] = ()) -> Config:
 
 
 def with_images_in(config: Config, folder: Path | str | None) -> Config:
-    """The configuration with this folder of its images, by an absolute path if there is one.
+    """The configuration with its images in this folder, as an absolute path; as it is for None.
 
-    A run may be resumed or evaluated from another working directory. Raises ConfigError if the
-    images are embedded.
+    The path is absolute because a run may be resumed from another working directory. Raises
+    ConfigError if the images are embedded.
     """
     if folder is None:
         return config
@@ -183,8 +183,8 @@ def load_training_images(folder: Path, config: Config) -> ImageSet:
         if path is None or Path(path).exists():
             raise
         raise DataError(
-            f"{error}\nIf the images were moved, dcgan resume and dcgan evaluate take their new "
-            "place: --data FOLDER."
+            f"{error}\nIf the images were moved, tell dcgan resume or dcgan evaluate where they "
+            "are: --data FOLDER"
         ) from error
     if images.card.fingerprint != read_fields(folder).get(f"{CONFIG}/dataset/fingerprint"):
         raise StoreError(

@@ -51,8 +51,8 @@ def run_work_items(
 ) -> tuple[list[WorkResult], bool]:
     """Run all work items, in processes of this machine or by joblib on a cluster.
 
-    SIGINT or SIGTERM lets every worker write a checkpoint and stop. A worker of this machine that
-    dies ends its own run alone.
+    On SIGINT or SIGTERM every worker writes a checkpoint and stops. If a worker on this machine
+    dies, only its own run fails.
 
     Args:
         work_items: At least one.
@@ -65,7 +65,7 @@ def run_work_items(
 
     Raises:
         UserError: A worker of the cluster died.
-        KeyboardInterrupt: A second signal came; it ends the workers at once.
+        KeyboardInterrupt: A second signal came, which ends the workers at once.
     """
     stop_file = work_items[0].stop_file
     stop_file.unlink(missing_ok=True)

@@ -174,7 +174,7 @@ def _check_factors(
 def _arm(name: str, overrides: Sequence[Override]) -> SweepArm:
     if not overrides:
         return SweepArm(name, "all")
-    redact = make_redactor()  # the journal is redacted, and runs are found again by its labels
+    redact = make_redactor()  # as in the journals, whose labels identify the runs
     return SweepArm(
         label=redact(", ".join(f"{each.key}={to_text(each.value)}" for each in overrides)),
         short=redact(",".join(to_text(each.value) for each in overrides)),

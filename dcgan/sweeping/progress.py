@@ -53,16 +53,16 @@ class RunProgress:
 
 
 def progress_reader(stored_sweep: StoredSweep) -> Callable[[], dict[RunKey, RunProgress]]:
-    """A function that reads the progress of those runs of a sweep that have begun.
+    """A function that reads the progress of the runs of a sweep that have begun.
 
-    If a run was begun twice, the newer one counts. Journals of other sweeps and of finished
+    If a run was started twice, the newer one counts. Journals of other sweeps and of finished
     runs are read only once.
     """
     keys: dict[Path, RunKey | None] = {}
     finished: dict[Path, RunProgress] = {}
 
     def read_one(folder: Path) -> RunProgress | None:
-        """None for a run that is not of this sweep, or whose journal does not say so yet."""
+        """None for a run of another sweep, or whose journal does not name its sweep yet."""
         if folder in finished:
             return finished[folder]
         if keys.get(folder, ()) is None:
@@ -95,10 +95,10 @@ def progress_reader(stored_sweep: StoredSweep) -> Callable[[], dict[RunKey, RunP
 
 
 def missing_runs(stored_sweep: StoredSweep) -> dict[SweepRun, str | None]:
-    """The runs that a sweep lacks, each with the id of the run to resume; None to start a new one.
+    """The missing runs of a sweep, each with the id of the run to resume, or None for a new one.
 
-    Waits for workers that outlived a killed sweep, which stop by themselves; raises StoreError
-    if one does not.
+    Workers of a killed sweep stop by themselves: waits for them, and raises StoreError if one
+    does not stop.
     """
     read = progress_reader(stored_sweep)
     deadline = time.monotonic() + _ORPHAN_SECONDS

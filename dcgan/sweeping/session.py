@@ -1,4 +1,4 @@
-"""One process trains the runs that a sweep lacks, once all of its input is checked."""
+"""A sweep in one process: checks its input, locks it, and trains the runs that are missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tracking.errors import UserError
 
 @dataclass(frozen=True)
 class SweepOutcome:
-    """What became of the missing runs of a sweep.
+    """The results of training the missing runs of a sweep.
 
     Attributes:
         results: One for each run that a worker ended.
@@ -47,7 +47,7 @@ class SweepOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepSession:
-    """A sweep that this process alone trains.
+    """A sweep that is locked for this process, with the runs to train.
 
     Attributes:
         stored: The sweep in the store.

@@ -141,9 +141,9 @@ def train(
     from dcgan.training.distributed import process_group
 
     if log_model:
-        from dcgan.jobs.log_model import check_keeper
+        from dcgan.jobs.log_model import require_mlflow
 
-        check_keeper(tracker or (), "--log-model", "--tracker mlflow")
+        require_mlflow(tracker or (), "--log-model", "--tracker mlflow")
     overrides = parse_overrides(
         settings,
         lr=lr,

@@ -68,9 +68,9 @@ def sync(
     from tracking.verify import find_differences
 
     if model:
-        from dcgan.jobs.log_model import check_keeper, log_generator
+        from dcgan.jobs.log_model import log_generator, require_mlflow
 
-        check_keeper([to], "--model", "--to mlflow")
+        require_mlflow([to], "--model", "--to mlflow")
     folders = run_folders(store) if all_runs else [find_run(store, run)]
     if not folders:
         raise no_runs(store)
