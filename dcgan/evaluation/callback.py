@@ -36,7 +36,7 @@ def evaluation_callback(
     warn: Callable[[str], None],
     best: Mapping[str, float] = MappingProxyType({}),
 ) -> EvaluateCallback:
-    """Make what `train` calls to evaluate its G: all metrics over one set of fakes.
+    """Make the function that `train` calls to evaluate G: all metrics over one set of fakes.
 
     The best G is the one with the best Frechet distance, Inception's if its weights are at hand.
     The best distance so far is a metric of its own, such as `evaluation/best_lenet_fid`.
@@ -46,7 +46,7 @@ def evaluation_callback(
         images: What is trained on.
         held_out: Other images of the same kind; None takes half of `images` in their place.
         device: Where G is, and where features are computed.
-        emit: Tracks the values, `evaluation/...`, and the fields that describe them.
+        emit: Called with the scores, `evaluation/...`, and the fields that describe them.
         warn: Called once if an evaluation fails; training continues without evaluations. Also
             before the first one if it takes long.
         best: The best distance so far by its name, if the run is a resumed one.

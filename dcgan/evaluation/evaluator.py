@@ -1,4 +1,4 @@
-"""All metrics of one generator, each beside what real images would get."""
+"""All metrics of one generator, each beside the score of real images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from dcgan.training.precision import ieee_float32
 from tracking.metric_directions import MetricDirection, direction_of
 
 VERSION = 2
-"""Increased whenever a metric is computed differently, so that its values cannot be compared."""
+"""Increased whenever a metric is computed differently, since its values then cannot be compared."""
 
 MIN_PRECISION = 0.5
 """Modes are counted only if this share of the fakes lies among real images: a classifier finds
@@ -79,7 +79,7 @@ class RealFeatures:
 
 @dataclass(frozen=True, eq=False)
 class RealReference:
-    """The real images of an evaluation, and what is computed from them only once.
+    """The real images of an evaluation, with everything that is computed from them once.
 
     Attributes:
         spaces: The features by which images are compared, those of the first distance first.
@@ -90,7 +90,7 @@ class RealReference:
         held_out_distances: Of held-out images to the nearest training image there, (N,).
         real_scores: Name of each metric -> what the held-out images get in place of fakes.
         source: Where the held-out images are from, in words for the reader.
-        requested: How many images of each kind were asked for; there may be fewer.
+        requested: How many images of each kind were requested; there may be fewer.
     """
 
     spaces: Sequence[RealFeatures]
@@ -105,12 +105,12 @@ class RealReference:
 
     @property
     def description(self) -> str:
-        """What a reader must know about the networks whose features are compared."""
+        """A description of the networks whose features are compared, for the reader."""
         return "; ".join(each.space.description for each in self.spaces)
 
 
 CountImages = Callable[[str, int, int], None]
-"""Called with what the images are, how many of them are done, and how many there are."""
+"""Called with a word for the images, the number of them that are done, and their total."""
 
 
 def uncounted(what: str, done: int, total: int) -> None:
@@ -131,10 +131,10 @@ def make_reference(
     samples: int,
     count_images: CountImages = uncounted,
 ) -> RealReference:
-    """Choose the real images to measure fakes by, and others to see what real images get.
+    """Choose real images to compare fakes with, and held-out ones to score in place of fakes.
 
-    The choice is random, but the same each time. Whether training images were copied is decided
-    by all of them, in the last of the spaces.
+    The choice is random, but the same each time. For memorisation all training images count, in
+    the last of the spaces.
 
     Args:
         images: What was trained on.
@@ -161,7 +161,7 @@ def make_reference(
     train = images.pixels[order[:count]]
     features: list[RealFeatures] = []
     for space in spaces:
-        # Only the first space is counted, which takes the longest, so that the rate is steady.
+        # Only the first space reports progress: it takes longest, so the rate is steady.
         counter = ImageCounter("real images", 2 * count, uncounted if features else count_images)
         of_train = cached_features(space, train, images.card.fingerprint, "shuffled", counter.add)
         of_others = cached_features(space, others, fingerprint, other_order, counter.add)
@@ -289,7 +289,7 @@ def _distances_to_training_images(
 
 
 class ImageCounter:
-    """Adds numbers of images up for a CountImages."""
+    """Adds up numbers of images for a CountImages."""
 
     def __init__(self, what: str, total: int, count_images: CountImages) -> None:
         self._what, self._total, self._report = what, total, count_images
@@ -302,5 +302,5 @@ class ImageCounter:
 
 
 def shuffled_indices(count: int) -> Tensor:
-    """The numbers from 0 to `count` - 1 in the order in which real images are chosen."""
+    """0 to `count` - 1, in the order in which real images are chosen."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(_SPLIT_SEED))

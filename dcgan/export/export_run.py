@@ -21,12 +21,12 @@ _SAMPLES, _COLUMNS = 64, 8
 
 @dataclass(frozen=True)
 class Export:
-    """What was exported.
+    """An exported generator.
 
     Attributes:
-        files: All that were written, the generator's first.
-        description: Of the generator.
-        encoded: Its content, and how it was checked.
+        files: All files that were written, the generator's first.
+        description: What the generator is.
+        encoded: The content of its file, and how it was checked.
     """
 
     files: tuple[Path, ...]
@@ -37,7 +37,7 @@ class Export:
 def export_run(
     run: TrainedRun, output: Path, *, weights: Weights | None = None, card: bool = True
 ) -> Export:
-    """Write a run's generator, and the card of a model as the Hugging Face Hub reads it.
+    """Write a run's generator, and a model card for the Hugging Face Hub.
 
     Args:
         run: The run at a checkpoint, on the CPU.
@@ -45,7 +45,7 @@ def export_run(
             is made if it is missing.
         weights: `current` for G, `ema` for its moving average; if omitted, those that the run's
             own grids use.
-        card: Whether to write README.md and the grid that it shows beside the file.
+        card: Whether to write README.md, and the grid that it shows, beside the file.
 
     Raises:
         ExportError: A package is missing, the file computes other images than G, or there is a
@@ -73,7 +73,7 @@ def export_run(
 
 
 def _files_to_describe(card_file: Path, description: Description, output: Path) -> list[str]:
-    """The exported files in the folder, of the same generator, with the new one."""
+    """The exported files of this generator in the folder, including the new one."""
     if not card_file.exists():
         return [output.name]
     try:
@@ -85,7 +85,7 @@ def _files_to_describe(card_file: Path, description: Description, output: Path) 
         "card out with --no-card."
     )
     if mark is None:
-        raise ExportError(f"{card_file} is there already, and no card of dcgan export.\n{advice}")
+        raise ExportError(f"{card_file} exists, and was not written by dcgan export.\n{advice}")
     others = [
         name
         for name in files_of_card(mark)

@@ -20,14 +20,14 @@ from dcgan.export.weights_file import INSTALL, build_generator, parse_safetensor
 from dcgan.sampling import seeded_batches
 
 OPSET = 18
-"""Of ONNX: the lowest that PyTorch's exporter writes."""
+"""ONNX opset: the lowest that PyTorch's exporter writes."""
 
 TOLERANCE = 1e-3
-"""The largest difference of an image in [-1, 1] that rounding may explain: an eighth of the
-distance of two grey levels."""
+"""The largest difference between images in [-1, 1] that counts as rounding: an eighth of a grey
+level."""
 
 _BATCHES = (5, 1)
-"""Sizes of batches with which a file is checked; the first is also that of the export."""
+"""Batch sizes with which a file is checked; it is exported with the first."""
 
 _Run: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -143,7 +143,7 @@ def _latents(description: Description, count: int) -> Tensor:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what exporters say of their own inner workings."""
+    """Silence the exporters, which log and warn about their own internals."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

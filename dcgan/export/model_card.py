@@ -1,4 +1,4 @@
-"""The card of an exported generator, in the form that the Hugging Face Hub reads."""
+"""The model card of an exported generator, for the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _HUB_DATASETS = {
     "fashion-mnist": "zalando-datasets/fashion_mnist",
     "cifar10": "uoft-cs/cifar10",
 }
-"""By the name of a data set here: its name on the Hub."""
+"""Name of a data set here -> its name on the Hub."""
 
 _CARD_FIELDS = {
     "name": "Name",
@@ -45,7 +45,7 @@ _CARD_FIELDS = {
     "transforms": "Transforms",
     "fingerprint": "Fingerprint",
 }
-"""Of the data set. Its path is nobody's business."""
+"""Fields of the data set that the card shows. Its path is private."""
 
 _USAGE = {
     ".onnx": f"""import numpy as np
@@ -126,7 +126,7 @@ def model_card(run: TrainedRun, description: Description, files: Sequence[str]) 
 
 
 def read_mark(card: str) -> dict[str, Any] | None:
-    """What a card of this program says about its generator; None for any other text."""
+    """What `dcgan export` noted in a card about the generator; None for any other text."""
     match = _MARK.search(card)
     if match is None:
         return None
@@ -138,7 +138,7 @@ def read_mark(card: str) -> dict[str, Any] | None:
 
 
 def files_of_card(mark: Mapping[str, Any]) -> list[str]:
-    """The names of the exported files that a card describes; none that lies in another folder."""
+    """The names of the exported files that a card describes, without those in other folders."""
     names = mark.get("files")
     if not isinstance(names, list):
         return []
@@ -152,7 +152,7 @@ def _mark(description: Description, files: Sequence[str]) -> str:
         "weights": description.weights,
         "files": list(files),
     }
-    text = json.dumps(mark).replace("--", "\\u002d\\u002d")  # which would end the comment
+    text = json.dumps(mark).replace("--", "\\u002d\\u002d")  # two hyphens would end the comment
     return f"<!-- dcgan export: {text} -->"
 
 

@@ -26,7 +26,7 @@ from tracking.fields import flatten, to_iso8601
 
 
 def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator[Event]:
-    """Events that describe a new run; a resumed run keeps its description and adds the time.
+    """Events that describe a new run; of a resumed run only that it was resumed.
 
     Args:
         job: The run that starts or resumes.

@@ -14,7 +14,7 @@ from dcgan.probes.random_weights import untrained_discriminator
 from dcgan.run_folder.trained_run import TrainedRun
 
 SEARCHED_IMAGES = 2_000
-"""The most training images that are searched for the strongest responses."""
+"""How many training images at most are searched for the strongest responses."""
 
 IMAGES_PER_FEATURE = 4
 _FILTERS, _COLUMNS = 32, 8
@@ -67,7 +67,7 @@ def compare_features(run: TrainedRun, features: int) -> dict[str, DiscriminatorF
         DataError: The run's images cannot be loaded.
     """
     pixels = run.images().pixels
-    # At random, since the images of a folder are in the order of their classes.
+    # Random ones, because the images of a folder are sorted by class.
     order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
     pixels = pixels[order[:SEARCHED_IMAGES]]
     networks = {

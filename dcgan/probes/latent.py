@@ -22,7 +22,7 @@ _MIN_FOR_MEAN, _MAX_STARTS = 20, 500
 _STRENGTHS, _ROWS = 9, 6
 
 RANDOM_DIRECTIONS = 100
-"""One alone says little: in one run, 20 of them reached shares from 0.00 to 0.49."""
+"""A single one says little: in one run, 20 of them reached shares from 0.00 to 0.49."""
 
 _STARTS_OF_A_DIRECTION = 50
 
@@ -161,7 +161,7 @@ def arithmetic(
     directions = torch.randn((RANDOM_DIRECTIONS, *difference.shape), generator=rng)
     lengths = directions.flatten(1).norm(dim=1).view(-1, *[1] * difference.dim())
     directions *= difference.norm() / lengths
-    # Latents that the means were not computed from, or the result would be too good.
+    # Not the latents from which the means were computed, or the result would be too good.
     fresh = draw_latents(samples, network, rng)
     starts = fresh[classes_of(fresh) == from_class][:_MAX_STARTS]
 

@@ -34,7 +34,7 @@ SETTINGS = (
 
 _FOLDS = 3
 _FITS_OF_SEARCH = (_FOLDS - 1) * sum(len(each["rowspacesvc__C"]) for each in SETTINGS)
-"""In fits to all images of the search; each fold leaves one in three out."""
+"""The work of the search, in fits to all of its images; each fold leaves out one in three."""
 
 COMPONENTS = 100
 _BATCH = 256
@@ -48,7 +48,7 @@ SPACE_KEYS = {
     "principal components": "principal_components",
     "pixels": "pixels",
 }
-"""The spaces that are compared, as a reader sees them and as they are tracked."""
+"""Name of each space for readers -> its name in tracked values."""
 
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

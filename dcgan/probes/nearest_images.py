@@ -14,7 +14,7 @@ from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.sampling import draw_pixels
 
 _TYPICAL = 1_000
-"""The most training images, evenly spread, that are compared with all others."""
+"""How many training images, evenly spread, are compared with all others at most."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -122,7 +122,7 @@ def limit_steps(config: Config, steps: int) -> Config:
 
 
 def without_cuda_graph(config: Config) -> Config:
-    """The same configuration, whose steps run eagerly on every device."""
+    """The same configuration, with steps that run eagerly on every device."""
     training = config.training.model_copy(update={"cuda_graph": False})
     return config.model_copy(update={"training": training})
 
@@ -181,4 +181,6 @@ def _timing_file(config: Config, device: torch.device) -> Path:
         torch.get_num_threads(),
     )
     key = hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
-    return cache_folder() / "trials" / f"{key}.json"  # a recipe's name may be no file's
+    return (
+        cache_folder() / "trials" / f"{key}.json"
+    )  # a recipe's name may not be valid as a file name

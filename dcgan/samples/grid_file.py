@@ -14,10 +14,10 @@ from tracking.errors import UserError
 from tracking.events import GRID_PADDING
 
 _QUALITY = 95
-"""Of formats that lose some."""
+"""Quality setting of lossy formats."""
 
 _LONGEST_EDGE = {"WEBP": 16_383, "JPEG": 65_535}
-"""In pixels; other formats are limited by memory."""
+"""In pixels, by format; other formats are limited by memory."""
 
 
 class GridError(UserError):

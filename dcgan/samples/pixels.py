@@ -31,10 +31,10 @@ from dcgan.sampling import (
 )
 
 MAX_IN_ONE_BATCH = 4096
-"""Images whose own statistics batch norm may use: all of them are in memory at once."""
+"""The most images over which batch norm may take statistics, since all are in memory at once."""
 
 _MAX_WORKERS = 16
-"""Each has the activations of a batch, some 100 MB at 64x64."""
+"""Each worker holds the activations of a batch, about 100 MB at 64x64."""
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 """uint8 images (N, H, W, C), with the values that the run's training images have."""
@@ -44,14 +44,14 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images that are computed batch by batch when they are wanted.
+    """Images that are computed batch by batch on demand.
 
     Attributes:
         count: Their number.
         name: The name of the k-th image, from 0, without a file extension.
         batches: Yields what `render` takes, BATCH images each.
-        render: Computes the pixels of a batch, whatever other threads do; what is in the last one
-            beyond `count` does not count.
+        render: Computes the pixels of a batch, from any thread; the last batch may be padded
+            beyond `count`.
     """
 
     count: int
@@ -115,11 +115,10 @@ def render_all(images: Images, progress: Progress = silent) -> Iterator[Pixels]:
 def map_rendered(
     images: Images, use: Callable[[int, Pixels], _Result], progress: Progress = silent
 ) -> Iterator[_Result]:
-    """Compute images on all cores, and do something with each batch there.
+    """Compute images on all cores, and process each batch on the core that computed it.
 
-    Each core computes its own batch: nothing waits for the slowest part of a layer, and images do
-    not depend on the number of threads. At most two batches per core wait to be taken, so that
-    memory is bounded.
+    Each core computes its own batch: no core waits for another, and images do not depend on the
+    number of threads. At most two batches per core are pending, so that memory is bounded.
 
     Args:
         images: Which images.
@@ -165,7 +164,7 @@ def render_as_in_grids(
 
 
 def as_in_grids(pixels: Pixels, run: TrainedRun) -> Pixels:
-    """Pixels as the run's own grids show them: white as black if the recipe has it so."""
+    """Pixels as the run's own grids show them: inverted if the recipe says so."""
     return 255 - pixels if run.config.images.inverted else pixels
 
 

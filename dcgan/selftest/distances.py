@@ -14,7 +14,7 @@ from dcgan.evaluation.metrics.distances import frechet_distance
 from dcgan.training.precision import has_tf32, ieee_float32, pytorch_default_convolutions
 
 IMAGES = 200
-"""Of each kind. Few, as Inception takes a tenth of a second for each on the CPU."""
+"""Images of each kind; few, because Inception takes 0.1 s for each on the CPU."""
 
 TOLERANCE, TF32_TOLERANCE = 1e-3, 1e-2
 """The largest relative differences; TF32's own is a tenth of this (docs/evaluation.md)."""

@@ -86,7 +86,7 @@ def _time_engine(
 
 
 def _timer(ends: list[float], device: torch.device, warm_up: int, steps: int) -> Callable[[], bool]:
-    """To be called after each step; notes when the warm-up and the block are done, then stops."""
+    """A `stopping` callback that appends the ends of the warm-up and of the block to `ends`."""
     done = itertools.count(1)
 
     def stopping() -> bool:

@@ -21,16 +21,16 @@ from tracking.atomic_files import atomic_write
 
 FORMAT, SEED = 2, 0
 HELD_OUT = 0.1
-"""The share of the images on which the accuracy is measured, never trained on."""
+"""The share of the images that are not trained on, to measure the accuracy."""
 
 IMAGES_SEEN, MAX_EPOCHS = 120_000, 30
 """When training ends, in images and in epochs: two epochs of MNIST, 30 of `digits`."""
 
 MIN_LABELLED = 1_000
-"""From fewer images a classifier learns too little for its features to mean much."""
+"""Fewer images teach a classifier too little for its features to mean much."""
 
 _UNSTACKED = 20_000
-"""Stacks to learn digits from: they hold as many digits as MNIST has to train on."""
+"""Stacks to learn digits from: three channels each, as many digits as MNIST's training split."""
 
 _BATCH, _BLOCK = 128, 1_024
 
@@ -87,9 +87,9 @@ def is_labelled(images: ImageSet) -> bool:
 def load_classifier(images: ImageSet, device: torch.device) -> Classifier:
     """The classifier of a labelled set: from the cache, or trained now and stored there.
 
-    It depends on the images and labels alone, however many threads and whichever devices there
-    are, except that another kind of processor may round otherwise. For stacked MNIST it is one of
-    single digits. Raises ValueError if there are no labels.
+    It depends only on the images and labels, not on threads or devices, except that another kind
+    of processor may round differently. For stacked MNIST it classifies single digits. Raises
+    ValueError if there are no labels.
     """
     if digits := unstack(images, _UNSTACKED):
         return replace(load_classifier(digits, device), stacked=True)

@@ -21,8 +21,8 @@ RANDOM_SEED = 0
 _BATCH = 512
 
 
-def uncounted(images: int) -> None:
-    """Takes the place of a callback that counts images whose features are computed."""
+def ignore_count(images: int) -> None:
+    """A callback for numbers of images that does nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +33,9 @@ class FeatureSpace:
         prefix: Of the metrics' names, such as `lenet_` in `lenet_fid`; empty for Inception's.
         extract: From uint8 images (n, C, H, W) on `device` to features (n, D).
         device: Where the network is.
-        description: What a reader must know about the network.
-        network: Differs from that of any network with other weights.
-        batch: Images that `extract` is given at once.
+        description: Of the network, for the reader.
+        network: Identifies the network with its weights.
+        batch: Images per call of `extract`.
     """
 
     prefix: str
@@ -46,7 +46,7 @@ class FeatureSpace:
     batch: int = _BATCH
 
     @torch.no_grad()
-    def features(self, pixels: Tensor, count: Callable[[int], None] = uncounted) -> Tensor:
+    def features(self, pixels: Tensor, count: Callable[[int], None] = ignore_count) -> Tensor:
         """Features of images, with a few images in the network at a time.
 
         Args:
@@ -75,11 +75,11 @@ def feature_spaces(
     Args:
         images: What the run was trained on.
         device: Where the features are computed.
-        use_inception: Whether to use Inception if its weights are at hand.
+        use_inception: Whether to use Inception if its weights are available.
         weights: A file with Inception's weights, which are then used in any case.
 
     Returns:
-        Inception's, if its weights are at hand, and the one of `own_space`, which always is.
+        Inception's, if its weights are available, and the one of `own_space`.
 
     Raises:
         EvaluationError: The file does not hold Inception's weights.
@@ -98,7 +98,7 @@ def count_spaces(*, use_inception: bool = True) -> int:
 
 @ieee_float32()
 def inception_space(device: torch.device, weights: Path | None = None) -> FeatureSpace | None:
-    """Inception's features; None if its weights are not at hand.
+    """Inception's features; None if its weights are not available.
 
     Args:
         device: Where the features are computed.
@@ -124,7 +124,7 @@ def inception_space(device: torch.device, weights: Path | None = None) -> Featur
 
 @ieee_float32()
 def own_space(images: ImageSet, device: torch.device) -> FeatureSpace:
-    """Features that need no weights of others: a classifier's, trained here on labelled images.
+    """Features without pretrained weights: those of a classifier trained here on labelled images.
 
     Without labels, or with too few to learn from, they are a random network's.
 

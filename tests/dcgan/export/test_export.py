@@ -114,8 +114,8 @@ def write_foreign(path: Path) -> None:
     ("write", "said"),
     [
         (write_foreign, "dcgan export did not write it"),
-        (lambda path: path.write_bytes(b"no safetensors"), "it is no safetensors file"),
-        (lambda path: path.write_bytes(b""), "it is no safetensors file"),
+        (lambda path: path.write_bytes(b"no safetensors"), "it is not a safetensors file"),
+        (lambda path: path.write_bytes(b""), "it is not a safetensors file"),
         (lambda path: None, "No such file"),
     ],
 )

@@ -133,7 +133,7 @@ def test_memory_that_others_have_taken_is_a_doubt(memory: Callable[[float, float
     check_memory(config, CPU)
     warning = memory_warning(config, CPU)
     assert warning is not None
-    assert "cpu has now 2.0 GiB." in warning
+    assert "cpu now has 2.0 GiB." in warning
     assert opening.memory_warning is memory_warning
     memory(64, 64)
     assert memory_warning(config, CPU) is None
