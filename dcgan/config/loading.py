@@ -142,13 +142,13 @@ OWN_KEYS = {
     "optimizer.lr": ("optimizer.generator_lr", "optimizer.discriminator_lr"),
     "optimizer.betas": ("optimizer.generator_betas", "optimizer.discriminator_betas"),
 }
-"""Keys of both networks, and those by which either network has a value of its own."""
+"""Key for both networks -> the keys that set it for one network."""
 
 
 def _check_effects(overrides: Sequence[Override], values: Mapping[str, Any]) -> None:
-    """Refuse to set a key of both networks if each of them has a value of its own.
+    """Refuse to set a key for both networks if each network has a value of its own.
 
-    A sweep over it would compare arms that are alike.
+    It would have no effect, and a sweep over it would compare identical arms.
     """
     for override in overrides:
         section, _, _ = override.key.partition(".")
@@ -165,7 +165,7 @@ def _check_effects(overrides: Sequence[Override], values: Mapping[str, Any]) -> 
 
 
 _NOT_A_LIST = ("missing", "tuple_type", "too_long", "too_short")
-"""What pydantic calls a value that should be a list, or one of another length."""
+"""Pydantic's error types for a value that should be a list, or a list of another length."""
 
 
 def _explain(details: ErrorDetails, origins: Mapping[str, str], recipe_origin: str) -> str:
@@ -210,7 +210,7 @@ class SettableKey:
     Attributes:
         key: Such as `init.scheme`.
         description: What it means; empty if the schema does not say.
-        values: All that it may be, as they are typed; empty if they are not few.
+        values: All allowed values, as they are typed; empty if there are too many to list.
     """
 
     key: str
@@ -219,7 +219,7 @@ class SettableKey:
 
 
 def settable_keys() -> dict[str, SettableKey]:
-    """All keys that hold a value, by themselves."""
+    """All keys that hold a value -> what is known about them."""
     return {each.key: each for each in _settable_keys(Config, "")}
 
 
@@ -242,7 +242,7 @@ def _few_values(annotation: Any) -> tuple[str, ...]:
 
 
 def _all_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
-    """Keys of a section and of the sections in it, and the names of these."""
+    """The keys of a section and of its subsections, and the names of the subsections."""
     keys = []
     for name, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):

@@ -17,11 +17,11 @@ from tracking.wording import plural
 
 
 class ConfigError(UserError):
-    """A configuration that cannot be run; the message is for the user."""
+    """A configuration that cannot be run, explained for the user."""
 
 
 class ProcessError(ConfigError):
-    """A configuration that one of several processes cannot run, whatever the others can."""
+    """A configuration that this one of several processes cannot run, though others may."""
 
 
 class Source(Section):

@@ -43,8 +43,8 @@ class Form:
         sides: Height and width in pixels.
         channels: 1 for grey, 3 for RGB.
         fit: `crop` resizes the shorter side and crops the centre; `stretch` resizes both sides.
-        value_range: Of images with more than 8 bits.
-        background: The colour of transparent parts, as Pillow knows it.
+        value_range: Black and white of images with more than 8 bits.
+        background: The colour of transparent parts, in Pillow's notation.
         max_pixels: Files with more pixels are not read; None for no limit.
     """
 
@@ -122,7 +122,7 @@ def decode(images: Images, form: Form) -> Decoded:
 
 @contextmanager
 def _limiting_pixels() -> Iterator[None]:
-    """Leave large images to `Form.max_pixels`: Pillow's own limit is one for all."""
+    """Lift Pillow's global limit; `Form.max_pixels` takes its place."""
     limit = PIL.Image.MAX_IMAGE_PIXELS
     PIL.Image.MAX_IMAGE_PIXELS = None
     try:
@@ -137,7 +137,7 @@ _WARNINGS = {
     "metadata warning": "their TIFF tags are damaged",
     "palette images with transparency": "their palette's transparency is damaged",
 }
-"""A part of one of Pillow's warnings, in small letters -> what it means for the images."""
+"""Part of a warning of Pillow, in lower case -> what it means for the images."""
 
 
 def _in_own_words(warning: str) -> str:
@@ -148,7 +148,7 @@ def _in_own_words(warning: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Why an image cannot be read, without the place of a buffer in memory."""
+    """Why an image cannot be read, without memory addresses that some messages have."""
     if isinstance(error, PIL.UnidentifiedImageError):
         return "cannot identify image file"
     return str(error) or type(error).__name__
@@ -174,8 +174,8 @@ class Written:
 def decode_to(file: Path, row: int, images: Images, form: Form) -> Written:
     """Decode images and write their pixels into a file.
 
-    The process that decodes also writes, because sending pixels to another process would take
-    an eighth as long as decoding them.
+    The decoding process also writes, because sending the pixels to another process would add an
+    eighth to the time of decoding.
 
     Args:
         file: An existing file of raw pixels (N, C, H, W).
@@ -209,10 +209,10 @@ def file_digests(files: Sequence[Path]) -> list[bytes]:
 
 
 def read_image(file: Path) -> PIL.Image.Image:
-    """Open an image in mode L or RGB, turned as its EXIF says, transparent parts white.
+    """Open an image in mode L or RGB, rotated by its EXIF data, with transparent parts white.
 
-    16 bits per pixel are scaled to 8, which Pillow would clip. Raises one of `UNREADABLE`, also
-    for float or 32-bit values, whose range is not known.
+    16 bits per pixel are scaled to 8; Pillow would clip them. Raises one of `UNREADABLE`, also for
+    float or 32-bit values, whose range is not known.
     """
     picture, statistics = _read(file, Form((1, 1), 3, "crop"))
     if statistics.deep.unmapped is not None:
@@ -261,7 +261,7 @@ def _range(form: Form, type_range: tuple[float, float] | None) -> ValueRange | N
 
 
 def _has_more_pages(opened: PIL.Image.Image) -> bool:
-    """Whether a file has pages or frames after its first; not if the second is damaged."""
+    """Whether a file has further pages or frames; False if the second is damaged."""
     with contextlib.suppress(*UNREADABLE):
         return bool(getattr(opened, "is_animated", False))
     return False
@@ -283,7 +283,7 @@ def _to_8_bits(
     else:
         low, high = value_range
     grey = ((numbers - low) / max(high - low, np.finfo(np.float64).tiny)).clip(0, 1) * 255
-    # Rounded down, as 16-bit values always were, so that their pixels stay what they are.
+    # Rounded down, as in earlier versions, so that the pixels of 16-bit images do not change.
     pixels = np.floor(grey + 1e-9).astype(np.uint8)
     is_outside = () if isinstance(value_range, str) else (numbers < low) | (numbers > high)
     deep = DeepValues(
@@ -310,7 +310,7 @@ UNREADABLE: tuple[type[Exception], ...] = (
     EOFError,
     PIL.Image.DecompressionBombError,
 )
-"""What `read_image` raises for a file that is no image, or a broken one."""
+"""What `read_image` raises for a file that is broken or not an image."""
 
 
 def _fit(image: PIL.Image.Image, form: Form) -> Pixels:
@@ -320,7 +320,7 @@ def _fit(image: PIL.Image.Image, form: Form) -> Pixels:
     if form.fit == "stretch":
         image = image.resize((width, height), bilinear)
     elif image.size != (width, height):
-        # The side that is resized to its own length, so that the other is at least as long.
+        # The side that is resized exactly, so that the other one is at least as long as needed.
         if image.width * height <= image.height * width:
             covering = width, int(width * image.height / image.width)
         else:

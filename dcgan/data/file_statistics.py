@@ -1,6 +1,6 @@
 """Statistics of image files, collected while they are decoded and added up over chunks.
 
-Imports neither PyTorch nor Pillow, as the processes that decode need not wait for them.
+Imports neither PyTorch nor Pillow, so that the processes that decode start faster.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class DeepValues:
-    """What became of the values of images with more than 8 bits.
+    """How the values of images with more than 8 bits were mapped to 8.
 
     Attributes:
         count: Number of values.
@@ -43,12 +43,12 @@ class FileStatistics:
     """What some image files are like.
 
     Attributes:
-        deep: What became of the values of images with more than 8 bits.
+        deep: How the values of images with more than 8 bits were mapped.
         kinds: Format and mode, such as `JPEG RGB` -> number of images.
         widths: Width in pixels -> number of images.
         heights: Height in pixels -> number of images.
         paged: Images with several pages or frames, of which the first was taken.
-        unreadable: Images that could not be read, of which nothing else is counted.
+        unreadable: Images that could not be read, and are not counted otherwise.
         warnings: What may be wrong with files, in words -> number of images, and the position of
             the first.
     """

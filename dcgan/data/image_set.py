@@ -17,7 +17,7 @@ from tracking.errors import UserError
 
 
 class DataError(UserError):
-    """Data that cannot be used; the message is for the user."""
+    """Data that cannot be used, explained for the user."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class Collection:
 
     Attributes:
         path: Where they are, for the card.
-        images: What is decoded, in slices and in order.
+        images: The encoded images, which are decoded in slices and in order.
         names: Of the images, for messages.
         classes: Names of the classes; empty without labels.
         labels: Indices into `classes`, int64 (N,); None without labels.
-        content: Returns a digest of everything that the decoded images depend on, except their
+        content: Returns a digest of everything that the decoded images depend on except the
             form.
         left_out: File extension -> number of files that are left out, as images do not have it.
     """
@@ -124,7 +124,7 @@ def pixel_statistics(blocks: Iterable[Pixels], shape: tuple[int, int, int, int])
         digest.update(block.data)
         images.update(hashlib.blake2b(image.data, digest_size=16).digest() for image in block)
 
-    # The narrowest types that hold the sums of an image: six times as fast as int64 everywhere.
+    # The narrowest types that hold the sums of an image are six times as fast as int64.
     of_squares = np.uint32 if shape[2] * shape[3] <= 2**16 else np.uint64
     total = np.zeros(shape[1], np.int64)
     squares = np.zeros(shape[1], np.int64)

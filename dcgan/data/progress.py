@@ -1,4 +1,4 @@
-"""Progress of reading and decoding images, and where it is reported."""
+"""Progress of reading and decoding images, reported to whoever shows it."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class LoadingCallbacks:
 
 
 Begin: TypeAlias = Callable[[], AbstractContextManager[LoadingProgress]]
-"""Called when the loading of a data set begins; what it returns is left when that ends."""
+"""Called when loading a data set begins; the context that it returns is exited at the end."""
 
-# Images are loaded deep below whoever has a screen, by a dozen functions that have no other
-# business with it, and in processes that have none.
+# A context variable, because images are loaded deep below the code that shows progress, by a dozen
+# functions that would only pass a callback on, and in processes that show nothing.
 _BEGIN: ContextVar[Begin] = ContextVar("_BEGIN", default=lambda: nullcontext(LoadingCallbacks()))
 
 

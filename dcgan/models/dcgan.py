@@ -15,7 +15,7 @@ from dcgan.config.image_size import halved_sides
 from dcgan.config.schema import Network
 
 _MAX_CHANNELS = 16
-"""Times those of the layer next to the image: what five doublings, for 128 pixels, give."""
+"""The most channels, in multiples of the layer next to the image: five layers, for 128 pixels."""
 
 
 def build_generator(dataset: Dataset, network: Network) -> nn.Sequential:

@@ -39,7 +39,7 @@ class SaveCheckpoint(Protocol):
         Args:
             step: Training steps done.
             state: What `TrainingState.to_checkpoint` returned.
-            marked: Keep it for good.
+            marked: Never delete it.
             best: Keep it until a better one is saved.
         """
 
@@ -89,7 +89,9 @@ def save_checkpoint(
         RuntimeError: PyTorch cannot write the file, for example because the disk is full.
     """
     if folder.is_symlink():
-        raise FileExistsError(f"{folder} is a link, behind which nothing is written or deleted")
+        raise FileExistsError(
+            f"{folder} is a link, and links are not followed to write or delete files"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.pt"
     with atomic_write(path) as temporary:
@@ -140,7 +142,7 @@ def restoring(step: int) -> Iterator[None]:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
-            f"The checkpoint of step {step} is not one of this run's networks: {error}"
+            f"The checkpoint of step {step} does not fit this run's networks: {error}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The device to train on: which one, whether it works, what it is called."""
+"""The device to train on: choosing, checking and naming it."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def choose_device(name: str) -> torch.device:
         raise ConfigError(
             f"{device} ({device_name(device)}) cannot compute with PyTorch {torch.__version__}: "
             f"{reason}\n"
-            "If no other process takes all of it, install a build of PyTorch for this GPU and "
-            "its driver\n(https://pytorch.org). Or use --device cpu."
+            "If no other process uses all of it, install a build of PyTorch for this GPU and its "
+            "driver\n(https://pytorch.org). Or use --device cpu."
         ) from error
     return device
 
@@ -86,7 +86,7 @@ def devices_for_runs(name: str) -> list[str]:
 
 
 def device_name(device: torch.device) -> str:
-    """What its maker calls the device's chip, such as `NVIDIA H100 80GB HBM3`."""
+    """The maker's name of the device, such as `NVIDIA H100 80GB HBM3`."""
     if device.type == "mps":
         get_name = getattr(torch.backends.mps, "get_name", platform.processor)
         return str(get_name())
@@ -96,7 +96,7 @@ def device_name(device: torch.device) -> str:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until everything that was queued on a device is done; the CPU queues nothing."""
+    """Wait until a device has done all queued work; the CPU queues none."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 

@@ -70,7 +70,7 @@ class MetricBuffer:
             self.flush()
 
     def add_norms(self, step: int, values: Mapping[str, Tensor]) -> None:
-        """Add what `NetworkNorms` measured of some steps; it is the same in all processes."""
+        """Add the norms that `NetworkNorms` measured at a step, the same in all processes."""
         self._norm_names = tuple(values)
         self._norms.append((step, torch.stack(list(values.values()))))
 

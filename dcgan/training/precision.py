@@ -57,9 +57,9 @@ def set_arithmetic(config: Config, device: torch.device) -> None:
 
 @contextmanager
 def ieee_float32() -> Iterator[None]:
-    """Compute in float32 proper, whatever a training has set; also a decorator.
+    """Compute in IEEE float32, whatever a training has set; also a decorator.
 
-    A checkpoint then has the same scores during its training and after it.
+    So a checkpoint has the same scores during its training and afterwards.
     """
     matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn.conv  # type: ignore[attr-defined]
     saved = matmul.fp32_precision, convolution.fp32_precision
@@ -74,7 +74,7 @@ def ieee_float32() -> Iterator[None]:
 def pytorch_default_convolutions(device: torch.device) -> Iterator[None]:
     """Compute convolutions as PyTorch does by default: in TF32 where the device has it.
 
-    For networks of others whose published numbers were computed so.
+    For pretrained networks whose published numbers were computed like this.
     """
     convolution = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     saved = convolution.fp32_precision

@@ -26,7 +26,7 @@ from dcgan.data.sources.splits import paths_of_split
 from dcgan.data.sources.zstd_stream import ZstdStream
 
 LARGEST_MEMBER = 1 << 30
-"""Bytes that a member may declare; more is a bomb rather than an image."""
+"""The most bytes that a member may declare; more is taken for a decompression bomb."""
 
 _TAR_EXTENSIONS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst")
 _ZSTD_BUFFER = 2**20
@@ -86,7 +86,7 @@ class _Zip:
         files = (each for each in self._file.infolist() if not each.is_dir())
         return {each.filename: each.file_size for each in files}
 
-    order_costs = False
+    is_sequential = False
 
     def read(self, name: str) -> bytes:
         return self._file.read(name)
@@ -102,7 +102,7 @@ class _Tar:
             self._file = tarfile.open(fileobj=content, mode="r:")  # noqa: SIM115
         else:
             self._file = tarfile.open(path)  # noqa: SIM115
-        self.order_costs = not name.endswith(".tar")
+        self.is_sequential = not name.endswith(".tar")
 
     @cached_property
     def _members(self) -> dict[str, tarfile.TarInfo]:
@@ -145,12 +145,12 @@ def _collect_members(path: Path, archive: _Zip | _Tar, split: str, hashed: Progr
             raise ValueError(f"{name} would have {archive.sizes[name]:,} bytes")
     below = dict(zip(_without_common_folder(names), names, strict=True))
     of_split = paths_of_split(path, list(below), split)
-    # One file holds all splits, so that its content does not tell them apart.
+    # One file holds all splits, so its content alone does not identify the split.
     kind = "archive" if len(of_split) == len(names) else f"archive {split}"
     within = {below[each]: relative for each, relative in of_split.items()}
     names = list(within)
-    # In a file that is compressed as a whole, only its own order is read without starting anew.
-    if not archive.order_costs:
+    # A file that is compressed as a whole can only be read in its own order without starting over.
+    if not archive.is_sequential:
         names.sort()
 
     def content(index: int) -> bytes:
@@ -172,12 +172,12 @@ def _collect_members(path: Path, archive: _Zip | _Tar, split: str, hashed: Progr
 
 
 def _parts(name: str) -> list[str]:
-    """The folders of a member's name and its last part; a tenth of the time of pathlib's."""
+    """The folders and the last part of a member's name; ten times as fast as pathlib."""
     return [part for part in name.split("/") if part not in ("", ".")]
 
 
 def _without_common_folder(names: Sequence[str]) -> list[str]:
-    """Archives often hold one folder with everything in it, which is no class."""
+    """Archives often hold a single folder with everything in it, which is not a class."""
     relative = ["/".join(_parts(name)) for name in names]
     while len({each.partition("/")[0] for each in relative}) == 1 and all(
         "/" in each for each in relative
@@ -199,7 +199,7 @@ def _collect_arrays(path: Path, hashed: Progress) -> Collection:
     ((_, pixels),) = images.items()
     pixels = _channels_last(pixels)
     if pixels.dtype.kind not in "uif" or (pixels.ndim == 4 and pixels.shape[3] not in (1, 3, 4)):
-        raise DataError(f"{path}: {pixels.dtype} {pixels.shape} is no array of images.")
+        raise DataError(f"{path}: {pixels.dtype} {pixels.shape} is not an array of images.")
     labels = _labels(arrays, len(pixels))
     classes = () if labels is None else tuple(map(str, range(int(labels.max()) + 1)))
     return Collection(

@@ -39,10 +39,10 @@ class Table(Protocol):
 
 
 def collect_table(path: Path, table: Table, hashed: Progress) -> Collection:
-    """The images in a table, which are read when they are asked for, or the files that it names.
+    """The images in a table, read on demand, or the files that it names.
 
     Args:
-        path: What the user gave, for messages.
+        path: The path that the user gave, for messages.
         table: The table.
         hashed: Called while files are read to find out whether they are known.
 
@@ -68,7 +68,7 @@ def collect_table(path: Path, table: Table, hashed: Progress) -> Collection:
 
 
 def _bytes_of(value: Any) -> bytes:
-    """Of one cell; empty for one without an image, which decoding counts as unreadable."""
+    """The bytes of one cell; empty without an image, which decoding counts as unreadable."""
     content = value.get("bytes") if isinstance(value, dict) else value
     return content if isinstance(content, bytes) else b""
 

@@ -72,7 +72,7 @@ def test_a_run_without_a_checkpoint_or_with_that_of_another_network_is_refused(
     torch.save(state, checkpoint)
     output = str(tmp_path / "new" / ("g.pt2" if command == "export" else "g.npz"))
     arguments = [command, "last", "--store", str(tmp_path / "runs"), "-o", output]
-    for said in ("is not one of this run's networks", "There is no checkpoint"):
+    for said in ("does not fit this run's networks", "There is no checkpoint"):
         result = CliRunner().invoke(app, arguments, env={"COLUMNS": "160"})
         assert said in error_of(result)
         assert not (tmp_path / "new").exists()
