@@ -16,7 +16,7 @@ from tracking.errors import StoreError
 from tracking.unfinished import unfinished
 
 _RENAMES, _PAUSE_SECONDS = 20, 0.05
-"""How often a rename is tried, and the seconds between."""
+"""How often a rename is tried, and the seconds between two tries."""
 
 
 @contextmanager
@@ -58,11 +58,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     After an exception it is deleted, and so are those of processes that were killed. `path` may be
     an empty folder; unlike `atomic_write`, this does not sync the files, which may be many.
 
-    Raises OSError if `path` holds something or cannot be written.
+    Raises OSError if `path` is not empty or cannot be written.
     """
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        if left.is_dir() and _is_of_dead_process(left):
-            shutil.rmtree(left, ignore_errors=True)
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if stale.is_dir() and _is_of_dead_process(stale):
+            shutil.rmtree(stale, ignore_errors=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
     try:

@@ -1,4 +1,4 @@
-"""Which way each evaluation metric is better: the one table for measuring and for ranking."""
+"""Whether lower or higher is better for each evaluation metric, for evaluations and rankings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ METRIC_DIRECTIONS: Mapping[str, MetricDirection] = {
     "sliced_wasserstein": "lower",
     "ms_ssim": "as real",
 }
-"""By the name of the metric without the prefix of its feature space."""
+"""Name of a metric without the prefix of its feature space -> its direction."""
 
 _FEATURE_SPACE = re.compile(r"(lenet|random|inception_[0-9a-f]+)_")
 

@@ -1,4 +1,4 @@
-"""Removes what no tracker may see: tokens, secrets in the environment, the home directory."""
+"""Removes tokens, secrets in the environment, and the home directory before tracking."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SHORTEST_SECRET = 6
 """Shorter values of secret variables are ignored: they occur within ordinary words."""
 
 _SECRET_VARIABLE = re.compile(SECRET_NAME, re.IGNORECASE)
-# OPENAI_KEY, GH_PAT, DB_PWD, PGPASS, HTTP_AUTH: such names are less sure, so that the value must
-# not be a word, and PWD itself is the working directory.
+# OPENAI_KEY, GH_PAT, DB_PWD, PGPASS, HTTP_AUTH: such names are less certain, so the value must not
+# be a plain word. PWD itself is the working directory.
 _LIKELY_SECRET_VARIABLE = re.compile(
     r"(?:^|_)(?:key|pat|pass|auth|pw|creds?|cookie|dsn)(?:_|$)|_pwd$|^pgpass", re.IGNORECASE
 )

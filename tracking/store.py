@@ -155,10 +155,10 @@ def rename_run(folder: Path, name: str) -> str:
 def trash_run(folder: Path) -> None:
     """Move a run that is not being written to the store's trash.
 
-    One of the same id that is there already gets a number: `<id>.1` is the first that was deleted.
+    A run of the same id in the trash gets a number: `<id>.1` is the one that was deleted first.
     """
     with locked(folder):
-        pass  # nobody writes it
+        pass  # now no other process writes it
     target = folder.parent / TRASH / folder.name
     target.parent.mkdir(exist_ok=True)
     if target.exists():  # an imported run, deleted before

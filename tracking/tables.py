@@ -1,4 +1,4 @@
-"""The two tables that every store reads back as: one row per run, one row per step."""
+"""The two tables in which every store returns its runs: one row per run, one row per step."""
 
 from __future__ import annotations
 

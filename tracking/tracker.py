@@ -35,7 +35,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Held:
-    """What a store already has of a run, so that nothing is sent to it twice.
+    """What a store already holds of a run, so that nothing is sent to it twice.
 
     Attributes:
         last_step: The last step in the store for each metric's path. A store always holds a

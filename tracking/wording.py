@@ -28,7 +28,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def install_extra(extra: str) -> str:
-    """How to install one of this project's extras: from its repository, as no index has it."""
+    """How to install one of this project's extras: from the repository, not a package index."""
     return f"pip install -c constraints.txt -e '.[{extra}]' in the repository of the DCGAN lab"
 
 

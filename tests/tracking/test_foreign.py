@@ -120,7 +120,9 @@ def test_any_folder_of_tensorboard_is_imported(tmp_path: Path) -> None:
     rename = ("--rename", "loss/train=training/batch/Gloss")
     output = imported(tmp_path / "logs", "tensorboard", tmp_path / "other", *rename)
     assert "5 values, 1 image, 1 file" in output
-    assert "no place here: 1 histogram." in output, "counted once, although it is read twice"
+    assert "cannot hold them here: 1 histogram." in output, (
+        "counted once, although it is read twice"
+    )
 
 
 def test_a_single_run_of_this_program_is_imported_from_its_store(tmp_path: Path) -> None:

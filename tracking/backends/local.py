@@ -219,18 +219,9 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
 def load_tails(
     store: Path, run: str, paths: Sequence[str], fraction: float
 ) -> dict[str, pd.Series]:
-    """The last values of metrics by path, as `tracking.tables.tail_of` cuts them.
+    """The last values of metrics by path; see `tracking.backends.Backend.load_tails`.
 
     Only the end of the run's file is read.
-
-    Args:
-        store: The store.
-        run: The run's id.
-        paths: The paths of the metrics; those that the run lacks are left out.
-        fraction: Of each metric's own steps, 0 to 1; at least one step.
-
-    Returns:
-        Each metric's values, float64, indexed by step.
     """
     return read_tails(store / run / METRICS_FILE, paths, fraction)
 

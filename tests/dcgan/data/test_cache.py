@@ -217,7 +217,7 @@ def test_a_disk_that_is_too_small_is_noticed_beforehand(
 
 
 def test_the_size_of_a_large_entry_is_said_beforehand(faces: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cache, "_WORTH_SAYING", 12 * 32 * 32 * 3)
+    monkeypatch.setattr(cache, "_LARGE_ENTRY", 12 * 32 * 32 * 3)
     with pytest.warns(match=r"12 images of 32x32 take 0\.0 GiB in the cache, .* GiB free"):
         load_images(dataset(faces))
 

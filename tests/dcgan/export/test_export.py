@@ -113,7 +113,7 @@ def write_foreign(path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "said"),
     [
-        (write_foreign, "dcgan export did not write it"),
+        (write_foreign, "not written by dcgan export"),
         (lambda path: path.write_bytes(b"no safetensors"), "it is not a safetensors file"),
         (lambda path: path.write_bytes(b""), "it is not a safetensors file"),
         (lambda path: None, "No such file"),

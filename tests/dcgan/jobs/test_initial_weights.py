@@ -256,7 +256,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_weights(s
 
     shutil.rmtree(folder / "checkpoints")
     amend_fields(folder, {"sys/status": "killed", "sys/initial_weights/sha256": "0"})
-    with pytest.raises(StoreError, match="are not those with which the run"):
+    with pytest.raises(StoreError, match="are not those that the run"):
         prepare_resume(store, folder.name, "cpu")
 
 

@@ -48,7 +48,7 @@ def celeba(*settings: str) -> Config:
 
 
 def test_what_autograd_keeps_and_computes_is_counted_by_hand(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(step_memory, "_PASSING", 0.0)
+    monkeypatch.setattr(step_memory, "_TEMPORARY", 0.0)
     config = celeba(
         "dataset.image_size=[16,32]",
         "network.latent_size=3",

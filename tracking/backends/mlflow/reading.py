@@ -71,18 +71,9 @@ def load_steps(store: Path | str, run: str) -> pd.DataFrame:
 def load_tails(
     store: Path | str, run: str, paths: Sequence[str], fraction: float
 ) -> dict[str, pd.Series]:
-    """The last values of metrics by path, as `tracking.tables.tails_of` gives them.
+    """The last values of metrics by path; see `tracking.backends.Backend.load_tails`.
 
     MLflow returns a metric's values all at once; no other metric is fetched.
-
-    Args:
-        store: The store, or an address of MLflow.
-        run: The run's id.
-        paths: The paths of the metrics; those that the run lacks are left out.
-        fraction: Of each metric's own steps, 0 to 1; at least one step.
-
-    Returns:
-        Each metric's values, float64, indexed by step.
     """
     from tracking.tables import tails_of
 

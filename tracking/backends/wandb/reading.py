@@ -36,17 +36,7 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
 def load_tails(
     store: Path, run: str, paths: Sequence[str], fraction: float
 ) -> dict[str, pd.Series]:
-    """The last values of metrics by path, as `tracking.tables.tails_of` gives them.
-
-    Args:
-        store: The store.
-        run: The run's id.
-        paths: The paths of the metrics; those that the run lacks are left out.
-        fraction: Of each metric's own steps, 0 to 1; at least one step.
-
-    Returns:
-        Each metric's values, float64, indexed by step.
-    """
+    """The last values of metrics by path; see `tracking.backends.Backend.load_tails`."""
     from tracking.tables import tails_of
 
     return tails_of(read_run(store, run).points, paths, fraction)
