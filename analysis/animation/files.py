@@ -16,14 +16,14 @@ EXTENSIONS = (".gif", ".webp", ".mp4")
 
 _WEBP_QUALITY = 85
 _VIDEO_QUALITY = "18"
-"""H.264's constant rate factor, which hardly shows a loss."""
+"""H.264's constant rate factor; at 18 the loss is hardly visible."""
 
 _FRAMES_PER_SECOND = 30
-"""Of a video, in which a frame is repeated for as long as it is shown."""
+"""The frame rate of videos; a frame that is shown for longer is repeated."""
 
 
 class VideoError(UserError):
-    """A video that cannot be written here."""
+    """A video cannot be written because PyAV is not installed."""
 
 
 def check_can_write(path: Path) -> None:
@@ -40,12 +40,12 @@ def check_can_write(path: Path) -> None:
 
 
 def save_animation(animation: Animation, path: Path) -> None:
-    """Write an animation that repeats, in the format of the file's extension.
+    """Write an animation that loops, in the format that the file's extension names.
 
     Args:
         animation: What to write.
-        path: One of EXTENSIONS; complete or absent, even if the process dies. Its folder is made
-            if it is missing.
+        path: The file, with one of EXTENSIONS. It is complete or absent, even if the process
+            dies. Its folder is created if it is missing.
 
     Raises:
         VideoError: PyAV is missing.
@@ -61,7 +61,7 @@ def save_animation(animation: Animation, path: Path) -> None:
 
 
 def as_webp(animation: Animation, max_bytes: int) -> bytes:
-    """An animation of at most some bytes: every second frame is left out until it fits."""
+    """An animation as WebP of at most `max_bytes`; every second frame is dropped until it fits."""
     frames, seconds = list(animation.frames), list(animation.seconds)
     while True:
         content = _encoded(Animation(tuple(frames), tuple(seconds)), "WEBP", _WEBP_QUALITY)

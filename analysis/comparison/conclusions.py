@@ -11,7 +11,7 @@ from analysis.comparison.power import POWER, min_pairs, min_runs
 from tracking.wording import plural
 
 FEW_ARMS = 3
-"""Up to this many arms, without the baseline, have a sentence each."""
+"""Up to this many arms besides the baseline get a sentence each."""
 
 
 def verdict(comparison: Comparison) -> str:
@@ -123,7 +123,7 @@ def _sentence(
 def _clauses(
     rows: Sequence[Mapping[Hashable, Any]], words: Mapping[str, str], tests: int
 ) -> list[str]:
-    """What rows with the same number of runs show, do not show, and could not show."""
+    """Clauses on what the runs show, do not show, and are too few to show."""
     shown = [
         f"the {words[row['metric']]} is {'higher' if row['mean'] > 0 else 'lower'} by "
         f"{abs(row['mean']):.3g} ({interval_name(row['level'])} "

@@ -150,13 +150,14 @@ def _row(difference: ArmDifference, test: CorrectedTest, tests: int) -> dict[str
 def arm_difference(first: pd.Series, second: pd.Series, tests: int) -> ArmDifference | None:
     """The difference of two arms; None if one has no finite value.
 
-    Paired if one arm has all seeds of the other, or if half of the seeds are shared and enough to
-    show anything; which runs count never depends on their values, except that NaN do not.
+    Paired if one arm has all seeds of the other, or if half of the seeds are shared and these are
+    enough to show anything. Which runs count never depends on their values, except that runs with
+    NaN are left out.
 
     Args:
         first: The values of the baseline, indexed by seed.
         second: The values of the arm, indexed by seed.
-        tests: The most that the family can have.
+        tests: The maximum size of the family.
     """
     shared = first.index.intersection(second.index)
     fewer, more = sorted((len(first), len(second)))
@@ -175,7 +176,7 @@ def arm_difference(first: pd.Series, second: pd.Series, tests: int) -> ArmDiffer
 
 
 def _left_out(first: pd.Series, second: pd.Series, difference: ArmDifference) -> str:
-    """The end of a sentence on how many runs are left out, and why; empty if none is."""
+    """The end of a sentence that says how many runs are left out and why; empty if none is."""
     total = len(first) + len(second)
     lost = total - sum(difference.counts)
     if not lost:

@@ -30,16 +30,16 @@ _MAX_SHOWN = 60
 
 
 def differing_conditions(path: str, runs: Runs, ids: Sequence[str]) -> Mapping[str, list[str]]:
-    """What differs in how a metric was measured in some runs.
+    """What differs between runs in how a metric was measured.
 
     Args:
-        path: Of the metric, such as `evaluation/lenet_fid`.
+        path: The path of the metric, such as `evaluation/lenet_fid`.
         runs: All runs.
-        ids: Those that have the metric.
+        ids: Ids of the runs that have the metric.
 
     Returns:
-        What differs, in words -> its values; empty if the values can be compared, as those of
-        metrics that are no evaluation always can.
+        Name of each condition that differs -> its values; empty if the values can be compared,
+        which is always so for metrics that are not evaluations.
     """
     if not path.startswith(f"{EVALUATION}/"):
         return {}
@@ -58,7 +58,7 @@ def differing_conditions(path: str, runs: Runs, ids: Sequence[str]) -> Mapping[s
 
 
 def _time_of_evaluation(path: str, runs: Runs, run: str) -> str:
-    """When a run's newest value of a metric was measured, by its steps in all."""
+    """At which step, or whether at the end, a run's newest value of a metric was measured."""
     batches = [each for each in runs.newest_values(run) if each.startswith(f"{BATCH}/")]
     steps = dict(runs.last_steps(run, [path, *batches[:1]]))
     measured, last = steps.pop(path), max(steps.values(), default=0)
@@ -66,14 +66,14 @@ def _time_of_evaluation(path: str, runs: Runs, run: str) -> str:
 
 
 def _feature_network(path: str, evaluated: pd.DataFrame) -> dict[str, str]:
-    """The field that describes the network of a metric; none if it looks at the pixels."""
+    """The field that describes a metric's feature network; empty if it compares pixels."""
     if path.endswith(_WITHOUT_FEATURES):
         return {}
     name = metric_of(path)
-    # A classifier of the run's own images tells classes, the LeNet.
+    # The classes of the run's own images are told apart by the LeNet classifier.
     space = "lenet" if name in _BY_CLASSES else feature_space_of(name)
     own = f"{EVALUATION_FIELDS}/features/{space or 'inception'}"
-    # Evaluations did not always describe each network by itself.
+    # Older evaluations have one field for all networks.
     has_own = own in evaluated and evaluated[own].notna().all()
     return {own if has_own else f"{EVALUATION_FIELDS}/feature_space": "feature network"}
 

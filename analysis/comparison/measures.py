@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from analysis.runs import Runs
 
 LAST = 0.1
-"""A metric of batches is averaged over this share of a run's steps, the last ones."""
+"""Per-batch metrics are averaged over this last share of a run's steps."""
 
 NEAREST = "nearest_epoch"
 _QUALITIES = ("fid", "precision", "recall")
-"""Compared by default if evaluated: more tests at once would cost each its power."""
+"""Compared by default if the runs were evaluated. They are few because each further test lowers
+the power of all."""
 
 DEFAULTS = ("Gloss", "Dloss", "D_x", "D_G_z1")
 """Compared by default if the runs have them."""
@@ -58,7 +59,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class ChosenMeasures:
-    """What is compared, and what cannot be.
+    """The measures to compare, and why others are left out.
 
     Attributes:
         measures: No two have the same name or path.
@@ -79,10 +80,10 @@ def find_measures(
 
     Args:
         runs: The runs.
-        ids: Those that are compared.
+        ids: Ids of the runs to compare.
         names: The last part of a metric's path, the whole path, or `nearest_epoch`. If empty:
             FID, precision and recall if runs were evaluated, then the losses and D's scores.
-        anyway: Compare evaluations that were not made in the same way.
+        anyway: Compare evaluations even if they were made in different ways.
 
     Raises:
         ComparisonError: No run has a metric of this name, several metrics have it, or it was
@@ -138,8 +139,8 @@ def runs_without(runs: Runs, ids: Sequence[str], measure: Measure) -> list[str]:
 
     Args:
         runs: All runs.
-        ids: Those to look at.
-        measure: What they may lack.
+        ids: Ids of the runs to look at.
+        measure: The measure.
     """
     if not measure.path:
         return []
@@ -155,11 +156,11 @@ def _defaults(paths: Sequence[str]) -> list[str]:
 
 
 def _path_of(name: str, paths: Sequence[str]) -> str:
-    """The path of the metric that a user names; raises ComparisonError unless there is one."""
+    """The path of the metric that a user names; ComparisonError unless exactly one matches."""
     if name == NEAREST or name in paths:
         return name
     matches = [path for path in paths if _leaf(path) == name]
-    # The mean over an epoch has the name of the metric of batches that it is the mean of.
+    # The mean over an epoch has the same name as the per-batch metric.
     matches = [path for path in matches if not path.startswith(EPOCH)] or matches
     if len(matches) > 1:
         raise ComparisonError(
@@ -183,7 +184,7 @@ def _measured_differently(path: str, conditions: str) -> ComparisonError:
 
 
 def _describe_difference(words: Sequence[str], conditions: str, anyway: bool) -> str:
-    """One sentence for all metrics that the same conditions keep from being compared."""
+    """One sentence for all metrics that cannot be compared because of the same conditions."""
     *others, last = words
     if not others:
         outcome = "its values are compared anyway" if anyway else "it is left out"
@@ -223,8 +224,8 @@ def read_measures(runs: Runs, ids: Sequence[str], measures: Sequence[Measure]) -
 
     Args:
         runs: The runs.
-        ids: Those to read.
-        measures: The columns.
+        ids: Ids of the runs to read.
+        measures: The measures to read.
 
     Returns:
         One row per run, one float64 column per measure: the mean over the last tenth of the steps

@@ -1,4 +1,4 @@
-"""Two-sided permutation tests of a difference of means, and the intervals that they accept.
+"""Two-sided permutation tests of a difference of means, and their confidence intervals.
 
 An interval holds every shift that its own test does not reject: "0 lies outside" and "the test
 rejects no difference" are one statement, and never contradict each other.
@@ -18,13 +18,14 @@ from scipy import optimize
 from analysis.series import Floats
 
 MAX_PERMUTATIONS = 20_000
-"""More than the 2^14 signs of 14 pairs, or the ways to divide 16 runs: those tests are exact."""
+"""More permutations are sampled at random. Up to 14 pairs (2^14 signs) or 16 runs, the tests are
+exact."""
 
 _TIE = 1e-12
 """Values that differ by less, relative to the largest, differ by rounding alone."""
 
 ROUNDING = 1e-9
-"""By so much, relative to its value, a p may miss a level that it equals."""
+"""Relative tolerance within which a p value counts as equal to a level."""
 _EVERYWHERE = (-math.inf, math.inf)
 
 
@@ -33,7 +34,7 @@ class PermutationTest(Protocol):
 
     Attributes:
         exact: Whether all permutations are tried rather than a random sample.
-        min_p: The smallest p that this many values can have, whatever they are.
+        min_p: The smallest p value that this many values allow, whatever they are.
     """
 
     @property
@@ -53,7 +54,7 @@ class PermutationTest(Protocol):
 
 @dataclass(frozen=True)
 class NoTest:
-    """The test of too few values, which rejects no shift."""
+    """The test for too few values; it never rejects a shift."""
 
     exact: bool = True
     min_p: float = 1.0
@@ -160,7 +161,7 @@ class StudentisedTest:
         has_zero = side * mean < 0
         inside, outside = mean, 0.0
         if not has_zero or accepted(0.0) > 0:
-            # p does not fall steadily, so the search starts on the far side of an accepted 0.
+            # p is not monotonic, so the search starts beyond 0 if 0 is accepted.
             inside, step = 0.0 if has_zero else mean, spread / 4
             outside = inside + side * step
             while accepted(outside) > 0:

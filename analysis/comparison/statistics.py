@@ -1,4 +1,4 @@
-"""Differences between two arms, and which of them a whole family of tests shows.
+"""Differences between two arms, and which of them are significant in a family of tests.
 
 Few runs from an unknown distribution: tests and intervals by permutation, as Colas et al. 2019
 (section 4) recommend for comparisons over seeds.
@@ -47,7 +47,7 @@ class ArmDifference:
     samples: tuple[Floats, ...]
 
     def minimum_detectable_effect(self, level: float) -> float:
-        """The true difference that this many values of this spread would likely have shown.
+        """The true difference that this many values with this spread would likely show.
 
         With a probability of `power.POWER`; infinite if none could be shown at this level, NaN if
         the spread is not known.
@@ -109,9 +109,9 @@ class CorrectedTest:
 
 
 def correct_family(p_values: Sequence[float]) -> list[CorrectedTest]:
-    """Correct p values for their number, so that any false positive has a chance of `LEVEL`.
+    """Correct p values so that the chance of any false positive is at most `LEVEL`.
 
-    NaN are no tests.
+    A NaN does not count as a test.
     """
     p = np.asarray(p_values, float)
     tests = np.flatnonzero(np.isfinite(p))

@@ -18,15 +18,15 @@ _MISSING = "\N{EN DASH}"
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as a reader sees them.
+    """A table of text.
 
     Attributes:
         title: What the table shows, in a sentence or two.
         columns: The headings.
         rows: One cell per column.
         texts: How many columns from the left hold text; the others hold numbers.
-        strong: Positions of the rows that are printed in bold.
-        optional: Headings of columns to leave out if there is little room, in this order.
+        strong: Indices of the rows that are printed in bold.
+        optional: Headings of the columns to drop, in this order, if the table is too wide.
         explanations: Heading of a column -> the sentence that explains it.
     """
 
@@ -167,14 +167,14 @@ def _legend(rows: Iterable[Mapping[Hashable, Any]]) -> str:
 
 
 def _p_value(row: Mapping[Hashable, Any]) -> str:
-    """A p value, with a star where a difference was shown, since a pipe has no bold type."""
+    """A p value, with a star where a difference was shown: plain text has no bold."""
     if not math.isfinite(row["p_holm"]):
         return _MISSING
     return f"{row['p_holm']:.2g}{'*' if row['shown'] else ''}"
 
 
 def _family(comparison: Comparison) -> str:
-    """The number of tests in the family, and of what if failures are tested besides metrics."""
+    """The number of tests in the family; with its composition if failures are tested too."""
     tests = plural(comparison.tests, "test")
     counts = int(comparison.failures["p_holm"].notna().sum())
     if not counts:

@@ -1,4 +1,4 @@
-"""Scores of one run's checkpoints over its steps, beside those of real images."""
+"""Evaluation scores of one run over its steps, with those of real images for comparison."""
 
 from __future__ import annotations
 
@@ -20,18 +20,21 @@ _COLOURS = (style.GENERATOR, style.DISCRIMINATOR)
 
 
 def has_evaluation(steps: pd.DataFrame) -> bool:
-    """Whether a run has a distance to draw. steps: of one run, `tracking.tables.step_table`."""
+    """Whether a run has a Frechet distance to draw.
+
+    steps: The run's step table, `tracking.tables.step_table`.
+    """
     return bool(_distances(steps))
 
 
 @house_style
 def evaluation_curves(steps: pd.DataFrame, fields: Mapping[str, Value], title: str = "") -> Figure:
-    """Each Frechet distance, and precision and recall with the first one's features.
+    """Every Frechet distance, and precision and recall in the feature space of the first one.
 
     Args:
         steps: Of one run, `tracking.tables.step_table`.
-        fields: Of the run, with the scores of real images.
-        title: Of the figure; may be empty.
+        fields: The run's fields, which include the scores of real images.
+        title: The figure's title; may be empty.
 
     Raises:
         ValueError: The run was not evaluated.

@@ -1,4 +1,4 @@
-"""Bars under the curves of a run for the steps in which a rule of health holds."""
+"""Bars under the curves of a run that mark the steps in which a health rule holds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from matplotlib.transforms import blended_transform_factory
 from diagnosis import RULES, Finding
 
 MAX_MARKS = 4
-"""More bars would hide the curves; the gravest rules are shown."""
+"""More bars would hide the curves; the most serious findings are shown."""
 
 _COLOUR = "#b3541e"
 _SHORTEST = 0.02
 _LATE = 0.35
-"""A name that starts later might be cut off, so it ends at the right."""
+"""A name that starts further right might be cut off, so it is right-aligned."""
 
 _HEIGHT, _GAP = 0.055, 0.07
 
@@ -25,7 +25,7 @@ def mark_findings(axes: Axes, findings: Sequence[Finding]) -> None:
     """Draw one row of bars per rule at the bottom of the axes, named at its first bar.
 
     Args:
-        axes: Whose x axis has steps.
+        axes: The axes, whose x axis counts steps.
         findings: Of the run.
     """
     rules = [rule for rule in RULES if any(each.rule == rule for each in findings)][:MAX_MARKS]
@@ -36,7 +36,7 @@ def mark_findings(axes: Axes, findings: Sequence[Finding]) -> None:
         of_rule = [finding for finding in findings if finding.rule == rule]
         for finding in of_rule:
             width = max(finding.until - finding.since, shortest)
-            # What holds in the last step alone would lie outside of the axes.
+            # A bar for the last step alone would lie outside of the axes.
             corner = (min(finding.since, right - width), row * _GAP)
             bar = Rectangle(
                 corner, width, _HEIGHT, transform=place, color=_COLOUR, alpha=0.45, lw=0

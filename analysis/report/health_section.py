@@ -1,4 +1,4 @@
-"""The section of a report on what the health rules found in its run."""
+"""The section of a report with the findings of the health rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from diagnosis.findings import holding
 
 
 def health_section(watch: RunWatch) -> tuple[Block, ...]:
-    """A paragraph per finding, remedies for those that hold, and the rules that were not judged."""
+    """A paragraph per finding, remedies for current findings, and rules that cannot be judged."""
     blocks: list[Block] = []
     now = holding(watch.findings)
     for finding in now:

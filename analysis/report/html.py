@@ -16,7 +16,7 @@ from tracking.fields import escape_control_characters
 from tracking.png import to_png
 
 MAX_VECTOR_BYTES = 400_000
-"""A larger figure becomes a PNG of 200 dpi: a browser would take seconds to draw its lines."""
+"""Larger figures become PNGs of 200 dpi: a browser would take seconds to draw their lines."""
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("analysis.report"),

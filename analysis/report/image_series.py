@@ -1,4 +1,4 @@
-"""Image grids of arms during training, as many as a page can hold."""
+"""Image grids of arms during training, limited to a page's size."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from diagnosis.image_grids import IMAGE_SIZE, image_sides
 from tracking.events import FIXED_NOISE, GRID_PADDING, REAL
 
 BUDGET = 5_000_000
-"""Bytes that all grids of a page may have together."""
+"""The maximum size of all grids of a page together, in bytes."""
 
 MAX_STEPS, MAX_SEEDS, MAX_ARMS = 25, 5, 12
 
 
 def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
-    """The grids of one run per arm, with a choice of the seed while there is room.
+    """The grids of one run per arm; readers can choose the seed, as far as the page has room.
 
     Seeds that all arms have come first. None if no run has a grid in a local journal.
     """

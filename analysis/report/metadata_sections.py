@@ -14,7 +14,7 @@ from tracking.fields import config_key, to_text
 from tracking.wording import plural
 
 MAX_VALUES = 8
-"""Up to this many values of one field are listed; of more, the rest is counted."""
+"""Up to this many values of a field are listed; further ones are only counted."""
 
 _CARD = {
     "name": "Name",
@@ -40,7 +40,7 @@ _MACHINE = {
 
 
 def configuration(table: pd.DataFrame, factors: Sequence[str]) -> Section:
-    """The keys in which the runs differ, the factors first, then those that are the same in all."""
+    """The keys in which the runs differ, factors first, then the keys that are the same in all."""
     keys = {
         column: config_key(column) for column in table.columns if column.startswith(f"{CONFIG}/")
     }
@@ -59,7 +59,7 @@ def configuration(table: pd.DataFrame, factors: Sequence[str]) -> Section:
 
 
 def data_sets(table: pd.DataFrame) -> Section:
-    """One card per data set, told apart by fingerprint; synthetic data are marked."""
+    """One table per data set, distinguished by fingerprint; synthetic data are marked."""
     column = f"{CONFIG}/dataset/fingerprint"
     names = table[column] if column in table else pd.Series("", table.index)
     blocks: list[Facts | Prose] = []
@@ -103,7 +103,7 @@ def distinct(table: pd.DataFrame, path: str) -> list[Value]:
 
 
 def join_values(values: Sequence[Value]) -> str:
-    """Values in one line; of many, the rest is counted."""
+    """The values in one line; of many, the rest are only counted."""
     shown = [_in_words(value) for value in values[:MAX_VALUES]]
     more = len(values) - len(shown)
     return "; ".join(shown) + (f" and {more} more" if more else "")

@@ -137,7 +137,7 @@ def _training(folder: Path, edge: int, grids: int, fps: float) -> Animation:
             "animation needs two.\nTrain with --set images.every_steps=100 for more, or walk "
             "through latent space: --walk 3,7."
         )
-    return training_animation(files, most=grids, longest_edge=edge, frames_per_second=fps)
+    return training_animation(files, max_grids=grids, longest_edge=edge, frames_per_second=fps)
 
 
 def _walk(

@@ -1,4 +1,4 @@
-"""The client that reaches a server, a sqlite file or a folder of files, set up for a training."""
+"""MLflow's client for a server, a sqlite file or a folder, with settings that suit a training."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SETTINGS = {
 }
 
 _PROBE = "/version"
-"""A page that a server answers with one line of text, without authentication."""
+"""A page that a server answers with one line of text and without authentication."""
 
 
 def connect(uri: str) -> mlflow.MlflowClient:
@@ -49,7 +49,7 @@ def connect(uri: str) -> mlflow.MlflowClient:
 
 
 def set_defaults() -> None:
-    """Set what MLflow reads when it is imported; the user's own settings win."""
+    """Set the variables that MLflow reads at import; the user's own settings win."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
 
@@ -88,7 +88,7 @@ def _where_it_answers(uri: str) -> str:
                 f"MLflow's server at {uri} has moved to {reached}. Set MLFLOW_TRACKING_URI to "
                 "that address if it is yours."
             )
-        return _where_it_answers(reached)  # it may need credentials, which a redirection drops
+        return _where_it_answers(reached)  # may need credentials, which a redirection drops
     if answer.status_code in (401, 403):
         raise StoreError(
             f"MLflow's server at {uri} refuses the request ({answer.status_code}). Set "

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def load_runs(store: Path) -> pd.DataFrame:
     """One row per offline run, as `tracking.tables.run_table` describes it.
 
-    A run that was not made here has its container's id and whatever fields it has.
+    A run of another program has its container's id and whatever fields it has.
     """
     from tracking.tables import run_table
 

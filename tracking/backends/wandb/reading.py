@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def load_runs(store: Path) -> pd.DataFrame:
     """One row per run, as `tracking.tables.run_table` describes it.
 
-    A run that was not made here has its config below `config/`, and in `sys/` what W&B knows.
+    A run of another program has its config below `config/`, and W&B's metadata in `sys/`.
     """
     from tracking.tables import run_table
 
@@ -63,7 +63,7 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
 
 
 def read_held(store: Path, run: str) -> tuple[Held, int]:
-    """What the store has of a run, and how many rows W&B has counted of it."""
+    """What the store holds of a run, and W&B's count of its rows."""
     contents = read_run(store, run)
     last_step, last_time = last_of(contents.points)
     images, files = frozenset(contents.images), frozenset(contents.files)
