@@ -1,4 +1,4 @@
-"""Applies the rules of `diagnosis` to stored runs, in whichever store they are."""
+"""Applies the rules of `diagnosis` to stored runs, of any store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entry point of `dcgan` and `python -m dcgan`: what must happen before heavy imports."""
+"""Entry point of `dcgan` and `python -m dcgan`; sets up the process before heavy imports."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ MEASURED_OF_DATA = (
     "dataset.transforms",
     "dataset.warnings",
 )
-"""Keys that a run measures of its images, which nobody configures."""
+"""Keys that are measured from the images rather than configured."""
 
 
 def is_chosen(path: str) -> bool:

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Its message tells the user what was wrong, where, and what would be right."""
+    """Its message tells the user what is wrong, where, and how to correct it."""
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows: IPython calls this method. A traceback would not help the user."""
+        """IPython shows the error by this method, without a traceback, which would not help."""
         return [f"{type(self).__name__}: {self}"]
 
 

@@ -132,7 +132,7 @@ def _last_lines(log: Path) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and what it started; on Unix even if the process itself has ended already."""
+    """End a process and its children; on Unix even if the process itself has already ended."""
     if not hasattr(os, "killpg"):  # Windows
         _end_tree(process)
         return

@@ -77,7 +77,7 @@ def describe(arguments: Sequence[str]) -> tuple[dict[str, Value], str | None]:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The command that a user would type, from `sys.argv`; what looks like a secret is redacted."""
+    """The command that a user would type, from `sys.argv`; apparent secrets are redacted."""
     if not arguments:
         return ""
     program = Path(arguments[0])

@@ -49,7 +49,7 @@ class QueryError(UserError):
 
 @dataclass(frozen=True)
 class RunNames:
-    """What an expression can refer to in one run.
+    """The names that an expression can use in one run.
 
     Attributes:
         names: Values by dotted name, such as `optimizer.lr`, `status`, `training.epoch.Gloss`.
@@ -162,7 +162,7 @@ def _precedence(path: str) -> int:
 
 
 def _evaluator(names: Mapping[str, Any]) -> simpleeval.EvalWithCompoundTypes:
-    """An evaluator that takes bounded time and memory and reaches nothing but values by name.
+    """An evaluator with bounded time and memory that can only access values by name.
 
     It allows no calls, comprehensions, powers, or formatted or repeated strings. A dotted name is
     looked up as a whole; no attribute of an object is read.

@@ -41,7 +41,7 @@ _TOKEN = re.compile(
     r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\w+/=\s:,-]*"
 )
 # Lengths are bounded, or a long text without an @ would take time that grows with its square.
-# A password may hold a slash; what follows a host's port may hold an @.
+# A password may contain a slash; the part after a host's port may contain an @.
 _URL_CREDENTIALS = re.compile(
     r"(?<=://)(?:[^/\s]{0,256}@|[^/\s:@]{1,64}:(?!\d{1,5}/)[^\s]{0,256}@)"
     r"|(?<![\w./:@-])[\w.-]{1,64}:[^\s/:@]{1,256}@(?=[\w.-]{1,256}:)"

@@ -26,7 +26,7 @@ _DATABASES = (".db", ".sqlite", ".sqlite3")
 
 @dataclass(frozen=True)
 class RunSource:
-    """Where runs are, and what reads them.
+    """The location of runs, and the backend that reads them.
 
     Attributes:
         backend: The name of the backend.

@@ -115,7 +115,7 @@ def import_run(
         counted = UNMAPPED.copy()
         check_new_paths(load_reader(source).load_events(location, identifier), new_paths)
         UNMAPPED.clear()
-        UNMAPPED.update(counted)  # the reading below counts what is left out
+        UNMAPPED.update(counted)  # the reading below counts the entries that are left out
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         journal = open_tracker(Run(identifier, name, created), store)

@@ -187,7 +187,7 @@ def _counted(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _refuse_or_override(table: pd.DataFrame, grouping: Grouping, anyway: bool) -> str:
-    """A sentence on what differs besides the factors; raises ComparisonError unless `anyway`."""
+    """A sentence on differences besides the factors; raises ComparisonError unless `anyway`."""
     lines = []
     for key in grouping.others[:8]:
         values = sorted(table[config_path(key)].map(to_text).unique())

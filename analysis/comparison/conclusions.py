@@ -29,7 +29,7 @@ def verdict(comparison: Comparison) -> str:
 
 
 def conclusion(comparison: Comparison) -> str:
-    """One sentence per arm except the baseline, on what was shown and what was not."""
+    """One sentence per arm except the baseline on the differences that were shown or not."""
     return " ".join(sentences_by_arm(comparison).values())
 
 

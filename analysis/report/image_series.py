@@ -69,7 +69,7 @@ def _choices(arms: Mapping[str, Mapping[int, Panel]], real: Panel | None) -> lis
             Choice(f"seed {seed}", tuple(panels[seed] for panels in arms.values()), real)
             for seed in shared
         ]
-    # The arms share no seed.
+    # The arms have no seed in common.
     firsts = [panels[min(panels)] for panels in arms.values()]
     return [Choice("the first seed of each arm", tuple(firsts), real)]
 

@@ -10,7 +10,7 @@ _KEY = "_DCGAN_KEY"
 
 
 def join_settings(environment: MutableMapping[str, str]) -> None:
-    """Join what bash splits at `=`; does nothing unless bash asks for completions.
+    """Join words that bash splits at `=`; does nothing unless bash asks for completions.
 
     Bash replaces only what follows `=`, so the key is put into a variable of its own.
     """

@@ -68,7 +68,7 @@ def _has_epochs(steps: pd.DataFrame) -> bool:
 
 
 def _points(values: pd.Series, width: int) -> list[tuple[int, float]]:
-    """Points (step, value), downsampled to what a terminal can show; extremes are kept."""
+    """Points (step, value), downsampled to a terminal's resolution; extremes are kept."""
     from tsdownsample import MinMaxDownsampler
 
     finite = values[values.map(math.isfinite)]

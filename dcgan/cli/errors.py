@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dcgan.cli.progress import ImageProgress
 
 _FIXABLE_BY_USER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
-"""What the user can mend: a store that is read-only, belongs to another user, or is full."""
+"""Errors that the user can fix: a store that is read-only, belongs to another user, or is full."""
 
 FIRST_PROCESS_SECONDS = 10.0
 """Seconds that every process but the first waits before it reports an error."""

@@ -1,4 +1,4 @@
-"""What the commands that use a run's networks share: its checkpoint, G's weights, seeds."""
+"""Options shared by the commands that use a run's networks: checkpoint, G's weights, seeds."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def parse_image_seeds(text: str, option: str) -> list[int]:
         option: For the message, such as `--seeds`.
 
     Raises:
-        typer.BadParameter: They are no seeds, a seed is named twice, or there are too many.
+        typer.BadParameter: A seed is invalid or named twice, or there are too many.
     """
     seeds: list[int] = []
     for part in text.split(","):

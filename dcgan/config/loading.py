@@ -199,7 +199,7 @@ def _default(key: str) -> Any:
 
 
 def _allowed(details: ErrorDetails) -> str:
-    """What would be right, from pydantic's 'Input should be ...'."""
+    """The valid input, from pydantic's 'Input should be ...'."""
     return details["msg"].replace("Input should be", "it should be", 1)
 
 
@@ -219,7 +219,7 @@ class SettableKey:
 
 
 def settable_keys() -> dict[str, SettableKey]:
-    """All keys that hold a value -> what is known about them."""
+    """All keys that hold a value -> their descriptions."""
     return {each.key: each for each in _settable_keys(Config, "")}
 
 

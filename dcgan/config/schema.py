@@ -328,3 +328,7 @@ class Config(Section):
             if is_conflict:
                 raise PydanticCustomError("conflict", message)
         return self
+
+    def replace(self, section: str, **values: object) -> Config:
+        """The same configuration with other values in one section, which are not validated."""
+        return self.model_copy(update={section: getattr(self, section).model_copy(update=values)})

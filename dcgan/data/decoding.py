@@ -137,7 +137,7 @@ _WARNINGS = {
     "metadata warning": "their TIFF tags are damaged",
     "palette images with transparency": "their palette's transparency is damaged",
 }
-"""Part of a warning of Pillow, in lower case -> what it means for the images."""
+"""Part of a Pillow warning, in lower case -> its meaning for the images."""
 
 
 def _in_own_words(warning: str) -> str:
@@ -156,7 +156,7 @@ def _reason(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class Written:
-    """What `decode_to` wrote.
+    """The result of `decode_to`.
 
     Attributes:
         count: Images whose pixels were written, without gaps from the first row on.
@@ -310,7 +310,7 @@ UNREADABLE: tuple[type[Exception], ...] = (
     EOFError,
     PIL.Image.DecompressionBombError,
 )
-"""What `read_image` raises for a file that is broken or not an image."""
+"""The exceptions of `read_image` for a file that is broken or not an image."""
 
 
 def _fit(image: PIL.Image.Image, form: Form) -> Pixels:

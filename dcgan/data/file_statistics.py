@@ -40,7 +40,7 @@ class DeepValues:
 
 @dataclass(frozen=True)
 class FileStatistics:
-    """What some image files are like.
+    """Statistics of image files.
 
     Attributes:
         deep: How the values of images with more than 8 bits were mapped.

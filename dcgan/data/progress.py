@@ -1,4 +1,4 @@
-"""Progress of reading and decoding images, reported to whoever shows it."""
+"""Reports the progress of reading and decoding images to a listener."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _BEGIN: ContextVar[Begin] = ContextVar("_BEGIN", default=lambda: nullcontext(Loa
 
 @contextmanager
 def showing_images(begin: Begin) -> Iterator[None]:
-    """Report the loading of every data set within this context to what `begin` returns."""
+    """Report the loading of every data set within this context to a progress from `begin`."""
     token = _BEGIN.set(begin)
     try:
         yield

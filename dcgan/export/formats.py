@@ -49,7 +49,7 @@ class Encoded:
 
 
 def encode(generator: nn.Module, description: Description, extension: str) -> Encoded:
-    """Encode a generator, and compare what the file computes with what G computes.
+    """Encode a generator, and compare the outputs of the file with G's.
 
     Args:
         generator: G, in eval mode, on the CPU.
@@ -125,7 +125,7 @@ def _to_safetensors(
 
 
 FORMATS = {".onnx": _to_onnx, ".pt2": _to_pt2, ".safetensors": _to_safetensors}
-"""File extension -> the function that encodes a generator, and runs what it encoded."""
+"""File extension -> the function that encodes a generator and runs the encoded one."""
 
 
 @torch.no_grad()

@@ -118,15 +118,15 @@ def model_card(run: TrainedRun, description: Description, files: Sequence[str]) 
         "## Limits",
         "\n".join(f"- {limit}" for limit in _LIMITS),
         "## Licence",
-        "The code that trained this generator, dcgan-lab, has the MIT licence. The licence of the "
-        "weights is for whoever publishes them to choose, as far as that of the training data "
-        "allows: add it as `license:` at the top of this file.",
+        "The code that trained this generator, dcgan-lab, has the MIT licence. If you publish "
+        "the weights, choose a licence for them that the training data's licence allows, and "
+        "add it as `license:` at the top of this file.",
     ]
     return make_redactor()("\n\n".join(parts) + "\n")
 
 
 def read_mark(card: str) -> dict[str, Any] | None:
-    """What `dcgan export` noted in a card about the generator; None for any other text."""
+    """The metadata of the generator in a card of `dcgan export`; None for any other text."""
     match = _MARK.search(card)
     if match is None:
         return None
@@ -221,12 +221,7 @@ def _training(config: Config, fields: Mapping[str, Value]) -> list[str]:
         for label, path in paths.items()
         if fields.get(path) is not None
     ]
-    public = config.model_copy(
-        update={
-            "dataset": config.dataset.model_copy(update={"path": None}),
-            "evaluation": config.evaluation.model_copy(update={"held_out": None}),
-        }
-    )
+    public = config.replace("dataset", path=None).replace("evaluation", held_out=None)
     recipe = escape_control_characters(to_toml(public))
     return [
         _table(("", ""), rows),

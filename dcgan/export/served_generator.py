@@ -31,7 +31,7 @@ MAX_IMAGES = 4096
 
 
 class RequestError(ValueError):
-    """A request that the generator cannot answer; the message says what would be right."""
+    """A request that the generator cannot answer; the message says how to correct it."""
 
 
 class ServedGenerator:

@@ -19,7 +19,7 @@ INSTALL = f"Install it with: {install_extra('export')}"
 
 @dataclass(frozen=True, eq=False)
 class WeightsFile:
-    """What a safetensors file holds.
+    """The contents of a safetensors file.
 
     Attributes:
         tensors: By the names of G's state dictionary, such as `0.weight`; on the CPU.

@@ -52,7 +52,7 @@ class InitialWeights:
     networks: Mapping[str, StateDict]
 
     def fields(self) -> Fields:
-        """What is recorded about them: origins, networks, and a hash of all values."""
+        """The record of these weights: origins, networks, and a hash of all values."""
         values: dict[str, Value] = {
             f"{INITIAL_WEIGHTS}/from": list(self.origins),
             f"{INITIAL_WEIGHTS}/networks": list(self.networks),

@@ -61,7 +61,7 @@ def check_length(
 
 
 def notes_on_length(config: Config) -> Iterator[str]:
-    """What the recipe's source derives from the length, and the run keeps at its new length."""
+    """Notes on values that the recipe's source derives from the length, and that a run keeps."""
     depends = config.source.depends_on_epochs
     if not depends and config.name in recipe_names():  # a run that is older than this key
         depends = load_config(config.name, []).source.depends_on_epochs
@@ -84,9 +84,9 @@ def length_events(folder: Path, training: Training, fields: Mapping[str, Value])
     length = {"epochs": training.epochs, "steps": training.steps}
     recorded = fields.get(LENGTHS)
     lengths = recorded if isinstance(recorded, list) else [previous.training.length]
-    changed = previous.training.model_copy(update=length)
-    yield write_recipe(previous.model_copy(update={"training": changed}), folder)
+    changed = previous.replace("training", **length)
+    yield write_recipe(changed, folder)
     yield Fields(
         {f"{CONFIG}/training/{unit}": value for unit, value in length.items()}
-        | {LENGTHS: [*lengths, changed.length]}
+        | {LENGTHS: [*lengths, changed.training.length]}
     )

@@ -31,8 +31,7 @@ def without_claims(config: Config, size: int) -> Config:
     if config.description == recipe.description:
         config = config.model_copy(update={"description": instead})
     if config.source.experiment == recipe.source.experiment:
-        source = config.source.model_copy(update={"experiment": instead})
-        config = config.model_copy(update={"source": source})
+        config = config.replace("source", experiment=instead)
     return config
 
 

@@ -1,4 +1,4 @@
-"""What a user sets in a recipe: any of its keys, options such as `--lr`, and the images."""
+"""The user's overrides of a recipe: keys, options such as `--lr`, and the images."""
 
 from __future__ import annotations
 

@@ -164,8 +164,7 @@ def prepare(
     config = with_images_in(config, config.dataset.path)
     initial_weights = load_initial_weights(config, store)
     if initial_weights is not None:
-        init = config.init.model_copy(update={"weights": initial_weights.origins})
-        config = config.model_copy(update={"init": init})
+        config = config.replace("init", weights=initial_weights.origins)
     images = load_images(config.dataset, download=download)
     check_batches(config, images.card.size, world)
     return Job(
@@ -296,7 +295,7 @@ def prepare_resume(
 
 
 def check_still_resumable(job: Job) -> None:
-    """Check again what `prepare_resume` found; the caller holds the run's lock by now.
+    """Repeat the checks of `prepare_resume`, now that the caller holds the run's lock.
 
     Raises StoreError if another process has continued the run in the meantime.
     """

@@ -42,7 +42,7 @@ class TrainingMeter:
         self.epoch_ended = False
 
     def opening(self) -> str:
-        """A sentence on what is trained."""
+        """A sentence that describes the training."""
         job = self._job
         return (
             f"{job.images.card.size:,} images, {plural(job.epochs, 'epoch')}, "

@@ -138,12 +138,7 @@ def run_job(
                         job, folder, tracker.held(), emit, warn, evaluation_seconds.append
                     ),
                 )
-            if save.problem:  # so that it can be resumed from the checkpoint before
-                status = "interrupted"
-            elif reached_end:
-                status = "finished"
-            else:
-                status = "stopped" if health.stopped_by else "interrupted"
+            status = _status_after(reached_end, health, save)
         except KeyboardInterrupt:
             status = "interrupted"
         except Exception as error:
@@ -158,6 +153,15 @@ def run_job(
     if tracker.lost or save.problem:
         raise StoreError(_describe_loss(job, folder, save, tracker.lost))
     return _training_result(job, folder, status, seconds, sum(evaluation_seconds))
+
+
+def _status_after(reached_end: bool, health: HealthMonitor, save: _CheckpointSaver) -> Status:
+    """The status of a training that has ended without an exception."""
+    if save.problem:  # the run can be resumed from the checkpoint before
+        return "interrupted"
+    if reached_end:
+        return "finished"
+    return "stopped" if health.stopped_by else "interrupted"
 
 
 def run_worker_rank(job: Job) -> None:
@@ -256,8 +260,7 @@ def _decide_compilation(job: Job, emit: Callable[[Event], None], warn: Warn) -> 
     comparison = try_compiling(job.config, job.device, job.total_steps - job.first_step)
     emit(Fields(flatten(asdict(comparison), "sys/compile")))
     warn(str(comparison))
-    training = job.config.training.model_copy(update={"compile": comparison.pays})
-    return job.config.model_copy(update={"training": training})
+    return job.config.replace("training", compile=comparison.pays)
 
 
 class _CheckpointSaver:

@@ -1,4 +1,4 @@
-"""What D's features look for (Radford et al. 2016, section 6.2 and figure 5)."""
+"""Visualises D's features (Radford et al. 2016, section 6.2 and figure 5)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Responses:
 
 @dataclass(frozen=True, eq=False)
 class DiscriminatorFeatures:
-    """What the first and the last features of a D look for, scaled to be shown.
+    """Images of the first and the last features of a D, scaled for display.
 
     Attributes:
         filters: Of the first convolution, in rows and columns, (rows, columns, C, k, k); each
@@ -53,7 +53,7 @@ class DiscriminatorFeatures:
 
 
 def compare_features(run: TrainedRun, features: int) -> dict[str, DiscriminatorFeatures]:
-    """What D looks for, beside a D with random weights.
+    """The features of D next to those of a D with random weights.
 
     Args:
         run: The run, with its networks on the CPU.

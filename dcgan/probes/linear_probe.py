@@ -122,7 +122,7 @@ def label_counts(most: int) -> list[int]:
 
 
 def tracked_values(accuracies: Sequence[ProbeAccuracy]) -> dict[str, float]:
-    """What is tracked of a comparison: mean accuracies with the most labels, and their number."""
+    """The tracked results: mean accuracies with the most labels, and their number."""
     most = max(row.labels_per_class for row in accuracies)
     values: dict[str, float] = {}
     for space, key in SPACE_KEYS.items():

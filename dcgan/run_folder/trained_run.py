@@ -160,9 +160,7 @@ def with_images_in(config: Config, folder: Path | str | None) -> Config:
         raise ConfigError(
             f"--data {folder}: the images of {config.dataset.name} come with the program."
         )
-    path = str(Path(folder).expanduser().absolute())
-    dataset = config.dataset.model_copy(update={"path": path})
-    return config.model_copy(update={"dataset": dataset})
+    return config.replace("dataset", path=str(Path(folder).expanduser().absolute()))
 
 
 def load_training_images(folder: Path, config: Config) -> ImageSet:

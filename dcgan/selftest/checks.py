@@ -62,7 +62,7 @@ class CheckError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check found.
+    """The result of one check.
 
     Attributes:
         name: The check.
@@ -78,7 +78,7 @@ class Outcome:
 
 
 class UnsupportedError(Exception):
-    """The device lacks what is checked."""
+    """The device lacks the feature that is checked."""
 
 
 def all_checks() -> dict[str, Check]:

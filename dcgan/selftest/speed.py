@@ -62,8 +62,7 @@ def compare_speed(config: Config, device: torch.device) -> SpeedComparison:
 def _time_official(
     config: Config, pixels: Tensor, device: torch.device, warm_up: int, steps: int
 ) -> float:
-    automatic = config.training.model_copy(update={"precision": "auto"})
-    set_arithmetic(config.model_copy(update={"training": automatic}), device)
+    set_arithmetic(config.replace("training", precision="auto"), device)
     batches = itertools.cycle((pixels / 127.5 - 1).split(config.training.batch_size))
     ends: list[float] = []
     train_officially(config, batches, device, _timer(ends, device, warm_up, steps))

@@ -35,7 +35,7 @@ def run_in_processes(
         work_items: At least one.
         jobs: Number of processes.
         add_result: Called with each result.
-        is_stopping: Whether no further item should begin; what fails then is no failure.
+        is_stopping: Whether no further item should begin; failures after that are ignored.
     """
     waiting = deque(work_items)
 

@@ -37,7 +37,7 @@ _CLAIMS: list[filelock.BaseFileLock] = []
 
 @dataclass(frozen=True)
 class WorkItem:
-    """What a worker needs to train one run.
+    """The arguments of a worker that trains one run.
 
     Attributes:
         run: The run of the sweep.
@@ -68,7 +68,7 @@ class WorkItem:
 
 @dataclass(frozen=True)
 class WorkResult:
-    """What a worker returns at the end of a run.
+    """The result that a worker returns at the end of a run.
 
     Attributes:
         key: The run.

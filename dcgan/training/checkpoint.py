@@ -137,7 +137,7 @@ def load_checkpoint(path: Path) -> CheckpointState:
 
 @contextmanager
 def restoring(step: int) -> Iterator[None]:
-    """Turn what PyTorch raises on the state of another network into a CheckpointError."""
+    """Turn PyTorch's exceptions on the state of a different network into a CheckpointError."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:

@@ -75,7 +75,7 @@ class MetricBuffer:
         self._norms.append((step, torch.stack(list(values.values()))))
 
     def flush(self) -> None:
-        """Emit what has been collected."""
+        """Emit the collected metrics."""
         self._flush_norms()
         if self._rows:
             block = torch.stack(self._rows)

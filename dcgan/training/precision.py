@@ -31,7 +31,7 @@ def check_precision(config: Config, device: torch.device) -> None:
 
 
 def describe_arithmetic(config: Config, device: torch.device) -> str:
-    """What the networks are computed in, such as `TF32 in convolutions, else float32`."""
+    """The arithmetic of the networks, such as `TF32 in convolutions, else float32`."""
     match config.training.precision:
         case "bf16":
             return "bfloat16 in networks, float32 in losses and weights"

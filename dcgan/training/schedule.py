@@ -1,4 +1,4 @@
-"""When things happen: the steps of a run, the order of its images, what is due at a step."""
+"""The schedule of a run: its steps, the order of its images, and the work due at a step."""
 
 from __future__ import annotations
 

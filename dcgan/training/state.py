@@ -88,7 +88,7 @@ class TrainingState:
             self.average.module.load_state_dict(self.generator.state_dict())
 
     def restore(self, checkpoint: CheckpointState, seeds: Seeds) -> None:
-        """Load what `to_checkpoint` returned for the same configuration.
+        """Load the result of `to_checkpoint` for the same configuration.
 
         Args:
             checkpoint: The state, on the CPU.

@@ -45,7 +45,7 @@ def metric_lines(
         values: By path, each sequence as long as `steps`.
 
     Raises:
-        StoreError: A step is no integer of 64 bits.
+        StoreError: A step is not a 64-bit integer.
     """
     if not all(isinstance(step, int) and abs(step) < _STEP_LIMIT for step in steps):
         raise StoreError(f"A journal takes no steps such as {max(steps, key=abs)}.")

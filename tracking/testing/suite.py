@@ -1,4 +1,4 @@
-"""What every part of the conformance suite has: the backend under test, and stores for it."""
+"""The base of every part of the conformance suite: the backend under test, and its stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dcgan data`: what a recipe would train on, without training."""
+"""`dcgan data`: shows the data of a training without training."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def data(
     pictures: Pictures = "auto",
     as_json: Json = False,
 ) -> None:
-    """Show what would be trained on: counts, sizes, classes, copies, what is unreadable.
+    """Show the data of a training: counts, sizes, classes, copies and unreadable files.
 
     The images are decoded into the cache, so that training on them starts at
     once. Nothing is trained or tracked, and unreadable files are skipped.
@@ -158,7 +158,7 @@ def _write_sheet(images: ImageSet, count: int, output: Path) -> None:
 
 
 def _unreadable(images: ImageSet) -> int:
-    """How many files could not be read; the data card lists the first of them."""
+    """How many files could not be read; the dataset card lists the first of them."""
     return 0 if images.file_statistics is None else images.file_statistics.unreadable
 
 

@@ -75,7 +75,7 @@ def evaluate(
     as_json: Json = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Measure how good a run's generator is, beside what held-out real images would get.
+    """Measure how good a run's generator is, next to the scores of held-out real images.
 
     No weights are downloaded. Features come from a LeNet that is trained once on
     the run's own labelled images, or, without labels, from a network with random

@@ -131,7 +131,7 @@ def fid(
 
 @dataclass(frozen=True)
 class _Subject:
-    """What an argument refers to: a run, a data set with its split, or else a folder."""
+    """The set of images that an argument names: a run, a data set with its split, or a folder."""
 
     run: TrainedRun | None = None
     dataset: str = ""
@@ -140,7 +140,7 @@ class _Subject:
 
 
 def _subject(reference: str, store: Path, checkpoint: str, device: str) -> _Subject:
-    """Find out what an argument refers to; raises StoreError if it refers to nothing."""
+    """Resolve an argument; raises StoreError if it names neither run, data set nor folder."""
     from dcgan.config.dataset import EMBEDDED
     from dcgan.evaluation.image_sources import FORMS
     from dcgan.run_folder.trained_run import TrainedRun

@@ -53,7 +53,7 @@ def sync(
     ] = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Send a run to a tracker: all of it, or what the tracker missed.
+    """Send a run, or the missing parts of it, to a tracker.
 
     You can stop and repeat the command; nothing is sent twice. With
     [bold]--all[/bold], runs that are still training are skipped.

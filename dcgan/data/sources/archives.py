@@ -39,7 +39,7 @@ _DAMAGED = (
     EOFError,
     OSError,
     ValueError,
-    KeyError,  # a link in a tar file to what is not in it
+    KeyError,  # a link in a tar file to a missing member
 )
 
 

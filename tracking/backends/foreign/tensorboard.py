@@ -73,7 +73,7 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
 
 @dataclass
 class _Contents:
-    """What a run's event files hold.
+    """The contents of a run's event files.
 
     Attributes:
         hparams: Values by name.

@@ -200,7 +200,7 @@ class MlflowTracker:
         except MlflowException as error:
             if error.error_code != "ENDPOINT_NOT_FOUND":
                 raise
-            # The data card is also among the params.
+            # The dataset card is also among the params.
             warn("This MLflow server is too old for datasets: upgrade it to 2.4 or later.")
 
     def _join_sweep(self, values: Mapping[str, Value]) -> None:
