@@ -16,7 +16,7 @@ _POLL_SECONDS = 0.02
 
 
 def main() -> None:
-    """Run the command line. Ctrl-C ends it with one sentence, also while it imports libraries."""
+    """Run the command line. Ctrl-C ends it with one sentence, even while it imports libraries."""
     signal.signal(signal.SIGINT, _Interrupts())
     try:
         from dcgan.cli import app
@@ -28,13 +28,15 @@ def main() -> None:
         print("Interrupted.", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interpreter that ends needs no traceback
+        signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        )  # no traceback while the interpreter shuts down
 
 
 class _Interrupts:
     """Raises KeyboardInterrupt, but not during an import.
 
-    Libraries that are being imported mistake it for another error, swallow it, or abort. So the
+    Libraries that are being imported mistake it for a different error, swallow it, or abort. So the
     process exits at once, or, if a file is half-written, KeyboardInterrupt is raised after the
     import.
     """

@@ -1,4 +1,4 @@
-"""A run as a notebook shows it: a summary, its losses, its last grid."""
+"""The summary of a run for notebooks: a table, its losses, its last grid."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FIELDS = {
 
 
 def run_html(run: Run) -> str:
-    """An HTML summary of a run, without the pictures that it does not have."""
+    """An HTML summary of a run, with its pictures as far as it has any."""
     fields = run.fields
     rows = {"status": f"{run.status}, {plural(run.steps, 'step')}"}
     if name := fields.get(f"{CONFIG}/dataset/name"):

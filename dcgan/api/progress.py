@@ -26,7 +26,7 @@ _SECONDS = 0.25
 
 
 class Display:
-    """Shows nothing; messages become warnings.
+    """A display that shows nothing; messages become warnings.
 
     Attributes:
         keeps_lines: Whether lines are never rewritten, as in a log file.
@@ -37,7 +37,7 @@ class Display:
     def line(self, text: str, done: float) -> None:
         """Show the progress of the work.
 
-        text: In words. done: As a fraction, 0 to 1.
+        text: The progress in words. done: The completed fraction, 0 to 1.
         """
 
     def message(self, text: str) -> None:
@@ -55,7 +55,7 @@ class Display:
 
 
 class TextDisplay(Display):
-    """On a terminal one line is rewritten; in a log file each line stays."""
+    """A display that rewrites one line on a terminal, and keeps every line in a log file."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -93,7 +93,7 @@ class TextDisplay(Display):
 
 
 class NotebookDisplay(Display):
-    """An output of the cell that is replaced, with a bar; plain text where there is no HTML."""
+    """A display with a bar in a cell's output; plain text where there is no HTML."""
 
     def __init__(self) -> None:
         self._id = uuid4().hex

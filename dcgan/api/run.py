@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dcgan.training.checkpoint import CheckpointRef
 
 _MAX_STEPS = 8
-"""Steps that an error names."""
+"""How many steps an error lists."""
 
 
 def open(run: str = "last", *, store: str | Path | None = None) -> Run:
@@ -65,7 +65,7 @@ def runs(*places: str | Path, where: str | None = None) -> Runs:
 
 @dataclass(frozen=True)
 class Run:
-    """A run of the local store. It is read anew at each access, since it may still be training.
+    """A run of the local store. Every access reads it again, since it may still be training.
 
     A notebook shows it as a summary with its losses and its last grid.
 
@@ -148,7 +148,7 @@ class Run:
 
         Args:
             checkpoint: The last one, the best by evaluation, or that of a step.
-            device: Where its networks are put: `auto`, `cpu`, `cuda`, ...
+            device: The device of its networks: `auto`, `cpu`, `cuda`, ...
 
         Raises:
             CheckpointError: There is no such checkpoint, or its file is damaged.
@@ -171,7 +171,7 @@ class Run:
         Args:
             checkpoint: The last one, the best by evaluation, or that of a step.
             weights: `current` or `ema`; by default those that the run's own grids use.
-            device: Where it is put: `auto`, `cpu`, `cuda`, ...
+            device: The device of the network: `auto`, `cpu`, `cuda`, ...
 
         Raises:
             CheckpointError: There is no such checkpoint, or its file is damaged.
@@ -198,10 +198,10 @@ class Run:
 
         Args:
             count: Number of images.
-            seed: Of the latents: the same images for the same seed.
+            seed: The seed of the latents; the same seed gives the same images.
             checkpoint: The last one, the best by evaluation, or that of a step.
             weights: `current` or `ema`; by default those that the run's own grids use.
-            device: Where they are computed: `auto`, `cpu`, `cuda`, ...
+            device: The device that computes them: `auto`, `cpu`, `cuda`, ...
 
         Returns:
             uint8 (count, H, W, C), C = 1 or 3; inverted if the run's grids are.
@@ -258,7 +258,7 @@ class Run:
         return draw_run_plot(self.folder, name)
 
     def plot_losses(self) -> Figure:
-        """The losses of both networks, apart and together."""
+        """The losses of both networks, separately and together."""
         return self.plot("loss")
 
     def plot_scores(self) -> Figure:
@@ -299,12 +299,12 @@ class Run:
                 omitted.
             inception_weights: A file with Inception's weights.
             data: Where the run's images are now, if they were moved.
-            device: Where it is computed: `auto`, `cpu`, `cuda`, ...
-            progress: Whether to show how far it is.
+            device: The device to compute on: `auto`, `cpu`, `cuda`, ...
+            progress: Whether to show a progress bar.
 
         Returns:
             One row per checkpoint and metric: `step`, `metric`, `value`, `spread`, `real_images`
-            (what held-out real images would get), `better` (`lower`, `higher`, ...), `samples`.
+            (the score of held-out real images), `better` (`lower`, `higher`, ...), `samples`.
 
         Raises:
             CheckpointError: There is no such checkpoint, or its file is damaged.

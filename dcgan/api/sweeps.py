@@ -48,7 +48,7 @@ def sweep(
     Args:
         subject: Name of a sweep or a recipe, or path of a .toml file with either.
         over: Keys of the recipe and the values that they take.
-        seeds: How many seeds per arm, counted from 0; or which.
+        seeds: The number of seeds per arm, counted from 0, or the seeds themselves.
         epochs: Epochs of each run.
         steps: Training steps of each run, instead of epochs.
         batch_size: Images per step.

@@ -61,13 +61,13 @@ def train(
         epochs: Epochs to train.
         steps: Training steps, instead of epochs.
         batch_size: Images per step.
-        seed: Of weights, data order and latents.
+        seed: The seed of weights, data order and latents.
         weight_init: True for DCGAN's N(0, 0.02), False for PyTorch's own initialisation.
         start_from: A run whose weights to start from (a Run, `RUN` or `RUN:CHECKPOINT`), or one
             or two .pth or .safetensors files.
         evaluate_every: Epochs between evaluations.
         precision: `auto`, `fp32`, `tf32` or `bf16`.
-        compile: Whether to use torch.compile if a trial shows that it pays off.
+        compile: Whether to use torch.compile if a trial shows that it is faster.
         data: Folder or file with the recipe's data set, or with other images.
         download: Whether torchvision may download missing data.
         settings: Any other keys of the recipe: `{"network.latent_size": 32}`.
@@ -75,12 +75,12 @@ def train(
             besides the local journal.
         name: Name of the run.
         group: Name of a group of runs that it belongs to.
-        tags: Words by which runs are selected.
+        tags: Words by which runs can be selected.
         log_model: Whether to log the generator to MLflow as a model that can be served.
         stop_when: Rules of health that end the run early, such as `collapsed,diverged`.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ...
         store: The folder of all runs; DCGAN_STORE or `runs` if omitted.
-        progress: Whether to show how far the training is.
+        progress: Whether to show a progress bar.
 
     Returns:
         The run: finished, stopped (by `stop_when`) or interrupted.
@@ -150,17 +150,17 @@ def resume(
     store: str | Path | None = None,
     progress: bool = True,
 ) -> Run:
-    """Continue a run that was interrupted or stopped, that failed, or that is to be longer.
+    """Continue a run that was interrupted or stopped or that failed, or extend a finished one.
 
     Args:
         run: The run, its id or name, or `last`.
-        epochs: Epochs of the whole run, if it is to be longer than it was.
-        steps: Training steps of the whole run, instead of epochs.
+        epochs: A new, larger number of epochs of the whole run.
+        steps: A new, larger number of training steps, instead of epochs.
         data: Where the run's images are now, if they were moved.
-        stop_when: As for `train`; the run's own choice is not kept.
+        stop_when: As for `train`; the original value does not carry over.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ...
         store: The folder of all runs; DCGAN_STORE or `runs` if omitted.
-        progress: Whether to show how far the training is.
+        progress: Whether to show a progress bar.
 
     Returns:
         The run: finished, stopped (by `stop_when`) or interrupted.
@@ -270,7 +270,7 @@ def overrides_of(settings: Mapping[str, Any] | None, **options: Any) -> list[Ove
 
 
 def _as_toml(value: Any) -> Any:
-    """A value as TOML has it: lists in place of tuples, strings in place of paths."""
+    """A value of a type that TOML has: lists instead of tuples, strings instead of paths."""
     if isinstance(value, tuple):
         return [_as_toml(each) for each in value]
     return str(value) if isinstance(value, Path) else value

@@ -24,7 +24,7 @@ FIGURE_FORMATS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".pdf": "pdf", "
 
 
 def file_with_extension(extensions: Collection[str]) -> Callable[[Path | None], Path | None]:
-    """The callback of an option: checks a file's extension, and that it can be written."""
+    """An option's callback that checks a file's extension, and that it can be written."""
 
     def check(path: Path | None) -> Path | None:
         if path is not None:

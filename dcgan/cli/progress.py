@@ -1,4 +1,4 @@
-"""Progress bars in the terminal: of work on images, and of a training run."""
+"""Progress bars in the terminal, for work on images and for a training run."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ImageProgress(NamedProgress):
     def clear(self) -> None:
         """Remove all bars, so that text can be printed; the next `show` adds one again."""
         if self._bars is not None:
-            self._bars.refresh()  # bars below a spinner would not show how far they came
+            self._bars.refresh()  # bars below a spinner would show no progress
             self._bars.stop()
         self._bars, self._tasks = None, {}
 

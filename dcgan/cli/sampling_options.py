@@ -30,7 +30,7 @@ def open_trained_run(store: Path, run: str, checkpoint: str, device: str = "cpu"
 
     Args:
         store: The folder of all runs.
-        run: How the user refers to the run.
+        run: The user's reference to the run.
         checkpoint: The value of --checkpoint.
         device: The value of --device.
 
@@ -52,7 +52,7 @@ def parse_image_seeds(text: str, option: str) -> list[int]:
     """Parse seeds of images, such as `3,7` or `0-8,15`.
 
     Args:
-        text: What the user typed.
+        text: The user's input.
         option: For the message, such as `--seeds`.
 
     Raises:

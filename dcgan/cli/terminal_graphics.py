@@ -30,7 +30,7 @@ _RUN = re.compile(rb"(.)\1{3,}", re.DOTALL)
 
 @dataclass(frozen=True)
 class GraphicPicture:
-    """A picture as Rich can lay it out: blank lines, over which the terminal then draws.
+    """A picture for Rich's layout: blank lines, over which the terminal then draws.
 
     It takes one line more than the picture. The picture is drawn from that line after all lines
     are printed, because some terminals erase a picture where characters are printed over it.
@@ -54,7 +54,7 @@ class GraphicPicture:
             yield Segment.line()
         up = f"\x1b[{self.lines}A"
         drawing = f"{_SAVE_CURSOR}{up}{self.code}{_RESTORE_CURSOR}"
-        # Rich leaves control codes out of widths and of pipes.
+        # Rich does not count control codes as width, and strips them from pipes.
         yield Segment(drawing, None, [(ControlType.CURSOR_UP, self.lines)])
 
 

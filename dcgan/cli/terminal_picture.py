@@ -1,7 +1,7 @@
-"""Pictures in the terminal, by its own graphics or as half blocks, two pixels per character.
+"""Pictures in the terminal, by its graphics protocol or as half blocks of two pixels.
 
-Terminals are recognised by their environment variables. To query a terminal, a program must wait
-for an answer that may never come, and mistakes for it what the user types meanwhile.
+Terminals are recognised by their environment variables. A query would have to wait for an answer
+that may never come, and could take the user's typing for the answer.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ Pictures = Annotated[
 
 _UPPER_HALF = "\N{UPPER HALF BLOCK}"
 _MIN_PIXELS = 16
-"""The fewest pixels per side in which images can be told apart."""
+"""The minimum number of pixels per side at which images are recognisable."""
 
 _MULTIPLEXERS = ("TMUX", "STY", "ZELLIJ")
-"""Variables set by programs that do not pass on the terminal's graphics."""
+"""Variables set by programs that do not pass graphics on to the terminal."""
 
 _KONSOLE_WITH_GRAPHICS = 220_400
 _USUAL_CELL, _SMALL_CELL = (8, 16), (6, 12)
@@ -67,12 +67,12 @@ def drawing_of(console: Console, wanted: str = "auto") -> Drawing | None:
 
     Args:
         console: Where to print.
-        wanted: A protocol, or `auto` for the best that the terminal is known to have.
+        wanted: A protocol, or `auto` for the best that the terminal is known to support.
     """
     is_terminal = console.is_terminal and console.file.isatty() and not console.is_dumb_terminal
     protocol = detect_protocol(os.environ) if wanted == "auto" else wanted
     if protocol in ("kitty", "iterm", "sixel") and is_terminal and not console.legacy_windows:
-        # A picture of smaller pixels than assumed would not fit its room.
+        # If pixels were smaller than assumed, a picture would not fit.
         usual = _SMALL_CELL if protocol == "sixel" else _USUAL_CELL
         return Drawing(protocol, _cell_size(console) or usual)  # type: ignore[arg-type]
     if protocol == "none" or console.color_system not in ("256", "truecolor", "windows"):
@@ -91,7 +91,7 @@ def detect_protocol(environment: Mapping[str, str]) -> Protocol:
         return "iterm"
     if term.startswith(("foot", "mlterm", "contour", "yaft")) or program == "mintty":
         return "sixel"
-    # Terminals that were started from kitty or Konsole have its variables and others of their own.
+    # Terminals started from kitty or Konsole inherit its variables and add their own.
     is_another = bool(program) or "VTE_VERSION" in environment or not term.startswith("xterm")
     is_kitty = "KITTY_WINDOW_ID" in environment or _is_konsole_with_graphics(environment)
     return "kitty" if is_kitty and not is_another else "blocks"
@@ -105,7 +105,7 @@ def _is_konsole_with_graphics(environment: Mapping[str, str]) -> bool:
 def grid_picture(
     file: Path, sides: tuple[int, int], room: tuple[int, int], drawing: Drawing
 ) -> Picture | None:
-    """The first images of a grid, as many as can be told apart; None if the file cannot be read.
+    """The first images of a grid, as many as are recognisable; None if the file is unreadable.
 
     Args:
         file: The grid, as a training writes it.
@@ -131,7 +131,7 @@ def _grid_picture(
 def first_images(
     grid: PIL.Image.Image, sides: tuple[int, int], room: tuple[int, int], drawing: Drawing
 ) -> Picture:
-    """The first images of a grid, as many as can be told apart.
+    """The first images of a grid, as many as are recognisable.
 
     Args:
         grid: The grid, in RGB.
@@ -198,7 +198,7 @@ def _graphic(picture: PIL.Image.Image, drawing: Drawing) -> GraphicPicture:
     columns, lines = math.ceil(picture.width / wide), math.ceil(picture.height / high)
     if drawing.protocol == "sixel":
         return GraphicPicture(sixel_code(picture), columns, lines)
-    # On whole characters, or the terminal would stretch it.
+    # A multiple of whole characters; otherwise the terminal would stretch it.
     whole = PIL.Image.new("RGBA", (columns * wide, lines * high))
     whole.paste(picture, (0, 0))
     if drawing.protocol == "iterm":

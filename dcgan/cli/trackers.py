@@ -1,4 +1,4 @@
-"""The trackers that a command accepts: our own, and those of other packages."""
+"""The trackers that commands accept: built-in ones, and those of other packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FROM_PACKAGES = " From other packages: "
 
 
 class ImportSource(StrEnum):
-    """The kinds of stores that our own backends import runs from."""
+    """The kinds of stores from which built-in backends import runs."""
 
     MLFLOW = "mlflow"
     NEPTUNE_OFFLINE = "neptune-offline"

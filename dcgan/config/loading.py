@@ -30,7 +30,7 @@ class Override:
     Attributes:
         key: Such as `optimizer.lr`.
         value: As TOML would give it.
-        origin: What the user typed to set it, for messages.
+        origin: The user's input that set it, for messages.
     """
 
     key: str
@@ -107,7 +107,7 @@ def to_toml(config: Config) -> str:
 
 
 def _read_recipe(recipe: str) -> tuple[str, str]:
-    """Its TOML, and where that came from, for messages."""
+    """A recipe's TOML and its origin, for messages."""
     if recipe.endswith(".toml"):
         try:
             return Path(recipe).read_text(encoding="utf-8"), recipe

@@ -57,7 +57,7 @@ class RunMetadata:
     Attributes:
         name: A name by which the run can be found; None for a run without one.
         group: The group that the run belongs to.
-        tags: Words by which runs are selected.
+        tags: Words by which runs can be selected.
         sweep: The sweep that the run is part of, if any.
     """
 

@@ -1,4 +1,4 @@
-"""`dcgan animate`: a training, or a walk through latent space, in motion."""
+"""`dcgan animate`: animations of a training or of a walk through latent space."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _GRIDS, _GRIDS_PER_SECOND = 100, 8.0
 _STEPS, _STEPS_PER_SECOND = 30, 15.0
 _MAX_FRAMES = 3_000
-"""Frames of a walk, which are in memory at the same time."""
+"""The maximum number of frames of a walk, since all are in memory at once."""
 
 
 def animate(
@@ -80,7 +80,7 @@ def animate(
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Show a training in motion, from the run's grids, or walk through latent space.
+    """Animate a training from the run's grids, or a walk through latent space.
 
     Each grid has its step below it, and the last grid stays for two seconds. A
     walk follows great circles between the images that dcgan sample --seeds

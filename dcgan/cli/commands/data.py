@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MAX_CLASSES, _MAX_UNREADABLE, _PICTURE_LINES = 12, 5, 24
 _ALL = 10**9
 _PLAIN = "celeba"
-"""The recipe whose size and channels images get if no other is named: 64x64, RGB, cropped."""
+"""The recipe whose size and channels images get by default: 64x64, RGB, cropped."""
 
 
 def _parse_size(text: str | None) -> int | list[int] | None:

@@ -1,4 +1,4 @@
-"""`dcgan export`: a run's generator for other programs."""
+"""`dcgan export`: writes a run's generator for other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dcgan fid`: FID and KID between any two of folder, run and data set."""
+"""`dcgan fid`: FID and KID between two sets of images: folders, runs or data sets."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _source(
     *,
     download: bool,
 ) -> ImageSource:
-    """The images of a subject. form: The data set of the other subject, if that is a run."""
+    """The images of a subject. form: The data set of the other subject if that is a run."""
     from dcgan.config.dataset import EMBEDDED, Dataset
     from dcgan.evaluation.image_sources import FORMS, dataset_source, folder_source, run_source
 

@@ -1,4 +1,4 @@
-"""`dcgan probe`: what G and D have learnt."""
+"""`dcgan probe`: probes of what G and D have learnt."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dcgan.run_folder.trained_run import TrainedRun
 
 app = typer.Typer(
-    help="See what G and D have learnt: the probes of Radford et al. 2016.",
+    help="Examine what G and D have learnt, with the probes of Radford et al. 2016.",
     rich_markup_mode="rich",
     no_args_is_help=True,
 )
@@ -48,7 +48,7 @@ Output = Annotated[
         show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
 
 
 def _title(run: TrainedRun) -> str:
@@ -99,7 +99,9 @@ def _save(
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     file_format = FIGURE_FORMATS[path.suffix.lower()]
     with write_output(path) as temporary:
-        if file_format == "png":  # as it is tracked: drawn again, the layout may change
+        if (
+            file_format == "png"
+        ):  # the file equals the tracked picture: drawing again could change the layout
             temporary.write_bytes(buffer.getvalue())
         else:
             with vector_text(name):
@@ -314,7 +316,7 @@ def neighbours(
     output: Output = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Show fakes beside the training images that are nearest to them: is anything copied?
+    """Show fakes beside their nearest training images, to reveal copies.
 
     [dim]dcgan probe neighbours last --rows 4[/dim]
     """

@@ -67,7 +67,7 @@ def list_recipes(timed: Timed = False) -> None:
 
 def _times(configs: list[Config], timed: bool, console: Console) -> dict[str, float | None]:
     """The estimated seconds of each recipe; None if they are not known."""
-    keep_memory()  # as in training, or the estimates would be too long
+    keep_memory()  # as in training; otherwise the estimates would be too long
     from dcgan.profiling.step_timing import cached_run_seconds, measure_run_seconds
 
     times = {config.name: cached_run_seconds(config) for config in configs}
@@ -101,7 +101,7 @@ def copy(
         Path, typer.Argument(metavar="FILE", help="The .toml file to write; it must not exist yet.")
     ],
 ) -> None:
-    """Copy a recipe to a file, as a start for your own."""
+    """Copy a recipe to a file as a starting point for your own."""
     from dcgan.config.loading import recipe_text
     from dcgan.config.schema import ConfigError
 

@@ -30,10 +30,10 @@ from tracking.last_losses import last_losses
 from tracking.run_files import image_files, run_files
 
 DEFAULT_LIMIT = 50
-"""Runs to print by default: a screen or two."""
+"""The number of runs to print by default: a screen or two."""
 
 _MAX_NAME_WIDTH = 46
-"""Width at which `dcgan show` folds paths."""
+"""The width at which `dcgan show` wraps paths."""
 
 
 def runs(
@@ -192,7 +192,7 @@ def _print_table(
     """Print the runs, with as many columns as the terminal has room for.
 
     Args:
-        rows: From `_row`, with the values of `sort` and of `chosen`.
+        rows: The results of `_row`, with the values of `sort` and `chosen`.
         sort: The name of the value by which they are sorted; None if sorted by age.
         chosen: The names of the values to show; empty for the default columns.
         console: Where to print.
@@ -229,7 +229,7 @@ def _default_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
 
 
 def _trained(row: dict[str, Any]) -> str:
-    """How far a run has come, in the unit in which its length was given."""
+    """The progress of a run, in the unit in which its length was given."""
     if row["steps_planned"]:
         return f"{row['steps']:,}/{row['steps_planned']:,} steps"
     return f"{row['epochs']}/{row['epochs_planned'] or '?'} epochs"
