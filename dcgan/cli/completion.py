@@ -12,7 +12,7 @@ _KEY = "_DCGAN_KEY"
 def join_settings(environment: MutableMapping[str, str]) -> None:
     """Join words that bash splits at `=`; does nothing unless bash asks for completions.
 
-    Bash replaces only what follows `=`, so the key is put into a variable of its own.
+    Bash replaces only what follows `=`, so the key is put into a separate variable.
     """
     if environment.get("_DCGAN_COMPLETE") != "complete_bash":
         return

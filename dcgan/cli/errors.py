@@ -30,7 +30,7 @@ _FIXABLE_BY_USER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
 """Errors that the user can fix: a store that is read-only, belongs to another user, or is full."""
 
 FIRST_PROCESS_SECONDS = 10.0
-"""Seconds that every process but the first waits before it reports an error."""
+"""Seconds that all processes but the first wait before they report an error."""
 
 
 class LabGroup(TyperGroup):
@@ -38,9 +38,9 @@ class LabGroup(TyperGroup):
 
     It does the same for a file that may not be read or written, and for a full disk.
 
-    If torchrun started several processes, the first one reports an error that all of them have,
-    and torchrun ends the others while they wait. A process that still runs after the wait has an
-    error of its own, and reports it.
+    If torchrun started several processes, the first one reports an error that occurs in all of
+    them, and torchrun ends the others while they wait. A process that still runs after the wait
+    reports its own error.
     """
 
     def invoke(self, ctx: Any) -> Any:
@@ -65,7 +65,7 @@ class LabGroup(TyperGroup):
 
 
 def _shown(text: str) -> str:
-    """A text without secrets and control characters."""
+    """The text without secrets and control characters."""
     return escape_control_characters(make_redactor()(text))
 
 

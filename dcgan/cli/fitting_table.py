@@ -15,7 +15,7 @@ _GAP = 2
 """Spaces between two columns."""
 
 _MIN_TEXT_WIDTH = 16
-"""Characters to which longer texts are folded where there is little room."""
+"""The width to which longer texts are folded if there is little room."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Column:
 
 
 def text_column(heading: str, cells: Sequence[Text]) -> Column:
-    """A column of texts, which are folded where there is little room."""
+    """A column of texts, which are folded if there is little room."""
     return Column(heading, cells, is_text=True, min_width=_MIN_TEXT_WIDTH)
 
 
 @dataclass(frozen=True)
 class FittingTable:
-    """A table, and the columns for which there was no room.
+    """A table, and the columns that did not fit.
 
     Attributes:
         table: The table.

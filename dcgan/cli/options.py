@@ -80,8 +80,8 @@ def several_runs(text: str, metavar: str = "RUN") -> Any:
     """The argument of a command that takes any number of runs.
 
     Args:
-        text: Of its help.
-        metavar: What stands for it in the usage.
+        text: Its help text.
+        metavar: Its placeholder in the usage line.
     """
     return typer.Argument(
         metavar=metavar, help=text, autocompletion=complete_run, show_default=False

@@ -205,11 +205,11 @@ def _allowed(details: ErrorDetails) -> str:
 
 @dataclass(frozen=True)
 class SettableKey:
-    """A key that can be set.
+    """A key that users can set.
 
     Attributes:
         key: Such as `init.scheme`.
-        description: What it means; empty if the schema does not say.
+        description: Its meaning; empty if the schema has none.
         values: All allowed values, as they are typed; empty if there are too many to list.
     """
 

@@ -94,7 +94,7 @@ class Init(Section):
 
 @dataclass(frozen=True)
 class LossTraits:
-    """What an adversarial loss asks of D and of the recipe; `training/losses.py` has its formulas.
+    """The requirements of an adversarial loss; `training/losses.py` has its formulas.
 
     Attributes:
         outputs: Outputs of D per image (and position).
@@ -124,7 +124,7 @@ class Loss(Section):
 
     @property
     def traits(self) -> LossTraits:
-        """What this loss asks of D and of the recipe."""
+        """The requirements of this loss."""
         return LOSS_TRAITS[self.name]
 
 
@@ -272,9 +272,9 @@ class Images(Section):
 
 
 class Checkpoints(Section):
-    """When checkpoints are written, and which stay.
+    """When checkpoints are written, and which are kept.
 
-    The last two stay, the best by evaluation, and those of `keep_every`. One is always written
+    The last two, the best by evaluation, and those of `keep_every` are kept. One is always written
     at the end.
     """
 

@@ -16,7 +16,7 @@ IN_MEMORY_BYTES = 2**28
 """Sets up to this size are read into memory; from larger ones, batches are read ahead."""
 
 OWN_MEMORY = ("cuda", "xpu")
-"""Kinds of device with memory of their own, to which pinned memory is copied faster."""
+"""Kinds of device with separate memory, to which pinned memory is copied faster."""
 
 
 @dataclass
@@ -83,7 +83,7 @@ def iterate_batches(
     Args:
         pixels: The images as `to_device_if_it_fits` returned them, uint8 (N, C, H, W).
         batches: Indices into them, int64 (n,) each.
-        device: Where the batches are wanted.
+        device: The device for the batches.
         wait: The time for which the caller waits here is added to its `seconds`.
 
     Yields:
@@ -131,7 +131,7 @@ def some_images(pixels: Tensor, count: int) -> Tensor:
 
     Args:
         pixels: uint8 (N, C, H, W).
-        count: How many; all if there are fewer.
+        count: The number of images; all if there are fewer.
 
     Returns:
         uint8 (at most `count`, C, H, W).

@@ -1,4 +1,4 @@
-"""Warnings about a data set, given before time is spent on training with it."""
+"""Warnings about a data set, given before the training starts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tracking.wording import plural
 
 _MAX_SHOWN = 3
 _MAX_NAMED = 20
-"""How many of the skipped files the card names."""
+"""How many skipped files the card lists."""
 
 
 def dataset_warnings(card: DatasetCard) -> Iterator[str]:
-    """One sentence with numbers for each thing that may be wrong with a set of images."""
+    """One sentence with numbers for each possible problem of a set of images."""
     if card.skipped:
         count = len(card.skipped)
         yield (

@@ -1,4 +1,4 @@
-"""From image files and arrays to the pixels that the networks see.
+"""Decodes image files and arrays into the pixels that the networks see.
 
 Imports no PyTorch, so that the processes that decode a data set start at once.
 """
@@ -28,7 +28,7 @@ from dcgan.data.fits import physical_values
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 ValueRange: TypeAlias = tuple[float, float] | Literal["auto", "percentile"]
-"""Which values of images with more than 8 bits become black and white.
+"""The values of images with more than 8 bits that become black and white.
 
 `auto` is the range of the type, which float and 32-bit images do not have; `percentile` is the
 first and the last percentile of each image.
@@ -37,7 +37,7 @@ first and the last percentile of each image.
 
 @dataclass(frozen=True)
 class Form:
-    """The size and the channels that every image of a set is converted to.
+    """The format to which every image of a set is converted.
 
     Attributes:
         sides: Height and width in pixels.
@@ -87,7 +87,7 @@ class Decoded:
     Attributes:
         pixels: The images that could be read, in their order, (n, C, H, W).
         unreadable: Why the others could not be read, by their position in the input.
-        file_statistics: What the files are like.
+        file_statistics: Statistics of the files.
     """
 
     pixels: Pixels
@@ -162,7 +162,7 @@ class Written:
         count: Images whose pixels were written, without gaps from the first row on.
         digest: Of these pixels, as `pixels_digest` computes it.
         unreadable: Why images could not be read, by their position in the input.
-        file_statistics: What the files are like.
+        file_statistics: Statistics of the files.
     """
 
     count: int
@@ -197,7 +197,7 @@ def pixels_digest(pixels: bytes | memoryview) -> str:
 
 
 def file_digests(files: Sequence[Path]) -> list[bytes]:
-    """SHA-256 of the bytes of each file; for one that cannot be read, the error's text."""
+    """SHA-256 of the bytes of each file; for an unreadable one, the error's text."""
     digests = []
     for file in files:
         try:

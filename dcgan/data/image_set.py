@@ -22,7 +22,7 @@ class DataError(UserError):
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What a run records about its data; each field is tracked as `config/dataset/<field>`.
+    """The description of a data set in a run; each field is tracked as `config/dataset/<field>`.
 
     Attributes:
         path: Where the images came from.
@@ -38,7 +38,7 @@ class DatasetCard:
             `dataset.value_range`, 0 to 1.
         extreme: Share of these values that became black or white, 0 to 1.
         paged: Files with several pages or frames, of which the first was taken.
-        warnings: What may be wrong with files, one sentence per kind.
+        warnings: Possible problems of files, one sentence per kind.
     """
 
     path: str
@@ -65,8 +65,8 @@ class ImageSet:
         pixels: uint8 (N, C, H, W), values 0 to 255; may be a memory-mapped file.
         card: Its description.
         labels: Indices into the card's classes, int64 (N,); None without labels.
-        file_statistics: What its files are like; None if it was not read from files.
-        left_out: File extension -> number of files that are left out, as images do not have it.
+        file_statistics: Statistics of its files; None if it was not read from files.
+        left_out: File extension -> number of files left out because it is not of an image.
     """
 
     pixels: Tensor
@@ -88,7 +88,7 @@ class Collection:
         labels: Indices into `classes`, int64 (N,); None without labels.
         content: Returns a digest of everything that the decoded images depend on except the
             form.
-        left_out: File extension -> number of files that are left out, as images do not have it.
+        left_out: File extension -> number of files left out because it is not of an image.
     """
 
     path: str
@@ -102,7 +102,7 @@ class Collection:
 
 @dataclass(frozen=True)
 class PixelStatistics:
-    """Those of the card's fields that are computed from all pixels; see `DatasetCard`."""
+    """The fields of the card that are computed from all pixels; see `DatasetCard`."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]

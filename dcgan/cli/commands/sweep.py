@@ -257,7 +257,7 @@ def _print_results(
 
 
 def _describe_failure(failure: str, runs: Sequence[RunKey]) -> str:
-    """A failure in one line, with the first of the runs that it happened to."""
+    """A failure in one line, with the first run that it affected."""
     named = ", ".join(f"{arm} seed {seed}" for arm, seed in runs[:_MAX_RUNS_NAMED])
     more = len(runs) - _MAX_RUNS_NAMED
     return f"{named}{f' and {more} more' if more > 0 else ''}: {failure}"

@@ -189,7 +189,7 @@ def resume(
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Continue a run that was interrupted, stopped or killed, failed, or is to be longer.
+    """Continue a run that was interrupted, stopped or killed or that failed, or extend it.
 
     Training continues from the last checkpoint with the same data, order and
     latents. On the CPU, with the same number of threads, the result is bit for

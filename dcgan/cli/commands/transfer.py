@@ -125,7 +125,7 @@ def import_runs(
     """Import runs that were tracked elsewhere.
 
     The runs may be this program's own or, in MLflow, TensorBoard and W&B,
-    anyone's. Runs that are already here get what they lack.
+    anyone's. Runs that are already here only get missing data.
     [bold]neptune-export[/bold] reads the Parquet tables and files that Neptune's
     exporter wrote.
 
@@ -178,7 +178,7 @@ def _report(failures: Sequence[UserError], done: str) -> None:
 
 
 def _places(source: str, kind: str) -> Iterator[tuple[str, Path | str]]:
-    """Readers and the locations they read: first for this program's runs, then for any others."""
+    """Readers and the locations they read: first of this program's runs, then of any others."""
     location: Path | str = source
     if kind != ImportSource.MLFLOW or "://" not in source:
         path = Path(source)
@@ -189,7 +189,7 @@ def _places(source: str, kind: str) -> Iterator[tuple[str, Path | str]]:
         except StoreError:
             location = path
     if kind == ImportSource.MLFLOW and isinstance(location, Path):
-        return  # no database of MLflow
+        return  # not an MLflow database
     yield import_backend(kind), location
     if kind == ImportSource.MLFLOW:
         yield f"foreign.{kind}", location
