@@ -89,7 +89,7 @@ class RunDiff:
     Attributes:
         runs: Their ids.
         outline: Recipe, status, seed, and how far each run got, even if they are equal.
-        configuration: By dotted key, without the seed and the data.
+        configuration: Values by dotted key, without the seed and the data.
         data: Name, path, size and fingerprint of the images.
         same_data: Whether the fingerprints are the same; None if one was not recorded.
         code: Commit, branch, dirty, remote.

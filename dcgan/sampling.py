@@ -74,7 +74,7 @@ def seeded_batches(count: int, network: Network, seed: int) -> Iterator[Tensor]:
     Args:
         count: Number of latents; the last batch is filled up with the ones that follow.
         network: Gives their size and distribution.
-        seed: Which latents.
+        seed: The seed of the latents.
 
     Yields:
         Latents (BATCH, latent_size, 1, 1) on the CPU.
@@ -94,7 +94,7 @@ def draw_pixels(
         network: Gives the size and distribution of the latents.
         device: Where G is; the latents do not depend on it.
         count: Number of images.
-        seed: Of the latents.
+        seed: The seed of the latents.
 
     Returns:
         uint8 images (count, C, H, W), values 0 to 255, on the CPU.

@@ -26,7 +26,7 @@ _BEST = f"{EVALUATION}/best_"
 def score_name(path: str) -> str | None:
     """The metric of a score's path, such as `lenet_fid`; None for any other path.
 
-    The best score so far is not a score of its own.
+    The best score so far does not count as a separate score.
     """
     if not path.startswith(_SCORE) or is_best_score(path):
         return None

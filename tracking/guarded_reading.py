@@ -79,7 +79,7 @@ class GuardedBackend(GuardedReader):
             store: The store, or an address of MLflow.
             run: The run's id.
             paths: The paths of the metrics.
-            fraction: Of each metric's own steps, 0 to 1.
+            fraction: The fraction of each metric's own steps, 0 to 1.
         """
         with self._refusing(f"the run {run}", store):
             return self._backend.load_tails(store, run, paths, fraction)

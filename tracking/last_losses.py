@@ -12,7 +12,7 @@ def last_losses(last_values: Mapping[str, float]) -> tuple[float | None, float |
 
     None for a loss that the run has not recorded.
 
-    last_values: By path, the last value of each of the run's metrics.
+    last_values: The last value of each of the run's metrics, by path.
     """
     generator, discriminator = (
         last_values.get(f"{EPOCH}/{loss}", last_values.get(f"{BATCH}/{loss}"))

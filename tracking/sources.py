@@ -19,7 +19,7 @@ _PATTERNS = {
 """Backend -> the pattern of files that its runs have; the first match wins."""
 
 OWN_FOLDERS = ("neptune", "tensorboard", "wandb")
-"""Folders within a store that may be given in place of the store."""
+"""Folders within a store that users may give instead of the store."""
 
 _DATABASES = (".db", ".sqlite", ".sqlite3")
 

@@ -89,7 +89,7 @@ class Arm:
 
     @property
     def short_label(self) -> str:
-        """The values alone, for places whose heading names the factors."""
+        """Only the values, for places whose heading names the factors."""
         return ", ".join(map(to_text, self.values))
 
 

@@ -80,7 +80,7 @@ def differences_from(
     Args:
         baseline: The label of its arm.
         runs: One row per run: `arm`, `seed`, `outcome`, and the value of each measure by its name.
-        measures: Those to compare.
+        measures: The measures to compare.
     """
     arms = {str(arm): rows for arm, rows in runs.groupby("arm", sort=False)}
     arms = {baseline: arms.pop(baseline), **arms}

@@ -46,10 +46,10 @@ class Measure:
     """One number per run.
 
     Attributes:
-        name: As a user types it, such as `Gloss`; the whole path if two measures would have the
-            same name.
-        path: Of the metric; empty if the number is derived from several.
-        words: As it appears in a sentence, such as `final loss of G`.
+        name: The name that a user types, such as `Gloss`; the whole path if two measures would
+            have the same name.
+        path: The path of the metric; empty if the number is derived from several.
+        words: Its name in a sentence, such as `final loss of G`.
     """
 
     name: str

@@ -22,7 +22,7 @@ MAX_PERMUTATIONS = 20_000
 exact."""
 
 _TIE = 1e-12
-"""Values that differ by less, relative to the largest, differ by rounding alone."""
+"""Values that differ by less, relative to the largest, differ only by rounding."""
 
 ROUNDING = 1e-9
 """Relative tolerance within which a p value counts as equal to a level."""
@@ -125,7 +125,7 @@ class StudentisedTest:
 
     Attributes:
         first: Values of the first arm, at least two.
-        second: Of the second arm, at least two.
+        second: Values of the second arm, at least two.
         exact: Whether all divisions are tried rather than a random sample.
     """
 
@@ -175,7 +175,7 @@ def studentised_p(first: Floats, second: Floats) -> Floats:
 
     Args:
         first: Values of the first arms, (first arm's size, comparisons).
-        second: Of the second arms, (second arm's size, comparisons).
+        second: Values of the second arms, (second arm's size, comparisons).
     """
     values = np.concatenate((first, second))
     rounding = _TIE * np.maximum(1.0, np.abs(values).max(axis=0))

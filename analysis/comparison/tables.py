@@ -183,7 +183,7 @@ def _family(comparison: Comparison) -> str:
 
 
 def short_label(comparison: Comparison, label: str) -> str:
-    """The values of an arm alone, for columns whose heading names the factors."""
+    """Only the values of an arm, for columns whose heading names the factors."""
     return next(arm.short_label for arm in comparison.arms if arm.label == label)
 
 

@@ -42,7 +42,7 @@ def grids_by_step_and_arm(
         sides: Height and width of one image, in pixels.
         real: Label -> a grid of real images, shown in the first column; none by default.
         seeds: Label -> seed of the run that represents the arm, shown beside it; none by default.
-        title: Of the figure; may be empty.
+        title: The title of the figure; may be empty.
 
     Raises:
         ValueError: There is no grid.

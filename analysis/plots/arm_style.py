@@ -30,7 +30,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">", "X")
 
 @dataclass(frozen=True)
 class ArmStyle:
-    """The look of one arm. Each of the three alone distinguishes the arms.
+    """The look of one arm. Each of the three is enough to distinguish the arms.
 
     Attributes:
         colour: The colour of lines and markers, `#rrggbb`.

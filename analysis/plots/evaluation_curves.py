@@ -32,7 +32,7 @@ def evaluation_curves(steps: pd.DataFrame, fields: Mapping[str, Value], title: s
     """Every Frechet distance, and precision and recall in the feature space of the first one.
 
     Args:
-        steps: Of one run, `tracking.tables.step_table`.
+        steps: The step table of one run, `tracking.tables.step_table`.
         fields: The run's fields, which include the scores of real images.
         title: The figure's title; may be empty.
 

@@ -90,7 +90,7 @@ def save_captions(captions: Mapping[str, str], notes: Sequence[str], folder: Pat
     Args:
         captions: Name of a figure -> its caption.
         notes: Paragraphs that hold for all figures.
-        folder: Of the figures.
+        folder: The folder of the figures.
 
     Returns:
         The file. Raises OSError if it cannot be written.

@@ -26,7 +26,7 @@ def mark_findings(axes: Axes, findings: Sequence[Finding]) -> None:
 
     Args:
         axes: The axes, whose x axis counts steps.
-        findings: Of the run.
+        findings: The findings of the run.
     """
     rules = [rule for rule in RULES if any(each.rule == rule for each in findings)][:MAX_MARKS]
     place = blended_transform_factory(axes.transData, axes.transAxes)

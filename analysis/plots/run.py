@@ -72,7 +72,7 @@ def score_curves(steps: pd.DataFrame, title: str = "", findings: Sequence[Findin
     """D's output for real images and for fakes, and for the same fakes after D's step.
 
     Scores are taken for probabilities, 1 for real, unless one is outside 0 to 1: those of a critic
-    have no scale of their own.
+    have no fixed scale.
 
     Args:
         steps: The run's step table, `tracking.tables.step_table`.
@@ -143,7 +143,7 @@ def real_and_fake_grids(
 
     Args:
         real: uint8 (H, W, C), C = 1 or 3.
-        fake: As `real`.
+        fake: In the same format as `real`.
         title: The figure's title; may be empty.
         fake_step: The training step at which G made its images; not shown if omitted.
     """
@@ -213,7 +213,7 @@ class _Drawing:
     """A figure that can be drawn, or what is missing for it.
 
     Attributes:
-        name: Of its file, without extension.
+        name: The name of its file, without extension.
         missing: The data that the run lacks; empty if the figure can be drawn.
         draw: Draws the figure.
     """

@@ -140,7 +140,7 @@ class Commands:
     """Command lines.
 
     Attributes:
-        lines: As they are typed.
+        lines: The lines to type.
     """
 
     lines: tuple[str, ...]

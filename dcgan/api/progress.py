@@ -196,7 +196,7 @@ class TrainingDisplay:
     Args:
         display: Where.
         meter: Follows the events.
-        total_steps: Of the whole training.
+        total_steps: The number of steps of the whole training.
     """
 
     def __init__(self, display: Display, meter: TrainingMeter, total_steps: int) -> None:

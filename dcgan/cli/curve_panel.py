@@ -21,8 +21,8 @@ def curve_panel(
     """Curves of epoch means, or of batches while fewer than two epochs are complete.
 
     Args:
-        steps: Of one run, `tracking.tables.step_table`.
-        title: Of the panel.
+        steps: The step table of one run, `tracking.tables.step_table`.
+        title: The title of the panel.
         curves: Metric, name and colour of each.
         size: Columns and lines.
     """

@@ -160,7 +160,7 @@ class Written:
 
     Attributes:
         count: Images whose pixels were written, without gaps from the first row on.
-        digest: Of these pixels, as `pixels_digest` computes it.
+        digest: The digest of these pixels, as `pixels_digest` computes it.
         unreadable: Why images could not be read, by their position in the input.
         file_statistics: Statistics of the files.
     """

@@ -83,7 +83,7 @@ class Collection:
     Attributes:
         path: Where they are, for the card.
         images: The encoded images, which are decoded in slices and in order.
-        names: Of the images, for messages.
+        names: The names of the images, for messages.
         classes: Names of the classes; empty without labels.
         labels: Indices into `classes`, int64 (N,); None without labels.
         content: Returns a digest of everything that the decoded images depend on except the

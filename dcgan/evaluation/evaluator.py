@@ -38,7 +38,7 @@ MODE_METRICS = ("modes", "mode_divergence")
 _SPLIT_SEED = 20_231
 
 GeneratePixels = Callable[[int, int], Tensor]
-"""From a count and a seed to uint8 images (count, C, H, W)."""
+"""Draws images: a count and a seed to uint8 (count, C, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Score:
     """One metric of a generator.
 
     Attributes:
-        name: With the prefix of its feature space, such as `lenet_fid`.
+        name: The name with the prefix of its feature space, such as `lenet_fid`.
         better: `lower`, `higher`, or what is best if neither is: `0.5`, `as real`.
-        value: The mean over resamples, each with fakes of its own.
+        value: The mean over resamples, each with new fakes.
         spread: The standard deviation over resamples; None if there is only one.
-        real_score: What held-out real images get in place of the fakes.
+        real_score: The score of held-out real images in place of the fakes.
         samples: Fakes per resample, and as many real images.
     """
 
@@ -68,8 +68,8 @@ class RealFeatures:
 
     Attributes:
         space: The feature space.
-        train: Of images that were trained on, (N, D).
-        held_out: Of others, (N, D).
+        train: The features of images that were trained on, (N, D).
+        held_out: The features of other images, (N, D).
     """
 
     space: FeatureSpace
@@ -83,12 +83,13 @@ class RealReference:
 
     Attributes:
         spaces: The features by which images are compared, those of the first distance first.
-        classifier: Of the images' classes; None if they have no labels.
+        classifier: A classifier of the images' classes; None if they have no labels.
         train: Images that were trained on, uint8 (N, C, H, W).
         held_out: Other real images, uint8 (N, C, H, W).
-        all_train_features: Of every training image, in the last of the spaces, (M, D).
-        held_out_distances: Of held-out images to the nearest training image there, (N,).
-        real_scores: Name of each metric -> what the held-out images get in place of fakes.
+        all_train_features: Those of every training image, in the last of the spaces, (M, D).
+        held_out_distances: Distances of held-out images to the nearest training image there,
+            (N,).
+        real_scores: Name of each metric -> score of the held-out images in place of fakes.
         source: Where the held-out images are from, in words for the reader.
         requested: How many images of each kind were requested; there may be fewer.
     """
@@ -205,7 +206,7 @@ def evaluate(
         generate: Makes fakes; each set has as many as the reference has real images.
         reference: The real images.
         resamples: Sets of fakes.
-        seed: Of the first set; the next set has the next seed.
+        seed: The seed of the first set; the next set has the next seed.
         count_images: Called while features of fakes are computed.
 
     Returns:

@@ -40,7 +40,7 @@ FORMS: dict[str, tuple[int, int]] = {
 """Name of a data set -> default size and channels of its images."""
 
 Features = Callable[[FeatureSpace, Callable[[int], None]], Tensor]
-"""From a feature space, and a callback that counts images, to features (N, D)."""
+"""Maps a feature space and a callback that counts images to features (N, D)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class ImageSource:
     """Images to compare.
 
     Attributes:
-        description: Of the images, for the reader.
+        description: The description of the images, for the reader.
         count: Number of images, N.
         sizes: Their heights and widths, in pixels.
         features: Computes their features.

@@ -89,7 +89,7 @@ def model_card(run: TrainedRun, description: Description, files: Sequence[str]) 
 
     Args:
         run: The run at the checkpoint that was exported.
-        description: Of its generator.
+        description: The description of its generator.
         files: The names of the exported files beside the card.
     """
     fields = read_fields(run.folder)

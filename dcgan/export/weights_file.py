@@ -22,8 +22,8 @@ class WeightsFile:
     """The contents of a safetensors file.
 
     Attributes:
-        tensors: By the names of G's state dictionary, such as `0.weight`; on the CPU.
-        description: Of the generator; None if another program wrote the file.
+        tensors: The tensors by the names of G's state dictionary, such as `0.weight`; on the CPU.
+        description: The description of the generator; None if another program wrote the file.
     """
 
     tensors: dict[str, Tensor]

@@ -70,7 +70,7 @@ class InitialWeights:
         return digest.hexdigest()
 
     def note(self) -> str | None:
-        """Which network does not start from these weights; None if both do."""
+        """The network that does not start from these weights; None if both do."""
         for network in _NETWORKS:
             if network not in self.networks:
                 return (

@@ -15,13 +15,13 @@ _STEPS, _BATCH_SIZE = 5_000, 32
 
 
 def without_claims(config: Config, size: int) -> Config:
-    """The configuration without the recipe's description of its own images, if it trains on others.
+    """The configuration, with a new description if it trains on images other than the recipe's.
 
     A description that the user has written stays, and so does the number of images that the
     recipe's length is meant for.
 
     Args:
-        config: Of a new run.
+        config: The configuration of a new run.
         size: Number of its images.
     """
     recipe = _recipe_of(config)
@@ -39,7 +39,7 @@ def few_steps_warning(config: Config, size: int) -> str | None:
     """A warning if the recipe's own number of epochs makes only few steps on these images.
 
     Args:
-        config: Of a new run.
+        config: The configuration of a new run.
         size: Number of its images.
     """
     recipe = _recipe_of(config)

@@ -35,7 +35,7 @@ def option_overrides(
 
     Args:
         options: Names in `OPTION_KEYS` and their values; None for those that the user left out.
-        describe: From an option's name and value to how the user typed it, for messages.
+        describe: Maps an option's name and value to the user's spelling of it, for messages.
     """
     return [
         Override(

@@ -1,4 +1,4 @@
-"""From a configuration to a job, whose whole input is checked before anything starts."""
+"""Turns a configuration into a job, with all input checked before anything starts."""
 
 from __future__ import annotations
 

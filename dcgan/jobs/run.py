@@ -297,7 +297,7 @@ class _CheckpointSaver:
 def _describe_loss(
     job: Job, folder: Path, save: _CheckpointSaver, journal_problem: str | None
 ) -> str:
-    """Which part of a training is on the disk, after not all of it could be written."""
+    """Says which part of a training was written to disk, if not all of it was."""
     reached = save.step or job.first_step
     parts = [f"The run {folder.name} was trained to step {reached:,}, but not all of it is kept."]
     if journal_problem:

@@ -48,7 +48,11 @@ def unwind_on_termination() -> Iterator[None]:
 
     By default they end Python at once, and leave processes running that it started.
     """
-    names = ("SIGTERM", "SIGHUP", "SIGBREAK")  # SIGHUP is Unix's alone, SIGBREAK Windows'
+    names = (
+        "SIGTERM",
+        "SIGHUP",
+        "SIGBREAK",
+    )  # SIGHUP exists only on Unix, SIGBREAK only on Windows
     signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
 
     def unwind(number: int, _frame: FrameType | None) -> None:

@@ -24,8 +24,8 @@ class LabelledSplit:
     """Labelled images to fit a classifier to, and others of the same classes to test it on.
 
     Attributes:
-        train: To fit to.
-        test: To test on.
+        train: The images to fit to.
+        test: The images to test on.
         source: Where the test images are from, a sentence for the reader.
     """
 

@@ -60,7 +60,7 @@ def interpolate(
         network: The configuration of its latents.
         rows: Pairs of latents.
         columns: Images per pair, both ends included.
-        seed: Of the latents.
+        seed: The seed of the latents.
 
     Returns:
         Images in [-1, 1], float (rows, columns, C, H, W).
@@ -86,7 +86,7 @@ def shift_classes(
         from_class: The name of the class to begin with.
         to_class: The name of the class to go to.
         largest_strength: The largest multiple of the difference of the mean latents.
-        seed: Of the latents.
+        seed: The seed of the latents.
 
     Returns:
         The shift in nine steps from 0 to `largest_strength`, and the accuracy of the
@@ -130,13 +130,13 @@ def arithmetic(
     Args:
         generator: G, on the CPU.
         network: The configuration of its latents.
-        classify: From images (n, C, H, W) in [-1, 1] to classes, int64 (n,).
+        classify: Maps images (n, C, H, W) in [-1, 1] to classes, int64 (n,).
         from_class: The class to begin with.
         to_class: The class to go to.
         strengths: Multiples of the difference.
         rows: Images that are shown at each strength.
         samples: Latents that are drawn and classified for the two means.
-        seed: Of the latents and of the random directions.
+        seed: The seed of the latents and of the random directions.
 
     Raises:
         ProbeError: G draws too few images of either class for a mean.

@@ -90,7 +90,7 @@ def compare_feature_spaces(
         images: Labelled images to fit to and to test on.
         max_labels: Labels per class at most; 10, 30, 100, ... up to it are tried.
         splits: Random choices of the labelled images.
-        seed: Of these choices.
+        seed: The seed of these choices.
         progress: Called with the share of the classifiers' work that is done, 0 to 1.
 
     Returns:
@@ -193,7 +193,7 @@ def linear_accuracies(
         test_labels: (M,).
         counts: Numbers of labelled images per class.
         splits: Random choices of the labelled images, the same for all spaces.
-        seed: Of these choices.
+        seed: The seed of these choices.
         progress: Called with the share of the work that is done, 0 to 1.
 
     Returns:

@@ -10,7 +10,7 @@ from scipy.linalg import eigh
 from sklearn.svm import LinearSVC
 
 _SMALLEST_EIGENVALUE = 1e-7
-"""As a fraction of the largest one; smaller eigenvalues are rounding errors."""
+"""Eigenvalues below this fraction of the largest one are rounding errors."""
 
 
 class RowSpaceSVC(LinearSVC):  # type: ignore[misc]

@@ -40,8 +40,8 @@ class StepCost:
     """The memory that a training step takes.
 
     Attributes:
-        fixed_bytes: For the networks and their optimizers, whatever the batch.
-        bytes_per_image: For each image of a batch: activations, gradients and copies of it.
+        fixed_bytes: Bytes of the networks and their optimizers, whatever the batch.
+        bytes_per_image: Bytes of each image of a batch: activations, gradients and copies.
     """
 
     fixed_bytes: int
@@ -178,7 +178,7 @@ def _in_words(seconds: float) -> str:
 
 
 def memory_of(device: torch.device) -> tuple[int, int]:
-    """Free and total bytes of a device, or of RAM for a device without memory of its own."""
+    """Free and total bytes of a device, or of RAM for a device without separate memory."""
     if device.type in OWN_MEMORY:
         return gpu_memory(device)
     memory = psutil.virtual_memory()

@@ -38,7 +38,7 @@ class TimeShare:
     Attributes:
         name: A member of `PARTS`, or an operator such as `aten::convolution`.
         ms: Time on the training thread, milliseconds per step.
-        fraction: Of the whole step, 0 to 1.
+        fraction: The share of the whole step, 0 to 1.
         calls: Calls per step.
     """
 

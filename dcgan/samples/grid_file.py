@@ -37,7 +37,7 @@ def write_grid(
     """Write images as one picture.
 
     Args:
-        images: Which images, row by row.
+        images: The images to arrange, row by row.
         sides: Height and width of each, in pixels.
         output: The file to write; complete or absent, even if the process dies. Its
             folder is made if it is missing.
@@ -66,7 +66,7 @@ def arrange(
     """Arrange images as one picture, row by row, in the layout of the grids of a training.
 
     Args:
-        images: Which images.
+        images: The images.
         columns: Images per row.
         inverted: Whether to show white as black.
         progress: As for `render_all`.

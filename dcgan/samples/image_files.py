@@ -34,7 +34,7 @@ def write_images(
     """Write images one by one, in bounded memory.
 
     Args:
-        images: Which images.
+        images: The images.
         output: The file or the folder; complete or absent, even if the process dies.
         container: `folder` and `zip` for PNGs, `npz` for an array uint8 (N, H, W, C).
         progress: As for `render_all`.

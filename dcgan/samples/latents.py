@@ -45,7 +45,7 @@ def of_seed(network: Network, seed: int, count: int) -> Latents:
 
     Args:
         network: Gives their size and distribution.
-        seed: Which latents.
+        seed: The seed of the latents.
         count: Their number.
     """
     return Latents(count, lambda: seeded_batches(count, network, seed), _numbered(count))

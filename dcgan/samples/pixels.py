@@ -71,7 +71,7 @@ def images_of(
 
     Args:
         run: The run, at the checkpoint whose generator is used.
-        latents: Which images.
+        latents: The latents of the images.
         weights: `current` for G, `ema` for its moving average; if omitted, those that the
             run's own grids use.
         mode: Batch norm by its running statistics (`eval`), so that an image depends on its latent
@@ -121,7 +121,7 @@ def map_rendered(
     number of threads. At most two batches per core are pending, so that memory is bounded.
 
     Args:
-        images: Which images.
+        images: The images.
         use: Takes the number of the batch's first image, and the batch.
         progress: Called with the number of images that are done, and `images.count`.
 
@@ -152,7 +152,7 @@ def render_as_in_grids(
 
     Args:
         run: The run, at the checkpoint whose generator is used.
-        latents: Which images.
+        latents: The latents of the images.
         weights: As for `images_of`.
 
     Raises:

@@ -28,8 +28,8 @@ class SpeedComparison:
     """Seconds of a step.
 
     Attributes:
-        official: Of the official example's loop, median over blocks.
-        engine: Of the engine, median over blocks.
+        official: Seconds per step of the official example's loop, median over blocks.
+        engine: Seconds per step of the engine, median over blocks.
         ratio: How many times as fast the engine is, median over pairs of neighbouring blocks.
     """
 
@@ -42,7 +42,7 @@ def compare_speed(config: Config, device: torch.device) -> SpeedComparison:
     """Time blocks of steps of both loops in turn.
 
     Args:
-        config: The recipe. The official loop follows its networks alone, and computes in
+        config: The recipe. The official loop only uses its networks, and computes in
             PyTorch's default arithmetic, whatever `training.precision` is.
         device: Where to train.
     """

@@ -38,7 +38,7 @@ class SweepArm:
 
     Attributes:
         label: Keys and values, such as `optimizer.lr=0.002, init.scheme=dcgan`.
-        short: The values alone, such as `0.002,dcgan`.
+        short: Only the values, such as `0.002,dcgan`.
     """
 
     label: str

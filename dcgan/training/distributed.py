@@ -43,7 +43,7 @@ class World:
     """This process among those that train together.
 
     Attributes:
-        rank: From 0; only rank 0 tracks, saves and prints.
+        rank: Counted from 0; only rank 0 tracks, saves and prints.
         size: Number of processes.
         store: The key-value store by which they wait for each other; None for a single process.
     """

@@ -78,7 +78,7 @@ def train(
         state.start_from(start_from)
     if resume_from is not None:
         state.restore(resume_from, seeds)
-    if world.rank > 0:  # each process perturbs images of its own
+    if world.rank > 0:  # each process perturbs different images
         state.perturbations.manual_seed((seeds.perturbations + world.rank + state.step) % 2**64)
     total, steps_in_epoch = total_steps(config, len(pixels)), steps_per_epoch(config, len(pixels))
     step = _training_step(state, config, device, world, total, emit)

@@ -30,7 +30,7 @@ class MetricBuffer:
         sums: The current epoch's sums so far, float64 (metrics,); None at its start.
         count: The current epoch's steps so far.
         reduce: Takes a block (steps, metrics) of this process and returns that of all processes,
-            which call it at the same steps: blocks then end by steps alone. None for one process.
+            which call it at the same steps: blocks then end only by steps. None for one process.
 
     Attributes:
         sums: The current epoch's sums up to the last flush; in a checkpoint, because an epoch

@@ -46,7 +46,7 @@ class NetworkNorms:
         """The norms of the step that was just done; the same in all processes.
 
         Args:
-            gradients: Of each network's last update, by `G` and `D`.
+            gradients: The gradients of each network's last update, by `G` and `D`.
 
         Returns:
             `G_gradient_norm` and `D_gradient_norm`, L2 norms over all weights of a network;

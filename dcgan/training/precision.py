@@ -46,7 +46,7 @@ def describe_arithmetic(config: Config, device: torch.device) -> str:
 def set_arithmetic(config: Config, device: torch.device) -> None:
     """Set how CUDA computes in float32 in this process, and let cuDNN choose the fastest kernels.
 
-    `auto` is PyTorch's own default: TF32 in convolutions alone.
+    `auto` is PyTorch's own default: TF32 only in convolutions.
     """
     precision = config.training.precision
     torch.backends.cuda.matmul.fp32_precision = "tf32" if precision == "tf32" else "ieee"
@@ -94,7 +94,7 @@ def forward_in_precision(
     bfloat16 has float32's range, so no gradient needs scaling.
 
     Args:
-        network: Takes `images` alone.
+        network: A network whose only input is `images`.
         images: The network's input, float32 (N, ...).
         precision: `bf16` runs convolutions and matmuls in bfloat16; any other changes nothing
             here. Weights and Adam's moments are always float32.

@@ -28,7 +28,7 @@ def total_epochs(config: Config, size: int) -> int:
 
 
 def epoch_order(size: int, seeds: Seeds, epoch: int) -> Tensor:
-    """The order of the images in an epoch, a function of seed and epoch alone.
+    """The order of the images in an epoch, which depends only on seed and epoch.
 
     Args:
         size: Number of images.

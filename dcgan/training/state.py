@@ -148,7 +148,7 @@ def initial_state(
 
     Args:
         config: The recipe.
-        seeds: Of the weights and of the random generators.
+        seeds: The seeds of the weights and of the random generators.
         device: Where the networks are created.
         world: The processes that train together; batch norm may be synchronised over them.
     """

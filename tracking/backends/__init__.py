@@ -68,7 +68,7 @@ class Backend(Reader, Protocol):
             store: The store, or an address of MLflow.
             run: The run's id.
             paths: The paths of the metrics; those that the run lacks are left out.
-            fraction: Of each metric's own steps, 0 to 1; at least one step.
+            fraction: The fraction of each metric's own steps, 0 to 1; at least one step.
 
         Returns:
             Each metric's values, float64, indexed by step in ascending order. A step at which

@@ -42,7 +42,7 @@ def metric_lines(
     Args:
         steps: Training steps.
         times: Milliseconds since the Unix epoch.
-        values: By path, each sequence as long as `steps`.
+        values: The values by path, each sequence as long as `steps`.
 
     Raises:
         StoreError: A step is not a 64-bit integer.
@@ -194,7 +194,7 @@ def read_tails(file: Path, paths: Sequence[str], fraction: float) -> dict[str, p
     Args:
         file: The `metrics.jsonl`, which need not exist.
         paths: The paths of the metrics; those without values are left out.
-        fraction: Of each metric's own steps, 0 to 1; at least one step.
+        fraction: The fraction of each metric's own steps, 0 to 1; at least one step.
 
     Returns:
         Each metric's values, float64, indexed by step.

@@ -1,4 +1,4 @@
-"""A backend in a process of its own: killed, or only imported."""
+"""Runs a backend in a separate process, to kill it or to check its imports."""
 
 from __future__ import annotations
 

@@ -35,5 +35,5 @@ class Suite:
 
     @pytest.fixture
     def journal(self, tmp_path: Path) -> Path:
-        """A store of its own, for the run as the journal has it."""
+        """A separate store, for the run as the journal has it."""
         return tmp_path / "journal"

@@ -36,7 +36,7 @@ def paths_of_split(path: Path, paths: Sequence[str], split: str) -> dict[str, st
 
     Args:
         path: The path that the user gave, for messages.
-        paths: Of the images, below what holds all of them.
+        paths: The paths of the images, below the folder that holds all of them.
         split: The split to train on, or `all`.
 
     Returns:

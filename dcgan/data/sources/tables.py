@@ -23,7 +23,7 @@ class Table(Protocol):
 
     Attributes:
         files: The files, in order.
-        schema: Of pyarrow: the columns, and what is noted about them.
+        schema: A pyarrow schema: the columns and their metadata.
         count: Number of rows.
     """
 

@@ -42,8 +42,8 @@ class Classifier:
     Attributes:
         network: In evaluation mode.
         accuracy: On held-out images, 0 to 1.
-        digest: Of the weights, see `weights_digest`.
-        stacked: Whether each channel is an image of its own, as in stacked MNIST.
+        digest: The digest of the weights, see `weights_digest`.
+        stacked: Whether each channel is a separate image, as in stacked MNIST.
     """
 
     network: LeNet
@@ -59,7 +59,7 @@ class Classifier:
 
     @torch.no_grad()
     def features(self, pixels: Tensor) -> Tensor:
-        """From uint8 images (n, C, H, W) to features, float32 (n, 128); (n, 384) if stacked."""
+        """The features of uint8 images (n, C, H, W): float32 (n, 128), or (n, 384) if stacked."""
         if not self.stacked:
             return self.network.features(to_unit_range(pixels))
         channels = to_unit_range(pixels.flatten(0, 1).unsqueeze(1))
@@ -67,7 +67,7 @@ class Classifier:
 
     @torch.no_grad()
     def classes(self, pixels: Tensor) -> Tensor:
-        """From uint8 images (N, C, H, W) to the likeliest classes, int64 (N,) on the CPU."""
+        """The likeliest classes of uint8 images (N, C, H, W): int64 (N,) on the CPU."""
         device = self.network.output.weight.device
         single = pixels.flatten(0, 1).unsqueeze(1) if self.stacked else pixels
         parts = [

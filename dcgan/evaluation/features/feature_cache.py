@@ -35,7 +35,7 @@ def cached_features(
     Args:
         space: The network.
         pixels: The images, uint8 (N, C, H, W).
-        fingerprint: Of all images of the set.
+        fingerprint: The fingerprint of all images of the set.
         order: The name of an order in which `pixels` are the first N of the set.
         count: Called with numbers of images whose features were computed.
 
@@ -64,7 +64,7 @@ def cached_computation(
         space: The network.
         size: How many images there are, N.
         compute: Features of the images from a position on, float32 (n, D).
-        fingerprint: Of all images of the set.
+        fingerprint: The fingerprint of all images of the set.
         order: The name of an order in which these images are the first N of the set.
 
     Returns:

@@ -30,10 +30,11 @@ class FeatureSpace:
     """A network's features.
 
     Attributes:
-        prefix: Of the metrics' names, such as `lenet_` in `lenet_fid`; empty for Inception's.
-        extract: From uint8 images (n, C, H, W) on `device` to features (n, D).
+        prefix: The prefix of the metrics' names, such as `lenet_` of `lenet_fid`; empty for
+            Inception's.
+        extract: Maps uint8 images (n, C, H, W) on `device` to features (n, D).
         device: Where the network is.
-        description: Of the network, for the reader.
+        description: The description of the network, for the reader.
         network: Identifies the network with its weights.
         batch: Images per call of `extract`.
     """

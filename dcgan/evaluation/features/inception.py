@@ -42,9 +42,9 @@ class Inception:
     """The network, ready to use.
 
     Attributes:
-        prefix: Of the metrics' names; empty for the weights by which FID is defined.
-        extract: From uint8 images (N, 1 or 3, H, W) to features (N, 2048).
-        description: Of the weights, for the reader.
+        prefix: The prefix of the metrics' names; empty for the weights by which FID is defined.
+        extract: Maps uint8 images (N, 1 or 3, H, W) to features (N, 2048).
+        description: The description of the weights, for the reader.
         digest: The first 8 digits of the SHA-256 of the file of weights.
     """
 

@@ -49,7 +49,7 @@ def kernel_distance(real: Tensor, fake: Tensor, seed: int = 0) -> float:
     Args:
         real: Features (N, D).
         fake: Features (M, D), on the same device.
-        seed: Of the subsets.
+        seed: The seed of the subsets.
     """
     size = min(SUBSET_SIZE, len(real), len(fake))
     with warnings.catch_warnings():  # about the memory that features take, which is small here
@@ -69,7 +69,7 @@ def sample_warnings(images: int, dimensions: int) -> list[str]:
 
     Args:
         images: Number of real images or of fakes, whichever is smaller.
-        dimensions: Of their features.
+        dimensions: The number of their features.
     """
     if images <= dimensions:
         return [

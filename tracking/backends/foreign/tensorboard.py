@@ -78,7 +78,7 @@ class _Contents:
     Attributes:
         hparams: Values by name.
         points: The values of the metrics.
-        texts: By tag and step.
+        texts: The texts by tag and step.
         images: Path, step, time in milliseconds since the Unix epoch, and the picture's file.
         unmapped: Kind -> tags, for kinds that a journal cannot hold.
         times: The times of the first and the last record, in seconds since the Unix epoch.

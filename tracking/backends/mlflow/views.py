@@ -70,7 +70,7 @@ class View:
     """One saved view.
 
     Attributes:
-        title: As the UI lists it.
+        title: The title in the UI's list.
         mode: The page of the UI: the table of runs, or the charts beside it.
         state: The state of that page.
     """
