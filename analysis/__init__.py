@@ -1,4 +1,4 @@
-"""Compares runs, and draws them."""
+"""Compares runs and draws their figures."""
 
 from analysis.runs import Runs, load
 

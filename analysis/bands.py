@@ -11,7 +11,7 @@ import numpy.typing as npt
 from analysis.series import POINTS, Floats, Integers, Series, downsample
 
 WINDOW = 10
-"""Epochs over which a distance is averaged before its smallest value is searched."""
+"""Epochs over which a distance is averaged before its minimum is located."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Band:
         minimum: Over these runs.
         lower_quartile: Quartiles are interpolated linearly, as NumPy does.
         median: Over these runs.
-        upper_quartile: As the lower one.
+        upper_quartile: Interpolated as the lower one.
         maximum: Over these runs.
     """
 

@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 
 def data_set_name(name: object, path: object) -> str:
-    """The name of a data set; of a user's own images also that of their folder or file.
+    """The name of a data set; for a user's own images, also that of their folder or file.
 
     Args:
         name: `config/dataset/name` of a run, such as `mnist` or `folder`.

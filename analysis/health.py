@@ -1,4 +1,4 @@
-"""What the rules of `diagnosis` find in runs that have been stored, whichever store they are in."""
+"""Applies the rules of `diagnosis` to stored runs, of any store."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def examine(fields: Mapping[str, Value], steps: pd.DataFrame, folder: Path | Non
     """Apply all rules to a stored run, exactly as during its training.
 
     Args:
-        fields: Of the run, by path.
+        fields: The run's fields by path.
         steps: One row per step, `tracking.tables.step_table`.
-        folder: Of the run's journal, which has its grids; None if it is read from another store.
+        folder: The folder of the run's journal, which has its grids; None for other stores.
 
     Returns:
-        Its findings, and why some rules could not be judged.
+        A watch with the findings, and with the reasons why some rules could not be judged.
     """
     watch = RunWatch(fields)
     if folder is not None:
@@ -33,7 +33,7 @@ def examine(fields: Mapping[str, Value], steps: pd.DataFrame, folder: Path | Non
                     watch.add_grid(path, step, np.asarray(picture))
     trained = steps[steps["step"] > 0]
     for path in trained.columns:
-        # Those of the networks first: a look at a step waits for the batches.
+        # The metrics of the networks first: a step is judged once its batch metrics arrive.
         if str(path).startswith(f"{NETWORKS}/"):
             _add(watch, str(path), trained)
     batches = [path for path in trained.columns if str(path).startswith(f"{BATCH}/")]
@@ -45,16 +45,16 @@ def examine(fields: Mapping[str, Value], steps: pd.DataFrame, folder: Path | Non
 
 
 def _lacks(steps: pd.DataFrame, batches: list[str]) -> pd.Series:
-    """Steps at which no metric of batches was recorded, but others were, such as an epoch's means.
+    """Steps without a per-batch metric that have others, such as the means of an epoch.
 
-    Where all of them are NaN and nothing else was recorded, NaN was measured.
+    If all per-batch metrics are NaN and nothing else was recorded, NaN was measured.
     """
     others = steps.columns.difference([*batches, "run", "step", "time"])
     return steps[batches].isna().all(axis=1) & steps[others].notna().any(axis=1)
 
 
 def _add(watch: RunWatch, path: str, steps: pd.DataFrame) -> None:
-    """Add a metric's values; NaN may be a value or the lack of one in a step with others."""
+    """Add a metric's values; a NaN may be measured, or mark a step without a value."""
     column = steps[path]
     if path.startswith(f"{NETWORKS}/"):
         column = column[column.notna()]

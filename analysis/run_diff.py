@@ -21,12 +21,12 @@ _NAME_IN_NOTE = re.compile(r"^#   (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a store has recorded about one run.
+    """Everything that a store holds about one run.
 
     Attributes:
         run: Its id.
         fields: Path -> value, as `tracking.backends.local` reads them.
-        last: Metric path -> newest value, and the `step` of it.
+        last: Metric path -> newest value; also `step`, that of the newest.
         patch: The uncommitted changes, as `tracking.provenance.describe` writes them; empty if
             none were recorded.
     """
@@ -39,12 +39,12 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class ValuePair:
-    """One name and its value in either run.
+    """One name and its value in each run.
 
     Attributes:
-        name: Such as `optimizer.lr`.
+        name: The name, such as `optimizer.lr`.
         first: None if the run has no such value.
-        second: As `first`.
+        second: The same for the second run.
     """
 
     name: str
@@ -67,12 +67,12 @@ class SectionDiff:
 
 @dataclass(frozen=True)
 class MetricPair:
-    """The final value of a metric in either run.
+    """The final value of a metric in each run.
 
     Attributes:
-        path: Of the metric.
+        path: The path of the metric.
         first: None if the run lacks the metric; NaN and infinities are values.
-        second: As `first`.
+        second: The same for the second run.
         difference: The second minus the first; None if a run lacks the metric.
     """
 
@@ -88,8 +88,8 @@ class RunDiff:
 
     Attributes:
         runs: Their ids.
-        outline: Recipe, status, seed, and how far each run got, whether alike or not.
-        configuration: By dotted key, without the seed and the data.
+        outline: Recipe, status, seed, and how far each run got, even if they are equal.
+        configuration: Values by dotted key, without the seed and the data.
         data: Name, path, size and fingerprint of the images.
         same_data: Whether the fingerprints are the same; None if one was not recorded.
         code: Commit, branch, dirty, remote.
@@ -97,7 +97,7 @@ class RunDiff:
         packages: Versions of packages and of Python.
         machine: Device, hardware, platform, host.
         metrics: Means of the last epoch if both runs have them, otherwise of the last step.
-        warnings: One sentence each: why the metrics may not be comparable, what is not known.
+        warnings: One sentence each on why the metrics may not be comparable or what is unknown.
     """
 
     runs: tuple[str, str]
@@ -139,7 +139,7 @@ def diff_runs(first: RunRecord, second: RunRecord) -> RunDiff:
 
 
 def _section(first: Mapping[str, Value], second: Mapping[str, Value]) -> SectionDiff:
-    """None counts as missing: an older version of the program may not have had the name."""
+    """None counts as missing, since older versions of the program may not have had the name."""
     differing, equal = [], {}
     for name in dict.fromkeys((*first, *second)):
         pair = ValuePair(name, first.get(name), second.get(name))
@@ -194,7 +194,7 @@ def _same_data(first: Mapping[str, Value], second: Mapping[str, Value]) -> bool 
 
 
 def _uncommitted(first: str, second: str) -> SectionDiff:
-    """By file. Patches that add and remove as many lines may still differ, and then say so."""
+    """By file. Different patches with equal line counts are marked as different."""
     first_patches, second_patches = _patches(first), _patches(second)
     differing, equal = [], {}
     for file in dict.fromkeys((*first_patches, *second_patches)):
@@ -227,7 +227,7 @@ def _size_of(patch: str) -> str:
 
 
 def _metrics(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[MetricPair, ...]:
-    """Pairs of the same kind: the mean of an epoch is not compared with the value of a batch."""
+    """Pairs of the same kind: epoch means are not compared with values of batches."""
     shared = first.keys() & second.keys()
     paths = [
         path

@@ -1,10 +1,10 @@
-"""Runs from any stores, in any mixture, as tidy data frames."""
+"""Runs from any mixture of stores as tidy data frames."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from tracking.backends import load_backend
 from tracking.errors import StoreError
-from tracking.events import Value
+from tracking.events import SWEEP, Value
 from tracking.query import RunNames, names_of, run_names, select
 from tracking.sources import RunSource, resolve_source
 from tracking.tables import run_table
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from analysis.comparison import Comparison
 
 BACKEND, PLACE = "/backend", "/place"
-"""Columns of `Runs.table`. No field has such a name: no path begins with a slash."""
+"""Columns of `Runs.table`; they cannot clash with fields, whose paths never begin with a slash."""
 
 _THREADS = 4
 _Result = TypeVar("_Result")
@@ -37,7 +37,7 @@ class Runs:
     Attributes:
         table: One row per run, the oldest first, as `tracking.tables.run_table` describes it; the
             columns `/backend` and `/place` say what read it and where.
-        places: Run id -> where it was found.
+        places: Run id -> the store that has the run.
     """
 
     table: pd.DataFrame
@@ -46,8 +46,27 @@ class Runs:
     _means: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict, repr=False)
     _newest: dict[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
 
+    def of_sweep(self, reference: str) -> Runs:
+        """The runs of one sweep, by its id or its name; of several with one name, the newest.
+
+        Raises StoreError if there is no such sweep.
+        """
+        if f"{SWEEP}/id" not in self.table:
+            raise StoreError("None of these runs belongs to a sweep.\nStart one with: dcgan sweep")
+        ids, names = self.table[f"{SWEEP}/id"], self.table[f"{SWEEP}/name"]
+        is_member = ids.eq(reference)
+        if not is_member.any():
+            named = ids[names.eq(reference)]
+            if named.empty:
+                newest = ", ".join(map(str, ids.dropna().unique()[-5:]))
+                raise StoreError(
+                    f"No run here belongs to a sweep {reference!r}. Sweeps here: {newest}."
+                )
+            is_member = ids.eq(named.iloc[-1])
+        return replace(self, table=self.table[is_member])
+
     def steps(self, run: str) -> pd.DataFrame:
-        """One row per step, as `tracking.tables.step_table` describes it; read only once."""
+        """One row per step, as `tracking.tables.step_table` describes it; read once and cached."""
         if run not in self._steps:
             place = self.places[run]
             self._steps[run] = load_backend(place.backend).load_steps(place.location, run)
@@ -68,12 +87,12 @@ class Runs:
     ) -> pd.DataFrame:
         """The mean of metrics over the last steps of each run.
 
-        Only the end of a journal is read, and only once.
+        Only the end of a journal is read, once.
 
         Args:
             metrics: Paths, such as `training/batch/Gloss`.
-            share: Of the steps of each run and metric, 0 to 1; at least one step.
-            ids: Of the runs; all by default.
+            share: The share of last steps of each run and metric, 0 to 1; at least one step.
+            ids: Ids of the runs; all by default.
 
         Returns:
             One row per run, one float64 column per metric. NaN and infinities are values: one of
@@ -85,7 +104,7 @@ class Runs:
             if missing := [path for path in metrics if path not in kept]:
                 place = self.places[run]
                 ends = load_backend(place.backend).load_tails(place.location, run, missing, share)
-                with np.errstate(invalid="ignore"):  # of two infinities
+                with np.errstate(invalid="ignore"):  # the mean of opposite infinities is NaN
                     kept |= {path: float(ends[path].mean(skipna=False)) for path in ends}
             return [kept.get(path, np.nan) for path in metrics]
 
@@ -95,7 +114,7 @@ class Runs:
         )
 
     def last_steps(self, run: str, metrics: Sequence[str]) -> Mapping[str, int]:
-        """Metric path -> the last step at which one run recorded it; without those it lacks."""
+        """Metric path -> the last step at which the run recorded it; missing metrics left out."""
         place = self.places[run]
         ends = load_backend(place.backend).load_tails(place.location, run, list(metrics), 0.0)
         return {path: int(values.index[-1]) for path, values in ends.items()}
@@ -120,8 +139,8 @@ class Runs:
 
         Args:
             by: Keys of the configuration that define the arms.
-            metrics: What is compared; by default FID, precision and recall if evaluated, then
-                losses and scores.
+            metrics: The metrics to compare; by default FID, precision and recall if evaluated,
+                then losses and scores.
             baseline: The label of an arm, or its value; the first arm by default.
             anyway: Compare although the arms differ in more than the factors.
 
@@ -170,7 +189,7 @@ def load(*places: str | Path | RunSource, where: str | None = None) -> Runs:
     Args:
         places: Folders, addresses, or sources that name their backend, as
             `tracking.sources.resolve_source` takes them.
-        where: Only runs for which this expression holds, as for `tracking.query.select`.
+        where: An expression that selects runs, as for `tracking.query.select`.
 
     Raises:
         StoreError: A store has no runs.
@@ -199,7 +218,7 @@ def load(*places: str | Path | RunSource, where: str | None = None) -> Runs:
 def _names_for(
     expression: str, runs: Runs, fields: Mapping[str, Mapping[str, Value]]
 ) -> dict[str, RunNames]:
-    """What the expression can name in each run; metrics are read only if it needs them."""
+    """The names that the expression can use in each run; metrics are read only if needed."""
     wanted = names_of(expression)
 
     def names(run: str) -> RunNames:
@@ -214,6 +233,6 @@ def _names_for(
 def _read_in_parallel(
     read: Callable[[str], _Result], runs: Sequence[str] | pd.Index[str]
 ) -> list[_Result]:
-    """Files of some runs are read while those of others are parsed."""
+    """Read runs in threads, so that the files of some are read while others are parsed."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(read, runs))

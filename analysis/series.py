@@ -1,4 +1,4 @@
-"""Series of a metric: read, downsampled for drawing without losing a spike."""
+"""Series of a metric, and their downsampling for figures, which keeps every spike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 
 POINTS = 4_000
-"""Points of a downsampled series: two per pixel of a line across a printed page."""
+"""Points of a downsampled series: two per pixel across a printed page."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def downsample(series: Series, points: int = POINTS) -> Series:
 
 
 def stretches(steps: Integers, gap: int) -> list[tuple[int, int]]:
-    """First and last of each stretch of increasing `steps`.
+    """First and last step of each contiguous stretch of increasing `steps`.
 
     gap: How many steps may be missing within a stretch.
     """
@@ -76,5 +76,5 @@ def stretches(steps: Integers, gap: int) -> list[tuple[int, int]]:
 
 
 def _starts(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
-    """The indices at which stretches of True begin."""
+    """The indices at which runs of True begin."""
     return np.flatnonzero(mask & ~np.concatenate(([False], mask[:-1])))

@@ -205,7 +205,7 @@ def measure(cell: tuple[str, str, int, int, bool], count: int) -> Cell:
         power=power,
         reason="",
     )
-    return Cell(**{**asdict(counted), "reason": _reason(counted, difference.test.least_p)})
+    return Cell(**{**asdict(counted), "reason": _reason(counted, difference.test.min_p)})
 
 
 def _check_that_intervals_agree(first: Floats, second: Floats, shared: int, p: Floats) -> None:
@@ -221,7 +221,7 @@ def _check_that_intervals_agree(first: Floats, second: Floats, shared: int, p: F
             assert (low <= 0 <= high) == (difference.test.p() > level * (1 + _TINY))
 
 
-def _reason(cell: Cell, least_p: float) -> str:
+def _reason(cell: Cell, min_p: float) -> str:
     """Why numbers are outside their limits; `UNEXPLAINED` where none of the reasons holds."""
     outside = []
     if not COVERAGE[0] <= cell.coverage <= COVERAGE[1]:
@@ -232,7 +232,7 @@ def _reason(cell: Cell, least_p: float) -> str:
         outside.append("power")
     if not outside:
         return ""
-    steps = max(1, int(LEVEL / cell.metrics / least_p))
+    steps = max(1, int(LEVEL / cell.metrics / min_p))
     reasons = [
         ("nothing can be shown", cell.power is None),
         ("the skewed differences", cell.distribution == "skewed differences"),

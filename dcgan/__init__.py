@@ -1,6 +1,6 @@
 """Trains DCGANs. Every run is a stream of events that the backends of `tracking` store.
 
-What is described in docs/python.md, such as `dcgan.train`, is imported when it is first used.
+The functions of docs/python.md, such as `dcgan.train`, are imported when they are first used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Entry point of `dcgan` and `python -m dcgan`: what must happen before heavy imports."""
+"""Entry point of `dcgan` and `python -m dcgan`; sets up the process before heavy imports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _POLL_SECONDS = 0.02
 
 
 def main() -> None:
-    """Run the command line. Ctrl-C ends it with one sentence, also while it imports libraries."""
+    """Run the command line. Ctrl-C ends it with one sentence, even while it imports libraries."""
     signal.signal(signal.SIGINT, _Interrupts())
     try:
         from dcgan.cli import app
@@ -28,14 +28,17 @@ def main() -> None:
         print("Interrupted.", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interpreter that ends needs no traceback
+        signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        )  # no traceback while the interpreter shuts down
 
 
 class _Interrupts:
-    """Raises KeyboardInterrupt, but not within an import.
+    """Raises KeyboardInterrupt, but not during an import.
 
-    There libraries take it for another error, swallow it, or abort. If nothing is half-written
-    the process ends at once, else KeyboardInterrupt is raised after the import.
+    Libraries that are being imported mistake it for a different error, swallow it, or abort. So the
+    process exits at once, or, if a file is half-written, KeyboardInterrupt is raised after the
+    import.
     """
 
     def __init__(self) -> None:
@@ -60,7 +63,7 @@ class _Interrupts:
         self._is_waiting = False
         if sys.platform == "win32":
             _thread.interrupt_main()
-        else:  # which also ends what the thread waits for
+        else:  # this also interrupts a blocking call
             signal.pthread_kill(main_thread, signal.SIGINT)
 
 

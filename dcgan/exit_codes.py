@@ -1,4 +1,4 @@
-"""What the command `dcgan` exits with; imports nothing, since Ctrl-C is met before all imports."""
+"""Exit codes of `dcgan`; imports nothing, because Ctrl-C is handled before other imports."""
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2

@@ -1,40 +1,46 @@
-"""What a run's generator makes for the report on that run."""
+"""Images by a run's generator for the report on that run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.store_dir import dcgan_command
 from tracking.errors import UserError, warn
 
 if TYPE_CHECKING:
     from analysis.report.generator_section import GeneratorImages
-    from dcgan.run_folder.trained_run import TrainedRun
-    from dcgan.samples.latents import Latents
-    from dcgan.samples.pixels import Pixels
+    from analysis.runs import Runs
 
 _ROWS, _COLUMNS = 4, 8
 _SEEDS, _STEPS = (0, 1, 2, 3), 12
 
 
-def generator_images(folder: Path) -> GeneratorImages | None:
-    """Samples and a walk by the last checkpoint of a run; None if it has none.
+def images_of_single_run(runs: Runs) -> GeneratorImages | None:
+    """`generator_images` if there is one run and its folder is here; None otherwise."""
+    folder = runs.folder(str(runs.table.index[0])) if len(runs.table) == 1 else None
+    return None if folder is None else generator_images(folder)
 
-    folder: Of the run. A generator that makes no images is left out with a warning.
+
+def generator_images(folder: Path) -> GeneratorImages | None:
+    """Samples and a latent walk by the last checkpoint of the run in a folder.
+
+    None if the run has no checkpoint, and, after a warning, if its generator makes no images.
     """
-    if not any((folder / "checkpoints").glob("step-*.pt")):
-        return None  # without importing torch
+    if not any((folder / CHECKPOINT_DIR).glob("step-*.pt")):
+        return None  # before torch is imported, which takes seconds
     from analysis.report.generator_section import GeneratorImages
     from dcgan.run_folder.trained_run import TrainedRun
     from dcgan.samples import latents
+    from dcgan.samples.pixels import render_as_in_grids
 
     run = folder.name
     try:
         trained_run = TrainedRun.open(folder)
         network = trained_run.config.network
-        samples = _pixels(trained_run, latents.of_seed(network, 0, _ROWS * _COLUMNS))
-        walk = _pixels(trained_run, latents.walk(network, _SEEDS, _STEPS, closed=True))
+        samples = render_as_in_grids(trained_run, latents.of_seed(network, 0, _ROWS * _COLUMNS))
+        walk = render_as_in_grids(trained_run, latents.walk(network, _SEEDS, _STEPS, closed=True))
     except UserError as error:
         warn(f"Images of {run} are left out: {str(error).splitlines()[0]}")
         return None
@@ -54,11 +60,3 @@ def generator_images(folder: Path) -> GeneratorImages | None:
         _STEPS,
         tuple(dcgan_command(*line, store=store) for line in lines),
     )
-
-
-def _pixels(run: TrainedRun, chosen: Latents) -> Pixels:
-    import numpy as np
-
-    from dcgan.samples.pixels import as_in_grids, images_of, render_all
-
-    return as_in_grids(np.concatenate(list(render_all(images_of(run, chosen)))), run)

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dcgan.choices import BatchNormMode
 from dcgan.config.schema import Network
 from dcgan.data.scaling import to_uint8
 from tracking.errors import UserError
 from tracking.events import GRID_PADDING
 
-BatchNormMode: TypeAlias = Literal["train", "eval"]
-"""Whether batch norm uses the statistics of the current batch, or its running statistics."""
-
-Weights: TypeAlias = Literal["current", "ema"]
-"""G as the last step left it, or its moving average."""
-
 BATCH = 64
 """Latents per batch of new images, a multiple of the 16 numbers that PyTorch draws at a time.
 
-Every batch is full, so that how many images are wanted changes no pixel of any.
+Every batch is full, so that no pixel depends on how many images are drawn.
 """
 
 
 class GenerationError(UserError):
-    """A generator that makes no images, as after a training that diverged."""
+    """A generator whose images are not finite, as after a training that diverged."""
 
 
 def draw_latents(count: int, network: Network, rng: torch.Generator) -> Tensor:
@@ -51,7 +45,7 @@ def draw_latents(count: int, network: Network, rng: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def generate(generator: nn.Module, latents: Tensor, mode: BatchNormMode) -> Tensor:
-    """Compute G's images without changing G, so that a grid does not disturb the training.
+    """Compute G's images without changing G, so that drawing a grid leaves the training as it is.
 
     Args:
         generator: G; its mode and its buffers are restored afterwards.
@@ -78,9 +72,9 @@ def seeded_batches(count: int, network: Network, seed: int) -> Iterator[Tensor]:
     """Draw the first latents of a seed. The k-th is the same however many are drawn.
 
     Args:
-        count: Number of latents; the last batch is filled up with those that follow.
+        count: Number of latents; the last batch is filled up with the ones that follow.
         network: Gives their size and distribution.
-        seed: Which latents.
+        seed: The seed of the latents.
 
     Yields:
         Latents (BATCH, latent_size, 1, 1) on the CPU.
@@ -100,7 +94,7 @@ def draw_pixels(
         network: Gives the size and distribution of the latents.
         device: Where G is; the latents do not depend on it.
         count: Number of images.
-        seed: Of the latents.
+        seed: The seed of the latents.
 
     Returns:
         uint8 images (count, C, H, W), values 0 to 255, on the CPU.

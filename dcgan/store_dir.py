@@ -1,4 +1,4 @@
-"""The folder of all runs: where it is, and how a suggested command names it."""
+"""The folder of all runs, and how suggested commands refer to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tracking.errors import StoreError
 DEFAULT_STORE = Path("runs")
 
 STORE_VARIABLE = "DCGAN_STORE"
-"""The environment variable with the folder that is used if the user names none."""
+"""The environment variable for the folder, used if the user names none."""
 
 
 def store_dir(named: str | Path | None = None) -> Path:
@@ -25,7 +25,7 @@ def store_dir(named: str | Path | None = None) -> Path:
 
 
 def dcgan_command(*arguments: str, store: Path) -> str:
-    """A command for the user to type; names the store unless the command would take it anyway."""
+    """A command for the user to type, with --store unless it would use this store anyway."""
     own_store = Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
     store_option = () if store == own_store else ("--store", str(store))
     return " ".join(("dcgan", *arguments, *store_option))

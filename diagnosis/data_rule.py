@@ -21,15 +21,15 @@ def data_at_fault(facts: Facts) -> Reading:
     """The rule of the data: it holds from the start or never."""
     if facts.number("dataset/size") is None:
         return Undecided("nothing about its images was recorded")
-    doubts = list(doubts_about_fields(facts.fields))
-    evidence = " ".join(doubts).removesuffix(".")
-    return Judgement(bool(doubts), float(len(doubts)), evidence, since=0)
+    warnings = list(data_warnings(facts.fields))
+    evidence = " ".join(warnings).removesuffix(".")
+    return Judgement(bool(warnings), float(len(warnings)), evidence, since=0)
 
 
-def doubts_about_fields(fields: Mapping[str, Value]) -> Iterator[str]:
-    """One sentence with numbers for each doubt about the images of a run.
+def data_warnings(fields: Mapping[str, Value]) -> Iterator[str]:
+    """One sentence with numbers for each thing that may be wrong with the images of a run.
 
-    fields: Those of the data card, `config/dataset/...`; one that is missing is not doubted.
+    fields: Those of the data card, `config/dataset/...`; what is missing causes no warning.
     """
 
     def read(name: str) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from diagnosis.image_grids import GridReading
 from tracking.events import CONFIG, Value
 
-LEAST_WINDOW = 100
+MIN_WINDOW = 100
 """Steps of a window; later ones have a tenth of all steps so far, as a comparison averages."""
 
 SHARE = 0.1
@@ -85,7 +85,7 @@ class Window:
 
 def window_length(step: int) -> int:
     """How many steps the window that ends at a step has."""
-    return min(step, max(LEAST_WINDOW, round(SHARE * step)))
+    return min(step, max(MIN_WINDOW, round(SHARE * step)))
 
 
 class RunningSums:

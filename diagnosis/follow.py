@@ -35,7 +35,7 @@ from tracking.events import (
 EVERY_STEPS = 50
 """Steps between two looks at a run: a block of metrics."""
 
-LEAST_STEPS = 50
+MIN_STEPS = 50
 """Before this step, only non-finite values and the data are judged."""
 
 _SWINGING = ("D_x", "D_G_z1")
@@ -142,7 +142,7 @@ class RunWatch:
         window, facts = self._window(step), Facts(self._fields)
         self.unknown = {}
         for name, rule in RULES.items():
-            if step < LEAST_STEPS and name not in ("not_finite", "data_at_fault"):
+            if step < MIN_STEPS and name not in ("not_finite", "data_at_fault"):
                 self.unknown[rule.name] = f"only {step} steps were trained"
                 continue
             reading = rule.read(facts, window)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tracking.events import CONFIG, GRID_PADDING
 
-MOST_IMAGES = 64
+MAX_IMAGES = 64
 """Images of a grid that are looked at; more would take longer than the steps of a block."""
 
 _FINE = 0.25
@@ -100,8 +100,8 @@ class ImageStatistics:
 
 
 def image_statistics(images: Pixels) -> ImageStatistics:
-    """Measure images, uint8 (N, H, W, C), of which the first `MOST_IMAGES` are looked at."""
-    images = images[:MOST_IMAGES]
+    """Measure images, uint8 (N, H, W, C), of which the first `MAX_IMAGES` are looked at."""
+    images = images[:MAX_IMAGES]
     vectors = images.reshape(len(images), -1).astype(np.float32)
     distances = pairwise_distances(vectors, vectors)
     np.fill_diagonal(distances, np.inf)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import psutil
 
+from tracking.errors import StoreError
 from tracking.unfinished import unfinished
 
 _RENAMES, _PAUSE_SECONDS = 20, 0.05
-"""How often a rename is tried, and the seconds between."""
+"""How often a rename is tried, and the seconds between two tries."""
 
 
 @contextmanager
@@ -37,17 +38,31 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def write_output(path: Path) -> Iterator[Path]:
+    """`atomic_write` to a file that the user has named, whose folder is made if it is missing.
+
+    Raises StoreError if the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+@contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`, which becomes `path` when all is written.
 
     After an exception it is deleted, and so are those of processes that were killed. `path` may be
     an empty folder; unlike `atomic_write`, this does not sync the files, which may be many.
 
-    Raises OSError if `path` holds something or cannot be written.
+    Raises OSError if `path` is not empty or cannot be written.
     """
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        if left.is_dir() and _is_of_dead_process(left):
-            shutil.rmtree(left, ignore_errors=True)
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if stale.is_dir() and _is_of_dead_process(stale):
+            shutil.rmtree(stale, ignore_errors=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
     try:

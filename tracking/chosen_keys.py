@@ -1,4 +1,4 @@
-"""Which configuration keys a user chose, for tables that have no room for all keys."""
+"""Which configuration keys are choices, for tables that have no room for all keys."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MEASURED_OF_DATA = (
     "dataset.transforms",
     "dataset.warnings",
 )
-"""What a run records about its images, rather than choices that were configured."""
+"""Keys that are measured from the images rather than configured."""
 
 
 def is_chosen(path: str) -> bool:
-    """Whether a path is that of a key of the configuration that somebody chose.
+    """Whether a path is that of a configuration key that is a choice.
 
-    What a run found out about its images, and the words that describe its recipe, are not chosen.
+    Measured properties of the images and descriptions of the recipe are not.
     """
     if not path.startswith(f"{CONFIG}/"):
         return False

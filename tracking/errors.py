@@ -1,4 +1,4 @@
-"""Errors that the user can fix, and warnings of what was left out."""
+"""Errors that the user can fix, and warnings about data that is left out."""
 
 import warnings
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Its message tells the user what was wrong, where, and what would be right."""
+    """Its message tells the user what is wrong, where, and how to correct it."""
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows of it: IPython asks for this, and a traceback would say no more."""
+        """IPython shows the error by this method, without a traceback, which would not help."""
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -22,19 +22,19 @@ class ServerError(UserError):
 
 
 class StoreWarning(UserWarning):
-    """A part of a store that is damaged and left out; the rest is read."""
+    """Part of a store is damaged and left out; the rest is read."""
 
 
 def warn(message: str) -> None:
-    """Warn of a part of a store that is left out; the command line prints it once."""
+    """Warn that part of a store is left out; the command line prints each warning once."""
     warnings.warn(message, StoreWarning, stacklevel=2)
 
 
 @contextmanager
 def leaving_out(part: str) -> Iterator[None]:
-    """Warn that a part of a store is left out, and why, if reading it fails.
+    """Warn that part of a store is left out, and why, if reading it fails.
 
-    What was written by others can be damaged in any way, and libraries raise anything then.
+    Files of other programs can be damaged in any way, on which libraries raise any exception.
     """
     try:
         yield

@@ -27,6 +27,7 @@ NETWORKS = "training/networks"
 EVALUATION = "evaluation"
 PROBES = "probes"
 HEALTH = "health"
+RULES_THAT_HOLD = f"{HEALTH}/holds"
 USAGE = "system"
 IMAGES = "images"
 ARTIFACTS = "io_files/artifacts"
@@ -66,7 +67,7 @@ class Metrics:
     Attributes:
         steps: Numbers of finished training steps, from 1, increasing.
         times: Milliseconds since the Unix epoch.
-        values: By path, each sequence as long as `steps`; NaN and infinities are values.
+        values: The values by path, each sequence as long as `steps`; NaN and infinities are values.
     """
 
     steps: Sequence[int]

@@ -1,8 +1,8 @@
 """Writes one run to several stores: the journal at once, each remote from its own thread.
 
-A remote can fail, stall or lag. It never holds up the training, and a failure is reported once.
-The journal has every event first, so a remote gets from it whatever it missed: at the start,
-after an interruption, after its queue overflowed, and when it is tried again after a failure.
+A remote can fail, stall or lag. It never delays the training, and a failure is reported once.
+The journal gets every event first. A remote reads from it what it missed: at the start, after an
+interruption, after its queue overflowed, and when it is retried after a failure.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class FanOut:
         Args:
             journal: Written on the caller's thread, before any remote sees the event.
             remotes: For each backend a function that opens it; called on the remote's thread.
-            history: Reads back from the journal everything that was written so far.
+            history: Reads back everything in the journal.
             warn: Called with a sentence when a tracker fails, once per tracker.
             queue_length: How many events may wait for a remote before it reads the journal.
             patience: Seconds without progress after which a remote counts as stalled.
@@ -107,7 +107,7 @@ class FanOut:
 
     @property
     def lost(self) -> str | None:
-        """Why the journal lacks a part of the run after `close`; None if it is complete."""
+        """Why the journal is incomplete after `close`; None if it is complete."""
         return self._lost
 
     def _note(self, states: Mapping[str, str]) -> None:
@@ -116,7 +116,7 @@ class FanOut:
         self._guard_journal(lambda: self._journal.write(redact_event(fields, self._redact)))
 
     def _guard_journal(self, action: Callable[[], None]) -> bool:
-        """Return whether the journal did it; warn the first time it did not."""
+        """Return whether the action on the journal succeeded; warn at its first failure."""
         try:
             action()
         except Exception as error:
@@ -130,7 +130,7 @@ class FanOut:
 
 @dataclass(frozen=True)
 class _CatchUp:
-    """A task: fetch from the journal what was not queued."""
+    """A task: read the events from the journal that were not queued."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,8 @@ class _Remote:
         self._opening_patience = opening_patience
         self._is_opening = True
         self._retry = retry
-        # Start with the journal: for what was written before an interruption, and for what is
-        # written while the backend's SDK is imported.
+        # Start with the journal, which has the events from before an interruption, and those that
+        # are written while the backend's SDK is imported.
         self._queue: deque[Event | _CatchUp | _End] = deque([_CatchUp()])
         self._queue_changed = threading.Condition()
         self._problem: str | None = None
@@ -181,7 +181,7 @@ class _Remote:
         self._thread.start()
 
     def put(self, event: Event, *, in_journal: bool) -> None:
-        """Queue an event, or leave it to a later reading of the journal if it is there."""
+        """Queue an event, or leave it to a later reading of the journal if that has it."""
         if self._problem:
             return
         with self._queue_changed:
@@ -207,7 +207,7 @@ class _Remote:
             self._last_status = status
             self._queue.append(_End(status))
             self._queue_changed.notify()
-        _set_priority(self._thread.native_id, 0)  # the training needs the processor no more
+        _set_priority(self._thread.native_id, 0)  # the training no longer needs the processor
 
     def join(self) -> str:
         """Wait as long as there is progress; return `complete` or what went wrong."""
@@ -259,8 +259,8 @@ class _Remote:
                     self._problem = None
 
     def _next_task(self) -> Sequence[Event] | _CatchUp | _End:
-        # A reading of the journal is taken off the queue before it begins, so that an event that
-        # comes too late for it is queued.
+        # A `_CatchUp` is taken off the queue before the journal is read, so that events that are
+        # too late for that reading are queued.
         with self._queue_changed:
             self._queue_changed.wait_for(lambda: self._queue)
             if isinstance(self._queue[0], Metrics):
@@ -288,7 +288,7 @@ class _Remote:
     def _send(self, tracker: Tracker, events: Iterable[Event]) -> None:
         for event in events:
             if self._problem:
-                raise TimeoutError  # it was given up, and events since then were not queued
+                raise TimeoutError  # this remote was given up, so later events were not queued
             self._progress = time.monotonic()
             tracker.write(event)
             self._progress = time.monotonic()
@@ -320,7 +320,7 @@ class _Remote:
 def _set_priority(thread: int | None, priority: int) -> None:
     """Set a thread's priority where that is possible: on Linux, and upwards only as root."""
     if not sys.platform.startswith("linux"):
-        return  # a thread's number may there be that of another process
+        return  # elsewhere a thread's id may be that of another process
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, thread or 0, priority)
 

@@ -1,4 +1,4 @@
-"""Field values as flat paths and as text, for stores that can hold nothing else."""
+"""Field values as flat paths and as text, for stores that hold nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NOT_JSON = (ValueError, RecursionError)  # the latter if a text begins with man
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
     """`{"optimizer": {"lr": 1e-3}}` to `{"optimizer/lr": 1e-3}`; lists stay lists.
 
-    The key "" holds the value of a path below which others lie, too.
+    The key "" holds the value of a path that is also the beginning of others.
     """
     flat: dict[str, Value] = {}
     for key, value in tree.items():

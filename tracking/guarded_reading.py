@@ -1,7 +1,7 @@
-"""Reading of what other programs wrote: whatever their libraries raise becomes one sentence.
+"""Turns whatever libraries raise while they read a store into a one-sentence StoreError.
 
-A store can be damaged in any way, a server can go away between two answers, and libraries raise
-anything then. Only the journal is read without this guard, because its own reader skips damage.
+A store can be damaged in any way, and a server can disappear between two answers. Only the journal
+is read without this guard, because its own reader skips damaged parts.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class GuardedBackend(GuardedReader):
             store: The store, or an address of MLflow.
             run: The run's id.
             paths: The paths of the metrics.
-            fraction: Of each metric's own steps, 0 to 1.
+            fraction: The fraction of each metric's own steps, 0 to 1.
         """
         with self._refusing(f"the run {run}", store):
             return self._backend.load_tails(store, run, paths, fraction)

@@ -1,4 +1,4 @@
-"""One writer per run, and any number of readers that leave no trace."""
+"""Locks that allow one writer per run, and any number of readers, who write nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tracking.errors import StoreError
 from tracking.unfinished import unfinished
 
 _PATIENCE_SECONDS, _POLL_SECONDS = 0.5, 0.01
-"""A reader holds a writer off for the instant of its look; several may do so in turn."""
+"""A reader blocks a writer for the instant of its check; several readers may do so in turn."""
 
 _WRITER, _TRAINING = "lock", "training-lock"
 
@@ -28,7 +28,7 @@ def locked(
     Args:
         folder: The run's folder.
         patience: How many seconds to wait for the lock.
-        training: Whether the process trains the run, which is `running` until it lets go.
+        training: Whether the process trains the run, which is `running` as long as it is locked.
 
     Raises:
         StoreError: Another process holds the lock.
@@ -38,15 +38,15 @@ def locked(
             for name in (_WRITER, _TRAINING) if training else (_WRITER,):
                 lock = filelock.FileLock(folder / name, patience, poll_interval=_POLL_SECONDS)
                 locks.enter_context(lock)
-            held = locks.pop_all()
+            acquired = locks.pop_all()
     except filelock.Timeout as error:
         raise StoreError(f"The run {folder.name} is being written by another process.") from error
-    with held, unfinished(folder):
+    with acquired, unfinished(folder):
         yield
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a living process writes the run; also true if that cannot be found out."""
+    """Whether a living process writes the run; also true if that cannot be determined."""
     try:
         return _is_held(folder / _WRITER)
     except FileNotFoundError:
@@ -56,9 +56,9 @@ def is_locked(folder: Path) -> bool:
 
 
 def is_trained(folder: Path) -> bool:
-    """Whether a living process trains the run; also true if that cannot be found out.
+    """Whether a living process trains the run; also true if that cannot be determined.
 
-    Who tags or sends a killed run holds its lock, too, but does not bring it back to life.
+    A process that tags or sends a killed run locks it as well, but does not train it.
     """
     try:
         return _is_held(folder / _TRAINING)
@@ -68,7 +68,7 @@ def is_trained(folder: Path) -> bool:
         return True
 
 
-if sys.platform == "win32":  # which has no lock that readers could share
+if sys.platform == "win32":  # it has no shared locks
 
     def _is_held(file: Path) -> bool:
         if not file.exists():
@@ -82,7 +82,7 @@ if sys.platform == "win32":  # which has no lock that readers could share
 else:
 
     def _is_held(file: Path) -> bool:
-        """Take the lock that `filelock` takes, but shared: readers do not see each other."""
+        """Try the lock of `filelock` in shared mode, in which readers do not block each other."""
         import fcntl
 
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -93,4 +93,4 @@ else:
         else:
             return False
         finally:
-            os.close(descriptor)  # which lets go of the lock
+            os.close(descriptor)  # this releases the lock

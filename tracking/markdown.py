@@ -1,4 +1,4 @@
-"""Text of others in Markdown."""
+"""Foreign text in Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which way each evaluation metric is better: the one table for measuring and for ranking."""
+"""Whether lower or higher is better for each evaluation metric, for evaluations and rankings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from tracking.events import EVALUATION
+from tracking.evaluation_paths import metric_of
 
 MetricDirection: TypeAlias = Literal["lower", "higher", "as real", "0.5"]
 """`as real` is best where real images are, `0.5` at that value; neither can be ranked."""
@@ -30,7 +30,7 @@ METRIC_DIRECTIONS: Mapping[str, MetricDirection] = {
     "sliced_wasserstein": "lower",
     "ms_ssim": "as real",
 }
-"""By the name of the metric without the prefix of its feature space."""
+"""Name of a metric without the prefix of its feature space -> its direction."""
 
 _FEATURE_SPACE = re.compile(r"(lenet|random|inception_[0-9a-f]+)_")
 
@@ -62,6 +62,6 @@ def direction_of(metric_name: str) -> MetricDirection | None:
     Understands names with a feature space (`lenet_fid`, `inception_1a2b3c4d_kid`), the best value
     so far (`best_lenet_fid`) and paths (`evaluation/lenet_fid`).
     """
-    name = metric_name.removeprefix(f"{EVALUATION}/").removeprefix("best_")
+    name = metric_of(metric_name)
     prefix = _FEATURE_SPACE.match(name)
     return METRIC_DIRECTIONS.get(name[prefix.end() :] if prefix else name)

@@ -1,8 +1,7 @@
-"""The names of metrics' paths as keys beside `run`, `step` and `time`.
+"""Keys of metrics in records that also have the keys `run`, `step` and `time`.
 
-Lines of a journal and tables of steps have these three names of their own. A metric of such a
-name, common in runs that were tracked elsewhere, gets a slash in front, with which no other path
-begins.
+Lines of a journal and tables of steps use these three names. A metric with one of these names,
+common in runs that were tracked elsewhere, gets a slash in front; no other path begins with one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""MLflow's own server and UI, as a process of its own."""
+"""MLflow's own server and UI, in a separate process."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ LOG_FILE = "mlflow-server.log"
 
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # Eight processes of 240 MB each, which judge the answers of language models.
+    # It would start eight processes of 240 MB each, for evaluating language models.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    # Who names a folder of files in MLFLOW_TRACKING_URI means it.
+    # Without this, MLflow refuses a folder in MLFLOW_TRACKING_URI.
     "MLFLOW_ALLOW_FILE_STORE": "true",
 }
 """The server's settings unless the user has set them."""
@@ -38,7 +38,7 @@ class Server:
     """A running server.
 
     Attributes:
-        address: Where it answers, `http://127.0.0.1:<port>`.
+        address: `http://127.0.0.1:<port>`.
         process: Its main process.
         log: The file that has its output.
     """
@@ -70,10 +70,10 @@ def mlflow_server(store: Path, port: int = 0) -> Iterator[Server]:
         ServerError: The port is in use, or the server does not start.
     """
     uri = tracking_uri(store)
-    kept_in = database_file(uri) or file_store(uri)
-    if kept_in and not kept_in.exists():
+    location = database_file(uri) or file_store(uri)
+    if location and not location.exists():
         raise StoreError(
-            f"No run in {kept_in.parent} was tracked to MLflow.\n"
+            f"No run in {location.parent} was tracked to MLflow.\n"
             "Train one with: dcgan train --tracker mlflow"
         )
     port = _free_port(port)
@@ -102,7 +102,7 @@ def mlflow_server(store: Path, port: int = 0) -> Iterator[Server]:
 
 
 def _free_port(port: int) -> int:
-    """Check that a port is free, or find one for 0; else its owner would pass for the server."""
+    """Check that a port is free, or find one for 0; another server there would pass for ours."""
     try:
         with socket.create_server(("127.0.0.1", port)) as listener:
             free_port: int = listener.getsockname()[1]
@@ -132,7 +132,7 @@ def _last_lines(log: Path) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and what it started; on Unix even if the process itself has ended already."""
+    """End a process and its children; on Unix even if the process itself has already ended."""
     if not hasattr(os, "killpg"):  # Windows
         _end_tree(process)
         return
@@ -149,7 +149,7 @@ def _end_tree(process: subprocess.Popen[bytes]) -> None:
     """End a process and its descendants, which are found through it, without process groups."""
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(process.pid)
-        for each in (*parent.children(recursive=True), parent):
+        for child_or_parent in (*parent.children(recursive=True), parent):
             with contextlib.suppress(psutil.NoSuchProcess):
-                each.kill()
+                child_or_parent.kill()
     process.wait()

@@ -1,7 +1,7 @@
 """Trackers of other packages, found by the entry point group `dcgan.trackers`.
 
-Such a package is written by others and may do anything. So what it returns is checked, it gets
-copies of the events, and whatever it raises becomes one sentence that names the package.
+Such a package may do anything. So its return values are checked, it gets copies of the events, and
+whatever it raises becomes a StoreError that names the package.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Plugin:
     Attributes:
         name: What `--tracker` calls it.
         package: The package and its version, such as `dcgan-tracker-trackio 0.1.0`.
-        entry_point: What names the module.
+        entry_point: The entry point that names the module.
     """
 
     name: str
@@ -48,8 +48,8 @@ class Plugin:
 def installed_plugins() -> dict[str, Plugin]:
     """The trackers of other installed packages by name; none of them is imported.
 
-    A name that one of our own backends has, or that cannot be typed, is left out. Of several
-    packages with the same name the first on Python's path counts, as for modules.
+    Names of our own backends, and names that cannot be typed, are left out. If several packages
+    have the same name, the first on Python's path counts, as for modules.
     """
     from importlib.metadata import entry_points
 
@@ -71,13 +71,13 @@ def load_plugin(name: str) -> Backend:
     plugin = installed_plugins().get(name)
     if plugin is None:
         raise StoreError(f"There is no tracker {name!r} here: its package is not installed")
-    backend = _ask(plugin, "cannot be imported", plugin.entry_point.load)
+    backend = _call_plugin(plugin, "cannot be imported", plugin.entry_point.load)
     _require(plugin, backend, _FUNCTIONS)
     return _PluginBackend(plugin, backend)
 
 
 class _PluginBackend:
-    """A backend of another package, held to the protocol."""
+    """A backend of another package, checked against the protocol."""
 
     def __init__(self, plugin: Plugin, backend: Backend) -> None:
         self._plugin = plugin
@@ -114,40 +114,42 @@ class _PluginBackend:
 
     def load_events(self, store: Path | str, run: str) -> Iterator[Event]:
         events = iter(self._call("load_events", Iterable, store, run))
-        while event := _ask(self._plugin, "failed in load_events", partial(next, events, None)):
+        while event := _call_plugin(
+            self._plugin, "failed in load_events", partial(next, events, None)
+        ):
             _check(self._plugin, "load_events", event, Event)
             yield event
 
     def _call(self, function: str, kind: type, *arguments: object) -> Any:
         ask = partial(getattr(self._backend, function), *arguments)
-        result = _ask(self._plugin, f"failed in {function}", ask)
+        result = _call_plugin(self._plugin, f"failed in {function}", ask)
         _check(self._plugin, function, result, kind)
         return result
 
 
 class _PluginTracker:
-    """A tracker of another package, held to the protocol."""
+    """A tracker of another package, checked against the protocol."""
 
     def __init__(self, plugin: Plugin, tracker: Tracker) -> None:
         self._plugin = plugin
         self._tracker = tracker
 
     def held(self) -> Held:
-        held: Held = _ask(self._plugin, "failed in held", self._tracker.held)
+        held: Held = _call_plugin(self._plugin, "failed in held", self._tracker.held)
         _check(self._plugin, "held", held, Held)
         return held
 
     def write(self, event: Event) -> None:
-        _ask(self._plugin, "failed in write", partial(self._tracker.write, _copy(event)))
+        _call_plugin(self._plugin, "failed in write", partial(self._tracker.write, _copy(event)))
 
     def close(self, status: Status) -> None:
-        _ask(self._plugin, "failed in close", partial(self._tracker.close, status))
+        _call_plugin(self._plugin, "failed in close", partial(self._tracker.close, status))
 
 
-def _ask(plugin: Plugin, failure: str, question: Callable[[], Any]) -> Any:
-    """What the plugin answers; raises StoreError with the failure if it raises anything."""
+def _call_plugin(plugin: Plugin, failure: str, function: Callable[[], Any]) -> Any:
+    """Call the plugin and return its answer; raises StoreError if the plugin raises anything."""
     try:
-        return question()
+        return function()
     except KeyboardInterrupt:  # the user's, in a command that reads or sends runs
         raise
     except BaseException as error:
@@ -177,7 +179,7 @@ def _check(plugin: Plugin, function: str, answer: object, kind: Any) -> None:
 
 
 def _copy(event: Event) -> Event:
-    """The event for a plugin alone, which may change it: other trackers get it as well."""
+    """A copy that the plugin may change, since other trackers get the same event."""
     match event:
         case Fields(values):
             return Fields({k: list(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -41,7 +41,7 @@ def from_png(content: bytes) -> npt.NDArray[np.uint8]:
 
 
 def read_image(path: str, step: int, time: int, content: bytes) -> Iterator[Image]:
-    """The image of a run from its file; none, with a warning, if that is not a picture.
+    """The image of a run from its file; nothing, with a warning, if the file is not a picture.
 
     Args:
         path: The path of its series.

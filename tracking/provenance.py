@@ -1,6 +1,6 @@
-"""Where a run comes from: the command line, the code, the packages and the machine.
+"""The origin of a run: the command line, the code, the packages and the machine.
 
-No environment variable and no user name is recorded. What cannot be found out is left out.
+No environment variable and no user name is recorded. What cannot be determined is left out.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PACKAGES = (
 MAX_DIFF_BYTES = 4_000_000
 MAX_UNTRACKED = 1_000
 UNTRACKED_NOTE = "# Untracked, and not kept here:"
-"""Follows a patch, and is followed by a line `#   NAME` for each file."""
+"""The line after a patch that introduces one line `#   NAME` per untracked file."""
 
 _SECRET_NAME = re.compile(SECRET_NAME, re.IGNORECASE)
 _RANDOM_LOOKING = re.compile(r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}[\w.+/=-]*")
@@ -77,7 +77,7 @@ def describe(arguments: Sequence[str]) -> tuple[dict[str, Value], str | None]:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The command that a user would type, from `sys.argv`; what looks like a secret is redacted."""
+    """The command that a user would type, from `sys.argv`; apparent secrets are redacted."""
     if not arguments:
         return ""
     program = Path(arguments[0])
@@ -130,7 +130,7 @@ def _code() -> tuple[dict[str, Value], str | None]:
             contextlib.suppress(git.GitError, OSError, ValueError),
             git.Repo(folder.resolve(), search_parent_directories=True) as repository,
         ):
-            # Looking at a repository must not take the lock of its index.
+            # Reading a repository must not lock its index.
             repository.git.update_environment(GIT_OPTIONAL_LOCKS="0")
             if repository.git.ls_files("--", str(folder.resolve())):
                 return _describe_repository(repository)

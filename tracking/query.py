@@ -49,7 +49,7 @@ class QueryError(UserError):
 
 @dataclass(frozen=True)
 class RunNames:
-    """What an expression can refer to in one run.
+    """The names that an expression can use in one run.
 
     Attributes:
         names: Values by dotted name, such as `optimizer.lr`, `status`, `training.epoch.Gloss`.
@@ -61,8 +61,8 @@ class RunNames:
 def run_names(fields: Mapping[str, Value], last: Mapping[str, float]) -> RunNames:
     """The names of a run: the keys of its recipe, its other fields, its last values.
 
-    A metric can also be named by the last part of its path; the mean of the epoch then takes
-    precedence over the value of the batch.
+    The last part of a metric's path names it too; it then means the mean of the epoch rather than
+    the value of the batch.
     """
     names: dict[str, Any] = {}
     for path in sorted(last, key=_precedence):
@@ -162,9 +162,9 @@ def _precedence(path: str) -> int:
 
 
 def _evaluator(names: Mapping[str, Any]) -> simpleeval.EvalWithCompoundTypes:
-    """An evaluator that takes bounded time and memory and reaches nothing but values by name.
+    """An evaluator with bounded time and memory that can only access values by name.
 
-    It has no calls, comprehensions, powers, and formatted or repeated texts. A dotted name is
+    It allows no calls, comprehensions, powers, or formatted or repeated strings. A dotted name is
     looked up as a whole; no attribute of an object is read.
     """
     arithmetic = {node: partial(_of_numbers, operation) for node, operation in _ARITHMETIC.items()}

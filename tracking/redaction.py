@@ -1,4 +1,4 @@
-"""Removes what no tracker may see: tokens, secrets in the environment, the home directory."""
+"""Removes tokens, secrets in the environment, and the home directory before tracking."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SHORTEST_SECRET = 6
 """Shorter values of secret variables are ignored: they occur within ordinary words."""
 
 _SECRET_VARIABLE = re.compile(SECRET_NAME, re.IGNORECASE)
-# OPENAI_KEY, GH_PAT, DB_PWD, PGPASS, HTTP_AUTH: such names are less sure, so that the value must
-# not be a word, and PWD itself is the working directory.
+# OPENAI_KEY, GH_PAT, DB_PWD, PGPASS, HTTP_AUTH: such names are less certain, so the value must not
+# be a plain word. PWD itself is the working directory.
 _LIKELY_SECRET_VARIABLE = re.compile(
     r"(?:^|_)(?:key|pat|pass|auth|pw|creds?|cookie|dsn)(?:_|$)|_pwd$|^pgpass", re.IGNORECASE
 )
@@ -41,7 +41,7 @@ _TOKEN = re.compile(
     r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\w+/=\s:,-]*"
 )
 # Lengths are bounded, or a long text without an @ would take time that grows with its square.
-# A password may hold a slash; what follows a host's port may hold an @.
+# A password may contain a slash; the part after a host's port may contain an @.
 _URL_CREDENTIALS = re.compile(
     r"(?<=://)(?:[^/\s]{0,256}@|[^/\s:@]{1,64}:(?!\d{1,5}/)[^\s]{0,256}@)"
     r"|(?<![\w./:@-])[\w.-]{1,64}:[^\s/:@]{1,256}@(?=[\w.-]{1,256}:)"

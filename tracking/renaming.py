@@ -1,4 +1,4 @@
-"""New names for the paths of a run that is imported, by which nothing is lost."""
+"""New names for the paths of an imported run, checked so that no path is lost."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import replace
 from tracking.errors import StoreError
 from tracking.events import IMPORTED, SYS, TRACKERS, Event, Fields, File, Image, Metrics, Text
 
-_KEPT_BY_THE_JOURNAL = (f"{SYS}/id", f"{SYS}/status", IMPORTED, TRACKERS)
+_SET_BY_THE_JOURNAL = (f"{SYS}/id", f"{SYS}/status", IMPORTED, TRACKERS)
 
 
 def check_new_paths(events: Iterable[Event], new_paths: Mapping[str, str]) -> None:
-    """Raise StoreError if new names put two paths into one, or name what a journal keeps itself.
+    """Raise StoreError if new names merge two paths, or are paths that the journal sets itself.
 
     Args:
         events: All of the run.
@@ -21,8 +21,8 @@ def check_new_paths(events: Iterable[Event], new_paths: Mapping[str, str]) -> No
     for new in new_paths.values():
         if set(new.split("/")) & {"", ".", ".."}:
             raise StoreError(f"--rename to {new}: a path is names between slashes, such as a/b.")
-        if any(new == kept or new.startswith(f"{kept}/") for kept in _KEPT_BY_THE_JOURNAL):
-            raise StoreError(f"--rename to {new}: the journal of a run keeps that field itself.")
+        if any(new == path or new.startswith(f"{path}/") for path in _SET_BY_THE_JOURNAL):
+            raise StoreError(f"--rename to {new}: the journal of a run sets that field itself.")
     rename = _renamer(new_paths)
     origins: dict[tuple[str, str], str] = {}
     for event in events:
@@ -32,8 +32,8 @@ def check_new_paths(events: Iterable[Event], new_paths: Mapping[str, str]) -> No
             other = origins.setdefault((kind, new), old)
             if other != old:
                 raise StoreError(
-                    f"{other} and {old} would both be {new}, and one of them be lost. Give them "
-                    "names of their own, each by an option --rename OLD=NEW."
+                    f"{other} and {old} would both become {new}, so one of them would be lost. "
+                    "Give each its own name with --rename OLD=NEW."
                 )
 
 

@@ -1,4 +1,4 @@
-"""Moving a run between stores: blocks of metrics, and an account of what is still missing."""
+"""Moving a run between stores: blocks of metrics, and which events a store still lacks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BLOCK_STEPS = 1000
 
 
 class Ledger:
-    """Keeps account of what one store holds, and lets only the rest through."""
+    """Tracks what one store holds, and passes on only the events that it lacks."""
 
     def __init__(self, held: Held) -> None:
         self._last_step = dict(held.last_step)
@@ -31,7 +31,7 @@ class Ledger:
     def missing(self, events: Iterable[Event]) -> Iterator[Event]:
         """Yield the events, or parts of them, that the store lacks.
 
-        An event counts as held once the next one is requested, so an event whose writing raised
+        An event counts as held once the next one is requested; if writing it raised an error, it
         is still missing.
         """
         for event in events:
@@ -55,7 +55,7 @@ class Ledger:
     def _later_steps(self, block: Metrics) -> Iterator[Metrics]:
         """For each path, a block from the first value that the store lacks.
 
-        That is one of a later step or, where a step was measured again, of a later time.
+        That is the first one of a later step or, if a step was measured again, of a later time.
         """
 
         def first(path: str) -> int:

@@ -1,7 +1,7 @@
-"""The files in a run's folder, which is entered without following links.
+"""The files in a run's folder, found without following links.
 
-A run may come from elsewhere: a link in it could name any file of this machine, and what is found
-here is read, sent to servers and, when a run is rewound, deleted.
+A run may come from elsewhere, and a link in it could point to any file of this machine. Files in
+the folder are read, sent to servers and, when a run is rewound, deleted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def run_files(folder: Path, part: str) -> list[Path]:
 def image_files(folder: Path, path: str = IMAGES) -> dict[tuple[str, int], Path]:
     """The PNG file of each image of a run by the path of its series and its step, sorted.
 
-    A file that is not named as the journal names images does not count.
+    Files with names that the journal does not give to images are left out.
 
     Args:
         folder: The run's folder.
@@ -61,7 +61,7 @@ def check_no_link(folder: Path, relative: Path) -> Path:
 
 
 def check_no_links(folder: Path) -> None:
-    """Raise StoreError if a run's folder is a link or has one anywhere: it is to be written to."""
+    """Raise StoreError if a run's folder, before it is written to, is a link or contains one."""
     for path in (folder, *folder.rglob("*")):
         if path.is_symlink():
             _refuse(path)
@@ -70,5 +70,5 @@ def check_no_links(folder: Path) -> None:
 def _refuse(link: Path) -> NoReturn:
     raise StoreError(
         f"{link} is a link, or lies behind one. Runs are read and written without following "
-        "links.\nReplace the link by what it names."
+        "links.\nReplace the link with the file or folder that it points to."
     )

@@ -16,17 +16,17 @@ _PATTERNS = {
     "wandb": "wandb/*run-*/run-*.wandb",
     "neptune_export": "**/*_part_0.parquet",
 }
-"""The files by which each backend's runs are found; the first match wins."""
+"""Backend -> the pattern of files that its runs have; the first match wins."""
 
 OWN_FOLDERS = ("neptune", "tensorboard", "wandb")
-"""Folders of a store that may be named in its place."""
+"""Folders within a store that users may give instead of the store."""
 
 _DATABASES = (".db", ".sqlite", ".sqlite3")
 
 
 @dataclass(frozen=True)
 class RunSource:
-    """Where runs are, and what reads them.
+    """The location of runs, and the backend that reads them.
 
     Attributes:
         backend: The name of the backend.
@@ -49,7 +49,7 @@ def resolve_source(source: str | Path | RunSource) -> RunSource:
         backends, location = [source.backend], source.location
         if source.backend not in _PATTERNS:
             plugins = installed_plugins()
-            if source.backend in plugins:  # only it knows where its runs are
+            if source.backend in plugins:  # only the plugin knows where its runs are
                 return source
             raise StoreError(
                 f"There is no backend {source.backend!r} to read {source.location}.\n"

@@ -66,6 +66,11 @@ def find_run(store: Path, reference: str) -> Path:
     return store / choose_run(reference, names, str(store))
 
 
+def no_runs(place: object) -> StoreError:
+    """The error for a store without runs."""
+    return StoreError(f"There are no runs in {place}. Start one with: dcgan train")
+
+
 def choose_run(reference: str, names: Mapping[str, str], place: str) -> str:
     """The id of the run that a user refers to.
 
@@ -78,7 +83,7 @@ def choose_run(reference: str, names: Mapping[str, str], place: str) -> str:
         StoreError: No run matches, or more than one.
     """
     if not names:
-        raise StoreError(f"There are no runs in {place}. Start one with: dcgan train")
+        raise no_runs(place)
     if reference == "last":
         return list(names)[-1]
     if reference in names:
@@ -150,10 +155,10 @@ def rename_run(folder: Path, name: str) -> str:
 def trash_run(folder: Path) -> None:
     """Move a run that is not being written to the store's trash.
 
-    One of the same id that is there already gets a number: `<id>.1` is the first that was deleted.
+    A run of the same id in the trash gets a number: `<id>.1` is the one that was deleted first.
     """
     with locked(folder):
-        pass  # nobody writes it
+        pass  # now no other process writes it
     target = folder.parent / TRASH / folder.name
     target.parent.mkdir(exist_ok=True)
     if target.exists():  # an imported run, deleted before

@@ -1,4 +1,4 @@
-"""The two tables that every store reads back as: one row per run, one row per step."""
+"""The two tables in which every store returns its runs: one row per run, one row per step."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def tails_of(
     Args:
         points: The values of a run's metrics, in any order.
         paths: The paths of the metrics.
-        fraction: Of each metric's own steps, 0 to 1; at least one step.
+        fraction: The fraction of each metric's own steps, 0 to 1; at least one step.
 
     Returns:
         Each metric's values by path, float64, indexed by step.

@@ -20,7 +20,7 @@ def as_status(value: object) -> Status:
 
 @dataclass(frozen=True)
 class Run:
-    """What identifies a run, the same in every store.
+    """The identity of a run, the same in every store.
 
     Attributes:
         id: Unique, of letters, digits and hyphens; never changes.
@@ -35,7 +35,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Held:
-    """What a store already has of a run, so that nothing is sent to it twice.
+    """What a store already holds of a run, so that nothing is sent to it twice.
 
     Attributes:
         last_step: The last step in the store for each metric's path. A store always holds a
@@ -65,7 +65,7 @@ class Tracker(Protocol):
     """
 
     def held(self) -> Held:
-        """What the store had of this run when it was opened."""
+        """What the store held of this run when it was opened."""
         ...
 
     def write(self, event: Event) -> None:

@@ -1,7 +1,7 @@
-"""Moves runs between stores: sends a remote what it missed, imports runs kept elsewhere.
+"""Moves runs between stores: sends a run to a remote, and imports runs from elsewhere.
 
-Both write to the target whatever the source has and the target lacks. So both can be interrupted
-and repeated, and a second transfer sends nothing.
+Both write what the target still lacks. So they can be interrupted and repeated, and repeating a
+complete transfer writes nothing.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class TransferCount:
 def send_run(folder: Path, remote: str) -> TransferCount:
     """Send a remote what it lacks of the run whose journal is in `folder`.
 
-    Raises StoreError if the run is being written, or if the remote fails: what has arrived
-    stays there, and the next call sends the rest.
+    Raises StoreError if the run is being written, or if the remote fails; what was sent stays
+    there, and the next call sends the rest.
     """
     with locked(folder):
         fields = read_fields(folder, alive=False)
@@ -66,7 +66,7 @@ def send_run(folder: Path, remote: str) -> TransferCount:
         except (Exception, SystemExit) as error:  # some SDKs call sys.exit
             raise StoreError(
                 f"The run {folder.name} could not be sent to {remote}: {_reason(error)}\n"
-                "What has arrived stays there; run the same command again to send the rest."
+                "What was sent stays there; run the same command again to send the rest."
             ) from error
         amend_fields(folder, {f"{TRACKERS}/{remote}": "complete"})
     return count
@@ -82,14 +82,14 @@ def import_run(
     """Import a run from another store into a journal of this one.
 
     Args:
-        source: What reads the run, for `tracking.backends.load_reader`.
-        location: Where that backend finds it: a store, or for MLflow also an address.
+        source: The name of its reader, for `tracking.backends.load_reader`.
+        location: The store to import from, or for MLflow also an address.
         fields: The run's row in the table of runs there.
         store: The store to import into.
         new_paths: New names for paths of the source, or for their beginnings.
 
     Returns:
-        What was written; None if the run was made in this store, whose journal has it all.
+        What was written; None if the run was made in this store and is complete here.
 
     Raises:
         StoreError: The run's id cannot be the name of a folder, the run is being written, or the
@@ -108,14 +108,14 @@ def import_run(
     try:
         created = from_iso8601(str(fields["sys/created"]))
     except (KeyError, ValueError) as error:
-        raise StoreError(f"The run {identifier} in {location} has no time of creation.") from error
+        raise StoreError(f"The run {identifier} in {location} has no creation time.") from error
     name = str(existing.get("sys/name") or fields.get("sys/name") or identifier)
     status = as_status(fields.get("sys/status"))
     if new_paths:
         counted = UNMAPPED.copy()
         check_new_paths(load_reader(source).load_events(location, identifier), new_paths)
         UNMAPPED.clear()
-        UNMAPPED.update(counted)  # the reading below counts what is left out
+        UNMAPPED.update(counted)  # the reading below counts the entries that are left out
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         journal = open_tracker(Run(identifier, name, created), store)
@@ -126,10 +126,10 @@ def import_run(
         try:
             # The final status is written last: an interrupted import does not look complete.
             return _move(_with_status(events, "running"), journal, status)
-        except Exception as error:  # what others wrote can be damaged in any way
+        except Exception as error:  # files of other programs can be damaged in any way
             raise StoreError(
                 f"The run {identifier} could not be imported: {_reason(error)}\n"
-                "What has arrived stays here; run the same command again to import the rest."
+                "What was imported stays here; run the same command again to import the rest."
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""What this process has begun to write, so that Ctrl-C does not leave it half-written."""
+"""Files and runs that this process is writing, so that Ctrl-C does not leave them half-written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares what a remote holds of a run with the run's journal, value for value."""
+"""Compares a run in a remote store with the run's journal, value by value."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from tracking.events import TRACKERS, Event, Fields, File, Image, Metrics, Text
 from tracking.wording import plural
 
 _Content: TypeAlias = dict[str, dict[object, str]]
-"""By what holds it, such as a metric's path: what is there, by step, as a text or a digest."""
+"""Name of a series, such as a metric's path -> step -> the value as text, or a digest."""
 
 
 def find_differences(folder: Path, remote: str) -> list[str]:
     """Where a remote differs from the journal in `folder`: one line per metric or series.
 
-    Of values that were measured again at a step, the latest counts. An empty list means that
-    both hold the same.
+    If a value was measured again at a step, the latest counts. An empty list means that both are
+    the same.
     """
     journal = _content(read_events(folder))
-    there = _content(load_backend(remote).load_events(folder.parent, folder.name))
+    remote_content = _content(load_backend(remote).load_events(folder.parent, folder.name))
     lines = []
-    for name in sorted(journal.keys() | there.keys()):
-        expected, found = journal.get(name, {}), there.get(name, {})
-        other = [key for key in expected.keys() & found.keys() if expected[key] != found[key]]
+    for name in sorted(journal.keys() | remote_content.keys()):
+        expected, actual = journal.get(name, {}), remote_content.get(name, {})
+        differing = [key for key in expected.keys() & actual.keys() if expected[key] != actual[key]]
         parts = [
             f"{plural(len(keys), 'value')} {what} ({_examples(keys)})"
             for keys, what in (
-                (other, "differ"),
-                (expected.keys() - found.keys(), "missing there"),
-                (found.keys() - expected.keys(), "only there"),
+                (differing, "differ"),
+                (expected.keys() - actual.keys(), "missing there"),
+                (actual.keys() - expected.keys(), "only there"),
             )
             if keys
         ]

@@ -39,7 +39,7 @@ def rounded(value: float, digits: int, sign: str = "") -> str:
 
 
 def install_extra(extra: str) -> str:
-    """How to install one of this project's extras: from its repository, as no index has it."""
+    """How to install one of this project's extras: from the repository, not a package index."""
     return f"pip install -c constraints.txt -e '.[{extra}]' in the repository of the DCGAN lab"
 
 

@@ -1,1 +1,1 @@
-"""Animations: a training's grids in order, and walks through latent space."""
+"""Animations of a training's grids and of walks through latent space."""

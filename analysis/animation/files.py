@@ -8,22 +8,22 @@ from pathlib import Path
 import PIL.Image
 
 from analysis.animation.frames import Animation
-from tracking.atomic_files import atomic_write
-from tracking.errors import StoreError, UserError
+from tracking.atomic_files import write_output
+from tracking.errors import UserError
 from tracking.wording import install_extra
 
-ENDINGS = (".gif", ".webp", ".mp4")
+EXTENSIONS = (".gif", ".webp", ".mp4")
 
 _WEBP_QUALITY = 85
 _VIDEO_QUALITY = "18"
-"""H.264's constant rate factor, which hardly shows a loss."""
+"""H.264's constant rate factor; at 18 the loss is hardly visible."""
 
 _FRAMES_PER_SECOND = 30
-"""Of a video, in which a frame is repeated for as long as it is shown."""
+"""The frame rate of videos; a frame that is shown for longer is repeated."""
 
 
 class VideoError(UserError):
-    """A video that cannot be written here."""
+    """A video cannot be written because PyAV is not installed."""
 
 
 def check_can_write(path: Path) -> None:
@@ -40,36 +40,32 @@ def check_can_write(path: Path) -> None:
 
 
 def save_animation(animation: Animation, path: Path) -> None:
-    """Write an animation that repeats, in the format of the file's ending.
+    """Write an animation that loops, in the format that the file's extension names.
 
     Args:
         animation: What to write.
-        path: One of ENDINGS; complete or absent, even if the process dies. Its folder is made
-            if it is missing.
+        path: The file, with one of EXTENSIONS. It is complete or absent, even if the process
+            dies. Its folder is created if it is missing.
 
     Raises:
         VideoError: PyAV is missing.
         StoreError: The file cannot be written.
     """
     check_can_write(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary:
-            if path.suffix.lower() == ".mp4":
-                _write_video(animation, temporary)
-            else:
-                kind = "GIF" if path.suffix.lower() == ".gif" else "WEBP"
-                temporary.write_bytes(_encoded(animation, kind, _WEBP_QUALITY))
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}.") from error
+    with write_output(path) as temporary:
+        if path.suffix.lower() == ".mp4":
+            _write_video(animation, temporary)
+        else:
+            kind = "GIF" if path.suffix.lower() == ".gif" else "WEBP"
+            temporary.write_bytes(_encoded(animation, kind, _WEBP_QUALITY))
 
 
-def as_webp(animation: Animation, most_bytes: int) -> bytes:
-    """An animation of at most some bytes: every second frame is left out until it fits."""
+def as_webp(animation: Animation, max_bytes: int) -> bytes:
+    """An animation as WebP of at most `max_bytes`; every second frame is dropped until it fits."""
     frames, seconds = list(animation.frames), list(animation.seconds)
     while True:
         content = _encoded(Animation(tuple(frames), tuple(seconds)), "WEBP", _WEBP_QUALITY)
-        if len(content) <= most_bytes or len(frames) <= 2:
+        if len(content) <= max_bytes or len(frames) <= 2:
             return content
         # From the end, so that the last frame stays.
         frames = frames[::-2][::-1]
@@ -114,7 +110,6 @@ def _write_video(animation: Animation, path: Path) -> None:
 
 
 def _even(picture: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
-
     if picture.size == size:
         return picture
     larger = PIL.Image.new(picture.mode, size)

@@ -1,4 +1,4 @@
-"""The frames of animations: pictures with a caption and how far along they are."""
+"""The frames of animations: pictures with a caption and a progress line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from analysis.image_files import evenly_spaced
 from tracking.errors import warn
 
 LAST_SECONDS = 2.0
-"""How long the last grid of a training stays."""
+"""Seconds for which the last grid of a training is shown."""
 
 _SHORTEST_EDGE = 256
 """Smaller pictures are enlarged, so that their caption fits below them."""
@@ -41,24 +41,24 @@ class Animation:
 def training_animation(
     files: Mapping[int, Path],
     *,
-    most: int,
+    max_grids: int,
     longest_edge: int,
     frames_per_second: float,
     corner: tuple[int, int] | None = None,
 ) -> Animation:
-    """The grids of a run in the order of its training; the step is below each, the last stays.
+    """The grids of a run in training order, each above its step; the last is shown longer.
 
     Args:
         files: Step -> PNG file, as `image_files.image_files` finds them; at least one.
-        most: The most grids to show: evenly spaced, with the first and the last.
-        longest_edge: Of the grids in pixels; larger ones are reduced.
+        max_grids: How many grids to show at most: evenly spaced, with the first and the last.
+        longest_edge: The longest edge of a frame, in pixels; larger grids are scaled down.
         frames_per_second: How many grids are shown in a second.
-        corner: Height and width in pixels of the upper left part; None for whole grids.
+        corner: Height and width, in pixels, of the upper left part to show; None for whole grids.
 
     Raises:
         OSError: A file cannot be read.
     """
-    steps = evenly_spaced(sorted(files), most)
+    steps = evenly_spaced(sorted(files), max_grids)
     grids = {step: _read(files[step], corner) for step in steps}
     last = grids[steps[-1]]
     for step in [step for step in steps if grids[step].size != last.size]:
@@ -88,13 +88,13 @@ def walk_animation(
     longest_edge: int,
     frames_per_second: float,
 ) -> Animation:
-    """A walk from seed to seed and back to the first, with the seeds below it.
+    """A walk from seed to seed and back to the first; each frame names its seeds.
 
     Args:
         batches: The images of the walk, uint8 (N, H, W, C).
-        seeds: Which it passes, in this order.
-        steps: Images from one seed to the next.
-        longest_edge: Of the images in pixels; larger ones are reduced.
+        seeds: The seeds that the walk passes, in this order.
+        steps: Number of images from one seed to the next.
+        longest_edge: The longest edge of a frame, in pixels; larger images are scaled down.
         frames_per_second: How many images are shown in a second.
     """
     frames: list[PIL.Image.Image] = []

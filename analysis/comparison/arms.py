@@ -1,4 +1,4 @@
-"""Arms: which keys of the configuration the runs differ in, and the groups that some keys form."""
+"""Arms: groups of runs that have the same values of the keys under comparison."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tracking.events import CONFIG, SWEEP, SYS, Value
 from tracking.fields import config_key, to_text
 from tracking.wording import did_you_mean
 
-_MOST_SWEEPS = 5
-"""Sweeps that an error names, the newest last."""
+_MAX_SWEEPS = 5
+"""How many sweeps an error lists, the newest last."""
 
 _NO_PART_OF_TRAINING = (
     *DESCRIPTIONS,
     "seed",
     "dataset.path",  # the fingerprint says whether the images are the same
-    "dataset.warnings",  # which may be of files beside them
+    "dataset.warnings",  # may be computed from other files of the data set
     "images.",
     "checkpoints.",
     "evaluation.",
@@ -34,12 +34,12 @@ class ComparisonError(UserError):
 
 
 class NoArmsError(ComparisonError):
-    """Runs form no arms: none has finished, or only the seed differs."""
+    """The runs form no arms: none has finished, or they differ only in the seed."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """Runs that differ in nothing but the seed.
+    """Runs that differ only in the seed.
 
     Attributes:
         label: The values of the factors with their keys, such as `init.scheme=dcgan`.
@@ -89,7 +89,7 @@ class Arm:
 
     @property
     def short_label(self) -> str:
-        """The values alone, for places whose heading names the factors."""
+        """Only the values, for places whose heading names the factors."""
         return ", ".join(map(to_text, self.values))
 
 
@@ -173,7 +173,7 @@ def group_into_arms(table: pd.DataFrame, by: Sequence[str] = ()) -> Grouping:
 
 def as_texts(column: pd.Series) -> pd.Series:
     """Values as `tracking.fields.to_text` writes them."""
-    # pandas' own strings refuse a file's name that is no UTF-8.
+    # pandas' string type rejects a file name that is not valid UTF-8.
     return pd.Series([to_text(value) for value in column], column.index, dtype=object)
 
 
@@ -197,7 +197,7 @@ def _default_factors(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, 
         raise ComparisonError(
             f"{_these(table)} in {len(varying)} keys, but belong to sweeps. "
             "Choose a sweep with --sweep, or a factor with --by:\n  "
-            + "\n  ".join((*(f"--sweep {sweep}" for sweep in sweeps[-_MOST_SWEEPS:]), *varying))
+            + "\n  ".join((*(f"--sweep {sweep}" for sweep in sweeps[-_MAX_SWEEPS:]), *varying))
         )
     raise ComparisonError(
         f"{_these(table)} in {len(varying)} keys. Choose the factor, for example "
@@ -210,7 +210,7 @@ def _these(table: pd.DataFrame) -> str:
 
 
 def _sweeps(table: pd.DataFrame) -> list[str]:
-    """The names of the sweeps that the runs belong to, and ids where two have one name."""
+    """The names of the sweeps that the runs belong to; ids where two sweeps share a name."""
     if f"{SWEEP}/id" not in table:
         return []
     names = table.dropna(subset=[f"{SWEEP}/id"]).groupby(f"{SWEEP}/id", sort=False)[f"{SWEEP}/name"]
@@ -220,7 +220,7 @@ def _sweeps(table: pd.DataFrame) -> list[str]:
 
 
 def _follows(key: str, factors: Sequence[str]) -> bool:
-    """Whether a key is a factor, or changes because a factor does."""
+    """Whether a key is a factor, or changes whenever a factor does."""
     if key in MEASURED_OF_DATA and any(factor.startswith("dataset.") for factor in factors):
         return True
     lengths = {"training.epochs", "training.steps"}

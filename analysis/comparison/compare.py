@@ -26,7 +26,7 @@ from analysis.comparison.failures import (
     training_outcome,
 )
 from analysis.comparison.measures import LAST, Measure, find_measures, read_measures, runs_without
-from analysis.comparison.seeds import doubts_about_seeds, newest_of_twins
+from analysis.comparison.seeds import newest_of_twins, seed_warnings
 from diagnosis.image_grids import IMAGE_SIZE, GridReading, image_sides
 from tracking.events import CONFIG, SYS, Value
 from tracking.fields import config_path, from_text, to_text
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from analysis.runs import Runs
 
 _COUNTED = ("finished", "stopped", "failed")
-"""Runs of another status are at another point of their training."""
+"""Only runs with these statuses are compared; others are still in the middle of training."""
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Arms of runs, what was measured of them, and how the arms differ.
+    """Arms of runs, their measures, and how the arms differ.
 
     Attributes:
         arms: The baseline first, the others in the order of their values.
@@ -56,8 +56,8 @@ class Comparison:
         differences: One row per measure and arm except the baseline, as
             `differences.ArmDifferences.values` describes it.
         failures: One row per arm, as `differences.ArmDifferences.failures` describes it.
-        tests: The size of the family of tests for which p values are corrected.
-        overridden: One sentence for each objection that `anyway` has overruled.
+        tests: The size of the family of tests for which the p values are corrected.
+        overridden: One sentence for each objection that `anyway` overruled.
         warnings: One sentence each: what was left out, and what else weakens the result.
     """
 
@@ -111,14 +111,14 @@ def compare(
         by: Keys of the configuration that define the arms, such as `init.scheme`. If empty: the
             factors of the sweep, or the one key in which the runs differ.
         metrics: As `measures.find_measures` takes them.
-        baseline: The label of an arm, or its value; the first arm by default.
-        anyway: Compare although the arms differ in more than the factors, or were not evaluated
-            in one way.
+        baseline: The label of an arm, or its value; by default the first arm.
+        anyway: Compare even if the arms differ in more than the factors, or were evaluated in
+            different ways.
 
     Raises:
         NoArmsError: There are no arms: no run has finished, or only the seed differs.
         ComparisonError: The arms differ in more than the factors, metrics were not measured in
-            one way, or a key, metric or baseline does not exist.
+            the same way, or a key, metric or baseline does not exist.
     """
     table, warnings = _counted(runs.table)
     grouping = group_into_arms(table, by)
@@ -137,11 +137,11 @@ def compare(
     ).join(read_measures(runs, finished, chosen.measures))
     label = _find_baseline(grouping, baseline)
     arms = _arms(frame, grouping, label)
-    warnings += [*chosen.left_out, *doubts_about_seeds(table, arms, frame)]
+    warnings += [*chosen.left_out, *seed_warnings(table, arms, frame)]
     for measure in chosen.measures:
-        if lacking := runs_without(runs, finished, measure):
-            names = f"{', '.join(lacking[:3])}{', ...' * (len(lacking) > 3)}"
-            warnings.append(f"{plural(len(lacking), 'run')} without {measure.words}: {names}.")
+        if without := runs_without(runs, finished, measure):
+            names = f"{', '.join(without[:3])}{', ...' * (len(without) > 3)}"
+            warnings.append(f"{plural(len(without), 'run')} without {measure.words}: {names}.")
     if len(states := commits(table)) > 1:
         warnings.append(
             f"The runs were made with {len(states)} versions of the code: {', '.join(states)}."
@@ -174,7 +174,7 @@ def _arms(frame: pd.DataFrame, grouping: Grouping, baseline: str) -> tuple[Arm, 
 
 
 def _counted(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The runs that ended by themselves, and a sentence on the others."""
+    """The runs that finished, failed or were stopped, and a sentence on the others."""
     status = table[f"{SYS}/status"] if len(table) else pd.Series(dtype=object)
     if not (status == "finished").any():
         raise NoArmsError("There is no finished run to compare.\nList all runs with: dcgan runs")
@@ -187,7 +187,7 @@ def _counted(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _refuse_or_override(table: pd.DataFrame, grouping: Grouping, anyway: bool) -> str:
-    """A sentence on what differs beside the factors; raises ComparisonError unless `anyway`."""
+    """A sentence on differences besides the factors; raises ComparisonError unless `anyway`."""
     lines = []
     for key in grouping.others[:8]:
         values = sorted(table[config_path(key)].map(to_text).unique())

@@ -7,11 +7,11 @@ from typing import Any
 
 from analysis.comparison.compare import Comparison
 from analysis.comparison.failures import FAILURES
-from analysis.comparison.power import POWER, least_pairs, least_runs
+from analysis.comparison.power import POWER, min_pairs, min_runs
 from tracking.wording import plural, rounded
 
 FEW_ARMS = 3
-"""Up to this many arms, without the baseline, have a sentence each."""
+"""Up to this many arms besides the baseline get a sentence each."""
 
 
 def verdict(comparison: Comparison) -> str:
@@ -29,7 +29,7 @@ def verdict(comparison: Comparison) -> str:
 
 
 def conclusion(comparison: Comparison) -> str:
-    """One sentence per arm except the baseline, on what was shown and what was not."""
+    """One sentence per arm except the baseline on the differences that were shown or not."""
     return " ".join(sentences_by_arm(comparison).values())
 
 
@@ -106,8 +106,8 @@ def _sentence(
     parts = []
     for size in sizes:
         of_size = [row for row in rows if _sample_size(row) == size]
-        told = _told(of_size, words, comparison.tests)
-        parts += told if len(sizes) == 1 else [f"over {size}, {part}" for part in told]
+        clauses = _clauses(of_size, words, comparison.tests)
+        parts += clauses if len(sizes) == 1 else [f"over {size}, {part}" for part in clauses]
     if more_failed:
         counts = {row["arm"]: row for row in comparison.failures.to_dict("records")}
         first, second = counts[comparison.baseline], counts[arm]
@@ -120,10 +120,10 @@ def _sentence(
     return f"{arms}{f', over {sizes[0]}' if len(sizes) == 1 else ''}: {'; '.join(parts)}."
 
 
-def _told(
+def _clauses(
     rows: Sequence[Mapping[Hashable, Any]], words: Mapping[str, str], tests: int
 ) -> list[str]:
-    """What rows with the same number of runs show, do not show, and could not show."""
+    """Clauses on what the runs show, do not show, and are too few to show."""
     shown = [
         f"the {words[row['metric']]} is {'higher' if row['mean'] > 0 else 'lower'} by "
         f"{rounded(abs(row['mean']), 3)} ({interval_name(row['level'])} "
@@ -143,9 +143,9 @@ def _told(
     if unclear := [row for row in rows if not row["shown"] and not row["can_show"]]:
         paired = unclear[0]["paired"]
         needed = (
-            f"{least_pairs(tests)} pairs of seeds"
+            f"{min_pairs(tests)} pairs of seeds"
             if paired
-            else f"{least_runs(tests)} runs in each arm"
+            else f"{min_runs(tests)} runs in each arm"
         )
         family = f"with {tests} tests" if tests > 1 else "even with a single test"
         parts.append(

@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.comparison.failures import FAILURES
 from analysis.comparison.measures import Measure
 from analysis.comparison.permutation_tests import ROUNDING
-from analysis.comparison.power import LEVEL, least_pairs
+from analysis.comparison.power import LEVEL, min_pairs
 from analysis.comparison.statistics import (
     ArmDifference,
     CorrectedTest,
@@ -80,7 +80,7 @@ def differences_from(
     Args:
         baseline: The label of its arm.
         runs: One row per run: `arm`, `seed`, `outcome`, and the value of each measure by its name.
-        measures: Those to compare.
+        measures: The measures to compare.
     """
     arms = {str(arm): rows for arm, rows in runs.groupby("arm", sort=False)}
     arms = {baseline: arms.pop(baseline), **arms}
@@ -106,7 +106,7 @@ def differences_from(
     corrected = correct_family(
         [
             *(difference.test.p() for difference in differences),
-            *(test.p if test.least_p <= LEVEL else math.nan for test in counts_tests),
+            *(test.p if test.min_p <= LEVEL else math.nan for test in counts_tests),
         ]
     )
     tests = sum(math.isfinite(test.p_holm) for test in corrected)
@@ -140,7 +140,7 @@ def _row(difference: ArmDifference, test: CorrectedTest, tests: int) -> dict[str
         "p_holm": test.p_holm,
         "level": test.level,
         "shown": test.shown,
-        "can_show": difference.test.least_p * tests <= LEVEL * (1 + ROUNDING),
+        "can_show": difference.test.min_p * tests <= LEVEL * (1 + ROUNDING),
         "exact": difference.test.exact,
         "prob_superiority": difference.prob_superiority,
         "minimum_detectable_effect": difference.minimum_detectable_effect(LEVEL / tests),
@@ -150,18 +150,19 @@ def _row(difference: ArmDifference, test: CorrectedTest, tests: int) -> dict[str
 def arm_difference(first: pd.Series, second: pd.Series, tests: int) -> ArmDifference | None:
     """The difference of two arms; None if one has no finite value.
 
-    Paired if one arm has all seeds of the other, or if half of the seeds are shared and enough to
-    show anything; which runs count never depends on their values, except that NaN do not.
+    Paired if one arm has all seeds of the other, or if half of the seeds are shared and these are
+    enough to show anything. Which runs count never depends on their values, except that runs with
+    NaN are left out.
 
     Args:
         first: The values of the baseline, indexed by seed.
         second: The values of the arm, indexed by seed.
-        tests: The most that the family can have.
+        tests: The maximum size of the family.
     """
     shared = first.index.intersection(second.index)
     fewer, more = sorted((len(first), len(second)))
     is_half = 2 * len(shared) >= more
-    paired = is_half and (len(shared) == fewer or len(shared) >= least_pairs(tests))
+    paired = is_half and (len(shared) == fewer or len(shared) >= min_pairs(tests))
     if paired:
         first, second = first.loc[shared], second.loc[shared]
         finite = np.isfinite(first.to_numpy()) & np.isfinite(second.to_numpy())
@@ -175,7 +176,7 @@ def arm_difference(first: pd.Series, second: pd.Series, tests: int) -> ArmDiffer
 
 
 def _left_out(first: pd.Series, second: pd.Series, difference: ArmDifference) -> str:
-    """The end of a sentence on how many runs are left out, and why; empty if none is."""
+    """The end of a sentence that says how many runs are left out and why; empty if none is."""
     total = len(first) + len(second)
     lost = total - sum(difference.counts)
     if not lost:

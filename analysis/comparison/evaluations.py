@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.comparison.arms import as_texts
+from tracking.evaluation_paths import EVALUATION_FIELDS, is_best_score, metric_of
 from tracking.events import BATCH, CONFIG, EVALUATION, SYS
 from tracking.metric_directions import feature_space_of
 
@@ -25,20 +26,20 @@ _OF_ALL = {
 _WITHOUT_FEATURES = ("sliced_wasserstein", "ms_ssim")
 _BY_CLASSES = ("class_coverage", "class_divergence", "modes", "mode_divergence")
 _NOT_RECORDED = "not recorded"
-_MOST_SHOWN, _MOST_LISTED = 60, 3
+_MAX_SHOWN, _MAX_LISTED = 60, 3
 
 
 def differing_conditions(path: str, runs: Runs, ids: Sequence[str]) -> Mapping[str, list[str]]:
-    """What differs in how a metric was measured in some runs.
+    """What differs between runs in how a metric was measured.
 
     Args:
-        path: Of the metric, such as `evaluation/lenet_fid`.
+        path: The path of the metric, such as `evaluation/lenet_fid`.
         runs: All runs.
-        ids: Those that have the metric.
+        ids: Ids of the runs that have the metric.
 
     Returns:
-        What differs, in words -> its values; empty if the values can be compared, as those of
-        metrics that are no evaluation always can.
+        Name of each condition that differs -> its values; empty if the values can be compared,
+        which is always so for metrics that are not evaluations.
     """
     if not path.startswith(f"{EVALUATION}/"):
         return {}
@@ -49,7 +50,7 @@ def differing_conditions(path: str, runs: Runs, ids: Sequence[str]) -> Mapping[s
         for column, words in conditions.items()
         if column in evaluated
     }
-    if "/best_" not in path:
+    if not is_best_score(path):
         values["time of the last evaluation"] = sorted(
             {_time_of_evaluation(path, runs, run) for run in ids}
         )
@@ -57,7 +58,7 @@ def differing_conditions(path: str, runs: Runs, ids: Sequence[str]) -> Mapping[s
 
 
 def _time_of_evaluation(path: str, runs: Runs, run: str) -> str:
-    """When a run's newest value of a metric was measured, by its steps in all."""
+    """At which step, or whether at the end, a run's newest value of a metric was measured."""
     batches = [each for each in runs.newest_values(run) if each.startswith(f"{BATCH}/")]
     steps = dict(runs.last_steps(run, [path, *batches[:1]]))
     measured, last = steps.pop(path), max(steps.values(), default=0)
@@ -65,16 +66,16 @@ def _time_of_evaluation(path: str, runs: Runs, run: str) -> str:
 
 
 def _feature_network(path: str, evaluated: pd.DataFrame) -> dict[str, str]:
-    """The field that describes the network of a metric; none if it looks at the pixels."""
+    """The field that describes a metric's feature network; empty if it compares pixels."""
     if path.endswith(_WITHOUT_FEATURES):
         return {}
-    name = path.rpartition("/")[2].removeprefix("best_")
-    # A classifier of the run's own images tells classes, the LeNet.
+    name = metric_of(path)
+    # The classes of the run's own images are told apart by the LeNet classifier.
     space = "lenet" if name in _BY_CLASSES else feature_space_of(name)
-    own = f"{SYS}/{EVALUATION}/features/{space or 'inception'}"
-    # Evaluations did not always describe each network by itself.
+    own = f"{EVALUATION_FIELDS}/features/{space or 'inception'}"
+    # Older evaluations have one field for all networks.
     has_own = own in evaluated and evaluated[own].notna().all()
-    return {own if has_own else f"{SYS}/{EVALUATION}/feature_space": "feature network"}
+    return {own if has_own else f"{EVALUATION_FIELDS}/feature_space": "feature network"}
 
 
 def conditions_in_words(conditions: Mapping[str, list[str]]) -> str:
@@ -83,11 +84,11 @@ def conditions_in_words(conditions: Mapping[str, list[str]]) -> str:
 
 
 def _listed(texts: Sequence[str]) -> str:
-    shown = [_shortened(text) for text in texts[:_MOST_LISTED]]
+    shown = [_shortened(text) for text in texts[:_MAX_LISTED]]
     if len(texts) > len(shown):
         return f"{', '.join(shown)}, ..."
     return f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."

@@ -1,4 +1,4 @@
-"""How a training ended (whole, collapsed, diverged or failed), judged by rules, not by eye.
+"""How a training ended (whole, collapsed, diverged or failed), judged by fixed rules.
 
 They detect gross failures only. A generator that draws a few kinds of images well counts as whole.
 """
@@ -26,7 +26,7 @@ TRAINING_METRICS = (
     *(f"{BATCH}/{name}" for name in ("Gloss", "Dloss", "D_x", "D_G_z1")),
     *(f"{NETWORKS}/{name}" for name in ("G_gradient_norm", "D_gradient_norm")),
 )
-"""What the rules read of a run, averaged over its last steps."""
+"""The metrics that the rules read, averaged over a run's last steps."""
 
 RULE = (
     f"Collapsed: at the end, D(x) and D(G(z)) are within {WON:.0%} of D's targets, or G's images "
@@ -46,7 +46,7 @@ def training_outcome(
     """How the training of one run ended, by the rules of `diagnosis` over its last steps.
 
     Args:
-        fields: Of the run, by path.
+        fields: The run's fields by path.
         final_means: Path of each of `TRAINING_METRICS` that the run has -> mean over the last
             steps.
         grids: As `last_grids` returns them.
@@ -65,16 +65,16 @@ def training_outcome(
         return outcome
     if status == "stopped":
         return "failed"
-    known = {RULES[name].fatal for name in judged}
+    judged_outcomes = {RULES[name].fatal for name in judged}
     is_untrained = bool(grids) and grids[-1].variation < ALIKE
-    return "unknown" if is_untrained or "collapsed" not in known else "whole"
+    return "unknown" if is_untrained or "collapsed" not in judged_outcomes else "whole"
 
 
 def last_grids(folder: Path, sides: Sides, count: int) -> list[GridReading]:
     """The grids of a run beside its grid of real images.
 
     Args:
-        folder: Of the run's local journal.
+        folder: The folder of the run's local journal.
         sides: Height and width of one image, in pixels.
         count: Number of images in a grid.
 

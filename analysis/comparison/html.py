@@ -1,4 +1,4 @@
-"""A comparison as a notebook shows it: the result in words, and the tables behind it."""
+"""A comparison as HTML for notebooks: the result in words, and the tables behind it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tracking.fields import escape_control_characters
 
 
 def comparison_html(comparison: Comparison) -> str:
-    """The verdict, what `dcgan compare` says besides, and its tables."""
-    said = [
+    """The verdict, the remarks and the tables of `dcgan compare`."""
+    paragraphs = [
         *(_paragraph("b", objection) for objection in comparison.overridden),
         _paragraph("b", verdict(comparison)),
         *(_paragraph("span", finding) for finding in findings(comparison)),
@@ -23,7 +23,7 @@ def comparison_html(comparison: Comparison) -> str:
     ]
     tables = (summary_table(comparison), effect_table(comparison), failure_table(comparison))
     return Markup("<div>{}{}</div>").format(
-        Markup("").join(said), Markup("").join(map(_table_html, tables))
+        Markup("").join(paragraphs), Markup("").join(map(_table_html, tables))
     )
 
 

@@ -13,18 +13,20 @@ from analysis.bands import WINDOW, argmin_step, distance, moving_average
 from analysis.comparison.arms import ComparisonError
 from analysis.comparison.evaluations import conditions_in_words, differing_conditions
 from analysis.series import Series, series_of
-from tracking.events import BATCH, EPOCH, EVALUATION
+from tracking.evaluation_paths import score_name
+from tracking.events import BATCH, EPOCH
 from tracking.wording import did_you_mean
 
 if TYPE_CHECKING:
     from analysis.runs import Runs
 
 LAST = 0.1
-"""A metric of batches is averaged over this share of a run's steps, the last ones."""
+"""Per-batch metrics are averaged over this last share of a run's steps."""
 
 NEAREST = "nearest_epoch"
 _QUALITIES = ("fid", "precision", "recall")
-"""Compared by default if evaluated: more tests at once would cost each its power."""
+"""Compared by default if the runs were evaluated. They are few because each further test lowers
+the power of all."""
 
 DEFAULTS = ("Gloss", "Dloss", "D_x", "D_G_z1")
 """Compared by default if the runs have them."""
@@ -44,10 +46,10 @@ class Measure:
     """One number per run.
 
     Attributes:
-        name: As a user types it, such as `Gloss`; the whole path if two measures would have the
-            same name.
-        path: Of the metric; empty if the number is derived from several.
-        words: As it appears in a sentence, such as `final loss of G`.
+        name: The name that a user types, such as `Gloss`; the whole path if two measures would
+            have the same name.
+        path: The path of the metric; empty if the number is derived from several.
+        words: Its name in a sentence, such as `final loss of G`.
     """
 
     name: str
@@ -57,7 +59,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class ChosenMeasures:
-    """What is compared, and what cannot be.
+    """The measures to compare, and why others are left out.
 
     Attributes:
         measures: No two have the same name or path.
@@ -78,10 +80,10 @@ def find_measures(
 
     Args:
         runs: The runs.
-        ids: Those that are compared.
+        ids: Ids of the runs to compare.
         names: The last part of a metric's path, the whole path, or `nearest_epoch`. If empty:
             FID, precision and recall if runs were evaluated, then the losses and D's scores.
-        anyway: Compare evaluations that were not made in the same way.
+        anyway: Compare evaluations even if they were made in different ways.
 
     Raises:
         ComparisonError: No run has a metric of this name, several metrics have it, or it was
@@ -92,24 +94,26 @@ def find_measures(
     chosen = [_path_of(name, paths) for name in names] or _defaults(paths)
     left_out: list[str] = []
     kept: list[str] = []
-    differently: dict[str, list[str]] = {}
+    names_by_conditions: dict[str, list[str]] = {}
     for path in dict.fromkeys(chosen):
-        having = [run for run in ids if path in newest[run]]
-        if not names and 2 * len(having) < len(ids):
+        with_metric = [run for run in ids if path in newest[run]]
+        if not names and 2 * len(with_metric) < len(ids):
             left_out.append(
-                f"The {_words(path)} is left out: only {len(having)} of {len(ids)} runs have it. "
-                f"Compare these with --metric {_leaf(path)}."
+                f"The {_words(path)} is left out: only {len(with_metric)} of {len(ids)} runs have "
+                f"it. Compare these with --metric {_leaf(path)}."
             )
             continue
-        conditions = differing_conditions(path, runs, having)
+        conditions = differing_conditions(path, runs, with_metric)
         if conditions and names and not anyway:
             raise _measured_differently(path, conditions_in_words(conditions))
         if conditions:
-            differently.setdefault(conditions_in_words(conditions), []).append(_words(path))
+            key = conditions_in_words(conditions)
+            names_by_conditions.setdefault(key, []).append(_words(path))
         if not conditions or anyway:
             kept.append(path)
-    told = [
-        _told_differently(words, conditions, anyway) for conditions, words in differently.items()
+    sentences = [
+        _describe_difference(words, conditions, anyway)
+        for conditions, words in names_by_conditions.items()
     ]
     leaves = [_leaf(path) for path in kept]
     measures = (
@@ -121,7 +125,7 @@ def find_measures(
         for path, leaf in zip(kept, leaves, strict=True)
     )
     return ChosenMeasures(
-        tuple(measures), tuple(left_out + (not anyway) * told), tuple(anyway * told)
+        tuple(measures), tuple(left_out + (not anyway) * sentences), tuple(anyway * sentences)
     )
 
 
@@ -135,8 +139,8 @@ def runs_without(runs: Runs, ids: Sequence[str], measure: Measure) -> list[str]:
 
     Args:
         runs: All runs.
-        ids: Those to look at.
-        measure: What they may lack.
+        ids: Ids of the runs to look at.
+        measure: The measure.
     """
     if not measure.path:
         return []
@@ -145,27 +149,25 @@ def runs_without(runs: Runs, ids: Sequence[str], measure: Measure) -> list[str]:
 
 def _defaults(paths: Sequence[str]) -> list[str]:
     evaluations = (
-        path
-        for path in paths
-        if path.startswith(f"{EVALUATION}/") and path.endswith(_QUALITIES) and "/best_" not in path
+        path for path in paths if score_name(path) is not None and path.endswith(_QUALITIES)
     )
     batches = (f"{BATCH}/{name}" for name in DEFAULTS)
     return [*evaluations, *(path for path in batches if path in paths)]
 
 
 def _path_of(name: str, paths: Sequence[str]) -> str:
-    """The path of the metric that a user names; raises ComparisonError unless there is one."""
+    """The path of the metric that a user names; ComparisonError unless exactly one matches."""
     if name == NEAREST or name in paths:
         return name
-    having = [path for path in paths if _leaf(path) == name]
-    # The mean over an epoch is named as the metric of batches that it is the mean of.
-    having = [path for path in having if not path.startswith(EPOCH)] or having
-    if len(having) > 1:
+    matches = [path for path in paths if _leaf(path) == name]
+    # The mean over an epoch has the same name as the per-batch metric.
+    matches = [path for path in matches if not path.startswith(EPOCH)] or matches
+    if len(matches) > 1:
         raise ComparisonError(
-            f"--metric {name}: there are several. Give the whole path: {', '.join(having)}."
+            f"--metric {name}: there are several. Give the whole path: {', '.join(matches)}."
         )
-    if having:
-        return having[0]
+    if matches:
+        return matches[0]
     leaves = sorted({_leaf(path) for path in paths})
     hint = did_you_mean(name, [*leaves, *paths, NEAREST])
     hint = hint or f"There are: {', '.join(leaves)}."
@@ -181,8 +183,8 @@ def _measured_differently(path: str, conditions: str) -> ComparisonError:
     )
 
 
-def _told_differently(words: Sequence[str], conditions: str, anyway: bool) -> str:
-    """One sentence for all metrics that the same conditions keep from being compared."""
+def _describe_difference(words: Sequence[str], conditions: str, anyway: bool) -> str:
+    """One sentence for all metrics that cannot be compared because of the same conditions."""
     *others, last = words
     if not others:
         outcome = "its values are compared anyway" if anyway else "it is left out"
@@ -222,8 +224,8 @@ def read_measures(runs: Runs, ids: Sequence[str], measures: Sequence[Measure]) -
 
     Args:
         runs: The runs.
-        ids: Those to read.
-        measures: The columns.
+        ids: Ids of the runs to read.
+        measures: The measures to read.
 
     Returns:
         One row per run, one float64 column per measure: the mean over the last tenth of the steps

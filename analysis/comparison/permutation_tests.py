@@ -1,4 +1,4 @@
-"""Two-sided permutation tests of a difference of means, and the intervals that they accept.
+"""Two-sided permutation tests of a difference of means, and their confidence intervals.
 
 An interval holds every shift that its own test does not reject: "0 lies outside" and "the test
 rejects no difference" are one statement, and never contradict each other.
@@ -17,14 +17,15 @@ from scipy import optimize
 
 from analysis.series import Floats
 
-MOST_PERMUTATIONS = 20_000
-"""More than the 2^14 signs of 14 pairs, or the ways to divide 16 runs: those tests are exact."""
+MAX_PERMUTATIONS = 20_000
+"""More permutations are sampled at random. Up to 14 pairs (2^14 signs) or 16 runs, the tests are
+exact."""
 
 _TIE = 1e-12
-"""Values that differ by less, relative to the largest, differ by rounding alone."""
+"""Values that differ by less, relative to the largest, differ only by rounding."""
 
 ROUNDING = 1e-9
-"""By so much, relative to its value, a p may miss a level that it equals."""
+"""Relative tolerance within which a p value counts as equal to a level."""
 _EVERYWHERE = (-math.inf, math.inf)
 
 
@@ -33,14 +34,14 @@ class PermutationTest(Protocol):
 
     Attributes:
         exact: Whether all permutations are tried rather than a random sample.
-        least_p: The smallest p that this many values can have, whatever they are.
+        min_p: The smallest p value that this many values allow, whatever they are.
     """
 
     @property
     def exact(self) -> bool: ...
 
     @property
-    def least_p(self) -> float: ...
+    def min_p(self) -> float: ...
 
     def p(self, shift: float = 0.0) -> float:
         """The p value if the true difference were `shift`, 0 to 1."""
@@ -53,10 +54,10 @@ class PermutationTest(Protocol):
 
 @dataclass(frozen=True)
 class NoTest:
-    """The test of too few values, which rejects no shift."""
+    """The test for too few values; it never rejects a shift."""
 
     exact: bool = True
-    least_p: float = 1.0
+    min_p: float = 1.0
 
     def p(self, shift: float = 0.0) -> float:
         return 1.0
@@ -86,10 +87,10 @@ class SignFlipTest:
         """Make the test of at least one finite difference."""
         subsets = subsets_of(len(differences))
         means = np.sort(subsets @ differences / subsets.sum(axis=1))
-        return cls(means, exact=2 ** len(differences) <= MOST_PERMUTATIONS)
+        return cls(means, exact=2 ** len(differences) <= MAX_PERMUTATIONS)
 
     @property
-    def least_p(self) -> float:
+    def min_p(self) -> float:
         return min(1.0, 2 / self._permutations)
 
     @property
@@ -124,7 +125,7 @@ class StudentisedTest:
 
     Attributes:
         first: Values of the first arm, at least two.
-        second: Of the second arm, at least two.
+        second: Values of the second arm, at least two.
         exact: Whether all divisions are tried rather than a random sample.
     """
 
@@ -133,10 +134,10 @@ class StudentisedTest:
 
     @property
     def exact(self) -> bool:
-        return math.comb(len(self.first) + len(self.second), len(self.first)) <= MOST_PERMUTATIONS
+        return math.comb(len(self.first) + len(self.second), len(self.first)) <= MAX_PERMUTATIONS
 
     @property
-    def least_p(self) -> float:
+    def min_p(self) -> float:
         # With arms of one size, the division with the arms swapped has the same |t|.
         twins = 2 if self.exact and len(self.first) == len(self.second) else 1
         return twins / len(_divisions(len(self.first), len(self.second)))
@@ -145,7 +146,7 @@ class StudentisedTest:
         return float(studentised_p(self.first[:, None], self.second[:, None] - shift)[0])
 
     def interval(self, level: float) -> tuple[float, float]:
-        if self.least_p > level * (1 + ROUNDING):
+        if self.min_p > level * (1 + ROUNDING):
             return _EVERYWHERE
         return self._end(-1, level), self._end(1, level)
 
@@ -160,7 +161,7 @@ class StudentisedTest:
         has_zero = side * mean < 0
         inside, outside = mean, 0.0
         if not has_zero or accepted(0.0) > 0:
-            # p does not fall steadily, so the search starts on the far side of an accepted 0.
+            # p is not monotonic, so the search starts beyond 0 if 0 is accepted.
             inside, step = 0.0 if has_zero else mean, spread / 4
             outside = inside + side * step
             while accepted(outside) > 0:
@@ -174,7 +175,7 @@ def studentised_p(first: Floats, second: Floats) -> Floats:
 
     Args:
         first: Values of the first arms, (first arm's size, comparisons).
-        second: Of the second arms, (second arm's size, comparisons).
+        second: Values of the second arms, (second arm's size, comparisons).
     """
     values = np.concatenate((first, second))
     rounding = _TIE * np.maximum(1.0, np.abs(values).max(axis=0))
@@ -208,14 +209,14 @@ def _welch_t(divisions: Floats, values: Floats) -> Floats:
 def _divisions(first: int, second: int) -> Floats:
     """Ways to choose the second group of `second` among all values, (P, N); the true one first."""
     total = first + second
-    if math.comb(total, second) <= MOST_PERMUTATIONS:
+    if math.comb(total, second) <= MAX_PERMUTATIONS:
         chosen = list(itertools.combinations(range(total - 1, -1, -1), second))
         divisions = np.zeros((len(chosen), total))
         np.put_along_axis(divisions, np.asarray(chosen), 1, axis=1)
         return divisions
     draws = np.random.default_rng(0)
     observed = np.concatenate((np.zeros(first), np.ones(second)))
-    shuffled = draws.permuted(np.tile(observed, (MOST_PERMUTATIONS - 1, 1)), axis=1)
+    shuffled = draws.permuted(np.tile(observed, (MAX_PERMUTATIONS - 1, 1)), axis=1)
     return np.concatenate((observed[None], shuffled))
 
 
@@ -226,9 +227,9 @@ def subsets_of(count: int) -> Floats:
     Returns:
         (P, count), 1 for members; one row fewer than there are permutations of signs.
     """
-    if 2**count <= MOST_PERMUTATIONS:
+    if 2**count <= MAX_PERMUTATIONS:
         return ((np.arange(1, 2**count)[:, None] >> np.arange(count)) & 1).astype(np.float64)
     draws = np.random.default_rng(0)
-    subsets = draws.integers(0, 2, size=(MOST_PERMUTATIONS - 1, count)).astype(np.float64)
+    subsets = draws.integers(0, 2, size=(MAX_PERMUTATIONS - 1, count)).astype(np.float64)
     subsets[subsets.sum(axis=1) == 0] = 1
     return subsets

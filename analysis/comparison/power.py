@@ -1,4 +1,4 @@
-"""Statistical power: the fewest runs that can show anything, and the effect they likely show."""
+"""Statistical power: the fewest runs that can show a difference, and the detectable effect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from statsmodels.stats.power import TTestPower
 
 from analysis.comparison.permutation_tests import (
-    MOST_PERMUTATIONS,
+    MAX_PERMUTATIONS,
     ROUNDING,
     PermutationTest,
     subsets_of,
@@ -18,29 +18,29 @@ from analysis.comparison.permutation_tests import (
 from analysis.series import Floats
 
 LEVEL = 0.05
-"""The chance of any false positive among all tests of a comparison."""
+"""The chance of at least one false positive among all tests of a comparison."""
 
 POWER = 0.8
-"""The probability with which the detectable effect would have been shown."""
+"""The probability of showing a difference as large as the detectable effect."""
 
-LEAST_RUNS = 6
-"""Per arm, of runs with different seeds. With fewer, nothing speaks for the spread of an arm."""
+MIN_RUNS = 6
+"""Runs with different seeds per arm; with fewer, the spread of an arm cannot be estimated."""
 
-_MOST_SIMULATED_PAIRS = 12
+_MAX_SIMULATED_PAIRS = 12
 _SIMULATIONS = 2_000
 
 
-def least_pairs(tests: int) -> int:
-    """The fewest pairs by which one of this many tests can show anything, whatever the values.
+def min_pairs(tests: int) -> int:
+    """The fewest pairs with which one of this many tests can show a difference.
 
     The smallest p of n pairs is 2 / 2^n, and Holm's first step asks for `LEVEL` / tests.
     """
     return next(n for n in itertools.count(1) if tests * 2 / 2**n <= LEVEL * (1 + ROUNDING))
 
 
-def least_runs(tests: int) -> int:
-    """The fewest runs per arm, with different seeds, by which one of this many tests can."""
-    can = (n for n in itertools.count(LEAST_RUNS) if tests * 2 / math.comb(2 * n, n) <= LEVEL)
+def min_runs(tests: int) -> int:
+    """The fewest runs per arm, with different seeds, for one of this many tests to show one."""
+    can = (n for n in itertools.count(MIN_RUNS) if tests * 2 / math.comb(2 * n, n) <= LEVEL)
     return next(can)
 
 
@@ -51,7 +51,7 @@ def detectable_mean(differences: Floats, level: float) -> float:
 
     Args:
         differences: At least one finite value.
-        level: Of the test.
+        level: The significance level of the test.
 
     Returns:
         NaN for one value, infinity if no mean can be shown at this level.
@@ -59,7 +59,7 @@ def detectable_mean(differences: Floats, level: float) -> float:
     count = len(differences)
     if count < 2:
         return math.nan
-    permutations = min(2**count, MOST_PERMUTATIONS)
+    permutations = min(2**count, MAX_PERMUTATIONS)
     rank = math.floor(level * permutations / 2 + ROUNDING)
     if rank < 1:
         return math.inf
@@ -77,8 +77,8 @@ def detectable_difference(
     Args:
         first: Finite values of the first arm.
         second: Finite values of the second arm.
-        test: Of these arms.
-        level: Of the test.
+        test: The permutation test of these arms.
+        level: The significance level of the test.
 
     Returns:
         NaN for an arm of one value, infinity if no difference can be shown at this level.
@@ -86,7 +86,7 @@ def detectable_difference(
     counts = np.array([len(first), len(second)])
     if counts.min() < 2:
         return math.nan
-    attained = math.floor(level / test.least_p + ROUNDING) * test.least_p
+    attained = math.floor(level / test.min_p + ROUNDING) * test.min_p
     if attained == 0:
         return math.inf
     variances = np.array([first.var(ddof=1), second.var(ddof=1)]) / counts
@@ -101,10 +101,10 @@ def detectable_difference(
 def _standard_mean(count: int, rank: int, attained: float) -> float:
     """The detectable mean of differences with a standard deviation of 1.
 
-    Of few pairs the test is much coarser than a t test, so it is tried on simulated ones: adding a
-    mean to all differences adds it to the low end of the interval, too.
+    With few pairs the test is much coarser than a t test, so its power is simulated. Adding a mean
+    to all differences shifts the low end of the interval by the same amount.
     """
-    if count > _MOST_SIMULATED_PAIRS:
+    if count > _MAX_SIMULATED_PAIRS:
         return float(TTestPower().solve_power(nobs=count, alpha=attained, power=POWER))
     differences = np.random.default_rng(0).normal(size=(_SIMULATIONS, count))
     subsets = subsets_of(count)

@@ -1,4 +1,4 @@
-"""Whether the seeds of a comparison support its conclusions."""
+"""Checks whether the seeds of a comparison support its conclusions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.comparison.arms import Arm, ComparisonError, Grouping, as_texts
 from analysis.comparison.measures import count_defaults
-from analysis.comparison.power import least_pairs
+from analysis.comparison.power import min_pairs
 from tracking.events import SWEEP, SYS
 from tracking.fields import config_path
 from tracking.wording import plural
@@ -24,11 +24,11 @@ def newest_of_twins(table: pd.DataFrame, grouping: Grouping, warnings: list[str]
     Args:
         table: One row per run.
         grouping: The arms of the runs.
-        warnings: Takes a sentence on what is left out.
+        warnings: A sentence on what is left out is appended.
 
     Raises:
         ComparisonError: A seed was not recorded, or runs of one arm and seed differ in another
-            key: which of them is newer would then decide the result.
+            key, so that the choice of the newest would decide the result.
     """
     if f"{SYS}/seed" not in table or table[f"{SYS}/seed"].isna().any():
         without = [run for run in table.index if pd.isna(table.get(f"{SYS}/seed", {}).get(run))]
@@ -61,18 +61,18 @@ def newest_of_twins(table: pd.DataFrame, grouping: Grouping, warnings: list[str]
     return rows[~older]
 
 
-def warning_of_few_seeds(seeds: int, arms: int, feature_spaces: int) -> str | None:
-    """A warning of what so few seeds can never show; None if there are enough.
+def few_seeds_warning(seeds: int, arms: int, feature_spaces: int) -> str | None:
+    """A warning that there are too few seeds to show a difference; None if there are enough.
 
     Args:
-        seeds: Of each arm.
-        arms: Of the comparison.
-        feature_spaces: In how many of them the runs are evaluated while they train.
+        seeds: Number of seeds per arm.
+        arms: Number of arms.
+        feature_spaces: In how many feature spaces the runs are evaluated during training.
     """
     others, metrics = arms - 1, count_defaults(feature_spaces)
     if not others:
         return None
-    needed, needed_by_one = least_pairs(others * metrics), least_pairs(others)
+    needed, needed_by_one = min_pairs(others * metrics), min_pairs(others)
     if seeds >= needed:
         return None
     by_one = f", or {needed_by_one} for a single metric." if needed_by_one < needed else "."
@@ -82,10 +82,8 @@ def warning_of_few_seeds(seeds: int, arms: int, feature_spaces: int) -> str | No
     )
 
 
-def doubts_about_seeds(
-    table: pd.DataFrame, arms: Sequence[Arm], runs: pd.DataFrame
-) -> Iterator[str]:
-    """One sentence for each doubt about which seeds were run, and whether they had any effect.
+def seed_warnings(table: pd.DataFrame, arms: Sequence[Arm], runs: pd.DataFrame) -> Iterator[str]:
+    """Warnings about missing or added seeds and about seeds without effect, a sentence each.
 
     Args:
         table: One row per run.

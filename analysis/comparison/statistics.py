@@ -1,4 +1,4 @@
-"""Differences between two arms, and which of them a whole family of tests shows.
+"""Differences between two arms, and which of them are significant in a family of tests.
 
 Few runs from an unknown distribution: tests and intervals by permutation, as Colas et al. 2019
 (section 4) recommend for comparisons over seeds.
@@ -21,7 +21,7 @@ from analysis.comparison.permutation_tests import (
     SignFlipTest,
     StudentisedTest,
 )
-from analysis.comparison.power import LEAST_RUNS, LEVEL, detectable_difference, detectable_mean
+from analysis.comparison.power import LEVEL, MIN_RUNS, detectable_difference, detectable_mean
 from analysis.series import Floats
 
 
@@ -47,7 +47,7 @@ class ArmDifference:
     samples: tuple[Floats, ...]
 
     def minimum_detectable_effect(self, level: float) -> float:
-        """The true difference that this many values of this spread would likely have shown.
+        """The true difference that this many values with this spread would likely show.
 
         With a probability of `power.POWER`; infinite if none could be shown at this level, NaN if
         the spread is not known.
@@ -73,7 +73,7 @@ def paired_difference(first: Floats, second: Floats) -> ArmDifference:
 
 def unpaired_difference(first: Floats, second: Floats) -> ArmDifference:
     """Compare two arms of independent values, all finite; each arm has at least one."""
-    enough = min(len(first), len(second)) >= LEAST_RUNS
+    enough = min(len(first), len(second)) >= MIN_RUNS
     return ArmDifference(
         paired=False,
         counts=(len(first), len(second)),
@@ -109,9 +109,9 @@ class CorrectedTest:
 
 
 def correct_family(p_values: Sequence[float]) -> list[CorrectedTest]:
-    """Correct p values for their number, so that any false positive has a chance of `LEVEL`.
+    """Correct p values so that the chance of any false positive is at most `LEVEL`.
 
-    NaN are no tests.
+    A NaN does not count as a test.
     """
     p = np.asarray(p_values, float)
     tests = np.flatnonzero(np.isfinite(p))
@@ -134,12 +134,12 @@ class CountsTest:
 
     Attributes:
         p: Two-sided.
-        least_p: The smallest p that these totals allow, whatever their division. A test whose
-            `least_p` is above the level need not be in the family (Tarone 1990).
+        min_p: The smallest p that these totals allow, whatever their division. A test whose
+            `min_p` is above the level need not be in the family (Tarone 1990).
     """
 
     p: float
-    least_p: float
+    min_p: float
 
 
 def compare_counts(first: tuple[int, int], second: tuple[int, int]) -> CountsTest:

@@ -21,15 +21,15 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as a reader sees them.
+    """A table of text.
 
     Attributes:
         title: What the table shows, in a sentence or two.
         columns: The headings.
         rows: One cell per column.
         texts: How many columns from the left hold text; the others hold numbers.
-        strong: Positions of the rows that are printed in bold.
-        optional: The headings of the columns to leave out where room is short, the first first.
+        strong: Indices of the rows that are printed in bold.
+        optional: Headings of the columns to drop, in this order, if the table is too wide.
         explanations: Heading of a column -> the sentence that explains it.
     """
 
@@ -43,7 +43,7 @@ class Table:
 
     @property
     def caption(self) -> str:
-        """What the table shows, and what is in those of its columns that need to be explained."""
+        """What the table shows, then the explanations of its columns."""
         explained = (text for column, text in self.explanations.items() if column in self.columns)
         return " ".join([self.title, *explained])
 
@@ -90,7 +90,7 @@ def summary_table(comparison: Comparison) -> Table:
 
 
 def effect_table(comparison: Comparison) -> Table:
-    """How far each arm is from the baseline; rows in which a difference was shown stand out."""
+    """How each arm differs from the baseline; rows in which a difference was shown are bold."""
     words = {measure.name: measure.words for measure in comparison.measures}
     records = comparison.differences.to_dict("records")
     rows = []
@@ -172,14 +172,14 @@ def _legend(rows: Iterable[Mapping[Hashable, Any]]) -> str:
 
 
 def _p_value(row: Mapping[Hashable, Any]) -> str:
-    """A p value with a star where a difference was shown, which bold type cannot say in a pipe."""
+    """A p value, with a star where a difference was shown: plain text has no bold."""
     if not math.isfinite(row["p_holm"]):
         return _MISSING
     return f"{row['p_holm']:.2g}{'*' if row['shown'] else ''}"
 
 
 def _family(comparison: Comparison) -> str:
-    """How many tests it has, and of what if failures are tested besides metrics."""
+    """The number of tests in the family; with its composition if failures are tested too."""
     tests = plural(comparison.tests, "test")
     counts = int(comparison.failures["p_holm"].notna().sum())
     if not counts:
@@ -188,7 +188,7 @@ def _family(comparison: Comparison) -> str:
 
 
 def short_label(comparison: Comparison, label: str) -> str:
-    """The values of an arm alone, for columns whose heading names the factors."""
+    """Only the values of an arm, for columns whose heading names the factors."""
     return next(arm.short_label for arm in comparison.arms if arm.label == label)
 
 

@@ -1,4 +1,4 @@
-"""Curves of arms over the training: the median of the seeds, their spread, runs that broke."""
+"""Curves of arms during training: the median over the seeds, the spread, and broken runs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from analysis.series import Floats, Series, downsample, series_of
 from tracking.events import BATCH, EPOCH
 
 FEW_SEEDS = 5
-"""Up to this many seeds are drawn as single lines; a band would hide how few they are."""
+"""Up to this many seeds are drawn as separate lines; a band would hide how few they are."""
 
 FEW_ARMS = 3
-"""With more arms, a band shows the middle half only: full ranges would cover each other."""
+"""With more arms, a band shows only the middle half: full ranges would cover each other."""
 
 POINTS = 1_000
-"""Points of one line among many: the extremes of each 500th of the axis, 2.5 pixels in print."""
+"""Points per line: the extremes of each 500th of the axis, which is 2.5 pixels in print."""
 
 _DENSE = 500
-"""Points from which on a line's points are closer to each other than a dash is long."""
+"""With more points, they are closer to each other than a dash is long."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class TimeAxis:
     def of(steps: Mapping[str, pd.DataFrame]) -> TimeAxis:
         """Epochs if any run has at least two, otherwise steps.
 
-        A line needs two points: a single mean of an epoch says less than its batches.
+        A line needs two points, and one epoch's mean says less than its batches.
         """
         number = f"{EPOCH}/number"
         epochs = (table[number].count() for table in steps.values() if number in table)
@@ -79,12 +79,12 @@ class ArmCurves:
 
     Attributes:
         arm: The arm.
-        style: Its look.
-        metric: Its name, such as `Gloss`.
+        style: Its colour, dashes and marker.
+        metric: The metric's name, such as `Gloss`.
         series: One per run of the arm.
         band: Order statistics over the runs, thinned for drawing.
-        single_lines: Positions of the runs that are drawn as lines of their own: all of few; of
-            many, those that collapsed or have a value that is not finite.
+        single_lines: Indices of the runs that are drawn as separate lines: all if they are few,
+            otherwise those that collapsed or have a value that is not finite.
     """
 
     arm: Arm
@@ -106,7 +106,7 @@ class ArmCurves:
 
         Args:
             arm: The arm.
-            style: Its look.
+            style: Its colour, dashes and marker.
             metric: The metric's name, for the saved numbers.
             series: One per run of the arm.
             collapsed: Ids of runs that collapsed.
@@ -152,7 +152,7 @@ def draw_spread(axes: Axes, curves: Sequence[ArmCurves]) -> None:
     """Thin lines for single runs and, with many seeds, bands."""
     for arm_curves in curves:
         colour = arm_curves.style.colour
-        # The line of an arm's only run would lie under its median.
+        # The line of an arm's only run would be hidden by its median.
         for position in arm_curves.single_lines if len(arm_curves.series) > 1 else ():
             line = downsample(arm_curves.series[position], POINTS)
             seed = arm_curves.arm.seeds[position]
@@ -192,12 +192,12 @@ def draw_medians(axes: Axes, curves: Sequence[ArmCurves], hollow: bool = False) 
             band.steps,
             band.median,
             color=look.colour,
-            # In noise this dense a dash cannot be seen, yet takes seconds to draw.
+            # In lines this dense, dashes cannot be seen but take seconds to draw.
             linestyle=look.dashes if count <= _DENSE else "-",
             linewidth=1.6 if count <= _DENSE else 0.9,
             solid_joinstyle="bevel",
             marker=look.marker,
-            # Where lines run side by side their markers must not cover one another.
+            # The markers are staggered so that those of adjacent lines do not cover each other.
             markevery=None if count < 8 else (order * count // 40, max(1, count // 8)),
             markersize=4.5,
             markerfacecolor="white" if hollow else look.colour,
@@ -209,7 +209,7 @@ def draw_medians(axes: Axes, curves: Sequence[ArmCurves], hollow: bool = False) 
 def mark_broken_runs(
     axes: Axes, curves: Sequence[ArmCurves], collapsed: Collection[str] = ()
 ) -> None:
-    """A cross at the upper edge where a run breaks, a ring at the end of one that collapsed.
+    """A cross where a run ceases to be finite, a ring at the end of one that collapsed.
 
     Args:
         axes: Where to draw.
@@ -268,12 +268,12 @@ def legend_of_marks(
 
 
 def curves_note(arms: Sequence[Arm], time: TimeAxis, curves: Sequence[ArmCurves]) -> str:
-    """What the lines, bands and points of a figure are, in words.
+    """A sentence that explains the lines, bands and points of a figure.
 
     Args:
         arms: The arms of the figure.
-        time: Its x axis.
-        curves: All metrics of all arms that it shows.
+        time: The x axis.
+        curves: All metrics of all arms in the figure.
     """
     most = max((len(arm.runs) for arm in arms), default=0)
     least = min((len(arm.runs) for arm in arms), default=0)

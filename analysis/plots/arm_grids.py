@@ -18,9 +18,9 @@ from diagnosis.image_grids import Sides
 from tracking.events import GRID_PADDING
 from tracking.wording import plural
 
-MOST_COLUMNS = 5
+MAX_COLUMNS = 5
 SIDE = 4
-"""Images along each side of a grid; more would be too small on a page."""
+"""Images along each side of a grid; with more, each would be too small on a page."""
 
 
 @house_style
@@ -40,15 +40,15 @@ def grids_by_step_and_arm(
         grids: Label of an arm -> the PNG files of one of its runs, by step, as
             `image_files.image_files` finds them. The upper left 4x4 images of each are shown.
         sides: Height and width of one image, in pixels.
-        real: Label -> a grid of real images, for a column before the others; none by default.
-        seeds: Label -> seed of the run that represents the arm, to be shown; none by default.
-        title: Of the figure; may be empty.
+        real: Label -> a grid of real images, shown in the first column; none by default.
+        seeds: Label -> seed of the run that represents the arm, shown beside it; none by default.
+        title: The title of the figure; may be empty.
 
     Raises:
         ValueError: There is no grid.
         OSError: A file cannot be read.
     """
-    steps = common_steps(grids.values(), MOST_COLUMNS - bool(real))
+    steps = common_steps(grids.values(), MAX_COLUMNS - bool(real))
     if not steps:
         raise ValueError("There is no image to show.")
     note = (
@@ -60,7 +60,7 @@ def grids_by_step_and_arm(
         if label in names:
             names[label] += f"\nseed {seed}"
     longest = max(len(line) for name in names.values() for line in name.splitlines())
-    # The rest are inches beside and between the pictures: axes keep the pictures' shape.
+    # The other terms are the inches beside and between the pictures.
     columns = len(steps) + bool(real)
     width = (style.WIDTH - 0.2 - 0.085 * longest) / max(columns, 3) - 0.12
     height = width * sides[0] / sides[1]
@@ -94,7 +94,7 @@ def grids_by_step_and_arm(
 
 
 def cropped(pixels: npt.NDArray[np.uint8], sides: Sides) -> npt.NDArray[np.uint8]:
-    """The upper left 4x4 images of a grid; all of a smaller one.
+    """The upper left 4x4 images of a grid, or the whole grid if it is smaller.
 
     pixels: uint8 (H, W) or (H, W, C). sides: Height and width of one image, in pixels.
     """
@@ -102,12 +102,12 @@ def cropped(pixels: npt.NDArray[np.uint8], sides: Sides) -> npt.NDArray[np.uint8
     return pixels[:height, :width]
 
 
-def common_steps(grids: Iterable[Mapping[int, Path]], most: int) -> list[int]:
-    """At most `most` steps that all runs have, or, if they share none, that any run has.
+def common_steps(grids: Iterable[Mapping[int, Path]], count: int) -> list[int]:
+    """At most `count` steps that all runs have, or, if they share none, that any run has.
 
-    grids: Of each run, by step.
+    grids: The grids of each run, by step.
     """
     steps = [set(files) for files in grids]
     if not steps:
         return []
-    return evenly_spaced(sorted(set.intersection(*steps) or set.union(*steps)), most)
+    return evenly_spaced(sorted(set.intersection(*steps) or set.union(*steps)), count)

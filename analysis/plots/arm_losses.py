@@ -35,17 +35,17 @@ def loss_bands(
     collapsed: Collection[str] = (),
     title: str = "",
 ) -> FigureFile:
-    """The losses of G and D, each on its own and both in one: medians over seeds, and their spread.
+    """The losses of G and D, in one panel each and in one together: medians and spread over seeds.
 
-    A loss that ceases to be finite is marked there. The axis is logarithmic if losses span far
-    more than a usual range.
+    The step at which a loss ceases to be finite is marked. The axis is logarithmic if the losses
+    span much more than their usual range.
 
     Args:
         arms: The arms, in the order that gives them their styles.
         steps: Run id -> its step table, `tracking.tables.step_table`. Means of epochs are drawn
             if any run has two, otherwise single batches.
-        collapsed: Ids of runs to be marked as collapsed.
-        title: Of the figure; may be empty.
+        collapsed: Ids of the runs to mark as collapsed.
+        title: The figure's title; may be empty.
 
     Raises:
         ValueError: As for `arm_style.check_arms`.
@@ -94,7 +94,7 @@ def _set_scale(axes: Axes, curves: Sequence[ArmCurves]) -> None:
             [each.band.maximum for each in curves],
         )
     )
-    # Losses of critics can be negative: they have no logarithm.
+    # Losses of critics can be negative, and so have no logarithm.
     if len(highs) and lows.min() > 0 and highs.max() > 30 * np.median(highs):
         axes.set_yscale("log")
     if len(highs) == 0:

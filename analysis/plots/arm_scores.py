@@ -1,4 +1,4 @@
-"""D's output for real images and for fakes over the training, by arm, and when both are nearest."""
+"""D's output for real images and for fakes during training, by arm, and when they are nearest."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def score_bands(
         steps: Run id -> its step table, `tracking.tables.step_table`. Means of epochs are drawn
             if any run has two, otherwise single batches.
         published: First and last epoch of a published range to compare with, shaded.
-        title: Of the figure; may be empty.
+        title: The figure's title; may be empty.
 
     Raises:
         ValueError: As for `arm_style.check_arms`.
@@ -95,7 +95,7 @@ def score_bands(
 def _panels(
     arm_count: int, has_nearest: bool, title: str, note: str
 ) -> tuple[Figure, Sequence[Axes]]:
-    """Scores alone, or above their distance and the nearest epochs, which have a row per arm."""
+    """The panels: the scores alone, or above their distance and a row of nearest epochs per arm."""
     figure = new_figure(6.2 + 0.22 * arm_count if has_nearest else 3.8, title, note)
     ratios = [2.2, 1.3, 0.25 + 0.22 * arm_count] if has_nearest else [1.0]
     panels = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)

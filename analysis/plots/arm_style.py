@@ -1,4 +1,4 @@
-"""How an arm looks in every figure: its colour, dashes and marker, and its line in a legend."""
+"""The look of an arm in every figure: colour, dashes and marker, and its legend entry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tracking.wording import plural
 
 Dashes: TypeAlias = tuple[float, tuple[float, ...]] | Literal["-"]
 
-# Paul Tol's high-contrast colours first: these still differ when printed in grey.
+# Paul Tol's high-contrast colours come first: they still differ when printed in grey.
 _COLOURS = ("#004488", "#bb5566", "#cc9911", "#111111", "#44aacc", "#228833", "#882277")
 _DASHES: tuple[Dashes, ...] = (
     "-",
@@ -30,10 +30,10 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">", "X")
 
 @dataclass(frozen=True)
 class ArmStyle:
-    """The look of one arm; readers who lose any two of the three can still tell arms apart.
+    """The look of one arm. Each of the three is enough to distinguish the arms.
 
     Attributes:
-        colour: Of lines and markers, `#rrggbb`.
+        colour: The colour of lines and markers, `#rrggbb`.
         dashes: A line style of matplotlib.
         marker: A marker of matplotlib.
     """
@@ -70,7 +70,7 @@ def check_arms(arms: Sequence[Arm], runs: Collection[str]) -> None:
         raise ValueError(f"There is nothing to draw for these runs: {', '.join(missing)}.")
     labels: dict[str, str] = {}
     for arm in arms:
-        # Labels that differ in blanks alone look the same in a legend.
+        # Labels that differ only in whitespace look the same in a legend.
         shown = " ".join(arm.label.split())
         if shown in labels:
             raise ValueError(f"Two arms have the same label: {labels[shown]!r} and {arm.label!r}.")
@@ -93,7 +93,7 @@ def legend_of_arms(axes: Axes, arms: Sequence[Arm], other_handles: Mapping[str, 
     Args:
         axes: The first panel.
         arms: The arms of the figure, in the order that gives them their styles.
-        other_handles: Name -> artist, for what is drawn beside the arms.
+        other_handles: Name -> artist, for whatever else is drawn.
     """
     handles: list[Artist] = [
         Line2D([], [], color=style.colour, linestyle=style.dashes, marker=style.marker,

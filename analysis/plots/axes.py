@@ -1,4 +1,4 @@
-"""Ticks of axes and their labels."""
+"""Ticks and tick labels of axes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 from analysis.series import Floats
 
 DECADE = 10
-"""The axis is logarithmic if the largest value is more than this many times the smallest."""
+"""An axis is logarithmic if the largest value is more than this many times the smallest."""
 
 
 def spans_decade(values: Floats) -> bool:
@@ -21,12 +21,12 @@ def spans_decade(values: Floats) -> bool:
 
 
 def tick_values(axes: Axes, values: Floats, logarithmic: bool) -> None:
-    """Set the ticks at the values themselves if there is room for them.
+    """Set the ticks at the values themselves if they fit.
 
     Args:
-        axes: Its x axis is set.
+        axes: The axes whose x axis is set.
         values: The values, increasing.
-        logarithmic: Whether the axis is.
+        logarithmic: Whether the axis is logarithmic.
     """
     if 0 < len(values) <= 9:
         axes.set_xticks(values, [f"{value:g}" for value in values])
@@ -41,7 +41,7 @@ def tick_values(axes: Axes, values: Floats, logarithmic: bool) -> None:
 
 
 def wrapped(label: str, width: int) -> str:
-    """The label in lines of at most `width` characters, broken where a reader would break it."""
+    """The label in lines of at most `width` characters, broken between words if possible."""
     lines = [""]
     for piece in re.split(r"(?<=[\s_/,=])|(?<=\.)(?=[A-Za-z])", label):
         if len(lines[-1]) + len(piece.rstrip()) > width:
@@ -56,9 +56,9 @@ def label_ticks(axes: Axes, positions: Sequence[float], labels: Sequence[str], w
     """Write labels of arms at the x axis.
 
     Args:
-        axes: Its x axis is set.
-        positions: Where the labels stand.
-        labels: As many; `$` is not the start of a formula.
+        axes: The axes whose x axis is set.
+        positions: The positions of the labels.
+        labels: One per position; a `$` does not start a formula.
         width: Characters per line.
     """
     axes.set_xticks(positions, [wrapped(label, width) for label in labels])

@@ -1,4 +1,4 @@
-"""Scores of one run's checkpoints over its steps, beside those of real images."""
+"""Evaluation scores of one run over its steps, with those of real images for comparison."""
 
 from __future__ import annotations
 
@@ -12,25 +12,29 @@ from analysis.plots import style
 from analysis.plots.run_curves import finish_time_axis
 from analysis.plots.style import annotate_empty, house_style, legend_above, new_figure
 from analysis.series import series_of
-from tracking.events import EVALUATION, SYS, Value
+from tracking.evaluation_paths import REAL_SCORES, score_name
+from tracking.events import EVALUATION, Value
 from tracking.metric_directions import direction_of
 
 _COLOURS = (style.GENERATOR, style.DISCRIMINATOR)
 
 
 def has_evaluation(steps: pd.DataFrame) -> bool:
-    """Whether a run has a distance to draw. steps: of one run, `tracking.tables.step_table`."""
+    """Whether a run has a Frechet distance to draw.
+
+    steps: The run's step table, `tracking.tables.step_table`.
+    """
     return bool(_distances(steps))
 
 
 @house_style
 def evaluation_curves(steps: pd.DataFrame, fields: Mapping[str, Value], title: str = "") -> Figure:
-    """Each Frechet distance, and precision and recall with the first one's features.
+    """Every Frechet distance, and precision and recall in the feature space of the first one.
 
     Args:
-        steps: Of one run, `tracking.tables.step_table`.
-        fields: Of the run, with the scores of real images.
-        title: Of the figure; may be empty.
+        steps: The step table of one run, `tracking.tables.step_table`.
+        fields: The run's fields, which include the scores of real images.
+        title: The figure's title; may be empty.
 
     Raises:
         ValueError: The run was not evaluated.
@@ -62,7 +66,7 @@ def evaluation_curves(steps: pd.DataFrame, fields: Mapping[str, Value], title: s
                 label=name if len(names) > 1 else "",
                 gid=f"{EVALUATION}/{name}",
             )
-            real = fields.get(f"{SYS}/{EVALUATION}/floor/{name}")
+            real = fields.get(f"{REAL_SCORES}/{name}")
             if isinstance(real, int | float) and np.isfinite(real):
                 axes.axhline(real, color=colour, linewidth=0.8, linestyle=(0, (4, 3)))
         if not any(len(line.get_xdata()) for line in axes.get_lines()):
@@ -75,13 +79,9 @@ def evaluation_curves(steps: pd.DataFrame, fields: Mapping[str, Value], title: s
 
 def _distances(steps: pd.DataFrame) -> Sequence[str]:
     """The names of the Frechet distances that a run has, plain FID first."""
-    names = [path.removeprefix(f"{EVALUATION}/") for path in steps.columns]
-    found = [
+    names = [
         name
-        for name, path in zip(names, steps.columns, strict=True)
-        if path.startswith(f"{EVALUATION}/")
-        and not name.startswith("best_")
-        and name.endswith("fid")
-        and steps[path].notna().any()
+        for path in map(str, steps.columns)
+        if (name := score_name(path)) and name.endswith("fid") and steps[path].notna().any()
     ]
-    return sorted(found, key=lambda name: (name != "fid", name))
+    return sorted(names, key=lambda name: (name != "fid", name))

@@ -1,4 +1,4 @@
-"""A figure with its name, alternative text and numbers, and its files."""
+"""A figure with its name, alternative text and data, and the files made from it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tracking.atomic_files import atomic_write
 
 @dataclass(frozen=True, eq=False)
 class FigureFile:
-    """A figure and what a page needs with it. Each kind of file is drawn once.
+    """A figure with what a page needs besides. Each file format is rendered once.
 
     Attributes:
-        figure: What is drawn.
-        name: Of its files, without extension.
+        figure: The figure.
+        name: The name of its files, without extension.
         alt: One sentence for readers who cannot see it.
         data: The numbers that are drawn, one row per point.
     """
@@ -33,12 +33,12 @@ class FigureFile:
 
     @property
     def caption(self) -> str:
-        """What the parts of the picture are."""
+        """The caption, which explains the parts of the figure."""
         return style.caption_of(self.figure)
 
     @cached_property
     def png(self) -> bytes:
-        """The file with the alternative text in its metadata, without a date or random ids."""
+        """The file, with the alternative text in its metadata; free of dates and random ids."""
         buffer = io.BytesIO()
         self.figure.savefig(
             buffer,
@@ -50,13 +50,13 @@ class FigureFile:
 
     @cached_property
     def svg(self) -> bytes:
-        """The file with the alternative text in its metadata, without a date or random ids."""
+        """The file, with the alternative text in its metadata; free of dates and random ids."""
         metadata = {"Title": self.name, "Description": self.alt, "Date": None}
         return self._vectors("svg", metadata)
 
     @cached_property
     def pdf(self) -> bytes:
-        """The file for LaTeX, with the alternative text in its metadata, without a date."""
+        """The file for LaTeX, with the alternative text in its metadata; free of dates."""
         metadata = {"Title": self.name, "Subject": self.alt, "CreationDate": None}
         return self._vectors("pdf", metadata)
 
@@ -85,12 +85,12 @@ def save(picture: FigureFile, folder: Path) -> list[Path]:
 
 
 def save_captions(captions: Mapping[str, str], notes: Sequence[str], folder: Path) -> Path:
-    """Write captions.txt beside the figures, of which no picture has its caption.
+    """Write captions.txt beside the figures, whose files do not include their captions.
 
     Args:
-        captions: Name of a figure's file -> its caption.
-        notes: What holds for all of them, a paragraph each.
-        folder: Of the figures.
+        captions: Name of a figure -> its caption.
+        notes: Paragraphs that hold for all figures.
+        folder: The folder of the figures.
 
     Returns:
         The file. Raises OSError if it cannot be written.

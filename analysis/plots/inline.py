@@ -1,4 +1,4 @@
-"""Figures as notebooks show them: small files, since a notebook keeps them as text."""
+"""Figures for notebooks: small files, since a notebook stores them as text."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _QUALITY = 75
 
 
 def figure_png(figure: Figure, dpi: int = SCREEN_DPI) -> bytes:
-    """A figure as a PNG of 64 colours, which are enough for curves and text."""
+    """A figure as a PNG with 64 colours, which suffice for curves and text."""
     drawn = _drawn(figure, dpi).quantize(_COLOURS, dither=PIL.Image.Dither.NONE)
     return _encoded(drawn, "png", optimize=True)
 
 
 def picture_jpeg(picture: PIL.Image.Image) -> bytes:
-    """A picture as a JPEG, a quarter of its PNG if it is noisy."""
+    """A picture as a JPEG, which has a quarter of the size of its PNG if it is noisy."""
     return _encoded(picture, "jpeg", quality=_QUALITY, optimize=True)
 
 
 def show_figures_inline() -> None:
-    """Let a notebook show figures that are not pyplot's; elsewhere this does nothing."""
+    """Register formatters so that notebooks show figures without pyplot; a no-op elsewhere."""
     shell = notebook_shell()
     if shell is None:
         return

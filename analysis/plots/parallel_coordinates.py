@@ -38,13 +38,13 @@ def parallel_coordinates(
     Args:
         keys: One row per run, indexed by run id, one column per key. Numbers are placed from the
             smallest to the largest, logarithmically if positive ones span more than a decade;
-            anything else, and a column with a gap, at evenly spaced ticks. Keys that do not vary
-            are left out.
+            other values, and columns with gaps, are placed at evenly spaced ticks. Keys that do not
+            vary are left out.
         values: Run id -> the metric. The best 10% of the runs are drawn on top, darkest and
             thickest; runs with NaN or no value are dashed and grey and end before the metric.
         metric: The metric's name, for its axis.
         lower_is_better: Whether small values are the best.
-        title: Of the figure; may be empty.
+        title: The figure's title; may be empty.
 
     Raises:
         ValueError: There are fewer than two runs, or no key varies.
@@ -105,7 +105,7 @@ class _Scale:
     """One vertical axis.
 
     Attributes:
-        name: Of the key or metric.
+        name: The name of the key or metric.
         label: The name, marked if the axis is logarithmic.
         heights: One per run, 0 to 1; NaN if a run has no value.
         shown: The value of each run as text.
@@ -178,7 +178,7 @@ def _draw_lines(axes: Axes, heights: Floats, name: str, **look: object) -> None:
 
 
 def _best(metrics: Floats, lower_is_better: bool) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Marks the best tenth of the runs with a finite value, at least one."""
+    """A mask of the best tenth of the runs with a finite value, at least one."""
     best = np.zeros(len(metrics), bool)
     order = np.argsort(metrics if lower_is_better else -metrics)  # NaN come last
     count = np.count_nonzero(np.isfinite(metrics))
@@ -187,6 +187,6 @@ def _best(metrics: Floats, lower_is_better: bool) -> np.ndarray[tuple[int], np.d
 
 
 def _dark_is_best(lower_is_better: bool) -> Colormap:
-    """Viridis without its palest end, which cannot be seen on white."""
+    """Viridis without its palest end, which is invisible on white."""
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.92, 256))
     return ListedColormap(colours if lower_is_better else colours[::-1])

@@ -1,4 +1,4 @@
-"""The figures of the probes: mosaics of images with what was measured beside them."""
+"""The figures of the probes: mosaics of images and the measurements on them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def label_efficiency(table: pd.DataFrame, title: str, note: str) -> Figure:
 
     Args:
         table: Columns space, labels_per_class, split, accuracy (0 to 1).
-        title: Above the figure.
-        note: Below it.
+        title: The title above the figure.
+        note: The note below the figure.
     """
     figure = new_figure(4.4, title, note)
     axes = figure.subplots()
@@ -62,8 +62,8 @@ def mosaic_figure(images: Mosaic, title: str, note: str) -> Figure:
 
     Args:
         images: The images.
-        title: Above the figure.
-        note: Below it.
+        title: The title above the figure.
+        note: The note below the figure.
     """
     figure = new_figure(_height(images) + 0.9, title, note)
     _show(figure.subplots(), images)
@@ -79,15 +79,16 @@ def class_shift(
     title: str,
     note: str,
 ) -> Figure:
-    """Images along a direction in latent space, and how many the classifier takes for the target.
+    """Images along a direction in latent space, and the share classified as the target class.
 
     Args:
         images: One column per strength.
         strengths: Multiples of the difference of the classes' mean latents.
-        shares: Along the direction, 0 to 1, one per strength.
-        control: Along random directions of the same length, 0 to 1.
-        title: Above the figure.
-        note: Below it.
+        shares: Share of images classified as the target along the direction, 0 to 1, one per
+            strength.
+        control: The same share along random directions of the same length.
+        title: The title above the figure.
+        note: The note below the figure.
     """
     height = _height(images)
     figure = new_figure(height + 3.1, title, note)
@@ -108,13 +109,13 @@ def class_shift(
 
 @house_style
 def neighbour_figure(fakes: Mosaic, nearest: Mapping[str, Mosaic], title: str, note: str) -> Figure:
-    """Fakes, one per row, and right of each its nearest training images in each space.
+    """Fakes, one per row, each followed by its nearest training images in every space.
 
     Args:
         fakes: (rows, 1, H, W, C).
         nearest: Space -> training images, (rows, k, H, W, C).
-        title: Above the figure.
-        note: Below it.
+        title: The title above the figure.
+        note: The note below the figure.
     """
     columns = [fakes, *nearest.values()]
     widths = [each.shape[1] + 0.3 for each in columns]
@@ -134,13 +135,13 @@ def neighbour_figure(fakes: Mosaic, nearest: Mapping[str, Mosaic], title: str, n
 def filter_figure(
     filters: Mapping[str, Mosaic], responses: Mapping[str, Mosaic], title: str, note: str
 ) -> Figure:
-    """Side by side what networks look for: first filters above, strongest responses below.
+    """What networks look for, side by side: their first filters above, strongest responses below.
 
     Args:
         filters: Network -> its first filters.
         responses: The strongest responses of the same networks.
-        title: Above the figure.
-        note: Below it.
+        title: The title above the figure.
+        note: The note below the figure.
     """
     heights = [
         max(_height(each) for each in group.values()) / len(group) for group in (filters, responses)
@@ -174,6 +175,6 @@ def _show(axes: Axes, images: Mosaic, columns: Sequence[str] = ()) -> None:
 
 
 def _height(images: Mosaic) -> float:
-    """In inches, if the images take the full width of a figure."""
+    """The height in inches of images that take the full width of a figure."""
     rows, columns, height, width, _ = images.shape
     return float(style.WIDTH * rows * (height + _GAP) / (columns * (width + _GAP)))

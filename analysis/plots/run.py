@@ -45,12 +45,12 @@ _logger = logging.getLogger(__name__)
 def loss_curves(steps: pd.DataFrame, title: str = "", findings: Sequence[Finding] = ()) -> Figure:
     """The losses of G and D, separately and together: single batches and epoch means.
 
-    Stretches in which a loss is NaN or infinite are hatched and counted.
+    Stretches with a NaN or infinite loss are hatched, and their steps counted.
 
     Args:
-        steps: Of one run, `tracking.tables.step_table`.
-        title: Of the figure; may be empty.
-        findings: What the rules of health found in the run, for bars below the curves.
+        steps: The run's step table, `tracking.tables.step_table`.
+        title: The figure's title; may be empty.
+        findings: The findings of the health rules, drawn as bars below the curves.
     """
     figure = new_figure(7.4, title, line_note(steps))
     generator, discriminator, both = figure.subplots(3, 1, sharex=True)
@@ -72,12 +72,12 @@ def score_curves(steps: pd.DataFrame, title: str = "", findings: Sequence[Findin
     """D's output for real images and for fakes, and for the same fakes after D's step.
 
     Scores are taken for probabilities, 1 for real, unless one is outside 0 to 1: those of a critic
-    have no scale of their own.
+    have no fixed scale.
 
     Args:
-        steps: Of one run, `tracking.tables.step_table`.
-        title: Of the figure; may be empty.
-        findings: What the rules of health found in the run, for bars below the curves.
+        steps: The run's step table, `tracking.tables.step_table`.
+        title: The figure's title; may be empty.
+        findings: The findings of the health rules, drawn as bars below the curves.
     """
     probabilities = _are_probabilities(steps)
     meaning = (
@@ -111,7 +111,7 @@ def score_curves(steps: pd.DataFrame, title: str = "", findings: Sequence[Findin
 
 @house_style
 def grids_by_step(images: Mapping[int, Pixels], title: str = "") -> Figure:
-    """G's images from the same noise during training: at most six grids, with first and last.
+    """G's images from the same noise during training: at most six grids, with the first and last.
 
     images: Step -> grid, uint8 (H, W, C), C = 1 or 3. Raises ValueError if there is none.
     """
@@ -143,8 +143,8 @@ def real_and_fake_grids(
 
     Args:
         real: uint8 (H, W, C), C = 1 or 3.
-        fake: As `real`.
-        title: Of the figure; may be empty.
+        fake: In the same format as `real`.
+        title: The figure's title; may be empty.
         fake_step: The training step at which G made its images; not shown if omitted.
     """
     height = 0.3 + 0.3 * bool(title) + style.WIDTH / 2 * real.shape[0] / real.shape[1]
@@ -167,7 +167,7 @@ def save_run_plots(
 
     Returns:
         The files, each complete: loss.png, scores.png, progression.png, real_and_fake.png and
-        evaluation.png, as far as the run has data for them, and captions.txt.
+        evaluation.png, if the run has data for them, and captions.txt.
 
     Raises:
         OSError: `output` cannot be written to.
@@ -175,8 +175,8 @@ def save_run_plots(
     saved = []
     captions: dict[str, str] = {}
     for drawing in _drawings(folder):
-        if drawing.lacking:
-            warn(f"{drawing.name}.png is left out: the run has no {drawing.lacking}.")
+        if drawing.missing:
+            warn(f"{drawing.name}.png is left out: the run has no {drawing.missing}.")
             continue
         output.mkdir(parents=True, exist_ok=True)
         path = output / f"{drawing.name}.png"
@@ -196,9 +196,9 @@ def draw_run_plot(folder: Path, name: RunPlot) -> Figure:
     Raises StoreError if the run has no data for it.
     """
     drawing = next((each for each in _drawings(folder) if each.name == name), None)
-    lacking = "evaluation" if drawing is None else drawing.lacking
-    if drawing is None or lacking:
-        raise StoreError(f"The run {folder.name} has no {lacking} to draw.")
+    missing = "evaluation" if drawing is None else drawing.missing
+    if drawing is None or missing:
+        raise StoreError(f"The run {folder.name} has no {missing} to draw.")
     return drawing.draw()
 
 
@@ -210,16 +210,16 @@ def _are_probabilities(steps: pd.DataFrame) -> bool:
 
 @dataclass(frozen=True)
 class _Drawing:
-    """A figure that can be drawn, or the reason why it cannot.
+    """A figure that can be drawn, or what is missing for it.
 
     Attributes:
-        name: Of its file, without extension.
-        lacking: What the run lacks for it; empty if it can be drawn.
-        draw: Draws it.
+        name: The name of its file, without extension.
+        missing: The data that the run lacks; empty if the figure can be drawn.
+        draw: Draws the figure.
     """
 
     name: RunPlot
-    lacking: str
+    missing: str
     draw: Callable[[], Figure]
 
 

@@ -34,12 +34,12 @@ class Curve:
 
 
 def draw_metrics(axes: Axes, steps: pd.DataFrame, title: str, curves: Sequence[Curve]) -> None:
-    """Draw metrics: batches thin and pale, epoch means on top, stretches not finite hatched.
+    """Draw metrics: batches thin and pale, epoch means on top, non-finite stretches hatched.
 
     Args:
         axes: Where to draw.
-        steps: Of one run, `tracking.tables.step_table`.
-        title: Of the panel.
+        steps: The run's step table, `tracking.tables.step_table`.
+        title: The panel's title.
         curves: The metrics.
     """
     axes.set_title(title)
@@ -56,7 +56,7 @@ def draw_metrics(axes: Axes, steps: pd.DataFrame, title: str, curves: Sequence[C
 
 
 def line_note(steps: pd.DataFrame) -> str:
-    """A sentence that says what the lines of a panel are."""
+    """A sentence that explains the lines of a panel."""
     if _ends_of_epochs(steps).empty:
         return "The lines are single batches."
     return "Pale lines: single batches; strong lines: epoch means."

@@ -1,7 +1,7 @@
-"""The house style of every figure: colours with one meaning each, and a plain look.
+"""The style of every figure: plain, and each colour has one meaning.
 
-A figure is a `matplotlib.figure.Figure` of its own, never one of pyplot's: it needs no display and
-need not be closed.
+Figures are made with `matplotlib.figure.Figure`, not pyplot, so they need no display and need not
+be closed.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ FAKE_AFTERWARDS = "#333333"
 REFERENCE = "#666666"
 
 WIDTH = 7.0
-"""Inches: a page of text between its margins."""
+"""The width of text on a page, in inches."""
 
 _LINE_LETTERS, _KEY_LETTERS = 88, 6
-"""Letters of a legend in a line of that width, and those that an entry's line takes."""
+"""Characters of a legend that fit in this width, and those that an entry's handle takes up."""
 
 _SETTINGS = {
     **sns.axes_style("ticks"),
@@ -50,9 +50,9 @@ DOTS_PER_INCH = 200
 
 
 def vector_text(name: str) -> AbstractContextManager[None]:
-    """While a file is written: text stays text, in PDF with its TrueType font embedded.
+    """Settings for vector files: text stays text; PDFs embed its TrueType font.
 
-    name: Of the figure, from which the ids in an SVG file are made.
+    name: The figure's name, from which the ids in an SVG file are derived.
     """
     return mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": name})
 
@@ -65,10 +65,10 @@ def new_figure(height: float, title: str, caption: str) -> Figure:
     """An empty figure of the common width.
 
     Args:
-        height: Inches.
-        title: Above the figure; may be empty.
-        caption: What its parts are. It is no part of the picture: whoever shows the figure sets
-            it beside, in letters that do not shrink with the picture.
+        height: In inches.
+        title: The title above the figure; may be empty.
+        caption: Explains the parts of the figure. It is not drawn into the figure: pages print it
+            beside, so that it does not shrink with the figure.
     """
     show_figures_inline()
     figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(h_pad=0.08))
@@ -81,12 +81,12 @@ def new_figure(height: float, title: str, caption: str) -> Figure:
 
 
 def caption_of(figure: Figure) -> str:
-    """The caption that `new_figure` was given."""
+    """The caption that was passed to `new_figure`."""
     return str(figure.get_label())
 
 
 def draw_caption(figure: Figure) -> None:
-    """Write the caption below a picture that is shown alone, such as one among a run's images."""
+    """Draw the caption below a figure that is shown alone, such as one among a run's images."""
     note = textwrap.fill(caption_of(figure), width=112)
     figure.supxlabel(note, x=0.01, ha="left", fontsize="small", color=REFERENCE)
 
@@ -94,10 +94,10 @@ def draw_caption(figure: Figure) -> None:
 def legend_above(axes: Axes) -> None:
     """Put a legend beside the title of the axes, or above it if both do not fit in one line.
 
-    There are no curves in either place.
+    In either place it covers no curves.
     """
     handles, labels = axes.get_legend_handles_labels()
-    title = 1.2 * len(axes.get_title(loc="left"))  # its letters are larger
+    title = 1.2 * len(axes.get_title(loc="left"))  # its font is larger
     if title + sum(len(label) + _KEY_LETTERS for label in labels) > _LINE_LETTERS:
         _legend_above_title(axes, labels)
     elif handles:
@@ -134,7 +134,7 @@ def _legend_above_title(axes: Axes, labels: Sequence[str]) -> None:
 
 
 def annotate_empty(axes: Axes) -> None:
-    """Say in empty axes that there is nothing to draw."""
+    """Note in empty axes that there is no finite value."""
     axes.set_yticks([])
     axes.text(
         0.5,

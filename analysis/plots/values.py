@@ -36,18 +36,18 @@ def paired_slopes(
     interval_name: str = "95% interval",
     title: str = "",
 ) -> FigureFile:
-    """A metric of two arms that share their seeds: one dot per run, the dots of a seed joined.
+    """A metric of two arms with the same seeds: one dot per run, one line per seed.
 
-    Any other arms (one, more than two, or two with other seeds) are drawn as dots beside boxes.
+    Other arms (one, more than two, or two with different seeds) are drawn as dots and boxes.
 
     Args:
         arms: The arms, in the order that gives them their styles.
-        values: Run id -> the metric; NaN if a run has none.
+        values: Run id -> the metric; NaN if a run lacks it.
         metric: The metric's name and unit, for the axis.
-        interval: Of the mean difference, the second arm minus the first, over the pairs of which
-            both values are finite. Not used for arms that are not paired.
-        interval_name: What the interval is called.
-        title: Of the figure; may be empty.
+        interval: The interval of the mean difference, the second arm minus the first, over the
+            pairs with two finite values. Unused if the arms are not paired.
+        interval_name: The name of the interval, such as `95% interval`.
+        title: The figure's title; may be empty.
 
     Raises:
         ValueError: As for `arm_style.check_arms`.
@@ -78,19 +78,19 @@ def factor_intervals(
     collapsed: Collection[str] = (),
     title: str = "",
 ) -> FigureFile:
-    """A metric against a numeric factor: one dot per run, the means, how many runs collapsed.
+    """A metric against a numeric factor: one dot per run, the means, and counts of collapsed runs.
 
     Args:
         arms: The arms; the first of an arm's values is its factor, a finite number. The axis is
             logarithmic if positive factors span more than a decade.
-        values: Run id -> the metric; NaN if a run has none.
+        values: Run id -> the metric; NaN if a run lacks it.
         metric: The metric's name and unit, for the axis.
         factor: The factor's name and unit, for the axis.
         intervals: Value of the factor -> interval of the mean over its runs with a finite value.
-        interval_name: What the intervals are called.
-        collapsed: Ids of runs that collapsed, drawn as crosses and counted. A run without a
-            finite value is counted, too.
-        title: Of the figure; may be empty.
+        interval_name: The name of the intervals, such as `95% interval`.
+        collapsed: Ids of collapsed runs, drawn as crosses and counted. Runs without a finite
+            value are counted as well.
+        title: The figure's title; may be empty.
 
     Raises:
         ValueError: As for `arm_style.check_arms`, or the factor of an arm is not a finite number.
@@ -182,7 +182,7 @@ def _draw_means(axes: Axes, means: pd.Series, intervals: Mapping[float, Interval
 
 
 def _write_collapsed_counts(axes: Axes, counts: pd.DataFrame) -> None:
-    """Above each value of the factor, how many of its runs collapsed."""
+    """Write above each value of the factor how many of its runs collapsed."""
     for value, collapsed, count in zip(counts.index, counts["sum"], counts["count"], strict=True):
         axes.text(
             value,
@@ -304,7 +304,8 @@ def _strips(
 
 
 def _beside_factor(factors: Floats, distinct: Floats, logarithmic: bool) -> Floats:
-    """The factors, each moved a little to the right, so that no run hides another or the mean."""
+    """The factors, each shifted slightly to the right, so that runs hide neither each other nor
+    the mean."""
     if len(factors) == 0:
         return factors
     scaled = np.log(distinct) if logarithmic else distinct

@@ -59,7 +59,7 @@ def compose(
     command: str = "",
     generated: GeneratorImages | None = None,
 ) -> Report:
-    """Compose a report on runs: a comparison, or only their curves if they form no arms.
+    """Compose a report on runs: a comparison, or just their curves if they form no arms.
 
     Args:
         runs: All runs of the report.
@@ -86,9 +86,9 @@ def compose(
 
 
 def _without_secrets(runs: Runs) -> Runs:
-    """The runs without what a report must not share.
+    """The runs with secrets redacted.
 
-    Runs of other programs, and those of earlier versions, were tracked without this.
+    Runs of other programs and of earlier versions were tracked without redaction.
     """
     redact = cache(make_redactor())
     table = runs.table.copy()
@@ -173,7 +173,7 @@ def _answer(comparison: Comparison) -> tuple[Block, ...]:
 
 
 def _setting(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """What was trained, on which data, with which seeds."""
+    """A sentence on what was trained, on which data, with which seeds."""
     seeds = sorted(int(str(seed)) for seed in distinct(table, f"{SYS}/seed"))
     synthetic = ", SYNTHETIC" if is_synthetic(table) else ""
     size = join_values(distinct(table, f"{CONFIG}/dataset/size"))
@@ -193,8 +193,8 @@ def _data_names(table: pd.DataFrame) -> list[Value]:
     name, path = f"{CONFIG}/dataset/name", f"{CONFIG}/dataset/path"
     if path not in table:
         return distinct(table, name)
-    known = table[table[name].notna()]
-    pairs = zip(known[name], known[path].where(known[path].notna(), None), strict=True)
+    named = table[table[name].notna()]
+    pairs = zip(named[name], named[path].where(named[path].notna(), None), strict=True)
     return list(dict.fromkeys(data_set_name(*pair) for pair in pairs))
 
 

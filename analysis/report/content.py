@@ -17,8 +17,8 @@ class Prose:
     """One paragraph.
 
     Attributes:
-        text: Without markup.
-        tone: `lead` is to be read first, `note` may be skipped.
+        text: The text, without markup.
+        tone: `lead` for the main message, `note` for what may be skipped.
     """
 
     text: str
@@ -30,7 +30,7 @@ class Facts:
     """A list of names and values.
 
     Attributes:
-        rows: Name and value.
+        rows: Pairs of name and value.
     """
 
     rows: tuple[tuple[str, str], ...]
@@ -41,8 +41,8 @@ class Figure:
     """A picture and its caption.
 
     Attributes:
-        picture: With its alternative text and numbers.
-        label: What it shows, in a sentence.
+        picture: The figure with its alternative text and data.
+        label: A sentence that says what it shows.
     """
 
     picture: FigureFile
@@ -50,7 +50,7 @@ class Figure:
 
     @property
     def caption(self) -> str:
-        """Shown below it: what it shows, and what its parts are."""
+        """The text below it: what it shows, and what its parts mean."""
         return f"{self.label} {self.picture.caption}".strip()
 
 
@@ -70,7 +70,7 @@ class Panel:
     """The image grids of one run.
 
     Attributes:
-        label: What they show, such as the label of an arm.
+        label: The heading, such as the label of an arm.
         sides: Height and width of one image, in pixels.
         files: Step -> PNG file.
     """
@@ -82,7 +82,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Choice:
-    """Grids that are shown at the same time.
+    """Grids that are shown together.
 
     Attributes:
         name: Such as `seed 0`.
@@ -97,15 +97,15 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class MovingPicture:
-    """A picture that moves; left out on paper.
+    """An animation; left out on paper.
 
     Attributes:
-        name: Of its file, without extension.
-        label: What it shows, in a few words.
+        name: The name of its file, without extension.
+        label: A few words on what it shows.
         alt: One sentence for readers who cannot see it.
-        caption: Shown below it.
+        caption: The text below it.
         webp: The animation.
-        still: A PNG file, for readers who want nothing to move.
+        still: A PNG file, shown to readers who prefer reduced motion.
     """
 
     name: str
@@ -122,10 +122,10 @@ class Grids:
 
     Attributes:
         caption: What they show, whichever choice is shown.
-        steps: Those that can be chosen, increasing.
-        choices: Which runs can be chosen.
+        steps: The steps to choose from, increasing.
+        choices: The runs to choose from.
         still: A figure with a few of the steps, for paper.
-        animation: All steps of a single run, in motion; None for several runs.
+        animation: All steps of a single run as an animation; None for several runs.
     """
 
     caption: str
@@ -147,7 +147,7 @@ class Commands:
     """Command lines.
 
     Attributes:
-        lines: As they are typed.
+        lines: The lines to type.
     """
 
     lines: tuple[str, ...]
@@ -204,12 +204,12 @@ class Report:
 
     @property
     def animations(self) -> list[MovingPicture]:
-        """All pictures that move, in reading order."""
-        found: list[MovingPicture] = []
+        """All animations, in reading order."""
+        animations: list[MovingPicture] = []
         for block in (block for section in self.sections for block in section.blocks):
             match block:
                 case MovingPicture():
-                    found.append(block)
+                    animations.append(block)
                 case Grids(animation=MovingPicture() as animation):
-                    found.append(animation)
-        return found
+                    animations.append(animation)
+        return animations

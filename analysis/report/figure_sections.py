@@ -23,7 +23,8 @@ from analysis.plots.values import factor_intervals, paired_slopes
 from analysis.report.content import Figure, Figures
 from analysis.runs import Runs
 from diagnosis import Finding
-from tracking.events import EVALUATION, SYS, Value
+from tracking.evaluation_paths import DIRECTIONS, metric_of
+from tracking.events import EVALUATION, Value
 from tracking.fields import escape_control_characters, to_text
 from tracking.metric_directions import direction_of
 from tracking.wording import plural
@@ -32,8 +33,8 @@ from tracking.wording import plural
 def value_figures(comparison: Comparison, table: pd.DataFrame) -> Figures:
     """One figure per measure: pairs of seeds, or the values of a numeric factor, or all arms.
 
-    Runs of several factors are drawn as parallel coordinates beside them, if the measure has a
-    direction. table: one row per run, of which the stored directions are read.
+    With several factors, parallel coordinates are added if the measure has a direction.
+    table: One row per run, with the stored directions.
     """
     figures = [
         replace(
@@ -51,7 +52,7 @@ def curve_figures(runs: Runs, arms: Sequence[Arm], collapsed_runs: Collection[st
     Args:
         runs: The runs with their steps.
         arms: The arms, in the order that gives them their styles.
-        collapsed_runs: Ids of runs to be marked as collapsed.
+        collapsed_runs: Ids of the runs to mark as collapsed.
     """
     steps = {run: runs.steps(run) for arm in arms for run in arm.runs}
     losses = Figure(
@@ -71,7 +72,7 @@ def run_figures(runs: Runs, run: str, findings: Sequence[Finding]) -> Figures:
     Args:
         runs: The runs.
         run: The id of the one to draw.
-        findings: What the rules of health found in it.
+        findings: The findings of the health rules.
     """
     steps = runs.steps(run)
     metrics = [column for column in steps if str(column).startswith("training/")]
@@ -104,12 +105,12 @@ def run_figures(runs: Runs, run: str, findings: Sequence[Finding]) -> Figures:
 
 
 def displayed_arms(comparison: Comparison) -> list[Arm]:
-    """The arms with labels that can be shown in a figure."""
+    """The arms with labels shortened for figures."""
     return [replace(arm, label=escape_control_characters(arm.label)) for arm in comparison.arms]
 
 
 def collapsed_runs(comparison: Comparison) -> list[str]:
-    """The ids of the runs that did."""
+    """The ids of the runs that collapsed."""
     return comparison.runs.index[comparison.runs["outcome"] == "collapsed"].tolist()
 
 
@@ -117,7 +118,7 @@ def _of_measure(comparison: Comparison, measure: Measure, direction: str | None)
     arms = displayed_arms(comparison)
     values = {str(run): float(value) for run, value in comparison.runs[measure.name].items()}
     if len(comparison.factors) > 1:
-        # Keys in front of every value would leave no room between the ticks.
+        # With a key in front of every value the tick labels would overlap.
         short = [replace(arm, label=escape_control_characters(arm.short_label)) for arm in arms]
         figures = [_strips(short, values, measure)]
         if direction in ("lower", "higher"):
@@ -187,15 +188,15 @@ def _is_number(value: Value) -> bool:
 
 
 def _direction(measure: Measure, table: pd.DataFrame) -> str | None:
-    """Which way a measure is better, `lower` or `higher`; anything else cannot be ranked.
+    """Whether `lower` or `higher` values of a measure are better; other results mean neither.
 
-    A loss cannot: it is no measure of quality. Metrics of evaluations go by what is stored with the
-    runs; runs that were evaluated before directions were stored fall back on the table of today's
-    metrics.
+    A loss has no direction, as it does not measure quality. For evaluation metrics the direction
+    that is stored with the runs counts; for runs evaluated before directions were stored, that of
+    today's metrics.
     """
     if not measure.path.startswith(f"{EVALUATION}/"):
         return None
-    column = f"{SYS}/{EVALUATION}/better/{measure.path.rpartition('/')[2].removeprefix('best_')}"
+    column = f"{DIRECTIONS}/{metric_of(measure.path)}"
     stored = set(table[column].dropna()) if column in table else set()
     return str(stored.pop()) if len(stored) == 1 else direction_of(measure.path)
 
@@ -203,7 +204,7 @@ def _direction(measure: Measure, table: pd.DataFrame) -> str | None:
 def _mean_intervals(
     arms: Sequence[Arm], values: Mapping[str, float]
 ) -> dict[float, tuple[float, float]]:
-    """Value of the factor -> interval of the mean; without values for which there is none."""
+    """Value of the factor -> interval of the mean; values without an interval are left out."""
     intervals = {}
     for arm in arms:
         arm_values = np.array([value for run, value in values.items() if run in arm.runs])

@@ -1,4 +1,4 @@
-"""What the generator of a single run makes, and how to take it elsewhere."""
+"""Images by the generator of a single run, and how to use it elsewhere."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _STRIP = 9
 
 @dataclass(frozen=True, eq=False)
 class GeneratorImages:
-    """Images that a run's generator makes for its report.
+    """Images by a run's generator for its report.
 
     Attributes:
         run: The run's id.
-        step: Of the generator's checkpoint.
-        samples: Images of the first latents of seed 0.
+        step: The step of the generator's checkpoint.
+        samples: Images from the first latents of seed 0.
         walk: uint8 (N, H, W, C), from seed to seed and back to the first.
-        seeds: Which the walk passes.
-        steps: Images of the walk from one seed to the next.
-        commands: Command lines that put the generator to use.
+        seeds: The seeds that the walk passes.
+        steps: Number of images from one seed to the next.
+        commands: Command lines that use the generator.
     """
 
     run: str

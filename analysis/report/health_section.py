@@ -1,4 +1,4 @@
-"""The section of a report on what the health rules found in its run."""
+"""The section of a report with the findings of the health rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from diagnosis.findings import holding
 
 
 def health_section(watch: RunWatch) -> tuple[Block, ...]:
-    """A paragraph per finding; what helps against those that hold; and what cannot be known."""
+    """A paragraph per finding, remedies for current findings, and rules that cannot be judged."""
     blocks: list[Block] = []
     now = holding(watch.findings)
     for finding in now:
@@ -17,8 +17,8 @@ def health_section(watch: RunWatch) -> tuple[Block, ...]:
         blocks += [Prose(line.strip()) for line in advice_for(finding.rule)]
     blocks += [Prose(str(finding)) for finding in watch.findings if finding.ended]
     if not blocks:
-        blocks.append(Prose("No rule found anything."))
+        blocks.append(Prose("No rule holds in this run, or held at any step."))
     if watch.unknown:
         reasons = "; ".join(f"{rule}: {reason}" for rule, reason in watch.unknown.items())
-        blocks.append(Prose(f"What cannot be known: {reasons}.", "note"))
+        blocks.append(Prose(f"Rules that cannot be judged: {reasons}.", "note"))
     return tuple(blocks)

@@ -15,8 +15,8 @@ from analysis.report.content import Panel, Report
 from tracking.fields import escape_control_characters
 from tracking.png import to_png
 
-MOST_VECTOR_BYTES = 400_000
-"""A larger figure becomes a PNG of 200 dpi: a browser would take seconds to draw its lines."""
+MAX_VECTOR_BYTES = 400_000
+"""Larger figures become PNGs of 200 dpi: a browser would take seconds to draw their lines."""
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("analysis.report"),
@@ -46,7 +46,7 @@ def to_html(report: Report) -> str:
 
 
 def _figure(picture: FigureFile) -> str:
-    if len(picture.svg) <= MOST_VECTOR_BYTES:
+    if len(picture.svg) <= MAX_VECTOR_BYTES:
         return _data("image/svg+xml", picture.svg)
     return _data("image/png", picture.png)
 

@@ -1,4 +1,4 @@
-"""Image grids of arms during training, as many as a page can hold."""
+"""Image grids of arms during training, limited to a page's size."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from diagnosis.image_grids import IMAGE_SIZE, image_sides
 from tracking.events import FIXED_NOISE, GRID_PADDING, REAL
 
 BUDGET = 5_000_000
-"""Bytes that all grids of a page may have together."""
+"""The maximum size of all grids of a page together, in bytes."""
 
-MOST_STEPS, MOST_SEEDS, MOST_ARMS = 25, 5, 12
+MAX_STEPS, MAX_SEEDS, MAX_ARMS = 25, 5, 12
 
 
 def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
-    """The grids of one run per arm, with a choice of the seed while there is room.
+    """The grids of one run per arm; readers can choose the seed, as far as the page has room.
 
     Only seeds that all arms have can be chosen, those with the most grids first; if there are none,
     each arm shows its first. None if no run has a grid in a local journal.
@@ -41,7 +41,7 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
                 by_arm.setdefault(arm.label, {})[seed] = Panel(arm.label, sides, files)
                 if real_files := image_files(folder, REAL):
                     real[arm.label] = Panel("real images", sides, real_files)
-    shown = dict(list(by_arm.items())[:MOST_ARMS])
+    shown = dict(list(by_arm.items())[:MAX_ARMS])
     if not shown:
         return None
     choices = _choices(shown, next(iter(real.values()), None))
@@ -49,9 +49,9 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
     choices.sort(key=lambda choice: len(_steps(choice)), reverse=True)
     first = choices[0]
     cost = sum(map(_cropped_bytes, first.panels))
-    steps = _steps(first, max(2, min(MOST_STEPS, BUDGET // max(1, cost))))
+    steps = _steps(first, max(2, min(MAX_STEPS, BUDGET // max(1, cost))))
     room = accumulate(sum(_bytes_at(steps, panel) for panel in each.panels) for each in choices)
-    seeds_shown = max(1, min(MOST_SEEDS, sum(needed <= BUDGET for needed in room)))
+    seeds_shown = max(1, min(MAX_SEEDS, sum(needed <= BUDGET for needed in room)))
     still = grids_by_step_and_arm(
         {panel.label: panel.files for panel in first.panels},
         first.panels[0].sides,
@@ -73,12 +73,12 @@ def _choices(arms: Mapping[str, Mapping[int, Panel]], real: Panel | None) -> lis
             Choice(f"seed {seed}", tuple(panels[seed] for panels in arms.values()), real)
             for seed in shared
         ]
-    # The arms share no seed.
+    # The arms have no seed in common.
     firsts = [panels[min(panels)] for panels in arms.values()]
     return [Choice("the first seed of each arm", tuple(firsts), real)]
 
 
-def _steps(choice: Choice, most: int = MOST_STEPS) -> list[int]:
+def _steps(choice: Choice, most: int = MAX_STEPS) -> list[int]:
     return common_steps([panel.files for panel in choice.panels], most)
 
 

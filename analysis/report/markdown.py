@@ -24,7 +24,7 @@ from tracking.markdown import escape_markdown
 
 
 def to_markdown(report: Report, folder: str) -> str:
-    """The whole file. folder: Of the figures as PNG, relative to the file."""
+    """The whole file. folder: The folder with the figures as PNG, relative to the file."""
     parts = [f"# {escape_markdown(report.question)}", _facts(report.setting)]
     for section in report.sections:
         parts += _section(section, folder)
@@ -94,6 +94,6 @@ def _row(cells: Sequence[str], strong: bool) -> str:
 
 def _code(lines: Sequence[str]) -> str:
     text = "\n".join(map(escape_control_characters, lines))
-    # Longer than any fence in the text.
+    # The fence is longer than any within the text.
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}sh\n{text}\n{fence}"

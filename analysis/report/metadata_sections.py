@@ -13,8 +13,8 @@ from tracking.events import CONFIG, SYS, Value
 from tracking.fields import config_key, to_text
 from tracking.wording import plural
 
-MOST_VALUES = 8
-"""Up to this many values of one field are listed; of more, the rest is counted."""
+MAX_VALUES = 8
+"""Up to this many values of a field are listed; further ones are only counted."""
 
 _CARD = {
     "name": "Name",
@@ -40,7 +40,7 @@ _MACHINE = {
 
 
 def configuration(table: pd.DataFrame, factors: Sequence[str]) -> Section:
-    """The keys in which the runs differ, the factors first, then those that are the same in all."""
+    """The keys in which the runs differ, factors first, then the keys that are the same in all."""
     keys = {
         column: config_key(column) for column in table.columns if column.startswith(f"{CONFIG}/")
     }
@@ -59,7 +59,7 @@ def configuration(table: pd.DataFrame, factors: Sequence[str]) -> Section:
 
 
 def data_sets(table: pd.DataFrame) -> Section:
-    """One card per data set, told apart by fingerprint; synthetic data are marked."""
+    """One table per data set, distinguished by fingerprint; synthetic data are marked."""
     column = f"{CONFIG}/dataset/fingerprint"
     names = table[column] if column in table else pd.Series("", table.index)
     blocks: list[Facts | Prose] = []
@@ -103,8 +103,8 @@ def distinct(table: pd.DataFrame, path: str) -> list[Value]:
 
 
 def join_values(values: Sequence[Value]) -> str:
-    """Values in one line; of many, the rest is counted."""
-    shown = [_in_words(value) for value in values[:MOST_VALUES]]
+    """The values in one line; of many, the rest are only counted."""
+    shown = [_in_words(value) for value in values[:MAX_VALUES]]
     more = len(values) - len(shown)
     return "; ".join(shown) + (f" and {more} more" if more else "")
 
@@ -123,7 +123,7 @@ def _in_words(value: Value) -> str:
 
 def _counted(texts: Sequence[str]) -> str:
     counts = pd.Series(texts, dtype=object).value_counts(sort=False)
-    if len(counts) > MOST_VALUES:
+    if len(counts) > MAX_VALUES:
         return f"{len(counts)} values, {', '.join(map(str, counts.index[:3]))}, ..."
     if counts.max() == 1:
         return ", ".join(map(str, counts.index))

@@ -1,4 +1,4 @@
-"""The pictures of a report that move: a training, and a walk through latent space."""
+"""The animations of a report: a training, and a walk through latent space."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from diagnosis.image_grids import Sides
 from tracking.events import GRID_PADDING
 
 BUDGET = 1_500_000
-"""Bytes that each may have."""
+"""The maximum size of an animation, in bytes."""
 
-_MOST_GRIDS, _GRIDS_PER_SECOND, _STEPS_PER_SECOND = 60, 8.0, 12.0
+_MAX_GRIDS, _GRIDS_PER_SECOND, _STEPS_PER_SECOND = 60, 8.0, 12.0
 _LONGEST_EDGE = 544
 
 
 def moving_training(run: str, files: Mapping[int, Path], sides: Sides) -> MovingPicture | None:
-    """The grids of a run in motion; None if there are fewer than two.
+    """The grids of a run as an animation; None if there are fewer than two.
 
     Args:
         run: Its id.
@@ -39,7 +39,7 @@ def moving_training(run: str, files: Mapping[int, Path], sides: Sides) -> Moving
     height, width = (SIDE * (side + GRID_PADDING) + GRID_PADDING for side in sides)
     animation = training_animation(
         files,
-        most=_MOST_GRIDS,
+        max_grids=_MAX_GRIDS,
         longest_edge=_LONGEST_EDGE,
         frames_per_second=_GRIDS_PER_SECOND,
         corner=(height, width),
@@ -58,8 +58,8 @@ def moving_walk(walk: npt.NDArray[np.uint8], seeds: Sequence[int], steps: int) -
 
     Args:
         walk: uint8 (N, H, W, C), from seed to seed and back to the first.
-        seeds: Which it passes.
-        steps: Images from one seed to the next.
+        seeds: The seeds that the walk passes.
+        steps: Number of images from one seed to the next.
     """
     animation = walk_animation(
         [walk], seeds, steps, longest_edge=_LONGEST_EDGE, frames_per_second=_STEPS_PER_SECOND

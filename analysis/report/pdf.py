@@ -25,10 +25,10 @@ from analysis.report.content import (
 from tracking.fields import escape_control_characters
 
 MARGIN = 22
-"""Millimetres, on all sides."""
+"""The margin on all sides, in millimetres."""
 
 _SMALLEST = 0.6
-"""How much smaller a figure may be, to fit on a page that would stay half empty without it."""
+"""How far a figure may be scaled down to fit on a page that would otherwise stay half empty."""
 
 _CAPTION_SIZE, _CAPTION_AFTER = 8.5, 4
 _INK, _FAINT, _LINE = (29, 29, 31), (92, 92, 99), (210, 210, 213)
@@ -36,7 +36,7 @@ _SIZES = {"lead": 12.5, "plain": 10.0, "warning": 10.0, "note": 8.5}
 
 
 def to_pdf(report: Report) -> bytes:
-    """The whole file. It has no date, so that the same report gives the same file."""
+    """The whole file. It has no date, so that the same report gives the same bytes."""
     document = _Document()
     document.set_title(escape_control_characters(report.question))
     document.add_page()
@@ -98,7 +98,7 @@ def _block(document: FPDF, block: Block) -> None:
         case Grids(still_caption=caption, still=still):
             _picture(document, still, caption)
         case MovingPicture():
-            pass  # paper does not move
+            pass  # not shown on paper
         case Commands(lines):
             _text(document, "\n".join(lines), size=8.5, family="code")
 
@@ -175,7 +175,7 @@ def _widths(block: Table) -> tuple[int, ...]:
 
 
 def _height(document: FPDF, block: Block) -> float:
-    """Millimetres of a block that must fit on a page before it may break."""
+    """The height, in millimetres, that must fit on a page before the block may break."""
     match block:
         case Figures(items):
             return _smallest_height(document, items[0].picture, items[0].caption)

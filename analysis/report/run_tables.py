@@ -17,7 +17,7 @@ _OUTCOMES = {"whole": "no failure"}
 
 
 def runs_of(comparison: Comparison) -> Table:
-    """Every run with its arm, outcome, seed and values."""
+    """A table of every run with its arm, outcome, seed and values."""
     names = [measure.name for measure in comparison.measures]
     numbers = zip(*(align_decimals(list(comparison.runs[name])) for name in names), strict=True)
     rows = (
@@ -40,7 +40,7 @@ def runs_of(comparison: Comparison) -> Table:
 def runs_alone(
     table: pd.DataFrame, outcomes: Sequence[TrainingOutcome], last_values: pd.DataFrame
 ) -> Table:
-    """Every run with its status, outcome and newest values.
+    """A table of every run with its status, outcome and newest values.
 
     Args:
         table: One row per run, `tracking.tables.run_table`.

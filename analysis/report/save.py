@@ -15,7 +15,7 @@ Format: TypeAlias = Literal["html", "md", "pdf"]
 
 
 def format_of(path: Path) -> Format:
-    """The format that a file name asks for. Raises UserError if it asks for none."""
+    """The format that a file's extension names. Raises UserError for any other extension."""
     for name in get_args(Format):
         if path.suffix.lower() == f".{name}":
             return name  # type: ignore[no-any-return]
@@ -34,9 +34,9 @@ def save_report(
         report: What to write.
         path: The file.
         format: Its format.
-        figures: A folder for every figure as PNG, SVG and PDF and its numbers as CSV, for their
-            captions, and for animations as WebP. With Markdown they are in `<name>_files` next to
-            the file in any case.
+        figures: A folder for every figure as PNG, SVG and PDF, its data as CSV, the captions, and
+            the animations as WebP. Markdown has them in `<name>_files` next to the file in any
+            case.
 
     Returns:
         All files, the report first.

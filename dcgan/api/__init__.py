@@ -1,4 +1,4 @@
-"""The command line's equal in Python: `import dcgan`, described in docs/python.md.
+"""The Python API, `import dcgan`, described in docs/python.md.
 
-Modules import what is heavy in their functions: the allocator is configured before PyTorch loads.
+Heavy imports are inside functions, because the allocator is configured before PyTorch loads.
 """

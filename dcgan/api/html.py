@@ -1,4 +1,4 @@
-"""A run as a notebook shows it: its card, its losses, its last grid."""
+"""The summary of a run for notebooks: a table, its losses, its last grid."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from analysis.data_names import data_set_name
 from analysis.plots.inline import figure_png, picture_jpeg
 from analysis.plots.run import draw_run_plot
 from tracking.errors import UserError
-from tracking.events import CONFIG, EVALUATION, SYS
+from tracking.evaluation_paths import score_name
+from tracking.events import CONFIG, SYS
 from tracking.fields import escape_control_characters
+from tracking.last_losses import last_losses
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ _FIELDS = {
 
 
 def run_html(run: Run) -> str:
-    """The card of a run; pictures that it does not have are left out."""
+    """An HTML summary of a run, with its pictures as far as it has any."""
     fields = run.fields
     rows = {"status": f"{run.status}, {plural(run.steps, 'step')}"}
     if name := fields.get(f"{CONFIG}/dataset/name"):
@@ -56,18 +58,14 @@ def _scores(run: Run) -> dict[str, str]:
     from tracking.backends.local import last_values
 
     last = last_values(run.folder)
-    found = {}
-    for kind in ("training/epoch", "training/batch"):
-        if f"{kind}/Gloss" in last and "losses" not in found:
-            found["losses"] = f"G {last[f'{kind}/Gloss']:.3f}, D {last[f'{kind}/Dloss']:.3f}"
-    scores = {
-        path.removeprefix(f"{EVALUATION}/"): value
-        for path, value in last.items()
-        if path.startswith(f"{EVALUATION}/") and not path.startswith(f"{EVALUATION}/best_")
-    }
+    rows = {}
+    generator, discriminator = last_losses(last)
+    if generator is not None and discriminator is not None:
+        rows["losses"] = f"G {generator:.3f}, D {discriminator:.3f}"
+    scores = {name: value for path, value in last.items() if (name := score_name(path))}
     if scores:
-        found["scores"] = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
-    return found
+        rows["scores"] = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+    return rows
 
 
 def _losses(run: Run) -> Markup:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from markupsafe import Markup
 
-from dcgan.data.progress import showing_images
+from dcgan.data.progress import NamedProgress, showing_images
 from tracking.fields import escape_control_characters
 from tracking.notebook import notebook_shell
 from tracking.wording import duration, plural
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from tracking.events import Event
 
 _SECONDS = 0.25
-"""Between two lines that replace each other."""
+"""Seconds between two updates of the line."""
 
 
 class Display:
-    """Shows nothing; messages become warnings.
+    """A display that shows nothing; messages become warnings.
 
     Attributes:
-        keeps_lines: Whether only whole lines are shown, which stay.
+        keeps_lines: Whether lines are never rewritten, as in a log file.
     """
 
     keeps_lines = False
 
     def line(self, text: str, done: float) -> None:
-        """Show how far the work is.
+        """Show the progress of the work.
 
-        text: In words. done: As a fraction, 0 to 1.
+        text: The progress in words. done: The completed fraction, 0 to 1.
         """
 
     def message(self, text: str) -> None:
@@ -55,7 +55,7 @@ class Display:
 
 
 class TextDisplay(Display):
-    """On a terminal one line is rewritten; in a log file each line stays."""
+    """A display that rewrites one line on a terminal, and keeps every line in a log file."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -63,7 +63,7 @@ class TextDisplay(Display):
         self._width = 0
 
     def line(self, text: str, done: float) -> None:
-        """Show how far the work is; see `Display.line`."""
+        """Show the progress of the work; see `Display.line`."""
         if not self.keeps_lines:
             shown = f"{done:4.0%}  {text}"
             self._stream.write(f"\r{shown:<{self._width}}")
@@ -93,7 +93,7 @@ class TextDisplay(Display):
 
 
 class NotebookDisplay(Display):
-    """An output of the cell that is replaced, with a bar; plain text where there is no HTML."""
+    """A display with a bar in a cell's output; plain text where there is no HTML."""
 
     def __init__(self) -> None:
         self._id = uuid4().hex
@@ -101,7 +101,7 @@ class NotebookDisplay(Display):
         self._messages: list[str] = []
 
     def line(self, text: str, done: float) -> None:
-        """Show how far the work is; see `Display.line`."""
+        """Show the progress of the work; see `Display.line`."""
         bar = Markup("<progress value='{:.4f}' max='1' style='width:24em'></progress> ")
         self._show(text, bar.format(done))
 
@@ -139,14 +139,14 @@ class NotebookDisplay(Display):
 
 
 def choose_display(wanted: bool) -> Display:
-    """The display for this process: a notebook's, a terminal's, or none if it is not wanted."""
+    """The display for this process: a notebook's, a terminal's, or none unless `wanted`."""
     if not wanted:
         return Display()
     return NotebookDisplay() if notebook_shell() is not None else TextDisplay(sys.stderr)
 
 
-class ImagesDisplay:
-    """Shows how far a data set is loaded, or another work on images, and the time left.
+class ImagesDisplay(NamedProgress):
+    """Shows the progress of loading a data set, or of other work on images, and the time left.
 
     Args:
         display: Where.
@@ -164,16 +164,8 @@ class ImagesDisplay:
         if self._began:
             self._display.clear()
 
-    def hashed(self, done: int, total: int) -> None:
-        """Show how many of `total` files are read to find out whether they are cached."""
-        self.show("reading", done, total)
-
-    def decoded(self, done: int, total: int) -> None:
-        """Show how many of `total` images are decoded."""
-        self.show("decoding", done, total)
-
     def show(self, what: str, done: int, total: int) -> None:
-        """Show how much of a kind of work is done, and for how long it will last.
+        """Show how much of a kind of work is done, and how long the rest will take.
 
         Args:
             what: The work, or the images, in a word or two.
@@ -194,7 +186,7 @@ class ImagesDisplay:
 
 
 def showing_images_on(display: Display) -> AbstractContextManager[None]:
-    """Show how far data sets are loaded within this context."""
+    """Show the progress of loading data sets within this context."""
     return showing_images(lambda: ImagesDisplay(display))
 
 
@@ -204,7 +196,7 @@ class TrainingDisplay:
     Args:
         display: Where.
         meter: Follows the events.
-        total_steps: Of the whole training.
+        total_steps: The number of steps of the whole training.
     """
 
     def __init__(self, display: Display, meter: TrainingMeter, total_steps: int) -> None:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from analysis.plots.run import RunPlot
     from analysis.runs import Runs
+    from dcgan.choices import Weights
     from dcgan.config.schema import Config
     from dcgan.run_folder.trained_run import TrainedRun
-    from dcgan.sampling import Weights
     from dcgan.training.checkpoint import CheckpointRef
 
-_MOST_STEPS = 8
-"""Steps that an error names."""
+_MAX_STEPS = 8
+"""How many steps an error lists."""
 
 
 def open(run: str = "last", *, store: str | Path | None = None) -> Run:
@@ -65,9 +65,9 @@ def runs(*places: str | Path, where: str | None = None) -> Runs:
 
 @dataclass(frozen=True)
 class Run:
-    """A run of the local store, read anew at each access: it may still be training.
+    """A run of the local store. Every access reads it again, since it may still be training.
 
-    In a notebook it shows its card, its losses and its last grid.
+    A notebook shows it as a summary with its losses and its last grid.
 
     Attributes:
         folder: The run's folder; its name is the run's id.
@@ -100,7 +100,7 @@ class Run:
 
     @property
     def fields(self) -> dict[str, Value]:
-        """All that the run has recorded except metrics and files, by path."""
+        """Everything the run has recorded except metrics and files, by path."""
         from tracking.backends.local import read_fields
 
         return read_fields(self.folder)
@@ -134,7 +134,7 @@ class Run:
     def losses(self, per: Literal["step", "epoch"] = "step") -> pd.DataFrame:
         """The losses: the columns `generator` and `discriminator`, indexed by step.
 
-        per: Of each step's batch, or the means of each epoch at its last step.
+        per: `step` for each step's losses, `epoch` for the means of each epoch at its last step.
         """
         paths = {
             f"{BATCH if per == 'step' else EPOCH}/{loss}": network
@@ -148,7 +148,7 @@ class Run:
 
         Args:
             checkpoint: The last one, the best by evaluation, or that of a step.
-            device: Where its networks are put: `auto`, `cpu`, `cuda`, ...
+            device: The device of its networks: `auto`, `cpu`, `cuda`, ...
 
         Raises:
             CheckpointError: There is no such checkpoint, or its file is damaged.
@@ -171,7 +171,7 @@ class Run:
         Args:
             checkpoint: The last one, the best by evaluation, or that of a step.
             weights: `current` or `ema`; by default those that the run's own grids use.
-            device: Where it is put: `auto`, `cpu`, `cuda`, ...
+            device: The device of the network: `auto`, `cpu`, `cuda`, ...
 
         Raises:
             CheckpointError: There is no such checkpoint, or its file is damaged.
@@ -198,10 +198,10 @@ class Run:
 
         Args:
             count: Number of images.
-            seed: Of the latents: the same images for the same seed.
+            seed: The seed of the latents; the same seed gives the same images.
             checkpoint: The last one, the best by evaluation, or that of a step.
             weights: `current` or `ema`; by default those that the run's own grids use.
-            device: Where they are computed: `auto`, `cpu`, `cuda`, ...
+            device: The device that computes them: `auto`, `cpu`, `cuda`, ...
 
         Returns:
             uint8 (count, H, W, C), C = 1 or 3; inverted if the run's grids are.
@@ -211,15 +211,14 @@ class Run:
             GenerationError: Pixels are not finite.
             ValueError: `count` is not positive.
         """
-        from dcgan.samples.pixels import as_in_grids
-        from dcgan.sampling import draw_pixels
+        from dcgan.samples import latents
+        from dcgan.samples.pixels import render_as_in_grids
 
         if count < 1:
             raise ValueError(f"count = {count}: it should be 1 or more.")
         run = self.at(checkpoint, device=device)
-        pixels = draw_pixels(run.generator(weights), run.config.network, run.device, count, seed)
-        images: npt.NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).contiguous().numpy()
-        return as_in_grids(images, run)
+        chosen = latents.of_seed(run.config.network, seed, count)
+        return render_as_in_grids(run, chosen, weights=weights)
 
     def grid(self, step: int | None = None) -> PIL.Image.Image:
         """A grid from fixed noise that was made while the run trained.
@@ -232,7 +231,7 @@ class Run:
         chosen = max(grids) if step is None else step
         if chosen not in grids:
             steps = sorted(grids)
-            nearest = sorted(sorted(steps, key=lambda each: abs(each - chosen))[:_MOST_STEPS])
+            nearest = sorted(sorted(steps, key=lambda each: abs(each - chosen))[:_MAX_STEPS])
             raise StoreError(
                 f"The run {self.id} has no grid of step {chosen}.\n"
                 f"The nearest of its {plural(len(steps), 'grid')}: {', '.join(map(str, nearest))}."
@@ -259,7 +258,7 @@ class Run:
         return draw_run_plot(self.folder, name)
 
     def plot_losses(self) -> Figure:
-        """The losses of both networks, apart and together."""
+        """The losses of both networks, separately and together."""
         return self.plot("loss")
 
     def plot_scores(self) -> Figure:
@@ -300,12 +299,12 @@ class Run:
                 omitted.
             inception_weights: A file with Inception's weights.
             data: Where the run's images are now, if they were moved.
-            device: Where it is computed: `auto`, `cpu`, `cuda`, ...
-            progress: Whether to show how far it is.
+            device: The device to compute on: `auto`, `cpu`, `cuda`, ...
+            progress: Whether to show a progress bar.
 
         Returns:
             One row per checkpoint and metric: `step`, `metric`, `value`, `spread`, `real_images`
-            (what held-out real images would get), `better` (`lower`, `higher`, ...), `samples`.
+            (the score of held-out real images), `better` (`lower`, `higher`, ...), `samples`.
 
         Raises:
             CheckpointError: There is no such checkpoint, or its file is damaged.
@@ -327,7 +326,7 @@ class Run:
                     resamples=resamples,
                     use_inception=inception,
                     weights=None if inception_weights is None else Path(inception_weights),
-                    data=None if data is None else Path(data).expanduser(),
+                    data=None if data is None else Path(data),
                     device=device,
                     count_images=features.show,
                 )
@@ -352,13 +351,13 @@ class Run:
         """Write the report of `dcgan report` on this run: .html, .md or .pdf; returns its path."""
         from analysis import load
         from analysis.report import compose, format_of, save_report
-        from dcgan.report_images import generator_images
+        from dcgan.report_images import images_of_single_run
 
         path = Path(output)
         report_format = format_of(path)
         loaded = load(self.folder.parent)
         alone = replace(loaded, table=loaded.table.loc[[self.id]])
-        content = compose(alone, generated=generator_images(self.folder))
+        content = compose(alone, generated=images_of_single_run(alone))
         return save_report(content, path, report_format)[0]
 
     def _grids(self) -> Mapping[int, Path]:

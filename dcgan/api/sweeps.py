@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dcgan.api.training import chosen_trackers, exclusive, overrides_of
 from dcgan.cpu.allocator import keep_memory
 from dcgan.store_dir import store_dir
-from tracking.errors import UserError
-from tracking.events import SWEEP
 from tracking.wording import plural
 
 if TYPE_CHECKING:
     from analysis.runs import Runs
     from dcgan.api.progress import Display
+    from dcgan.choices import Executor
     from dcgan.sweeping.session import SweepSession
-    from dcgan.sweeping.storage import StoredSweep
 
 
 def sweep(
@@ -38,7 +35,7 @@ def sweep(
     resume: bool = False,
     stop_when: str | None = None,
     jobs: int | None = None,
-    backend: Literal["loky", "ray", "dask"] = "loky",
+    backend: Executor = "loky",
     cluster: str | None = None,
     device: str = "auto",
     store: str | Path | None = None,
@@ -51,7 +48,7 @@ def sweep(
     Args:
         subject: Name of a sweep or a recipe, or path of a .toml file with either.
         over: Keys of the recipe and the values that they take.
-        seeds: How many seeds per arm, counted from 0; or which.
+        seeds: The number of seeds per arm, counted from 0, or the seeds themselves.
         epochs: Epochs of each run.
         steps: Training steps of each run, instead of epochs.
         batch_size: Images per step.
@@ -76,9 +73,12 @@ def sweep(
     Raises:
         ConfigError: A setting is not valid, two runs would be the same, or there are no seeds.
         DataError: The images cannot be loaded.
-        StoreError: There is no such sweep to resume, or another process trains it.
-        UserError: No run has begun, a worker died, or this process is training already.
+        StoreError: There is no such sweep to resume, another process trains it, or no run of it
+            has begun.
+        UserError: A worker died, or this process is training already.
     """
+    from analysis import load
+
     folder = store_dir(store)
     with exclusive("sweep"):
         keep_memory()
@@ -115,7 +115,7 @@ def sweep(
             ) as session,
         ):
             _train(session, display)
-    return _runs_of(session.stored)
+    return load(session.stored.store).of_sweep(session.stored.id)
 
 
 def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
@@ -125,12 +125,12 @@ def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
 
 
 def _train(session: SweepSession, display: Display) -> None:
-    from analysis.comparison.seeds import warning_of_few_seeds
+    from analysis.comparison.seeds import few_seeds_warning
     from dcgan.sweeping.progress import progress_reader
     from dcgan.sweeping.request import evaluated_spaces
 
     plan, sweep_id = session.stored.sweep, session.stored.id
-    if few := warning_of_few_seeds(len(plan.seeds), len(plan.arms), evaluated_spaces(plan)):
+    if few := few_seeds_warning(len(plan.seeds), len(plan.arms), evaluated_spaces(plan)):
         display.message(few)
     total = len(plan.runs)
     read = progress_reader(session.stored)
@@ -140,31 +140,20 @@ def _train(session: SweepSession, display: Display) -> None:
 
     def watch() -> None:
         counts = states()
-        display.line(f"{sweep_id}: {_words(counts, total)}", counts["finished"] / total)
+        display.line(f"{sweep_id}: {_describe_states(counts, total)}", counts["finished"] / total)
 
-    results, ended = session.train(watch)
-    for failure, count in Counter(each.failure for each in results if each.failure).items():
-        display.message(f"{plural(count, 'run')} failed: {failure}")
-    for warning in dict.fromkeys(text for each in results for text in each.warnings):
+    outcome = session.train(watch)
+    for failure, runs in outcome.failures.items():
+        display.message(f"{plural(len(runs), 'run')} failed: {failure}")
+    for warning in outcome.warnings:
         display.message(warning)
+    advice = f' Finish it with dcgan.sweep("{sweep_id}", resume=True).'
     display.end(
-        f"{sweep_id}: {_words(states(), total)}."
-        + ("" if ended else f' Finish it with dcgan.sweep("{sweep_id}", resume=True).')
+        f"{sweep_id}: {_describe_states(states(), total)}."
+        + ("" if outcome.is_complete else advice)
     )
 
 
-def _words(counts: Counter[str], total: int) -> str:
+def _describe_states(counts: Counter[str], total: int) -> str:
     others = [f"{counts[state]} {state}" for state in counts if state != "finished"]
     return ", ".join([f"{counts['finished']} of {plural(total, 'run')} finished", *others])
-
-
-def _runs_of(stored_sweep: StoredSweep) -> Runs:
-    """Raises UserError if no run has begun."""
-    from analysis import load
-
-    runs = load(stored_sweep.store)
-    table = runs.table
-    own = table[table[f"{SWEEP}/id"].eq(stored_sweep.id)] if f"{SWEEP}/id" in table else table[:0]
-    if own.empty:
-        raise UserError(f"No run of the sweep {stored_sweep.id} has begun.")
-    return replace(runs, table=own)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dcgan.jobs.prepare import Job
 
 _BUSY = threading.Lock()
-"""Held while this process trains: arithmetic, allocator and signals are those of the process."""
+"""Held while this process trains, since arithmetic, allocator and signals are process-wide."""
 
 
 def train(
@@ -61,13 +61,13 @@ def train(
         epochs: Epochs to train.
         steps: Training steps, instead of epochs.
         batch_size: Images per step.
-        seed: Of weights, data order and latents.
+        seed: The seed of weights, data order and latents.
         weight_init: True for DCGAN's N(0, 0.02), False for PyTorch's own initialisation.
         start_from: A run whose weights to start from (a Run, `RUN` or `RUN:CHECKPOINT`), or one
             or two .pth or .safetensors files.
         evaluate_every: Epochs between evaluations.
         precision: `auto`, `fp32`, `tf32` or `bf16`.
-        compile: Whether to use torch.compile if a trial shows that it pays off.
+        compile: Whether to use torch.compile if a trial shows that it is faster.
         data: Folder or file with the recipe's data set, or with other images.
         download: Whether torchvision may download missing data.
         settings: Any other keys of the recipe: `{"network.latent_size": 32}`.
@@ -75,12 +75,12 @@ def train(
             besides the local journal.
         name: Name of the run.
         group: Name of a group of runs that it belongs to.
-        tags: Words by which runs are selected.
+        tags: Words by which runs can be selected.
         log_model: Whether to log the generator to MLflow as a model that can be served.
         stop_when: Rules of health that end the run early, such as `collapsed,diverged`.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ...
         store: The folder of all runs; DCGAN_STORE or `runs` if omitted.
-        progress: Whether to show how far the training is.
+        progress: Whether to show a progress bar.
 
     Returns:
         The run: finished, stopped (by `stop_when`) or interrupted.
@@ -103,9 +103,9 @@ def train(
         from dcgan.jobs.prepare import RunMetadata, prepare
 
         if log_model:
-            from dcgan.jobs.log_model import check_keeper
+            from dcgan.jobs.log_model import require_mlflow
 
-            check_keeper(remotes, "log_model=True", 'trackers="mlflow"')
+            require_mlflow(remotes, "log_model=True", 'trackers="mlflow"')
         display = choose_display(progress)
         overrides = overrides_of(
             settings,
@@ -120,7 +120,7 @@ def train(
             precision=precision,
             compile=compile,
         )
-        images = None if data is None else Path(data).expanduser()
+        images = None if data is None else Path(data)
         with showing_images_on(display):
             job = prepare(
                 configure(str(recipe), overrides, images, "data="),
@@ -131,9 +131,9 @@ def train(
                 download=download,
                 stop_when=parse_stop_when(stop_when),
             )
-        given = [override.origin for override in overrides if override.value is not None]
-        given += [] if images is None else [f"data={images}"]
-        run = _run(job, ["dcgan.train", str(recipe), *given], display)
+        arguments = [override.origin for override in overrides if override.value is not None]
+        arguments += [] if images is None else [f"data={images}"]
+        run = _run(job, ["dcgan.train", str(recipe), *arguments], display)
         if log_model and run.status == "finished":
             _log_model(run, display)
         return run
@@ -150,17 +150,17 @@ def resume(
     store: str | Path | None = None,
     progress: bool = True,
 ) -> Run:
-    """Continue a run that was interrupted or stopped, that failed, or that is to be longer.
+    """Continue a run that was interrupted or stopped or that failed, or extend a finished one.
 
     Args:
         run: The run, its id or name, or `last`.
-        epochs: Epochs of the whole run, if it is to be longer than it was.
-        steps: Training steps of the whole run, instead of epochs.
+        epochs: A new, larger number of epochs of the whole run.
+        steps: A new, larger number of training steps, instead of epochs.
         data: Where the run's images are now, if they were moved.
-        stop_when: As for `train`; the run's own choice is not kept.
+        stop_when: As for `train`; the original value does not carry over.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ...
         store: The folder of all runs; DCGAN_STORE or `runs` if omitted.
-        progress: Whether to show how far the training is.
+        progress: Whether to show a progress bar.
 
     Returns:
         The run: finished, stopped (by `stop_when`) or interrupted.
@@ -186,7 +186,7 @@ def resume(
                 folder,
                 reference,
                 device,
-                data=None if data is None else Path(data).expanduser(),
+                data=None if data is None else Path(data),
                 length=overrides_of(None, epochs=epochs, steps=steps),
                 stop_when=parse_stop_when(stop_when),
             )
@@ -194,7 +194,7 @@ def resume(
 
 
 def _log_model(run: Run, display: Display) -> None:
-    """Log the generator; if that fails, the training is done nevertheless."""
+    """Log the generator. A failure is only reported, because the training itself succeeded."""
     from dcgan.jobs.log_model import log_generator
 
     try:
@@ -213,10 +213,9 @@ def _run(job: Job, arguments: Sequence[str], display: Display) -> Run:
     shown = TrainingDisplay(display, meter, job.total_steps)
     result = run_job(job, arguments, listen=shown.show, warn=display.message)
     run = Run(result.folder)
-    going_on = f' Continue it with dcgan.resume("{run.id}").'
+    advice = f' Continue it with dcgan.resume("{run.id}").'
     display.end(
-        f"{run.id} {describe_end(result, job)}"
-        + (going_on if result.status == "interrupted" else "")
+        f"{run.id} {describe_end(result, job)}" + (advice if result.status == "interrupted" else "")
     )
     return run
 
@@ -271,16 +270,16 @@ def overrides_of(settings: Mapping[str, Any] | None, **options: Any) -> list[Ove
 
 
 def _as_toml(value: Any) -> Any:
-    """Values as a recipe has them: lists for tuples, texts for paths."""
+    """A value of a type that TOML has: lists instead of tuples, strings instead of paths."""
     if isinstance(value, tuple):
         return [_as_toml(each) for each in value]
     return str(value) if isinstance(value, Path) else value
 
 
 def references(start_from: str | Path | Run | Sequence[str | Path | Run]) -> list[str]:
-    """What `init.weights` takes: ids of runs, and paths."""
-    given = [start_from] if isinstance(start_from, str | Path | Run) else start_from
-    return [each.id if isinstance(each, Run) else str(each) for each in given]
+    """The value of `init.weights`: ids of runs, and paths."""
+    sources = [start_from] if isinstance(start_from, str | Path | Run) else start_from
+    return [each.id if isinstance(each, Run) else str(each) for each in sources]
 
 
 def chosen_trackers(trackers: str | Sequence[str]) -> list[str]:

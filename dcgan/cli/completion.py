@@ -1,4 +1,4 @@
-"""Completion of `KEY=VALUE` in the shell; bash takes it for three words."""
+"""Completion of `KEY=VALUE` in the shell, which bash splits into three words."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator, MutableMapping
 
 _KEY = "_DCGAN_KEY"
-"""The variable with the key whose value is completed, if the shell replaces the value alone."""
+"""The variable for the key of the value to complete, if the shell replaces only the value."""
 
 
 def join_settings(environment: MutableMapping[str, str]) -> None:
-    """Undo how bash splits `KEY=VALUE`; does nothing unless bash asks for completions.
+    """Join words that bash splits at `=`; does nothing unless bash asks for completions.
 
-    Bash replaces only what follows `=`, so the key before it is kept apart.
+    Bash replaces only what follows `=`, so the key is put into a separate variable.
     """
     if environment.get("_DCGAN_COMPLETE") != "complete_bash":
         return
@@ -32,7 +32,8 @@ def join_settings(environment: MutableMapping[str, str]) -> None:
 def complete_setting(incomplete: str) -> Iterator[tuple[str, str]]:
     """Complete the value of --set in the shell: a key, and then its values if they are few.
 
-    A single key is offered with its values at once: a shell puts a space after a single offer.
+    If only one key matches, it is offered with its values at once, because the shell adds a space
+    after a single offer.
     """
     from dcgan.config.loading import settable_keys
 
@@ -49,8 +50,8 @@ def complete_setting(incomplete: str) -> Iterator[tuple[str, str]]:
         elif chosen is not None:
             yield f"{chosen.key}=", chosen.description
         return
-    for each in matching:
-        yield f"{each.key}=", each.description
+    for setting in matching:
+        yield f"{setting.key}=", setting.description
 
 
 def _values(values: tuple[str, ...], prefix: str) -> Iterator[tuple[str, str]]:

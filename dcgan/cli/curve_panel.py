@@ -12,17 +12,17 @@ from tracking.events import BATCH, EPOCH
 if TYPE_CHECKING:
     import pandas as pd
 
-_MOST_TICKS = 4
+_MAX_TICKS = 4
 
 
 def curve_panel(
     steps: pd.DataFrame, title: str, curves: tuple[tuple[str, str, str], ...], size: tuple[int, int]
 ) -> Text:
-    """Curves of epoch means; of batches as long as fewer than two epochs are complete.
+    """Curves of epoch means, or of batches while fewer than two epochs are complete.
 
     Args:
-        steps: Of one run, `tracking.tables.step_table`.
-        title: Of the panel.
+        steps: The step table of one run, `tracking.tables.step_table`.
+        title: The title of the panel.
         curves: Metric, name and colour of each.
         size: Columns and lines.
     """
@@ -31,7 +31,7 @@ def curve_panel(
     plotext.clear_figure()
     plotext.theme("clear")
     width, height = size
-    plotext.plotsize(width, height - 2)  # without the heading and the line below
+    plotext.plotsize(width, height - 2)  # the heading and the axis label take two lines
     prefix, unit = (EPOCH, "epoch means") if _has_epochs(steps) else (BATCH, "batches")
     heading = Text(f"{title} ({unit})", no_wrap=True, overflow="ellipsis")
     heights: list[float] = []
@@ -58,7 +58,7 @@ def _round_ticks(ends: tuple[float, float], *, whole: bool) -> list[float]:
     """A few round numbers between two ends, or the ends if there are none."""
     from matplotlib.ticker import MaxNLocator
 
-    ticks = MaxNLocator(nbins=_MOST_TICKS, integer=whole).tick_values(*ends)
+    ticks = MaxNLocator(nbins=_MAX_TICKS, integer=whole).tick_values(*ends)
     return [round(float(t), 12) for t in ticks if ends[0] <= t <= ends[1]] or sorted(set(ends))
 
 
@@ -68,7 +68,7 @@ def _has_epochs(steps: pd.DataFrame) -> bool:
 
 
 def _points(values: pd.Series, width: int) -> list[tuple[int, float]]:
-    """Points (step, value), downsampled to what a terminal can show; extremes are kept."""
+    """Points (step, value), downsampled to a terminal's resolution; extremes are kept."""
     from tsdownsample import MinMaxDownsampler
 
     finite = values[values.map(math.isfinite)]

@@ -26,21 +26,21 @@ from tracking.redaction import make_redactor
 if TYPE_CHECKING:
     from dcgan.cli.progress import ImageProgress
 
-_USERS_TO_MEND = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
-"""A store that is read-only, of another user, or full."""
+_FIXABLE_BY_USER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
+"""Errors that the user can fix: a store that is read-only, belongs to another user, or is full."""
 
 FIRST_PROCESS_SECONDS = 10.0
-"""Seconds that another process than the first waits before it reports an error."""
+"""Seconds that all processes but the first wait before they report an error."""
 
 
 class LabGroup(TyperGroup):
-    """The group of all commands: prints any `UserError` in a panel and exits with code 2.
+    """The group of all commands: prints a `UserError` in a panel and exits with code 2.
 
-    So it does with a file that may not be read or written, or for which there is no room.
+    It does the same for a file that may not be read or written, and for a full disk.
 
-    Of several processes that torchrun started, the first reports what befalls all of them.
-    Torchrun then ends the others while they wait. A process that is still there has an error of
-    its own, and reports it.
+    If torchrun started several processes, the first one reports an error that occurs in all of
+    them, and torchrun ends the others while they wait. A process that still runs after the wait
+    reports its own error.
     """
 
     def invoke(self, ctx: Any) -> Any:
@@ -49,7 +49,7 @@ class LabGroup(TyperGroup):
             with _warnings_in_one_line(), showing_images(_image_bars):
                 return super().invoke(ctx)
         except (UserError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in _USERS_TO_MEND:
+            if isinstance(error, OSError) and error.errno not in _FIXABLE_BY_USER:
                 raise
             rank = os.environ.get("RANK", "0")
             if rank != "0" and not _is_of_this_process(error):
@@ -65,7 +65,7 @@ class LabGroup(TyperGroup):
 
 
 def _shown(text: str) -> str:
-    """A text without secrets, and without what could control the terminal."""
+    """The text without secrets and control characters."""
     return escape_control_characters(make_redactor()(text))
 
 

@@ -14,22 +14,25 @@ from dcgan.cli.format import borderless_table
 _GAP = 2
 """Spaces between two columns."""
 
+_MIN_TEXT_WIDTH = 16
+"""The width to which longer texts are folded if there is little room."""
+
 
 @dataclass(frozen=True)
 class Column:
     """A column of a table.
 
     Attributes:
-        heading: What stands above it; the name by which it is left out.
+        heading: Its heading, by which it is also left out.
         cells: One per row.
         is_text: Whether it is aligned to the left; numbers are aligned to the right.
-        least_width: Characters to which its cells may be folded; None to keep them whole.
+        min_width: Characters to which its cells may be folded; None to keep them whole.
     """
 
     heading: str
     cells: Sequence[Text]
     is_text: bool = False
-    least_width: int | None = None
+    min_width: int | None = None
 
     @property
     def width(self) -> int:
@@ -39,15 +42,20 @@ class Column:
     @property
     def minimum(self) -> int:
         """The smallest width in which no number is cut."""
-        if self.least_width is None:
+        if self.min_width is None:
             return self.width
         longest_word = max(map(len, self.heading.split()), default=0)
-        return max(longest_word, min(self.least_width, self.width))
+        return max(longest_word, min(self.min_width, self.width))
+
+
+def text_column(heading: str, cells: Sequence[Text]) -> Column:
+    """A column of texts, which are folded if there is little room."""
+    return Column(heading, cells, is_text=True, min_width=_MIN_TEXT_WIDTH)
 
 
 @dataclass(frozen=True)
 class FittingTable:
-    """A table and what there was no room for.
+    """A table, and the columns that did not fit.
 
     Attributes:
         table: The table.
@@ -74,12 +82,12 @@ def fitting_table(
 ) -> FittingTable:
     """Lay out as many of the columns as there is room for.
 
-    What is left of the width goes to the columns that can be folded, the first column first.
+    The remaining width goes to the columns that can be folded, the first column first.
 
     Args:
         columns: The columns, all with as many cells.
         width: Characters of the terminal.
-        optional: The headings of the columns to leave out where room is short, the first first.
+        optional: Headings of columns to leave out if there is little room, in this order.
         strong: Positions of the rows that are printed in bold.
     """
     shown = list(columns)
@@ -98,7 +106,7 @@ def fitting_table(
             Text(column.heading),
             justify="left" if column.is_text else "right",
             width=column.minimum + extra,
-            no_wrap=column.least_width is None,
+            no_wrap=column.min_width is None,
             overflow="fold",
         )
     for position, cells in enumerate(zip(*(column.cells for column in shown), strict=True)):

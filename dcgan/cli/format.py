@@ -1,4 +1,4 @@
-"""Durations, sizes and tables as the terminal shows them."""
+"""Formats durations, sizes and tables for the terminal."""
 
 from __future__ import annotations
 

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tracking.events import HEALTH, Value
-
-HOLDS = f"{HEALTH}/holds"
-"""The field with the names of the rules that hold."""
+from tracking.events import HEALTH, RULES_THAT_HOLD, Value
 
 
 def rules_that_hold(fields: Mapping[str, Value]) -> list[str]:
-    """Names of the rules that hold in a run, the gravest first; works for imported runs too."""
+    """Names of the rules that hold in a run, the most serious first; also for imported runs."""
     from diagnosis import RULES
 
-    holds = fields.get(HOLDS)
-    found = {str(rule) for rule in holds} if isinstance(holds, list | tuple) else set()
-    return [rule for rule in RULES if rule in found]
+    names = fields.get(RULES_THAT_HOLD)
+    holding = {str(name) for name in names} if isinstance(names, list | tuple) else set()
+    return [rule for rule in RULES if rule in holding]
 
 
 def health_line(rule: str, fields: Mapping[str, Value]) -> str:
-    """Such as `D has won from step 250 on: D(x) is 0.99 ...`; shorter if fields are missing."""
+    """A line such as `D has won from step 250 on: D(x) is 0.99 ...`; shorter without fields."""
     from diagnosis import RULES
 
     since, until = (fields.get(f"{HEALTH}/{rule}/{key}") for key in ("since", "until"))

@@ -9,12 +9,12 @@ from rich.text import Text
 
 
 def print_indented(console: Console, line: str, style: str = "") -> None:
-    """Print a line, which a terminal wraps to two columns more than it is indented itself.
+    """Print a line; a terminal wraps it, with two more spaces of indentation.
 
     Args:
-        console: Where it goes; one that is no terminal gets it whole.
+        console: Where to print; unless it is a terminal, the line is not wrapped.
         line: The line with its indentation.
-        style: Of its text.
+        style: Its style.
     """
     if not console.is_terminal:
         console.print(Text(line, style), soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -52,7 +52,7 @@ def _fields_of_runs(ctx: typer.Context) -> dict[str, dict[str, Value]]:
     from tracking.backends.local import readable_runs
 
     store = ctx.params.get("store") or DEFAULT_STORE
-    with warnings.catch_warnings():  # which would be printed into the line that is typed
+    with warnings.catch_warnings():  # they would be printed into the line being typed
         warnings.simplefilter("ignore")
         return {folder.name: fields for folder, fields in readable_runs(store).items()}
 
@@ -80,8 +80,8 @@ def several_runs(text: str, metavar: str = "RUN") -> Any:
     """The argument of a command that takes any number of runs.
 
     Args:
-        text: Of its help.
-        metavar: What stands for it in the usage.
+        text: Its help text.
+        metavar: Its placeholder in the usage line.
     """
     return typer.Argument(
         metavar=metavar, help=text, autocompletion=complete_run, show_default=False
@@ -160,7 +160,7 @@ InceptionWeights = Annotated[
     ),
 ]
 FormerInceptionWeights = Annotated[Path | None, typer.Option("--weights", hidden=True)]
-"""What --inception-weights was called; --weights of other commands are those of the generator."""
+"""The former name of --inception-weights; in other commands --weights means the generator's."""
 
 StopWhen = Annotated[
     str | None,
@@ -203,11 +203,12 @@ Trackers = Annotated[
 
 def parse_checkpoint(text: str) -> CheckpointRef:
     """Parse the value of --checkpoint; raises typer.BadParameter if it is not valid."""
-    if text in ("last", "best"):
-        return cast(Literal["last", "best"], text)
-    if not text.isdecimal():
+    from dcgan.training.checkpoint import parse_checkpoint_ref
+
+    checkpoint = parse_checkpoint_ref(text)
+    if checkpoint is None:
         raise typer.BadParameter(f"{text!r} is not a step, 'last' or 'best'.")
-    return int(text)
+    return checkpoint
 
 
 def parse_overrides(settings: Sequence[str] | None, **options: Any) -> list[Override]:
@@ -234,7 +235,7 @@ def parse_overrides(settings: Sequence[str] | None, **options: Any) -> list[Over
 
 
 def _as_typed(name: str, value: Any) -> str:
-    """How an option stands on the command line, such as `--batch-size 64`."""
+    """An option as it is typed, such as `--batch-size 64`."""
     flag = "from" if name == "start_from" else name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{flag}" if value else f"--no-{flag}"

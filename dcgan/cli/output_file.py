@@ -1,4 +1,4 @@
-"""Checks that an output file can be written, before the work whose result it holds."""
+"""Checks that an output file can be written, before the work that produces it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ PIL_FORMATS = {
     ".tiff": "TIFF",
     ".bmp": "BMP",
 }
-"""By the ending of a picture's file: what Pillow calls its format."""
+"""File extension of a picture -> Pillow's name of its format."""
 
 FIGURE_FORMATS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".pdf": "pdf", ".svg": "svg"}
-"""By the ending of a figure's file: what Matplotlib calls its format."""
+"""File extension of a figure -> Matplotlib's name of its format."""
 
 
-def file_with_ending(endings: Collection[str]) -> Callable[[Path | None], Path | None]:
-    """The callback of an option whose file ends in one of `endings` and can be written."""
+def file_with_extension(extensions: Collection[str]) -> Callable[[Path | None], Path | None]:
+    """An option's callback that checks a file's extension, and that it can be written."""
 
     def check(path: Path | None) -> Path | None:
         if path is not None:
-            if path.suffix.lower() not in endings:
+            if path.suffix.lower() not in extensions:
                 raise typer.BadParameter(
-                    f"{path}: the ending says what is written; choose {', '.join(endings)}."
+                    f"{path}: the file extension sets the format; choose {', '.join(extensions)}."
                 )
             check_output_file(path)
         return path
@@ -52,7 +52,7 @@ def check_output_folder(folder: Path | None) -> Path | None:
     if folder is not None:
         nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         if not nearest.is_dir():
-            raise typer.BadParameter(f"{folder} cannot be written: {nearest} is no folder.")
+            raise typer.BadParameter(f"{folder} cannot be written: {nearest} is not a folder.")
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise typer.BadParameter(f"{folder} cannot be written: no permission in {nearest}.")
     return folder

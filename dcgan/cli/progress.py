@@ -1,4 +1,4 @@
-"""Progress of decoding and of a training run in the terminal."""
+"""Progress bars in the terminal, for work on images and for a training run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
-from dcgan.cli.health_lines import HOLDS, health_line, rules_that_hold
+from dcgan.cli.health_lines import health_line, rules_that_hold
 from dcgan.cli.stderr import STDERR
+from dcgan.data.progress import NamedProgress
 from diagnosis import RULES
-from tracking.events import Fields, Value
+from tracking.events import RULES_THAT_HOLD, Fields, Value
 
 if TYPE_CHECKING:
     from dcgan.jobs.prepare import Job
@@ -33,19 +34,19 @@ if TYPE_CHECKING:
 
 
 class TrainingConsole(Console):
-    """The console of a training, which survives a closed pipe such as `| head`."""
+    """A console for a training run: a closed pipe, as after `| head`, does not end the run."""
 
     def on_broken_pipe(self) -> None:
-        """Print nothing more; Rich's own would exit, without a checkpoint."""
+        """Stop printing. Rich's own method would exit without a checkpoint."""
         self.quiet = True
-        if self.file is sys.stdout:  # which Python flushes at its end
+        if self.file is sys.stdout:  # Python flushes it at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class ImageProgress:
-    """A bar for each kind of work on images, with the time left; hidden while there is none.
+class ImageProgress(NamedProgress):
+    """A bar for each kind of work on images, with the time left; none while there is no work.
 
-    Nothing is written where there is no terminal.
+    Nothing is written unless standard error is a terminal.
     """
 
     def __init__(self) -> None:
@@ -59,19 +60,11 @@ class ImageProgress:
         self.clear()
 
     def clear(self) -> None:
-        """Remove all bars, so that something can be printed; the next `show` brings one back."""
+        """Remove all bars, so that text can be printed; the next `show` adds one again."""
         if self._bars is not None:
-            self._bars.refresh()  # bars below a spinner would not show how far they came
+            self._bars.refresh()  # bars below a spinner would show no progress
             self._bars.stop()
         self._bars, self._tasks = None, {}
-
-    def decoded(self, done: int, total: int) -> None:
-        """Show how many of `total` images are decoded."""
-        self.show("decoding", done, total)
-
-    def hashed(self, done: int, total: int) -> None:
-        """Show how many of `total` files are read to find out whether they are cached."""
-        self.show("reading", done, total)
 
     def show(self, what: str, done: int, total: int) -> None:
         """Show how much of a kind of work is done.
@@ -138,7 +131,7 @@ class TrainingProgress:
 
     def show(self, event: Event) -> None:
         """Update the bar from an event of the run, and print the score of an evaluation."""
-        if isinstance(event, Fields) and HOLDS in event.values:
+        if isinstance(event, Fields) and RULES_THAT_HOLD in event.values:
             self._show_health(event)
         for line in self._meter.follow(event):
             self._console.print(line)
@@ -156,7 +149,7 @@ class TrainingProgress:
         self._console.print(text, soft_wrap=True)
 
     def _show_health(self, event: Fields) -> None:
-        """Keep what holds below the bar, and print what has begun or ended."""
+        """Show the rules that hold below the bar, and print which began or ceased to hold."""
         before = set(rules_that_hold(self._health))
         self._health |= event.values
         now = rules_that_hold(self._health)
@@ -170,8 +163,8 @@ class TrainingProgress:
     def _render(self) -> Group:
         table = Table.grid(expand=True)
         table.add_row(self._bar)
-        holds = rules_that_hold(self._health)
-        if not holds:
+        rules = rules_that_hold(self._health)
+        if not rules:
             return Group(table, self._metrics)
-        line = "; ".join(RULES[rule].title for rule in holds)
+        line = "; ".join(RULES[rule].title for rule in rules)
         return Group(table, self._metrics, Text(f"{line}: dcgan diagnose", style="yellow"))

@@ -1,4 +1,4 @@
-"""Which runs a comparison covers: the options that `compare` and `report` share."""
+"""Options of `compare` and `report` that select and compare runs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import typer
 
 from dcgan.cli.options import complete_sweep, several_runs
 from tracking.errors import StoreError
-from tracking.events import SWEEP, SYS
+from tracking.events import SYS
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analysis.runs import Runs
 
 RunReferences = Annotated[
@@ -100,9 +98,9 @@ def select_runs(selection: Selection) -> Runs:
 
     sources = selection.sources or [str(selection.store)]
     runs = load(*sources, where=selection.where)
-    table = runs.table
     if selection.sweep is not None:
-        table = _runs_of_sweep(table, selection.sweep)
+        runs = runs.of_sweep(selection.sweep)
+    table = runs.table
     if selection.references:
         names = {str(run): str(name) for run, name in table[f"{SYS}/name"].items()}
         where = ", ".join(sources)
@@ -111,15 +109,3 @@ def select_runs(selection: Selection) -> Runs:
     if table.empty:
         raise StoreError("No runs match.\nList the runs with: dcgan runs")
     return replace(runs, table=table)
-
-
-def _runs_of_sweep(table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    if f"{SWEEP}/id" not in table:
-        raise StoreError("None of these runs belongs to a sweep.\nStart one with: dcgan sweep")
-    ids, names = table[f"{SWEEP}/id"], table[f"{SWEEP}/name"]
-    if not (with_id := table[ids.eq(reference)]).empty:
-        return with_id
-    if (with_name := table[names.eq(reference)]).empty:
-        newest = ", ".join(map(str, ids.dropna().unique()[-5:]))
-        raise StoreError(f"No run here belongs to a sweep {reference!r}. Sweeps here: {newest}.")
-    return table[ids.eq(with_name[f"{SWEEP}/id"].iloc[-1])]

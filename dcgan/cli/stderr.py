@@ -1,4 +1,4 @@
-"""The console for standard error: one for all, so that bars and warnings do not collide."""
+"""The console for standard error, shared so that bars and warnings do not overwrite each other."""
 
 from __future__ import annotations
 

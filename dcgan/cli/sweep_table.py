@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dcgan.sweeping.storage import StoredSweep
 
 _OTHER_COLUMNS_WIDTH = 64
-"""Width of all columns but the arm's, with the gaps."""
+"""Width of all columns except the arm's, including the gaps."""
 _MIN_ARM_WIDTH = 12
 _LINES_AROUND = 5
 _STATES_BY_URGENCY = (
@@ -63,7 +63,7 @@ class SweepTable:
             image_counts: By run, the number of images that it trains on.
             console: Where the table is shown.
         """
-        from dcgan.training.schedule import steps_per_epoch, total_steps
+        from dcgan.training.schedule import total_epochs, total_steps
 
         self._runs = stored_sweep.sweep.runs
         # Rows show values only, so the heading has only the last part of each key.
@@ -78,10 +78,7 @@ class SweepTable:
             run.key: total_steps(run.config, image_counts[run.key]) for run in self._runs
         }
         self._epochs = {
-            run.key: -(
-                -self._total_steps[run.key] // steps_per_epoch(run.config, image_counts[run.key])
-            )
-            for run in self._runs
+            run.key: total_epochs(run.config, image_counts[run.key]) for run in self._runs
         }
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
@@ -110,7 +107,7 @@ class SweepTable:
             self._live.update(self._render(), refresh=True)
 
     def _this_session(self, key: RunKey, progress: RunProgress) -> RunProgress:
-        """A run that stopped in an earlier session is waiting in this one."""
+        """The progress in this session, in which a run that stopped earlier is waiting."""
         before = self._at_start.get(key)
         unchanged = before and (before.folder, before.ended) == (progress.folder, progress.ended)
         if unchanged and progress.state not in (*ENDED, "running"):
@@ -162,14 +159,14 @@ class SweepTable:
         ]
 
     def _trained(self, run: SweepRun, progress: RunProgress) -> tuple[str, str]:
-        """Epochs and steps, of how many in the unit in which the length was given."""
+        """Epochs and steps; the one in which the length was given with its total."""
         epochs, steps = f"{progress.epoch}", f"{progress.step:,}"
         if run.config.training.steps is not None:
             return epochs, f"{steps}/{self._total_steps[run.key]:,}"
         return f"{epochs}/{self._epochs[run.key]}", steps
 
     def _steps_per_second(self, key: RunKey) -> float:
-        """Since the run was first seen in this session; 0 if it is not known yet."""
+        """Since the run was first seen in this session; 0 until it is known."""
         first, now = self._first_seen.get(key), self._now[key]
         if first is None or now.time <= first.time:
             return 0.0

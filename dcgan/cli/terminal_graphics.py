@@ -1,4 +1,4 @@
-"""Pictures by a terminal's own graphics: kitty's protocol, iTerm2's inline images, or sixel.
+"""Pictures in the terminal's graphics protocols: kitty's, iTerm2's inline images, and sixel.
 
 https://sw.kovidgoyal.net/kitty/graphics-protocol/, https://iterm2.com/documentation-images.html,
 and chapter 14 of DEC's VT330/VT340 Programmer Reference Manual, volume 2.
@@ -24,19 +24,19 @@ _SAVE_CURSOR, _RESTORE_CURSOR = "\x1b7", "\x1b8"
 _KITTY_CHUNK = 4096
 _BAND_HEIGHT = 6
 _FIRST_CHARACTER = 63
-_MOST_COLOURS = 256
+_MAX_COLOURS = 256
 _RUN = re.compile(rb"(.)\1{3,}", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class GraphicPicture:
-    """A picture in the room of some characters: blank lines, on which the terminal then draws.
+    """A picture for Rich's layout: blank lines, over which the terminal then draws.
 
-    It takes one line more than the picture. There the picture is drawn, once all lines are
-    printed, for in some terminals characters replace the part of a picture that is below them.
+    It takes one line more than the picture. The picture is drawn from that line after all lines
+    are printed, because some terminals erase a picture where characters are printed over it.
 
     Attributes:
-        code: What draws the picture with its upper left corner at the cursor.
+        code: The escape sequence that draws the picture with its upper left corner at the cursor.
         columns: Characters per line.
         lines: Lines that the picture takes.
     """
@@ -54,12 +54,12 @@ class GraphicPicture:
             yield Segment.line()
         up = f"\x1b[{self.lines}A"
         drawing = f"{_SAVE_CURSOR}{up}{self.code}{_RESTORE_CURSOR}"
-        # Rich leaves control codes out of widths and of pipes.
+        # Rich does not count control codes as width, and strips them from pipes.
         yield Segment(drawing, None, [(ControlType.CURSOR_UP, self.lines)])
 
 
 def kitty_code(picture: PIL.Image.Image, columns: int, lines: int, identifier: int) -> str:
-    """What draws a picture in kitty and the terminals that have its protocol.
+    """The escape sequence that draws a picture in kitty and terminals with its protocol.
 
     Args:
         picture: In RGB or RGBA.
@@ -79,7 +79,7 @@ def kitty_code(picture: PIL.Image.Image, columns: int, lines: int, identifier: i
 
 
 def iterm_code(picture: PIL.Image.Image, columns: int, lines: int) -> str:
-    """What draws a picture in iTerm2 and WezTerm.
+    """The escape sequence that draws a picture in iTerm2 and WezTerm.
 
     Args:
         picture: In RGB or RGBA.
@@ -92,9 +92,9 @@ def iterm_code(picture: PIL.Image.Image, columns: int, lines: int) -> str:
 
 
 def sixel_code(picture: PIL.Image.Image) -> str:
-    """What draws a picture in RGB as sixels: six lines of pixels at a time, colour by colour.
+    """The escape sequence that draws an RGB picture as sixels: six lines at a time, by colour.
 
-    Colours are percentages; if there are more than 256, the nearest of 256 take their place.
+    Colours are percentages; more than 256 of them are reduced to the 256 nearest.
     """
     import numpy as np
 
@@ -121,8 +121,8 @@ def _palette(picture: PIL.Image.Image) -> tuple[list[list[int]], np.ndarray]:
     percent = np.rint(np.asarray(picture, np.float32) * (100 / 255)).astype(np.uint8)
     height, width, _ = percent.shape
     colours, indices = np.unique(percent.reshape(-1, 3), axis=0, return_inverse=True)
-    if len(colours) > _MOST_COLOURS:
-        reduced = PIL.Image.fromarray(percent).quantize(_MOST_COLOURS, dither=PIL.Image.Dither.NONE)
+    if len(colours) > _MAX_COLOURS:
+        reduced = PIL.Image.fromarray(percent).quantize(_MAX_COLOURS, dither=PIL.Image.Dither.NONE)
         indices = np.asarray(reduced)
         colours = np.asarray(reduced.getpalette(), np.uint8).reshape(-1, 3)
     return colours.tolist(), indices.reshape(height, width)

@@ -1,7 +1,7 @@
-"""Pictures in the terminal, by its own graphics or as half blocks, two pixels per character.
+"""Pictures in the terminal, by its graphics protocol or as half blocks of two pixels.
 
-Terminals are known by their environment. To ask one, a program must wait for an answer that may
-never come, and takes for it what the user types meanwhile; libraries do that when imported.
+Terminals are recognised by their environment variables. A query would have to wait for an answer
+that may never come, and could take the user's typing for the answer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Protocol: TypeAlias = Literal["kitty", "iterm", "sixel", "blocks", "none"]
 Picture: TypeAlias = Text | GraphicPicture
 
 Pictures = Annotated[
-    Literal["auto", "kitty", "iterm", "sixel", "blocks", "none"],
+    Literal["auto", Protocol],
     typer.Option(
         "--pictures",
         envvar="DCGAN_PICTURES",
@@ -37,11 +37,11 @@ Pictures = Annotated[
 ]
 
 _UPPER_HALF = "\N{UPPER HALF BLOCK}"
-_LEAST_PIXELS = 16
-"""An image in fewer could not be told from another."""
+_MIN_PIXELS = 16
+"""The minimum number of pixels per side at which images are recognisable."""
 
 _MULTIPLEXERS = ("TMUX", "STY", "ZELLIJ")
-"""Variables of programs that do not pass a terminal's graphics on."""
+"""Variables set by programs that do not pass graphics on to the terminal."""
 
 _KONSOLE_WITH_GRAPHICS = 220_400
 _USUAL_CELL, _SMALL_CELL = (8, 16), (6, 12)
@@ -61,18 +61,18 @@ class Drawing:
 
 
 def drawing_of(console: Console, wanted: str = "auto") -> Drawing | None:
-    """How a console shows pictures; None if it cannot, or is not wanted to.
+    """How a console shows pictures; None if it cannot, or if the user wants none.
 
     A pipe never gets graphics, and half blocks need at least 256 colours.
 
     Args:
-        console: What prints.
-        wanted: A protocol, or `auto` for the best that the terminal is known to have.
+        console: Where to print.
+        wanted: A protocol, or `auto` for the best that the terminal is known to support.
     """
     is_terminal = console.is_terminal and console.file.isatty() and not console.is_dumb_terminal
     protocol = detect_protocol(os.environ) if wanted == "auto" else wanted
     if protocol in ("kitty", "iterm", "sixel") and is_terminal and not console.legacy_windows:
-        # A picture of smaller pixels than assumed would not fit its room.
+        # If pixels were smaller than assumed, a picture would not fit.
         usual = _SMALL_CELL if protocol == "sixel" else _USUAL_CELL
         return Drawing(protocol, _cell_size(console) or usual)  # type: ignore[arg-type]
     if protocol == "none" or console.color_system not in ("256", "truecolor", "windows"):
@@ -91,7 +91,7 @@ def detect_protocol(environment: Mapping[str, str]) -> Protocol:
         return "iterm"
     if term.startswith(("foot", "mlterm", "contour", "yaft")) or program == "mintty":
         return "sixel"
-    # Terminals that were started from kitty or Konsole have its variables and others of their own.
+    # Terminals started from kitty or Konsole inherit its variables and add their own.
     is_another = bool(program) or "VTE_VERSION" in environment or not term.startswith("xterm")
     is_kitty = "KITTY_WINDOW_ID" in environment or _is_konsole_with_graphics(environment)
     return "kitty" if is_kitty and not is_another else "blocks"
@@ -105,7 +105,7 @@ def _is_konsole_with_graphics(environment: Mapping[str, str]) -> bool:
 def grid_picture(
     file: Path, sides: tuple[int, int], room: tuple[int, int], drawing: Drawing
 ) -> Picture | None:
-    """The first images of a grid, as many as can be told apart; None if the file cannot be read.
+    """The first images of a grid, as many as are recognisable; None if the file is unreadable.
 
     Args:
         file: The grid, as a training writes it.
@@ -115,11 +115,11 @@ def grid_picture(
     """
     try:
         return _grid_picture(file, file.stat().st_mtime_ns, sides, room, drawing)
-    except (OSError, ValueError):  # it is being written, or damaged
+    except (OSError, ValueError):  # the file is being written, or is damaged
         return None
 
 
-@lru_cache(maxsize=1)  # a frame has the same picture until there is another grid
+@lru_cache(maxsize=1)  # every frame shows the same picture until there is a new grid
 def _grid_picture(
     file: Path, _changed: int, sides: tuple[int, int], room: tuple[int, int], drawing: Drawing
 ) -> Picture:
@@ -131,7 +131,7 @@ def _grid_picture(
 def first_images(
     grid: PIL.Image.Image, sides: tuple[int, int], room: tuple[int, int], drawing: Drawing
 ) -> Picture:
-    """The first images of a grid, as many as can be told apart.
+    """The first images of a grid, as many as are recognisable.
 
     Args:
         grid: The grid, in RGB.
@@ -141,7 +141,7 @@ def first_images(
     """
     columns, lines = room
     if drawing.protocol != "blocks":
-        lines = max(1, lines - 1)  # the last one is where a picture is drawn from
+        lines = max(1, lines - 1)  # a picture is drawn from the last line
     width, height = columns * drawing.cell[0], lines * drawing.cell[1]
     shown = _crop(grid, sides, width, height)
     if drawing.protocol == "blocks":
@@ -172,10 +172,10 @@ def half_blocks(picture: PIL.Image.Image) -> Text:
 def _crop(
     grid: PIL.Image.Image, sides: tuple[int, int], width: int, height: int
 ) -> PIL.Image.Image:
-    """How many images fit into this many pixels if each gets the fewest that it needs."""
+    """As many images as fit into this many pixels if each gets the fewest that it needs."""
     high, wide = (side + GRID_PADDING for side in sides)
     # Of images that are not square, the shorter side has the least pixels.
-    least = _LEAST_PIXELS / min(high, wide)
+    least = _MIN_PIXELS / min(high, wide)
     across = max(1, min((grid.width - GRID_PADDING) // wide, int(width / (least * wide))))
     down = max(1, min((grid.height - GRID_PADDING) // high, int(height / (least * high))))
     return grid.crop((0, 0, across * wide + GRID_PADDING, down * high + GRID_PADDING))
@@ -198,7 +198,7 @@ def _graphic(picture: PIL.Image.Image, drawing: Drawing) -> GraphicPicture:
     columns, lines = math.ceil(picture.width / wide), math.ceil(picture.height / high)
     if drawing.protocol == "sixel":
         return GraphicPicture(sixel_code(picture), columns, lines)
-    # On whole characters, or the terminal would stretch it.
+    # A multiple of whole characters; otherwise the terminal would stretch it.
     whole = PIL.Image.new("RGBA", (columns * wide, lines * high))
     whole.paste(picture, (0, 0))
     if drawing.protocol == "iterm":
@@ -207,7 +207,7 @@ def _graphic(picture: PIL.Image.Image, drawing: Drawing) -> GraphicPicture:
 
 
 def _cell_size(console: Console) -> tuple[int, int] | None:
-    """Width and height of a character in pixels; None if the terminal does not tell."""
+    """Width and height of a character in pixels; None if the terminal does not report them."""
     try:
         import fcntl
         import struct

@@ -1,4 +1,4 @@
-"""Which trackers can be named on the command line: ours, and those of other packages."""
+"""The trackers that commands accept: built-in ones, and those of other packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FROM_PACKAGES = " From other packages: "
 
 
 class ImportSource(StrEnum):
-    """The kinds of stores that our own backends import runs from."""
+    """The kinds of stores from which built-in backends import runs."""
 
     MLFLOW = "mlflow"
     NEPTUNE_OFFLINE = "neptune-offline"
@@ -26,34 +26,38 @@ class ImportSource(StrEnum):
 
 
 class TrackerCommand(TyperCommand):
-    """A command whose help names the trackers of other packages.
+    """A command whose help lists the trackers of other packages.
 
-    They are looked up only when the help is printed: no other command waits for that.
+    They are looked up only when the help is printed, because that takes time.
     """
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""
         from tracking.plugins import installed_plugins
 
-        found = ", ".join(f"{each.name} ({each.package})" for each in installed_plugins().values())
+        trackers = ", ".join(
+            f"{each.name} ({each.package})" for each in installed_plugins().values()
+        )
         for option in self.params:
             if option.name in _OPTIONS and (text := getattr(option, "help", None)):
                 own = text.partition(_FROM_PACKAGES)[0]
-                option.help = f"{own}{_FROM_PACKAGES}{found}." if found else own  # type: ignore[attr-defined]
+                option.help = f"{own}{_FROM_PACKAGES}{trackers}." if trackers else own  # type: ignore[attr-defined]
         super().format_help(ctx, formatter)
 
 
 def check_import_source(kind: str) -> str:
-    """Return what --from names unchanged; raises typer.BadParameter if nothing reads it."""
+    """Return the value of --from unchanged; raises typer.BadParameter if nothing can read it."""
     from tracking.plugins import installed_plugins
 
     kinds = (*ImportSource, *installed_plugins())
     if kind not in kinds:
-        raise typer.BadParameter(f"Nothing imports {kind!r}. Choose from: {', '.join(kinds)}.")
+        raise typer.BadParameter(
+            f"There is no importer for {kind!r}. Choose from: {', '.join(kinds)}."
+        )
     check_client(kind)
     return kind
 
 
 def import_backend(kind: str) -> str:
-    """The name of the backend that reads what --from names."""
+    """The name of the backend for a value of --from."""
     return {"neptune-offline": "neptune", "neptune-export": "neptune_export"}.get(kind, kind)

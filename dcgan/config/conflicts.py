@@ -1,4 +1,4 @@
-"""Settings that are valid alone but not together."""
+"""Settings that are each valid but contradict each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The section of a configuration that says which images are trained on, and in which form."""
+"""The configuration section that defines the images: which ones, and their format."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dcgan.config.image_size import ImageSize, sides_of
 from dcgan.config.section import Section
 
 MAX_PIXELS = 178_956_970
-"""Of a file: twice Pillow's own limit, from which on it refuses to read one."""
+"""The maximum number of pixels of a file: twice Pillow's limit, above which Pillow refuses."""
 
 EMBEDDED = ("digits", "sky")
 """The data sets that need no files."""
 
 
 class Dataset(Section):
-    """Which images to train on, and the size and channels that they are converted to."""
+    """The images to train on, and the size and channels to which they are converted."""
 
     name: Literal[
         "digits", "sky", "mnist", "stacked-mnist", "fashion-mnist", "cifar10", "celeba", "folder"
@@ -47,9 +47,7 @@ class Dataset(Section):
             "(of the type), percentile (1 and 99 of each image), or [low, high]",
         )
     )
-    max_pixels: int = Field(
-        MAX_PIXELS, ge=1, description="pixels of a file, above which it is not read"
-    )
+    max_pixels: int = Field(MAX_PIXELS, ge=1, description="files with more pixels are not read")
     max_unreadable: int = Field(
         0, ge=0, description="number of files that may be skipped because they cannot be read"
     )
@@ -96,6 +94,11 @@ class Dataset(Section):
                 {"name": self.name},
             )
         return self
+
+    @property
+    def colours(self) -> str:
+        """`grey` or `RGB`."""
+        return "grey" if self.channels == 1 else "RGB"
 
     @property
     def sides(self) -> tuple[int, int]:

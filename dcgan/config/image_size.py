@@ -11,7 +11,7 @@ STEP, LARGEST, MNIST = 16, 512, 28
 
 
 def _check_size(value: Any) -> int | tuple[int, int]:
-    """One side of a square, or height and width; equal ones become one."""
+    """One side of a square, or height and width; equal values become one."""
     sides = tuple(value) if isinstance(value, list | tuple) else (value, value)
     if len(sides) == 2 and (sides == (MNIST, MNIST) or all(map(_is_side, sides))):
         height, width = sides
@@ -32,7 +32,7 @@ def _is_side(value: Any) -> bool:
 ImageSize: TypeAlias = Annotated[
     int | tuple[int, int],
     PlainValidator(_check_size),
-    PlainSerializer(lambda size: size, Any),  # or Pydantic warns of its own list
+    PlainSerializer(lambda size: size, Any),  # otherwise Pydantic warns about its own list
 ]
 """The side of square images, or height and width, in pixels."""
 
@@ -43,7 +43,7 @@ def sides_of(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def size_in_words(size: int | tuple[int, int]) -> str:
-    """Width and height as people write them, such as `96x64`."""
+    """Width and height in the usual notation, such as `96x64`."""
     height, width = sides_of(size)
     return f"{width}x{height}"
 

@@ -30,7 +30,7 @@ class Override:
     Attributes:
         key: Such as `optimizer.lr`.
         value: As TOML would give it.
-        origin: What the user typed to set it, for messages.
+        origin: The user's input that set it, for messages.
     """
 
     key: str
@@ -62,8 +62,8 @@ def parse_override(text: str) -> Override:
     """Parse `key=value`, the value as in `parse_value`; raises ConfigError if one is missing."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        lacking = "key" if equals else "value"
-        raise ConfigError(f"--set {text} has no {lacking}.\nWrite it as --set key=value.")
+        missing = "key" if equals else "value"
+        raise ConfigError(f"--set {text} has no {missing}.\nWrite it as --set key=value.")
     return Override(key.strip(), parse_value(value), f"--set {text}")
 
 
@@ -107,7 +107,7 @@ def to_toml(config: Config) -> str:
 
 
 def _read_recipe(recipe: str) -> tuple[str, str]:
-    """Its TOML, and where that came from, for messages."""
+    """A recipe's TOML and its origin, for messages."""
     if recipe.endswith(".toml"):
         try:
             return Path(recipe).read_text(encoding="utf-8"), recipe
@@ -142,13 +142,13 @@ OWN_KEYS = {
     "optimizer.lr": ("optimizer.generator_lr", "optimizer.discriminator_lr"),
     "optimizer.betas": ("optimizer.generator_betas", "optimizer.discriminator_betas"),
 }
-"""Keys of both networks, and those by which either network has a value of its own."""
+"""Key for both networks -> the keys that set it for one network."""
 
 
 def _check_effects(overrides: Sequence[Override], values: Mapping[str, Any]) -> None:
-    """Refuse to set a key of both networks if each of them has a value of its own.
+    """Refuse to set a key for both networks if each network has a value of its own.
 
-    A sweep over it would compare arms that are alike.
+    It would have no effect, and a sweep over it would compare identical arms.
     """
     for override in overrides:
         section, _, _ = override.key.partition(".")
@@ -165,7 +165,7 @@ def _check_effects(overrides: Sequence[Override], values: Mapping[str, Any]) -> 
 
 
 _NOT_A_LIST = ("missing", "tuple_type", "too_long", "too_short")
-"""What pydantic calls a value that should be a list, or one of another length."""
+"""Pydantic's error types for a value that should be a list, or a list of another length."""
 
 
 def _explain(details: ErrorDetails, origins: Mapping[str, str], recipe_origin: str) -> str:
@@ -193,24 +193,24 @@ def _default(key: str) -> Any:
     section: type[BaseModel] = Config
     shared_key = next((shared for shared, own in OWN_KEYS.items() if key in own), key)
     *sections, name = shared_key.split(".")
-    for each in sections:
-        section = cast(type[BaseModel], section.model_fields[each].annotation)
+    for section_name in sections:
+        section = cast(type[BaseModel], section.model_fields[section_name].annotation)
     return section.model_fields[name].default
 
 
 def _allowed(details: ErrorDetails) -> str:
-    """What would be right, from pydantic's 'Input should be ...'."""
+    """The valid input, from pydantic's 'Input should be ...'."""
     return details["msg"].replace("Input should be", "it should be", 1)
 
 
 @dataclass(frozen=True)
 class SettableKey:
-    """A key that can be set.
+    """A key that users can set.
 
     Attributes:
         key: Such as `init.scheme`.
-        description: What it means; empty if the schema does not say.
-        values: All that it may be, as they are typed; empty if they are not few.
+        description: Its meaning; empty if the schema has none.
+        values: All allowed values, as they are typed; empty if there are too many to list.
     """
 
     key: str
@@ -219,7 +219,7 @@ class SettableKey:
 
 
 def settable_keys() -> dict[str, SettableKey]:
-    """All keys that hold a value, by themselves."""
+    """All keys that hold a value -> their descriptions."""
     return {each.key: each for each in _settable_keys(Config, "")}
 
 
@@ -242,7 +242,7 @@ def _few_values(annotation: Any) -> tuple[str, ...]:
 
 
 def _all_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
-    """Keys of a section and of the sections in it, and the names of these."""
+    """The keys of a section and of its subsections, and the names of the subsections."""
     keys = []
     for name, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):

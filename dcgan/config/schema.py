@@ -8,18 +8,20 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Strict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from dcgan.choices import BatchNormMode, Weights
 from dcgan.config.conflicts import conflicts
 from dcgan.config.dataset import Dataset
 from dcgan.config.section import Section
 from tracking.errors import UserError
+from tracking.wording import plural
 
 
 class ConfigError(UserError):
-    """A configuration that cannot be run; the message is for the user."""
+    """A configuration that cannot be run, explained for the user."""
 
 
 class ProcessError(ConfigError):
-    """A configuration that one of several processes cannot run, whatever the others can."""
+    """A configuration that this one of several processes cannot run, though others may."""
 
 
 class Source(Section):
@@ -92,7 +94,7 @@ class Init(Section):
 
 @dataclass(frozen=True)
 class LossTraits:
-    """What an adversarial loss asks of D and of the recipe; `training/losses.py` has its formulas.
+    """The requirements of an adversarial loss; `training/losses.py` has its formulas.
 
     Attributes:
         outputs: Outputs of D per image (and position).
@@ -122,7 +124,7 @@ class Loss(Section):
 
     @property
     def traits(self) -> LossTraits:
-        """What this loss asks of D and of the recipe."""
+        """The requirements of this loss."""
         return LOSS_TRAITS[self.name]
 
 
@@ -197,6 +199,13 @@ class Training(Section):
         True, description="on one CUDA device: replay each step of full batches as one graph"
     )
 
+    @property
+    def length(self) -> str:
+        """How long to train, in words: `40 epochs`."""
+        if self.steps is not None:
+            return plural(self.steps, "step")
+        return plural(self.epochs or 0, "epoch")
+
     @model_validator(mode="after")
     def _one_length(self) -> Training:
         if (self.epochs is None) == (self.steps is None):
@@ -243,14 +252,12 @@ class Images(Section):
     every_steps: int | None = Field(None, ge=1, description="steps between grids")
     every_epochs: int | None = Field(None, ge=1, description="instead of every_steps")
     count: int = Field(64, ge=1, le=1024, description="images per grid")
-    mode: Literal["train", "eval"] = Field(
+    mode: BatchNormMode = Field(
         "train",
         description="train: batch norm by the statistics of the grid's batch; eval: by its "
         "running statistics",
     )
-    weights: Literal["current", "ema"] = Field(
-        "current", description="of G; ema needs stabilisers.generator_ema"
-    )
+    weights: Weights = Field("current", description="of G; ema needs stabilisers.generator_ema")
     inverted: bool = Field(False, description="show white-on-black images as black on white")
 
     @model_validator(mode="before")
@@ -265,9 +272,9 @@ class Images(Section):
 
 
 class Checkpoints(Section):
-    """When checkpoints are written, and which stay.
+    """When checkpoints are written, and which are kept.
 
-    The last two stay, the best by evaluation, and those of `keep_every`. One is always written
+    The last two, the best by evaluation, and those of `keep_every` are kept. One is always written
     at the end.
     """
 
@@ -321,3 +328,7 @@ class Config(Section):
             if is_conflict:
                 raise PydanticCustomError("conflict", message)
         return self
+
+    def replace(self, section: str, **values: object) -> Config:
+        """The same configuration with other values in one section, which are not validated."""
+        return self.model_copy(update={section: getattr(self, section).model_copy(update=values)})

@@ -1,1 +1,1 @@
-"""What makes a DCGAN fast on CPUs. Imports nothing, so that the allocator can run before torch."""
+"""Speed on CPUs. Imports nothing, so that the allocator can be configured before torch loads."""

@@ -47,7 +47,7 @@ def with_fast_convolutions(network: Callable[[Tensor], Tensor], inputs: Tensor) 
         return network(inputs)
 
 
-# Both take what `torch.conv2d` and `torch.conv_transpose2d` take, in the same order.
+# Both have the parameters of `torch.conv2d` and `torch.conv_transpose2d`, in the same order.
 
 
 def _convolution(

@@ -16,7 +16,7 @@ IN_MEMORY_BYTES = 2**28
 """Sets up to this size are read into memory; from larger ones, batches are read ahead."""
 
 OWN_MEMORY = ("cuda", "xpu")
-"""Kinds of device with memory of their own, to which pinned memory is copied faster."""
+"""Kinds of device with separate memory, to which pinned memory is copied faster."""
 
 
 @dataclass
@@ -51,17 +51,17 @@ def to_device_if_it_fits(pixels: Tensor, device: torch.device) -> Tensor:
     """
     limit = IN_MEMORY_BYTES
     if device.type in OWN_MEMORY:
-        free, _ = memory_of_card(device)
+        free, _ = gpu_memory(device)
         limit = free // 2
     if pixels.nbytes > limit:
         return pixels
     return pixels.clone() if device.type == "cpu" else pixels.to(device)
 
 
-def memory_of_card(device: torch.device) -> tuple[int, int]:
-    """Bytes that are free on a device of `OWN_MEMORY`, and all that it has.
+def gpu_memory(device: torch.device) -> tuple[int, int]:
+    """Free and total bytes of a device of `OWN_MEMORY`.
 
-    Intel's integrated GPUs cannot say what is free: there it is what this process has not taken.
+    Intel's integrated GPUs do not report free memory: there it is what this process does not use.
     """
     module = torch.get_device_module(device)
     try:
@@ -83,8 +83,8 @@ def iterate_batches(
     Args:
         pixels: The images as `to_device_if_it_fits` returned them, uint8 (N, C, H, W).
         batches: Indices into them, int64 (n,) each.
-        device: Where the batches are wanted.
-        wait: Its `seconds` grow by the time for which the caller waits here.
+        device: The device for the batches.
+        wait: The time for which the caller waits here is added to its `seconds`.
 
     Yields:
         uint8 (n, C, H, W).
@@ -94,7 +94,7 @@ def iterate_batches(
         gathered: Iterator[Tensor] = (pixels[indices] for indices in batches)
     else:
         gathered = _gather_ahead(pixels, batches, pin=device.type in OWN_MEMORY)
-    # From memory that is not pinned, MPS would copy after it has been given to another batch
+    # From unpinned memory, MPS would copy after the memory has been reused for another batch
     # (https://github.com/pytorch/pytorch/issues/189690).
     non_blocking = device.type in OWN_MEMORY
     while True:
@@ -126,12 +126,12 @@ def _gather_ahead(pixels: Tensor, batches: Iterable[Tensor], *, pin: bool) -> It
 def some_images(pixels: Tensor, count: int) -> Tensor:
     """Random images of the whole set, always the same ones, in the order of the set.
 
-    The first images of a folder are of one class alone, and evenly spaced ones may be so too
-    where classes take turns.
+    The first images of a folder are all of one class, and evenly spaced ones may be too if the
+    classes alternate.
 
     Args:
         pixels: uint8 (N, C, H, W).
-        count: How many; all if there are fewer.
+        count: The number of images; all if there are fewer.
 
     Returns:
         uint8 (at most `count`, C, H, W).

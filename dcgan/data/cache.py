@@ -28,7 +28,7 @@ from dcgan.data.decoded_chunks import (
     too_many_unreadable,
 )
 from dcgan.data.decoding import Form, Pixels
-from dcgan.data.findings import Findings
+from dcgan.data.file_statistics import FileStatistics
 from dcgan.data.image_set import (
     Collection,
     DataError,
@@ -46,20 +46,20 @@ FORMAT = 5
 """Increased whenever the same images would give other pixels or another layout."""
 
 _PIXELS, _LABELS, _CARD, _CHECKED = "pixels.uint8", "labels.npy", "card.json", "checked"
-_FINDINGS, _LOG = "findings.json", "chunks.jsonl"
+_FILE_STATISTICS, _LOG = "findings.json", "chunks.jsonl"
 _CHECK_SECONDS = 86_400.0
 """How often the pixels are compared with their fingerprint, unless their file has changed."""
 
 _KEPT_SECONDS = 7 * 86_400.0
-"""How long what a killed process has decoded waits to be continued."""
+"""How long the unfinished entry of a killed process is kept, to be continued."""
 
-_WORTH_SAYING = 2 * 2**30
-"""Bytes from which on it is said beforehand how large an entry will be."""
+_LARGE_ENTRY = 2 * 2**30
+"""Entries of this many bytes are announced before they are decoded."""
 
 _BLOCK = 2**22
 """Bytes of pixels that are read at a time."""
 
-_FINDINGS_TYPE = pydantic.TypeAdapter(Findings)
+_FILE_STATISTICS_TYPE = pydantic.TypeAdapter(FileStatistics)
 
 
 @dataclass(frozen=True)
@@ -92,21 +92,23 @@ class _Entry:
             except (OSError, ValueError, TypeError, EOFError):
                 return None
             labels = torch.from_numpy(indices)
-        return ImageSet(torch.from_numpy(pixels), card, labels, self._findings())
+        return ImageSet(torch.from_numpy(pixels), card, labels, self._file_statistics())
 
-    def _findings(self) -> Findings | None:
+    def _file_statistics(self) -> FileStatistics | None:
         try:
-            return _FINDINGS_TYPE.validate_json((self.folder / _FINDINGS).read_bytes())
+            return _FILE_STATISTICS_TYPE.validate_json(
+                (self.folder / _FILE_STATISTICS).read_bytes()
+            )
         except (OSError, pydantic.ValidationError):
             return None
 
     def note_checked(self) -> None:
-        """Note that the pixels are now those of the card, and what their file looks like."""
+        """Record that the pixels match the card now, with the state of their file."""
         with contextlib.suppress(OSError):  # the cache may be read-only
             (self.folder / _CHECKED).write_text(self._state(), encoding="ascii")
 
     def _is_checked(self, card: DatasetCard) -> bool:
-        """Whether the pixels are those of the card, by a check that is not older than a day."""
+        """Whether the pixels match the card, by a check that is at most a day old."""
         note = self.folder / _CHECKED
         with contextlib.suppress(OSError, ValueError):
             if (
@@ -133,9 +135,9 @@ def load_cached(
 ) -> ImageSet:
     """Map the decoded images of a collection into memory; decode them first if they are new.
 
-    The key is the content and the form, not the place: a folder that was copied or touched is
-    recognised, and one that was changed is decoded again. Two processes that want the same
-    entry build it once.
+    The key is the content and the form, not the path: a folder that was copied or touched is
+    recognised, and one that was changed is decoded again. If two processes need the same entry,
+    one of them builds it.
 
     Args:
         collection: The images.
@@ -164,7 +166,7 @@ def load_cached(
 
 
 def cached_content(signature: str, compute: Callable[[], str]) -> str:
-    """What `compute` returned for this signature when it was first called; ASCII.
+    """The result of `compute` for this signature, from the cache if there is one; ASCII.
 
     Raises DataError if the cache cannot be written.
     """
@@ -200,7 +202,7 @@ def _build(
     """
     temporary = entry.folder.with_name(f"{entry.folder.name}.tmp")
     _remove_abandoned_builds(entry.folder.parent, but=temporary)
-    # If it were complete, it would have been read.
+    # It is not complete, or it would have been read.
     shutil.rmtree(entry.folder, ignore_errors=True)
     temporary.mkdir(exist_ok=True)
     try:
@@ -221,7 +223,7 @@ def _build(
 
 
 def _check_disk(folder: Path, form: Form, collection: Collection) -> None:
-    """Say how large an entry will be if it is large, and refuse one that the disk cannot hold."""
+    """Announce the size of a large entry, and refuse one that the disk has no room for."""
     total = len(collection.names)
     needed = total * math.prod(form.shape)
     with contextlib.suppress(OSError):
@@ -237,7 +239,7 @@ def _check_disk(folder: Path, form: Form, collection: Collection) -> None:
             f"{sizes}\nFree some space there, set the environment variable DCGAN_CACHE to another "
             "folder, or choose a smaller dataset.image_size."
         )
-    if needed >= _WORTH_SAYING:
+    if needed >= _LARGE_ENTRY:
         warn(sizes)
 
 
@@ -257,15 +259,15 @@ def _decode_to(
         statistics = pixel_statistics(chunks.close_gaps(), (size, *form.shape))
     with (folder / _PIXELS).open("r+b") as pixels:
         os.fsync(pixels.fileno())
-    found = chunks.findings
-    if found.deep.unmapped is not None:
-        raise _range_is_missing(collection, found.deep.unmapped)
+    files = chunks.file_statistics
+    if files.deep.unmapped is not None:
+        raise _range_is_missing(collection, files.deep.unmapped)
     sizes: tuple[int, ...] = ()
     if collection.labels is not None:
         labels = np.delete(collection.labels, list(chunks.unreadable))
         sizes = class_sizes(labels, collection.classes)
         np.save(folder / _LABELS, labels)
-    (folder / _FINDINGS).write_bytes(_FINDINGS_TYPE.dump_json(found))
+    (folder / _FILE_STATISTICS).write_bytes(_FILE_STATISTICS_TYPE.dump_json(files))
     return DatasetCard(
         path=collection.path,
         size=size,
@@ -277,15 +279,15 @@ def _decode_to(
         fingerprint=statistics.fingerprint,
         skipped=chunks.skipped,
         duplicates=statistics.duplicates,
-        clipped=found.deep.outside / max(found.deep.count, 1),
-        extreme=found.deep.extreme / max(found.deep.count, 1),
-        paged=found.paged,
-        warnings=tuple(_warnings(collection, found)),
+        clipped=files.deep.outside / max(files.deep.count, 1),
+        extreme=files.deep.extreme / max(files.deep.count, 1),
+        paged=files.paged,
+        warnings=tuple(_warnings(collection, files)),
     )
 
 
-def _warnings(collection: Collection, found: Findings) -> Iterator[str]:
-    for words, (count, first) in found.warnings.items():
+def _warnings(collection: Collection, files: FileStatistics) -> Iterator[str]:
+    for words, (count, first) in files.warnings.items():
         yield f"{plural(count, 'file')}, the first of them {collection.names[first]}: {words}"
 
 
@@ -296,11 +298,11 @@ def _read_blocks(pixels: BinaryIO, form: Form) -> Iterator[Pixels]:
         yield np.frombuffer(block, np.uint8).reshape(-1, *form.shape)
 
 
-def _range_is_missing(collection: Collection, found: tuple[float, float]) -> DataError:
-    low, high = found
+def _range_is_missing(collection: Collection, values: tuple[float, float]) -> DataError:
+    low, high = values
     return DataError(
         f"{collection.path} holds images with float or 32-bit values, from {low:g} to {high:g}.\n"
-        "Which of them are black and white is not known. Say it, such as with "
+        "It is not known which values are black and white. Set them, such as with "
         f"--set dataset.value_range=[{low:g},{high:g}],\nor map percentiles 1 to 99 of each image "
         "with --set dataset.value_range=percentile."
     )
@@ -314,7 +316,7 @@ def _is_recent(file: Path, seconds: float) -> bool:
 
 
 def _remove_abandoned_builds(images: Path, but: Path) -> None:
-    """Remove what killed processes left long ago; a living one holds the lock of its folder."""
+    """Remove old entries of killed processes; a living process holds the lock of its entry."""
     for abandoned in images.glob("*.tmp"):
         if abandoned == but or _is_recent(abandoned / _LOG, _KEPT_SECONDS):
             continue

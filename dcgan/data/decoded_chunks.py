@@ -13,7 +13,7 @@ import numpy as np
 import pydantic
 
 from dcgan.data.decoding import Form, Pixels, Written, decode_to, pixels_digest
-from dcgan.data.findings import Findings, merge_findings
+from dcgan.data.file_statistics import FileStatistics, merge_file_statistics
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.parallel import CHUNK, map_chunks
 from dcgan.data.progress import Progress
@@ -23,12 +23,12 @@ _MAX_SKIPPED_NAMES = 20
 
 
 class UnreadableImagesError(DataError):
-    """More images are unreadable than may be skipped; what was decoded is worth keeping."""
+    """More images are unreadable than may be skipped; the decoded ones are kept."""
 
 
 @pydantic.dataclasses.dataclass(frozen=True)
 class _Line:
-    """What the log of finished chunks says of one.
+    """One finished chunk in the log.
 
     Attributes:
         first: Position of its first image.
@@ -46,14 +46,14 @@ _LINE = pydantic.TypeAdapter(_Line)
 
 @dataclass(frozen=True)
 class DecodedChunks:
-    """The pixels of a collection in a file, in which chunks of images have fixed places.
+    """The pixels of a collection in a file, with a fixed place for each chunk of images.
 
     Attributes:
         pixels: The file, (N, C, H, W).
         log: A file with a line for each chunk that is finished.
         form: What the images are converted to.
         collection: The images.
-        unreadable: Takes the reason for each unreadable image, by its position.
+        unreadable: Filled with the reason for each unreadable image, by its position.
     """
 
     pixels: Path
@@ -64,13 +64,15 @@ class DecodedChunks:
     _written: dict[int, Written] = field(default_factory=dict)
 
     @property
-    def findings(self) -> Findings:
-        """What was found in all images so far."""
-        return merge_findings((first, written.findings) for first, written in self._written.items())
+    def file_statistics(self) -> FileStatistics:
+        """The statistics of all files so far."""
+        return merge_file_statistics(
+            (first, written.file_statistics) for first, written in self._written.items()
+        )
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """The first unreadable images, and why they are."""
+        """The first unreadable images, and why they cannot be read."""
         first = sorted(self.unreadable.items())[:_MAX_SKIPPED_NAMES]
         return tuple(f"{self.collection.names[place]}: {reason}" for place, reason in first)
 
@@ -91,7 +93,7 @@ class DecodedChunks:
         missing = [first for first in firsts if first not in done]
         chunks = ((self.pixels, each, images[each : each + size], self.form) for each in missing)
         results: Iterator[Written] = map_chunks(decode_to, chunks, total)
-        # Unbuffered: what was read ahead would be stale once a process has written there.
+        # Unbuffered, or pixels read ahead would be stale once a process has written them.
         with self.pixels.open("rb", buffering=0) as pixels, self.log.open("ab") as log:
             log.write(b"\n")  # the last line of a killed process may be cut off
             for first in firsts:
@@ -123,7 +125,7 @@ class DecodedChunks:
             pixels.truncate(size * bytes_per_image)
 
     def _finished(self, size: int) -> dict[int, Written]:
-        """What an earlier process wrote, by the first image, if its pixels are still there."""
+        """Chunks of an earlier process, by their first image, whose pixels are intact."""
         finished = {}
         with self.pixels.open("rb", buffering=0) as pixels:
             for line in self._lines():

@@ -1,4 +1,4 @@
-"""From image files and arrays to the pixels that the networks see.
+"""Decodes image files and arrays into the pixels that the networks see.
 
 Imports no PyTorch, so that the processes that decode a data set start at once.
 """
@@ -22,13 +22,13 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.ImageOps
 
-from dcgan.data.findings import DeepValues, Findings, merge_findings
+from dcgan.data.file_statistics import DeepValues, FileStatistics, merge_file_statistics
 from dcgan.data.fits import physical_values
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 ValueRange: TypeAlias = tuple[float, float] | Literal["auto", "percentile"]
-"""Which values of images with more than 8 bits become black and white.
+"""The values of images with more than 8 bits that become black and white.
 
 `auto` is the range of the type, which float and 32-bit images do not have; `percentile` is the
 first and the last percentile of each image.
@@ -37,14 +37,14 @@ first and the last percentile of each image.
 
 @dataclass(frozen=True)
 class Form:
-    """The size and the channels that every image of a set is converted to.
+    """The format to which every image of a set is converted.
 
     Attributes:
         sides: Height and width in pixels.
         channels: 1 for grey, 3 for RGB.
         fit: `crop` resizes the shorter side and crops the centre; `stretch` resizes both sides.
-        value_range: Of images with more than 8 bits.
-        background: The colour of transparent parts, as Pillow knows it.
+        value_range: Black and white of images with more than 8 bits.
+        background: The colour of transparent parts, in Pillow's notation.
         max_pixels: Files with more pixels are not read; None for no limit.
     """
 
@@ -87,12 +87,12 @@ class Decoded:
     Attributes:
         pixels: The images that could be read, in their order, (n, C, H, W).
         unreadable: Why the others could not be read, by their position in the input.
-        findings: What was found in the files.
+        file_statistics: Statistics of the files.
     """
 
     pixels: Pixels
     unreadable: dict[int, str]
-    findings: Findings
+    file_statistics: FileStatistics
 
 
 Images: TypeAlias = Sequence[Path] | Sequence[bytes] | npt.NDArray[np.generic]
@@ -101,28 +101,28 @@ Images: TypeAlias = Sequence[Path] | Sequence[bytes] | npt.NDArray[np.generic]
 
 def decode(images: Images, form: Form) -> Decoded:
     """Convert images to `form`."""
-    pixels, unreadable, findings = [], {}, []
+    pixels, unreadable, statistics = [], {}, []
     with _limiting_pixels(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for position, image in enumerate(images):
             try:
-                picture, found = _read(image, form)
+                picture, of_file = _read(image, form)
             except UNREADABLE as error:
                 unreadable[position] = _reason(error)
-                findings.append((position, Findings(unreadable=1)))
+                statistics.append((position, FileStatistics(unreadable=1)))
                 continue
             finally:
-                doubts = {_in_own_words(str(each.message)): (1, 0) for each in caught}
+                messages = {_in_own_words(str(each.message)): (1, 0) for each in caught}
                 caught.clear()
-            findings.append((position, dataclasses.replace(found, warnings=doubts)))
+            statistics.append((position, dataclasses.replace(of_file, warnings=messages)))
             pixels.append(_fit(picture, form))
     array = np.stack(pixels) if pixels else np.empty((0, *form.shape), np.uint8)
-    return Decoded(array, unreadable, merge_findings(findings))
+    return Decoded(array, unreadable, merge_file_statistics(statistics))
 
 
 @contextmanager
 def _limiting_pixels() -> Iterator[None]:
-    """Leave large images to `Form.max_pixels`: Pillow's own limit is one for all."""
+    """Lift Pillow's global limit; `Form.max_pixels` takes its place."""
     limit = PIL.Image.MAX_IMAGE_PIXELS
     PIL.Image.MAX_IMAGE_PIXELS = None
     try:
@@ -137,7 +137,7 @@ _WARNINGS = {
     "metadata warning": "their TIFF tags are damaged",
     "palette images with transparency": "their palette's transparency is damaged",
 }
-"""A part of one of Pillow's warnings, in small letters -> what it means for the images."""
+"""Part of a Pillow warning, in lower case -> its meaning for the images."""
 
 
 def _in_own_words(warning: str) -> str:
@@ -148,7 +148,7 @@ def _in_own_words(warning: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Why an image cannot be read, without the place of a buffer in memory."""
+    """Why an image cannot be read, without memory addresses that some messages have."""
     if isinstance(error, PIL.UnidentifiedImageError):
         return "cannot identify image file"
     return str(error) or type(error).__name__
@@ -156,26 +156,26 @@ def _reason(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class Written:
-    """What `decode_to` wrote.
+    """The result of `decode_to`.
 
     Attributes:
         count: Images whose pixels were written, without gaps from the first row on.
-        digest: Of these pixels, as `pixels_digest` computes it.
+        digest: The digest of these pixels, as `pixels_digest` computes it.
         unreadable: Why images could not be read, by their position in the input.
-        findings: What was found in the files.
+        file_statistics: Statistics of the files.
     """
 
     count: int
     digest: str
     unreadable: dict[int, str]
-    findings: Findings
+    file_statistics: FileStatistics
 
 
 def decode_to(file: Path, row: int, images: Images, form: Form) -> Written:
     """Decode images and write their pixels into a file.
 
-    The process that decodes also writes, because sending pixels to another process would take
-    an eighth as long as decoding them.
+    The decoding process also writes, because sending the pixels to another process would add an
+    eighth to the time of decoding.
 
     Args:
         file: An existing file of raw pixels (N, C, H, W).
@@ -188,7 +188,7 @@ def decode_to(file: Path, row: int, images: Images, form: Form) -> Written:
         pixels.seek(row * math.prod(form.shape))
         pixels.write(decoded.pixels.data)
     digest = pixels_digest(decoded.pixels.data)
-    return Written(len(decoded.pixels), digest, decoded.unreadable, decoded.findings)
+    return Written(len(decoded.pixels), digest, decoded.unreadable, decoded.file_statistics)
 
 
 def pixels_digest(pixels: bytes | memoryview) -> str:
@@ -197,7 +197,7 @@ def pixels_digest(pixels: bytes | memoryview) -> str:
 
 
 def file_digests(files: Sequence[Path]) -> list[bytes]:
-    """SHA-256 of the bytes of each file; for one that cannot be read, the error's text."""
+    """SHA-256 of the bytes of each file; for an unreadable one, the error's text."""
     digests = []
     for file in files:
         try:
@@ -209,21 +209,21 @@ def file_digests(files: Sequence[Path]) -> list[bytes]:
 
 
 def read_image(file: Path) -> PIL.Image.Image:
-    """Open an image in mode L or RGB, turned as its EXIF says, transparent parts white.
+    """Open an image in mode L or RGB, rotated by its EXIF data, with transparent parts white.
 
-    16 bits per pixel are scaled to 8, which Pillow would clip. Raises one of `UNREADABLE`, also
-    for float or 32-bit values, whose range is not known.
+    16 bits per pixel are scaled to 8; Pillow would clip them. Raises one of `UNREADABLE`, also for
+    float or 32-bit values, whose range is not known.
     """
-    picture, found = _read(file, Form((1, 1), 3, "crop"))
-    if found.deep.unmapped is not None:
+    picture, statistics = _read(file, Form((1, 1), 3, "crop"))
+    if statistics.deep.unmapped is not None:
         raise ValueError("its float or 32-bit values have no range that is known")
     return picture
 
 
 def _read(
     source: Path | bytes | npt.NDArray[np.generic], form: Form
-) -> tuple[PIL.Image.Image, Findings]:
-    """An image in mode L or RGB, and what was found in it."""
+) -> tuple[PIL.Image.Image, FileStatistics]:
+    """An image in mode L or RGB, and the statistics of its file."""
     if isinstance(source, np.ndarray):
         kind, height, width = f"array {source.dtype}", *source.shape[:2]
         paged = False
@@ -253,7 +253,7 @@ def _read(
             picture, deep = _to_8_bits(values, _range(form, type_range))
         else:
             picture, deep = _flattened(image, form), DeepValues()
-    return picture, Findings(deep, {kind: 1}, {width: 1}, {height: 1}, int(paged))
+    return picture, FileStatistics(deep, {kind: 1}, {width: 1}, {height: 1}, int(paged))
 
 
 def _range(form: Form, type_range: tuple[float, float] | None) -> ValueRange | None:
@@ -261,7 +261,7 @@ def _range(form: Form, type_range: tuple[float, float] | None) -> ValueRange | N
 
 
 def _has_more_pages(opened: PIL.Image.Image) -> bool:
-    """Whether a file has pages or frames after its first; not if the second is damaged."""
+    """Whether a file has further pages or frames; False if the second is damaged."""
     with contextlib.suppress(*UNREADABLE):
         return bool(getattr(opened, "is_animated", False))
     return False
@@ -283,7 +283,7 @@ def _to_8_bits(
     else:
         low, high = value_range
     grey = ((numbers - low) / max(high - low, np.finfo(np.float64).tiny)).clip(0, 1) * 255
-    # Rounded down, as 16-bit values always were, so that their pixels stay what they are.
+    # Rounded down, as in earlier versions, so that the pixels of 16-bit images do not change.
     pixels = np.floor(grey + 1e-9).astype(np.uint8)
     is_outside = () if isinstance(value_range, str) else (numbers < low) | (numbers > high)
     deep = DeepValues(
@@ -310,7 +310,7 @@ UNREADABLE: tuple[type[Exception], ...] = (
     EOFError,
     PIL.Image.DecompressionBombError,
 )
-"""What `read_image` raises for a file that is no image, or a broken one."""
+"""The exceptions of `read_image` for a file that is broken or not an image."""
 
 
 def _fit(image: PIL.Image.Image, form: Form) -> Pixels:
@@ -320,7 +320,7 @@ def _fit(image: PIL.Image.Image, form: Form) -> Pixels:
     if form.fit == "stretch":
         image = image.resize((width, height), bilinear)
     elif image.size != (width, height):
-        # The side that is resized to its own length, so that the other is at least as long.
+        # The side that is resized exactly, so that the other one is at least as long as needed.
         if image.width * height <= image.height * width:
             covering = width, int(width * image.height / image.width)
         else:

@@ -1,4 +1,4 @@
-"""Images as the bytes of their files, read only when they are asked for."""
+"""Images as the bytes of their files, read on demand."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class EncodedImages(Sequence[bytes]):
 
     Attributes:
         size: Number of images.
-        read: From an index, 0 to `size` - 1, to the bytes; empty where there are none, which
-            decoding counts as an unreadable image.
+        read: From an index, 0 to `size` - 1, to the bytes; empty for a missing image, which
+            decoding counts as unreadable.
     """
 
     size: int

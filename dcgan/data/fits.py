@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 _CARD, _CARDS = 80, 36
-"""Bytes of a line of a header, and lines of a block."""
+"""Bytes per line of a header (a "card" in FITS), and lines per block."""
 
 _UNSIGNED_ZERO = 32_768.0
 
@@ -22,11 +22,11 @@ _UNSIGNED_ZERO = 32_768.0
 def physical_values(
     source: Path | bytes, stored: npt.NDArray[np.generic]
 ) -> tuple[npt.NDArray[np.generic], bool]:
-    """The values of an image, and whether their range is that of 16 bits without a sign.
+    """The values of an image, and whether their range is that of unsigned 16-bit integers.
 
     Args:
         source: The file.
-        stored: The values as Pillow reads them, (H, W); 16 bits as if they had no sign.
+        stored: The values as Pillow reads them, (H, W); 16-bit ones as if they were unsigned.
     """
     is_short = stored.dtype == np.uint16
     values = stored.view(np.int16) if is_short else stored

@@ -12,17 +12,17 @@ import numpy.typing as npt
 from torch import Tensor
 
 from dcgan.data.decoding import Images, Pixels
-from dcgan.data.findings import Findings
+from dcgan.data.file_statistics import FileStatistics
 from tracking.errors import UserError
 
 
 class DataError(UserError):
-    """Data that cannot be used; the message is for the user."""
+    """Data that cannot be used, explained for the user."""
 
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What a run records about its data; each field is tracked as `config/dataset/<field>`.
+    """The description of a data set in a run; each field is tracked as `config/dataset/<field>`.
 
     Attributes:
         path: Where the images came from.
@@ -38,7 +38,7 @@ class DatasetCard:
             `dataset.value_range`, 0 to 1.
         extreme: Share of these values that became black or white, 0 to 1.
         paged: Files with several pages or frames, of which the first was taken.
-        warnings: What is doubtful about files, one sentence per kind.
+        warnings: Possible problems of files, one sentence per kind.
     """
 
     path: str
@@ -65,14 +65,14 @@ class ImageSet:
         pixels: uint8 (N, C, H, W), values 0 to 255; may be a memory-mapped file.
         card: Its description.
         labels: Indices into the card's classes, int64 (N,); None without labels.
-        findings: What was found in its files; None if it has none.
-        left_out: Ending -> number of files that are no images by their names.
+        file_statistics: Statistics of its files; None if it was not read from files.
+        left_out: File extension -> number of files left out because it is not of an image.
     """
 
     pixels: Tensor
     card: DatasetCard
     labels: Tensor | None = None
-    findings: Findings | None = None
+    file_statistics: FileStatistics | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -82,13 +82,13 @@ class Collection:
 
     Attributes:
         path: Where they are, for the card.
-        images: What is decoded, in slices and in order.
-        names: Of the images, for messages.
+        images: The encoded images, which are decoded in slices and in order.
+        names: The names of the images, for messages.
         classes: Names of the classes; empty without labels.
         labels: Indices into `classes`, int64 (N,); None without labels.
-        content: Returns a digest of everything that the decoded images depend on, except their
+        content: Returns a digest of everything that the decoded images depend on except the
             form.
-        left_out: Ending -> number of files beside the images that are none by their names.
+        left_out: File extension -> number of files left out because it is not of an image.
     """
 
     path: str
@@ -102,7 +102,7 @@ class Collection:
 
 @dataclass(frozen=True)
 class PixelStatistics:
-    """Those of the card's fields that are computed from all pixels; see `DatasetCard`."""
+    """The fields of the card that are computed from all pixels; see `DatasetCard`."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -124,7 +124,7 @@ def pixel_statistics(blocks: Iterable[Pixels], shape: tuple[int, int, int, int])
         digest.update(block.data)
         images.update(hashlib.blake2b(image.data, digest_size=16).digest() for image in block)
 
-    # The narrowest types that hold the sums of an image: six times as fast as int64 everywhere.
+    # The narrowest types that hold the sums of an image are six times as fast as int64.
     of_squares = np.uint32 if shape[2] * shape[3] <= 2**16 else np.uint64
     total = np.zeros(shape[1], np.int64)
     squares = np.zeros(shape[1], np.int64)

@@ -12,7 +12,7 @@ from dcgan.data.image_set import Collection, DataError, ImageSet
 from dcgan.data.progress import LoadingProgress, Progress, loading_progress
 from dcgan.data.sources.archives import collect_archive, is_archive
 from dcgan.data.sources.embedded import load_digits, load_sky
-from dcgan.data.sources.endings import warnings_of_pictures
+from dcgan.data.sources.file_extensions import unreadable_extension_warnings
 from dcgan.data.sources.image_folder import collect_folder
 from dcgan.data.sources.parquet import collect_parquet, parquet_files
 from dcgan.data.sources.saved_dataset import collect_saved_dataset, is_saved_dataset
@@ -26,8 +26,8 @@ def load_images(
 ) -> ImageSet:
     """Load a data set in the size and with the channels that `dataset` asks for.
 
-    Image files are decoded once, into the cache, and read from there afterwards. How far that is
-    can be shown: see `progress.showing_images`.
+    Image files are decoded once, into the cache, and read from there afterwards. To show the
+    progress, see `progress.showing_images`.
 
     Args:
         dataset: The section of the recipe.
@@ -68,14 +68,14 @@ def _load(dataset: Dataset, download: bool, progress: LoadingProgress) -> ImageS
         dataset.max_pixels,
     )
     images = load_cached(collection, form, dataset.max_unreadable, progress.decoded)
-    # They are no part of the cached set, which the images alone make up.
-    warnings = (*images.card.warnings, *warnings_of_pictures(collection.left_out))
+    # Not cached, because the cached set depends only on the images.
+    warnings = (*images.card.warnings, *unreadable_extension_warnings(collection.left_out))
     card = replace(images.card, warnings=warnings)
     return replace(images, card=card, left_out=collection.left_out)
 
 
 def _collect(path: Path, split: str, hashed: Progress) -> Collection:
-    """Images of a user, of whatever kind; parquet files only where there are no plain ones."""
+    """Images of a user, of any kind; parquet files only if there are no image files."""
     if path.is_file() and is_archive(path):
         return collect_archive(path, split, hashed)
     if path.is_file() and parquet_files(path):

@@ -16,7 +16,7 @@ CHUNK = 128
 """Images per task of a process."""
 
 SERIAL_LIMIT = 2_000
-"""Up to this many images are processed here, without starting other processes."""
+"""Up to this many images are processed in this process, without starting others."""
 
 Result = TypeVar("Result")
 
@@ -26,9 +26,9 @@ def map_chunks(
 ) -> Iterator[Result]:
     """Yield `function(*chunk)` for every chunk, in order.
 
-    Works in processes, because resizing small images holds the interpreter lock for too much of
-    its time; in loky's, because they do not import the user's script. The number of chunks in
-    flight is bounded, whatever the size of the set.
+    It uses processes, because resizing small images holds the interpreter lock most of the time,
+    and loky's, because these do not import the user's script. The number of chunks in flight is
+    bounded, whatever the size of the set.
 
     Args:
         function: Called in a worker process, which must be able to import it.
@@ -53,6 +53,6 @@ def map_chunks(
             yield pending.popleft().result()
     except BrokenProcessPool as error:
         raise DataError(
-            "A process that read images died, as when memory runs out or an image breaks the "
-            "decoder. Nothing of them is kept; the same command starts again."
+            "A process that read images died, as when memory runs out or an image crashes the "
+            "decoder. Its images are not kept; run the same command again."
         ) from error

@@ -1,4 +1,4 @@
-"""Progress of reading and decoding images, and where it is reported."""
+"""Reports the progress of reading and decoding images to a listener."""
 
 from __future__ import annotations
 
@@ -26,6 +26,28 @@ class LoadingProgress(Protocol):
         """Report that `done` of `total` images are decoded."""
 
 
+class NamedProgress:
+    """A `LoadingProgress` that names each kind of work; a subclass shows it."""
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Show how much of a kind of work is done.
+
+        Args:
+            what: The work, or the images, in a word or two.
+            done: Images that are done.
+            total: All images.
+        """
+        raise NotImplementedError
+
+    def hashed(self, done: int, total: int) -> None:
+        """Show how many of `total` files are read to find out whether they are cached."""
+        self.show("reading", done, total)
+
+    def decoded(self, done: int, total: int) -> None:
+        """Show how many of `total` images are decoded."""
+        self.show("decoding", done, total)
+
+
 @dataclass(frozen=True)
 class LoadingCallbacks:
     """A `LoadingProgress` of two functions, which may be omitted."""
@@ -35,16 +57,16 @@ class LoadingCallbacks:
 
 
 Begin: TypeAlias = Callable[[], AbstractContextManager[LoadingProgress]]
-"""Called when the loading of a data set begins; what it returns is left when that ends."""
+"""Called when loading a data set begins; the context that it returns is exited at the end."""
 
-# Images are loaded deep below whoever has a screen, by a dozen functions that have no other
-# business with it, and in processes that have none.
+# A context variable, because images are loaded deep below the code that shows progress, by a dozen
+# functions that would only pass a callback on, and in processes that show nothing.
 _BEGIN: ContextVar[Begin] = ContextVar("_BEGIN", default=lambda: nullcontext(LoadingCallbacks()))
 
 
 @contextmanager
 def showing_images(begin: Begin) -> Iterator[None]:
-    """Report the loading of every data set within this context to what `begin` returns."""
+    """Report the loading of every data set within this context to a progress from `begin`."""
     token = _BEGIN.set(begin)
     try:
         yield

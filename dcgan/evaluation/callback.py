@@ -10,12 +10,13 @@ from torch import nn
 
 from dcgan.config.schema import Config
 from dcgan.data.image_set import ImageSet
-from dcgan.evaluation.evaluate_run import BEST_STEP, evaluation_fields
+from dcgan.evaluation.evaluate_run import evaluation_fields
 from dcgan.evaluation.evaluator import RealReference, evaluate, make_reference
 from dcgan.evaluation.features.feature_space import feature_spaces
 from dcgan.sampling import draw_pixels
 from dcgan.training.loop import EvaluateCallback
 from tracking.clock import now_ms
+from tracking.evaluation_paths import BEST_STEP, best_score_path, is_best_score, metric_of
 from tracking.events import EVALUATION, Event, Fields, Metrics
 from tracking.metric_directions import improves
 
@@ -24,8 +25,6 @@ SLOW = (
     "image. Leave it out with --set evaluation.inception=false, or take fewer with --set "
     "evaluation.samples=N."
 )
-
-_BEST = f"{EVALUATION}/best_"
 
 
 def evaluation_callback(
@@ -37,7 +36,7 @@ def evaluation_callback(
     warn: Callable[[str], None],
     best: Mapping[str, float] = MappingProxyType({}),
 ) -> EvaluateCallback:
-    """Make what `train` calls to evaluate its G: all metrics over one set of fakes.
+    """Make the function that `train` calls to evaluate G: all metrics over one set of fakes.
 
     The best G is the one with the best Frechet distance, Inception's if its weights are at hand.
     The best distance so far is a metric of its own, such as `evaluation/best_lenet_fid`.
@@ -47,7 +46,7 @@ def evaluation_callback(
         images: What is trained on.
         held_out: Other images of the same kind; None takes half of `images` in their place.
         device: Where G is, and where features are computed.
-        emit: Tracks the values, `evaluation/...`, and the fields that describe them.
+        emit: Called with the scores, `evaluation/...`, and the fields that describe them.
         warn: Called once if an evaluation fails; training continues without evaluations. Also
             before the first one if it takes long.
         best: The best distance so far by its name, if the run is a resumed one.
@@ -87,7 +86,7 @@ def evaluation_callback(
             emit(Fields({BEST_STEP: step}))
         values = {f"{EVALUATION}/{score.name}": [score.value] for score in scores}
         if best is not None:
-            values[f"{_BEST}{distance.name}"] = [best]
+            values[best_score_path(distance.name)] = [best]
         emit(Metrics([step], [now_ms()], values))
         return is_best
 
@@ -96,8 +95,4 @@ def evaluation_callback(
 
 def best_so_far(last_values: Mapping[str, float]) -> dict[str, float]:
     """The best distances of a run that is resumed by name, from the last values of its metrics."""
-    return {
-        path.removeprefix(_BEST): value
-        for path, value in last_values.items()
-        if path.startswith(_BEST)
-    }
+    return {metric_of(path): value for path, value in last_values.items() if is_best_score(path)}

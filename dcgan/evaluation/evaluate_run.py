@@ -41,14 +41,12 @@ from dcgan.training.checkpoint import (
 from dcgan.training.device import choose_device
 from tracking.backends.local import read_fields
 from tracking.clock import now_ms
-from tracking.events import EVALUATION, SYS, Fields, Metrics, Value
+from tracking.evaluation_paths import BEST_STEP, DIRECTIONS, EVALUATION_FIELDS, REAL_SCORES, SPREADS
+from tracking.events import EVALUATION, Fields, Metrics, Value
 from tracking.metric_directions import MetricDirection, improves
 
-BEST_STEP = f"{SYS}/{EVALUATION}/best_step"
-"""The field that holds the step of a run's best checkpoint."""
-
 _MEASUREMENT = ("samples", "feature_space", "held_out", "version")
-"""The fields that must agree for values to belong to one series."""
+"""Fields that must be the same for values to belong to one series."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +57,7 @@ class EvaluationResult:
         run: The run's id.
         step: The training step of the checkpoint.
         scores: One per metric.
-        reference: The real images that it was measured by.
+        reference: The real images that it was compared with.
         not_kept: Why the scores were not written to the run's journal; None if they were.
     """
 
@@ -135,7 +133,7 @@ def evaluate_run(
         not_kept = None
         if which != "all" and not run.is_latest:
             recorded = read_fields(folder)
-            not_kept = _measured_otherwise(recorded, fields)
+            not_kept = _different_measurement(recorded, fields)
             fields = {path: value for path, value in fields.items() if path not in recorded}
         if not_kept is None:
             values = {f"{EVALUATION}/{score.name}": [score.value] for score in scores}
@@ -159,9 +157,11 @@ def _mark_best_of(distances: Mapping[Path, float], direction: MetricDirection) -
         amend(best.parents[1], [Fields({BEST_STEP: checkpoint_step(best)})])
 
 
-def _measured_otherwise(recorded: Mapping[str, Value], fields: Mapping[str, Value]) -> str | None:
-    """How the run's own scores were measured, if not in the way that `fields` describe."""
-    compared = {f"{SYS}/{EVALUATION}/{name}": name for name in _MEASUREMENT}
+def _different_measurement(
+    recorded: Mapping[str, Value], fields: Mapping[str, Value]
+) -> str | None:
+    """How the run's own scores were measured, if differently from `fields`; else None."""
+    compared = {f"{EVALUATION_FIELDS}/{name}": name for name in _MEASUREMENT}
     different = [
         f"{name.replace('_', ' ')}: {recorded[path]}"
         for path, name in compared.items()
@@ -183,17 +183,17 @@ def _steps_of(folder: Path, which: CheckpointRef | Literal["all"]) -> list[int]:
 def evaluation_fields(
     reference: RealReference, scores: Sequence[Score], resamples: int
 ) -> dict[str, Value]:
-    """What is stored with a run about its evaluation, beside the values.
+    """The fields that describe an evaluation, stored with the run beside the scores.
 
     Args:
-        reference: The real images that it is measured by.
-        scores: What the generator got; empty before the first evaluation.
+        reference: The real images.
+        scores: The generator's; empty before the first evaluation.
         resamples: Sets of fakes.
 
     Returns:
         Paths `sys/evaluation/...` -> values.
     """
-    prefix = f"{SYS}/{EVALUATION}"
+    prefix = EVALUATION_FIELDS
     return {
         f"{prefix}/samples": len(reference.train),
         f"{prefix}/resamples": resamples,
@@ -207,7 +207,7 @@ def evaluation_fields(
         f"{prefix}/held_out": reference.source,
         f"{prefix}/arithmetic": "float32",
         f"{prefix}/version": VERSION,
-        **{f"{prefix}/better/{name}": known_direction(name) for name in reference.real_scores},
-        **{f"{prefix}/floor/{name}": score for name, score in reference.real_scores.items()},
-        **{f"{prefix}/spread/{score.name}": score.spread for score in scores},
+        **{f"{DIRECTIONS}/{name}": known_direction(name) for name in reference.real_scores},
+        **{f"{REAL_SCORES}/{name}": score for name, score in reference.real_scores.items()},
+        **{f"{SPREADS}/{score.name}": score.spread for score in scores},
     }

@@ -1,4 +1,4 @@
-"""All metrics of one generator, each beside what real images would get."""
+"""All metrics of one generator, each beside the score of real images."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from dcgan.training.precision import ieee_float32
 from tracking.metric_directions import MetricDirection, direction_of
 
 VERSION = 2
-"""Increased whenever a metric is computed differently, so that its values cannot be compared."""
+"""Increased whenever a metric is computed differently, since its values then cannot be compared."""
 
-LEAST_PRECISION = 0.5
+MIN_PRECISION = 0.5
 """Modes are counted only if this share of the fakes lies among real images: a classifier finds
 hundreds of modes in noise (blobs of one colour: up to 610 of 1,000)."""
 
@@ -38,7 +38,7 @@ MODE_METRICS = ("modes", "mode_divergence")
 _SPLIT_SEED = 20_231
 
 GeneratePixels = Callable[[int, int], Tensor]
-"""From a count and a seed to uint8 images (count, C, H, W)."""
+"""Draws images: a count and a seed to uint8 (count, C, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Score:
     """One metric of a generator.
 
     Attributes:
-        name: With the prefix of its feature space, such as `lenet_fid`.
+        name: The name with the prefix of its feature space, such as `lenet_fid`.
         better: `lower`, `higher`, or what is best if neither is: `0.5`, `as real`.
-        value: The mean over resamples, each with fakes of its own.
+        value: The mean over resamples, each with new fakes.
         spread: The standard deviation over resamples; None if there is only one.
-        real_score: What held-out real images get in place of the fakes.
+        real_score: The score of held-out real images in place of the fakes.
         samples: Fakes per resample, and as many real images.
     """
 
@@ -68,8 +68,8 @@ class RealFeatures:
 
     Attributes:
         space: The feature space.
-        train: Of images that were trained on, (N, D).
-        held_out: Of others, (N, D).
+        train: The features of images that were trained on, (N, D).
+        held_out: The features of other images, (N, D).
     """
 
     space: FeatureSpace
@@ -79,18 +79,19 @@ class RealFeatures:
 
 @dataclass(frozen=True, eq=False)
 class RealReference:
-    """The real images of an evaluation, and what is computed from them only once.
+    """The real images of an evaluation, with everything that is computed from them once.
 
     Attributes:
         spaces: The features by which images are compared, those of the first distance first.
-        classifier: Of the images' classes; None if they have no labels.
+        classifier: A classifier of the images' classes; None if they have no labels.
         train: Images that were trained on, uint8 (N, C, H, W).
         held_out: Other real images, uint8 (N, C, H, W).
-        all_train_features: Of every training image, in the last of the spaces, (M, D).
-        held_out_distances: Of held-out images to the nearest training image there, (N,).
-        real_scores: Name of each metric -> what the held-out images get in place of fakes.
+        all_train_features: Those of every training image, in the last of the spaces, (M, D).
+        held_out_distances: Distances of held-out images to the nearest training image there,
+            (N,).
+        real_scores: Name of each metric -> score of the held-out images in place of fakes.
         source: Where the held-out images are from, in words for the reader.
-        requested: How many images of each kind were asked for; there may be fewer.
+        requested: How many images of each kind were requested; there may be fewer.
     """
 
     spaces: Sequence[RealFeatures]
@@ -105,12 +106,12 @@ class RealReference:
 
     @property
     def description(self) -> str:
-        """What a reader must know about the networks whose features are compared."""
+        """A description of the networks whose features are compared, for the reader."""
         return "; ".join(each.space.description for each in self.spaces)
 
 
 CountImages = Callable[[str, int, int], None]
-"""Called with what the images are, how many of them are done, and how many there are."""
+"""Called with a word for the images, the number of them that are done, and their total."""
 
 
 def uncounted(what: str, done: int, total: int) -> None:
@@ -131,10 +132,10 @@ def make_reference(
     samples: int,
     count_images: CountImages = uncounted,
 ) -> RealReference:
-    """Choose the real images to measure fakes by, and others to see what real images get.
+    """Choose real images to compare fakes with, and held-out ones to score in place of fakes.
 
-    The choice is random, but the same each time. Whether training images were copied is decided
-    by all of them, in the last of the spaces.
+    The choice is random, but the same each time. For memorisation all training images count, in
+    the last of the spaces.
 
     Args:
         images: What was trained on.
@@ -161,7 +162,7 @@ def make_reference(
     train = images.pixels[order[:count]]
     features: list[RealFeatures] = []
     for space in spaces:
-        # Only the first space is counted, which takes the longest, so that the rate is steady.
+        # Only the first space reports progress: it takes longest, so the rate is steady.
         counter = ImageCounter("real images", 2 * count, uncounted if features else count_images)
         of_train = cached_features(space, train, images.card.fingerprint, "shuffled", counter.add)
         of_others = cached_features(space, others, fingerprint, other_order, counter.add)
@@ -205,12 +206,12 @@ def evaluate(
         generate: Makes fakes; each set has as many as the reference has real images.
         reference: The real images.
         resamples: Sets of fakes.
-        seed: Of the first set; the next set has the next seed.
+        seed: The seed of the first set; the next set has the next seed.
         count_images: Called while features of fakes are computed.
 
     Returns:
         One score per metric, the Frechet distance of the first space first; without those that
-        count modes where the fakes are noise, `LEAST_PRECISION`.
+        count modes where the fakes are noise, `MIN_PRECISION`.
     """
     count = len(reference.train)
     values_by_name: dict[str, list[float]] = {}
@@ -225,7 +226,7 @@ def evaluate(
         for name, value in _metrics(reference, fake, features, distances):
             values_by_name.setdefault(name, []).append(value)
     precision = statistics.fmean(values_by_name[f"{reference.spaces[-1].space.prefix}precision"])
-    if precision < LEAST_PRECISION:
+    if precision < MIN_PRECISION:
         for name in MODE_METRICS:
             values_by_name.pop(name, None)
     return [
@@ -289,7 +290,7 @@ def _distances_to_training_images(
 
 
 class ImageCounter:
-    """Adds numbers of images up for a CountImages."""
+    """Adds up numbers of images for a CountImages."""
 
     def __init__(self, what: str, total: int, count_images: CountImages) -> None:
         self._what, self._total, self._report = what, total, count_images
@@ -302,5 +303,5 @@ class ImageCounter:
 
 
 def shuffled_indices(count: int) -> Tensor:
-    """The numbers from 0 to `count` - 1 in the order in which real images are chosen."""
+    """0 to `count` - 1, in the order in which real images are chosen."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(_SPLIT_SEED))

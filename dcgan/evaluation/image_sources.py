@@ -37,10 +37,10 @@ FORMS: dict[str, tuple[int, int]] = {
     "cifar10": (32, 3),
     "celeba": (64, 3),
 }
-"""By the name of a data set: the size and the channels of its images if nothing else is asked."""
+"""Name of a data set -> default size and channels of its images."""
 
 Features = Callable[[FeatureSpace, Callable[[int], None]], Tensor]
-"""From a feature space, and a callback that counts images, to features (N, D)."""
+"""Maps a feature space and a callback that counts images to features (N, D)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,8 @@ class ImageSource:
     """Images to compare.
 
     Attributes:
-        description: What they are, in words for the reader.
-        count: How many there are, N.
+        description: The description of the images, for the reader.
+        count: Number of images, N.
         sizes: Their heights and widths, in pixels.
         features: Computes their features.
     """
@@ -145,7 +145,7 @@ def _features_of_set(
 def _features_of_files(
     files: Sequence[Path], space: FeatureSpace, count_images: Callable[[int], None], start: int
 ) -> Tensor:
-    """Features of files from a position on, in their order; some at a time are in memory."""
+    """Features of files from a position on, in their order, with one batch in memory at a time."""
     parts = []
     for first in range(start, len(files), space.batch):
         pictures = [_pixels(file) for file in files[first : first + space.batch]]

@@ -6,17 +6,17 @@ import json
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from dcgan.choices import Weights
 from dcgan.config.schema import Config, Network
 from dcgan.run_folder.trained_run import TrainedRun
-from dcgan.sampling import Weights
 from tracking.errors import UserError
 
 INPUT, OUTPUT = "latents", "images"
-"""The names of what goes in and of what comes out."""
+"""The names of the generator's input and output."""
 
 
 class ExportError(UserError):
-    """A generator that cannot be exported, or a file that holds none."""
+    """A generator that cannot be exported, or a file without a generator."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ class Description:
 
     @property
     def input(self) -> str:
-        """What goes in, in a sentence."""
+        """The input: its shape, and how to draw it."""
         law = "U[-1, 1]" if self.network.latent_law == "uniform" else "N(0, 1)"
         return f"float32 (batch, {self.network.latent_size}, 1, 1), drawn from {law}"
 
     @property
     def output(self) -> str:
-        """What comes out, in a sentence."""
+        """The output: its shape and range, and how to make pixels of it."""
         height, width = self.sides
         return (
             f"float32 (batch, {self.channels}, {height}, {width}) in [-1, 1]; "
@@ -68,7 +68,7 @@ class Description:
         )
 
     def to_metadata(self) -> dict[str, str]:
-        """Names and values that every format can hold."""
+        """The description as strings, which every format can hold."""
         return {
             "producer": f"dcgan-lab {version('dcgan-lab')}",
             "run": self.run,
@@ -83,7 +83,7 @@ class Description:
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str]) -> Description | None:
-        """The inverse of `to_metadata`; None if these are of something else."""
+        """The inverse of `to_metadata`; None for any other metadata."""
         try:
             height, width = json.loads(metadata["image_size"])
             return cls(

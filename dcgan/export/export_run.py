@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcgan.choices import Weights
 from dcgan.export.description import Description, ExportError
 from dcgan.export.formats import FORMATS, Encoded, encode
 from dcgan.export.model_card import CARD_FILE, SAMPLES_FILE, files_of_card, model_card, read_mark
@@ -12,9 +13,7 @@ from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.samples.grid_file import arrange
 from dcgan.samples.latents import of_seed
 from dcgan.samples.pixels import images_of
-from dcgan.sampling import Weights
-from tracking.atomic_files import atomic_write
-from tracking.errors import StoreError
+from tracking.atomic_files import write_output
 from tracking.png import to_png
 
 _SAMPLES, _COLUMNS = 64, 8
@@ -22,12 +21,12 @@ _SAMPLES, _COLUMNS = 64, 8
 
 @dataclass(frozen=True)
 class Export:
-    """What was exported.
+    """An exported generator.
 
     Attributes:
-        files: All that were written, the generator's first.
-        description: Of the generator.
-        encoded: Its content, and how it was checked.
+        files: All files that were written, the generator's first.
+        description: What the generator is.
+        encoded: The content of its file, and how it was checked.
     """
 
     files: tuple[Path, ...]
@@ -38,15 +37,15 @@ class Export:
 def export_run(
     run: TrainedRun, output: Path, *, weights: Weights | None = None, card: bool = True
 ) -> Export:
-    """Write a run's generator, and the card of a model as the Hugging Face Hub reads it.
+    """Write a run's generator, and a model card for the Hugging Face Hub.
 
     Args:
         run: The run at a checkpoint, on the CPU.
-        output: The file; its ending is one of FORMATS. It is complete or absent, and its folder
+        output: The file; its extension is one of FORMATS. It is complete or absent, and its folder
             is made if it is missing.
         weights: `current` for G, `ema` for its moving average; if omitted, those that the run's
             own grids use.
-        card: Whether to write README.md and the grid that it shows beside the file.
+        card: Whether to write README.md, and the grid that it shows, beside the file.
 
     Raises:
         ExportError: A package is missing, the file computes other images than G, or there is a
@@ -67,18 +66,14 @@ def export_run(
         )
         contents[output.parent / SAMPLES_FILE] = to_png(grid)
         contents[card_file] = model_card(run, description, names).encode()
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        for path, content in contents.items():
-            with atomic_write(path) as temporary:
-                temporary.write_bytes(content)
-    except OSError as error:
-        raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
+    for path, content in contents.items():
+        with write_output(path) as temporary:
+            temporary.write_bytes(content)
     return Export(tuple(contents), description, encoded)
 
 
 def _files_to_describe(card_file: Path, description: Description, output: Path) -> list[str]:
-    """The exported files in the folder, of the same generator, with the new one."""
+    """The exported files of this generator in the folder, including the new one."""
     if not card_file.exists():
         return [output.name]
     try:
@@ -90,7 +85,7 @@ def _files_to_describe(card_file: Path, description: Description, output: Path) 
         "card out with --no-card."
     )
     if mark is None:
-        raise ExportError(f"{card_file} is there already, and no card of dcgan export.\n{advice}")
+        raise ExportError(f"{card_file} exists, and was not written by dcgan export.\n{advice}")
     others = [
         name
         for name in files_of_card(mark)

@@ -20,14 +20,14 @@ from dcgan.export.weights_file import INSTALL, build_generator, parse_safetensor
 from dcgan.sampling import seeded_batches
 
 OPSET = 18
-"""Of ONNX: the lowest that PyTorch's exporter writes."""
+"""ONNX opset: the lowest that PyTorch's exporter writes."""
 
 TOLERANCE = 1e-3
-"""The largest difference of an image in [-1, 1] that rounding may explain: an eighth of the
-distance of two grey levels."""
+"""The largest difference between images in [-1, 1] that counts as rounding: an eighth of a grey
+level."""
 
 _BATCHES = (5, 1)
-"""Sizes of batches with which a file is checked; the first is also that of the export."""
+"""Batch sizes with which a file is checked; it is exported with the first."""
 
 _Run: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -48,19 +48,19 @@ class Encoded:
     checked_with: str
 
 
-def encode(generator: nn.Module, description: Description, ending: str) -> Encoded:
-    """Encode a generator, and compare what the file computes with what G computes.
+def encode(generator: nn.Module, description: Description, extension: str) -> Encoded:
+    """Encode a generator, and compare the outputs of the file with G's.
 
     Args:
         generator: G, in eval mode, on the CPU.
         description: Stored in the file.
-        ending: One of FORMATS.
+        extension: One of FORMATS.
 
     Raises:
         ExportError: A package is missing, or the file computes other images than G.
     """
     with _quiet():
-        content, run, checked_with = FORMATS[ending](generator, description)
+        content, run, checked_with = FORMATS[extension](generator, description)
     if run is None:
         return Encoded(content, None, checked_with)
     difference = _largest_difference(generator, run, description)
@@ -125,7 +125,7 @@ def _to_safetensors(
 
 
 FORMATS = {".onnx": _to_onnx, ".pt2": _to_pt2, ".safetensors": _to_safetensors}
-"""By the ending of the file: what encodes a generator, and runs what it encoded."""
+"""File extension -> the function that encodes a generator and runs the encoded one."""
 
 
 @torch.no_grad()
@@ -143,7 +143,7 @@ def _latents(description: Description, count: int) -> Tensor:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what exporters say of their own inner workings."""
+    """Silence the exporters, which log and warn about their own internals."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The card of an exported generator, in the form that the Hugging Face Hub reads."""
+"""The model card of an exported generator, for the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from dcgan.config.schema import Config
 from dcgan.export.description import INPUT, OUTPUT, Description
 from dcgan.run_folder.trained_run import TrainedRun
 from tracking.backends.local import read_fields, read_steps
-from tracking.events import CONFIG, EVALUATION, SYS, Value
+from tracking.evaluation_paths import DIRECTIONS, EVALUATION_FIELDS, REAL_SCORES, score_name
+from tracking.events import CONFIG, SYS, Value
 from tracking.fields import escape_control_characters, to_text
 from tracking.markdown import escape_markdown
 from tracking.metric_directions import direction_of
@@ -33,7 +34,7 @@ _HUB_DATASETS = {
     "fashion-mnist": "zalando-datasets/fashion_mnist",
     "cifar10": "uoft-cs/cifar10",
 }
-"""By the name of a data set here: its name on the Hub."""
+"""Name of a data set here -> its name on the Hub."""
 
 _CARD_FIELDS = {
     "name": "Name",
@@ -44,7 +45,7 @@ _CARD_FIELDS = {
     "transforms": "Transforms",
     "fingerprint": "Fingerprint",
 }
-"""Of the data set. Its path is nobody's business."""
+"""Fields of the data set that the card shows. Its path is private."""
 
 _USAGE = {
     ".onnx": f"""import numpy as np
@@ -88,7 +89,7 @@ def model_card(run: TrainedRun, description: Description, files: Sequence[str]) 
 
     Args:
         run: The run at the checkpoint that was exported.
-        description: Of its generator.
+        description: The description of its generator.
         files: The names of the exported files beside the card.
     """
     fields = read_fields(run.folder)
@@ -117,15 +118,15 @@ def model_card(run: TrainedRun, description: Description, files: Sequence[str]) 
         "## Limits",
         "\n".join(f"- {limit}" for limit in _LIMITS),
         "## Licence",
-        "The code that trained this generator, dcgan-lab, has the MIT licence. The licence of the "
-        "weights is for whoever publishes them to choose, as far as that of the training data "
-        "allows: add it as `license:` at the top of this file.",
+        "The code that trained this generator, dcgan-lab, has the MIT licence. If you publish "
+        "the weights, choose a licence for them that the training data's licence allows, and "
+        "add it as `license:` at the top of this file.",
     ]
     return make_redactor()("\n\n".join(parts) + "\n")
 
 
 def read_mark(card: str) -> dict[str, Any] | None:
-    """What a card of this program says about its generator; None for any other text."""
+    """The metadata of the generator in a card of `dcgan export`; None for any other text."""
     match = _MARK.search(card)
     if match is None:
         return None
@@ -137,7 +138,7 @@ def read_mark(card: str) -> dict[str, Any] | None:
 
 
 def files_of_card(mark: Mapping[str, Any]) -> list[str]:
-    """The names of the exported files that a card describes; none that lies in another folder."""
+    """The names of the exported files that a card describes, without those in other folders."""
     names = mark.get("files")
     if not isinstance(names, list):
         return []
@@ -151,18 +152,18 @@ def _mark(description: Description, files: Sequence[str]) -> str:
         "weights": description.weights,
         "files": list(files),
     }
-    text = json.dumps(mark).replace("--", "\\u002d\\u002d")  # which would end the comment
+    text = json.dumps(mark).replace("--", "\\u002d\\u002d")  # two hyphens would end the comment
     return f"<!-- dcgan export: {text} -->"
 
 
 def _front_matter(
     config: Config, name: str, scores: Mapping[str, float], files: Sequence[str]
 ) -> str:
-    endings = [PurePath(file).suffix[1:] for file in files]
+    extensions = [PurePath(file).suffix[1:] for file in files]
     content: dict[str, Any] = {
         "library_name": "pytorch",
         "pipeline_tag": _TASK,
-        "tags": ["dcgan", "gan", "image-generation", *endings],
+        "tags": ["dcgan", "gan", "image-generation", *extensions],
     }
     if config.dataset.name in _HUB_DATASETS:
         content["datasets"] = [_HUB_DATASETS[config.dataset.name]]
@@ -207,7 +208,7 @@ def _training_data(fields: Mapping[str, Value]) -> list[str]:
 
 
 def _training(config: Config, fields: Mapping[str, Value]) -> list[str]:
-    known = {
+    paths = {
         "Recipe": f"{SYS}/recipe",
         "Seed": f"{SYS}/seed",
         "Device": f"{SYS}/device",
@@ -217,15 +218,10 @@ def _training(config: Config, fields: Mapping[str, Value]) -> list[str]:
     }
     rows = [
         (label, to_text(fields[path]))
-        for label, path in known.items()
+        for label, path in paths.items()
         if fields.get(path) is not None
     ]
-    public = config.model_copy(
-        update={
-            "dataset": config.dataset.model_copy(update={"path": None}),
-            "evaluation": config.evaluation.model_copy(update={"held_out": None}),
-        }
-    )
+    public = config.replace("dataset", path=None).replace("evaluation", held_out=None)
     recipe = escape_control_characters(to_toml(public))
     return [
         _table(("", ""), rows),
@@ -239,19 +235,18 @@ def _evaluation(
 ) -> list[str]:
     if not scores:
         return ["This generator was not evaluated: its quality is what you see."]
-    prefix = f"{SYS}/{EVALUATION}"
     rows = [
         (
             metric,
-            str(fields.get(f"{prefix}/better/{metric}") or direction_of(metric) or ""),
+            str(fields.get(f"{DIRECTIONS}/{metric}") or direction_of(metric) or ""),
             f"{value:.4g}",
-            _number(fields.get(f"{prefix}/floor/{metric}")),
+            _number(fields.get(f"{REAL_SCORES}/{metric}")),
         )
         for metric, value in scores.items()
     ]
-    samples = fields.get(f"{prefix}/samples")
+    samples = fields.get(f"{EVALUATION_FIELDS}/samples")
     how = f"Of {samples:,} images" if isinstance(samples, int) else "Of the generator's images"
-    space = fields.get(f"{prefix}/feature_space")
+    space = fields.get(f"{EVALUATION_FIELDS}/feature_space")
     features = f", by {escape_markdown(str(space))}" if space else ""
     return [
         f"{how} at step {run.step:,}{features}. The last column is what real images that were held "
@@ -267,16 +262,11 @@ def _scores(run: TrainedRun, description: Description) -> dict[str, float]:
     steps = read_steps(run.folder)
     rows = steps[steps["step"] == run.step]
     values = {
-        str(path).removeprefix(f"{EVALUATION}/"): float(value)
+        metric: float(recorded.iloc[-1])
         for path in rows
-        if str(path).startswith(f"{EVALUATION}/") and not rows[path].dropna().empty
-        for value in [rows[path].dropna().iloc[-1]]
+        if (metric := score_name(str(path))) and not (recorded := rows[path].dropna()).empty
     }
-    return {
-        metric: value
-        for metric, value in values.items()
-        if math.isfinite(value) and not metric.startswith("best_")
-    }
+    return {metric: value for metric, value in values.items() if math.isfinite(value)}
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -23,7 +23,7 @@ def best_or_last(folder: Path) -> CheckpointRef:
 
 
 def package_generator(run: TrainedRun, target: Path) -> None:
-    """Write G with the weights of the run's own grids, its recipe and a grid of 64 images.
+    """Write G with the weights that the run's own grids use, its recipe, and a grid of 64 images.
 
     Args:
         run: The run, at the checkpoint whose generator is packaged.

@@ -1,4 +1,4 @@
-"""A generator in a folder of its own, as `mlflow models serve` loads it: numbers in, images out.
+"""A packaged generator as `mlflow models serve` loads it: from seeds or latents to images.
 
 MLflow calls `_load_pyfunc` by its name, and then `predict`. Nothing here imports MLflow.
 """
@@ -26,12 +26,12 @@ RECIPE = "recipe.toml"
 WEIGHTS = "generator.pt"
 PICTURE = "grid.png"
 
-MOST_IMAGES = 4096
-"""Images in one answer, as for `dcgan sample`."""
+MAX_IMAGES = 4096
+"""The most images in one answer, which are in memory together."""
 
 
 class RequestError(ValueError):
-    """A request that the generator cannot answer; the message says what would be right."""
+    """A request that the generator cannot answer; the message says how to correct it."""
 
 
 class ServedGenerator:
@@ -54,7 +54,7 @@ class ServedGenerator:
         Args:
             model_input: In each row either `latents`, as many numbers as G takes, for one image;
                 or `seed` and `count`, 1 if omitted, for as many images.
-            params: Not used; MLflow hands it over.
+            params: Not used; part of MLflow's interface.
 
         Returns:
             One row per image, in the order of the rows: `image`, a PNG file in base64.
@@ -67,8 +67,8 @@ class ServedGenerator:
             {str(name): value for name, value in row.items() if not _is_missing(value)}
             for row in model_input.to_dict("records")
         ]
-        if sum(_count(row) for row in rows) > MOST_IMAGES:
-            raise RequestError(f"One request may ask for at most {MOST_IMAGES:,} images.")
+        if sum(_count(row) for row in rows) > MAX_IMAGES:
+            raise RequestError(f"One request may ask for at most {MAX_IMAGES:,} images.")
         return pd.DataFrame({"image": [text for row in rows for text in self._draw(row)]})
 
     def _draw(self, row: Mapping[str, Any]) -> Iterator[str]:
@@ -95,7 +95,7 @@ class ServedGenerator:
 
 
 def _load_pyfunc(data_path: str) -> ServedGenerator:
-    """Load what `dcgan.export.package_generator` has written; MLflow's name for it."""
+    """Load a folder that `dcgan.export.package_generator` wrote; MLflow calls it by this name."""
     folder = Path(data_path)
     config = load_config(str(folder / RECIPE), [])
     generator, _ = build_networks(config, seed=0)
@@ -112,7 +112,7 @@ def _count(row: Mapping[str, Any]) -> int:
 
 
 def _is_missing(value: object) -> bool:
-    """None, or the NaN with which pandas fills a row that lacks a column."""
+    """Whether a value is None, or the NaN that pandas puts where a row lacks a column."""
     return value is None or (isinstance(value, float) and np.isnan(value))
 
 

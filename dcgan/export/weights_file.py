@@ -19,11 +19,11 @@ INSTALL = f"Install it with: {install_extra('export')}"
 
 @dataclass(frozen=True, eq=False)
 class WeightsFile:
-    """What a safetensors file holds.
+    """The contents of a safetensors file.
 
     Attributes:
-        tensors: By the names of G's state dictionary, such as `0.weight`; on the CPU.
-        description: Which generator it is; None if another program wrote the file.
+        tensors: The tensors by the names of G's state dictionary, such as `0.weight`; on the CPU.
+        description: The description of the generator; None if another program wrote the file.
     """
 
     tensors: dict[str, Tensor]
@@ -70,7 +70,7 @@ def parse_safetensors(content: bytes) -> WeightsFile:
     try:
         tensors = load(content)
     except SafetensorError as error:
-        raise ValueError(f"it is no safetensors file ({error})") from error
+        raise ValueError(f"it is not a safetensors file ({error})") from error
     header_size = int.from_bytes(content[:8], "little")  # as the format is defined
     metadata = json.loads(content[8 : 8 + header_size]).get("__metadata__", {})
     return WeightsFile(tensors, Description.from_metadata(metadata))
@@ -87,12 +87,12 @@ def load_generator(path: Path) -> nn.Sequential:
 def build_generator(file: WeightsFile, name: str) -> nn.Sequential:
     """Build the generator that a file describes, with its weights, in eval mode.
 
-    Raises ExportError, which calls the file by `name`, if it does not describe one.
+    name: What errors call the file. Raises ExportError if it does not describe a generator.
     """
     description = file.description
     if description is None:
         raise ExportError(
-            f"{name} does not say which network its weights are of: dcgan export did not write it."
+            f"{name} does not describe a network: it was not written by dcgan export."
         )
     dataset = Dataset.model_validate(
         {

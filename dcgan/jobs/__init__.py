@@ -1,1 +1,1 @@
-"""From a configuration to a tracked run."""
+"""Turns a configuration into a tracked run."""

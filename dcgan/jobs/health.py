@@ -1,4 +1,4 @@
-"""The rules of `diagnosis`, applied to a run while it trains and recorded as they change."""
+"""Applies the rules of `diagnosis` to a run while it trains, and records which of them hold."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dcgan.config.schema import ConfigError
 from diagnosis import RULES, RunWatch
 from diagnosis.findings import Finding, holding
 from tracking.backends.local import read_events, read_fields
-from tracking.events import HEALTH, SYS, Event, Fields, Image, Metrics, Value
+from tracking.events import HEALTH, RULES_THAT_HOLD, SYS, Event, Fields, Image, Metrics, Value
 from tracking.wording import did_you_mean
 
 STOP_GROUPS = {
     name: tuple(rule.name for rule in RULES.values() if rule.fatal == name)
     for name in ("collapsed", "diverged")
 }
-"""What ends a run besides the name of a rule: the endings of a comparison."""
+"""Names that stand for several rules: the outcomes of which a comparison counts failures."""
 
 
 def parse_stop_when(text: str | None) -> tuple[str, ...]:
@@ -26,11 +26,11 @@ def parse_stop_when(text: str | None) -> tuple[str, ...]:
     rules: list[str] = []
     for name in (part.strip() for part in text.split(",")):
         if name not in RULES and name not in STOP_GROUPS:
-            known = [*STOP_GROUPS, *(rule for rule in RULES if rule not in STOP_GROUPS)]
-            hint = did_you_mean(name, known, limit=1)
+            names = [*STOP_GROUPS, *(rule for rule in RULES if rule not in STOP_GROUPS)]
+            hint = did_you_mean(name, names, limit=1)
             raise ConfigError(
-                f"There is no rule {name!r} that a run could be stopped by. {hint}".rstrip()
-                + f"\nThe rules are: {', '.join(known)}."
+                f"There is no rule {name!r} for --stop-when. {hint}".rstrip()
+                + f"\nThe rules are: {', '.join(names)}."
             )
         rules += [name] if name in RULES else []
         rules += STOP_GROUPS.get(name, ())
@@ -38,16 +38,16 @@ def parse_stop_when(text: str | None) -> tuple[str, ...]:
 
 
 class HealthMonitor:
-    """Follows a run's events, and records what the rules find as fields and tags of the run.
+    """Follows a run's events, and records the findings of the rules as fields and tags.
 
     Args:
-        emit: Takes the fields.
-        warn: Takes a message if the rules themselves fail, which must not end a training.
+        emit: Called with the fields to record.
+        warn: Called with a message if a rule raises an error, which must not end a training.
         stop_when: The rules that end the run.
-        tags: The run's tags, to which the names of the rules that hold are added.
+        tags: The run's own tags; the names of the rules that hold are added to them.
 
     Attributes:
-        stopped_by: The finding that ends the run; None while nothing does.
+        stopped_by: The finding that ends the run; None as long as there is none.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class HealthMonitor:
         self._warn = warn
         self._stop_when = frozenset(stop_when)
         self._tags = tuple(tag for tag in tags if tag not in RULES)
-        self._told: list[Finding] = []
+        self._recorded: list[Finding] = []
         self.stopped_by: Finding | None = None
 
     def replay(self, folder: Path) -> None:
-        """Catch up on the journal of a resumed run, and record again what holds there."""
+        """Catch up on the journal of a resumed run, and record its findings again."""
         fields = read_fields(folder, alive=False)
         self._watch = RunWatch(fields)
         tags = fields.get(f"{SYS}/tags")
@@ -75,18 +75,18 @@ class HealthMonitor:
         for event in read_events(folder):
             if isinstance(event, Metrics | Image):
                 self._watch.add(event)
-        # The run may resume from before what was recorded about it.
+        # The run may resume from a step before some of the recorded findings.
         stale = {path: None for path in fields if path.startswith(f"{HEALTH}/")}
-        self._told = list(self._watch.findings)
-        if stale or self._told:
-            self._emit_state(stale, self._told)
+        self._recorded = list(self._watch.findings)
+        if stale or self._recorded:
+            self._emit_state(stale, self._recorded)
 
     def add(self, event: Event) -> None:
-        """Take an event of the run."""
+        """Apply the rules to an event of the run."""
         self._look(lambda watch: watch.add(event))
 
     def finish(self) -> None:
-        """Look at the last step."""
+        """Apply the rules to the last step."""
         self._look(RunWatch.finish)
 
     def _look(self, act: Callable[[RunWatch], None]) -> None:
@@ -99,13 +99,13 @@ class HealthMonitor:
             self._watch = None
             self._warn(f"The rules of health failed: {error!r}. Training continues without them.")
             return
-        before = [*self._told, *[None] * (len(findings) - len(self._told))]
+        before = [*self._recorded, *[None] * (len(findings) - len(self._recorded))]
         changed = [
             new
             for old, new in zip(before, findings, strict=True)
             if old is None or old.ended != new.ended
         ]
-        self._told = findings
+        self._recorded = findings
         if changed:
             self._emit_state({}, changed)
         if self.stopped_by is None:
@@ -119,6 +119,6 @@ class HealthMonitor:
             values[f"{path}/since"] = finding.since
             values[f"{path}/until"] = finding.until if finding.ended else None
             values[f"{path}/evidence"] = finding.evidence
-        holds = [finding.rule for finding in holding(self._told)]
-        values[f"{HEALTH}/holds"] = holds
-        self._emit(Fields(values | {f"{SYS}/tags": [*self._tags, *holds]}))
+        names = [finding.rule for finding in holding(self._recorded)]
+        values[RULES_THAT_HOLD] = names
+        self._emit(Fields(values | {f"{SYS}/tags": [*self._tags, *names]}))

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from dcgan.config.schema import Config, ConfigError
 from dcgan.export.weights_file import read_weights_file
 from dcgan.models import build_networks
 from dcgan.run_folder.trained_run import TrainedRun
-from dcgan.training.checkpoint import CheckpointError, CheckpointRef
+from dcgan.training.checkpoint import CheckpointError, parse_checkpoint_ref
 from tracking.errors import StoreError
 from tracking.events import SYS, Fields, Value
 from tracking.store import find_run
@@ -30,12 +30,12 @@ _NETWORKS = ("generator", "discriminator")
 _EXPORTED = ".safetensors"
 _FILES = (".pth", ".pt", _EXPORTED)
 _WRAPPERS = ("module.", "main.")
-"""Of the keys in files: by DataParallel, and by the official PyTorch example."""
+"""Prefixes of the keys in files, from DataParallel and from the official PyTorch example."""
 
 _OPTIONAL = "num_batches_tracked"
-"""Of batch norm, which does not use it; PyTorch before 0.4.1 did not save it."""
+"""A buffer of batch norm that is not used here; PyTorch before 0.4.1 did not save it."""
 
-_MOST_LAYERS = 10
+_MAX_LAYERS = 10
 """Layers that an error names."""
 
 
@@ -52,7 +52,7 @@ class InitialWeights:
     networks: Mapping[str, StateDict]
 
     def fields(self) -> Fields:
-        """What is recorded about them: origins, networks, and a hash of all values."""
+        """The record of these weights: origins, networks, and a hash of all values."""
         values: dict[str, Value] = {
             f"{INITIAL_WEIGHTS}/from": list(self.origins),
             f"{INITIAL_WEIGHTS}/networks": list(self.networks),
@@ -70,7 +70,7 @@ class InitialWeights:
         return digest.hexdigest()
 
     def note(self) -> str | None:
-        """Which network does not start from these weights; None if both do."""
+        """The network that does not start from these weights; None if both do."""
         for network in _NETWORKS:
             if network not in self.networks:
                 return (
@@ -143,33 +143,31 @@ def check_fixed_weights(config: Config, store: Path) -> None:
 
 
 def check_same_weights(weights: InitialWeights, fields: Mapping[str, Value], run: str) -> None:
-    """Check that a run that has no checkpoint yet starts again from the weights of its beginning.
+    """Check that a run that has no checkpoint yet starts again from the same weights.
 
     Args:
-        weights: What is there now.
+        weights: What `init.weights` names now.
         fields: The run's fields.
         run: The run's id.
 
     Raises:
-        StoreError: The weights are others.
+        StoreError: The run started from other weights.
     """
     recorded = fields.get(f"{INITIAL_WEIGHTS}/sha256")
     if recorded not in (None, weights.sha256()):
         raise StoreError(
-            f"The weights in {', '.join(weights.origins)} are not those with which the run {run} "
-            "began.\nRestore them, or train a new run."
+            f"The weights in {', '.join(weights.origins)} are not those that the run {run} started "
+            "from.\nRestore them, or train a new run."
         )
 
 
 def _read(reference: str, store: Path, config: Config) -> _Source:
     if reference.endswith(_FILES):
         return _read_file(Path(reference).expanduser().absolute(), config)
-    name, _, last = reference.rpartition(":")
-    checkpoint: CheckpointRef = "last"
-    if name and (last in ("last", "best") or last.isdecimal()):
-        checkpoint = int(last) if last.isdecimal() else cast(Literal["last", "best"], last)
-    else:
-        name = reference
+    name, _, suffix = reference.rpartition(":")
+    checkpoint = parse_checkpoint_ref(suffix) if name else None
+    if checkpoint is None:
+        name, checkpoint = reference, "last"
     run = TrainedRun.open(find_run(store, name), checkpoint)
     states: dict[str, StateDict] = {network: run.state[network] for network in _NETWORKS}
     return _Source(f"{run.folder.name}:{run.step}", states, run.config)
@@ -183,7 +181,7 @@ def _read_file(path: Path, config: Config) -> _Source:
         return _Source(str(path), {network: content[network] for network in _NETWORKS})
     if not _is_state(content):
         raise CheckpointError(
-            f"The weights {path} are no state_dict() of a network: names with a tensor each."
+            f"{path} is not the state_dict() of a network, which maps names to tensors."
         )
     state = {_without_wrappers(name): tensor for name, tensor in content.items()}
     network = min(_NETWORKS, key=lambda each: len(list(_misfits({each: state}, config))))
@@ -222,9 +220,11 @@ def _misfits(states: Mapping[str, StateDict], config: Config) -> Iterator[str]:
     for network, state in states.items():
         expected = built[network].state_dict()
         for name in dict.fromkeys((*expected, *state)):
-            there, here = (each[name].shape if name in each else None for each in (state, expected))
-            if there != here and not (there is None and name.endswith(_OPTIONAL)):
-                yield f"{network} {name}: {_shape(there)} there, {_shape(here)} here"
+            shape, needed = (
+                each[name].shape if name in each else None for each in (state, expected)
+            )
+            if shape != needed and not (shape is None and name.endswith(_OPTIONAL)):
+                yield f"{network} {name}: {_shape(shape)} there, {_shape(needed)} here"
 
 
 def _shape(shape: torch.Size | None) -> str:
@@ -234,32 +234,34 @@ def _shape(shape: torch.Size | None) -> str:
 
 
 def _describe_misfits(source: _Source, problems: list[str], config: Config) -> str:
-    more = len(problems) - _MOST_LAYERS
+    more = len(problems) - _MAX_LAYERS
     lines = [
         f"The weights of {source.origin} do not fit the networks of {config.name}:",
-        *(f"  {problem}" for problem in problems[:_MOST_LAYERS]),
+        *(f"  {problem}" for problem in problems[:_MAX_LAYERS]),
         *([f"  and {plural(more, 'more tensor')}"] if more > 0 else []),
     ]
     if keys := list(_differing_keys(source.config, config)):
         lines.append(f"The configurations differ in: {'; '.join(keys)}.")
     else:
-        lines.append("Choose the recipe, or the network.* keys, of which the weights are.")
+        lines.append(
+            "Choose the recipe, or set the network.* keys, that the weights were trained with."
+        )
     return "\n".join(lines)
 
 
-def _differing_keys(there: Config | None, here: Config) -> Iterator[str]:
+def _differing_keys(source: Config | None, config: Config) -> Iterator[str]:
     """The keys on which the shapes of the networks depend, where two configurations differ."""
-    if there is None:
+    if source is None:
         return
     trees = [
-        {f"network.{key}": value for key, value in config.network.model_dump().items()}
+        {f"network.{key}": value for key, value in each.network.model_dump().items()}
         | {
-            "dataset.image_size": config.dataset.image_size,
-            "dataset.channels": config.dataset.channels,
-            "stabilisers.spectral_norm": config.stabilisers.spectral_norm,
-            "loss.name": config.loss.name,
+            "dataset.image_size": each.dataset.image_size,
+            "dataset.channels": each.dataset.channels,
+            "stabilisers.spectral_norm": each.stabilisers.spectral_norm,
+            "loss.name": each.loss.name,
         }
-        for config in (there, here)
+        for each in (source, config)
     ]
     for key, value in trees[0].items():
         if value != trees[1][key]:

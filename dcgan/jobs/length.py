@@ -13,7 +13,6 @@ from dcgan.run_folder.trained_run import read_config
 from dcgan.training.checkpoint import CheckpointError
 from dcgan.training.schedule import total_steps
 from tracking.events import CONFIG, SYS, Event, Fields, Value
-from tracking.wording import plural
 
 LENGTHS = f"{SYS}/lengths"
 """The field with every length that a run has had, the first one first."""
@@ -38,7 +37,7 @@ def check_length(
             length.
     """
     run = folder.name
-    asked, earlier = (length_in_words(each.training) for each in (config, previous))
+    new_length, old_length = (each.training.length for each in (config, previous))
     if done is None:
         if status == "finished":
             raise CheckpointError(
@@ -48,28 +47,28 @@ def check_length(
         return
     if total_steps(config, size) <= done:
         raise ConfigError(
-            f"The run {run} has trained {done:,} steps already; {asked} are "
-            f"{total_steps(config, size):,} steps.\nGive a larger number than that."
+            f"The run {run} has trained {done:,} steps already; {new_length} are "
+            f"{total_steps(config, size):,} steps.\nGive a larger number."
         )
     noise = config.stabilisers.instance_noise
     if noise > 0 and total_steps(config, size) != total_steps(previous, size):
         raise ConfigError(
-            f"The run {run} cannot be trained to {asked} as if that had been its length from the "
-            f"start:\nits instance noise (stabilisers.instance_noise = {noise}) has fallen to 0 "
-            f"over {earlier}, and would fall more slowly.\nTrain a new run of that length, from "
-            f"its first step or from these weights (dcgan train --from {run})."
+            f"The run {run} cannot be trained to {new_length} as if that had been its length from "
+            f"the start:\nits instance noise (stabilisers.instance_noise = {noise}) fell to 0 over "
+            f"{old_length}; over {new_length} it would have fallen more slowly.\nTrain a new run "
+            f"of that length, or start one from these weights: dcgan train --from {run}"
         )
 
 
 def notes_on_length(config: Config) -> Iterator[str]:
-    """What a run keeps at its new length, although its source derives it from the length."""
+    """Notes on values that the recipe's source derives from the length, and that a run keeps."""
     depends = config.source.depends_on_epochs
     if not depends and config.name in recipe_names():  # a run that is older than this key
         depends = load_config(config.name, []).source.depends_on_epochs
     if depends:
         yield (
-            f"In the source of {config.name}, {depends}. This run keeps its value, as it would "
-            f"have from its first step with this length."
+            f"In the source of {config.name}, {depends}. This run keeps the value that it has, as "
+            f"it would if it had had the new length from its first step."
         )
 
 
@@ -83,18 +82,11 @@ def length_events(folder: Path, training: Training, fields: Mapping[str, Value])
     """
     previous = read_config(folder)
     length = {"epochs": training.epochs, "steps": training.steps}
-    known = fields.get(LENGTHS)
-    lengths = known if isinstance(known, list) else [length_in_words(previous.training)]
-    changed = previous.training.model_copy(update=length)
-    yield write_recipe(previous.model_copy(update={"training": changed}), folder)
+    recorded = fields.get(LENGTHS)
+    lengths = recorded if isinstance(recorded, list) else [previous.training.length]
+    changed = previous.replace("training", **length)
+    yield write_recipe(changed, folder)
     yield Fields(
         {f"{CONFIG}/training/{unit}": value for unit, value in length.items()}
-        | {LENGTHS: [*lengths, length_in_words(changed)]}
+        | {LENGTHS: [*lengths, changed.training.length]}
     )
-
-
-def length_in_words(training: Training) -> str:
-    """The length of a training, such as `40 epochs`."""
-    if training.steps is not None:
-        return plural(training.steps, "step")
-    return plural(training.epochs or 0, "epoch")

@@ -25,12 +25,12 @@ _REQUIREMENTS = (
     "pydantic",
     "tomli-w",
 )
-"""What the served code imports, from the packages `dcgan` and `tracking` on."""
+"""Packages that the served code imports, directly or through `dcgan` and `tracking`."""
 
 
 @dataclass(frozen=True)
 class LoggedGenerator:
-    """A generator that MLflow has as a model.
+    """A generator that was logged to MLflow as a model.
 
     Attributes:
         address: What `mlflow models serve --model-uri` takes.
@@ -41,27 +41,26 @@ class LoggedGenerator:
     step: int
 
 
-def check_keeper(trackers: Sequence[str], option: str, needed: str) -> None:
-    """Check that MLflow, which keeps the model, is among a run's trackers.
+def require_mlflow(trackers: Sequence[str], option: str, remedy: str) -> None:
+    """Check that MLflow, which stores the model, is among a run's trackers.
 
     Args:
         trackers: The backends besides the local journal.
-        option: How the user has asked for a model, for the message.
-        needed: What names MLflow as a tracker there.
+        option: The option by which the user asked for a model, for the message.
+        remedy: The option that adds MLflow as a tracker, for the message.
 
     Raises:
         UserError: It is not.
     """
     if "mlflow" not in trackers:
-        raise UserError(f"{option} needs {needed}, which keeps the model.")
+        raise UserError(f"{option} needs {remedy}, which keeps the model.")
 
 
 def log_generator(folder: Path) -> LoggedGenerator:
-    """Log the generator of a run that MLflow has: the best by evaluation, or else the last.
+    """Log a run's generator, the best by evaluation or else the last, with its run in MLflow.
 
     Args:
-        folder: The run's folder. A model of the same step that MLflow has already is not sent
-            again.
+        folder: The run's folder. If MLflow already has a model of this step, none is sent.
 
     Raises:
         CheckpointError: The run has no checkpoint, or it is damaged.
@@ -93,7 +92,7 @@ def log_generator(folder: Path) -> LoggedGenerator:
 
 
 def _folder(package: str) -> Path:
-    """Where a package lies; imported by name it would bring the whole API."""
+    """The folder of a package, found without importing it, which would load the whole API."""
     spec = find_spec(package)
     assert spec is not None and spec.origin is not None
     return Path(spec.origin).parent

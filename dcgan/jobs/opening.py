@@ -1,4 +1,4 @@
-"""What a run records, and warns of, before its first step."""
+"""The events and the warnings of a run before its first step."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from dcgan.data.doubts import doubts_about
+from dcgan.data.dataset_warnings import dataset_warnings
 from dcgan.jobs.length import length_events
-from dcgan.jobs.other_images import doubt_about_length
+from dcgan.jobs.other_images import few_steps_warning
 from dcgan.jobs.prepare import Job
-from dcgan.profiling.step_memory import doubt_about_memory
+from dcgan.profiling.step_memory import memory_warning
 from dcgan.run_folder.describe import (
     THREADS,
     describe_configuration,
@@ -26,7 +26,7 @@ from tracking.fields import flatten, to_iso8601
 
 
 def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator[Event]:
-    """Events that describe a new run; a resumed run keeps its description and adds the time.
+    """Events that describe a new run; of a resumed run only that it was resumed.
 
     Args:
         job: The run that starts or resumes.
@@ -60,13 +60,13 @@ def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator
     yield from describe_environment(arguments)
 
 
-def doubts(job: Job) -> Iterator[str]:
-    """One sentence for each doubt about the images, the length or the memory of a new run."""
-    yield from doubts_about(job.images.card)
-    if doubt := doubt_about_length(job.config, job.images.card.size):
-        yield doubt
-    if doubt := doubt_about_memory(job.config, job.device, job.world):
-        yield doubt
+def run_warnings(job: Job) -> Iterator[str]:
+    """Warnings about the images, the length and the memory of a new run, a sentence each."""
+    yield from dataset_warnings(job.images.card)
+    if few_steps := few_steps_warning(job.config, job.images.card.size):
+        yield few_steps
+    if little_memory := memory_warning(job.config, job.device, job.world):
+        yield little_memory
 
 
 def note_on_threads(job: Job, folder: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""A recipe on images other than its own: claims that no longer hold, and a length that may not."""
+"""A recipe on images other than its own: its description and its length may no longer fit."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dcgan.training.schedule import total_steps
 from tracking.wording import plural
 
 FEW_STEPS = 1_000
-"""A third of the shortest training among the recipes on their own images: 2,850 steps, `digits`."""
+"""Fewer steps are warned of: a third of the 2,850 of `digits`, the shortest recipe."""
 
 _STEPS, _BATCH_SIZE = 5_000, 32
-"""What is advised instead, at about the length of `astro`, the recipe for the fewest images."""
+"""The advice, about the length of `astro`, the recipe for the fewest images."""
 
 
 def without_claims(config: Config, size: int) -> Config:
-    """The configuration without its claims about the recipe's own images if it trains on others.
+    """The configuration, with a new description if it trains on images other than the recipe's.
 
-    What a user has written instead stays, and so does the number of images that the recipe's
-    length is meant for.
+    A description that the user has written stays, and so does the number of images that the
+    recipe's length is meant for.
 
     Args:
-        config: Of a new run.
+        config: The configuration of a new run.
         size: Number of its images.
     """
     recipe = _recipe_of(config)
@@ -31,16 +31,15 @@ def without_claims(config: Config, size: int) -> Config:
     if config.description == recipe.description:
         config = config.model_copy(update={"description": instead})
     if config.source.experiment == recipe.source.experiment:
-        source = config.source.model_copy(update={"experiment": instead})
-        config = config.model_copy(update={"source": source})
+        config = config.replace("source", experiment=instead)
     return config
 
 
-def doubt_about_length(config: Config, size: int) -> str | None:
+def few_steps_warning(config: Config, size: int) -> str | None:
     """A warning if the recipe's own number of epochs makes only few steps on these images.
 
     Args:
-        config: Of a new run.
+        config: The configuration of a new run.
         size: Number of its images.
     """
     recipe = _recipe_of(config)
@@ -59,12 +58,12 @@ def doubt_about_length(config: Config, size: int) -> str | None:
 
 
 def _recipe_of(config: Config) -> Config | None:
-    """The recipe of this project whose name a configuration bears."""
+    """The built-in recipe that a configuration has the name of; None if it has another name."""
     return load_config(config.name, []) if config.name in recipe_names() else None
 
 
 def _has_own_images(config: Config, recipe: Config, size: int) -> bool:
-    """Whether these may be the recipe's images, of which a folder tells the number alone."""
+    """Whether these are probably the recipe's images: of a folder, only their number is known."""
     if config.dataset.name == "folder":
         return size == recipe.source.images
     return config.dataset.name == recipe.dataset.name

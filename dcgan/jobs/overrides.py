@@ -1,4 +1,4 @@
-"""What a user sets besides the recipe: any of its keys, options such as `--lr`, and images."""
+"""The user's overrides of a recipe: keys, options such as `--lr`, and the images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPTION_KEYS = {
     "compile": "training.compile",
     "channels": "dataset.channels",
 }
-"""Options of commands, arguments of `dcgan.train` -> the key of the recipe that each sets."""
+"""Option of a command or argument of `dcgan.train` -> the recipe key that it sets."""
 
 _INIT_SCHEMES = {True: "dcgan", False: "default"}
 
@@ -31,11 +31,11 @@ _INIT_SCHEMES = {True: "dcgan", False: "default"}
 def option_overrides(
     options: Mapping[str, Any], describe: Callable[[str, Any], str]
 ) -> list[Override]:
-    """Overrides by options.
+    """Turn options into overrides.
 
     Args:
-        options: Names in `OPTION_KEYS`, and their values; None for those that the user left out.
-        describe: How the user has given an option of this name and value, for messages.
+        options: Names in `OPTION_KEYS` and their values; None for those that the user left out.
+        describe: Maps an option's name and value to the user's spelling of it, for messages.
     """
     return [
         Override(
@@ -57,7 +57,7 @@ def configure(
         recipe: Name of a recipe, or the path of its file.
         overrides: What the user changed in it.
         images: The user's own images, or None.
-        flag: How the user gave them, for messages.
+        flag: What the user typed before their path, for messages.
 
     Raises:
         ConfigError: The recipe or an override is not valid.
@@ -66,10 +66,10 @@ def configure(
 
 
 def combine_overrides(settings: Sequence[Override], options: Sequence[Override]) -> list[Override]:
-    """Settings of keys, then options such as `--lr`, which win.
+    """Settings of keys, then options such as `--lr`, which take precedence.
 
-    An option is for both networks: it clears a recipe's value for one of them, unless `settings`
-    has that.
+    An option applies to both networks: it removes the recipe's value for either of them, unless
+    `settings` has one.
 
     Raises ConfigError if two of them exclude each other.
     """
@@ -95,7 +95,7 @@ def data_overrides(
         recipe: A recipe's name, or the path of its TOML file.
         overrides: All other overrides; they may choose the data set.
         folder: The folder, or a file of images; None for the recipe's own place.
-        flag: How the user has given it, for messages.
+        flag: What the user typed before its path, for messages.
 
     Raises:
         ConfigError: The recipe or an override is not valid.
@@ -103,11 +103,11 @@ def data_overrides(
     if folder is None:
         return []
     dataset = load_config(recipe, list(overrides)).dataset.name
-    name = dataset if folder_has_set(dataset, folder) else "folder"
-    path = str(folder.expanduser().absolute())  # the run may be resumed in another folder
+    path = folder.expanduser().absolute()  # the run may be resumed in another folder
+    name = dataset if folder_has_set(dataset, path) else "folder"
     return [
         Override("dataset.name", name, f"{flag}{folder}"),
-        Override("dataset.path", path, f"{flag}{folder}"),
+        Override("dataset.path", str(path), f"{flag}{folder}"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""From a configuration to a job: all of its input is checked here, before anything starts."""
+"""Turns a configuration into a job, with all input checked before anything starts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dcgan.training.checkpoint import checkpoint_step, list_checkpoints
 from dcgan.training.device import choose_device
 from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.precision import check_precision
-from dcgan.training.schedule import steps_per_epoch, total_steps
+from dcgan.training.schedule import steps_per_epoch, total_epochs, total_steps
 from tracking.backends.local import read_fields
 from tracking.errors import StoreError
 from tracking.events import TRACKERS, Value
@@ -57,7 +57,7 @@ class RunMetadata:
     Attributes:
         name: A name by which the run can be found; None for a run without one.
         group: The group that the run belongs to.
-        tags: Words by which runs are selected.
+        tags: Words by which runs can be selected.
         sweep: The sweep that the run is part of, if any.
     """
 
@@ -115,7 +115,7 @@ class Job:
     @property
     def epochs(self) -> int:
         """Passes over the images, the last of which may be cut short."""
-        return -(-self.total_steps // self.steps_per_epoch)
+        return total_epochs(self.config, self.images.card.size)
 
     @property
     def first_step(self) -> int:
@@ -134,7 +134,7 @@ def prepare(
     stop_when: tuple[str, ...] = (),
     world: World = SINGLE_PROCESS,
 ) -> Job:
-    """Load the data and check all input of a new run; writes to the data cache alone.
+    """Load the data and check all input of a new run; writes only to the data cache.
 
     Args:
         config: The recipe.
@@ -150,8 +150,8 @@ def prepare(
         ConfigError: The device, the precision, the batch size or the size of the images does not
             work here.
         DataError: The images cannot be loaded.
-        StoreError: A name, group or tag is not plain text, or there is no run of whose weights
-            `init.weights` speaks.
+        StoreError: A name, group or tag is not plain text, or there is no run that `init.weights`
+            names.
         CheckpointError: The weights that it names cannot be read.
     """
     if metadata.name is not None:
@@ -164,8 +164,7 @@ def prepare(
     config = with_images_in(config, config.dataset.path)
     initial_weights = load_initial_weights(config, store)
     if initial_weights is not None:
-        init = config.init.model_copy(update={"weights": initial_weights.origins})
-        config = config.model_copy(update={"init": init})
+        config = config.replace("init", weights=initial_weights.origins)
     images = load_images(config.dataset, download=download)
     check_batches(config, images.card.size, world)
     return Job(
@@ -219,8 +218,8 @@ def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> N
     if world.size > 1 and config.training.compile and config.loss.traits.gradient_penalty:
         raise ConfigError(
             'loss.name = "wgan_gp" cannot be compiled: torch.compile has no second derivatives, '
-            "which its penalty takes.\nSet training.compile = false. One process would find out by "
-            f"itself, {world.size} do not try."
+            "which its penalty takes.\nSet training.compile = false: only a run in one process "
+            "tries it and falls back."
         )
 
 
@@ -296,7 +295,7 @@ def prepare_resume(
 
 
 def check_still_resumable(job: Job) -> None:
-    """Check again what `prepare_resume` found; the caller holds the run's lock by now.
+    """Repeat the checks of `prepare_resume`, now that the caller holds the run's lock.
 
     Raises StoreError if another process has continued the run in the meantime.
     """

@@ -7,16 +7,15 @@ from collections.abc import Iterator
 
 from dcgan.jobs.prepare import Job
 from dcgan.jobs.run import TrainingResult
-from tracking.events import BATCH, EPOCH, EVALUATION, SYS, Event, Fields, Metrics, Value
+from tracking.evaluation_paths import REAL_SCORES, is_best_score, metric_of
+from tracking.events import BATCH, EPOCH, EVALUATION, Event, Fields, Metrics, Value
 from tracking.wording import duration, plural
 
 _RATE_WINDOW_SECONDS = 10.0
-_BEST_SCORE = f"{EVALUATION}/best_"
-_REAL_SCORE = f"{SYS}/evaluation/floor/"
 
 
 def describe_end(result: TrainingResult, job: Job) -> str:
-    """What follows a run's id in a sentence: how it ended, how long it took, how fast it was."""
+    """How a run ended, how long it took and how fast it was, to follow the run's id."""
     return (
         f"{result.status} after {result.steps:,} of {plural(job.total_steps, 'step')} in "
         f"{duration(result.seconds)} ({result.images_per_second:,.0f} images/s)."
@@ -43,7 +42,7 @@ class TrainingMeter:
         self.epoch_ended = False
 
     def opening(self) -> str:
-        """What is trained, in a sentence."""
+        """A sentence that describes the training."""
         job = self._job
         return (
             f"{job.images.card.size:,} images, {plural(job.epochs, 'epoch')}, "
@@ -52,13 +51,13 @@ class TrainingMeter:
         )
 
     def follow(self, event: Event) -> list[str]:
-        """Take in an event; returns a line for each score of an evaluation that it has."""
+        """Follow an event; returns a line for each score of an evaluation in it."""
         self.epoch_ended = False
         if isinstance(event, Fields):
             self._real_scores |= {
-                path.removeprefix(_REAL_SCORE): value
+                path.removeprefix(f"{REAL_SCORES}/"): value
                 for path, value in event.values.items()
-                if path.startswith(_REAL_SCORE)
+                if path.startswith(f"{REAL_SCORES}/")
             }
         if not isinstance(event, Metrics):
             return []
@@ -86,8 +85,8 @@ class TrainingMeter:
 
     def _score_lines(self, event: Metrics) -> Iterator[str]:
         for path, column in event.values.items():
-            if path.startswith(_BEST_SCORE):
-                name, best = path.removeprefix(_BEST_SCORE), column[-1]
+            if is_best_score(path):
+                name, best = metric_of(path), column[-1]
                 value = event.values[f"{EVALUATION}/{name}"][-1]
                 real = self._real_scores.get(name)
                 yield (

@@ -15,7 +15,7 @@ from dcgan.config.schema import Config
 from dcgan.jobs.health import HealthMonitor
 from dcgan.jobs.initial_weights import StateDict
 from dcgan.jobs.length import notes_on_length
-from dcgan.jobs.opening import doubts, note_on_threads, opening_events
+from dcgan.jobs.opening import note_on_threads, opening_events, run_warnings
 from dcgan.jobs.prepare import Job, check_still_resumable
 from dcgan.jobs.signals import stop_requests
 from dcgan.profiling.step_timing import try_compiling
@@ -34,6 +34,7 @@ from tracking.backends import load_backend
 from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
 from tracking.clock import now_ms
 from tracking.errors import StoreError
+from tracking.evaluation_paths import BEST_STEP
 from tracking.events import EVALUATION, TRACKERS, Event, Fields, Metrics
 from tracking.fanout import FanOut, Warn
 from tracking.fields import flatten, to_iso8601
@@ -137,12 +138,7 @@ def run_job(
                         job, folder, tracker.held(), emit, warn, evaluation_seconds.append
                     ),
                 )
-            if save.problem:  # without its last checkpoint a run can be resumed
-                status = "interrupted"
-            elif reached_end:
-                status = "finished"
-            else:
-                status = "stopped" if health.stopped_by else "interrupted"
+            status = _status_after(reached_end, health, save)
         except KeyboardInterrupt:
             status = "interrupted"
         except Exception as error:
@@ -159,11 +155,20 @@ def run_job(
     return _training_result(job, folder, status, seconds, sum(evaluation_seconds))
 
 
+def _status_after(reached_end: bool, health: HealthMonitor, save: _CheckpointSaver) -> Status:
+    """The status of a training that has ended without an exception."""
+    if save.problem:  # the run can be resumed from the checkpoint before
+        return "interrupted"
+    if reached_end:
+        return "finished"
+    return "stopped" if health.stopped_by else "interrupted"
+
+
 def run_worker_rank(job: Job) -> bool:
-    """Train along with the first process, which tracks the job, on any other rank.
+    """Train as any rank but the first; the first one also tracks the job.
 
     Returns:
-        Whether the training reached its end or was stopped by a rule; False if it was interrupted.
+        False if the training was interrupted, True if it reached its end or a rule stopped it.
     """
     resume_from = _load_resume_state(job)
     with stop_requests(catch_repeats=True) as stop:
@@ -190,7 +195,7 @@ def _open_run(job: Job) -> tuple[Run, Path]:
 
 
 def _load_resume_state(job: Job) -> CheckpointState | None:
-    """The state to resume from, which is known to fit before anything of the run is changed."""
+    """The state to resume from, checked before anything in the run's folder changes."""
     if job.checkpoint is None:
         return None
     state = load_checkpoint(job.checkpoint)
@@ -199,9 +204,9 @@ def _load_resume_state(job: Job) -> CheckpointState | None:
 
 
 def _notes(job: Job, folder: Path, resume_from: CheckpointState | None) -> Iterator[str]:
-    """What the user should know before the first step."""
+    """Messages for the user before the first step."""
     if job.folder is None:
-        yield from doubts(job)
+        yield from run_warnings(job)
         if job.initial_weights and (note := job.initial_weights.note()):
             yield note
         return
@@ -260,16 +265,15 @@ def _decide_compilation(job: Job, emit: Callable[[Event], None], warn: Warn) -> 
     comparison = try_compiling(job.config, job.device, job.total_steps - job.first_step)
     emit(Fields(flatten(asdict(comparison), "sys/compile")))
     warn(str(comparison))
-    training = job.config.training.model_copy(update={"compile": comparison.pays})
-    return job.config.model_copy(update={"training": training})
+    return job.config.replace("training", compile=comparison.pays)
 
 
 class _CheckpointSaver:
     """Saves checkpoints; if that fails, it warns once and lets the training continue.
 
     Attributes:
-        step: The step of the last checkpoint that was to be saved; None before the first.
-        problem: Why that one could not be saved; None if it was.
+        step: The step of the newest checkpoint, saved or not; None before the first.
+        problem: Why it could not be saved; None if it was.
     """
 
     def __init__(self, folder: Path, warn: Warn) -> None:
@@ -298,7 +302,7 @@ class _CheckpointSaver:
 def _describe_loss(
     job: Job, folder: Path, save: _CheckpointSaver, journal_problem: str | None
 ) -> str:
-    """What the disk has of a training that could not be written to its end."""
+    """Says which part of a training was written to disk, if not all of it was."""
     reached = save.step or job.first_step
     parts = [f"The run {folder.name} was trained to step {reached:,}, but not all of it is kept."]
     if journal_problem:
@@ -325,8 +329,7 @@ def _timed_evaluation(
     Args:
         job: The run.
         folder: The run's folder.
-        held: What the journal had when the run was resumed: an evaluation that it has is not
-            made again.
+        held: What the journal had when the run was resumed; evaluations in it are not repeated.
         emit: Tracks the values.
         warn: Called if an evaluation fails.
         on_duration: Called with the duration of each evaluation, in seconds.
@@ -334,7 +337,6 @@ def _timed_evaluation(
     if not job.config.evaluation.every_epochs:
         return None
     from dcgan.evaluation.callback import best_so_far, evaluation_callback
-    from dcgan.evaluation.evaluate_run import BEST_STEP
 
     evaluated = [step for path, step in held.last_step.items() if path.startswith(EVALUATION)]
     best_step = read_fields(folder).get(BEST_STEP)

@@ -14,9 +14,9 @@ from types import FrameType
 def stop_requests(catch_repeats: bool = False) -> Iterator[Callable[[], bool]]:
     """Yield a function that returns whether SIGINT or SIGTERM has been received.
 
-    A second signal is not caught: it raises KeyboardInterrupt or ends the process, unless
-    `catch_repeats`, for `torchrun`, which forwards what the terminal has sent already. Outside
-    the main thread, which alone receives signals, the function always returns False.
+    A second signal raises KeyboardInterrupt or ends the process, unless `catch_repeats` is set, as
+    for `torchrun`, which forwards signals that the terminal has already sent to its processes.
+    Only the main thread receives signals: in other threads the function returns False.
     """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -44,11 +44,15 @@ def stop_requests(catch_repeats: bool = False) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def unwind_on_termination() -> Iterator[None]:
-    """Let SIGTERM, and the signal of a closed terminal, unwind the main thread like Ctrl-C.
+    """Let SIGTERM, and the signal of a closed terminal, unwind the main thread as Ctrl-C does.
 
-    By default they end Python at once, and processes that it started would be left running.
+    By default they end Python at once, and leave processes running that it started.
     """
-    names = ("SIGTERM", "SIGHUP", "SIGBREAK")  # SIGHUP is Unix's alone, SIGBREAK Windows'
+    names = (
+        "SIGTERM",
+        "SIGHUP",
+        "SIGBREAK",
+    )  # SIGHUP exists only on Unix, SIGBREAK only on Windows
     signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
 
     def unwind(number: int, _frame: FrameType | None) -> None:

@@ -14,8 +14,8 @@ from dcgan.config.dataset import Dataset
 from dcgan.config.image_size import halved_sides
 from dcgan.config.schema import Network
 
-_MOST_CHANNELS = 16
-"""Times those of the layer next to the image: what five doublings, for 128 pixels, give."""
+_MAX_CHANNELS = 16
+"""The most channels, in multiples of the layer next to the image: five layers, for 128 pixels."""
 
 
 def build_generator(dataset: Dataset, network: Network) -> nn.Sequential:
@@ -78,7 +78,7 @@ def build_discriminator(dataset: Dataset, network: Network, outputs: int) -> nn.
 
 def _widths(features: int, doublings: int) -> list[int]:
     """Channels of the hidden layers, from the image inwards."""
-    return [features * min(2**layer, _MOST_CHANNELS) for layer in range(doublings)]
+    return [features * min(2**layer, _MAX_CHANNELS) for layer in range(doublings)]
 
 
 def _doubling(

@@ -8,7 +8,7 @@ from torch.optim.swa_utils import AveragedModel
 
 
 def moving_average(generator: nn.Module, decay: float) -> AveragedModel | None:
-    """The holder of a moving average of G's weights, on G's device; None if `decay` is 0."""
+    """A moving average of G's weights, on G's device; None if `decay` is 0."""
     return AveragedModel(generator) if decay else None
 
 
@@ -34,5 +34,5 @@ def update_moving_average(average: AveragedModel, generator: nn.Module, decay: f
         torch._foreach_lerp_(averages, weights, 1 - decay)
     if buffers := list(average.module.buffers()):
         torch._foreach_copy_(buffers, list(generator.buffers()))
-    # Only whether it is 0 counts: it would stand still while a CUDA graph is replayed.
+    # Only whether it is 0 matters: while a CUDA graph is replayed it would not be counted up.
     average.n_averaged.fill_(1)

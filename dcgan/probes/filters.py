@@ -1,4 +1,4 @@
-"""What D's features look for (Radford et al. 2016, section 6.2 and figure 5)."""
+"""Visualises D's features (Radford et al. 2016, section 6.2 and figure 5)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dcgan.probes.random_weights import untrained_discriminator
 from dcgan.run_folder.trained_run import TrainedRun
 
 SEARCHED_IMAGES = 2_000
-"""The most training images that are searched for the strongest responses."""
+"""How many training images at most are searched for the strongest responses."""
 
 IMAGES_PER_FEATURE = 4
 _FILTERS, _COLUMNS = 32, 8
@@ -38,7 +38,7 @@ class Responses:
 
 @dataclass(frozen=True, eq=False)
 class DiscriminatorFeatures:
-    """What the first and the last features of a D look for, scaled to be shown.
+    """Images of the first and the last features of a D, scaled for display.
 
     Attributes:
         filters: Of the first convolution, in rows and columns, (rows, columns, C, k, k); each
@@ -53,7 +53,7 @@ class DiscriminatorFeatures:
 
 
 def compare_features(run: TrainedRun, features: int) -> dict[str, DiscriminatorFeatures]:
-    """What D looks for, beside a D with random weights.
+    """The features of D next to those of a D with random weights.
 
     Args:
         run: The run, with its networks on the CPU.
@@ -67,7 +67,7 @@ def compare_features(run: TrainedRun, features: int) -> dict[str, DiscriminatorF
         DataError: The run's images cannot be loaded.
     """
     pixels = run.images().pixels
-    # At random, since the images of a folder are in the order of their classes.
+    # Random ones, because the images of a folder are sorted by class.
     order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
     pixels = pixels[order[:SEARCHED_IMAGES]]
     networks = {

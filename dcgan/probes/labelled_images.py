@@ -16,7 +16,7 @@ from dcgan.probes.errors import ProbeError
 from dcgan.run_folder.trained_run import TrainedRun
 
 TEST_SHARE = 0.2
-"""Of the images, if there are no others to test on."""
+"""Share of the images to test on, if there are no held-out ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +24,8 @@ class LabelledSplit:
     """Labelled images to fit a classifier to, and others of the same classes to test it on.
 
     Attributes:
-        train: To fit to.
-        test: To test on.
+        train: The images to fit to.
+        test: The images to test on.
         source: Where the test images are from, a sentence for the reader.
     """
 
@@ -47,7 +47,7 @@ class LabelledSplit:
 def labelled_images(
     run: TrainedRun, folder: Path | None, held_out: Path | None, seed: int
 ) -> LabelledSplit:
-    """Load labelled images in the form in which the run's D sees images.
+    """Load labelled images in the size and with the channels of the run's own images.
 
     Args:
         run: The run whose D is probed.
@@ -101,7 +101,7 @@ def labelled_images(
 
 
 def number_of_class(images: ImageSet, name: str) -> int:
-    """The number by which labels mean the class; raises ProbeError if no class has this name."""
+    """The label of the class with this name; raises ProbeError if there is none."""
     classes = images.card.classes
     if images.labels is None or name not in classes:
         hint = f"The classes are: {', '.join(classes)}." if classes else "It has no labels."

@@ -18,11 +18,11 @@ from dcgan.samples.latents import between
 from dcgan.sampling import draw_latents, generate
 
 _BATCH = 256
-_LEAST_FOR_MEAN, _MOST_STARTS = 20, 500
+_MIN_FOR_MEAN, _MAX_STARTS = 20, 500
 _STRENGTHS, _ROWS = 9, 6
 
 RANDOM_DIRECTIONS = 100
-"""One alone says little: in one run, 20 of them reached shares from 0.00 to 0.49."""
+"""A single one says little: in one run, 20 of them reached shares from 0.00 to 0.49."""
 
 _STARTS_OF_A_DIRECTION = 50
 
@@ -60,7 +60,7 @@ def interpolate(
         network: The configuration of its latents.
         rows: Pairs of latents.
         columns: Images per pair, both ends included.
-        seed: Of the latents.
+        seed: The seed of the latents.
 
     Returns:
         Images in [-1, 1], float (rows, columns, C, H, W).
@@ -86,7 +86,7 @@ def shift_classes(
         from_class: The name of the class to begin with.
         to_class: The name of the class to go to.
         largest_strength: The largest multiple of the difference of the mean latents.
-        seed: Of the latents.
+        seed: The seed of the latents.
 
     Returns:
         The shift in nine steps from 0 to `largest_strength`, and the accuracy of the
@@ -130,13 +130,13 @@ def arithmetic(
     Args:
         generator: G, on the CPU.
         network: The configuration of its latents.
-        classify: From images (n, C, H, W) in [-1, 1] to classes, int64 (n,).
+        classify: Maps images (n, C, H, W) in [-1, 1] to classes, int64 (n,).
         from_class: The class to begin with.
         to_class: The class to go to.
         strengths: Multiples of the difference.
         rows: Images that are shown at each strength.
         samples: Latents that are drawn and classified for the two means.
-        seed: Of the latents and of the random directions.
+        seed: The seed of the latents and of the random directions.
 
     Raises:
         ProbeError: G draws too few images of either class for a mean.
@@ -151,7 +151,7 @@ def arithmetic(
     classes = classes_of(latents)
     from_latents, to_latents = (latents[classes == each] for each in (from_class, to_class))
     for number, class_latents in ((from_class, from_latents), (to_class, to_latents)):
-        if len(class_latents) < _LEAST_FOR_MEAN:
+        if len(class_latents) < _MIN_FOR_MEAN:
             raise ProbeError(
                 f"Of {samples:,} images by this generator the classifier takes "
                 f"{len(class_latents)} for class {number}:\n"
@@ -161,9 +161,9 @@ def arithmetic(
     directions = torch.randn((RANDOM_DIRECTIONS, *difference.shape), generator=rng)
     lengths = directions.flatten(1).norm(dim=1).view(-1, *[1] * difference.dim())
     directions *= difference.norm() / lengths
-    # Latents that the means were not computed from, or the result would be too good.
+    # Not the latents from which the means were computed, or the result would be too good.
     fresh = draw_latents(samples, network, rng)
-    starts = fresh[classes_of(fresh) == from_class][:_MOST_STARTS]
+    starts = fresh[classes_of(fresh) == from_class][:_MAX_STARTS]
 
     def share(direction: Tensor, strength: float) -> float:
         return share_reached(starts + strength * direction)

@@ -34,7 +34,7 @@ SETTINGS = (
 
 _FOLDS = 3
 _FITS_OF_SEARCH = (_FOLDS - 1) * sum(len(each["rowspacesvc__C"]) for each in SETTINGS)
-"""In fits to all images of the search; each fold leaves one in three out."""
+"""The work of the search, in fits to all of its images; each fold leaves out one in three."""
 
 COMPONENTS = 100
 _BATCH = 256
@@ -48,7 +48,7 @@ SPACE_KEYS = {
     "principal components": "principal_components",
     "pixels": "pixels",
 }
-"""The spaces that are compared, as a reader sees them and as they are tracked."""
+"""Name of each space for readers -> its name in tracked values."""
 
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -76,7 +76,7 @@ class ProbeAccuracy:
 def compare_feature_spaces(
     run: TrainedRun,
     images: LabelledSplit,
-    most_labels: int,
+    max_labels: int,
     splits: int,
     seed: int,
     progress: Callable[[float], None] = lambda share: None,
@@ -88,9 +88,9 @@ def compare_feature_spaces(
     Args:
         run: The run whose D is probed, with its networks on the CPU.
         images: Labelled images to fit to and to test on.
-        most_labels: Labels per class at most; 10, 30, 100, ... up to it are tried.
+        max_labels: Labels per class at most; 10, 30, 100, ... up to it are tried.
         splits: Random choices of the labelled images.
-        seed: Of these choices.
+        seed: The seed of these choices.
         progress: Called with the share of the classifiers' work that is done, 0 to 1.
 
     Returns:
@@ -109,7 +109,7 @@ def compare_feature_spaces(
     spaces["principal components"] = project(train_pixels), project(test_pixels)
     spaces["pixels"] = train_pixels, test_pixels
     smallest = min(size for size in images.train.card.class_sizes if size)
-    counts = label_counts(min(most_labels, smallest))
+    counts = label_counts(min(max_labels, smallest))
     return linear_accuracies(
         spaces, images.train_labels, images.test_labels, counts, splits, seed, progress
     )
@@ -122,7 +122,7 @@ def label_counts(most: int) -> list[int]:
 
 
 def tracked_values(accuracies: Sequence[ProbeAccuracy]) -> dict[str, float]:
-    """What is tracked of a comparison: mean accuracies with the most labels, and their number."""
+    """The tracked results: mean accuracies with the most labels, and their number."""
     most = max(row.labels_per_class for row in accuracies)
     values: dict[str, float] = {}
     for space, key in SPACE_KEYS.items():
@@ -193,7 +193,7 @@ def linear_accuracies(
         test_labels: (M,).
         counts: Numbers of labelled images per class.
         splits: Random choices of the labelled images, the same for all spaces.
-        seed: Of these choices.
+        seed: The seed of these choices.
         progress: Called with the share of the work that is done, 0 to 1.
 
     Returns:

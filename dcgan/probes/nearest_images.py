@@ -14,7 +14,7 @@ from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.sampling import draw_pixels
 
 _TYPICAL = 1_000
-"""The most training images, evenly spread, that are compared with all others."""
+"""How many training images, evenly spread, are compared with all others at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ def find_copies(
         run: The run, with its networks on the CPU.
         fakes: How many fakes to draw.
         count: Training images per fake.
-        seed: Of the latents.
+        seed: The seed of the latents.
 
     Returns:
         The neighbours in the spaces `features` and `pixels`, and the feature space.
@@ -79,7 +79,7 @@ def nearest_training_images(
     Args:
         fakes: uint8 (N, C, H, W).
         train: The training images, uint8 (M, C, H, W).
-        features: From uint8 images (n, C, H, W) to features (n, D).
+        features: Maps uint8 images (n, C, H, W) to features (n, D).
         name: What to call the space of these features.
         count: Training images per fake.
 

@@ -10,7 +10,7 @@ from scipy.linalg import eigh
 from sklearn.svm import LinearSVC
 
 _SMALLEST_EIGENVALUE = 1e-7
-"""Of the largest one: what is smaller is a rounding error."""
+"""Eigenvalues below this fraction of the largest one are rounding errors."""
 
 
 class RowSpaceSVC(LinearSVC):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""How much memory and time a training step takes, from its shapes alone, before anything runs."""
+"""Memory and time of a training step, computed from its shapes before anything runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from dcgan.config.image_size import size_in_words
 from dcgan.config.schema import Config, ConfigError
-from dcgan.data.batches import OWN_MEMORY, memory_of_card
+from dcgan.data.batches import OWN_MEMORY, gpu_memory
 from dcgan.models import build_networks
 from dcgan.models.shapes import shape_device
 from dcgan.training.device import synchronise
@@ -22,13 +22,13 @@ from dcgan.training.distributed import SINGLE_PROCESS, World
 
 _GIB = 2**30
 _TRACED = 2
-"""Images in the batch whose shapes are followed."""
+"""Images in the batch whose shapes are traced."""
 
 _COPIES_OF_WEIGHTS = 5
 """Weights, gradients, Adam's two moments, and weights as convolutions lay them out."""
 
-_PASSING = 1.0
-"""Bytes that layers need for a moment, per byte that autograd keeps."""
+_TEMPORARY = 1.0
+"""Temporary bytes of layers per byte that autograd keeps: an estimate."""
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _PRODUCT, _PRODUCTS = 1_024, 4
@@ -40,23 +40,23 @@ class StepCost:
     """The memory that a training step takes.
 
     Attributes:
-        fixed_bytes: For the networks and their optimizers, whatever the batch.
-        bytes_per_image: For each image of a batch: activations, gradients and copies of it.
+        fixed_bytes: Bytes of the networks and their optimizers, whatever the batch.
+        bytes_per_image: Bytes of each image of a batch: activations, gradients and copies.
     """
 
     fixed_bytes: int
     bytes_per_image: int
 
     def total_bytes(self, images: int) -> int:
-        """Of a step with so many images on one device."""
+        """Bytes of a step with this many images on one device."""
         return self.fixed_bytes + images * self.bytes_per_image
 
 
 @lru_cache(maxsize=8)
 def step_cost(config: Config) -> StepCost:
-    """Follow the shapes of a step through both networks.
+    """Trace the shapes of a step through both networks.
 
-    The weights and what autograd keeps are exact; what layers need for a moment is estimated.
+    The bytes of weights and those that autograd keeps are exact; temporary ones are estimated.
     """
     (generator, latents), (discriminator, images) = _networks_and_inputs(
         config, shape_device(_TRACED, config.dataset.sides)
@@ -71,7 +71,7 @@ def step_cost(config: Config) -> StepCost:
     if config.training.precision == "bf16":
         kept //= 2
     kept += 4 * images.nbytes  # real images, fakes, and both as D sees them
-    return StepCost(fixed, round(kept * (1 + _PASSING)) // _TRACED)
+    return StepCost(fixed, round(kept * (1 + _TEMPORARY)) // _TRACED)
 
 
 def flops_per_image(config: Config) -> int:
@@ -119,7 +119,7 @@ def _kept_bytes(network: nn.Module, inputs: Tensor) -> int:
 
 
 def check_memory(config: Config, device: torch.device, world: World = SINGLE_PROCESS) -> None:
-    """Refuse a training whose steps need more memory than there is.
+    """Refuse a training whose steps need more memory than the device has.
 
     Args:
         config: The recipe.
@@ -127,17 +127,17 @@ def check_memory(config: Config, device: torch.device, world: World = SINGLE_PRO
         world: The processes that train together, each on a part of every batch.
 
     Raises:
-        ConfigError: They do, with numbers and what would fit.
+        ConfigError: They need more; the message says how much, and which batch would fit.
     """
     _, total = memory_of(device)
     if problem := _lack_of_memory(config, device, world, total, "has"):
         raise ConfigError(problem)
 
 
-def doubt_about_memory(
+def memory_warning(
     config: Config, device: torch.device, world: World = SINGLE_PROCESS
 ) -> str | None:
-    """A sentence with numbers if steps need more memory than is free now; None if they do not.
+    """A warning with numbers if steps need more memory than is free now; None otherwise.
 
     Args:
         config: The recipe.
@@ -145,7 +145,7 @@ def doubt_about_memory(
         world: The processes that train together, each on a part of every batch.
     """
     free, _ = memory_of(device)
-    return _lack_of_memory(config, device, world, free, "has now")
+    return _lack_of_memory(config, device, world, free, "now has")
 
 
 def _lack_of_memory(
@@ -178,13 +178,13 @@ def _in_words(seconds: float) -> str:
 
 
 def memory_of(device: torch.device) -> tuple[int, int]:
-    """Bytes that are free on a device, or in RAM where it has no memory of its own; and all."""
+    """Free and total bytes of a device, or of RAM for a device without separate memory."""
     if device.type in OWN_MEMORY:
-        return memory_of_card(device)
+        return gpu_memory(device)
     memory = psutil.virtual_memory()
     try:
         limit = int(_CGROUP_LIMIT.read_text(encoding="ascii"))
-    except (OSError, ValueError):  # no limit is `max`
+    except (OSError, ValueError):  # `max` means no limit
         limit = memory.total
     return min(memory.available, limit), min(memory.total, limit)
 

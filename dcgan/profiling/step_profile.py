@@ -38,7 +38,7 @@ class TimeShare:
     Attributes:
         name: A member of `PARTS`, or an operator such as `aten::convolution`.
         ms: Time on the training thread, milliseconds per step.
-        fraction: Of the whole step, 0 to 1.
+        fraction: The share of the whole step, 0 to 1.
         calls: Calls per step.
     """
 
@@ -144,7 +144,7 @@ def _parts(events: list[FunctionEvent], steps: int, step_ms: float) -> tuple[Tim
 def _operators(
     averages: Iterable[FunctionEventAvg], steps: int, step_ms: float
 ) -> tuple[TimeShare, ...]:
-    # The profiler lists the kernels too, whose times the operators that launched them have.
+    # The profiler also lists kernels, whose times are part of the operators that launched them.
     operators = [
         (operator.self_device_time_total or operator.self_cpu_time_total, operator)
         for operator in averages

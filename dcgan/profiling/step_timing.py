@@ -94,9 +94,9 @@ def try_compiling(config: Config, device: torch.device, steps: int) -> CompileCo
         device: Where to train.
         steps: Steps of the training to come, which must make up for the time to compile.
     """
-    plain = _time_steps(_with_compile(config, False), device)
+    plain = _time_steps(config.replace("training", compile=False), device)
     try:
-        compiled = _time_steps(_with_compile(config, True), device)
+        compiled = _time_steps(config.replace("training", compile=True), device)
     except Exception as error:  # no compiler, or a bug anywhere in the compiler's stack
         failure = (str(error).strip() or type(error).__name__).splitlines()[0]
         return CompileComparison(plain.step, None, None, failure, pays=False)
@@ -116,20 +116,13 @@ def random_images(config: Config, count: int) -> Tensor:
 
 def limit_steps(config: Config, steps: int) -> Config:
     """The same configuration for `steps` steps, with image grids only at its start and end."""
-    training = config.training.model_copy(update={"epochs": None, "steps": steps})
-    images = config.images.model_copy(update={"every_steps": None, "every_epochs": 10**6})
-    return config.model_copy(update={"training": training, "images": images})
+    config = config.replace("training", epochs=None, steps=steps)
+    return config.replace("images", every_steps=None, every_epochs=10**6)
 
 
 def without_cuda_graph(config: Config) -> Config:
-    """The same configuration, whose steps run eagerly on every device."""
-    training = config.training.model_copy(update={"cuda_graph": False})
-    return config.model_copy(update={"training": training})
-
-
-def _with_compile(config: Config, compiled: bool) -> Config:
-    training = config.training.model_copy(update={"compile": compiled})
-    return config.model_copy(update={"training": training})
+    """The same configuration, with steps that run eagerly on every device."""
+    return config.replace("training", cuda_graph=False)
 
 
 @dataclass(frozen=True)
@@ -181,4 +174,6 @@ def _timing_file(config: Config, device: torch.device) -> Path:
         torch.get_num_threads(),
     )
     key = hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
-    return cache_folder() / "trials" / f"{key}.json"  # a recipe's name may be no file's
+    return (
+        cache_folder() / "trials" / f"{key}.json"
+    )  # a recipe's name may not be valid as a file name

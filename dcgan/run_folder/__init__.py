@@ -1,4 +1,4 @@
-"""The folder of a run: what it holds, and how the engine reads and extends it."""
+"""The folder of a run: its layout, and how the engine reads and extends it."""
 
 from pathlib import Path
 

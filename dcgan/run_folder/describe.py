@@ -107,7 +107,7 @@ def describe_network(network: nn.Module, inputs: Tensor) -> str:
 
     Args:
         network: It is left as it is.
-        inputs: A batch; on `meta` its shapes alone are followed.
+        inputs: A batch; on `meta` only its shapes matter.
     """
     table = torchinfo.summary(
         copy.deepcopy(network).to(inputs.device),

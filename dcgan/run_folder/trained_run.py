@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from dcgan.choices import Weights
 from dcgan.config.dataset import EMBEDDED
 from dcgan.config.loading import Override, load_config
 from dcgan.config.schema import Config, ConfigError
@@ -17,7 +18,6 @@ from dcgan.data.loading import load_images
 from dcgan.models import build_networks
 from dcgan.models.ema import moving_average
 from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
-from dcgan.sampling import Weights
 from dcgan.training.checkpoint import (
     CheckpointRef,
     CheckpointState,
@@ -149,10 +149,10 @@ def read_config(folder: Path, overrides: Sequence[Override] = ()) -> Config:
 
 
 def with_images_in(config: Config, folder: Path | str | None) -> Config:
-    """The configuration with this folder of its images, by an absolute path if there is one.
+    """The configuration with its images in this folder, as an absolute path; as it is for None.
 
-    A run may be resumed or evaluated from another working directory. Raises ConfigError if the
-    images are embedded.
+    The path is absolute because a run may be resumed from another working directory. Raises
+    ConfigError if the images are embedded.
     """
     if folder is None:
         return config
@@ -160,9 +160,7 @@ def with_images_in(config: Config, folder: Path | str | None) -> Config:
         raise ConfigError(
             f"--data {folder}: the images of {config.dataset.name} come with the program."
         )
-    path = str(Path(folder).expanduser().absolute())
-    dataset = config.dataset.model_copy(update={"path": path})
-    return config.model_copy(update={"dataset": dataset})
+    return config.replace("dataset", path=str(Path(folder).expanduser().absolute()))
 
 
 def load_training_images(folder: Path, config: Config) -> ImageSet:
@@ -183,8 +181,8 @@ def load_training_images(folder: Path, config: Config) -> ImageSet:
         if path is None or Path(path).exists():
             raise
         raise DataError(
-            f"{error}\nIf the images were moved, dcgan resume and dcgan evaluate take their new "
-            "place: --data FOLDER."
+            f"{error}\nIf the images were moved, tell dcgan resume or dcgan evaluate where they "
+            "are: --data FOLDER"
         ) from error
     if images.card.fingerprint != read_fields(folder).get(f"{CONFIG}/dataset/fingerprint"):
         raise StoreError(

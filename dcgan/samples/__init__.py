@@ -1,1 +1,1 @@
-"""What a trained generator makes: images as files, grids, and walks through its latent space."""
+"""Images of a trained generator: as files, as grids, and along walks through latent space."""

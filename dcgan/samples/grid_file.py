@@ -9,15 +9,15 @@ import PIL.Image
 
 from dcgan.data.progress import Progress, silent
 from dcgan.samples.pixels import Images, Pixels, map_rendered
-from tracking.atomic_files import atomic_write
-from tracking.errors import StoreError, UserError
+from tracking.atomic_files import write_output
+from tracking.errors import UserError
 from tracking.events import GRID_PADDING
 
 _QUALITY = 95
-"""Of formats that lose some."""
+"""Quality setting of lossy formats."""
 
 _LONGEST_EDGE = {"WEBP": 16_383, "JPEG": 65_535}
-"""In pixels; other formats are limited by memory."""
+"""In pixels, by format; other formats are limited by memory."""
 
 
 class GridError(UserError):
@@ -37,7 +37,7 @@ def write_grid(
     """Write images as one picture.
 
     Args:
-        images: Which images, row by row.
+        images: The images to arrange, row by row.
         sides: Height and width of each, in pixels.
         output: The file to write; complete or absent, even if the process dies. Its
             folder is made if it is missing.
@@ -55,13 +55,9 @@ def write_grid(
     columns = min(columns or round(images.count**0.5), images.count)
     _check_size(images.count, columns, sides, picture_format)
     grid = arrange(images, columns, inverted=inverted, progress=progress)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(output) as temporary:
-            picture = PIL.Image.fromarray(grid[:, :, 0] if grid.shape[2] == 1 else grid)
-            picture.save(temporary, format=picture_format, quality=_QUALITY)
-    except OSError as error:
-        raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
+    with write_output(output) as temporary:
+        picture = PIL.Image.fromarray(grid[:, :, 0] if grid.shape[2] == 1 else grid)
+        picture.save(temporary, format=picture_format, quality=_QUALITY)
 
 
 def arrange(
@@ -70,7 +66,7 @@ def arrange(
     """Arrange images as one picture, row by row, in the layout of the grids of a training.
 
     Args:
-        images: Which images.
+        images: The images.
         columns: Images per row.
         inverted: Whether to show white as black.
         progress: As for `render_all`.

@@ -22,10 +22,10 @@ ARRAY = "arr_0"
 """The name in an npz file under which evaluators of generators look for images."""
 
 _BLOCK = 4096
-"""Bytes by which most file systems store a file."""
+"""Block size of most file systems, in bytes."""
 
 _ZIP_ENTRY = 100
-"""Bytes that a zip file needs for a member beside its name and content."""
+"""Bytes of a zip member besides its name and content."""
 
 
 def write_images(
@@ -34,7 +34,7 @@ def write_images(
     """Write images one by one, in bounded memory.
 
     Args:
-        images: Which images.
+        images: The images.
         output: The file or the folder; complete or absent, even if the process dies.
         container: `folder` and `zip` for PNGs, `npz` for an array uint8 (N, H, W, C).
         progress: As for `render_all`.
@@ -45,7 +45,9 @@ def write_images(
         GenerationError: Pixels are not finite.
         LatentsError: Latents cannot be read.
     """
-    first = images.render(next(images.batches()))[: images.count]  # says how much room all need
+    first = images.render(next(images.batches()))[
+        : images.count
+    ]  # to estimate the size of all images
     try:
         if container == "folder":
             check_empty(output)
@@ -63,7 +65,7 @@ def write_images(
 
 
 def check_empty(folder: Path) -> None:
-    """Raise StoreError if a folder exists and holds something, which is never overwritten."""
+    """Raise StoreError if a folder exists and is not empty; nothing in it is overwritten."""
     if folder.is_dir() and any(folder.iterdir()):
         raise StoreError(f"{folder} is not empty. Choose a new folder, or empty this one.")
 
@@ -108,7 +110,7 @@ def _write_array(images: Images, shape: tuple[int, ...], output: Path, progress:
 
 
 def _bytes_needed(first: Pixels, images: Images, container: Container) -> int:
-    """About how many bytes the output takes, by the sizes of its first images."""
+    """The approximate size of the output in bytes, from the sizes of its first images."""
     if container == "npz":
         return images.count * int(first[0].nbytes)
     sizes = [len(to_png(image)) for image in first]

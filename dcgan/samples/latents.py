@@ -1,4 +1,4 @@
-"""Latents that a user chooses: of seeds, of a file, or between two seeds."""
+"""Latents that a user chooses: from seeds, from a file, or between two seeds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tracking.errors import UserError
 from tracking.wording import plural
 
 _DRAWN_TOGETHER = 16
-"""Latents to draw at once so that the first is also the first of `seeded_batches`."""
+"""Latents to draw at once, so that the first equals the first of `seeded_batches`."""
 
 
 class LatentsError(UserError):
@@ -31,9 +31,8 @@ class Latents:
 
     Attributes:
         count: Their number.
-        batches: Yields (BATCH, latent_size, 1, 1); what is in the last batch beyond `count` does
-            not count.
-        name: The name of the k-th image, from 0, without an ending.
+        batches: Yields (BATCH, latent_size, 1, 1); the last batch may be padded beyond `count`.
+        name: The name of the k-th image, from 0, without a file extension.
     """
 
     count: int
@@ -46,7 +45,7 @@ def of_seed(network: Network, seed: int, count: int) -> Latents:
 
     Args:
         network: Gives their size and distribution.
-        seed: Which latents.
+        seed: The seed of the latents.
         count: Their number.
     """
     return Latents(count, lambda: seeded_batches(count, network, seed), _numbered(count))
@@ -187,5 +186,5 @@ def _numbered(count: int) -> Callable[[int], str]:
 
 
 def _filled(latents: Tensor) -> Tensor:
-    """A full batch, filled up with zeros, since no image depends on another of its batch."""
+    """A full batch, padded with zeros, on which no other image of the batch depends."""
     return F.pad(latents, (0, 0, 0, 0, 0, 0, 0, BATCH - len(latents)))

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from threading import Lock
 from typing import TypeAlias, TypeVar
@@ -16,25 +16,25 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dcgan.choices import BatchNormMode, Weights
 from dcgan.cpu.fast_convolutions import with_fast_convolutions
+from dcgan.cpu.threads import one_thread_per_operation
 from dcgan.data.progress import Progress, silent
 from dcgan.data.scaling import to_uint8
 from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.samples.latents import Latents
 from dcgan.sampling import (
     BATCH,
-    BatchNormMode,
     GenerationError,
-    Weights,
     check_finite,
     generate,
 )
 
-MOST_IN_ONE_BATCH = 4096
-"""Images whose own statistics batch norm may use: all of them are in memory at once."""
+MAX_IN_ONE_BATCH = 4096
+"""The most images over which batch norm may take statistics, since all are in memory at once."""
 
-_MOST_WORKERS = 16
-"""Each has the activations of a batch, some 100 MB at 64x64."""
+_MAX_WORKERS = 16
+"""Each worker holds the activations of a batch, about 100 MB at 64x64."""
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 """uint8 images (N, H, W, C), with the values that the run's training images have."""
@@ -44,14 +44,14 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images that are computed batch by batch when they are wanted.
+    """Images that are computed batch by batch on demand.
 
     Attributes:
         count: Their number.
-        name: The name of the k-th image, from 0, without an ending.
+        name: The name of the k-th image, from 0, without a file extension.
         batches: Yields what `render` takes, BATCH images each.
-        render: Computes the pixels of a batch, whatever other threads do; what is in the last one
-            beyond `count` does not count.
+        render: Computes the pixels of a batch, from any thread; the last batch may be padded
+            beyond `count`.
     """
 
     count: int
@@ -71,7 +71,7 @@ def images_of(
 
     Args:
         run: The run, at the checkpoint whose generator is used.
-        latents: Which images.
+        latents: The latents of the images.
         weights: `current` for G, `ema` for its moving average; if omitted, those that the
             run's own grids use.
         mode: Batch norm by its running statistics (`eval`), so that an image depends on its latent
@@ -85,10 +85,10 @@ def images_of(
     """
     generator = run.generator(weights)
     if mode == "train":
-        if latents.count > MOST_IN_ONE_BATCH:
+        if latents.count > MAX_IN_ONE_BATCH:
             raise GenerationError(
                 f"--mode train takes the statistics of all images together, of at most "
-                f"{MOST_IN_ONE_BATCH:,}.\nLeave it out, or choose fewer images with -n."
+                f"{MAX_IN_ONE_BATCH:,}.\nLeave it out, or choose fewer images with -n."
             )
         together = torch.cat(list(latents.batches()))[: latents.count].to(run.device)
         images = generate(generator, together, mode).cpu()
@@ -115,28 +115,27 @@ def render_all(images: Images, progress: Progress = silent) -> Iterator[Pixels]:
 def map_rendered(
     images: Images, use: Callable[[int, Pixels], _Result], progress: Progress = silent
 ) -> Iterator[_Result]:
-    """Compute images on all cores, and do something with each batch there.
+    """Compute images on all cores, and process each batch on the core that computed it.
 
-    Each core computes its own batch: nothing waits for the slowest part of a layer, and images do
-    not depend on the number of threads. At most two batches per core wait to be taken, so that
-    memory is bounded.
+    Each core computes its own batch: no core waits for another, and images do not depend on the
+    number of threads. At most two batches per core are pending, so that memory is bounded.
 
     Args:
-        images: Which images.
+        images: The images.
         use: Takes the number of the batch's first image, and the batch.
         progress: Called with the number of images that are done, and `images.count`.
 
     Yields:
         The results of `use`, in order.
     """
-    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+    workers = min(os.cpu_count() or 1, _MAX_WORKERS)
     waiting: deque[Future[_Result]] = deque()
     done = 0
 
     def work(start: int, batch: Tensor) -> _Result:
         return use(start, images.render(batch)[: images.count - start])
 
-    with _one_thread_per_operation(), ThreadPoolExecutor(workers) as pool:
+    with one_thread_per_operation(), ThreadPoolExecutor(workers) as pool:
         starts = range(0, images.count, BATCH)
         for start, batch in zip(starts, images.batches(), strict=True):
             waiting.append(pool.submit(work, start, batch))
@@ -146,18 +145,26 @@ def map_rendered(
                 progress(done, images.count)
 
 
-@contextmanager
-def _one_thread_per_operation() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # also in threads that start from now on
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def render_as_in_grids(
+    run: TrainedRun, latents: Latents, *, weights: Weights | None = None
+) -> Pixels:
+    """Compute all images for chosen latents, as the run's own grids show them.
+
+    Args:
+        run: The run, at the checkpoint whose generator is used.
+        latents: The latents of the images.
+        weights: As for `images_of`.
+
+    Raises:
+        ConfigError: `weights` is `ema`, but the run has no moving average.
+        GenerationError: Pixels are not finite.
+    """
+    batches = render_all(images_of(run, latents, weights=weights))
+    return as_in_grids(np.concatenate(list(batches)), run)
 
 
 def as_in_grids(pixels: Pixels, run: TrainedRun) -> Pixels:
-    """Pixels as the run's own grids show them: white as black if the recipe has it so."""
+    """Pixels as the run's own grids show them: inverted if the recipe says so."""
     return 255 - pixels if run.config.images.inverted else pixels
 
 

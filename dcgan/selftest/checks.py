@@ -1,4 +1,4 @@
-"""What is checked on a device; each check says what it found, or raises CheckError."""
+"""The checks of a device; each returns what it compared, or raises CheckError."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tracking.errors import UserError
 from tracking.events import BATCH, NETWORKS, Event, Metrics
 
 STEPS = 8
-"""Steps of each comparison: three eager ones, replays, and one of a short batch."""
+"""Steps of each comparison: three eager ones, some replays, and one with a short batch."""
 
 BATCH_SIZE = 6
 
@@ -62,7 +62,7 @@ class CheckError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check found.
+    """The result of one check.
 
     Attributes:
         name: The check.
@@ -78,11 +78,11 @@ class Outcome:
 
 
 class UnsupportedError(Exception):
-    """The device lacks what is checked."""
+    """The device lacks the feature that is checked."""
 
 
 def all_checks() -> dict[str, Check]:
-    """The checks by their names, in the order in which they are made."""
+    """The checks by their names, in the order in which they run."""
     return {
         **{f"step of {recipe}": partial(_step_is_plain, recipe) for recipe in recipe_names()},
         "graph, all stabilisers": partial(_graph_is_eager, WITH_EVERYTHING),
@@ -99,7 +99,7 @@ def all_checks() -> dict[str, Check]:
 
 
 def run_check(name: str, device: torch.device) -> Outcome:
-    """Make one check; an error of any kind is a failure of the check.
+    """Run one check; an error of any kind counts as a failure.
 
     Args:
         name: A key of `all_checks`.
@@ -155,23 +155,23 @@ def _resuming_is_exact(device: torch.device) -> str:
     config = _small("digits", device, *WITH_EVERYTHING)
     with _exact(device) as dtype:
         pixels = _images(config)
-        whole = _losses(config, pixels, device)
+        uninterrupted = _losses(config, pixels, device)
         saved: list[CheckpointState] = []
         first = _losses(config, pixels, device, stop_at=STEPS // 2, saved=saved)
         second = _losses(config, pixels, device, resume_from=saved[-1])
-        return _same(first + second, whole, dtype, "a training without interruption")
+        return _same(first + second, uninterrupted, dtype, "a training without interruption")
 
 
 def _memory_stays(device: torch.device) -> str:
     if device.type != "cuda":
         raise UnsupportedError("only CUDA counts its memory")
     torch.cuda.reset_peak_memory_stats(device)
-    found = _allocations_stay(device, partial(torch.cuda.memory_allocated, device))
-    return f"{found}, at most {torch.cuda.max_memory_allocated(device) / 2**20:.0f}"
+    sizes = _allocations_stay(device, partial(torch.cuda.memory_allocated, device))
+    return f"{sizes}, at most {torch.cuda.max_memory_allocated(device) / 2**20:.0f}"
 
 
 def _allocations_stay(device: torch.device, allocated: Callable[[], int]) -> str:
-    """Compare the bytes in use at the ends of two epochs; every buffer is made before the first."""
+    """Compare the bytes in use after 5 and after 10 epochs; all buffers exist after the fifth."""
     early, late = 5 * EPOCH_STEPS, 10 * EPOCH_STEPS
     config = _small("digits", device, f"training.steps={late}")
     sizes: list[int] = []
@@ -209,8 +209,8 @@ def _precision_trains(precision: str, device: torch.device) -> str:
         raise UnsupportedError(str(error).splitlines()[0]) from error
     pixels = _images(config)
     exact = _losses(_small("digits", device), pixels, device)
-    found = _losses(config, pixels, device)
-    largest = _largest_difference(found[:3], exact[:3])
+    losses = _losses(config, pixels, device)
+    largest = _largest_difference(losses[:3], exact[:3])
     if not (math.isfinite(largest) and largest < 0.1):
         raise CheckError(f"losses of three steps are up to {largest:.2g} from those of float32")
     return f"losses of three steps within {largest:.1g} of float32's"
@@ -233,20 +233,20 @@ def _speed(precision: str, device: torch.device) -> str:
 
 
 def _small(recipe: str, device: torch.device, *settings: str) -> Config:
-    """A recipe for a few steps of small batches; its networks are as they are."""
-    given = (
+    """A recipe with its own networks, for a few steps of small batches."""
+    small = (
         f"training.batch_size={BATCH_SIZE}",
         f"training.steps={STEPS}",
         "training.precision=fp32",
         "images.count=4",
     )
-    config = load_config(recipe, [parse_override(text) for text in (*given, *settings)])
+    config = load_config(recipe, [parse_override(text) for text in (*small, *settings)])
     steps = config.training.steps
     return limit_steps(config, steps or STEPS)
 
 
 def _images(config: Config) -> Tensor:
-    """Noise: `EPOCH_STEPS` batches for each update of D, the last of them half a one."""
+    """Noise for `EPOCH_STEPS` batches per update of D, the last of which is half full."""
     batches = (EPOCH_STEPS - 1) * config.training.discriminator_batches
     return random_images(config, batches * BATCH_SIZE + BATCH_SIZE // 2)
 
@@ -324,7 +324,7 @@ def _exact(device: torch.device) -> Iterator[torch.dtype]:
 def _same(
     ours: Losses, theirs: Losses, dtype: torch.dtype, reference: str, steps: int = STEPS
 ) -> str:
-    """Say how far two trainings are apart; CheckError if too far, or if one lacks some steps."""
+    """Describe how far two trainings differ; CheckError if too far, or if one lacks some steps."""
     largest, limit = _largest_difference(ours, theirs), TOLERANCES[dtype]
     name = str(dtype).removeprefix("torch.")
     compared = f"{steps} steps in {name}, largest difference from {reference} {largest:.1g}"

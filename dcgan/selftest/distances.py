@@ -14,7 +14,7 @@ from dcgan.evaluation.metrics.distances import frechet_distance
 from dcgan.training.precision import has_tf32, ieee_float32, pytorch_default_convolutions
 
 IMAGES = 200
-"""Of each kind. Few, as Inception takes a tenth of a second for each on the CPU."""
+"""Images of each kind; few, because Inception takes 0.1 s for each on the CPU."""
 
 TOLERANCE, TF32_TOLERANCE = 1e-3, 1e-2
 """The largest relative differences; TF32's own is a tenth of this (docs/evaluation.md)."""
@@ -51,18 +51,18 @@ def compare_distances(device: torch.device) -> list[ComparedDistance]:
     real, others = (images.pixels[part] for part in order[: 2 * IMAGES].split(IMAGES))
     fake = others // 2 + others.flip(3) // 2  # blurred by their mirror images
     compared = []
-    for here, reference in zip(
+    for space, reference in zip(
         feature_spaces(images, device), feature_spaces(images, CPU), strict=True
     ):
         with ieee_float32():
             expected = _distance(reference, real, fake)
-            found = _distance(here, real, fake)
-        text = f"{here.prefix}fid {found:.6g}, on the CPU {expected:.6g}"
-        uses_tf32 = has_tf32(device) and here.network.startswith("inception")
+            distance = _distance(space, real, fake)
+        text = f"{space.prefix}fid {distance:.6g}, on the CPU {expected:.6g}"
+        uses_tf32 = has_tf32(device) and space.network.startswith("inception")
         if has_tf32(device) and not uses_tf32:
             with pytorch_default_convolutions(device):
-                text += f", in TF32 {_distance(here, real, fake):.6g}"
-        difference = abs(found - expected) / expected
+                text += f", in TF32 {_distance(space, real, fake):.6g}"
+        difference = abs(distance - expected) / expected
         allowed = TF32_TOLERANCE if uses_tf32 else TOLERANCE
         compared.append(ComparedDistance(text, difference, allowed))
     return compared

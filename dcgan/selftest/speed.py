@@ -28,8 +28,8 @@ class SpeedComparison:
     """Seconds of a step.
 
     Attributes:
-        official: Of the official example's loop, median over blocks.
-        engine: Of the engine, median over blocks.
+        official: Seconds per step of the official example's loop, median over blocks.
+        engine: Seconds per step of the engine, median over blocks.
         ratio: How many times as fast the engine is, median over pairs of neighbouring blocks.
     """
 
@@ -42,7 +42,7 @@ def compare_speed(config: Config, device: torch.device) -> SpeedComparison:
     """Time blocks of steps of both loops in turn.
 
     Args:
-        config: The recipe. The official loop follows its networks alone, and computes in
+        config: The recipe. The official loop only uses its networks, and computes in
             PyTorch's default arithmetic, whatever `training.precision` is.
         device: Where to train.
     """
@@ -62,8 +62,7 @@ def compare_speed(config: Config, device: torch.device) -> SpeedComparison:
 def _time_official(
     config: Config, pixels: Tensor, device: torch.device, warm_up: int, steps: int
 ) -> float:
-    automatic = config.training.model_copy(update={"precision": "auto"})
-    set_arithmetic(config.model_copy(update={"training": automatic}), device)
+    set_arithmetic(config.replace("training", precision="auto"), device)
     batches = itertools.cycle((pixels / 127.5 - 1).split(config.training.batch_size))
     ends: list[float] = []
     train_officially(config, batches, device, _timer(ends, device, warm_up, steps))
@@ -86,7 +85,7 @@ def _time_engine(
 
 
 def _timer(ends: list[float], device: torch.device, warm_up: int, steps: int) -> Callable[[], bool]:
-    """To be called after each step; notes when the warm-up and the block are done, then stops."""
+    """A `stopping` callback that appends the ends of the warm-up and of the block to `ends`."""
     done = itertools.count(1)
 
     def stopping() -> bool:

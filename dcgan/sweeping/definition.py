@@ -1,4 +1,4 @@
-"""Reads the definition of a sweep, from a file or from those that ship with the project."""
+"""Reads the definition of a sweep, from a file or from the built-in ones."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from dcgan.config.section import Section
 from dcgan.sweeping.plan import Factor
 
 DEFAULT_SEEDS = 5
-"""Number of seeds of a sweep that does not say how many."""
+"""Seeds of a sweep that does not set `seeds`."""
 
-_MOST_SEEDS = 10_000
+_MAX_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _SweepFile(Section):
     name: Annotated[str, Field(min_length=1, max_length=60)]
     description: str = ""
     recipe: str
-    seeds: Annotated[int, Field(le=_MOST_SEEDS)] | list[int] = DEFAULT_SEEDS
+    seeds: Annotated[int, Field(le=_MAX_SEEDS)] | list[int] = DEFAULT_SEEDS
     over: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field({})
     trackers: Annotated[tuple[str, ...], Strict(False)] = ()
     created: str = ""
@@ -61,7 +61,7 @@ def sweep_names() -> list[str]:
 
 
 def read_definition(subject: str) -> SweepDefinition:
-    """The sweep of a name or of a TOML file's path; a recipe is a sweep without factors.
+    """The sweep with a name, or in a TOML file; a recipe counts as a sweep without factors.
 
     Raises ConfigError if there is no such sweep or recipe, or if the file is not valid.
     """

@@ -9,11 +9,11 @@ from itertools import cycle, islice
 
 import joblib
 
+from dcgan.choices import Executor
 from dcgan.jobs.signals import stop_requests
 from dcgan.sweeping.local_workers import kill_workers, run_in_processes
 from dcgan.sweeping.worker import (
     POLL_SECONDS,
-    Executor,
     WorkItem,
     WorkResult,
     run_work_item,
@@ -32,18 +32,18 @@ def threads_per_job(jobs: int, executor: Executor) -> int:
 
 
 def devices_of_jobs(name: str, jobs: int, executor: Executor) -> tuple[str, ...]:
-    """The devices of the jobs: this machine's cards in turn, if `name` leaves open which.
+    """The devices of the jobs: this machine's GPUs in turn, unless `name` says which one.
 
     Args:
         name: `auto`, or a device's name.
         jobs: Number of workers.
-        executor: Where they run; a cluster's machines have cards that are not known here.
+        executor: Where they run; the GPUs of a cluster's machines are not known here.
 
     Returns:
         One device per job, or `name` for all of them.
     """
-    found = devices_for_runs(name) if executor == "loky" else [name]
-    return tuple(islice(cycle(found), jobs)) if len(found) > 1 else (name,)
+    devices = devices_for_runs(name) if executor == "loky" else [name]
+    return tuple(islice(cycle(devices), jobs)) if len(devices) > 1 else (name,)
 
 
 def run_work_items(
@@ -51,8 +51,8 @@ def run_work_items(
 ) -> tuple[list[WorkResult], bool]:
     """Run all work items, in processes of this machine or by joblib on a cluster.
 
-    SIGINT or SIGTERM lets every worker write a checkpoint and stop. A worker of this machine that
-    dies ends its own run alone.
+    On SIGINT or SIGTERM every worker writes a checkpoint and stops. If a worker on this machine
+    dies, only its own run fails.
 
     Args:
         work_items: At least one.
@@ -65,7 +65,7 @@ def run_work_items(
 
     Raises:
         UserError: A worker of the cluster died.
-        KeyboardInterrupt: A second signal came; it ends the workers at once.
+        KeyboardInterrupt: A second signal came, which ends the workers at once.
     """
     stop_file = work_items[0].stop_file
     stop_file.unlink(missing_ok=True)
@@ -75,13 +75,13 @@ def run_work_items(
 
     with stop_requests() as stopping:
 
-        def ending() -> bool:
+        def is_stopping() -> bool:
             return killed.is_set() or stopping()
 
         def run() -> None:
             try:
                 if executor == "loky":
-                    run_in_processes(work_items, jobs, results.append, ending)
+                    run_in_processes(work_items, jobs, results.append, is_stopping)
                 else:
                     results.extend(_run_on_cluster(work_items, executor, jobs))
             except Exception as error:

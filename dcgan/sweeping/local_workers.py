@@ -1,4 +1,4 @@
-"""Workers on this machine: one process each, so that one that dies ends its own run alone."""
+"""Workers on this machine: one process each, so that a process that dies fails only its own run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 _IDLE_SECONDS = 300.0
 
 _IDLE: dict[int, deque[ProcessPoolExecutor]] = {}
-"""Workers without work, by their number of threads: starting one takes seconds."""
+"""Idle workers by their number of threads; they are reused, because starting one takes seconds."""
 
 _BUSY: list[ProcessPoolExecutor] = []
 
@@ -27,7 +27,7 @@ def run_in_processes(
     work_items: Sequence[WorkItem],
     jobs: int,
     add_result: Callable[[WorkResult], None],
-    ending: Callable[[], bool],
+    is_stopping: Callable[[], bool],
 ) -> None:
     """Run work items in processes, and replace any that dies.
 
@@ -35,20 +35,20 @@ def run_in_processes(
         work_items: At least one.
         jobs: Number of processes.
         add_result: Called with each result.
-        ending: Whether no further item should begin; what fails then is no failure.
+        is_stopping: Whether no further item should begin; failures after that are ignored.
     """
     waiting = deque(work_items)
 
     def work() -> None:
         if hasattr(signal, "pthread_sigmask"):
-            # Processes inherit it: what a terminal sends does not end them while they start.
+            # Inherited by the worker, so that a terminal's Ctrl-C does not end it while it starts.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        while not ending():
+        while not is_stopping():
             try:
                 item = waiting.popleft()
             except IndexError:
                 return
-            if result := _run(item, ending):
+            if result := _run(item, is_stopping):
                 add_result(result)
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(jobs)]
@@ -59,21 +59,21 @@ def run_in_processes(
 
 
 def kill_workers() -> None:
-    """End the processes that train at once."""
+    """Kill the processes that are training."""
     for executor in list(_BUSY):
         executor.shutdown(wait=False, kill_workers=True)
 
 
-def _run(item: WorkItem, ending: Callable[[], bool]) -> WorkResult | None:
+def _run(item: WorkItem, is_stopping: Callable[[], bool]) -> WorkResult | None:
     """Run one item; None if Ctrl-C ended its worker."""
     idle = _IDLE.setdefault(item.threads, deque())
     executor = idle.pop() if idle else _start_worker(item.threads)
     _BUSY.append(executor)
     try:
         result: WorkResult = executor.submit(run_work_item, item).result()
-    except Exception as error:  # of the process: a run that fails is a result
+    except Exception as error:  # the process failed; a run that fails returns a result
         executor.shutdown(wait=False)
-        return None if ending() else WorkResult(item.run.key, _describe(error))
+        return None if is_stopping() else WorkResult(item.run.key, _describe(error))
     finally:
         _BUSY.remove(executor)
     idle.append(executor)
@@ -93,7 +93,7 @@ def _start_worker(threads: int) -> ProcessPoolExecutor:
 def _describe(error: Exception) -> str:
     if not isinstance(error, BrokenProcessPool):
         return f"{type(error).__name__}: {error}"
-    codes = re.search(r"\{(.+)\}", str(error))  # loky has them in its message alone
+    codes = re.search(r"\{(.+)\}", str(error))  # loky puts them only into its message
     return (
         f"its process died{f', by {codes[1]}' if codes else ''}, as when memory runs out. "
         "Continue this run with the same command and --resume; fewer --jobs need less memory."

@@ -38,7 +38,7 @@ class SweepArm:
 
     Attributes:
         label: Keys and values, such as `optimizer.lr=0.002, init.scheme=dcgan`.
-        short: The values alone, such as `0.002,dcgan`.
+        short: Only the values, such as `0.002,dcgan`.
     """
 
     label: str
@@ -174,7 +174,7 @@ def _check_factors(
 def _arm(name: str, overrides: Sequence[Override]) -> SweepArm:
     if not overrides:
         return SweepArm(name, "all")
-    redact = make_redactor()  # the journal is redacted, and runs are found again by its labels
+    redact = make_redactor()  # as in the journals, whose labels identify the runs
     return SweepArm(
         label=redact(", ".join(f"{each.key}={to_text(each.value)}" for each in overrides)),
         short=redact(",".join(to_text(each.value) for each in overrides)),

@@ -13,7 +13,8 @@ from dcgan.sweeping.plan import RunKey, SweepRun
 from dcgan.sweeping.storage import StoredSweep
 from tracking.backends.local import last_values, read_fields, run_folders
 from tracking.errors import StoreError, warn
-from tracking.events import BATCH, EPOCH, SWEEP
+from tracking.events import EPOCH, SWEEP
+from tracking.last_losses import last_losses
 from tracking.store import trash_run
 
 ENDED = ("finished", "stopped")
@@ -52,16 +53,16 @@ class RunProgress:
 
 
 def progress_reader(stored_sweep: StoredSweep) -> Callable[[], dict[RunKey, RunProgress]]:
-    """A function that reads the progress of those runs of a sweep that have begun.
+    """A function that reads the progress of the runs of a sweep that have begun.
 
-    If a run was begun twice, the newer one counts. Journals of other sweeps and of finished
+    If a run was started twice, the newer one counts. Journals of other sweeps and of finished
     runs are read only once.
     """
     keys: dict[Path, RunKey | None] = {}
     finished: dict[Path, RunProgress] = {}
 
     def read_one(folder: Path) -> RunProgress | None:
-        """None for a run that is not of this sweep, or whose journal does not say so yet."""
+        """None for a run of another sweep, or whose journal does not name its sweep yet."""
         if folder in finished:
             return finished[folder]
         if keys.get(folder, ()) is None:
@@ -94,10 +95,10 @@ def progress_reader(stored_sweep: StoredSweep) -> Callable[[], dict[RunKey, RunP
 
 
 def missing_runs(stored_sweep: StoredSweep) -> dict[SweepRun, str | None]:
-    """The runs that a sweep lacks, each with the id of the run to resume; None to start a new one.
+    """The missing runs of a sweep, each with the id of the run to resume, or None for a new one.
 
-    Waits for workers that outlived a killed sweep, which stop by themselves; raises StoreError
-    if one does not.
+    Workers of a killed sweep stop by themselves: waits for them, and raises StoreError if one
+    does not stop.
     """
     read = progress_reader(stored_sweep)
     deadline = time.monotonic() + _ORPHAN_SECONDS
@@ -127,8 +128,7 @@ def missing_runs(stored_sweep: StoredSweep) -> dict[SweepRun, str | None]:
 
 def _read_progress(folder: Path, fields: Mapping[str, Any]) -> RunProgress:
     last = last_values(folder)
-    names = [f"{period}/{loss}" for period in (EPOCH, BATCH) for loss in ("Gloss", "Dloss")]
-    losses = [last[name] for name in names if name in last][:2]
+    generator, discriminator = last_losses(last)
     return RunProgress(
         state=str(fields.get("sys/status")),
         folder=folder,
@@ -138,5 +138,5 @@ def _read_progress(folder: Path, fields: Mapping[str, Any]) -> RunProgress:
         step=int(last.get("step", 0)),
         epoch=int(last.get(f"{EPOCH}/number", 0)),
         time=last.get("time", 0.0),
-        losses=(losses[0], losses[1]) if losses else None,
+        losses=None if generator is None or discriminator is None else (generator, discriminator),
     )

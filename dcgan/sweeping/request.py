@@ -1,10 +1,11 @@
-"""A user's request for a sweep, resolved to a new sweep or to one in the store."""
+"""A user's request for a sweep, and the sweep that it means: a new one, or one in the store."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcgan.choices import Executor
 from dcgan.config.loading import Override
 from dcgan.evaluation.features.feature_space import count_spaces
 from dcgan.jobs.initial_weights import check_fixed_weights
@@ -12,7 +13,6 @@ from dcgan.jobs.overrides import data_overrides
 from dcgan.sweeping.definition import read_definition
 from dcgan.sweeping.plan import Factor, Sweep, plan_sweep
 from dcgan.sweeping.storage import StoredSweep, find_sweep
-from dcgan.sweeping.worker import Executor
 from tracking.errors import UserError
 
 
@@ -23,11 +23,11 @@ class SweepRequest:
     Attributes:
         subject: The name of a sweep or a recipe, or the path of a file with either.
         name: The sweep's name; by default that of the subject.
-        factors: Keys to vary and their values, besides those of the subject or in their place.
+        factors: Keys to vary and their values, which replace the subject's values of these keys.
         seeds: The seeds of every arm; None for those of the subject.
         overrides: Settings of all runs alike.
         data: The folder or file of images; None for the recipe's own place.
-        data_flag: How the user has given it, for messages.
+        data_flag: What the user typed before its path, for messages.
         resume: Whether a sweep in the store is to be finished.
         trackers: The backends besides the local journal.
     """
@@ -61,11 +61,11 @@ class Machines:
 
 
 def find_or_plan(request: SweepRequest, store: Path) -> tuple[Sweep, StoredSweep | None]:
-    """The sweep that a request means, and where it is stored if it is to be resumed.
+    """The sweep that a request means, and the stored sweep if it is to be resumed.
 
     Raises:
         ConfigError: There is no such sweep or recipe, or a run's configuration is not valid.
-        StoreError: There is no such sweep to resume, or no run of whose weights it speaks.
+        StoreError: There is no such sweep to resume, or no run that `init.weights` names.
         CheckpointError: Weights cannot be read.
         UserError: A stored sweep is tracked to other backends.
     """
@@ -95,8 +95,7 @@ def _plan(request: SweepRequest) -> Sweep:
     definition = read_definition(request.subject)
     own_keys = {factor.key for factor in request.factors}
     factors = [factor for factor in definition.factors if factor.key not in own_keys]
-    folder = None if request.data is None else request.data.expanduser().absolute()
-    images = data_overrides(definition.recipe, request.overrides, folder, request.data_flag)
+    images = data_overrides(definition.recipe, request.overrides, request.data, request.data_flag)
     return plan_sweep(
         request.name or definition.name,
         definition.recipe,
@@ -107,7 +106,7 @@ def _plan(request: SweepRequest) -> Sweep:
 
 
 def evaluated_spaces(plan: Sweep) -> int:
-    """In how many feature spaces most runs of a sweep will be evaluated; 0 if most will not be."""
+    """In how many feature spaces most runs of a sweep are evaluated; 0 if most are not."""
     evaluated = [run.config.evaluation for run in plan.runs if run.config.evaluation.every_epochs]
     if 2 * len(evaluated) < len(plan.runs):
         return 0

@@ -1,4 +1,4 @@
-"""One process trains the runs that a sweep lacks, once all of its input is checked."""
+"""A sweep in one process: checks its input, locks it, and trains the runs that are missing."""
 
 from __future__ import annotations
 
@@ -18,9 +18,36 @@ from dcgan.training.device import choose_device, devices_for_runs
 from tracking.errors import UserError
 
 
+@dataclass(frozen=True)
+class SweepOutcome:
+    """The results of training the missing runs of a sweep.
+
+    Attributes:
+        results: One for each run that a worker ended.
+        is_complete: Whether all of them were trained, rather than interrupted.
+    """
+
+    results: Sequence[WorkResult] = ()
+    is_complete: bool = True
+
+    @property
+    def failures(self) -> dict[str, list[RunKey]]:
+        """Each failure, with the runs that it happened to."""
+        runs: dict[str, list[RunKey]] = {}
+        for result in self.results:
+            if result.failure:
+                runs.setdefault(result.failure, []).append(result.key)
+        return runs
+
+    @property
+    def warnings(self) -> list[str]:
+        """The warnings of all runs, each once."""
+        return list(dict.fromkeys(text for result in self.results for text in result.warnings))
+
+
 @dataclass(frozen=True, kw_only=True)
 class SweepSession:
-    """A sweep that this process alone trains.
+    """A sweep that is locked for this process, with the runs to train.
 
     Attributes:
         stored: The sweep in the store.
@@ -38,11 +65,13 @@ class SweepSession:
     machines: Machines
     jobs: int
 
-    def train(self, watch: Callable[[], None]) -> tuple[list[WorkResult], bool]:
-        """Train the missing runs; the arguments and the result are those of `run_work_items`."""
+    def train(self, watch: Callable[[], None]) -> SweepOutcome:
+        """Train the missing runs. watch: Called about twice a second; see `run_work_items`."""
         if not self.missing:
-            return [], True
-        return run_work_items(self.work_items, self.machines.executor, self.jobs, watch)
+            return SweepOutcome()
+        return SweepOutcome(
+            *run_work_items(self.work_items, self.machines.executor, self.jobs, watch)
+        )
 
 
 @contextmanager
@@ -73,14 +102,14 @@ def sweep_session(
     """
     if machines.jobs is not None and machines.jobs < 1:
         raise UserError(f"jobs = {machines.jobs}: it should be 1 or more.")
-    on_cards = choose_device(machines.device).type != "cpu" and machines.executor == "loky"
+    on_gpus = choose_device(machines.device).type != "cpu" and machines.executor == "loky"
     plan, stored = find_or_plan(request, store)
     image_counts = load_data(plan, download=download)
     with cluster(machines.executor, machines.cluster) as cores:
         stored = stored or save_sweep(store, plan, request.trackers)
         with sweep_lock(stored):
             missing = missing_runs(stored)
-            places = len(devices_for_runs(machines.device)) if on_cards else cores
+            places = len(devices_for_runs(machines.device)) if on_gpus else cores
             jobs = min(machines.jobs or places, len(missing))
             yield SweepSession(
                 stored=stored,

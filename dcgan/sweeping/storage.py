@@ -71,7 +71,7 @@ def save_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StoredSwee
         "trackers": list(trackers),
         "over": {factor.key: list(factor.values) for factor in sweep.factors},
     }
-    # One run's recipe serves all: the others override the factors and the seed.
+    # The recipe of any run will do: factors and seed are overridden for each run.
     texts = {
         _RECIPE: _redacted_toml(sweep.runs[0].config),
         _SWEEP_FILE: make_redactor()(tomli_w.dumps(tree)),
@@ -91,7 +91,7 @@ def save_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StoredSwee
 
 @contextmanager
 def sweep_lock(stored_sweep: StoredSweep) -> Iterator[None]:
-    """Lock a sweep, of which another process would train the same runs again.
+    """Lock a sweep, so that no other process trains the same runs.
 
     Raises StoreError if another process trains it.
     """

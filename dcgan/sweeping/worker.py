@@ -11,20 +11,18 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import filelock
 import psutil
 import torch
 
+from dcgan.choices import Executor
 from dcgan.cpu.allocator import keep_memory
 from dcgan.jobs.prepare import Job, RunMetadata, SweepMembership, prepare, prepare_resume
 from dcgan.jobs.run import run_job
 from dcgan.sweeping.plan import RunKey, SweepRun
 from dcgan.sweeping.storage import StoredSweep
 from tracking.errors import UserError
-
-Executor: TypeAlias = Literal["loky", "ray", "dask"]
 
 POLL_SECONDS = 0.5
 """Seconds between two checks of whether the sweep was asked to stop."""
@@ -39,7 +37,7 @@ _CLAIMS: list[filelock.BaseFileLock] = []
 
 @dataclass(frozen=True)
 class WorkItem:
-    """What a worker needs to train one run.
+    """The arguments of a worker that trains one run.
 
     Attributes:
         run: The run of the sweep.
@@ -51,7 +49,7 @@ class WorkItem:
         arguments: The sweep's command line, for the record.
         resume_id: The id of the run to resume; None to start a new one.
         stop_file: The file whose existence stops the sweep.
-        owner_pid: The process of the sweep, without which workers stop; None on a cluster.
+        owner_pid: The process of the sweep; workers stop when it is gone. None on a cluster.
         stop_when: The rules of health that end the run early.
     """
 
@@ -70,12 +68,12 @@ class WorkItem:
 
 @dataclass(frozen=True)
 class WorkResult:
-    """What a worker returns at the end of a run.
+    """The result that a worker returns at the end of a run.
 
     Attributes:
-        key: Which run it was.
+        key: The run.
         failure: What went wrong, in a sentence; None if nothing did.
-        warnings: What the run warned of.
+        warnings: The run's warnings.
     """
 
     key: RunKey
@@ -128,17 +126,17 @@ def make_work_items(
 def run_work_item(work_item: WorkItem) -> WorkResult:
     """Train one run in a worker, until it ends or the sweep is asked to stop.
 
-    Nothing is raised: a run that fails is marked so in the store, and its result says why.
+    It raises nothing: a failed run is marked in the store, and its result says why it failed.
     """
     with nullcontext() if work_item.owner_pid is None else _TRAINING:
         return _train(work_item)
 
 
 def init_worker(owner_pid: int) -> None:
-    """Set up a local worker: leave signals to the sweep, and exit when the sweep is gone.
+    """Set up a local worker: ignore signals, and exit when the sweep's process is gone.
 
-    A terminal sends signals to workers too, which would then stop their run and take the next.
-    Workers of a killed sweep would wait for work forever.
+    A terminal also sends Ctrl-C to workers, which would end their run and start the next one. And
+    after the sweep is killed, they would wait for work forever.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -196,7 +194,7 @@ def _prepare_job(work_item: WorkItem) -> Job:
 def _stop_check(stop_file: Path, owner_pid: int | None) -> Callable[[], bool]:
     """A function that returns whether a run should stop.
 
-    It looks twice a second, because asking the file system at every step would cost time.
+    It checks twice a second, because querying the file system at every step would take time.
     """
     next_check = 0.0
 
@@ -212,15 +210,15 @@ def _stop_check(stop_file: Path, owner_pid: int | None) -> Callable[[], bool]:
 
 
 def _is_child_of(pid: int) -> bool:
-    """Whether the living process `pid` started this one; Windows names a dead parent for ever."""
+    """Whether the process `pid` lives and started this one; Windows still reports dead parents."""
     return os.getppid() == pid and psutil.pid_exists(pid)
 
 
 @cache
 def _claim_device(folder: Path, devices: tuple[str, ...]) -> str:
-    """Choose a device for this process until it ends; its other workers choose others.
+    """Choose a device that no other worker has chosen, for as long as this process lives.
 
-    Not one for each run: a process keeps the memory that it has had on a card.
+    It is not chosen anew for each run, because a process keeps memory on a GPU that it has used.
     """
     for number, device in enumerate(devices):
         lock = filelock.FileLock(folder / f"device-{number}.lock")

@@ -1,4 +1,4 @@
-"""Adam as PyTorch has it, without what PyTorch adds to its optimizers for torch.compile."""
+"""PyTorch's Adam, without the imports that PyTorch's optimizers make for torch.compile."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ EAGER_STEPS = 3
 Capture: TypeAlias = Callable[
     [Callable[[], dict[str, Tensor]]], tuple[Callable[[], None], dict[str, Tensor]]
 ]
-"""Takes a function of no arguments; returns what runs it again, and the tensors that then hold
-its results."""
+"""Takes a function without arguments; returns a function that runs it again, and the tensors that
+then hold its results."""
 
 
 class CapturedStep:
@@ -37,9 +37,9 @@ class CapturedStep:
     Args:
         step: The step.
         training: Gives the number and the size of its batches.
-        capture: `capture_cuda_graph`, or in tests what imitates it.
-        report: Called once, with `replayed`, or with why the step cannot be captured; it then
-            runs eagerly.
+        capture: `capture_cuda_graph`, or an imitation of it in tests.
+        report: Called once, with `replayed`, or with why the step cannot be captured and runs
+            eagerly.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class CapturedStep:
         """The gradients of each network's last update, as of an `AdversarialStep`."""
         if not self._was_replayed:
             return self._step.gradients()
-        found: dict[str, list[Tensor]] = {}
+        gradients: dict[str, list[Tensor]] = {}
         for name, value in self._results.items():
             if "/" in name:
-                found.setdefault(name.partition("/")[0], []).append(value)
-        return found
+                gradients.setdefault(name.partition("/")[0], []).append(value)
+        return gradients
 
     def _update(self) -> dict[str, Tensor]:
         """The step's metrics, and its gradients as `G/0`, which a replay overwrites too.
@@ -120,15 +120,15 @@ def capture_cuda_graph(
     """Capture a function as a CUDA graph, without running it.
 
     Args:
-        function: Launches kernels alone: it neither waits for the device nor reads from it.
-        generators: All random generators that it draws from; each replay moves them on.
+        function: Only launches kernels: it neither waits for the device nor reads from it.
+        generators: All random generators that it draws from; each replay advances them.
 
     Returns:
         What replays the graph, and the function's results, which each replay overwrites.
 
     Raises:
-        RuntimeError: The function does what cannot be captured, or needs more memory than there
-            is. It can still be called.
+        RuntimeError: The function cannot be captured, or there is too little memory. It can
+            still be called.
     """
     graph = torch.cuda.CUDAGraph()
     stream = torch.cuda.current_stream()

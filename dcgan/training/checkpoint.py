@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
 import torch
 
@@ -21,6 +21,13 @@ CheckpointRef: TypeAlias = int | Literal["last", "best"]
 """A checkpoint by its step, the last one, or the best by evaluation."""
 
 
+def parse_checkpoint_ref(text: str) -> CheckpointRef | None:
+    """The checkpoint that `last`, `best` or a step names; None for any other text."""
+    if text in ("last", "best"):
+        return cast(Literal["last", "best"], text)
+    return int(text) if text.isdecimal() else None
+
+
 class SaveCheckpoint(Protocol):
     """Stores the state of a training; see `save_checkpoint` for the one that writes files."""
 
@@ -32,7 +39,7 @@ class SaveCheckpoint(Protocol):
         Args:
             step: Training steps done.
             state: What `TrainingState.to_checkpoint` returned.
-            marked: Keep it for good.
+            marked: Never delete it.
             best: Keep it until a better one is saved.
         """
 
@@ -82,7 +89,9 @@ def save_checkpoint(
         RuntimeError: PyTorch cannot write the file, for example because the disk is full.
     """
     if folder.is_symlink():
-        raise FileExistsError(f"{folder} is a link, behind which nothing is written or deleted")
+        raise FileExistsError(
+            f"{folder} is a link, and links are not followed to write or delete files"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.pt"
     with atomic_write(path) as temporary:
@@ -128,12 +137,12 @@ def load_checkpoint(path: Path) -> CheckpointState:
 
 @contextmanager
 def restoring(step: int) -> Iterator[None]:
-    """Turn what PyTorch raises on the state of another network into a CheckpointError."""
+    """Turn PyTorch's exceptions on the state of a different network into a CheckpointError."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
-            f"The checkpoint of step {step} is not one of this run's networks: {error}"
+            f"The checkpoint of step {step} does not fit this run's networks: {error}"
         ) from error
 
 

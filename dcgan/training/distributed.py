@@ -32,10 +32,10 @@ STOP_CHECK_STEPS = 20
 """Steps between two checks of whether any process was asked to stop."""
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
-"""Seconds between two questions of a process that waits for another."""
+"""Seconds between two polls of a process that waits for another."""
 
 _LEAVE_SECONDS = 5.0
-"""Seconds that rank 0 waits at most for the others before it ends."""
+"""Seconds that rank 0 waits for the others at most before it exits."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class World:
     """This process among those that train together.
 
     Attributes:
-        rank: From 0; only rank 0 tracks, saves and prints.
+        rank: Counted from 0; only rank 0 tracks, saves and prints.
         size: Number of processes.
-        store: Through which they wait for each other; None if this process is the only one.
+        store: The key-value store by which they wait for each other; None for a single process.
     """
 
     rank: int = 0
@@ -74,9 +74,9 @@ class World:
         return mean if weight == 1 else mean * weight
 
     def no_sync(self, network: nn.Module) -> AbstractContextManager[None]:
-        """Within it a backward pass collects gradients that the next pass outside it averages.
+        """A context in which gradients are collected; the next backward pass outside averages them.
 
-        The forward pass belongs inside it too. `network` is what `wrap_ddp` returned.
+        The forward pass must be inside it too. `network` is what `wrap_ddp` returned.
         """
         if isinstance(network, DistributedDataParallel):
             averaging_off: AbstractContextManager[None] = network.no_sync()
@@ -115,7 +115,7 @@ class World:
     def all_reduce_sum(self, values: Tensor) -> Tensor:
         """The sum of a tensor over all processes, in float64 and on the CPU.
 
-        Not every device has float64: each process fills a part of its own of what is exchanged,
+        Not every device has float64, so each process fills its own part of the exchanged tensor,
         and the parts are added on the host.
         """
         parts = values.new_zeros((self.size, *values.shape))
@@ -145,12 +145,12 @@ class World:
     def main_process_first(self) -> Iterator[None]:
         """Run the block on rank 0 first, for example to fill a cache that the others read.
 
-        The block may take any time on any process: all wait for each other at its end, without
-        the process group's time-out.
+        The block may take any time on any process: all processes wait for each other at its end,
+        without the process group's time-out.
 
         Raises:
-            ProcessError: On the other ranks, a UserError of the block, which rank 0 did not have.
-            UserError: The block failed on another process, or rank 0 is gone.
+            ProcessError: On the other ranks, a UserError that the block raised only there.
+            UserError: The block failed on another process, or rank 0 has exited.
         """
         turn = next(self._turns)
         if self.rank > 0:
@@ -166,13 +166,13 @@ class World:
 
     @contextmanager
     def wait_for_main_process(self) -> Iterator[None]:
-        """Keep the other ranks at the end of the block until rank 0 has come there too.
+        """Make the other ranks wait at the end of the block until rank 0 has reached it.
 
         Rank 0 may take any time, for example to evaluate: the process group's time-out does not
         count. Every process must enter the block.
 
         Raises:
-            UserError: On the other ranks: the block failed on rank 0, or rank 0 is gone.
+            UserError: On the other ranks: the block failed on rank 0, or rank 0 has exited.
         """
         turn = next(self._turns)
         if self.rank == 0:
@@ -188,13 +188,13 @@ class World:
         try:
             yield
         except BaseException:
-            with suppress(RuntimeError):  # the store is gone with the process that kept it
+            with suppress(RuntimeError):  # the process that kept the store has exited
                 self._count(f"failed {turn}", 1)
             raise
         self._count(f"finished {turn}", 1)
 
     def _wait(self, turn: int, finished: int) -> None:
-        """Wait until so many processes have finished the block; UserError if one cannot."""
+        """Wait until this many processes have finished the block; UserError if one has failed."""
         pause = _SHORTEST_PAUSE
         try:
             while self._count(f"finished {turn}") < finished:
@@ -219,13 +219,13 @@ def process_group(device: torch.device) -> Iterator[World]:
     """Join the processes that `torchrun` started; `SINGLE_PROCESS` if it started none.
 
     Args:
-        device: This process's own, which must be PyTorch's current one if it is a card.
+        device: This process's device; a GPU must be PyTorch's current device.
 
     Yields:
         This process among them.
 
     Raises:
-        ConfigError: Processes cannot exchange what is on such a device.
+        ConfigError: PyTorch cannot exchange data between processes on such a device.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield SINGLE_PROCESS
@@ -244,7 +244,7 @@ def process_group(device: torch.device) -> Iterator[World]:
 
 
 def _backend(device: torch.device) -> str:
-    """The fastest way to exchange gradients that this build of PyTorch has for a device.
+    """The fastest backend that this build of PyTorch has to exchange gradients on a device.
 
     Windows has no NCCL; gloo exchanges CUDA's tensors too.
     """
@@ -263,13 +263,13 @@ def _backend(device: torch.device) -> str:
 
 
 def _leave(world: World) -> None:
-    """Give the others time for their last question: without torchrun, rank 0 keeps the store."""
+    """Let the others finish polling: without torchrun, the store ends with rank 0."""
     deadline = time.monotonic() + _LEAVE_SECONDS
-    with suppress(RuntimeError):  # the store is gone: there is nobody left to wait for
-        left = world._count("left", 1)
-        while world.rank == 0 and left < world.size and time.monotonic() < deadline:
+    with suppress(RuntimeError):  # the store is gone, so the others have exited
+        departed = world._count("left", 1)
+        while world.rank == 0 and departed < world.size and time.monotonic() < deadline:
             time.sleep(_SHORTEST_PAUSE)
-            left = world._count("left")
+            departed = world._count("left")
 
 
 def local_rank() -> int | None:

@@ -78,7 +78,7 @@ def train(
         state.start_from(start_from)
     if resume_from is not None:
         state.restore(resume_from, seeds)
-    if world.rank > 0:  # each process perturbs images of its own
+    if world.rank > 0:  # each process perturbs different images
         state.perturbations.manual_seed((seeds.perturbations + world.rank + state.step) % 2**64)
     total, steps_in_epoch = total_steps(config, len(pixels)), steps_per_epoch(config, len(pixels))
     step = _training_step(state, config, device, world, total, emit)
@@ -92,11 +92,11 @@ def train(
     pixels, data_wait = to_device_if_it_fits(pixels, device), DataWait()
 
     def evaluate_and_mark(*, marked: bool) -> None:
-        with world.wait_for_main_process():  # which alone evaluates
+        with world.wait_for_main_process():  # only the main process evaluates
             if evaluate is not None and evaluate(state.step, _sampling_generator(state, config)):
                 save(state.step, state.to_checkpoint(), marked=marked, best=True)
 
-    # The checkpoint is older than the evaluation that was due at its step.
+    # The checkpoint was saved before the evaluation that was due at its step.
     if resume_from is not None and _evaluation_was_due(state, config, total):
         evaluate_and_mark(marked=is_due(config.checkpoints.keep_every, state.epoch - 1))
 
@@ -130,7 +130,7 @@ def train(
             state.epoch, state.batch = epoch + 1, 0
         state.epoch_sums = metrics.sums
         evaluation_is_due = _evaluation_was_due(state, config, total)
-        # Saved first, so that an evaluation that never ends loses nothing.
+        # Saved first, so that nothing is lost if the evaluation never ends.
         if stop or last or marked or save_is_due or (evaluation_is_due and evaluate is not None):
             save(state.step, state.to_checkpoint(), marked=marked)
         if evaluation_is_due:
@@ -148,7 +148,7 @@ def _training_step(
     total_steps: int,
     emit: Callable[[Event], None],
 ) -> AdversarialStep | CapturedStep:
-    """The step; on one CUDA device as a graph, unless the recipe says no."""
+    """The step; replayed as a graph on a single CUDA device, unless the recipe forbids it."""
     step = AdversarialStep(state, config, device, world, total_steps)
     if device.type != "cuda" or world.size > 1 or not config.training.cuda_graph:
         return step

@@ -30,7 +30,7 @@ class MetricBuffer:
         sums: The current epoch's sums so far, float64 (metrics,); None at its start.
         count: The current epoch's steps so far.
         reduce: Takes a block (steps, metrics) of this process and returns that of all processes,
-            which call it at the same steps: blocks then end by steps alone. None for one process.
+            which call it at the same steps: blocks then end only by steps. None for one process.
 
     Attributes:
         sums: The current epoch's sums up to the last flush; in a checkpoint, because an epoch
@@ -70,12 +70,12 @@ class MetricBuffer:
             self.flush()
 
     def add_norms(self, step: int, values: Mapping[str, Tensor]) -> None:
-        """Add what `NetworkNorms` measured of some steps; it is the same in all processes."""
+        """Add the norms that `NetworkNorms` measured at a step, the same in all processes."""
         self._norm_names = tuple(values)
         self._norms.append((step, torch.stack(list(values.values()))))
 
     def flush(self) -> None:
-        """Emit what has been collected."""
+        """Emit the collected metrics."""
         self._flush_norms()
         if self._rows:
             block = torch.stack(self._rows)

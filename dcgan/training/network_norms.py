@@ -1,4 +1,4 @@
-"""How large the gradients of both networks are, and how far a step moves their weights.
+"""The norms of both networks' gradients, and of the change of their weights in a step.
 
 Measured once per block of metrics, on the device: each costs a pass over all weights.
 """
@@ -31,7 +31,7 @@ class NetworkNorms:
         self._before: dict[str, list[Tensor]] = {}
 
     def remember_weights(self, step: int) -> bool:
-        """Copy the weights if `step`, which comes next, is one to measure; return whether it is."""
+        """Copy the weights if the coming step `step` is to be measured; return whether it is."""
         if step % MEASURED_EVERY:
             return False
         for name, weights in self._weights.items():
@@ -46,7 +46,7 @@ class NetworkNorms:
         """The norms of the step that was just done; the same in all processes.
 
         Args:
-            gradients: Of each network's last update, by `G` and `D`.
+            gradients: The gradients of each network's last update, by `G` and `D`.
 
         Returns:
             `G_gradient_norm` and `D_gradient_norm`, L2 norms over all weights of a network;

@@ -31,7 +31,7 @@ def check_precision(config: Config, device: torch.device) -> None:
 
 
 def describe_arithmetic(config: Config, device: torch.device) -> str:
-    """What the networks are computed in, such as `TF32 in convolutions, else float32`."""
+    """The arithmetic of the networks, such as `TF32 in convolutions, else float32`."""
     match config.training.precision:
         case "bf16":
             return "bfloat16 in networks, float32 in losses and weights"
@@ -46,7 +46,7 @@ def describe_arithmetic(config: Config, device: torch.device) -> str:
 def set_arithmetic(config: Config, device: torch.device) -> None:
     """Set how CUDA computes in float32 in this process, and let cuDNN choose the fastest kernels.
 
-    `auto` is PyTorch's own default: TF32 in convolutions alone.
+    `auto` is PyTorch's own default: TF32 only in convolutions.
     """
     precision = config.training.precision
     torch.backends.cuda.matmul.fp32_precision = "tf32" if precision == "tf32" else "ieee"
@@ -57,9 +57,9 @@ def set_arithmetic(config: Config, device: torch.device) -> None:
 
 @contextmanager
 def ieee_float32() -> Iterator[None]:
-    """Compute in float32 proper, whatever a training has set; also a decorator.
+    """Compute in IEEE float32, whatever a training has set; also a decorator.
 
-    A checkpoint then has the same scores during its training and after it.
+    So a checkpoint has the same scores during its training and afterwards.
     """
     matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn.conv  # type: ignore[attr-defined]
     saved = matmul.fp32_precision, convolution.fp32_precision
@@ -74,7 +74,7 @@ def ieee_float32() -> Iterator[None]:
 def pytorch_default_convolutions(device: torch.device) -> Iterator[None]:
     """Compute convolutions as PyTorch does by default: in TF32 where the device has it.
 
-    For networks of others whose published numbers were computed so.
+    For pretrained networks whose published numbers were computed like this.
     """
     convolution = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     saved = convolution.fp32_precision
@@ -94,7 +94,7 @@ def forward_in_precision(
     bfloat16 has float32's range, so no gradient needs scaling.
 
     Args:
-        network: Takes `images` alone.
+        network: A network whose only input is `images`.
         images: The network's input, float32 (N, ...).
         precision: `bf16` runs convolutions and matmuls in bfloat16; any other changes nothing
             here. Weights and Adam's moments are always float32.

@@ -1,4 +1,4 @@
-"""When things happen: the steps of a run, the order of its images, what is due at a step."""
+"""The schedule of a run: its steps, the order of its images, and the work due at a step."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ def total_steps(config: Config, size: int) -> int:
     return (config.training.epochs or 0) * steps_per_epoch(config, size)
 
 
+def total_epochs(config: Config, size: int) -> int:
+    """Passes of a whole training over `size` images, the last of which may be cut short."""
+    return -(-total_steps(config, size) // steps_per_epoch(config, size))
+
+
 def epoch_order(size: int, seeds: Seeds, epoch: int) -> Tensor:
-    """The order of the images in an epoch, a function of seed and epoch alone.
+    """The order of the images in an epoch, which depends only on seed and epoch.
 
     Args:
         size: Number of images.

@@ -55,7 +55,7 @@ def make_targets(real: bool, count: int, stabilisers: Stabilisers, rng: torch.Ge
         real: Whether the images are real.
         count: Number of images.
         stabilisers: Of which `label_smoothing` and `label_flipping` are used. Smoothing is
-            one-sided, of real images alone (Salimans et al. 2016, section 3.4).
+            one-sided, only for real images (Salimans et al. 2016, section 3.4).
         rng: Draws which targets are flipped.
 
     Returns:

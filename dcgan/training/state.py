@@ -1,4 +1,4 @@
-"""Everything that changes during a training, which is what a checkpoint holds."""
+"""The state of a training, which is what a checkpoint holds."""
 
 from __future__ import annotations
 
@@ -88,12 +88,12 @@ class TrainingState:
             self.average.module.load_state_dict(self.generator.state_dict())
 
     def restore(self, checkpoint: CheckpointState, seeds: Seeds) -> None:
-        """Load what `to_checkpoint` returned for the same configuration.
+        """Load the result of `to_checkpoint` for the same configuration.
 
         Args:
             checkpoint: The state, on the CPU.
-            seeds: Of the run. The random generators of another kind of device cannot take over
-                the saved states: they restart from seed and step. See `has_random_state_of`.
+            seeds: Of the run. Random generators of another kind of device cannot load the saved
+                states, and restart from seed and step. See `has_random_state_of`.
         """
         for name in _MODULES:
             part = getattr(self, name)
@@ -123,7 +123,7 @@ _COUNTERS = ("epoch", "batch", "step", "epoch_sums")
 
 
 def has_random_state_of(checkpoint: CheckpointState, device: torch.device) -> bool:
-    """Whether the random generators of `device` can take over the states in a checkpoint."""
+    """Whether the random generators of `device` can load the states in a checkpoint."""
     size = torch.Generator(device).get_state().numel()
     return all(checkpoint[name].numel() == size for name in _RANDOM_GENERATORS)
 
@@ -148,7 +148,7 @@ def initial_state(
 
     Args:
         config: The recipe.
-        seeds: Of the weights and of the random generators.
+        seeds: The seeds of the weights and of the random generators.
         device: Where the networks are created.
         world: The processes that train together; batch norm may be synchronised over them.
     """
@@ -185,14 +185,14 @@ def initial_state(
 def memory_format(config: Config, device: torch.device) -> torch.memory_format:
     """The layout of images and weights: channels-last, in which convolutions are faster.
 
-    On CUDA Inductor chooses it itself, and fails on some networks that are in channels-last.
+    On CUDA, Inductor chooses the layout itself, and fails on some networks in channels-last.
     """
     chooses_itself = config.training.compile and device.type == "cuda"
     return torch.contiguous_format if chooses_itself else torch.channels_last
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
-    """Load a state, but keep what follows from the device; and lay it out as fused Adam expects.
+    """Load a state, except the options that depend on the device, in the layout of fused Adam.
 
     Moments get the memory format of their weights.
     """

@@ -36,7 +36,7 @@ Batch: TypeAlias = tuple[int, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class DiscriminatorStep:
-    """What a step of D leaves for the step of G and for the metrics.
+    """The results of a step of D, for the step of G and for the metrics.
 
     Attributes:
         batch_size: Images in the batch of all processes together.
@@ -59,7 +59,7 @@ class DiscriminatorStep:
 
 @dataclass(frozen=True, eq=False)
 class GeneratorStep:
-    """What a step of G leaves for the metrics.
+    """The results of a step of G, for the metrics.
 
     Attributes:
         loss: G's loss, a scalar.
@@ -137,7 +137,7 @@ class AdversarialStep:
             state.discriminator_optimizer.zero_grad()
             if self._config.dataset.flip:
                 images = mirror_half(images, state.perturbations)
-            # A mapped file is in contiguous format.
+            # A memory-mapped file is in contiguous format.
             images = images.contiguous(memory_format=self._memory_format)
             real = self._augment(to_unit_range(images))
             real_targets = self._make_targets(True, len(real))
@@ -223,9 +223,9 @@ class AdversarialStep:
         }
 
     def _until_the_update(self) -> AbstractContextManager[None]:
-        """Of D's two backward passes before one update, the second averages the gradients of both.
+        """A context for the first of two backward passes before an update: the second one averages.
 
-        Only then: `two` updates D after the first, and `joint` has one backward pass.
+        Not for `two`, which updates D after the first pass, nor for `joint`, which has one pass.
         """
         if self._config.training.discriminator_step == "accumulated":
             return self._world.no_sync(self._discriminator_ddp)
@@ -246,9 +246,9 @@ class AdversarialStep:
 
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    """Without gradients of the weights, which would be thrown away: a shorter backward pass.
+    """Without gradients of the weights, which are not needed: the backward pass is shorter.
 
-    Also after an error, after which a step that could not be captured runs again.
+    They are turned on again even after an error, because a step that cannot be captured is rerun.
     """
     network.requires_grad_(False)
     try:
@@ -269,9 +269,9 @@ def can_share_d_pass(config: Config, discriminator: nn.Module) -> bool:
 
 
 class CompiledForFullBatches(nn.Module):
-    """A network by torch.compile; a shorter batch, which would compile it again, goes without.
+    """A compiled network; shorter batches, which would compile it again, use the plain one.
 
-    Compiled before DistributedDataParallel wraps it: what wraps a network cannot be compiled.
+    Compiled before DistributedDataParallel wraps it, because the wrapper cannot be compiled.
 
     Args:
         network: Shared with the caller, who draws grids and saves checkpoints with it.

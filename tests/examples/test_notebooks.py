@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from tests.support import REPOSITORY
 
 NOTEBOOKS = sorted((REPOSITORY / "examples").glob("*.ipynb"))
-MOST_BYTES = 300_000
+MAX_BYTES = 300_000
 TINY = {
     "tour": "EPOCHS = 1",
     "comparison": "SEEDS = 1; EPOCHS = 1; JOBS = 1",
@@ -50,7 +50,7 @@ def tags(cell: Any) -> list[str]:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_committed_small_with_its_outputs_and_without_errors(path: Path) -> None:
-    assert path.stat().st_size < MOST_BYTES
+    assert path.stat().st_size < MAX_BYTES
     text = path.read_text(encoding="utf-8")
     assert str(REPOSITORY) not in text
     assert str(Path.home()) + "/" not in text

@@ -34,7 +34,7 @@ FIRST = int(os.environ.get("DCGAN_FUZZ_FIRST", "0"))
 SLOW_SECONDS = 60.0
 """Of processor time, since the long fuzz runs beside other work."""
 
-MOST_SHOWN = 10
+MAX_SHOWN = 10
 GOOD = "sample-good22"
 GROUP = 11
 """Damaged runs that share a store, so that the commands that read all of it run once for them."""
@@ -117,7 +117,7 @@ def noting(failures: list[Exception], note: str) -> Iterator[None]:
 
 def raise_all(failures: list[Exception]) -> None:
     if failures:
-        raise ExceptionGroup(f"{len(failures)} of {COUNT}", failures[:MOST_SHOWN])
+        raise ExceptionGroup(f"{len(failures)} of {COUNT}", failures[:MAX_SHOWN])
 
 
 @pytest.mark.timeout(0 if IS_LONG else 600)

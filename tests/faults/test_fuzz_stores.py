@@ -39,7 +39,7 @@ FIRST = int(os.environ.get("DCGAN_FUZZ_FIRST", "0"))
 SLOW_SECONDS = 60.0
 """Of processor time, since the long fuzz runs beside other work."""
 
-MOST_SHOWN = 10
+MAX_SHOWN = 10
 GOOD, BAD = "sample-good22", "sample-bad222"
 Mutation = Callable[[bytes, random.Random], bytes]
 
@@ -127,7 +127,7 @@ def test_damage_to_a_store_costs_at_most_the_run_that_it_hits(
                 failures.append(error)
         shutil.rmtree(store)
     if failures:
-        raise ExceptionGroup(f"{len(failures)} of {COUNT}", failures[:MOST_SHOWN])
+        raise ExceptionGroup(f"{len(failures)} of {COUNT}", failures[:MAX_SHOWN])
 
 
 def check(store: Path, target: Target, number: int) -> None:

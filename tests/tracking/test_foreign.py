@@ -106,7 +106,7 @@ def test_any_folder_of_tensorboard_is_imported(tmp_path: Path) -> None:
         writer.add_hparams(hparams, {"best": 0.9})
     output = imported(tmp_path / "logs", "tensorboard", tmp_path / "mine")
     assert "5 values, 1 image, 1 file" in output
-    assert "Left out, for which a run has no place here: 1 histogram." in output
+    assert "Not imported, because a run cannot hold them here: 1 histogram." in output
     [folder] = local.run_folders(tmp_path / "mine")
     assert local.read_fields(folder)["sys/name"] == "exp/v0"
     assert json.loads((folder / "config.json").read_text()) == hparams
@@ -120,7 +120,9 @@ def test_any_folder_of_tensorboard_is_imported(tmp_path: Path) -> None:
     rename = ("--rename", "loss/train=training/batch/Gloss")
     output = imported(tmp_path / "logs", "tensorboard", tmp_path / "other", *rename)
     assert "5 values, 1 image, 1 file" in output
-    assert "no place here: 1 histogram." in output, "counted once, although it is read twice"
+    assert "cannot hold them here: 1 histogram." in output, (
+        "counted once, although it is read twice"
+    )
 
 
 def test_a_single_run_of_this_program_is_imported_from_its_store(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_a_damaged_log_is_read_up_to_the_damage_and_told_of(tmp_path: Path) -> N
     assert list(steps["step"]) == list(range(1, len(steps) + 1))
     assert 0 < len(steps) < 300
     log.write_bytes(b"something else")
-    with pytest.warns(StoreWarning, match="is no log of W&B"):
+    with pytest.warns(StoreWarning, match="is not a W&B log"):
         assert backend.load_runs(tmp_path).empty
 
 

@@ -1,4 +1,4 @@
-"""One module or package per store: only it imports that store's SDK, and only when used."""
+"""One module or package per store; only it imports the store's SDK, and only when used."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 Remote: TypeAlias = Literal["mlflow", "neptune", "tensorboard", "wandb"]
 REMOTES: tuple[Remote, ...] = get_args(Remote)
-"""Our backends to which a run can be tracked in addition to the local journal."""
+"""Built-in backends that can track a run in addition to the local journal."""
 
 BUILT_IN = ("local", *REMOTES, "neptune_export")
-"""All our backends; `tracking.plugins` finds those of other packages."""
+"""All built-in backends; `tracking.plugins` finds those of other packages."""
 
 _EXTRAS = ("wandb",)
 """Backends whose client is installed by an extra of the same name."""
 
 
 class Reader(Protocol):
-    """The functions of a module that reads complete runs, such as those in `foreign`.
+    """A module that reads complete runs, such as those in `foreign`.
 
     A store is a folder; MLflow's runs can also be read from an address, a string.
     """
@@ -49,7 +49,7 @@ class Reader(Protocol):
 
 
 class Backend(Reader, Protocol):
-    """The functions that the module of each backend has."""
+    """A backend's module: it reads and writes runs."""
 
     def open_tracker(self, run: Run, store: Path) -> Tracker:
         """Open a run for writing: a new one, or an existing one to continue it."""
@@ -68,7 +68,7 @@ class Backend(Reader, Protocol):
             store: The store, or an address of MLflow.
             run: The run's id.
             paths: The paths of the metrics; those that the run lacks are left out.
-            fraction: Of each metric's own steps, 0 to 1; at least one step.
+            fraction: The fraction of each metric's own steps, 0 to 1; at least one step.
 
         Returns:
             Each metric's values, float64, indexed by step in ascending order. A step at which
@@ -85,7 +85,7 @@ class Backend(Reader, Protocol):
 def load_backend(name: str) -> Backend:
     """Import a backend: one of `BUILT_IN`, or that of another package.
 
-    Raises StoreError if another package's cannot be imported, or if no backend has this name.
+    Raises StoreError if no backend has this name, or if a package's backend cannot be imported.
     """
     if name in BUILT_IN:
         from tracking.guarded_reading import GuardedBackend
@@ -98,7 +98,7 @@ def load_backend(name: str) -> Backend:
 
 
 def load_reader(name: str) -> Reader:
-    """Import a backend, or a module that reads the runs of others, such as `foreign.mlflow`."""
+    """Import a backend, or a reader of other programs' runs, such as `foreign.mlflow`."""
     if name.startswith("foreign."):
         from tracking.guarded_reading import GuardedReader
 
@@ -115,9 +115,9 @@ def tracker_names() -> tuple[str, ...]:
 
 
 def check_tracker(name: str) -> str:
-    """A remote tracker's name, unchanged; raises UserError if it does not exist, or cannot start.
+    """A remote tracker's name, unchanged; raises UserError if it is unknown or lacks its client.
 
-    That another package's can be imported is found out when it is used.
+    Whether a package's backend can be imported shows only when it is used.
     """
     if name not in (names := tracker_names()):
         raise UserError(f"There is no tracker {name!r}. Choose from: {', '.join(names)}.")
@@ -131,7 +131,7 @@ def check_trackers(names: list[str] | None) -> list[str]:
 
 
 def check_client(name: str) -> None:
-    """Raise UserError if one of our backends needs a client that is not installed."""
+    """Raise UserError if a built-in backend needs a client that is not installed."""
     if name in _EXTRAS and find_spec(name) is None:
         raise UserError(
             f"The client of {name} is not installed. Install it with: {install_extra(name)}"

@@ -67,7 +67,7 @@ class Journal:
     """The tracker that is always on.
 
     Metrics reach the operating system within the call, so killing the process loses none of
-    them. What a full disk refuses is kept in memory and written later.
+    them. If the disk is full, they are kept in memory and written later.
     """
 
     def __init__(self, folder: Path, run: Run) -> None:
@@ -97,11 +97,11 @@ class Journal:
         self._stale_files: set[str] = set()
 
     def held(self) -> Held:
-        """What the journal had of the run when it was opened."""
+        """What the journal held of the run when it was opened."""
         return self._held
 
     def write(self, event: Event) -> None:
-        """Write one event, after those that a full disk refused earlier."""
+        """Write one event, after those that a full disk has delayed."""
         match event:
             case Fields(values):
                 self._write_fields(values)
@@ -121,9 +121,9 @@ class Journal:
                 raise
 
     def close(self, status: Status) -> None:
-        """Write what is left, and last the status, even on a full disk.
+        """Write what is left and then the status, even on a full disk.
 
-        A run that lost something has not finished: it is `interrupted`, so that it can be resumed.
+        If anything is lost, the status is `interrupted`, so that the run can be resumed.
         """
         is_complete = False
         try:
@@ -150,7 +150,7 @@ class Journal:
                     os.utime(temporary, ns=(time * 1_000_000, time * 1_000_000))
             case Text(path, content):
                 with atomic_write(self._artifact(path, ".txt")) as temporary:
-                    temporary.write_bytes(content.encode())  # line ends stay as they are
+                    temporary.write_bytes(content.encode())  # keep line ends as they are
             case File(path, source):
                 target = self._artifact(path, source.suffix)
                 if source.resolve() != target.resolve():
@@ -173,7 +173,7 @@ class Journal:
         return self._inside(Path("artifacts", f"{path.removeprefix(ARTIFACTS + '/')}{suffix}"))
 
     def _inside(self, relative: Path) -> Path:
-        """A file of the run, whose folder is created. Raises StoreError if it would lie outside."""
+        """A file of the run, whose folder is created. Raises StoreError if it is outside."""
         if relative.is_absolute() or ".." in relative.parts:
             raise StoreError(f"{relative} would lie outside of the run's folder {self.folder}.")
         target = check_no_link(self.folder, relative)
@@ -219,18 +219,9 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
 def load_tails(
     store: Path, run: str, paths: Sequence[str], fraction: float
 ) -> dict[str, pd.Series]:
-    """The last values of metrics by path, as `tracking.tables.tail_of` cuts them.
+    """The last values of metrics by path; see `tracking.backends.Backend.load_tails`.
 
     Only the end of the run's file is read.
-
-    Args:
-        store: The store.
-        run: The run's id.
-        paths: The paths of the metrics; those that the run lacks are left out.
-        fraction: Of each metric's own steps, 0 to 1; at least one step.
-
-    Returns:
-        Each metric's values, float64, indexed by step.
     """
     return read_tails(store / run / METRICS_FILE, paths, fraction)
 
@@ -270,7 +261,7 @@ def read_fields(folder: Path, *, alive: bool | None = None) -> dict[str, Value]:
 def amend_fields(folder: Path, values: Mapping[str, Value]) -> None:
     """Set fields of a run that has ended, such as its tags; the caller holds its lock.
 
-    Secrets and the home directory are redacted, as they are while a run lasts.
+    Secrets and the home directory are redacted, as during a run.
     """
     tree = read_field_file(folder / RUN_FILE) | redact_fields(values, make_redactor())
     write_json(folder / RUN_FILE, nest(tree))
@@ -290,7 +281,7 @@ def read_steps(folder: Path) -> pd.DataFrame:
 
 def last_values(folder: Path) -> dict[str, float]:
     """The last value of each metric by `tracking.metric_keys.metric_key`, and `step` and `time`."""
-    with contextlib.suppress(StoreError, ValueError):  # it can be made again
+    with contextlib.suppress(StoreError, ValueError):  # it is only a cache
         if ended := read_json(folder / LAST_FILE):
             return {key: decode(value) for key, value in ended.items()}
     return last_metrics(folder / METRICS_FILE).entries
@@ -299,11 +290,11 @@ def last_values(folder: Path) -> dict[str, float]:
 def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
     """The complete run in `folder` as events: fields, texts and files, metrics, images.
 
-    How far each remote got is private to the journal and not part of the run.
+    The progress of each remote tracker is private to the journal and left out.
 
     Args:
         folder: The run's folder.
-        held: What the receiver has already; its pictures are not read.
+        held: What the receiver already has; those pictures are not read.
     """
     fields = read_fields(folder)
     yield Fields({path: fields[path] for path in fields if not path.startswith(TRACKERS)})
@@ -321,7 +312,7 @@ def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
 
 
 def rewind(folder: Path, step: int) -> None:
-    """Delete what was measured after `step`: a resumed run measures it again.
+    """Delete everything after `step`, because a resumed run records it again.
 
     Files that a killed process left half-written are deleted as well. Raises StoreError, before
     anything is deleted, if the folder has a link.

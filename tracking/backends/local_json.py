@@ -1,4 +1,4 @@
-"""The JSON files of a run: checked when they are read, complete or absent when they are written."""
+"""Reads and checks the JSON files of a run, and writes them whole or not at all."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
     """Write a file of a run."""
     with atomic_write(path) as temporary:
         text = json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
-        # Names of files may have bytes that are not text; JSON reads the replacement as an escape.
+        # File names may have bytes that are not text; they are replaced by an escape valid in JSON.
         temporary.write_bytes(text.encode(errors="backslashreplace"))
 
 
 def conform(fields: Mapping[str, Value]) -> dict[str, Value]:
-    """Fields from elsewhere, in which a run's own fields have the types that they have here."""
+    """Fields of another store, with the standard ones converted to the types of ours."""
     return {path: _conform(path, value) for path, value in fields.items()}
 
 
@@ -89,7 +89,7 @@ def _is_text(path: str) -> bool:
 
 
 def _check(fields: Mapping[str, Value]) -> None:
-    """Raise KeyError, TypeError or ValueError unless a run's own fields are what they should be."""
+    """Raise KeyError, TypeError or ValueError unless the standard fields exist with their types."""
     from_iso8601(str(fields[f"{SYS}/created"]))
     for path in (f"{SYS}/name", *fields):
         if _conform(path, fields[path]) != fields[path] and (_is_text(path) or path == _TAGS):

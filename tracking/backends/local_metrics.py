@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TAIL_BYTES = 65_536
-"""The least number of bytes to read from the end of a file."""
+"""Bytes to read from the end of a file at least."""
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _READ: dict[Path, tuple[int, int, LastMetrics | None]] = {}
-"""What was read of each file by this process: its inode, its bytes so far, and how they end."""
+"""Per file that this process has read: its inode, the bytes read, and the last metrics in them."""
 
 _STEP_LIMIT, _TIME_LIMIT = 2**63, 2**53
-"""What a table of steps can hold: 64-bit steps, and times that a float holds exactly."""
+"""The ranges of a step table: 64-bit steps, and times that a float holds exactly."""
 
 
 def metric_lines(
@@ -40,12 +40,12 @@ def metric_lines(
     """A block of metrics as lines; the arguments are the attributes of `tracking.events.Metrics`.
 
     Args:
-        steps: Numbers of finished training steps.
+        steps: Training steps.
         times: Milliseconds since the Unix epoch.
-        values: By path, each sequence as long as `steps`.
+        values: The values by path, each sequence as long as `steps`.
 
     Raises:
-        StoreError: A step is no integer of 64 bits.
+        StoreError: A step is not a 64-bit integer.
     """
     if not all(isinstance(step, int) and abs(step) < _STEP_LIMIT for step in steps):
         raise StoreError(f"A journal takes no steps such as {max(steps, key=abs)}.")
@@ -78,7 +78,7 @@ def decode(value: object) -> float:
 
 
 def complete_lines(file: Path, start: int = 0) -> bytes:
-    """The lines of a run's file, from a byte on, without a torn last one; empty without a file.
+    """The complete lines of a run's file from byte `start`; empty if there is no file.
 
     Raises OSError if the file cannot be read, and StoreError if it is a link.
     """
@@ -118,8 +118,8 @@ class LastMetrics:
 def last_metrics(file: Path) -> LastMetrics:
     """How the metrics of a journal end.
 
-    A metric's last value may stand any distance before the end, so all lines are read; when a
-    journal grows, as those that are watched do, only the new ones.
+    A metric's last value may lie anywhere in the file, so all lines are read; when a watched
+    journal grows, only the new lines are.
     """
     try:
         identity, size = file.stat().st_ino, file.stat().st_size
@@ -152,7 +152,7 @@ def _rows(lines: bytes, file: Path) -> Iterator[Row]:
 
 
 def lines_until(file: Path, step: int) -> bytes:
-    """The lines of the steps up to `step`, and damaged ones, of which the step is not known."""
+    """The lines up to `step`, and damaged ones, whose step is unknown."""
     lines = complete_lines(file).splitlines(keepends=True)
     entries = [_entries(line) for line in lines]
     return b"".join(
@@ -179,7 +179,7 @@ def step_table(run: str, file: Path) -> pd.DataFrame:
         # was not measured is missing; one that was measured as NaN is a text here.
         measured = frame[key].notna().to_numpy()
         values = frame[key].astype("float64").to_numpy()
-        column = metric_key(metric_path(key))  # older journals have a plain `run`
+        column = metric_key(metric_path(key))  # older journals have a plain `run` column
         columns[column] = np.full(len(steps), np.nan)
         columns[column][row[measured]] = values[measured]
     index = pd.Index(steps, name="step")
@@ -194,7 +194,7 @@ def read_tails(file: Path, paths: Sequence[str], fraction: float) -> dict[str, p
     Args:
         file: The `metrics.jsonl`, which need not exist.
         paths: The paths of the metrics; those without values are left out.
-        fraction: Of each metric's own steps, 0 to 1; at least one step.
+        fraction: The fraction of each metric's own steps, 0 to 1; at least one step.
 
     Returns:
         Each metric's values, float64, indexed by step.
@@ -214,7 +214,7 @@ def read_tails(file: Path, paths: Sequence[str], fraction: float) -> dict[str, p
 
 def _tail_lines(file: Path, keys: Sequence[str], fraction: float) -> bytes:
     """Complete lines from the end of a file, enough for that fraction of each metric's steps."""
-    file_fraction = fraction + 0.02  # lines are of about the same length
+    file_fraction = fraction + 0.02  # lines have about the same length
     while file_fraction < 1 and file.is_file() and not is_behind_link(file.parent, Path(file.name)):
         lines = _last_lines(file, file_fraction)
         if all(_reaches_back(lines, key, fraction) for key in keys):
@@ -234,7 +234,7 @@ def _last_lines(file: Path, file_fraction: float) -> bytes:
 
 
 def _reaches_back(lines: bytes, key: str, fraction: float) -> bool:
-    """Whether lines begin before the last `fraction` of a metric's steps; False if unsure."""
+    """Whether lines begin before the last `fraction` of a metric's steps; False if in doubt."""
     from tracking.tables import tail_start
 
     place = lines.rfind(f"{json.dumps(key)}: ".encode())

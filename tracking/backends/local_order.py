@@ -1,4 +1,4 @@
-"""Puts the lines of a journal's metrics in the order of their steps again."""
+"""Restores the step order of the lines in a journal's metrics."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tracking.backends.local_metrics import complete_lines
 
 
 def order_steps(folder: Path) -> None:
-    """Sort the lines of a run that has ended, after some were added for earlier steps.
+    """Sort the lines of a run that has ended, after lines for earlier steps were added.
 
-    Of lines of one step the one that was written last stays the last. The caller holds the run's
-    lock.
+    The sort is stable: of several lines of one step, the newest stays last. The caller holds the
+    run's lock.
     """
     metrics = folder / METRICS_FILE
     lines = complete_lines(metrics).splitlines(keepends=True)

@@ -1,11 +1,10 @@
-"""Exports of Neptune's hosted service by its own exporter: Parquet and files, read only.
+"""Exports that Neptune's exporter makes of its hosted service: Parquet and files, read only.
 
     data/<project>/<run>_part_<n>.parquet    one row per value
-    files/...                                the files that rows name, relative to `files`
+    files/...                                the files that rows name by relative paths
 
-Values keep their paths. Neptune's own `sys` fields become `sys/neptune/...`, except those that
-every run has here: name, creation, tags, description, failure. Runs that this program tracked
-read back unchanged.
+Values keep their paths. Neptune's own `sys` fields become `sys/neptune/...`, except the standard
+ones: name, creation, tags, description, failure. Runs of this program read back unchanged.
 """
 
 from __future__ import annotations
@@ -80,17 +79,7 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
 def load_tails(
     store: Path, run: str, paths: Sequence[str], fraction: float
 ) -> dict[str, pd.Series]:
-    """The last values of metrics by path, as `tracking.tables.tails_of` gives them.
-
-    Args:
-        store: The export.
-        run: The run's id here.
-        paths: The paths of the metrics; those that the run lacks are left out.
-        fraction: Of each metric's own steps, 0 to 1; at least one step.
-
-    Returns:
-        Each metric's values, float64, indexed by step.
-    """
+    """The last values of metrics by path; see `tracking.backends.Backend.load_tails`."""
     from tracking.tables import tails_of
 
     return tails_of(_points_of(store, run), paths, fraction)
@@ -118,10 +107,10 @@ class _Export:
     """One exported run.
 
     Attributes:
-        run: The id that it has here.
-        made_here: Whether this program tracked it.
+        run: Our id of the run.
+        made_here: Whether this program tracked the run.
         parts: Its Parquet files.
-        files: The folder to which its rows' file names are relative.
+        files: The folder to which the rows' file names are relative.
     """
 
     run: str
@@ -136,7 +125,7 @@ class _Export:
 
 
 def _exports(store: Path) -> dict[str, _Export]:
-    """All runs of an export by the id that they have here.
+    """All runs of an export by our ids.
 
     Raises StoreError if the folder is not an export.
     """
@@ -154,7 +143,7 @@ def _exports(store: Path) -> dict[str, _Export]:
             exports[run] = _Export(run, bool(ids), parts, files)
     if not exports:
         _refuse(
-            store, f"it has no exported run, that is, no file whose name ends with {_FIRST_PART}"
+            store, f"it has no exported run, which is a file whose name ends with {_FIRST_PART}"
         )
     return exports
 
@@ -211,7 +200,7 @@ def _field_path(path: str) -> str:
 
 
 def _own_fields(raw: Mapping[str, Value], export: _Export) -> Iterator[tuple[str, Value]]:
-    """The fields of a run that this program tracked, with the full text of those that were cut."""
+    """The fields of a run that this program tracked, in full where Neptune cut their text."""
     files = {row["attribute_path"]: row for row in export.of_type("file")}
     for path, value in raw.items():
         if not path.startswith(OWN_FIELDS):
@@ -265,7 +254,7 @@ def _is_non_finite(row: Mapping[str, Any]) -> bool:
 
 
 def _file(export: _Export, row: Mapping[str, Any]) -> Path:
-    """The file that a row names. Raises StoreError for a file outside of the export."""
+    """The file that a row names. Raises StoreError if it is outside of the export."""
     file = Path(export.files / row["file_value"]["path"]).resolve()
     if not file.is_relative_to(export.files.resolve()):
         _refuse(export.files, f"{row['attribute_path']} names a file outside of it")
@@ -273,7 +262,7 @@ def _file(export: _Export, row: Mapping[str, Any]) -> Path:
 
 
 def _documents(export: _Export) -> Iterator[Event]:
-    """Files and sets of files; series of texts and histograms as texts with one line per step."""
+    """Files and file sets, and series of texts and histograms as texts of one line per step."""
     for row in export.of_type("file", "file_set", "artifact"):
         path = row["attribute_path"]
         if path.startswith(f"{LONG_FIELDS}/"):
@@ -294,7 +283,7 @@ def _documents(export: _Export) -> Iterator[Event]:
 
 
 def _document(path: str, file: Path) -> Event:
-    """A text or a file: the exporter drops the endings of files, so valid UTF-8 counts as text."""
+    """A text or a file; as the exporter drops file extensions, valid UTF-8 counts as text."""
     if file.suffix in ("", ".txt"):
         try:
             return Text(path, file.read_bytes().decode())

@@ -7,8 +7,8 @@
     a layout        both losses in one chart, on the page "Custom scalars"
     files           copied under their own paths beside the event files
 
-Each time a run is opened it gets another event file, `events.out.tfevents.<count>`. A kill may
-tear its end: both TensorBoard's reader and this one stop at the last complete record.
+Each time a run is opened it gets another event file, `events.out.tfevents.<count>`. If the process
+is killed, its last record may be incomplete; TensorBoard's reader and this one both skip it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ FOLDER = "tensorboard"
 EVENT_FILE = "events.out.tfevents."
 FIELDS_TAG = "fields"
 
-_INDENT = "    "  # marks code in Markdown, which is shown unchanged, line by line
+_INDENT = "    "  # Markdown for code, so that the text is shown unchanged
 _EXACT_IN_FLOAT64 = 2**53
 _CHARTS = {
     "Training": {
@@ -65,11 +65,11 @@ _CHARTS = {
         "Precision and recall, higher is better": rf"^{EVALUATION}/(?!best_)\w*(precision|recall)$",
     },
 }
-"""The page "Custom scalars": by category and by title the metrics of each chart."""
+"""The page "Custom scalars": category -> title -> metrics of each chart."""
 
 
 class TensorBoardTracker:
-    """Writes one run: when a call returns, the operating system has the event."""
+    """Writes one run; when a call returns, the operating system has the event."""
 
     def __init__(self, run: Run, store: Path) -> None:
         from tensorboard.compat.proto.event_pb2 import Event as Record
@@ -92,7 +92,7 @@ class TensorBoardTracker:
         self.write(Fields(identity))
 
     def held(self) -> Held:
-        """What the store had of the run when it was opened."""
+        """What the store held of the run when it was opened."""
         return self._held
 
     def write(self, event: Event) -> None:
@@ -121,7 +121,7 @@ class TensorBoardTracker:
             self.write(Fields({"sys/status": status}))
 
     def _write_fields(self, values: Mapping[str, Value]) -> None:
-        # All fields each time: if a tag has several texts at one step, TensorBoard shows the last.
+        # All fields each time, because TensorBoard shows only the last text of a tag and step.
         self._fields |= values
         summaries = [_text(FIELDS_TAG, json.dumps(self._fields, indent=2))]
         if any(path.startswith(f"{CONFIG}/") for path in values):
@@ -129,7 +129,7 @@ class TensorBoardTracker:
         self._record(summaries)
 
     def _record(self, summaries: list[Any], step: int = 0, seconds: float | None = None) -> None:
-        """Write summaries; seconds: since the Unix epoch, now if None."""
+        """Write summaries. seconds: Since the Unix epoch; None for now."""
         from tensorboard.compat.proto.event_pb2 import Event as Record
         from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -165,17 +165,7 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
 def load_tails(
     store: Path, run: str, paths: Sequence[str], fraction: float
 ) -> dict[str, pd.Series]:
-    """The last values of metrics by path, as `tracking.tables.tails_of` gives them.
-
-    Args:
-        store: The store.
-        run: The run's id.
-        paths: The paths of the metrics; those that the run lacks are left out.
-        fraction: Of each metric's own steps, 0 to 1; at least one step.
-
-    Returns:
-        Each metric's values, float64, indexed by step.
-    """
+    """The last values of metrics by path; see `tracking.backends.Backend.load_tails`."""
     from tracking.tables import tails_of
 
     return tails_of(_read(store / FOLDER / run).points, paths, fraction)
@@ -206,7 +196,7 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
 
 @dataclass
 class _Contents:
-    """The content of a run's event files.
+    """The contents of a run's event files.
 
     Attributes:
         fields: The fields by path.
@@ -246,7 +236,7 @@ def _read(folder: Path) -> _Contents:
 
 
 def _records(folder: Path) -> Iterator[Any]:
-    """The records of all event files in the order of writing, without a torn end."""
+    """The records of all event files in the order of writing, without incomplete ones."""
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
     from tensorboard.compat.proto.event_pb2 import Event as Record
 
@@ -277,7 +267,7 @@ def _scalar(path: str, number: float) -> Any:
     from tensorboard.compat.proto.types_pb2 import DT_FLOAT
     from tensorboard.plugins.scalar.metadata import create_summary_metadata
 
-    # TensorBoard draws float32 and drops scalars of any other type, so both values are kept.
+    # TensorBoard draws float32 and drops other scalar types, so the exact value is added.
     tensor = TensorProto(dtype=DT_FLOAT, float_val=[number], double_val=[number], tensor_shape={})
     return Summary.Value(tag=path, tensor=tensor, metadata=create_summary_metadata(None, None))
 
@@ -298,7 +288,7 @@ def _image(path: str, png: bytes, shape: tuple[int, ...]) -> Any:
 
 
 def _hparams(run: Run, fields: Mapping[str, Value]) -> Any:
-    """What was chosen, for TensorBoard's table of runs; `fields` has all of it exactly."""
+    """The chosen keys, for TensorBoard's table of runs; `fields` has the exact values."""
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
     config = {
@@ -310,7 +300,7 @@ def _hparams(run: Run, fields: Mapping[str, Value]) -> Any:
 
 
 def _layout() -> Any:
-    """The layout of "Custom scalars"; TensorBoard joins those of all runs by their categories."""
+    """The layout of "Custom scalars"; TensorBoard merges those of all runs by category."""
     from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.types_pb2 import DT_STRING
@@ -343,4 +333,4 @@ def _hparam(value: Value) -> bool | float | str:
     if isinstance(value, int | float) and abs(value) <= _EXACT_IN_FLOAT64:
         return value
     text = value if isinstance(value, str) else to_text(value)
-    return text.encode(errors="backslashreplace").decode()  # a file's name may not be valid text
+    return text.encode(errors="backslashreplace").decode()  # a file name may not be valid text

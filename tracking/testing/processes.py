@@ -1,4 +1,4 @@
-"""A backend in a process of its own: killed, or only imported."""
+"""Runs a backend in a separate process, to kill it or to check its imports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tracking.testing.suite import Suite
 
 
 class Processes(Suite):
-    """What happens to the process that writes, and what importing the backend imports."""
+    """Tests with the writing process, and with the imports that a backend causes."""
 
     def test_a_killed_process_loses_nothing_that_was_written(
         self, backend: Backend, store: Path

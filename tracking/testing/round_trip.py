@@ -132,7 +132,7 @@ class RoundTrip(Suite):
         write(again, Ledger(held).missing(local.load_events(journal, RUN.id)))
 
         assert_same_as_journal(backend, store, journal)
-        # What the store itself counts is in each backend's own tests.
+        # The store's own counts are checked in each backend's own tests.
         loaded = content(backend.load_events(store, RUN.id))
         assert loaded == content(local.load_events(journal, RUN.id))
 

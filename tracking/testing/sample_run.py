@@ -106,7 +106,7 @@ def epoch_means(step: int) -> Metrics:
 
 
 def picture(path: str, step: int, channels: int = 3) -> Image:
-    """An image of 12 x 10 random pixels that depend on the step alone.
+    """An image of 12 x 10 random pixels that depend only on the step.
 
     Args:
         path: The path of its series.

@@ -1,4 +1,4 @@
-"""What every part of the conformance suite has: the backend under test, and stores for it."""
+"""The base of every part of the conformance suite: the backend under test, and its stores."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ class Suite:
 
     @pytest.fixture
     def journal(self, tmp_path: Path) -> Path:
-        """A store of its own, for the run as the journal has it."""
+        """A separate store, for the run as the journal has it."""
         return tmp_path / "journal"

@@ -29,7 +29,7 @@ class SingleValues(Suite):
         [fields, *rest] = backend.load_events(store, RUN.id)
         assert isinstance(fields, Fields)
         assert fields.values["sys/note"] == value
-        assert rest == []  # what the long one left behind is no artifact
+        assert rest == []  # the long text's file is not an artifact
 
     @pytest.mark.parametrize(
         ("first", "second"),

@@ -1,4 +1,4 @@
-"""`dcgan animate`: a training, or a walk through latent space, in motion."""
+"""`dcgan animate`: animations of a training or of a walk through latent space."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from dcgan.cli.options import (
     Device,
     RunReference,
     Store,
-    parse_checkpoint,
 )
-from dcgan.cli.output_file import file_with_ending
-from dcgan.cli.sampling_options import GeneratorWeights, parse_image_seeds
+from dcgan.cli.output_file import file_with_extension
+from dcgan.cli.sampling_options import GeneratorWeights, open_trained_run, parse_image_seeds
 from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import plural
 
 if TYPE_CHECKING:
     from analysis.animation.frames import Animation
+    from dcgan.choices import Weights
     from dcgan.run_folder.trained_run import TrainedRun
-    from dcgan.sampling import Weights
 
 _GRIDS, _GRIDS_PER_SECOND = 100, 8.0
 _STEPS, _STEPS_PER_SECOND = 30, 15.0
-_MOST_FRAMES = 3_000
-"""Of a walk: they are in memory together."""
+_MAX_FRAMES = 3_000
+"""The maximum number of frames of a walk, since all are in memory at once."""
 
 
 def animate(
@@ -40,7 +39,7 @@ def animate(
             "-o",
             "--output",
             help="File to write, .gif, .webp or .mp4; training.gif or walk.gif by default.",
-            callback=file_with_ending((".gif", ".webp", ".mp4")),
+            callback=file_with_extension((".gif", ".webp", ".mp4")),
             show_default=False,
         ),
     ] = None,
@@ -81,7 +80,7 @@ def animate(
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Show a training in motion, from the run's grids, or walk through latent space.
+    """Animate a training from the run's grids, or a walk through latent space.
 
     Each grid has its step below it, and the last grid stays for two seconds. A
     walk follows great circles between the images that dcgan sample --seeds
@@ -95,26 +94,26 @@ def animate(
 
     path = output or Path("training.gif" if walk is None else "walk.gif")
     check_can_write(path)
-    folder = find_run(store, run)
     if walk is None:
         for option, chosen in (("--checkpoint", checkpoint != "last"), ("--weights", weights)):
             if chosen:
-                raise typer.BadParameter(f"{option} is of a walk. Name its seeds: --walk 3,7.")
-        animation = _training(folder, edge, frames or _GRIDS, fps or _GRIDS_PER_SECOND)
+                raise typer.BadParameter(
+                    f"{option} applies to a walk only. Name its seeds: --walk 3,7."
+                )
+        animation = _training(
+            find_run(store, run), edge, frames or _GRIDS, fps or _GRIDS_PER_SECOND
+        )
     else:
-        from dcgan.run_folder.trained_run import TrainedRun
-        from dcgan.training.device import choose_device
-
         seeds = parse_image_seeds(walk, "--walk")
         if len(seeds) < 2:
             raise typer.BadParameter(f"--walk {walk}: a walk needs two seeds, such as --walk 3,7.")
         steps = frames or _STEPS
-        if len(seeds) * steps > _MOST_FRAMES:
+        if len(seeds) * steps > _MAX_FRAMES:
             raise typer.BadParameter(
                 f"--walk: {plural(len(seeds), 'seed')} of {plural(steps, 'frame')} are more than "
-                f"{_MOST_FRAMES:,} frames. Name fewer seeds."
+                f"{_MAX_FRAMES:,} frames. Name fewer seeds."
             )
-        trained_run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
+        trained_run = open_trained_run(store, run, checkpoint, device)
         animation = _walk(trained_run, weights, seeds, edge, steps, fps or _STEPS_PER_SECOND)
     save_animation(animation, path)
     Console(highlight=False).print(
@@ -138,7 +137,7 @@ def _training(folder: Path, edge: int, grids: int, fps: float) -> Animation:
             "animation needs two.\nTrain with --set images.every_steps=100 for more, or walk "
             "through latent space: --walk 3,7."
         )
-    return training_animation(files, most=grids, longest_edge=edge, frames_per_second=fps)
+    return training_animation(files, max_grids=grids, longest_edge=edge, frames_per_second=fps)
 
 
 def _walk(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from dcgan.cli.fitting_table import Column, FittingTable, fitting_table
+from dcgan.cli.fitting_table import Column, FittingTable, fitting_table, text_column
 from dcgan.cli.format import escape_control_characters
 from dcgan.cli.options import Json, Store
 from dcgan.cli.selection import (
@@ -30,9 +30,6 @@ from tracking.wording import plural
 if TYPE_CHECKING:
     from analysis.comparison.compare import Comparison
     from analysis.comparison.tables import Table as ComparisonTable
-
-_LEAST_TEXT_WIDTH = 16
-"""Longer text is folded where room is short; numbers are never cut."""
 
 _JSON_KEYS = {
     "outcome": "ending",
@@ -127,15 +124,9 @@ def _fitting_table(table: ComparisonTable, width: int) -> FittingTable:
             shown_before = ["", *cells]
             pairs = zip(cells, shown_before, strict=False)
             cells = ["" if cell == before else cell for cell, before in pairs]
-        is_text = position < table.texts
-        columns.append(
-            Column(
-                escape_control_characters(heading),
-                [Text(escape_control_characters(cell)) for cell in cells],
-                is_text,
-                _LEAST_TEXT_WIDTH if is_text else None,
-            )
-        )
+        column = text_column if position < table.texts else Column
+        texts = [Text(escape_control_characters(cell)) for cell in cells]
+        columns.append(column(escape_control_characters(heading), texts))
     return fitting_table(columns, width, optional=table.optional, strong=table.strong)
 
 

@@ -1,4 +1,4 @@
-"""`dcgan data`: what a training would be given, without a training."""
+"""`dcgan data`: shows the data of a training without training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dcgan.cli.options import (
     complete_recipe,
     parse_overrides,
 )
-from dcgan.cli.output_file import PIL_FORMATS, file_with_ending
+from dcgan.cli.output_file import PIL_FORMATS, file_with_extension
 from dcgan.cli.terminal_picture import Pictures, drawing_of, first_images
 from tracking.wording import plural
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from dcgan.config.schema import Config
     from dcgan.data.image_set import ImageSet
 
-_MOST_CLASSES, _MOST_UNREADABLE, _PICTURE_LINES = 12, 5, 24
+_MAX_CLASSES, _MAX_UNREADABLE, _PICTURE_LINES = 12, 5, 24
 _ALL = 10**9
 _PLAIN = "celeba"
-"""The recipe whose form images get if no other is named: 64x64, RGB, cropped."""
+"""The recipe whose size and channels images get by default: 64x64, RGB, cropped."""
 
 
 def _parse_size(text: str | None) -> int | list[int] | None:
@@ -41,7 +41,7 @@ def _parse_size(text: str | None) -> int | list[int] | None:
         return None
     width, _, height = text.lower().partition("x")
     if not width.isdecimal() or not (height or width).isdecimal():
-        raise typer.BadParameter(f"{text!r} is no size. Write 64, or width and height: 96x64.")
+        raise typer.BadParameter(f"{text!r} is not a size. Write 64, or width and height: 96x64.")
     return [int(height), int(width)] if height else int(width)
 
 
@@ -90,14 +90,14 @@ def data(
             "-o",
             "--output",
             help="Sheet of images as the networks see them: .png, .jpg, .webp, .tif or .bmp.",
-            callback=file_with_ending(PIL_FORMATS),
+            callback=file_with_extension(PIL_FORMATS),
             show_default=False,
         ),
     ] = None,
     pictures: Pictures = "auto",
     as_json: Json = False,
 ) -> None:
-    """Show what would be trained on: counts, sizes, classes, copies, what is unreadable.
+    """Show the data of a training: counts, sizes, classes, copies and unreadable files.
 
     The images are decoded into the cache, so that training on them starts at
     once. Nothing is trained or tracked, and unreadable files are skipped.
@@ -107,9 +107,9 @@ def data(
     dcgan data ~/mnist --recipe mnist-ablation --json[/dim]
     """
     from dcgan.config.loading import Override
-    from dcgan.data.doubts import doubts_about
+    from dcgan.data.dataset_warnings import dataset_warnings
     from dcgan.data.loading import load_images
-    from dcgan.jobs.other_images import doubt_about_length
+    from dcgan.jobs.other_images import few_steps_warning
     from dcgan.jobs.overrides import configure
 
     if path is None and recipe is None:
@@ -122,14 +122,14 @@ def data(
     images = load_images(dataset, download=download)
     if output is not None:
         _write_sheet(images, count, output)
-    doubts = [*doubts_about(images.card)]
-    if recipe is not None and (doubt := doubt_about_length(config, images.card.size)):
-        doubts.append(doubt)
+    warnings = [*dataset_warnings(images.card)]
+    if recipe is not None and (few_steps := few_steps_warning(config, images.card.size)):
+        warnings.append(few_steps)
     if as_json:
-        print(json.dumps(_as_tree(images, config, doubts), indent=2))
+        print(json.dumps(_as_tree(images, config, warnings), indent=2))
         return
     console = Console(highlight=False)
-    _print(images, config, doubts, console)
+    _print(images, config, warnings, console)
     if output is not None:
         console.print(f"\n{output}: a sheet of the images as trained on", soft_wrap=True)
     drawing = drawing_of(console, pictures) if console.is_terminal else None
@@ -151,25 +151,19 @@ def _sheet(images: ImageSet, count: int) -> Any:
 
 
 def _write_sheet(images: ImageSet, count: int, output: Path) -> None:
-    from tracking.atomic_files import atomic_write
-    from tracking.errors import StoreError
+    from tracking.atomic_files import write_output
 
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(output) as temporary:
-            _sheet(images, count).save(temporary, format=PIL_FORMATS[output.suffix.lower()])
-    except OSError as error:
-        raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
+    with write_output(output) as temporary:
+        _sheet(images, count).save(temporary, format=PIL_FORMATS[output.suffix.lower()])
 
 
 def _unreadable(images: ImageSet) -> int:
-    """How many files could not be read; the card names the first of them."""
-    found = images.findings
-    return 0 if found is None else found.unreadable
+    """How many files could not be read; the dataset card lists the first of them."""
+    return 0 if images.file_statistics is None else images.file_statistics.unreadable
 
 
-def _as_tree(images: ImageSet, config: Config, doubts: Sequence[str]) -> dict[str, Any]:
-    card, found = images.card, images.findings
+def _as_tree(images: ImageSet, config: Config, warnings: Sequence[str]) -> dict[str, Any]:
+    card, files = images.card, images.file_statistics
     return {
         "path": card.path,
         "images": card.size,
@@ -177,9 +171,9 @@ def _as_tree(images: ImageSet, config: Config, doubts: Sequence[str]) -> dict[st
         "channels": config.dataset.channels,
         "transforms": card.transforms,
         "bytes": images.pixels.nbytes,
-        "kinds": {} if found is None else found.kinds,
-        "widths": {} if found is None else dict(sorted(found.widths.items())),
-        "heights": {} if found is None else dict(sorted(found.heights.items())),
+        "kinds": {} if files is None else files.kinds,
+        "widths": {} if files is None else dict(sorted(files.widths.items())),
+        "heights": {} if files is None else dict(sorted(files.heights.items())),
         "classes": dict(zip(card.classes, card.class_sizes, strict=True)),
         "mean": list(card.mean),
         "std": list(card.std),
@@ -188,12 +182,12 @@ def _as_tree(images: ImageSet, config: Config, doubts: Sequence[str]) -> dict[st
         "unreadable": _unreadable(images),
         "first_unreadable": list(card.skipped),
         "not_images": dict(images.left_out),
-        "doubts": list(doubts),
+        "doubts": list(warnings),
         "fingerprint": card.fingerprint,
     }
 
 
-def _print(images: ImageSet, config: Config, doubts: Sequence[str], console: Console) -> None:
+def _print(images: ImageSet, config: Config, warnings: Sequence[str], console: Console) -> None:
     console.print(Text(escape_control_characters(images.card.path), style="bold"), soft_wrap=True)
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
@@ -201,29 +195,28 @@ def _print(images: ImageSet, config: Config, doubts: Sequence[str], console: Con
     for name, value in _rows(images, config):
         table.add_row(name, Text(escape_control_characters(value)))
     console.print(table)
-    for doubt in doubts:
-        console.print(Text(escape_control_characters(doubt), style="yellow"), soft_wrap=True)
+    for warning in warnings:
+        console.print(Text(escape_control_characters(warning), style="yellow"), soft_wrap=True)
 
 
 def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:
     from dcgan.config.image_size import size_in_words
-    from dcgan.data.findings import range_in_words
-    from dcgan.data.sources.endings import endings_in_words
+    from dcgan.data.file_statistics import range_in_words
+    from dcgan.data.sources.file_extensions import extensions_in_words
 
-    card, found, dataset = images.card, images.findings, config.dataset
-    colours = "grey" if dataset.channels == 1 else "RGB"
-    yield "images", f"{card.size:,} of {size_in_words(dataset.image_size)}, {colours}"
+    card, files, dataset = images.card, images.file_statistics, config.dataset
+    yield "images", f"{card.size:,} of {size_in_words(dataset.image_size)}, {dataset.colours}"
     yield "transforms", card.transforms
     yield "memory", size(images.pixels.nbytes)
-    if found is not None:
-        yield "widths", range_in_words(found.widths)
-        yield "heights", range_in_words(found.heights)
-        kinds = sorted(found.kinds.items(), key=lambda item: -item[1])
+    if files is not None:
+        yield "widths", range_in_words(files.widths)
+        yield "heights", range_in_words(files.heights)
+        kinds = sorted(files.kinds.items(), key=lambda item: -item[1])
         yield "files", ", ".join(f"{kind} {count:,}" for kind, count in kinds)
     if card.classes:
         named = [f"{name} {n:,}" for name, n in zip(card.classes, card.class_sizes, strict=True)]
-        more = f" and {len(named) - _MOST_CLASSES} more" if len(named) > _MOST_CLASSES else ""
-        yield "classes", f"{len(named)}: {', '.join(named[:_MOST_CLASSES])}{more}"
+        more = f" and {len(named) - _MAX_CLASSES} more" if len(named) > _MAX_CLASSES else ""
+        yield "classes", f"{len(named)}: {', '.join(named[:_MAX_CLASSES])}{more}"
     else:
         yield "classes", "none"
     yield "mean", ", ".join(f"{value:.3f}" for value in card.mean) + "  (of -1 to 1)"
@@ -233,9 +226,9 @@ def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:
         yield "pages", f"{plural(card.paged, 'file')} with several, of which the first is taken"
     unreadable = _unreadable(images)
     yield "unreadable", f"{unreadable:,}"
-    for file in card.skipped[:_MOST_UNREADABLE]:
+    for file in card.skipped[:_MAX_UNREADABLE]:
         yield "", file
     if unreadable:
-        yield "", f"Train without them by --set dataset.max_unreadable={unreadable}."
+        yield "", f"To train without them: --set dataset.max_unreadable={unreadable}"
     if images.left_out:
-        yield "not images", endings_in_words(images.left_out)
+        yield "not images", extensions_in_words(images.left_out)

@@ -27,7 +27,7 @@ _PANELS = (
 )
 _WIDTH, _HEIGHT = 100, 11
 _MARGIN = 0.5
-"""Steps before and after a finding that its curves show, as a share of its own."""
+"""How many steps before a finding its curves show, as a share of the finding's own."""
 
 
 def diagnose(
@@ -59,12 +59,12 @@ def diagnose(
     watch = examine({path: v for path, v in fields.items() if v is not None}, steps, folder)
     now = holding(watch.findings)
     if as_json:
-        found = [asdict(each) | {"holds": not each.ended} for each in watch.findings]
-        print(json.dumps({"findings": found, "unknown": watch.unknown}, indent=2))
+        findings = [asdict(each) | {"holds": not each.ended} for each in watch.findings]
+        print(json.dumps({"findings": findings, "unknown": watch.unknown}, indent=2))
         return
     console.print(Text(folder.name, style="bold"), Text(str(fields.get("sys/status"))))
     if not watch.findings:
-        console.print("No rule found anything.")
+        console.print("No rule holds in this run, or held at any step.")
     for finding in [*now, *(each for each in watch.findings if each.ended)]:
         style = "dim" if finding.ended else "yellow"
         console.print()
@@ -77,7 +77,7 @@ def diagnose(
         for line in advice_for(finding.rule):
             print_indented(console, f"  {line}")
     if watch.unknown:
-        console.print("\n[bold]What cannot be known[/bold]")
+        console.print("\n[bold]Rules that cannot be judged[/bold]")
         for rule, reason in watch.unknown.items():
             print_indented(console, f"  {rule}: {escape_control_characters(reason)}")
 
@@ -98,6 +98,6 @@ def _print_rules(console: Console) -> None:
     from diagnosis.advice import how_sure
 
     for rule in RULES.values():
-        fatal = f" A run that ends so counts as {rule.fatal}." if rule.fatal else ""
+        fatal = f" A run in which it holds at the end counts as {rule.fatal}." if rule.fatal else ""
         console.print(Text(rule.name, "bold"), Text(f"{rule.title}. {rule.source}.{fatal}"))
         print_indented(console, f"  {how_sure(rule.name)}", "dim")

@@ -29,7 +29,7 @@ _MAX_WIDTH = 120
 _MAX_NAME_WIDTH, _DIFFERENCE_WIDTH = 34, 10
 _GAPS = 3
 _SHORT_COMMIT, _SHORT_FINGERPRINT = 7, 19
-"""Characters of each that are shown."""
+"""How many characters of a commit and of a fingerprint are shown."""
 
 
 def diff(
@@ -120,7 +120,7 @@ def _data_heading(run_diff: RunDiff) -> str:
     from analysis.data_names import data_set_name
 
     if run_diff.same_data is None:
-        return "It was not recorded whether the data are the same"
+        return "Whether the data are the same was not recorded"
     if not run_diff.same_data:
         return "The data differ"
     size, name, path = (

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import escape_control_characters
+from dcgan.cli.format import (
+    add_number_columns,
+    borderless_table,
+    escape_control_characters,
+)
 from dcgan.cli.options import (
     Device,
     FormerInceptionWeights,
@@ -73,7 +76,7 @@ def evaluate(
     as_json: Json = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Measure how good a run's generator is, beside what held-out real images would get.
+    """Measure how good a run's generator is, next to the scores of held-out real images.
 
     No weights are downloaded. Features come from a LeNet that is trained once on
     the run's own labelled images, or, without labels, from a network with random
@@ -123,7 +126,7 @@ def _to_json(score: Score) -> dict[str, object]:
 
 
 def _print(evaluation: EvaluationResult, console: Console) -> None:
-    from dcgan.evaluation.evaluator import LEAST_PRECISION, MODE_METRICS
+    from dcgan.evaluation.evaluator import MIN_PRECISION, MODE_METRICS
     from dcgan.evaluation.features.inception import INSTALL
     from dcgan.evaluation.metrics.distances import sample_warnings
 
@@ -135,14 +138,13 @@ def _print(evaluation: EvaluationResult, console: Console) -> None:
     )
     if reference.requested > first.samples:
         console.print(
-            f"Not {reference.requested:,}, since there are no more real images: half of those "
-            "that were trained on, or all that are held out."
+            f"Fewer than the {reference.requested:,} asked for, because there are no more real "
+            "images: half of the training images, or all that are held out."
         )
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = borderless_table()
     table.add_column("metric", no_wrap=True)
     table.add_column("better", no_wrap=True)
-    for column in ("value", "spread", "real images"):
-        table.add_column(column, justify="right", no_wrap=True)
+    add_number_columns(table, "value", "spread", "real images")
     for score in evaluation.scores:
         better = _ARROWS.get(score.better, score.better)
         spread = "-" if score.spread is None else rounded(score.spread, 2)
@@ -157,7 +159,7 @@ def _print(evaluation: EvaluationResult, console: Console) -> None:
     measured = {score.name for score in evaluation.scores}
     if any(name in reference.real_scores and name not in measured for name in MODE_METRICS):
         notes.append(
-            f"Modes are not counted: precision is below {LEAST_PRECISION}, so the images are "
+            f"Modes are not counted: precision is below {MIN_PRECISION}, so the images are "
             "noise, in which a classifier finds modes, too."
         )
     if len(reference.spaces) == 1:
@@ -167,8 +169,8 @@ def _print(evaluation: EvaluationResult, console: Console) -> None:
     )
     if evaluation.not_kept:
         notes.append(
-            "Not written to the run, whose own scores were measured otherwise "
-            f"({evaluation.not_kept}). Measure all of them alike with --checkpoint all."
+            "Not written to the run, because its own scores were measured differently "
+            f"({evaluation.not_kept}). To measure all checkpoints alike: --checkpoint all"
         )
     for note in notes:
         console.print(Text(note, style="dim"), soft_wrap=True)

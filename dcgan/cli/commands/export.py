@@ -1,4 +1,4 @@
-"""`dcgan export`: a run's generator for other programs."""
+"""`dcgan export`: writes a run's generator for other programs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 
 from dcgan.cli.format import size
-from dcgan.cli.options import Checkpoint, RunReference, Store, parse_checkpoint
-from dcgan.cli.output_file import file_with_ending
-from dcgan.cli.sampling_options import GeneratorWeights
+from dcgan.cli.options import Checkpoint, RunReference, Store
+from dcgan.cli.output_file import file_with_extension
+from dcgan.cli.sampling_options import GeneratorWeights, open_trained_run
 from dcgan.store_dir import DEFAULT_STORE
 
 
@@ -23,7 +23,7 @@ def export(
             "-o",
             "--output",
             help="File to write: .onnx, .safetensors, or .pt2 of torch.export.",
-            callback=file_with_ending((".onnx", ".safetensors", ".pt2")),
+            callback=file_with_extension((".onnx", ".safetensors", ".pt2")),
         ),
     ] = Path("export/generator.safetensors"),
     checkpoint: Checkpoint = "last",
@@ -48,10 +48,8 @@ def export(
     """
     from dcgan.export.export_run import export_run
     from dcgan.export.formats import OPSET
-    from dcgan.run_folder.trained_run import TrainedRun
-    from tracking.store import find_run
 
-    trained_run = TrainedRun.open(find_run(store, run), parse_checkpoint(checkpoint))
+    trained_run = open_trained_run(store, run, checkpoint)
     exported = export_run(trained_run, output, weights=weights, card=card)
     description, encoded = exported.description, exported.encoded
     opset = f", opset {OPSET}" if output.suffix.lower() == ".onnx" else ""

@@ -1,4 +1,4 @@
-"""`dcgan fid`: FID and KID between any two of folder, run and data set."""
+"""`dcgan fid`: FID and KID between two sets of images: folders, runs or data sets."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def fid(
 
 @dataclass(frozen=True)
 class _Subject:
-    """What an argument refers to: a run, or a data set by name and split, or else a folder."""
+    """The set of images that an argument names: a run, a data set with its split, or a folder."""
 
     run: TrainedRun | None = None
     dataset: str = ""
@@ -141,7 +141,7 @@ class _Subject:
 
 
 def _subject(reference: str, store: Path, checkpoint: str, device: str) -> _Subject:
-    """Find out what an argument refers to; raises StoreError if it is nothing."""
+    """Resolve an argument; raises StoreError if it names neither run, data set nor folder."""
     from dcgan.config.dataset import EMBEDDED
     from dcgan.evaluation.image_sources import FORMS
     from dcgan.run_folder.trained_run import TrainedRun
@@ -162,8 +162,8 @@ def _subject(reference: str, store: Path, checkpoint: str, device: str) -> _Subj
         folder = path if is_path else find_run(store, reference)
     except StoreError as error:
         raise StoreError(
-            f"{reference!r} is no folder of images, and no data set ({', '.join(FORMS)}; all but "
-            f"{' and '.join(EMBEDDED)} with :train, :test or :all), and as for runs: {error}"
+            f"{reference!r} is neither a folder of images nor a data set ({', '.join(FORMS)}; all "
+            f"but {' and '.join(EMBEDDED)} with :train, :test or :all) nor a run: {error}"
         ) from error
     run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
     return _Subject(run=run)
@@ -177,7 +177,7 @@ def _source(
     *,
     download: bool,
 ) -> ImageSource:
-    """The images of a subject; `form` is that of a run's images, if there is a run."""
+    """The images of a subject. form: The data set of the other subject if that is a run."""
     from dcgan.config.dataset import EMBEDDED, Dataset
     from dcgan.evaluation.image_sources import FORMS, dataset_source, folder_source, run_source
 

@@ -1,4 +1,4 @@
-"""`dcgan probe`: what G and D have learnt."""
+"""`dcgan probe`: probes of what G and D have learnt."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from dcgan.cli.format import add_number_columns, borderless_table
 from dcgan.cli.options import (
     Checkpoint,
     RunReference,
     Store,
-    parse_checkpoint,
 )
-from dcgan.cli.output_file import FIGURE_FORMATS, file_with_ending
+from dcgan.cli.output_file import FIGURE_FORMATS, file_with_extension
+from dcgan.cli.sampling_options import open_trained_run
 from dcgan.cli.stderr import STDERR
+from dcgan.run_folder import PLOTS_DIR
 from dcgan.store_dir import DEFAULT_STORE
 from tracking.clock import now_ms
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from dcgan.run_folder.trained_run import TrainedRun
 
 app = typer.Typer(
-    help="See what G and D have learnt: the probes of Radford et al. 2016.",
+    help="Examine what G and D have learnt, with the probes of Radford et al. 2016.",
     rich_markup_mode="rich",
     no_args_is_help=True,
 )
@@ -43,18 +44,11 @@ Output = Annotated[
         "--output",
         help="Figure to write, .png, .jpg, .svg or .pdf; by default in the folder 'plots' of the "
         "run.",
-        callback=file_with_ending(FIGURE_FORMATS),
+        callback=file_with_extension(FIGURE_FORMATS),
         show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is random.")]
-
-
-def _open(run: str, checkpoint: str, store: Path) -> TrainedRun:
-    from dcgan.run_folder.trained_run import TrainedRun
-    from tracking.store import find_run
-
-    return TrainedRun.open(find_run(store, run), parse_checkpoint(checkpoint))
+Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
 
 
 def _title(run: TrainedRun) -> str:
@@ -84,7 +78,7 @@ def _save(
 
     Args:
         trained_run: The run; nothing is tracked if it has a newer checkpoint.
-        name: Of the probe, as its picture and its values are tracked.
+        name: The probe's name in the paths of its picture and its values.
         figure: The picture.
         output: Where to write it; None for the folder `plots` of the run.
         values: Metrics of the probe, by their names.
@@ -96,25 +90,22 @@ def _save(
 
     from analysis.plots.style import DOTS_PER_INCH, draw_caption, vector_text
     from dcgan.run_folder.amend import amend
-    from tracking.atomic_files import atomic_write
-    from tracking.errors import StoreError
+    from tracking.atomic_files import write_output
     from tracking.events import IMAGES, PROBES, Event, Image, Metrics
 
-    path = output or trained_run.folder / "plots" / f"probe-{name}.png"
+    path = output or trained_run.folder / PLOTS_DIR / f"probe-{name}.png"
     buffer = io.BytesIO()
     draw_caption(figure)
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     file_format = FIGURE_FORMATS[path.suffix.lower()]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary:
-            if file_format == "png":  # as it is tracked: drawn again, the layout may change
-                temporary.write_bytes(buffer.getvalue())
-            else:
-                with vector_text(name):
-                    figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
+    with write_output(path) as temporary:
+        if (
+            file_format == "png"
+        ):  # the file equals the tracked picture: drawing again could change the layout
+            temporary.write_bytes(buffer.getvalue())
+        else:
+            with vector_text(name):
+                figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH)
     console = Console(highlight=False)
     console.print(str(path), soft_wrap=True)
     if not trained_run.is_latest:
@@ -171,7 +162,7 @@ def features(
     from dcgan.probes.labelled_images import labelled_images
     from dcgan.probes.linear_probe import compare_feature_spaces, tracked_values
 
-    trained_run = _open(run, checkpoint, store)
+    trained_run = open_trained_run(store, run, checkpoint)
     images = labelled_images(trained_run, data, held_out, seed)
     with ImageProgress() as bars:
         bars.show("classifiers", 0, 100)
@@ -191,10 +182,9 @@ def _print_accuracies(table: pd.DataFrame, note: str) -> None:
     groups = table.groupby(["space", "dimension", "labels_per_class"], sort=False)["accuracy"]
     summary = groups.agg(["mean", "min", "max"]).reset_index()
     console = Console(highlight=False)
-    screen = Table(box=None, header_style="bold", pad_edge=False)
+    screen = borderless_table()
     screen.add_column("features of", no_wrap=True)
-    for column in ("dimension", "labels per class", "accuracy", "worst", "best"):
-        screen.add_column(column, justify="right", no_wrap=True)
+    add_number_columns(screen, "dimension", "labels per class", "accuracy", "worst", "best")
     for row in summary.to_dict("records"):
         shares = (f"{row[key]:.1%}" for key in ("mean", "min", "max"))
         counts = (f"{row[key]:,}" for key in ("dimension", "labels_per_class"))
@@ -220,7 +210,7 @@ def interpolate(
     from analysis.plots.probes import mosaic_figure
     from dcgan.probes.latent import interpolate as walk
 
-    trained_run = _open(run, checkpoint, store)
+    trained_run = open_trained_run(store, run, checkpoint)
     network = trained_run.config.network
     images = walk(trained_run.generator(), network, rows=rows, columns=columns, seed=seed)
     path = "a great circle" if network.latent_law == "normal" else "a straight line"
@@ -250,11 +240,13 @@ def arithmetic(
     [dim]dcgan probe arithmetic last --from 4 --to 9[/dim]
     """
     if source == target:
-        raise typer.BadParameter(f"--from and --to are one class, {source!r}: name another.")
+        raise typer.BadParameter(
+            f"--from and --to are the same class, {source!r}: name two classes."
+        )
     from analysis.plots.probes import class_shift
     from dcgan.probes.latent import RANDOM_DIRECTIONS, shift_classes
 
-    trained_run = _open(run, checkpoint, store)
+    trained_run = open_trained_run(store, run, checkpoint)
     with STDERR.status("Drawing and classifying ..."):
         shift, accuracy = shift_classes(trained_run, source, target, strength, seed)
     note = (
@@ -300,7 +292,7 @@ def filters(
     from analysis.plots.probes import filter_figure
     from dcgan.probes.filters import IMAGES_PER_FEATURE, SEARCHED_IMAGES, compare_features
 
-    trained_run = _open(run, checkpoint, store)
+    trained_run = open_trained_run(store, run, checkpoint)
     config = trained_run.config
     networks = compare_features(trained_run, count)
     first = {name: _mosaic(config, features.filters) for name, features in networks.items()}
@@ -324,14 +316,14 @@ def neighbours(
     output: Output = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Show fakes beside the training images that are nearest to them: is anything copied?
+    """Show fakes beside their nearest training images, to reveal copies.
 
     [dim]dcgan probe neighbours last --rows 4[/dim]
     """
     from analysis.plots.probes import neighbour_figure
     from dcgan.probes.nearest_images import find_copies
 
-    trained_run = _open(run, checkpoint, store)
+    trained_run = open_trained_run(store, run, checkpoint)
     with STDERR.status("Searching ..."):
         neighbours, space = find_copies(trained_run, rows, count, seed)
     ratios = neighbours.distance_ratios

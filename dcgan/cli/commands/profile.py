@@ -61,7 +61,7 @@ def profile(
     dcgan profile mnist-ablation --precision bf16 --data ~/mnist[/dim]
     """
     keep_memory()
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it warns of GPUs that are not there
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise it warns about missing GPUs
     from dcgan.jobs.overrides import configure
     from dcgan.profiling.step_profile import profile_steps
     from dcgan.training.device import choose_device
@@ -85,7 +85,7 @@ def profile(
 
 
 def _random_images(config: Config, steps: int) -> Tensor:
-    """Enough images that no epoch ends while profiling."""
+    """Enough images that no epoch ends during profiling."""
     from dcgan.profiling.step_profile import WARM_UP_STEPS
     from dcgan.profiling.step_timing import random_images
 

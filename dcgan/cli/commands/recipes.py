@@ -16,7 +16,6 @@ from dcgan.cli.errors import LabGroup
 from dcgan.cli.format import add_number_columns, borderless_table, duration
 from dcgan.cli.options import complete_recipe
 from dcgan.cpu.allocator import keep_memory
-from tracking.wording import plural
 
 if TYPE_CHECKING:
     from dcgan.config.schema import Config
@@ -68,7 +67,7 @@ def list_recipes(timed: Timed = False) -> None:
 
 def _times(configs: list[Config], timed: bool, console: Console) -> dict[str, float | None]:
     """The estimated seconds of each recipe; None if they are not known."""
-    keep_memory()  # as in training, or the estimates would be too long
+    keep_memory()  # as in training; otherwise the estimates would be too long
     from dcgan.profiling.step_timing import cached_run_seconds, measure_run_seconds
 
     times = {config.name: cached_run_seconds(config) for config in configs}
@@ -102,7 +101,7 @@ def copy(
         Path, typer.Argument(metavar="FILE", help="The .toml file to write; it must not exist yet.")
     ],
 ) -> None:
-    """Copy a recipe to a file, as a start for your own."""
+    """Copy a recipe to a file as a starting point for your own."""
     from dcgan.config.loading import recipe_text
     from dcgan.config.schema import ConfigError
 
@@ -132,7 +131,7 @@ def _table(configs: list[Config], times: dict[str, float | None]) -> Table:
             Text(config.name, style="bold"),
             config.source.experiment,
             _data(config),
-            f"{config.source.images:,} images\n{_length(config)}",
+            f"{config.source.images:,} images\n{config.training.length}",
             "" if seconds is None else duration(seconds),
             end_section=True,
         )
@@ -144,12 +143,4 @@ def _data(config: Config) -> str:
 
     dataset = config.dataset
     name = {"folder": "--data FOLDER", "sky": "sky (synthetic)"}.get(dataset.name, dataset.name)
-    colours = "grey" if dataset.channels == 1 else "RGB"
-    return f"{name}\n{size_in_words(dataset.image_size)} {colours}"
-
-
-def _length(config: Config) -> str:
-    training = config.training
-    if training.steps is not None:
-        return plural(training.steps, "step")
-    return plural(training.epochs or 0, "epoch")
+    return f"{name}\n{size_in_words(dataset.image_size)} {dataset.colours}"

@@ -24,7 +24,7 @@ from dcgan.cli.selection import (
     Where,
     select_runs,
 )
-from dcgan.report_images import generator_images
+from dcgan.report_images import images_of_single_run
 from dcgan.store_dir import DEFAULT_STORE
 
 
@@ -75,7 +75,6 @@ def report(
 
     report_format = format or format_of(output)
     selected = select_runs(Selection(store, runs or (), sweep, where, sources or ()))
-    folder = selected.folder(str(selected.table.index[0])) if len(selected.table) == 1 else None
     content = compose(
         selected,
         by=by or (),
@@ -83,7 +82,7 @@ def report(
         baseline=baseline,
         anyway=anyway,
         command=command_line(sys.argv),
-        generated=None if folder is None else generator_images(folder),
+        generated=images_of_single_run(selected),
     )
     console = Console(highlight=False)
     report_file, *figure_files = save_report(content, output, report_format, figures)

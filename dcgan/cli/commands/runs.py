@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.fitting_table import Column, fitting_table
+from dcgan.cli.fitting_table import Column, fitting_table, text_column
 from dcgan.cli.format import (
     STATUS_STYLES,
     duration,
@@ -24,19 +24,17 @@ from dcgan.cli.health_lines import rules_that_hold
 from dcgan.cli.options import Json, RunReference, Store
 from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.store_dir import DEFAULT_STORE
-from tracking.events import BATCH, CONFIG, EPOCH, HEALTH, TRACKERS
+from tracking.events import CONFIG, EPOCH, HEALTH, TRACKERS
 from tracking.fields import from_iso8601, to_text
+from tracking.last_losses import last_losses
 from tracking.run_files import image_files, run_files
 from tracking.wording import rounded
 
 DEFAULT_LIMIT = 50
-"""Runs that fit on a screen or two."""
+"""The number of runs to print by default: a screen or two."""
 
-_LEAST_TEXT_WIDTH = 16
-"""Longer text is folded where room is short."""
-
-_MOST_NAME_WIDTH = 46
-"""`dcgan show` folds a longer path."""
+_MAX_NAME_WIDTH = 46
+"""The width at which `dcgan show` wraps paths."""
 
 
 def runs(
@@ -146,6 +144,7 @@ def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAU
 
 
 def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, object]:
+    generator_loss, discriminator_loss = last_losses(last)
     return {
         "run": run,
         "name": fields.get("sys/name"),
@@ -156,8 +155,8 @@ def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, 
         "epochs_planned": _epochs_planned(fields),
         "steps": _whole(last.get("step", 0)),
         "steps_planned": _whole(fields.get(f"{CONFIG}/training/steps")) or None,
-        "g_loss": last.get(f"{EPOCH}/Gloss", last.get(f"{BATCH}/Gloss")),
-        "d_loss": last.get(f"{EPOCH}/Dloss", last.get(f"{BATCH}/Dloss")),
+        "g_loss": generator_loss,
+        "d_loss": discriminator_loss,
         "created": fields.get("sys/created"),
         "trackers": {
             path.removeprefix(f"{TRACKERS}/"): state
@@ -168,9 +167,11 @@ def _row(run: str, fields: dict[str, Any], last: dict[str, float]) -> dict[str, 
 
 
 def _epochs_planned(fields: dict[str, Any]) -> int | None:
-    """Epochs of the configuration; if it sets steps, the epochs that they reach into."""
+    """Epochs of the configuration; if it sets steps, the epochs that these take, rounded up."""
     epochs, steps, size, batch_size = (
-        value if isinstance(value, int) and value > 0 else None  # an imported run may have any
+        value
+        if isinstance(value, int) and value > 0
+        else None  # an imported run may have any value
         for key in ("training/epochs", "training/steps", "dataset/size", "training/batch_size")
         for value in (fields.get(f"{CONFIG}/{key}"),)
     )
@@ -182,7 +183,7 @@ def _epochs_planned(fields: dict[str, Any]) -> int | None:
 
 
 def _whole(value: object) -> int:
-    """A count as an integer; 0 if it is not finite or no number."""
+    """A count as an integer; 0 if it is not a finite number."""
     return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
@@ -192,9 +193,9 @@ def _print_table(
     """Print the runs, with as many columns as the terminal has room for.
 
     Args:
-        rows: What `_row` made of each run, with the values of `sort` and of `chosen`.
-        sort: The name of the value that they are sorted by; None if by their age.
-        chosen: The names of the values to show; empty for the usual ones.
+        rows: The results of `_row`, with the values of `sort` and `chosen`.
+        sort: The name of the value by which they are sorted; None if sorted by age.
+        chosen: The names of the values to show; empty for the default columns.
         console: Where to print.
     """
     columns = [Column("run", [Text(row["run"]) for row in rows], is_text=True)]
@@ -204,19 +205,19 @@ def _print_table(
         columns += [_value_column(name, [row["columns"][name] for row in rows]) for name in chosen]
         optional = [escape_control_characters(name) for name in reversed(chosen)]
     else:
-        columns += _usual_columns(rows)
+        columns += _default_columns(rows)
         optional = ["tracked to", "age", "trained", "D loss", "G loss", "health", "status", "name"]
     fitting_table(columns, console.width, optional=optional).print(console)
 
 
-def _usual_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
+def _default_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
     names = ["" if row["name"] == row["run"] else str(row["name"]) for row in rows]
-    columns = [_text_column("name", names)] if any(names) else []
+    columns = [_escaped_column("name", names)] if any(names) else []
     statuses = [Text(str(row["status"]), STATUS_STYLES.get(row["status"], "")) for row in rows]
     columns.append(Column("status", statuses, is_text=True))
     health = [Text(", ".join(row["health"]).replace("_", " "), "yellow") for row in rows]
     if any(row["health"] for row in rows):
-        columns.append(Column("health", health, is_text=True, least_width=_LEAST_TEXT_WIDTH))
+        columns.append(text_column("health", health))
     columns.append(Column("trained", list(map(Text, map(_trained, rows)))))
     for heading, key in (("G loss", "g_loss"), ("D loss", "d_loss")):
         losses = ["" if row[key] is None else f"{row[key]:.3f}" for row in rows]
@@ -224,12 +225,12 @@ def _usual_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
     ages = [duration(time.time() - from_iso8601(row["created"]) / 1000) for row in rows]
     columns.append(Column("age", list(map(Text, ages))))
     trackers = [_tracker_cell(row["trackers"]) for row in rows]
-    columns.append(Column("tracked to", trackers, is_text=True, least_width=_LEAST_TEXT_WIDTH))
+    columns.append(text_column("tracked to", trackers))
     return columns
 
 
 def _trained(row: dict[str, Any]) -> str:
-    """How much of its length a run has done, in the unit in which the length was given."""
+    """The progress of a run, in the unit in which its length was given."""
     if row["steps_planned"]:
         return f"{row['steps']:,}/{row['steps_planned']:,} steps"
     return f"{row['epochs']}/{row['epochs_planned'] or '?'} epochs"
@@ -244,16 +245,16 @@ def _tracker_cell(trackers: dict[str, str]) -> Text:
 
 
 def _value_column(name: str, values: Sequence[object]) -> Column:
-    """A column of any values, which are numbers unless one of them is text or a list."""
+    """A column of values, aligned as numbers unless one of them is text or a list."""
     shown = [rounded(value, 4) if isinstance(value, float) else _as_text(value) for value in values]
     if all(value is None or isinstance(value, int | float) for value in values):
         return Column(escape_control_characters(name), list(map(Text, shown)))
-    return _text_column(name, shown)
+    return _escaped_column(name, shown)
 
 
-def _text_column(heading: str, texts: Sequence[str]) -> Column:
+def _escaped_column(heading: str, texts: Sequence[str]) -> Column:
     cells = [Text(escape_control_characters(text)) for text in texts]
-    return Column(escape_control_characters(heading), cells, True, _LEAST_TEXT_WIDTH)
+    return text_column(escape_control_characters(heading), cells)
 
 
 def _as_text(value: object) -> str:
@@ -270,7 +271,7 @@ def _value_table(values: dict[str, Any], prefix: str) -> Table:
     }
     table = Table(box=None, show_header=False, padding=(0, 2))
     longest = max(map(len, shown), default=0)
-    table.add_column(width=min(_MOST_NAME_WIDTH, longest), overflow="fold")
+    table.add_column(width=min(_MAX_NAME_WIDTH, longest), overflow="fold")
     table.add_column(overflow="fold")
     for name, value in shown.items():
         table.add_row(Text(name, style="dim"), Text(escape_control_characters(_shown(value))))

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from dcgan.choices import BatchNormMode
 from dcgan.cli.options import (
     Checkpoint,
     Device,
     RunReference,
     Store,
-    parse_checkpoint,
 )
 from dcgan.cli.output_file import (
     PIL_FORMATS,
     check_output_file,
     check_output_folder,
-    file_with_ending,
+    file_with_extension,
 )
-from dcgan.cli.sampling_options import GeneratorWeights, parse_image_seeds
+from dcgan.cli.sampling_options import GeneratorWeights, open_trained_run, parse_image_seeds
 from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import plural
 
@@ -40,11 +40,11 @@ def _check_output(output: str) -> str:
         check_output_folder(Path(output))
     elif Path(output).suffix.lower() not in (*PIL_FORMATS, *_ARCHIVES):
         raise typer.BadParameter(
-            f"{output}: the ending says what is written. For one picture choose "
+            f"{output}: the file extension sets the format. For one picture choose "
             f"{', '.join(PIL_FORMATS)}, for all images .zip or .npz, or a folder with / at its end."
         )
     else:
-        file_with_ending((*PIL_FORMATS, *_ARCHIVES))(Path(output))
+        file_with_extension((*PIL_FORMATS, *_ARCHIVES))(Path(output))
     return output
 
 
@@ -117,7 +117,7 @@ def sample(
     ] = None,
     checkpoint: Checkpoint = "last",
     mode: Annotated[
-        Literal["eval", "train"],
+        BatchNormMode,
         typer.Option(
             help="Batch norm by the learned statistics (eval) or by those of these images (train)."
         ),
@@ -137,12 +137,9 @@ def sample(
     dcgan sample last --interpolate 3 7 -n 10 --columns 10 -o walk.png[/dim]
     """
     from dcgan.cli.progress import ImageProgress
-    from dcgan.run_folder.trained_run import TrainedRun
     from dcgan.samples.grid_file import write_grid
     from dcgan.samples.image_files import check_empty, write_images
     from dcgan.samples.pixels import images_of
-    from dcgan.training.device import choose_device
-    from tracking.store import find_run
 
     sources = {
         "--seed": seed,
@@ -159,8 +156,7 @@ def sample(
         raise typer.BadParameter("--columns is for one picture, such as -o grid.png.")
     if is_folder:
         check_empty(path)
-    folder = find_run(store, run)
-    trained_run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
+    trained_run = open_trained_run(store, run, checkpoint, device)
     chosen = _latents(trained_run.config.network, count, seed, seeds, latents, interpolate)
     images = images_of(trained_run, chosen, weights=weights, mode=mode)
     config = trained_run.config
@@ -183,7 +179,7 @@ def sample(
             container = "folder" if is_folder else _ARCHIVES[path.suffix.lower()]
             write_images(images, path, container, progress)
     Console(highlight=False).print(
-        f"{output}: {plural(chosen.count, 'image')} by {folder.name}", soft_wrap=True
+        f"{output}: {plural(chosen.count, 'image')} by {trained_run.folder.name}", soft_wrap=True
     )
 
 

@@ -34,7 +34,7 @@ def selftest(
         typer.Option(
             "--output",
             "-o",
-            help="A JSON file for a report of a fault.",
+            help="JSON file to write the results to, to attach to a bug report.",
             callback=check_output_file,
         ),
     ] = None,
@@ -53,14 +53,15 @@ def selftest(
     keep_memory()
     from dcgan.selftest.checks import all_checks, run_check
     from dcgan.training.device import choose_device
-    from tracking.atomic_files import atomic_write
+    from tracking.atomic_files import write_output
 
     chosen_device = choose_device(device)
     prefixes = tuple(only or ("",))
     names = [name for name in all_checks() if name.startswith(prefixes)]
     if not names:
         raise typer.BadParameter(
-            f"no check begins so; they are: {', '.join(all_checks())}", param_hint="--only"
+            f"no check has such a name. The checks are: {', '.join(all_checks())}",
+            param_hint="--only",
         )
     console = Console(highlight=False)
     console.print(f"\n{_describe_machine(chosen_device)}\n")
@@ -69,7 +70,7 @@ def selftest(
         with console.status(f"{name} ..."):
             outcomes.append(run_check(name, chosen_device))
     table = borderless_table()
-    for heading in ("check", "result", "seconds", "what was found"):
+    for heading in ("check", "result", "seconds", "detail"):
         table.add_column(heading, justify="right" if heading == "seconds" else "left")
     for outcome in outcomes:
         result = f"[{_COLOURS[outcome.result]}]{outcome.result}[/]"
@@ -83,8 +84,7 @@ def selftest(
             "machine": _describe_machine(chosen_device),
             "checks": [asdict(outcome) for outcome in outcomes],
         }
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(output) as temporary:
+        with write_output(output) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         console.print(f"Report: {output}", soft_wrap=True)
     if failures:

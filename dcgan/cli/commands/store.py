@@ -10,18 +10,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from dcgan.cli.fitting_table import Column, fitting_table
+from dcgan.cli.fitting_table import Column, fitting_table, text_column
 from dcgan.cli.format import (
     escape_control_characters,
     size,
 )
 from dcgan.cli.options import Json, RunReference, Store, several_runs
 from dcgan.store_dir import DEFAULT_STORE, dcgan_command
-from tracking.errors import StoreError, UserError
+from tracking.errors import UserError
 from tracking.wording import plural
-
-_LEAST_NAME_WIDTH = 16
-"""`dcgan du` folds longer names where room is short."""
 
 
 def tag(
@@ -104,16 +101,16 @@ def restore(
 def du(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
     """Show the disk usage of each run, largest first, and of the rest of the store."""
     from tracking.backends.local import run_folders
-    from tracking.store import TRASH
+    from tracking.store import TRASH, no_runs
 
     if not store.exists():
-        raise StoreError(f"There are no runs in {store}. Start one with: dcgan train")
+        raise no_runs(store)
     parts = ("metrics", "images", "artifacts", "checkpoints", "plots")
     runs = {folder.name: _bytes_by_part(folder, parts) for folder in run_folders(store)}
     others = [
         path for path in sorted(store.iterdir()) if path.name not in runs and path.name != TRASH
     ]
-    beside = {path.name: taken for path in others if (taken := _bytes(path))}
+    beside = {path.name: used for path in others if (used := _bytes(path))}
     if (store / TRASH).exists():
         beside["trash"] = _bytes(store / TRASH)
     if as_json:
@@ -123,13 +120,13 @@ def du(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
         (run, [sum(sizes.values()), *(sizes[part] for part in parts)])
         for run, sizes in sorted(runs.items(), key=lambda row: -sum(row[1].values()))
     ]
-    rows += [(name, [taken]) for name, taken in beside.items()]
+    rows += [(name, [used]) for name, used in beside.items()]
     rows.append(("total", [sum(sizes[0] for _, sizes in rows)]))
     names = [
         Text(escape_control_characters(name), style="" if name in runs else "dim")
         for name, _ in rows
     ]
-    columns = [Column("run", names, is_text=True, least_width=_LEAST_NAME_WIDTH)]
+    columns = [text_column("run", names)]
     for position, heading in enumerate(("total", *parts)):
         cells = [
             size(sizes[position]) if position < len(sizes) and sizes[position] else ""

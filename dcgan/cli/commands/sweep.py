@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from dcgan.choices import Executor
 from dcgan.cli.completion import complete_setting
 from dcgan.cli.format import (
     add_number_columns,
@@ -38,9 +39,9 @@ from tracking.errors import UserError
 from tracking.wording import plural
 
 if TYPE_CHECKING:
-    from dcgan.sweeping.session import SweepSession
+    from dcgan.sweeping.plan import RunKey
+    from dcgan.sweeping.session import SweepOutcome, SweepSession
     from dcgan.sweeping.storage import StoredSweep
-    from dcgan.sweeping.worker import WorkResult
 
 _MACHINES_PANEL = "Machines"
 _MAX_RUNS_NAMED = 3
@@ -91,7 +92,7 @@ def sweep(
         ),
     ] = None,
     backend: Annotated[
-        Literal["loky", "ray", "dask"],
+        Executor,
         typer.Option(
             help="Train on this machine (loky) or on a Ray or Dask cluster.",
             rich_help_panel=_MACHINES_PANEL,
@@ -145,7 +146,7 @@ def sweep(
     from dcgan.jobs.health import parse_stop_when
     from dcgan.sweeping.plan import parse_factor
     from dcgan.sweeping.request import Machines, SweepRequest
-    from dcgan.sweeping.session import sweep_session
+    from dcgan.sweeping.session import SweepOutcome, sweep_session
 
     overrides = parse_overrides(settings, epochs=epochs, steps=steps, batch_size=batch_size)
     request = SweepRequest(
@@ -167,16 +168,16 @@ def sweep(
         stop_when=parse_stop_when(stop_when),
     ) as session:
         try:
-            results, ended = _train(session, console)
+            outcome = _train(session, console)
         except KeyboardInterrupt:  # the second Ctrl-C
-            results, ended = [], False
+            outcome = SweepOutcome(is_complete=False)
     stored_sweep = session.stored
-    _print_results(stored_sweep, results, console, store)
-    if not ended:
+    _print_results(stored_sweep, outcome, console, store)
+    if not outcome.is_complete:
         resume_command = dcgan_command("sweep", stored_sweep.id, "--resume", store=store)
         console.print(f"\nFinish the sweep: [bold]{resume_command}[/bold]", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED)
-    if any(result.failure for result in results):
+    if outcome.failures:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -191,11 +192,12 @@ def _seeds(count: int | None, listed: str | None) -> tuple[int, ...] | None:
     return None if count is None else tuple(range(count))
 
 
-def _train(session: SweepSession, console: Console) -> tuple[list[WorkResult], bool]:
-    """Train the missing runs; returns their results, and whether it was not stopped."""
-    from analysis.comparison.seeds import warning_of_few_seeds
+def _train(session: SweepSession, console: Console) -> SweepOutcome:
+    """Train the missing runs, with a table of all runs while they train."""
+    from analysis.comparison.seeds import few_seeds_warning
     from dcgan.cli.sweep_table import SweepTable
     from dcgan.sweeping.request import evaluated_spaces
+    from dcgan.sweeping.session import SweepOutcome
 
     plan = session.stored.sweep
     console.print(
@@ -204,26 +206,26 @@ def _train(session: SweepSession, console: Console) -> tuple[list[WorkResult], b
         f"{len(session.missing)} left to train."
     )
     spaces = evaluated_spaces(plan)
-    if warning := warning_of_few_seeds(len(plan.seeds), len(plan.arms), spaces):
+    if warning := few_seeds_warning(len(plan.seeds), len(plan.arms), spaces):
         console.print(warning, style="yellow")
     if not session.missing:
-        return [], True
+        return SweepOutcome()
     devices, threads = session.work_items[0].devices, session.work_items[0].threads
-    cards = f" on {', '.join(dict.fromkeys(devices))}" if len(devices) > 1 else ""
-    console.print(f"Training {session.jobs} at a time{cards}, with {plural(threads, 'core')} each.")
+    gpus = f" on {', '.join(dict.fromkeys(devices))}" if len(devices) > 1 else ""
+    console.print(f"Training {session.jobs} at a time{gpus}, with {plural(threads, 'core')} each.")
     with SweepTable(session.stored, session.image_counts, console) as table:
         return session.train(table.refresh)
 
 
 def _print_results(
-    stored_sweep: StoredSweep, results: list[WorkResult], console: Console, store: Path
+    stored_sweep: StoredSweep, outcome: SweepOutcome, console: Console, store: Path
 ) -> None:
     """Print one row per arm, failures and warnings, and the commands that compare the arms."""
     from dcgan.sweeping.progress import RunProgress, progress_reader
 
     plan = stored_sweep.sweep
     progress_by_key = progress_reader(stored_sweep)()
-    failed_keys = {result.key for result in results if result.failure}
+    failed_keys = {key for keys in outcome.failures.values() for key in keys}
     table = borderless_table()
     table.add_column("arm")
     has_stopped = any(each.state == "stopped" for each in progress_by_key.values())
@@ -244,30 +246,21 @@ def _print_results(
         )
     console.print()
     console.print(table)
-    for failure in _failures(results):
-        console.print(Text(escape_control_characters(failure), style="red"), soft_wrap=True)
-    for warning in dict.fromkeys(text for result in results for text in result.warnings):
+    for failure, failed_runs in outcome.failures.items():
+        text = escape_control_characters(_describe_failure(failure, failed_runs))
+        console.print(Text(text, style="red"), soft_wrap=True)
+    for warning in outcome.warnings:
         console.print(Text(escape_control_characters(warning), style="yellow"), soft_wrap=True)
     for purpose, command in (("Compare the arms", "compare"), ("Write a report", "report")):
         line = dcgan_command(command, "--sweep", stored_sweep.id, store=store)
         console.print(f"{purpose}: [bold]{line}[/bold]", soft_wrap=True)
 
 
-def _failures(results: Sequence[WorkResult]) -> list[str]:
-    """One line per distinct failure, with the runs that it happened to."""
-    runs_by_failure: dict[str, list[str]] = {}
-    for result in results:
-        if result.failure:
-            arm, seed = result.key
-            runs_by_failure.setdefault(escape_control_characters(result.failure), []).append(
-                f"{escape_control_characters(arm)} seed {seed}"
-            )
-    lines = []
-    for failure, runs in runs_by_failure.items():
-        more = len(runs) - _MAX_RUNS_NAMED
-        named = ", ".join(runs[:_MAX_RUNS_NAMED]) + (f" and {more} more" if more > 0 else "")
-        lines.append(f"{named}: {failure}")
-    return lines
+def _describe_failure(failure: str, runs: Sequence[RunKey]) -> str:
+    """A failure in one line, with the first run that it affected."""
+    named = ", ".join(f"{arm} seed {seed}" for arm, seed in runs[:_MAX_RUNS_NAMED])
+    more = len(runs) - _MAX_RUNS_NAMED
+    return f"{named}{f' and {more} more' if more > 0 else ''}: {failure}"
 
 
 def _print_sweeps(console: Console) -> None:

@@ -141,9 +141,9 @@ def train(
     from dcgan.training.distributed import process_group
 
     if log_model:
-        from dcgan.jobs.log_model import check_keeper
+        from dcgan.jobs.log_model import require_mlflow
 
-        check_keeper(tracker or (), "--log-model", "--tracker mlflow")
+        require_mlflow(tracker or (), "--log-model", "--tracker mlflow")
     overrides = parse_overrides(
         settings,
         lr=lr,
@@ -189,7 +189,7 @@ def resume(
     device: Device = "auto",
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Continue a run that was interrupted, stopped or killed, failed, or is to be longer.
+    """Continue a run that was interrupted, stopped or killed or that failed, or extend it.
 
     Training continues from the last checkpoint with the same data, order and
     latents. On the CPU, with the same number of threads, the result is bit for
@@ -234,7 +234,7 @@ def _run(job: Job, *, log_model: bool = False) -> None:
 
 
 def _log_model(folder: Path, store: Path, console: Console) -> None:
-    """Log the generator; if that fails, the training is done nevertheless."""
+    """Log the generator. A failure is only reported, because the training itself succeeded."""
     from dcgan.jobs.log_model import log_generator
     from tracking.errors import UserError
 
@@ -270,7 +270,7 @@ def _print_result(result: TrainingResult, job: Job, console: Console) -> None:
 
 
 def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
-    """What a user may want to type next: commands and their purposes."""
+    """Commands that the user may want to type next -> their purposes."""
     run, store = result.folder.name, job.store
     if result.status == "stopped":
         commands = {

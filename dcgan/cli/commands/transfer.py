@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tracking.transfer import TransferCount
 
 
-_MOST_FAILURES = 10
+_MAX_FAILURES = 10
 
 
 def sync(
@@ -53,7 +53,7 @@ def sync(
     ] = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Send a run to a tracker: all of it, or what the tracker missed.
+    """Send a run, or the missing parts of it, to a tracker.
 
     You can stop and repeat the command; nothing is sent twice. With
     [bold]--all[/bold], runs that are still training are skipped.
@@ -63,17 +63,17 @@ def sync(
     """
     from tracking.backends.local import run_folders
     from tracking.lock import is_trained
-    from tracking.store import find_run
+    from tracking.store import find_run, no_runs
     from tracking.transfer import send_run
     from tracking.verify import find_differences
 
     if model:
-        from dcgan.jobs.log_model import check_keeper, log_generator
+        from dcgan.jobs.log_model import log_generator, require_mlflow
 
-        check_keeper([to], "--model", "--to mlflow")
+        require_mlflow([to], "--model", "--to mlflow")
     folders = run_folders(store) if all_runs else [find_run(store, run)]
     if not folders:
-        raise StoreError(f"There are no runs in {store}. Start one with: dcgan train")
+        raise no_runs(store)
     console = Console(highlight=False)
     failures: list[UserError] = []
     for folder in folders:
@@ -94,7 +94,7 @@ def sync(
                 f"{folder.name}  {logged.address} of step {logged.step:,}", soft_wrap=True
             )
         if differences:
-            heading = f"{to} holds the run {folder.name} otherwise than its journal."
+            heading = f"What {to} has of the run {folder.name} differs from its journal."
             failures.append(StoreError("\n".join([heading, *differences])))
     _report(failures, "sent")
 
@@ -125,7 +125,7 @@ def import_runs(
     """Import runs that were tracked elsewhere.
 
     The runs may be this program's own or, in MLflow, TensorBoard and W&B,
-    anyone's. Runs that are already here get what they lack.
+    anyone's. Runs that are already here only get missing data.
     [bold]neptune-export[/bold] reads the Parquet tables and files that Neptune's
     exporter wrote.
 
@@ -159,24 +159,26 @@ def import_runs(
         else:
             console.print(f"{run}  {_counts(transferred, 'up to date')}")
     if left_out := ", ".join(plural(count, kind) for kind, count in UNMAPPED.items() if count):
-        console.print(f"Left out, for which a run has no place here: {left_out}.", style="yellow")
+        console.print(
+            f"Not imported, because a run cannot hold them here: {left_out}.", style="yellow"
+        )
     _report(failures, "imported")
 
 
 def _report(failures: Sequence[UserError], done: str) -> None:
-    """Raise what went wrong with some runs, once the others are done."""
+    """Raise the errors of the runs that failed, after all others are done."""
     if len(failures) == 1:
         raise failures[0]
     if failures:
-        shown = [str(error).splitlines()[0] for error in failures[:_MOST_FAILURES]]
-        if len(failures) > _MOST_FAILURES:
-            shown.append(f"and {len(failures) - _MOST_FAILURES:,} more")
+        shown = [str(error).splitlines()[0] for error in failures[:_MAX_FAILURES]]
+        if len(failures) > _MAX_FAILURES:
+            shown.append(f"and {len(failures) - _MAX_FAILURES:,} more")
         count = plural(len(failures), "run")
-        raise StoreError("\n".join([f"{count} could not be {done}; the others are.", *shown]))
+        raise StoreError("\n".join([f"{count} could not be {done}; all others were.", *shown]))
 
 
 def _places(source: str, kind: str) -> Iterator[tuple[str, Path | str]]:
-    """What reads the source, and its place: the runs of this program, then those of others."""
+    """Readers and the locations they read: first of this program's runs, then of any others."""
     location: Path | str = source
     if kind != ImportSource.MLFLOW or "://" not in source:
         path = Path(source)
@@ -187,7 +189,7 @@ def _places(source: str, kind: str) -> Iterator[tuple[str, Path | str]]:
         except StoreError:
             location = path
     if kind == ImportSource.MLFLOW and isinstance(location, Path):
-        return  # nothing of MLflow's
+        return  # not an MLflow database
     yield import_backend(kind), location
     if kind == ImportSource.MLFLOW:
         yield f"foreign.{kind}", location

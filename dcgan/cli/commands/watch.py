@@ -26,10 +26,10 @@ _PANELS = (
     ("D's output", (("D_x", "D(x)", "green"), ("D_G_z1", "D(G(z))", "magenta"))),
 )
 _CURSOR_LINES = 1
-"""Below the frame, or the terminal would scroll."""
+"""Lines left free below the frame; otherwise the terminal would scroll."""
 _MAX_WIDTH, _PICTURE_SHARE, _GAP = 120, 0.4, 2
 _MIN_HEIGHT, _MAX_HEIGHT = 9, 19
-"""Of a panel, in lines."""
+"""Height of a panel, in lines."""
 
 
 def watch(

@@ -16,18 +16,22 @@ import numpy.typing as npt
 from dcgan.data.encoded_images import EncodedImages
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.progress import Progress, silent
-from dcgan.data.sources.endings import endings_in_words, images_among, warnings_of_pictures
+from dcgan.data.sources.file_extensions import (
+    extensions_in_words,
+    images_among,
+    unreadable_extension_warnings,
+)
 from dcgan.data.sources.image_folder import classes_of, content_of_files
 from dcgan.data.sources.splits import paths_of_split
 from dcgan.data.sources.zstd_stream import ZstdStream
 
 LARGEST_MEMBER = 1 << 30
-"""Bytes that a member may declare; more is a bomb rather than an image."""
+"""The most bytes that a member may declare; more is taken for a decompression bomb."""
 
-_TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst")
+_TAR_EXTENSIONS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst")
 _ZSTD_BUFFER = 2**20
 _HIDDEN = (".", "__MACOSX")
-_LABELS_AT_MOST = 1_000
+_MAX_CLASSES = 1_000
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -35,13 +39,13 @@ _DAMAGED = (
     EOFError,
     OSError,
     ValueError,
-    KeyError,  # a link in a tar file to what is not in it
+    KeyError,  # a link in a tar file to a missing member
 )
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file's name has an ending that `collect_archive` reads."""
-    return path.name.lower().endswith((".zip", ".npy", ".npz", *_TAR_ENDINGS))
+    """Whether a file has an extension that `collect_archive` reads."""
+    return path.name.lower().endswith((".zip", ".npy", ".npz", *_TAR_EXTENSIONS))
 
 
 def collect_archive(path: Path, split: str = "all", hashed: Progress = silent) -> Collection:
@@ -82,7 +86,7 @@ class _Zip:
         files = (each for each in self._file.infolist() if not each.is_dir())
         return {each.filename: each.file_size for each in files}
 
-    order_costs = False
+    is_sequential = False
 
     def read(self, name: str) -> bytes:
         return self._file.read(name)
@@ -98,7 +102,7 @@ class _Tar:
             self._file = tarfile.open(fileobj=content, mode="r:")  # noqa: SIM115
         else:
             self._file = tarfile.open(path)  # noqa: SIM115
-        self.order_costs = not name.endswith(".tar")
+        self.is_sequential = not name.endswith(".tar")
 
     @cached_property
     def _members(self) -> dict[str, tarfile.TarInfo]:
@@ -131,22 +135,22 @@ def _collect_members(path: Path, archive: _Zip | _Tar, split: str, hashed: Progr
         name for name in archive.sizes if not any(part.startswith(_HIDDEN) for part in _parts(name))
     )
     if not names:
-        found = f" It holds {endings_in_words(left_out)}." if left_out else ""
+        contents = f" It holds {extensions_in_words(left_out)}." if left_out else ""
         raise DataError(
-            f"{path} holds no images, such as .jpg, .png or .webp.{found}"
-            + "".join(f"\n{warning}." for warning in warnings_of_pictures(left_out))
+            f"{path} holds no images, such as .jpg, .png or .webp.{contents}"
+            + "".join(f"\n{warning}." for warning in unreadable_extension_warnings(left_out))
         )
     for name in names:
         if archive.sizes[name] > LARGEST_MEMBER:
             raise ValueError(f"{name} would have {archive.sizes[name]:,} bytes")
     below = dict(zip(_without_common_folder(names), names, strict=True))
     of_split = paths_of_split(path, list(below), split)
-    # One file holds all splits, so that its content does not tell them apart.
+    # One file holds all splits, so its content alone does not identify the split.
     kind = "archive" if len(of_split) == len(names) else f"archive {split}"
     within = {below[each]: relative for each, relative in of_split.items()}
     names = list(within)
-    # In a file that is compressed as a whole, only its own order is read without starting anew.
-    if not archive.order_costs:
+    # A file that is compressed as a whole can only be read in its own order without starting over.
+    if not archive.is_sequential:
         names.sort()
 
     def content(index: int) -> bytes:
@@ -168,12 +172,12 @@ def _collect_members(path: Path, archive: _Zip | _Tar, split: str, hashed: Progr
 
 
 def _parts(name: str) -> list[str]:
-    """The folders of a member's name and its last part; a tenth of the time of pathlib's."""
+    """The folders and the last part of a member's name; ten times as fast as pathlib."""
     return [part for part in name.split("/") if part not in ("", ".")]
 
 
 def _without_common_folder(names: Sequence[str]) -> list[str]:
-    """Archives often hold one folder with everything in it, which is no class."""
+    """Archives often hold a single folder with everything in it, which is not a class."""
     relative = ["/".join(_parts(name)) for name in names]
     while len({each.partition("/")[0] for each in relative}) == 1 and all(
         "/" in each for each in relative
@@ -183,8 +187,8 @@ def _without_common_folder(names: Sequence[str]) -> list[str]:
 
 
 def _collect_arrays(path: Path, hashed: Progress) -> Collection:
-    found = np.load(path, mmap_mode="r", allow_pickle=False)
-    arrays = dict(found) if path.name.lower().endswith(".npz") else {"array": found}
+    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    arrays = dict(loaded) if path.name.lower().endswith(".npz") else {"array": loaded}
     images = {name: array for name, array in arrays.items() if array.ndim in (3, 4)}
     if len(images) != 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
@@ -195,7 +199,7 @@ def _collect_arrays(path: Path, hashed: Progress) -> Collection:
     ((_, pixels),) = images.items()
     pixels = _channels_last(pixels)
     if pixels.dtype.kind not in "uif" or (pixels.ndim == 4 and pixels.shape[3] not in (1, 3, 4)):
-        raise DataError(f"{path}: {pixels.dtype} {pixels.shape} is no array of images.")
+        raise DataError(f"{path}: {pixels.dtype} {pixels.shape} is not an array of images.")
     labels = _labels(arrays, len(pixels))
     classes = () if labels is None else tuple(map(str, range(int(labels.max()) + 1)))
     return Collection(
@@ -220,4 +224,4 @@ def _labels(arrays: dict[str, npt.NDArray[np.generic]], count: int) -> npt.NDArr
     if len(numbers) != 1:
         return None
     labels = numbers[0].astype(np.int64)
-    return labels if labels.min() >= 0 and 0 < labels.max() < _LABELS_AT_MOST else None
+    return labels if labels.min() >= 0 and 0 < labels.max() < _MAX_CLASSES else None

@@ -32,7 +32,7 @@ def load_digits(dataset: Dataset) -> ImageSet:
 
 @cache
 def _digits() -> npt.NDArray[np.uint8]:
-    """Pixels and class of a digit in each row; to import `sklearn.datasets` takes a second."""
+    """Pixels and class of a digit in each row; importing `sklearn.datasets` takes a second."""
     file = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
     return np.loadtxt(str(file), np.uint8, delimiter=",")
 

@@ -17,7 +17,11 @@ from dcgan.data.decoding import file_digests
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.parallel import CHUNK, map_chunks
 from dcgan.data.progress import Progress, silent
-from dcgan.data.sources.endings import endings_in_words, images_among, warnings_of_pictures
+from dcgan.data.sources.file_extensions import (
+    extensions_in_words,
+    images_among,
+    unreadable_extension_warnings,
+)
 from dcgan.data.sources.splits import paths_of_split
 
 
@@ -45,11 +49,11 @@ def collect_folder(folder: Path, split: str = "all", hashed: Progress = silent) 
         raise DataError(f"No images can be read from {folder}: {reason}.")
     names, left_out = images_among(_files(folder))
     if not names:
-        found = f", but {endings_in_words(left_out)}" if left_out else ""
+        content = f", but {extensions_in_words(left_out)}" if left_out else ""
         raise DataError(
-            f"The folder {folder} holds no images{found}.\n"
+            f"The folder {folder} holds no images{content}.\n"
             "It or its subfolders should hold image files such as .jpg, .png or .webp."
-            + "".join(f"\n{warning}." for warning in warnings_of_pictures(left_out))
+            + "".join(f"\n{warning}." for warning in unreadable_extension_warnings(left_out))
         )
     of_split = paths_of_split(folder, sorted(names), split)
     classes = classes_of(list(of_split.values()))
@@ -80,7 +84,7 @@ def collect_files(
 ) -> Collection:
     """Files as a collection whose content is the names and the bytes of all files.
 
-    The bytes are read only if the size, a time or the inode of a file is new.
+    The bytes are read only if the size, a time stamp or the inode of a file has changed.
 
     Args:
         folder: Where the files are.
@@ -101,7 +105,7 @@ def collect_files(
 
 
 class FolderFiles(Sequence[Path]):
-    """Files of a folder; their paths are made when they are asked for, which takes a while."""
+    """Files of a folder, whose paths are made on demand, because making them takes time."""
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.texts = [f"{folder}/{name}" for name in names]
@@ -120,7 +124,7 @@ class FolderFiles(Sequence[Path]):
 
 
 def content_of_files(files: Sequence[Path], names: Sequence[str], hashed: Progress = silent) -> str:
-    """A digest of the names and the bytes of files, which are read only if they are new.
+    """A digest of the names and the bytes of files, which are read only if they have changed.
 
     Args:
         files: The files.
@@ -159,10 +163,12 @@ def _signature(files: Sequence[Path], names: Sequence[str]) -> str:
     for file, name in zip(paths, names, strict=True):
         try:
             status = os.stat(file)  # noqa: PTH116, a third faster than a Path's
-            # Programs set the modification time, but not the time of the last change of the inode.
+            # Programs can set the modification time, but not the change time of the inode.
             changed = f"{status.st_mtime_ns}\0{status.st_ctime_ns}"
             state = f"{status.st_size}\0{changed}\0{status.st_dev}\0{status.st_ino}"
-        except OSError as error:  # such as a dangling link, which decoding counts as unreadable
+        except (
+            OSError
+        ) as error:  # a dangling link, for example, which decoding counts as unreadable
             state = str(error.strerror)
         digest.update(f"{name}\0{state}\0".encode())
     return digest.hexdigest()

@@ -22,7 +22,7 @@ def parquet_files(path: Path) -> list[Path]:
 
 
 def collect_parquet(path: Path, split: str, hashed: Progress = silent) -> Collection:
-    """The images of parquet files, whose bytes are read when they are asked for.
+    """The images of parquet files, whose bytes are read on demand.
 
     Args:
         path: A file, or a folder of files that are named after their splits, such as
@@ -44,7 +44,7 @@ def collect_parquet(path: Path, split: str, hashed: Progress = silent) -> Collec
 
 
 class _ParquetTable:
-    """Parquet files as one table; one group of rows of images is in memory at a time."""
+    """Parquet files as one table, with one row group in memory at a time."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         from pyarrow.parquet import ParquetFile
@@ -83,17 +83,17 @@ class _ParquetTable:
 
 
 def _of_split(path: Path, files: Sequence[Path], split: str) -> list[Path]:
-    """The files of one split; all of them if their names do not say which is which."""
+    """The files of one split; all files if they are not named after splits."""
     by_split: dict[str, list[Path]] = {}
     for file in files:
         by_split.setdefault(_split_of(file), []).append(file)
-    tells_splits = split in by_split or {"train", "test"} & by_split.keys()
-    if not tells_splits and split in ("train", "all"):
+    has_splits = split in by_split or {"train", "test"} & by_split.keys()
+    if not has_splits and split in ("train", "all"):
         return list(files)
     return [file for each in choose_split(path, sorted(by_split), split) for file in by_split[each]]
 
 
 def _split_of(file: Path) -> str:
-    """From its name, or if that is but a number, from its folder's."""
+    """The split that a file is named after, or its folder if the name is only a number."""
     name = file.stem.partition("-")[0]
     return file.parent.name if name.isdecimal() else name

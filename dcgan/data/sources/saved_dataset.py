@@ -59,7 +59,7 @@ def _files(path: Path, split: str) -> list[Path]:
 
 
 class _MappedTable:
-    """Arrow files as one table; the system keeps in memory what it has room for."""
+    """Arrow files as one table, mapped into memory."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         import pyarrow

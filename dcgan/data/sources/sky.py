@@ -61,7 +61,7 @@ def limb_darkening(cosine: Field, linear: float = 0.5, quadratic: float = 0.2) -
     """Brightness of a disc relative to its centre, by the quadratic law (Kopal 1950).
 
     Args:
-        cosine: Of the angle between the line of sight and the normal; 0 at the limb.
+        cosine: The cosine of the angle between the line of sight and the normal; 0 at the limb.
         linear: Coefficient of 1 - cosine.
         quadratic: Coefficient of (1 - cosine)^2.
     """

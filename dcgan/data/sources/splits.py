@@ -14,7 +14,7 @@ def choose_split(path: Path, splits: Sequence[str], split: str) -> list[str]:
     """The splits that are trained on.
 
     Args:
-        path: What the user gave, for messages.
+        path: The path that the user gave, for messages.
         splits: The names of all splits.
         split: The one to train on, or `all`.
 
@@ -35,8 +35,8 @@ def paths_of_split(path: Path, paths: Sequence[str], split: str) -> dict[str, st
     """The images of one split if their folders are named after splits, else all images.
 
     Args:
-        path: What the user gave, for messages.
-        paths: Of the images, below what holds all of them.
+        path: The path that the user gave, for messages.
+        paths: The paths of the images, below the folder that holds all of them.
         split: The split to train on, or `all`.
 
     Returns:

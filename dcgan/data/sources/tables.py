@@ -23,7 +23,7 @@ class Table(Protocol):
 
     Attributes:
         files: The files, in order.
-        schema: Of pyarrow: the columns, and what is noted about them.
+        schema: A pyarrow schema: the columns and their metadata.
         count: Number of rows.
     """
 
@@ -39,10 +39,10 @@ class Table(Protocol):
 
 
 def collect_table(path: Path, table: Table, hashed: Progress) -> Collection:
-    """The images in a table, which are read when they are asked for, or the files that it names.
+    """The images in a table, read on demand, or the files that it names.
 
     Args:
-        path: What the user gave, for messages.
+        path: The path that the user gave, for messages.
         table: The table.
         hashed: Called while files are read to find out whether they are known.
 
@@ -68,7 +68,7 @@ def collect_table(path: Path, table: Table, hashed: Progress) -> Collection:
 
 
 def _bytes_of(value: Any) -> bytes:
-    """Of one cell; empty for one without an image, which decoding counts as unreadable."""
+    """The bytes of one cell; empty without an image, which decoding counts as unreadable."""
     content = value.get("bytes") if isinstance(value, dict) else value
     return content if isinstance(content, bytes) else b""
 
@@ -122,8 +122,10 @@ def _label_column(schema: Any) -> tuple[str | None, tuple[str, ...]]:
 
     metadata = (schema.metadata or {}).get(b"huggingface", b"{}")
     features = json.loads(metadata).get("info", {}).get("features", {})
-    noted = [name for name, feature in features.items() if feature.get("_type") == "ClassLabel"]
-    for name in (*noted, *_LABELS):
+    class_labels = [
+        name for name, feature in features.items() if feature.get("_type") == "ClassLabel"
+    ]
+    for name in (*class_labels, *_LABELS):
         if name in schema.names and types.is_integer(schema.field(name).type):
             return name, tuple(features.get(name, {}).get("names", ()))
     return None, ()

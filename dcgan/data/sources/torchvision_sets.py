@@ -94,16 +94,16 @@ def collect_torchvision_set(
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What torchvision raises, and gdown, by which it downloads CelebA."""
+    """The exceptions of torchvision, and of gdown, with which it downloads CelebA."""
     from gdown import exceptions
 
-    # The former is newer; in older versions the latter is not one of its kinds.
+    # Newer versions have the former as a base class; in older ones only the latter exists.
     of_gdown = getattr(exceptions, "DownloadError", exceptions.FileURLRetrievalError)
     return RuntimeError, OSError, EOFError, ImportError, of_gdown
 
 
 def _instead_of_google(root: Path) -> str:
-    """What to do where Google Drive refuses to send CelebA, as it does after a few downloads."""
+    """Advice if Google Drive refuses to send CelebA, as it does after a few downloads."""
     from torchvision.datasets import CelebA
 
     folder = root / CelebA.base_folder
@@ -112,7 +112,7 @@ def _instead_of_google(root: Path) -> str:
         "Google allows a file few downloads a day. Try again tomorrow, or get the files in a "
         f"browser:\nfollow {_CELEBA_PAGE} to Google Drive or Baidu Drive, put\n"
         f"  {', '.join(missing or ['(all are there)'])}\n"
-        f"into {folder} and run the same command again: it takes what it finds there.\n"
+        f"into {folder} and run the same command again: it uses the files that it finds there.\n"
         "The pictures alone are enough for a training on all of them: --data img_align_celeba.zip"
     )
 
@@ -196,7 +196,7 @@ def _plain_or_gzipped(file: Path) -> Iterator[Path]:
 
 
 def _in_torchvision_layout(files: dict[str, Path], name: str) -> Path:
-    """A folder in the cache with copies as torchvision wants them; theirs may be read-only."""
+    """A folder in the cache with copies in torchvision's layout; the original may be read-only."""
     signature = hashlib.sha256(name.encode())
     for file in files.values():
         status = file.stat()

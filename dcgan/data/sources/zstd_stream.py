@@ -43,7 +43,7 @@ class ZstdStream(io.RawIOBase):
         return len(content)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position, which is not beyond the end; from the end is not known."""
+        """Go to a position before the end; seeking from the end is not supported."""
         if whence == os.SEEK_END:
             raise io.UnsupportedOperation("the length is not known")
         target = offset + (self._position if whence == os.SEEK_CUR else 0)

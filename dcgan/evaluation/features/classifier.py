@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from dcgan.cache_dir import cache_folder
+from dcgan.cpu.threads import one_thread_per_operation
 from dcgan.data.image_set import ImageSet
 from dcgan.data.scaling import to_unit_range
 from dcgan.data.sources.stacked_mnist import unstack
@@ -22,16 +21,16 @@ from tracking.atomic_files import atomic_write
 
 FORMAT, SEED = 2, 0
 HELD_OUT = 0.1
-"""The share of the images on which the accuracy is measured, never trained on."""
+"""The share of the images that are not trained on, to measure the accuracy."""
 
-IMAGES_SEEN, MOST_EPOCHS = 120_000, 30
+IMAGES_SEEN, MAX_EPOCHS = 120_000, 30
 """When training ends, in images and in epochs: two epochs of MNIST, 30 of `digits`."""
 
-LEAST_LABELLED = 1_000
-"""From fewer images a classifier learns too little for its features to mean much."""
+MIN_LABELLED = 1_000
+"""Fewer images teach a classifier too little for its features to mean much."""
 
 _UNSTACKED = 20_000
-"""Stacks to learn digits from: they hold as many digits as MNIST has to train on."""
+"""Stacks to learn digits from: three channels each, as many digits as MNIST's training split."""
 
 _BATCH, _BLOCK = 128, 1_024
 
@@ -43,8 +42,8 @@ class Classifier:
     Attributes:
         network: In evaluation mode.
         accuracy: On held-out images, 0 to 1.
-        digest: Of the weights, see `weights_digest`.
-        stacked: Whether each channel is an image of its own, as in stacked MNIST.
+        digest: The digest of the weights, see `weights_digest`.
+        stacked: Whether each channel is a separate image, as in stacked MNIST.
     """
 
     network: LeNet
@@ -60,7 +59,7 @@ class Classifier:
 
     @torch.no_grad()
     def features(self, pixels: Tensor) -> Tensor:
-        """From uint8 images (n, C, H, W) to features, float32 (n, 128); (n, 384) if stacked."""
+        """The features of uint8 images (n, C, H, W): float32 (n, 128), or (n, 384) if stacked."""
         if not self.stacked:
             return self.network.features(to_unit_range(pixels))
         channels = to_unit_range(pixels.flatten(0, 1).unsqueeze(1))
@@ -68,7 +67,7 @@ class Classifier:
 
     @torch.no_grad()
     def classes(self, pixels: Tensor) -> Tensor:
-        """From uint8 images (N, C, H, W) to the likeliest classes, int64 (N,) on the CPU."""
+        """The likeliest classes of uint8 images (N, C, H, W): int64 (N,) on the CPU."""
         device = self.network.output.weight.device
         single = pixels.flatten(0, 1).unsqueeze(1) if self.stacked else pixels
         parts = [
@@ -81,16 +80,16 @@ class Classifier:
 
 def is_labelled(images: ImageSet) -> bool:
     """Whether a set has classes, and enough images to learn them from."""
-    enough = len(images.pixels) >= LEAST_LABELLED
+    enough = len(images.pixels) >= MIN_LABELLED
     return images.labels is not None and len(images.card.classes) > 1 and enough
 
 
 def load_classifier(images: ImageSet, device: torch.device) -> Classifier:
     """The classifier of a labelled set: from the cache, or trained now and stored there.
 
-    It depends on the images and labels alone, however many threads and whichever devices there
-    are, except that another kind of processor may round otherwise. For stacked MNIST it is one of
-    single digits. Raises ValueError if there are no labels.
+    It depends only on the images and labels, not on threads or devices, except that another kind
+    of processor may round differently. For stacked MNIST it classifies single digits. Raises
+    ValueError if there are no labels.
     """
     if digits := unstack(images, _UNSTACKED):
         return replace(load_classifier(digits, device), stacked=True)
@@ -109,18 +108,7 @@ def load_classifier(images: ImageSet, device: torch.device) -> Classifier:
     return Classifier(network.eval(), saved["accuracy"], weights_digest(network))
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums over several threads, or on another device, are rounded otherwise."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@_one_thread()
+@one_thread_per_operation()
 def _train(images: ImageSet) -> tuple[LeNet, float]:
     """Train by Adam with a linearly falling rate; returns the accuracy as well."""
     assert images.labels is not None
@@ -128,7 +116,7 @@ def _train(images: ImageSet) -> tuple[LeNet, float]:
     held_out, rest = order.tensor_split([int(HELD_OUT * len(order))])
     network = _untrained(images).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
-    steps = min(IMAGES_SEEN, MOST_EPOCHS * len(rest)) // _BATCH
+    steps = min(IMAGES_SEEN, MAX_EPOCHS * len(rest)) // _BATCH
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)
     rng = torch.Generator().manual_seed(SEED)
     for _ in range(steps):

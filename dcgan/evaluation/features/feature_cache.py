@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from dcgan.cache_dir import cache_folder
-from dcgan.evaluation.features.feature_space import FeatureSpace, uncounted
+from dcgan.evaluation.features.feature_space import FeatureSpace, ignore_count
 from tracking.atomic_files import atomic_write
 
 FORMAT = 1
-"""Increased whenever the same network would give other features."""
+"""Increased whenever the same network would compute other features."""
 
 
 def cached_features(
@@ -28,14 +28,14 @@ def cached_features(
     pixels: Tensor,
     fingerprint: str,
     order: str,
-    count: Callable[[int], None] = uncounted,
+    count: Callable[[int], None] = ignore_count,
 ) -> Tensor:
     """The features of the first images of a set in some order; only new ones are computed.
 
     Args:
         space: The network.
         pixels: The images, uint8 (N, C, H, W).
-        fingerprint: Of all images of the set.
+        fingerprint: The fingerprint of all images of the set.
         order: The name of an order in which `pixels` are the first N of the set.
         count: Called with numbers of images whose features were computed.
 
@@ -58,13 +58,13 @@ def cached_computation(
     fingerprint: str,
     order: str,
 ) -> Tensor:
-    """As `cached_features`, of images that are not one tensor.
+    """As `cached_features`, for images that are not in one tensor.
 
     Args:
         space: The network.
         size: How many images there are, N.
         compute: Features of the images from a position on, float32 (n, D).
-        fingerprint: Of all images of the set.
+        fingerprint: The fingerprint of all images of the set.
         order: The name of an order in which these images are the first N of the set.
 
     Returns:
@@ -79,7 +79,7 @@ def cached_computation(
         return saved[:size]
     else:
         features = torch.cat([saved, compute(len(saved))])
-    with contextlib.suppress(OSError):  # an evaluation does not need the cache
+    with contextlib.suppress(OSError):  # an evaluation works without the cache
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as temporary, temporary.open("wb") as target:
             np.savez(target, features=features.numpy())

@@ -12,7 +12,7 @@ from torch import Tensor
 from dcgan.data.image_set import ImageSet
 from dcgan.data.scaling import to_unit_range
 from dcgan.evaluation.features import inception
-from dcgan.evaluation.features.classifier import LEAST_LABELLED, is_labelled, load_classifier
+from dcgan.evaluation.features.classifier import MIN_LABELLED, is_labelled, load_classifier
 from dcgan.evaluation.features.inception import load_inception
 from dcgan.evaluation.features.lenet import RandomFeatures, weights_digest
 from dcgan.training.precision import ieee_float32
@@ -21,8 +21,8 @@ RANDOM_SEED = 0
 _BATCH = 512
 
 
-def uncounted(images: int) -> None:
-    """Takes the place of a callback that counts images whose features are computed."""
+def ignore_count(images: int) -> None:
+    """A callback for numbers of images that does nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +30,13 @@ class FeatureSpace:
     """A network's features.
 
     Attributes:
-        prefix: Of the metrics' names, such as `lenet_` in `lenet_fid`; empty for Inception's.
-        extract: From uint8 images (n, C, H, W) on `device` to features (n, D).
+        prefix: The prefix of the metrics' names, such as `lenet_` of `lenet_fid`; empty for
+            Inception's.
+        extract: Maps uint8 images (n, C, H, W) on `device` to features (n, D).
         device: Where the network is.
-        description: What a reader must know about the network.
-        network: Differs from that of any network with other weights.
-        batch: Images that `extract` is given at once.
+        description: The description of the network, for the reader.
+        network: Identifies the network with its weights.
+        batch: Images per call of `extract`.
     """
 
     prefix: str
@@ -46,7 +47,7 @@ class FeatureSpace:
     batch: int = _BATCH
 
     @torch.no_grad()
-    def features(self, pixels: Tensor, count: Callable[[int], None] = uncounted) -> Tensor:
+    def features(self, pixels: Tensor, count: Callable[[int], None] = ignore_count) -> Tensor:
         """Features of images, with a few images in the network at a time.
 
         Args:
@@ -75,11 +76,11 @@ def feature_spaces(
     Args:
         images: What the run was trained on.
         device: Where the features are computed.
-        use_inception: Whether to use Inception if its weights are at hand.
+        use_inception: Whether to use Inception if its weights are available.
         weights: A file with Inception's weights, which are then used in any case.
 
     Returns:
-        Inception's, if its weights are at hand, and the one of `own_space`, which always is.
+        Inception's, if its weights are available, and the one of `own_space`.
 
     Raises:
         EvaluationError: The file does not hold Inception's weights.
@@ -98,7 +99,7 @@ def count_spaces(*, use_inception: bool = True) -> int:
 
 @ieee_float32()
 def inception_space(device: torch.device, weights: Path | None = None) -> FeatureSpace | None:
-    """Inception's features; None if its weights are not at hand.
+    """Inception's features; None if its weights are not available.
 
     Args:
         device: Where the features are computed.
@@ -110,15 +111,21 @@ def inception_space(device: torch.device, weights: Path | None = None) -> Featur
     weights = weights or inception.find_weights()
     if weights is None:
         return None
-    found = load_inception(weights, device)
+    network = load_inception(weights, device)
     batch = inception.BATCH if device.type == "cpu" else inception.GPU_BATCH
-    network = f"inception {found.digest}"
-    return FeatureSpace(found.prefix, found.extract, device, found.description, network, batch)
+    return FeatureSpace(
+        prefix=network.prefix,
+        extract=network.extract,
+        device=device,
+        description=network.description,
+        network=f"inception {network.digest}",
+        batch=batch,
+    )
 
 
 @ieee_float32()
 def own_space(images: ImageSet, device: torch.device) -> FeatureSpace:
-    """Features that need no weights of others: a classifier's, trained here on labelled images.
+    """Features without pretrained weights: those of a classifier trained here on labelled images.
 
     Without labels, or with too few to learn from, they are a random network's.
 
@@ -144,7 +151,7 @@ def _random_space(images: ImageSet, device: torch.device) -> FeatureSpace:
     if images.labels is not None and len(images.card.classes) > 1:
         reason = (
             f"{len(images.pixels):,} labelled images are too few to train a classifier on, "
-            f"which takes {LEAST_LABELLED:,}"
+            f"which takes {MIN_LABELLED:,}"
         )
     return FeatureSpace(
         prefix="random_",

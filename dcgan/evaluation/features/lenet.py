@@ -62,7 +62,7 @@ class RandomFeatures(nn.Module):
                     nn.init.zeros_(layer.bias)
 
     def features(self, images: Tensor) -> Tensor:
-        """From images, float (N, C, H, W) in [-1, 1], to features (N, 128)."""
+        """The features (N, 128) of images, float (N, C, H, W) in [-1, 1]."""
         return self.network.features(images)
 
 

@@ -1,1 +1,1 @@
-"""The metrics of an evaluation, by what they measure in."""
+"""The metrics of an evaluation, grouped by the space in which they measure."""

@@ -12,13 +12,13 @@ from torchmetrics.image.kid import KernelInceptionDistance
 SUBSETS, SUBSET_SIZE = 100, 1_000
 
 UNBIASED = 10_000
-"""The least number of images for which its authors recommend FID (Heusel et al. 2017)."""
+"""The number of images from which the authors of FID recommend it (Heusel et al. 2017)."""
 
 _ADVICE = f"Use {UNBIASED:,}, or compare only values of equally many; KID has no such bias."
 
 
 class _Extracted(nn.Module):
-    """Stands where torchmetrics would extract features, which are already extracted here."""
+    """Replaces torchmetrics' feature extractor, because the features are already extracted."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def kernel_distance(real: Tensor, fake: Tensor, seed: int = 0) -> float:
     Args:
         real: Features (N, D).
         fake: Features (M, D), on the same device.
-        seed: Of the subsets.
+        seed: The seed of the subsets.
     """
     size = min(SUBSET_SIZE, len(real), len(fake))
     with warnings.catch_warnings():  # about the memory that features take, which is small here
@@ -65,11 +65,11 @@ def kernel_distance(real: Tensor, fake: Tensor, seed: int = 0) -> float:
 
 
 def sample_warnings(images: int, dimensions: int) -> list[str]:
-    """What makes a Frechet distance of so few images misleading, in sentences for the reader.
+    """Warnings for the reader if a Frechet distance is of too few images.
 
     Args:
-        images: Of the kind of which there are fewer.
-        dimensions: Of their features.
+        images: Number of real images or of fakes, whichever is smaller.
+        dimensions: The number of their features.
     """
     if images <= dimensions:
         return [

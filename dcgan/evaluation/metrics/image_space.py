@@ -29,8 +29,8 @@ def sliced_wasserstein_distance(real: Tensor, fake: Tensor, seed: int = 0) -> fl
 
     Args:
         real: uint8 (N, C, H, W), of which the first 1,024 are used (16,384 in the paper).
-        fake: As many, uint8 (N, C, H, W).
-        seed: Of the patches and projections.
+        fake: As many fakes, uint8 (N, C, H, W).
+        seed: The seed of the patches and projections.
     """
     rng = torch.Generator().manual_seed(seed)
     distances: list[float] = []

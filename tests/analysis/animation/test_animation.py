@@ -33,7 +33,7 @@ def write_grids(folder: Path, steps: range, channels: int = 3, edge: int = 300) 
 
 
 def animation(files: dict[int, Path], most: int = 100, longest_edge: int = 800) -> Animation:
-    return training_animation(files, most=most, longest_edge=longest_edge, frames_per_second=8)
+    return training_animation(files, max_grids=most, longest_edge=longest_edge, frames_per_second=8)
 
 
 def levels(frames: list[PIL.Image.Image]) -> list[int]:

@@ -29,7 +29,7 @@ def test_the_signs_of_pairs_are_counted_one_by_one() -> None:
     at_least = np.abs(means) >= abs(differences.mean()) - 1e-12
     assert test.exact
     assert test.p() == pytest.approx(at_least.mean())
-    assert test.least_p == pytest.approx(2 / 2**7)
+    assert test.min_p == pytest.approx(2 / 2**7)
 
 
 def test_ties_count_as_being_as_extreme() -> None:
@@ -94,7 +94,7 @@ def test_an_interval_holds_exactly_what_its_test_does_not_reject(level: float) -
             assert test.p(low + 0.001 * width) > level >= test.p(low - 0.001 * width)
             assert test.p(high - 0.001 * width) > level >= test.p(high + 0.001 * width)
         else:
-            assert test.least_p > level
+            assert test.min_p > level
 
 
 def test_unequal_spreads_and_sizes_do_not_make_a_difference() -> None:

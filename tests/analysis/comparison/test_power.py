@@ -11,16 +11,16 @@ from analysis.comparison.permutation_tests import NoTest, StudentisedTest, stude
 from analysis.comparison.power import (
     detectable_difference,
     detectable_mean,
-    least_pairs,
-    least_runs,
+    min_pairs,
+    min_runs,
 )
 from analysis.comparison.statistics import paired_difference
 
 
 def test_the_fewest_pairs_that_can_show_anything_grow_with_the_tests() -> None:
-    assert [least_pairs(tests) for tests in (1, 2, 4, 7, 160)] == [6, 7, 8, 9, 13]
-    assert least_runs(1) == 6
-    assert least_runs(40) == 7, "2 of 924 ways to divide 12 runs, times 40, is above 0.05"
+    assert [min_pairs(tests) for tests in (1, 2, 4, 7, 160)] == [6, 7, 8, 9, 13]
+    assert min_runs(1) == 6
+    assert min_runs(40) == 7, "2 of 924 ways to divide 12 runs, times 40, is above 0.05"
 
 
 def test_an_effect_of_pairs_that_can_be_detected_is_in_four_of_five_experiments() -> None:

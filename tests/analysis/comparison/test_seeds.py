@@ -9,7 +9,7 @@ import pytest
 from analysis import load
 from analysis.comparison.compare import compare
 from analysis.comparison.measures import count_defaults
-from analysis.comparison.seeds import warning_of_few_seeds
+from analysis.comparison.seeds import few_seeds_warning
 from tests.support.sample_journals import write_journal
 
 
@@ -31,12 +31,12 @@ def test_few_seeds_are_told_of_by_the_number_of_metrics(
     spaces: int, metrics: int, needed: int
 ) -> None:
     assert count_defaults(spaces) == metrics
-    assert warning_of_few_seeds(needed, 2, spaces) is None
-    assert warning_of_few_seeds(needed - 1, 2, spaces) == (
+    assert few_seeds_warning(needed, 2, spaces) is None
+    assert few_seeds_warning(needed - 1, 2, spaces) == (
         f"{needed - 1} seeds can show no difference in the {metrics} metrics that are compared by "
         f"default: that takes {needed} seeds, or 6 for a single metric."
     )
-    assert warning_of_few_seeds(1, 1, spaces) is None, "one arm is compared with nothing"
+    assert few_seeds_warning(1, 1, spaces) is None, "one arm is compared with nothing"
 
 
 def test_more_seeds_than_were_planned_are_said(tmp_path: Path) -> None:

@@ -82,9 +82,9 @@ def test_counts_are_compared_exactly() -> None:
     test = compare_counts((0, 8), (8, 8))
     assert test.p == pytest.approx(stats.fisher_exact([[0, 8], [8, 0]]).pvalue)
     assert test.p == pytest.approx(0.000155, abs=1e-6)
-    assert compare_counts((0, 10), (0, 10)).least_p == 1
-    assert compare_counts((1, 10), (2, 10)).least_p > 0.05, "3 of 20 can show nothing"
-    assert compare_counts((3, 10), (3, 10)).least_p < 0.05
+    assert compare_counts((0, 10), (0, 10)).min_p == 1
+    assert compare_counts((1, 10), (2, 10)).min_p > 0.05, "3 of 20 can show nothing"
+    assert compare_counts((3, 10), (3, 10)).min_p < 0.05
     assert compare_counts((2, 4), (9, 9)).p == pytest.approx(
         stats.fisher_exact([[2, 2], [9, 0]]).pvalue
     )

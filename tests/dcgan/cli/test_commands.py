@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from dcgan.cli import app
 from tests.support.forked import dcgan, fork
+from tests.support.refusal import error_of
 
 TINY = [
     part
@@ -37,11 +37,7 @@ def invoke(*arguments: str) -> Result:
 
 def refused(*arguments: str) -> str:
     """The error that a command ends with: on one screen, without a traceback."""
-    result = invoke(*arguments)
-    assert result.exit_code == 2, result.output
-    assert "Traceback" not in result.output
-    assert len(result.output.splitlines()) <= 24
-    return re.sub(r"[\s│]+", " ", result.output)
+    return error_of(invoke(*arguments))
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,7 @@ def test_little_is_known_of_runs_from_elsewhere(tmp_path: Path):
         journal.close("finished")
     printed = said(tmp_path, "one", "two")
     assert "The configurations were not recorded" in printed
-    assert "It was not recorded whether the data are the same" in printed
+    assert "Whether the data are the same was not recorded" in printed
     assert "The code was not recorded" in printed
     (loss,) = json.loads(said(tmp_path, "one", "two", "--json"))["metrics"]
     assert loss["first"] is None  # JSON has no NaN

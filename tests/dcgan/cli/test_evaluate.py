@@ -107,7 +107,9 @@ def test_without_enough_labels_the_features_are_random_and_named_so(store: Path)
     result = invoke("evaluate", folder.name, *FEW, *store_of(store))
     assert result.exit_code == 0, result.output
     assert "random_fid" in result.output
-    assert "Not 120, since there are no more real images" in unwrapped(result)
+    assert "Fewer than the 120 asked for, because there are no more real images" in unwrapped(
+        result
+    )
     assert "lenet" not in result.output
     assert not re.search(r"(?<!_)\bfid\b(?!-)", result.output), "no metric is called plain FID"
     assert "200 labelled images are too few to train a classifier on" in unwrapped(result)
@@ -119,7 +121,7 @@ def test_without_enough_labels_the_features_are_random_and_named_so(store: Path)
         "evaluate", folder.name, "--samples", "5000", "--resamples", "1", *store_of(store)
     )
     assert "100 fakes per set" in more.output
-    assert "Not 5,000, since there are no more real images" in more.output
+    assert "Fewer than the 5,000 asked for, because there are no more real" in more.output
 
 
 def unwrapped(result: Result) -> str:
@@ -206,7 +208,7 @@ def test_all_checkpoints_are_a_series_and_share_the_real_features(
     assert "Not written" not in one.output
     assert sum(cheap_inception) == 100, "those of real images are kept for another time"
     other = invoke(*command[:2], "4", *command[3:], "--no-inception", *store_of(tmp_path))
-    assert "measured otherwise (feature space: a stand-in" in other.output
+    assert "measured differently (feature space: a stand-in" in other.output
     assert len(read_steps(folder)["evaluation/fid"].dropna()) == 3
 
 
@@ -241,7 +243,7 @@ def test_a_run_and_a_folder_have_a_distance(
     ("arguments", "message"),
     [
         (("/nowhere/images", "digits"), "there is no such folder"),
-        (("digits", "cifar99"), "'cifar99' is no folder of images, and no data set"),
+        (("digits", "cifar99"), "'cifar99' is neither a folder of images nor a data set"),
         (("digits", "mnist:test"), "Give the folder that holds"),
         (("digits", "digits:test"), "all but digits and sky with :train"),
     ],

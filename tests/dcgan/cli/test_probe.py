@@ -113,7 +113,7 @@ def test_a_class_that_does_not_exist_or_is_not_drawn(store: Path, digits: Path) 
     assert "The classes are: 0, 1" in said(unknown)
     same = invoke(*command, "--from", "4", "--to", "4")
     assert same.exit_code == 2
-    assert "--from and --to are one class, '4': name another" in said(same)
+    assert "--from and --to are the same class, '4': name two classes" in said(same)
     untrained = invoke(*command, "--from", "0", "--to", "1")
     assert untrained.exit_code in (0, 2), untrained.output
     if untrained.exit_code == 2:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from analysis import load
 from dcgan.cli import app
 from dcgan.store_dir import dcgan_command
+from tests.support.refusal import error_of
 from tracking.backends.local import amend_fields, open_tracker, read_fields, run_folders
 from tracking.events import BATCH, IMPORTED, Fields, Metrics
 from tracking.lock import locked
@@ -46,10 +47,7 @@ def said(store: Path, *arguments: str) -> str:
 
 
 def refused(store: Path, *arguments: str) -> str:
-    result = invoke(store, *arguments)
-    assert result.exit_code == 2, result.output
-    assert "Traceback" not in result.output
-    return re.sub(r"[\s│]+", " ", result.output)
+    return error_of(invoke(store, *arguments))
 
 
 def listed(store: Path, *arguments: str) -> list[str]:

@@ -70,5 +70,5 @@ def test_a_name_that_nothing_has_is_refused_with_those_there_are(tmp_path: Path)
     assert "no tracker 'aim'. Choose from: mlflow, " in invoke("train", "--tracker", "aim", code=2)
     assert "tensorboard" in invoke("sync", "--to", "aim", "--store", tmp_path, code=2)
     output = invoke("import", tmp_path, "--from", "aim", code=2)
-    assert "Nothing imports 'aim'. Choose from: mlflow, neptune-offline, " in output
+    assert "There is no importer for 'aim'. Choose from: mlflow, neptune-offline, " in output
     assert "works" in output

@@ -13,8 +13,8 @@ from torch import Tensor
 from dcgan.data import batches
 from dcgan.data.batches import (
     DataWait,
+    gpu_memory,
     iterate_batches,
-    memory_of_card,
     some_images,
     to_device_if_it_fits,
 )
@@ -76,7 +76,7 @@ def test_a_card_that_cannot_say_what_is_free_has_what_was_not_taken(monkeypatch)
         memory_reserved=lambda device: 300,
     )
     monkeypatch.setattr(torch, "get_device_module", lambda device: card)
-    assert memory_of_card(torch.device("xpu")) == (700, 1000)
+    assert gpu_memory(torch.device("xpu")) == (700, 1000)
 
 
 @pytest.mark.parametrize(("kind", "waits"), [("mps", True), ("cpu", True), ("cuda", False)])

@@ -146,8 +146,8 @@ def test_an_interrupted_build_goes_on_where_it_stopped(
     assert len(read) == {0: 3, 1: 8, 2: 8, 3: 13}[cut]
     assert images.card.size == 12
     assert images.card.skipped == ("05b.png: cannot identify image file",)
-    assert images.findings is not None
-    assert images.findings.kinds == {"PNG RGB": 12}
+    assert images.file_statistics is not None
+    assert images.file_statistics.kinds == {"PNG RGB": 12}
     assert entries(cache_folder) == [half.name.removesuffix(".tmp")]
     assert not (cache_folder / "images" / half.stem / "chunks.jsonl").exists()
     shutil.rmtree(cache_folder)
@@ -217,7 +217,7 @@ def test_a_disk_that_is_too_small_is_noticed_beforehand(
 
 
 def test_the_size_of_a_large_entry_is_said_beforehand(faces: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cache, "_WORTH_SAYING", 12 * 32 * 32 * 3)
+    monkeypatch.setattr(cache, "_LARGE_ENTRY", 12 * 32 * 32 * 3)
     with pytest.warns(match=r"12 images of 32x32 take 0\.0 GiB in the cache, .* GiB free"):
         load_images(dataset(faces))
 

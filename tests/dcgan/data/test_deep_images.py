@@ -12,7 +12,7 @@ import pytest
 from dcgan.config.dataset import Dataset
 from dcgan.config.loading import load_config, parse_override
 from dcgan.config.schema import Config, ConfigError
-from dcgan.data.doubts import doubts_about
+from dcgan.data.dataset_warnings import dataset_warnings
 from dcgan.data.image_set import DataError, DatasetCard, ImageSet
 from dcgan.data.loading import load_images
 
@@ -129,7 +129,7 @@ def test_values_that_are_not_finite_are_not_trained_on(tmp_path: Path) -> None:
 def test_what_lies_outside_the_range_is_said(tmp_path: Path) -> None:
     card = load(folder_of(tmp_path, RAMP.astype(np.float32)), value_range=[0.0, 0.4]).card
     assert card.clipped == pytest.approx(0.6, abs=0.01)
-    said = " ".join(doubts_about(card))
+    said = " ".join(dataset_warnings(card))
     assert "60% of the values of images with more than 8 bits lie outside" in said
     assert "60% of the values of images with more than 8 bits became black or white" in said
 
@@ -137,14 +137,14 @@ def test_what_lies_outside_the_range_is_said(tmp_path: Path) -> None:
 def test_images_that_hardly_vary_are_said(tmp_path: Path) -> None:
     """Values from 0 to 1 within a range of 5,000: what trained on black without a word."""
     card = load(folder_of(tmp_path, RAMP.astype(np.float32)), value_range=[0, 5_000]).card
-    assert "hardly vary" in " ".join(doubts_about(card))
+    assert "hardly vary" in " ".join(dataset_warnings(card))
 
 
 def test_copies_are_counted(tmp_path: Path) -> None:
     image = (RAMP * 255).astype(np.uint8)
     card = load(folder_of(tmp_path, image, image, image[::-1], image)).card
     assert card.duplicates == 2
-    (said,) = doubts_about(card)
+    (said,) = dataset_warnings(card)
     assert said == "2 images of 4 have the same pixels as an earlier one."
 
 
@@ -152,7 +152,7 @@ def test_files_that_were_left_out_are_named(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, RAMP.astype(np.float32))
     for number in range(1, 6):
         (folder / f"{number}.png").write_text("no image")
-    (said, *_) = doubts_about(load(folder, value_range=[0, 1], max_unreadable=5).card)
+    (said, *_) = dataset_warnings(load(folder, value_range=[0, 1], max_unreadable=5).card)
     assert said.startswith("5 files could not be read and are left out: 1.png: ")
     assert said.endswith("; and others.")
     assert "3.png" in said
@@ -164,9 +164,9 @@ def test_an_ordinary_set_has_no_doubts() -> None:
         Dataset.model_validate({"name": "digits", "image_size": 32, "channels": 1})
     )
     assert digits.card.duplicates == 0
-    assert not list(doubts_about(digits.card))
+    assert not list(dataset_warnings(digits.card))
     mnist = DatasetCard("mnist", 70_000, (), (), (-0.74,), (0.62,), "", "sha256:00")
-    assert not list(doubts_about(mnist)), "four fifths of its pixels are black, and belong so"
+    assert not list(dataset_warnings(mnist)), "four fifths of its pixels are black, and belong so"
 
 
 def of_recipe(setting: str) -> Config:

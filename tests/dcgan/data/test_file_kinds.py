@@ -11,8 +11,8 @@ import PIL.Image
 import pytest
 
 from dcgan.config.dataset import Dataset
+from dcgan.data.dataset_warnings import dataset_warnings
 from dcgan.data.decoding import Form, decode
-from dcgan.data.doubts import doubts_about
 from dcgan.data.image_set import DataError, ImageSet
 from dcgan.data.loading import load_images
 
@@ -97,7 +97,7 @@ def test_of_several_pages_the_first_is_taken_and_counted(kind: str) -> None:
     content = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **lossless)
     decoded = decode([content, encoded(frames[2], "PNG")], RGB)
     assert np.abs(decoded.pixels[0, :, 5, 5].astype(int) - (255, 0, 0)).max() <= 2
-    assert decoded.findings.paged == 1
+    assert decoded.file_statistics.paged == 1
 
 
 def test_cut_off_files_are_unreadable_and_damaged_metadata_are_told_of_once(
@@ -118,7 +118,7 @@ def test_cut_off_files_are_unreadable_and_damaged_metadata_are_told_of_once(
     (warning,) = images.card.warnings
     assert warning.startswith("3 files, the first of them 1.jpg: ")
     assert "EXIF data are damaged" in warning
-    assert [warning in doubt for doubt in doubts_about(images.card)].count(True) == 1
+    assert [warning in text for text in dataset_warnings(images.card)].count(True) == 1
 
 
 def test_files_with_more_pixels_than_allowed_are_named(

@@ -113,9 +113,9 @@ def write_foreign(path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "said"),
     [
-        (write_foreign, "dcgan export did not write it"),
-        (lambda path: path.write_bytes(b"no safetensors"), "it is no safetensors file"),
-        (lambda path: path.write_bytes(b""), "it is no safetensors file"),
+        (write_foreign, "not written by dcgan export"),
+        (lambda path: path.write_bytes(b"no safetensors"), "it is not a safetensors file"),
+        (lambda path: path.write_bytes(b""), "it is not a safetensors file"),
         (lambda path: None, "No such file"),
     ],
 )

@@ -126,7 +126,7 @@ def test_a_readme_of_the_users_own_is_never_replaced(
     run: TrainedRun, tmp_path: Path, content: str
 ) -> None:
     (tmp_path / "README.md").write_text(content)
-    with pytest.raises(ExportError, match=r"no card of dcgan export.\n.*--no-card"):
+    with pytest.raises(ExportError, match=r"was not written by dcgan export.\n.*--no-card"):
         export_run(run, tmp_path / "g.safetensors")
     assert [file.name for file in tmp_path.iterdir()] == ["README.md"]
     assert (tmp_path / "README.md").read_text() == content

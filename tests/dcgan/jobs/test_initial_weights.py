@@ -219,7 +219,7 @@ def diverged(path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (not_tensors, r"no state_dict\(\) of a network"),
+        (not_tensors, r"is not the state_dict\(\) of a network"),
         (pickled_code, r"only a file of tensors is loaded.\nSave the state_dict\(\)"),
         (no_file, "cannot be read: No such file"),
         (text, "only a file of tensors"),
@@ -256,7 +256,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_weights(s
 
     shutil.rmtree(folder / "checkpoints")
     amend_fields(folder, {"sys/status": "killed", "sys/initial_weights/sha256": "0"})
-    with pytest.raises(StoreError, match="are not those with which the run"):
+    with pytest.raises(StoreError, match="are not those that the run"):
         prepare_resume(store, folder.name, "cpu")
 
 

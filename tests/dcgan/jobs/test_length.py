@@ -146,7 +146,7 @@ def test_a_length_that_is_done_already_is_refused(
 def test_noise_that_fades_over_the_run_is_refused(tmp_path: Path) -> None:
     noise = "stabilisers.instance_noise=0.1"
     folder = new_run(tmp_path, "training.steps=2", noise)
-    with pytest.raises(ConfigError, match=r"has fallen to 0 over 2 steps.*\n.*--from"):
+    with pytest.raises(ConfigError, match=r"fell to 0 over 2 steps.*\n.*--from"):
         resumed(folder, "steps", 3)
 
 

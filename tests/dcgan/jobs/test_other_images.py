@@ -11,8 +11,8 @@ from analysis.data_names import data_set_name
 from dcgan.cli import app
 from dcgan.config.loading import load_config, parse_override, recipe_names
 from dcgan.config.schema import Config
-from dcgan.jobs.opening import doubts
-from dcgan.jobs.other_images import FEW_STEPS, doubt_about_length, without_claims
+from dcgan.jobs.opening import run_warnings
+from dcgan.jobs.other_images import FEW_STEPS, few_steps_warning, without_claims
 from dcgan.jobs.overrides import data_overrides
 from dcgan.jobs.prepare import Job, RunMetadata, prepare, prepare_resume
 from dcgan.jobs.run import run_job
@@ -50,18 +50,18 @@ def job_on(folder: Path, recipe: str, store: Path) -> Job:
 
 
 def test_few_steps_of_a_recipe_for_many_images_are_told_of_with_what_to_type():
-    assert doubt_about_length(with_folder("celeba"), 300) == (
+    assert few_steps_warning(with_folder("celeba"), 300) == (
         "Only 15 steps: celeba's 5 epochs are meant for 202,599 images, and here are 300. "
         "Try --steps 5000 --batch-size 32."
     )
     small_batches = with_folder("celeba", "training.batch_size=32")
-    assert str(doubt_about_length(small_batches, 300)).endswith("Try --steps 5000.")
-    assert not doubt_about_length(with_folder("celeba"), 40_000), "5 epochs are enough for so many"
+    assert str(few_steps_warning(small_batches, 300)).endswith("Try --steps 5000.")
+    assert not few_steps_warning(with_folder("celeba"), 40_000), "5 epochs are enough for so many"
 
 
 @pytest.mark.parametrize("setting", ["training.steps=15", "training.epochs=6", "name=mine"])
 def test_a_length_that_the_user_chose_is_not_doubted(setting: str):
-    assert not doubt_about_length(with_folder("celeba", setting), 300)
+    assert not few_steps_warning(with_folder("celeba", setting), 300)
 
 
 @pytest.mark.parametrize("recipe", recipe_names())
@@ -70,7 +70,7 @@ def test_no_recipe_is_doubted_on_its_own_images(recipe: str):
     size = config.source.images
     assert size is not None
     assert total_steps(config, size) > 2 * FEW_STEPS, "which is few by comparison"
-    assert doubt_about_length(config, size) is None
+    assert few_steps_warning(config, size) is None
     assert without_claims(config, size) is config
 
 
@@ -88,8 +88,10 @@ def test_another_number_of_images_or_another_set_is_not_the_published_experiment
 def test_a_run_on_own_photographs_says_so_and_goes_on(faces: Path, tmp_path: Path):
     store = tmp_path / "runs"
     job = job_on(faces, "celeba", store)
-    (doubt,) = (each for each in doubts(job) if "steps" in each)
-    assert "Only 10 steps: celeba's 5 epochs are meant for 202,599 images, and here are 6." in doubt
+    (warning,) = (each for each in run_warnings(job) if "steps" in each)
+    assert (
+        "Only 10 steps: celeba's 5 epochs are meant for 202,599 images, and here are 6." in warning
+    )
     calls = iter([False] * 3)
     stopped = run_job(
         job,
@@ -104,7 +106,7 @@ def test_a_run_on_own_photographs_says_so_and_goes_on(faces: Path, tmp_path: Pat
 
     again = job_on(faces, str(stopped.folder / "artifacts" / "recipe.toml"), store)
     assert again.config == job.config
-    assert any("Only 10 steps" in each for each in doubts(again))
+    assert any("Only 10 steps" in each for each in run_warnings(again))
     resumed = prepare_resume(store, stopped.folder.name, "cpu")
     assert resumed.config == job.config
     ended = run_job(resumed, ["dcgan"], listen=lambda event: None, warn=lambda message: None)

@@ -17,8 +17,8 @@ from dcgan.jobs.prepare import RunMetadata
 from dcgan.profiling import step_memory
 from dcgan.profiling.step_memory import (
     check_memory,
-    doubt_about_memory,
     flops_per_image,
+    memory_warning,
     step_cost,
 )
 from dcgan.training.distributed import SINGLE_PROCESS
@@ -48,7 +48,7 @@ def celeba(*settings: str) -> Config:
 
 
 def test_what_autograd_keeps_and_computes_is_counted_by_hand(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(step_memory, "_PASSING", 0.0)
+    monkeypatch.setattr(step_memory, "_TEMPORARY", 0.0)
     config = celeba(
         "dataset.image_size=[16,32]",
         "network.latent_size=3",
@@ -131,12 +131,12 @@ def test_memory_that_others_have_taken_is_a_doubt(memory: Callable[[float, float
     memory(2, 64)
     config = celeba(*LARGE)
     check_memory(config, CPU)
-    doubt = doubt_about_memory(config, CPU)
-    assert doubt is not None
-    assert "cpu has now 2.0 GiB." in doubt
-    assert opening.doubt_about_memory is doubt_about_memory
+    warning = memory_warning(config, CPU)
+    assert warning is not None
+    assert "cpu now has 2.0 GiB." in warning
+    assert opening.memory_warning is memory_warning
     memory(64, 64)
-    assert doubt_about_memory(config, CPU) is None
+    assert memory_warning(config, CPU) is None
 
 
 def test_the_memory_of_this_machine() -> None:

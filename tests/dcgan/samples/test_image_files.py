@@ -25,7 +25,7 @@ from dcgan.samples import latents
 from dcgan.samples.grid_file import GridError, arrange, write_grid
 from dcgan.samples.image_files import Container, write_images
 from dcgan.samples.latents import Latents
-from dcgan.samples.pixels import MOST_IN_ONE_BATCH, Images, images_of, render_all
+from dcgan.samples.pixels import MAX_IN_ONE_BATCH, Images, images_of, render_all
 from dcgan.sampling import BATCH, GenerationError, draw_pixels
 from tests.support.untrained_run import write_untrained_run
 from tracking.errors import StoreError
@@ -172,7 +172,7 @@ def test_weights_and_batch_norm_can_be_chosen(run: TrainedRun) -> None:
     assert not np.array_equal(current, all_pixels(run, chosen(BATCH), weights="ema"))
     assert not np.array_equal(current, all_pixels(run, chosen(BATCH), mode="train"))
     with pytest.raises(GenerationError, match="--mode train"):
-        images_of(run, chosen(MOST_IN_ONE_BATCH + 1), mode="train")
+        images_of(run, chosen(MAX_IN_ONE_BATCH + 1), mode="train")
 
 
 def test_images_that_are_not_finite_are_refused(run: TrainedRun, tmp_path: Path) -> None:

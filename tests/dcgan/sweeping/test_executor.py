@@ -16,10 +16,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from dcgan.choices import Executor
 from dcgan.cli import app
 from dcgan.sweeping import worker
 from dcgan.sweeping.executor import devices_of_jobs, threads_per_job
-from dcgan.sweeping.worker import Executor, WorkItem, WorkResult
+from dcgan.sweeping.worker import WorkItem, WorkResult
 from dcgan.training import device
 from tests.support.child_process import child_process
 from tests.support.forked import fork_context

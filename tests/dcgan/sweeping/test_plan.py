@@ -12,7 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from analysis.comparison.measures import DEFAULTS
-from analysis.comparison.power import least_pairs
+from analysis.comparison.power import min_pairs
 from dcgan.cli import app
 from dcgan.config.loading import parse_override
 from dcgan.config.schema import Config
@@ -32,7 +32,7 @@ SCHEME = Factor("init.scheme", ("dcgan", "default"), "--over init.scheme=dcgan,d
 def test_the_sweeps_of_the_project_have_enough_seeds_to_show_something(name: str):
     definition = read_definition(name)
     arms = math.prod(len(factor.values) for factor in definition.factors)
-    assert len(definition.seeds) >= least_pairs((arms - 1) * len(DEFAULTS))
+    assert len(definition.seeds) >= min_pairs((arms - 1) * len(DEFAULTS))
 
 
 @pytest.mark.parametrize(

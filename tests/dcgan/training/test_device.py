@@ -23,7 +23,7 @@ NAMES = {"cuda": "NVIDIA H100", "xpu": "Intel Arc A770"}
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Pretend:
     """Give this machine cards of a type, on which kernels run unless one fails with `fault`."""
-    for variable in ("LOCAL_RANK", *devices._VISIBLE_CARDS):
+    for variable in ("LOCAL_RANK", *devices._VISIBLE_GPUS):
         monkeypatch.delenv(variable, raising=False)
 
     def arrange(kind: str | None, count: int = 1, fault: str | None = None) -> None:
@@ -73,7 +73,7 @@ def test_a_card_without_kernels_is_named_with_what_to_do(pretend: Pretend):
     assert re.search(
         rf"cuda:0 \(NVIDIA H100\) cannot compute .*: {fault}$", str(caught.value), re.M
     )
-    assert "install a build of PyTorch for this card" in str(caught.value)
+    assert "install a build of PyTorch for this GPU" in str(caught.value)
     assert "--device cpu" in str(caught.value)
     assert "reported later" not in str(caught.value)
 
@@ -145,7 +145,7 @@ def test_a_process_whose_error_is_its_own_reports_it_at_once(
     monkeypatch.setattr(errors.time, "sleep", lambda seconds: pytest.fail("it need not wait"))
     message = shown("train", "digits")
     assert "Error in process 3" in message
-    assert "This process has no card of its own: LOCAL_RANK is 3" in message
+    assert "This process has no GPU of its own: LOCAL_RANK is 3" in message
 
 
 def test_another_process_waits_for_the_first_to_report_what_befalls_both(

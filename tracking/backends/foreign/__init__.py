@@ -1,4 +1,4 @@
-"""Runs that other programs tracked, read only, with paths that runs have here."""
+"""Readers of runs that other programs tracked; they map names to the paths of our runs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import PurePosixPath
 from tracking.events import ARTIFACTS
 
 UNMAPPED: Counter[str] = Counter()
-"""What this process met in such runs that a journal has no place for: how many of each kind."""
+"""Kind -> how many entries this process has skipped because a journal cannot hold them."""
 
 
-def artifact_path(name: str, taken: set[str]) -> str:
-    """The path of a file, which is added to `taken`: its suffix is part of it only if it must.
+def artifact_path(name: str, paths: set[str]) -> str:
+    """The path of a file, which is added to `paths`; the suffix is kept only where needed.
 
     Args:
-        name: The file's name where it comes from, with its folders.
-        taken: The paths of the run's files so far.
+        name: The file's name in its store, with folders.
+        paths: The paths of the run's files so far.
     """
     file = PurePosixPath(name)
     path = f"{ARTIFACTS}/{file.with_suffix('')}"
-    if path in taken:
+    if path in paths:
         path = f"{path}_{file.suffix.removeprefix('.')}"
-    taken.add(path)
+    paths.add(path)
     return path

@@ -131,7 +131,7 @@ def _fields(run: mlflow.entities.Run, experiment: str) -> dict[str, Value]:
 
 
 def _parse(text: str) -> Value:
-    """The value of a param, which MLflow keeps as Python prints it."""
+    """The value of a param, which MLflow stores as the text that Python prints."""
     if text in ("True", "False", "None"):
         return {"True": True, "False": False, "None": None}[text]
     value = from_text(text)
@@ -144,7 +144,7 @@ def _parse(text: str) -> Value:
 
 
 def _is_odd(value: object) -> bool:
-    """Whether a field cannot hold it: a tree, or a number that is not finite."""
+    """Whether a field cannot hold the value: a tree, or a number that is not finite."""
     if isinstance(value, list):
         return any(isinstance(each, (list, dict)) or _is_odd(each) for each in value)
     return isinstance(value, dict) or (isinstance(value, float) and not math.isfinite(value))
@@ -153,13 +153,13 @@ def _is_odd(value: object) -> bool:
 def _files(
     client: mlflow.MlflowClient, uri: str, run: mlflow.entities.Run
 ) -> Iterator[Text | File]:
-    run_id, taken = run.info.run_id, set[str]()
+    run_id, file_paths = run.info.run_id, set[str]()
     for artifact in sorted(list_files(client, run, "")):
         if artifact.startswith(f"{IMAGES}/") and "+step+" in artifact:
-            continue  # a picture of a series
+            continue  # a picture of an image series
         if not is_readable(uri, run.info.artifact_uri, artifact):
             continue
-        path = artifact_path(artifact, taken)
+        path = artifact_path(artifact, file_paths)
         with leaving_out(f"The file {artifact}"), downloaded(client, run_id, artifact) as file:
             try:
                 is_text = file.suffix == ".txt"
@@ -171,6 +171,6 @@ def _files(
 def _points(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> Iterator[Point]:
     for name in run.data.metrics:
         for metric in client.get_metric_history(run.info.run_id, name):
-            is_infinite = abs(metric.value) >= _LARGEST  # as MLflow keeps it
+            is_infinite = abs(metric.value) >= _LARGEST  # MLflow's stand-in for it
             value = math.copysign(math.inf, metric.value) if is_infinite else metric.value
             yield name, metric.step, metric.timestamp, value

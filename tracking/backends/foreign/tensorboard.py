@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _EVENT_FILE = "tfevents"
 _TRIAL = re.compile(r"\d{9,}(?:\.\d+)?")
-"""The name of the folder in which PyTorch's `add_hparams` writes: the time."""
+"""The folder in which PyTorch's `add_hparams` writes is named by the time."""
 
 _HPARAMS = "_hparams_/session_start_info"
 _KINDS = {"histograms": "histogram", "audio": "sound", "pr_curves": "precision-recall curve"}
@@ -59,10 +59,10 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
     for kind, tags in contents.unmapped.items():
         UNMAPPED[kind] += len(tags)
     yield Fields(_fields(store, run, files, contents))
-    taken: set[str] = set()
+    file_paths: set[str] = set()
     for tag, texts in contents.texts.items():
         for step, text in texts.items():
-            yield Text(artifact_path(tag if len(texts) == 1 else f"{tag}/{step}", taken), text)
+            yield Text(artifact_path(tag if len(texts) == 1 else f"{tag}/{step}", file_paths), text)
     yield from gather(contents.points)
     for path, step, time, content in contents.images:
         try:
@@ -73,15 +73,15 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
 
 @dataclass
 class _Contents:
-    """What a run's event files hold.
+    """The contents of a run's event files.
 
     Attributes:
         hparams: Values by name.
         points: The values of the metrics.
-        texts: By tag and step.
+        texts: The texts by tag and step.
         images: Path, step, time in milliseconds since the Unix epoch, and the picture's file.
-        unmapped: The tags of each kind that a journal has no place for.
-        times: Of the first record and the last, seconds since the Unix epoch.
+        unmapped: Kind -> tags, for kinds that a journal cannot hold.
+        times: The times of the first and the last record, in seconds since the Unix epoch.
     """
 
     hparams: dict[str, Value] = field(default_factory=dict)
@@ -129,7 +129,7 @@ def _read(files: list[Path]) -> _Contents:
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
     contents = _Contents()
-    plugins: dict[str, str] = {}  # only a tag's first value names it
+    plugins: dict[str, str] = {}  # only a tag's first value names its plugin
     times: list[float] = []
     for file in files:
         for record in EventFileLoader(str(file)).Load():
@@ -183,7 +183,7 @@ def _hparams(value: Any) -> dict[str, Value]:
 
 
 def _hparam(entry: Any) -> Value:
-    """A number, a text or a truth value; TensorBoard has no integers, so that 64.0 is one here."""
+    """A number, a text or a truth value; TensorBoard has no integers, so 64.0 becomes 64."""
     match entry.WhichOneof("kind"):
         case "number_value":
             number = float(entry.number_value)

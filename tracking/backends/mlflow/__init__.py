@@ -1,4 +1,4 @@
-"""MLflow 3: a sqlite file in the store, or the server that MLFLOW_TRACKING_URI names.
+"""MLflow 3: a sqlite file in the store, or the server at MLFLOW_TRACKING_URI.
 
     config/...      params, which MLflow never lets change
     other fields    tags; the tag sys/id identifies the run
@@ -13,7 +13,7 @@ The data set is also logged as MLflow's own dataset input, and the tags `mlflow.
 show the code version in MLflow's UI. `sys/tags` is a single tag, a JSON list; search for one
 of its names with ``tags.`sys/tags` LIKE '%"baseline"%'``.
 
-Three saved views of the experiment, tags of its own, arrange the UI's pages for these runs.
+Three saved views, which are tags of the experiment, arrange the UI's pages for these runs.
 """
 
 from tracking.backends.mlflow.address import (

@@ -12,7 +12,7 @@ ARTIFACT_FOLDER = "mlflow-artifacts"
 
 
 def tracking_uri(store: Path | str) -> str:
-    """MLflow's address for a store: MLFLOW_TRACKING_URI, or else the store's own sqlite file.
+    """MLflow's address for a store: MLFLOW_TRACKING_URI if set, else the store's sqlite file.
 
     A string is an address already and is returned unchanged.
     """
@@ -37,6 +37,6 @@ def file_store(uri: str) -> Path | None:
 
 
 def local_folder(uri: str) -> Path | None:
-    """The folder of this machine that holds all that a URI's runs may name; None for servers."""
+    """The local folder in which the artifacts of a URI's runs must lie; None for servers."""
     database = database_file(uri)
     return database.parent if database else file_store(uri)

@@ -33,10 +33,10 @@ _FOLDERS = {ARTIFACT_FOLDER, "mlartifacts", "mlruns"}
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that MLflow has completely.
+    """A picture that MLflow has received completely.
 
     Attributes:
-        path: The path of its series.
+        path: The path of its image series.
         step: The training step.
         time: Milliseconds since the Unix epoch.
         artifact: The artifact that is its PNG file.
@@ -49,11 +49,11 @@ class Picture:
 
 
 def is_readable(uri: str, root: str, artifact: str) -> bool:
-    """Whether an artifact may be read; the others are warned of.
+    """Whether an artifact may be read; warns if it may not.
 
-    A store from elsewhere, or a server, can name any file of this machine. So what is in a folder
-    of this machine must lie below the store's own folder, or, for a server of this machine, in a
-    folder that has one of MLflow's names.
+    A copied store or a server can name any file of this machine. So a local artifact must lie
+    below the store's folder, or, for a server on this machine, in a folder with one of MLflow's
+    names.
 
     Args:
         uri: The address of the sqlite file, the folder of files or the server.
@@ -76,7 +76,7 @@ def is_readable(uri: str, root: str, artifact: str) -> bool:
 
 
 def check_writable(uri: str, root: str) -> None:
-    """Raise StoreError if a server elsewhere names a folder of this machine to write to.
+    """Raise StoreError if a remote server tells us to write to a local folder.
 
     Args:
         uri: The address of the sqlite file, the folder of files or the server.
@@ -86,14 +86,15 @@ def check_writable(uri: str, root: str) -> None:
         return
     if _is_on_this_machine(urllib.parse.urlsplit(root).scheme):
         raise StoreError(
-            f"The server {_host(uri)} keeps artifacts at {root}, a place on "
-            "whichever machine asks.\nStart it with --serve-artifacts, which is MLflow's default."
+            f"The server {_host(uri)} keeps artifacts at {root}, which is a "
+            "folder of the client's machine.\nStart it with --serve-artifacts, "
+            "which is MLflow's default."
         )
 
 
 def _is_on_this_machine(scheme: str) -> bool:
-    """Whether MLflow takes a place for one of this machine, or of a run that may be on it."""
-    return scheme in ("", "file", "runs", "models") or len(scheme) == 1  # a drive of Windows
+    """Whether MLflow treats the scheme as local, or as that of a run, which may be local."""
+    return scheme in ("", "file", "runs", "models") or len(scheme) == 1  # a Windows drive letter
 
 
 def _is_local(uri: str) -> bool:

@@ -1,4 +1,4 @@
-"""The client that reaches a server, a sqlite file or a folder of files, set up for a training."""
+"""MLflow's client for a server, a sqlite file or a folder, with settings that suit a training."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _SETTINGS = {
     # Give up a dead or silent server after 10 s; by MLflow's defaults it takes minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    # The terminal belongs to the progress bar of the training.
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # whatever it logs with a traceback, it raises
+    # Output would disturb the progress bar of the training.
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # errors that it logs with a traceback are also raised
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # Who names a folder of files in MLFLOW_TRACKING_URI means it.
+    # Without this, MLflow refuses a folder in MLFLOW_TRACKING_URI.
     "MLFLOW_ALLOW_FILE_STORE": "true",
 }
 
 _PROBE = "/version"
-"""What a server answers with a line of text, whoever asks."""
+"""A page that a server answers with one line of text and without authentication."""
 
 
 def connect(uri: str) -> mlflow.MlflowClient:
@@ -49,7 +49,7 @@ def connect(uri: str) -> mlflow.MlflowClient:
 
 
 def set_defaults() -> None:
-    """Set what MLflow reads when it is imported; the user's own settings win."""
+    """Set the variables that MLflow reads at import; the user's own settings win."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
 
@@ -82,13 +82,13 @@ def _where_it_answers(uri: str) -> str:
     address = str(answer.url).partition("?")[0]
     if answer.history and address.endswith(_PROBE):
         reached = address.removesuffix(_PROBE)
-        # Another host would be told the password.
+        # The password would be sent to another host.
         if urllib.parse.urlsplit(reached).hostname != urllib.parse.urlsplit(uri).hostname:
             raise StoreError(
                 f"MLflow's server at {uri} has moved to {reached}. Set MLFLOW_TRACKING_URI to "
                 "that address if it is yours."
             )
-        return _where_it_answers(reached)  # which may want what a redirection leaves out
+        return _where_it_answers(reached)  # may need credentials, which a redirection drops
     if answer.status_code in (401, 403):
         raise StoreError(
             f"MLflow's server at {uri} refuses the request ({answer.status_code}). Set "

@@ -17,21 +17,21 @@ from tracking.backends.mlflow.address import ARTIFACT_FOLDER
 from tracking.errors import StoreError
 
 _SIDE_FILES = ("", "-journal", "-wal", "-shm")
-"""The endings of what sqlite keeps on disk for one database."""
+"""The suffixes of the files that make up one sqlite database."""
 
 _LOCKED_SECONDS = 5.0
-"""How long another process may keep the file locked."""
+"""How many seconds another process may keep the file locked."""
 
 _MIGRATED = "_alembic_tmp_"
-"""How the names begin of tables that will replace others, which are missing for a moment."""
+"""The prefix of tables that a migration builds to replace others."""
 
 
 def ensure_database(file: Path) -> None:
     """Create MLflow's tables if the file lacks them.
 
-    MLflow takes seconds for that, and a process that dies meanwhile leaves a file that MLflow
-    can never open again. So the tables are created in a file beside it, which is then renamed.
-    A file that such a process left is renamed to `<file>.incomplete`; it has no runs.
+    MLflow takes seconds for that, and a process that dies meanwhile leaves a file that MLflow can
+    never open again. So the tables are created in a temporary file, which is then renamed. A
+    broken file is renamed to `<file>.incomplete`; it has no runs.
 
     Raises:
         StoreError: The file is something else, or another process migrates it.
@@ -55,7 +55,7 @@ def has_tables(file: Path, mode: Literal["ro", "rw"] = "ro") -> bool:
 
     Args:
         file: An existing file.
-        mode: `rw` also undoes what a process that died in a transaction has left.
+        mode: sqlite's mode; `rw` also rolls back the transaction of a process that died.
 
     Raises:
         StoreError: The file is something else, or another process has locked it.
@@ -69,7 +69,7 @@ def has_tables(file: Path, mode: Literal["ro", "rw"] = "ro") -> bool:
 
 @contextlib.contextmanager
 def _opened(file: Path, mode: str) -> Iterator[sqlite3.Connection]:
-    """A connection in a transaction that reads; raises StoreError if it cannot."""
+    """A connection in a read transaction; raises StoreError if the file cannot be read."""
     try:
         address = f"{file.as_uri()}?mode={mode}"
         connection = sqlite3.connect(address, _LOCKED_SECONDS, uri=True, isolation_level=None)
@@ -90,9 +90,9 @@ def _tables(database: sqlite3.Connection) -> set[str]:
 
 
 def _count_runs(file: Path) -> int | None:
-    """The number of runs; None if even their table is missing.
+    """The number of runs; None if there is no table of runs.
 
-    Raises StoreError if another process is about to replace a table by another form of it.
+    Raises StoreError while another process migrates the table.
     """
     with _opened(file, "ro") as database:
         tables = _tables(database)
@@ -109,7 +109,7 @@ def _count_runs(file: Path) -> int | None:
 def _is_whole(file: Path) -> bool:
     from mlflow.exceptions import MlflowException
 
-    # MLflow keeps a file open that it failed to open; a copy can stay open.
+    # MLflow never closes a file that it failed to open, so it gets a copy.
     with _folder_beside(file) as folder:
         try:
             _create_tables(Path(shutil.copy(file, folder / file.name)), folder)
@@ -119,11 +119,11 @@ def _is_whole(file: Path) -> bool:
 
 
 def _create_tables(file: Path, artifacts: Path) -> None:
-    """Let MLflow create its tables, unless they are there, and close the file again.
+    """Let MLflow create its tables if they are missing, and close the file again.
 
     Args:
         file: The sqlite file.
-        artifacts: Where MLflow keeps the artifacts of its own experiment, `Default`.
+        artifacts: The artifact location of MLflow's own experiment, `Default`.
 
     Raises:
         MlflowException: The file has some of the tables.
@@ -141,9 +141,9 @@ def _create_tables(file: Path, artifacts: Path) -> None:
 
 @contextlib.contextmanager
 def telling_database_errors() -> Iterator[None]:
-    """Raise StoreError with what a database answers, without the statement that it was asked.
+    """Raise StoreError with a database's error message, without the SQL statement.
 
-    MLflow's own error quotes the statement, and its logger prints a traceback besides.
+    MLflow's own error quotes the statement, and its logger also prints a traceback.
     """
     from mlflow.exceptions import MlflowException
 
@@ -160,7 +160,7 @@ def telling_database_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder_beside(file: Path) -> Iterator[Path]:
-    """A folder of its own for each use, because MLflow remembers files by their path."""
+    """A new temporary folder for each use, because MLflow caches connections by path."""
     prefix = f"{file.name}.new-"
     for left_by_a_killed_process in file.parent.glob(f"{prefix}*"):
         shutil.rmtree(left_by_a_killed_process)

@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 DEFAULT_EXPERIMENT = "dcgan"
 
 RUNS_PER_PAGE = 100
-"""A page of runs must arrive within the timeout."""
+"""Runs per request: a page must arrive within the timeout."""
 
 _Entity = TypeVar("_Entity")
 
 COLOUR_TAG = "mlflow.runColor"
 _COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#949494", "#56b4e9")
-"""Seaborn's palette `colorblind`; MLflow's own choice gives neighbours nearly the same colour."""
+"""Seaborn's palette `colorblind`: MLflow gives neighbouring runs nearly the same colour."""
 
 _NEIGHBOURS = 10
-"""So many runs are drawn together at first."""
+"""How many runs MLflow's UI draws together by default."""
 
 PARENT_TAG = "mlflow.parentRunId"
 
 SWEEP_PARENT_TAG = f"{SWEEP}/parent"
-"""Marks the parent run of a sweep."""
+"""The tag that marks the parent run of a sweep."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +69,18 @@ class Experiment:
         return next(iter(self._entries(run)), None)
 
     def delete_empty_copies(self, run: str, kept: str) -> None:
-        """Delete what a server made twice: it did what it was asked, but its answer came too late.
+        """Delete duplicates of a run, which a server creates if a timed-out request is repeated.
 
         Args:
             run: Our id of the run.
-            kept: MLflow's own id of the entry that stays, as others do that hold anything.
+            kept: MLflow's own id of the entry to keep; others that hold anything are kept as well.
         """
         for entry in self._entries(run):
             if entry.info.run_id != kept and not _content(entry):
                 self.client.delete_run(entry.info.run_id)
 
     def _entries(self, run: str) -> list[mlflow.entities.Run]:
-        """All entries of a run, first the one that holds most."""
+        """All entries of a run, the one with the most content first."""
         entries = self.runs(f"tags.`sys/id` = '{to_text(run)}'")
         return sorted(entries, key=lambda entry: (-_content(entry), entry.info.run_id))
 
@@ -89,7 +89,7 @@ class Experiment:
 
         Args:
             run: Our run.
-            adopt: MLflow's own id of a run that exists already and becomes ours.
+            adopt: MLflow's own id of an existing run to use instead of a new one.
         """
         identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": to_iso8601(run.created)}
         tags = {path: to_text(value) for path, value in identity.items()}
@@ -104,7 +104,7 @@ class Experiment:
         return str(created.info.run_id)
 
     def _least_used_colour(self) -> str:
-        """The colour that fewest of the newest runs have."""
+        """The colour that the fewest of the newest runs have."""
         newest = self.client.search_runs([self.id], max_results=_NEIGHBOURS)
         used = [run.data.tags.get(COLOUR_TAG) for run in newest]
         return min(_COLOURS, key=used.count)
@@ -128,16 +128,16 @@ class Experiment:
 
 
 def _content(entry: mlflow.entities.Run) -> int:
-    """How many metrics and params it has."""
+    """How many metrics and params an entry has."""
     return len(entry.data.metrics) + len(entry.data.params)
 
 
 def colour_of_arm(arm: str, joined: Iterable[mlflow.entities.Run]) -> str:
-    """The colour of a sweep's runs of one arm: for its first run one that fewest arms have.
+    """The colour of an arm of a sweep; its first run gets one that the fewest arms have.
 
     Args:
         arm: The arm.
-        joined: The runs that belong to the sweep so far.
+        joined: The sweep's runs so far.
     """
     colours = {
         run.data.tags.get(f"{SWEEP}/arm"): run.data.tags.get(COLOUR_TAG, "") for run in joined
@@ -158,7 +158,7 @@ def open_experiment(uri: str) -> Experiment:
         raise StoreError(
             f"MLflow's experiment {existing.name} was deleted. Bring it back with: "
             f"{_command(uri)} experiments restore --experiment-id {existing.experiment_id}\n"
-            "Or name another one by the environment variable MLFLOW_EXPERIMENT_NAME."
+            "Or name another one in the environment variable MLFLOW_EXPERIMENT_NAME."
         )
     if existing:
         return Experiment(client, existing.experiment_id)
@@ -171,7 +171,7 @@ def open_experiment(uri: str) -> Experiment:
     try:
         return Experiment(client, client.create_experiment(name, artifact_location=location))
     except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another run was first
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another run created it first
             raise
         return Experiment(client, client.get_experiment_by_name(name).experiment_id)
 
@@ -207,7 +207,7 @@ def find_client(uri: str) -> mlflow.MlflowClient | None:
 
 @contextmanager
 def _answering(uri: str) -> Iterator[None]:
-    """Raise ServerError in place of what MLflow raises."""
+    """Turn MLflow's exceptions into ServerError."""
     set_defaults()
     from mlflow.exceptions import MlflowException
 
@@ -219,12 +219,12 @@ def _answering(uri: str) -> Iterator[None]:
 
 
 def run_of_environment() -> str | None:
-    """MLflow's own id of the run that `mlflow run` began for this process; None without one."""
+    """MLflow's own id of the run that `mlflow run` started for this process, if any."""
     return os.environ.get("MLFLOW_RUN_ID") or None
 
 
 def may_adopt(experiment: Experiment, run_id: str) -> bool:
-    """Whether no run of ours has taken over a run that MLflow began.
+    """Whether a run that `mlflow run` started is not yet used by a run of ours.
 
     Raises StoreError if it was deleted.
     """
@@ -238,25 +238,25 @@ def may_adopt(experiment: Experiment, run_id: str) -> bool:
 
 
 def _find(client: mlflow.MlflowClient) -> mlflow.entities.Experiment | None:
-    """The experiment that the environment names as MLflow's own client understands it."""
+    """The experiment that the environment names, by the rules of MLflow's own client."""
     name, number = os.environ.get("MLFLOW_EXPERIMENT_NAME"), os.environ.get("MLFLOW_EXPERIMENT_ID")
     if run_id := run_of_environment():
         run = _get(client.get_run, run_id, "MLFLOW_RUN_ID")
         return client.get_experiment(run.info.experiment_id)
     if name or not number:
-        found = client.get_experiment_by_name(_experiment_name())
-        if number and (found is None or found.experiment_id != number):
+        experiment = client.get_experiment_by_name(_experiment_name())
+        if number and (experiment is None or experiment.experiment_id != number):
             raise StoreError(
                 f"MLFLOW_EXPERIMENT_ID is {number}, but MLFLOW_EXPERIMENT_NAME {name!r} is "
-                f"{f'number {found.experiment_id}' if found else 'no experiment yet'}. "
+                f"{f'number {experiment.experiment_id}' if experiment else 'no experiment yet'}. "
                 "Unset one of them."
             )
-        return found
+        return experiment
     return _get(client.get_experiment, number, "MLFLOW_EXPERIMENT_ID")
 
 
 def _get(fetch: Callable[[str], _Entity], identifier: str, variable: str) -> _Entity:
-    """What MLflow has of that id; raises StoreError if it has nothing."""
+    """MLflow's entity with that id; raises StoreError if there is none."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from tracking.tables import Point
 
 NON_FINITE = "non_finite"
-"""MLflow's UI draws no curve with NaN or an infinity, so these are a metric of their own."""
+"""Prefix of metrics with the NaN and infinite values, since MLflow's UI cannot draw these."""
 
 DIVERGED_TAG = "diverged_from_step"
-"""The step from which on a run had a loss that is not finite; a tag for users, not a field."""
+"""Tag with the step since which a loss has not been finite; for users, not a field."""
 
 _PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
@@ -36,12 +36,12 @@ _UI_TAGS = {
 
 
 def is_config(path: str) -> bool:
-    """Whether a field is part of the configuration, and therefore a param; others are tags."""
+    """Whether a field is part of the configuration and so a param; other fields are tags."""
     return path.startswith(f"{CONFIG}/")
 
 
 def metric_name(path: str, *, finite: bool = True) -> str:
-    """MLflow's name for the values of a metric: those that are finite, or the others."""
+    """MLflow's name for a metric's finite values, or for its others."""
     name = to_mlflow(path)
     if name.startswith(f"{NON_FINITE}/"):
         name = f"_x{ord(name[0]):x}_{name[1:]}"
@@ -54,14 +54,14 @@ def metric_path(name: str) -> str:
 
 
 def to_metric_value(value: float) -> float:
-    """The number that MLflow gets: NaN is 0 and the infinities are 1 and -1 under their name."""
+    """The number that MLflow gets: NaN becomes 0, the infinities 1 and -1, under their own name."""
     if math.isfinite(value):
         return value
     return 0.0 if math.isnan(value) else math.copysign(1.0, value)
 
 
 def from_metric_value(name: str, number: float) -> float:
-    """The value of a metric by MLflow's name and number for it.
+    """The value of a metric from MLflow's name and number.
 
     Runs that were tracked before version 0.3 have NaN under their metric's own name, and
     infinities as the largest float.
@@ -72,8 +72,8 @@ def from_metric_value(name: str, number: float) -> float:
 
 
 def latest_points(run: mlflow.entities.Run) -> list[Point]:
-    """The latest value of the highest step of each metric, finite values and others apart."""
-    # Only the protobuf has their steps and times.
+    """The latest value at the highest step of each metric, finite and other values separately."""
+    # Only the protobuf has steps and times.
     return [
         (
             metric_path(metric.key),
@@ -86,7 +86,7 @@ def latest_points(run: mlflow.entities.Run) -> list[Point]:
 
 
 def length_limit(path: str) -> int:
-    """How many characters MLflow keeps of a field's text."""
+    """How many characters MLflow can store of a field's text."""
     return _PARAM_LENGTH if is_config(path) else _TAG_LENGTH
 
 
@@ -96,14 +96,14 @@ def long_field_artifact(path: str) -> str:
 
 
 def ui_tags(values: Mapping[str, Value]) -> dict[str, str]:
-    """The tags from which MLflow's UI shows a run's name and code version."""
+    """The tags by which MLflow's UI shows a run's name and code version."""
     texts = {tag: values.get(path) for path, tag in _UI_TAGS.items()}
     tags = {tag: text[:_TAG_LENGTH] for tag, text in texts.items() if isinstance(text, str)}
     return tags | ({"mlflow.source.type": "LOCAL"} if "mlflow.source.name" in tags else {})
 
 
 def dataset_input(card: Mapping[str, Value]) -> mlflow.entities.DatasetInput:
-    """The fields below `config/dataset/`, by name, as MLflow's record of a data set."""
+    """MLflow's record of a data set. card: The fields below `config/dataset/`, by name."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     path = str(card["path"])

@@ -1,4 +1,4 @@
-"""Logs what a run has trained as an MLflow model, which `mlflow models serve` can load."""
+"""Logs a trained network as an MLflow model, which `mlflow models serve` can load."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ ColumnType: TypeAlias = Literal["long", "string", "doubles"]
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model in a folder, and the Python that answers requests with it.
+    """A model in a folder, and the code that answers requests with it.
 
     Attributes:
-        name: As MLflow lists it.
+        name: The name in MLflow's list.
         step: The training step.
         data: The folder; MLflow copies it.
         loader: The module whose `_load_pyfunc` loads the folder.
-        code: The folders of the packages that hold the module and what it imports of ours.
+        code: The folders of our packages that the module needs.
         requirements: The packages that pip installs to serve it.
-        inputs: The columns of a request by name; a request may leave any out.
+        inputs: The columns of a request by name; all are optional.
         outputs: The columns of an answer by name.
         example: A request, one row.
     """
@@ -48,7 +48,7 @@ class ServedModel:
 
 
 def log_model(run: Run, store: Path, model: ServedModel) -> str:
-    """Log a model of a run that MLflow has; one of the same name and step is not sent again.
+    """Log a model of a run that MLflow has, unless it has one of the same name and step.
 
     Args:
         run: The run.
@@ -82,11 +82,11 @@ def log_model(run: Run, store: Path, model: ServedModel) -> str:
 
 
 def _logged(experiment: Experiment, entry: mlflow.entities.Run, model: ServedModel) -> str | None:
-    """The address of the same model, if an earlier call has logged all of it."""
+    """The address of the same model if an earlier call logged it completely."""
     for output in entry.outputs.model_outputs if entry.outputs else []:
         if output.step == model.step:
-            found = experiment.client.get_logged_model(output.model_id)
-            if found.name == model.name and found.status == "READY":
+            logged = experiment.client.get_logged_model(output.model_id)
+            if logged.name == model.name and logged.status == "READY":
                 return f"models:/{output.model_id}"
     return None
 

@@ -1,6 +1,6 @@
-"""Paths as names that MLflow takes for params, metrics, tags and image series.
+"""Paths as names that MLflow accepts for params, metrics, tags and image series.
 
-What MLflow refuses becomes `_xHEX_`, with the character's code point: `acc@1` is `acc_x40_1`.
+A character that MLflow refuses becomes `_xHEX_`, with its code point: `acc@1` is `acc_x40_1`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ MAX_NAME_LENGTH = 250
 
 _ESCAPE = re.compile(r"_x([0-9a-f]*)_")
 _EMPTY = "_x_"
-# A slash at an end or after another, and a dot that begins a segment, would make another path.
+# Leading, trailing and double slashes and leading dots of segments would change the path.
 _ALWAYS = r"^/|(?<=/)/|/$|(?:(?<=/)|^)\."
 
 
 def _refused(characters: str) -> re.Pattern[str]:
-    """What is escaped, also an underscore that would read as the beginning of an escape."""
+    """The pattern of what is escaped, including an underscore that looks like an escape."""
     refused = rf"{characters}|{_ALWAYS}"
     return re.compile(rf"{refused}|_(?=x[0-9a-f]*(?:_|{refused}))")
 
@@ -31,7 +31,7 @@ def to_mlflow(path: str, *, of_images: bool = False) -> str:
 
     Args:
         path: The path of a field, a metric or a series of images.
-        of_images: Whether it is a series of images, for which MLflow takes ASCII alone.
+        of_images: Whether it is a series of images, whose names must be ASCII.
     """
     refused = _REFUSED_IN_IMAGES if of_images else _REFUSED
     return refused.sub(lambda match: f"_x{ord(match[0]):x}_", path) or _EMPTY
@@ -43,6 +43,6 @@ def from_mlflow(name: str) -> str:
 
 
 def _unescape(match: re.Match[str]) -> str:
-    """The character; nothing for the name of an empty path; no change if there is no such code."""
+    """The character of an escape; nothing for an empty path's; unchanged if the code is invalid."""
     code = int(match[1] or "0", 16)
     return match[0] if code > sys.maxunicode else chr(code) if match[1] else ""

@@ -11,7 +11,7 @@ from tracking.backends.mlflow.saved_views import refresh_views, share_key
 from tracking.backends.mlflow.views import ViewName
 
 _WITH_OUR_VIEWS = ((3, 17), (4, 0))
-"""The UIs that understand our views, from the first version to the one before the second."""
+"""The MLflow versions whose UI understands our views: from the first to before the second."""
 
 
 def ui_page(store: Path, view: ViewName | None) -> str:
@@ -19,9 +19,8 @@ def ui_page(store: Path, view: ViewName | None) -> str:
 
     Args:
         store: The store.
-        view: The view that the page opens with, whose tag is brought up to date; None for
-            MLflow's own page. That is also what a server gets that is too old or too new for our
-            views, or that refuses them.
+        view: The view to open, whose tag is refreshed; None for MLflow's own page, which is also
+            used if the server's version does not support our views or it refuses them.
 
     Raises:
         ServerError: MLflow does not answer.
@@ -44,7 +43,7 @@ def ui_page(store: Path, view: ViewName | None) -> str:
 
 
 def understands_views(version: str) -> bool:
-    """Whether the UI of an MLflow version, such as `3.17.2`, has views of the form of ours."""
+    """Whether the UI of an MLflow version, such as `3.17.2`, understands our views."""
     numbers = version.split(".")[:2]
     first, end = _WITH_OUR_VIEWS
     return all(part.isdigit() for part in numbers) and first <= tuple(map(int, numbers)) < end

@@ -51,7 +51,7 @@ def load_runs(store: Path | str) -> pd.DataFrame:
             readable = partial(is_readable, uri, run.info.artifact_uri)
             fields = _read_fields(experiment.client, run, readable)
             name = str(fields.get("sys/id", ""))
-            # Of an entry that a server made twice, the empty copy says nothing.
+            # An empty duplicate, which a server made for a repeated request, is left out.
             if name and len(fields) >= len(runs.get(name, {})):
                 runs[name] = fields
     return run_table(runs)
@@ -71,18 +71,9 @@ def load_steps(store: Path | str, run: str) -> pd.DataFrame:
 def load_tails(
     store: Path | str, run: str, paths: Sequence[str], fraction: float
 ) -> dict[str, pd.Series]:
-    """The last values of metrics by path, as `tracking.tables.tails_of` gives them.
+    """The last values of metrics by path; see `tracking.backends.Backend.load_tails`.
 
     MLflow returns a metric's values all at once; no other metric is fetched.
-
-    Args:
-        store: The store, or an address of MLflow.
-        run: The run's id.
-        paths: The paths of the metrics; those that the run lacks are left out.
-        fraction: Of each metric's own steps, 0 to 1; at least one step.
-
-    Returns:
-        Each metric's values, float64, indexed by step.
     """
     from tracking.tables import tails_of
 
@@ -161,7 +152,7 @@ def _full_text(
     text: str,
     readable: Callable[[str], bool],
 ) -> str:
-    """A field's text, from its artifact if MLflow holds it cut: `MlflowTracker._fit` undone."""
+    """A field's full text, from its artifact if it was cut; the inverse of `MlflowTracker._fit`."""
     if len(text) < length_limit(path) or not readable(long_field_artifact(path)):
         return text
     with downloaded(client, run_id, long_field_artifact(path)) as file:

@@ -1,4 +1,4 @@
-"""Keeps this program's views beside those that users save in MLflow's UI: tags of the experiment.
+"""Stores this program's views in the experiment's tags, as MLflow's UI stores those of users.
 
 MLflow lists each tag `mlflow.sharedViewState.<key>` as a view, and `viewStateShareKey=<key>` in the
 UI's address opens it.
@@ -35,24 +35,24 @@ if TYPE_CHECKING:
 _TAG = "mlflow.sharedViewState."
 _FORMAT = "deflate;"
 _MARK = "dcgan"
-"""A key that the UI does not write: a view that a user saved over one of ours is the user's."""
+"""A key that only we write: the UI drops it when a user saves a view over one of ours."""
 
 _RUNS = 100
-"""The newest runs, on which the columns depend; MLflow sends them in one page."""
+"""How many of the newest runs determine the columns; MLflow sends them in one page."""
 
 _RUNS_WITH_GRIDS = 10
-"""The newest runs, whose grids the UI shows."""
+"""How many of the newest runs the UI shows grids of."""
 
 
 def share_key(name: ViewName) -> str:
-    """What opens the view in the UI's address, as the value of `viewStateShareKey`."""
+    """The value of `viewStateShareKey` that opens the view."""
     return f"dcgan-{name}"
 
 
 def refresh_views(experiment: Experiment) -> dict[ViewName, View]:
-    """Write the views for the experiment's runs as they are now, and mend damaged ones.
+    """Write the views for the experiment's current runs, and repair damaged ones.
 
-    Views that a user saved are left as they are, those of the same key included.
+    Views that a user saved are left as they are, even under one of our keys.
 
     Returns:
         The views that can be opened.
@@ -76,7 +76,7 @@ def refresh_views(experiment: Experiment) -> dict[ViewName, View]:
 
 
 def encode_state(state: State) -> str:
-    """A state as MLflow's UI writes it."""
+    """A view's state in the encoding of MLflow's UI."""
     packed = zlib.compress(json.dumps(state, separators=(",", ":")).encode(), level=9)
     return _FORMAT + base64.b64encode(packed).decode()
 
@@ -94,7 +94,7 @@ def decode_state(text: str) -> State:
 
 
 def _may_write(tag: str | None, view: View) -> bool:
-    """Whether the tag is missing, damaged, or ours and of another state."""
+    """Whether the tag is missing, damaged, or ours with another state."""
     envelope = _envelope(tag)
     try:
         state = decode_state(str(envelope.get("state")))
@@ -104,7 +104,7 @@ def _may_write(tag: str | None, view: View) -> bool:
 
 
 def _envelope(tag: str | None) -> State:
-    """What a tag says of a view; nothing if it is damaged."""
+    """The decoded tag of a view; empty if it is damaged."""
     try:
         envelope = json.loads(tag or "")
     except ValueError:

@@ -1,8 +1,8 @@
-"""What MLflow's UI shows of an experiment of DCGANs: the states of its three saved views.
+"""The three saved views of an experiment in MLflow's UI.
 
-The states have the form that the UI of MLflow 3.17 gives them when a user saves a view: which
-columns the table of runs has, and which charts stand in which section of the chart page. The UI
-fills in what a state lacks, and adds a section for each metric that no chart names.
+A view's state is what the UI of MLflow 3.17 stores when a user saves a view: the columns of the
+table of runs, and the charts in each section of the chart page. The UI fills in what a state
+lacks, and adds a section for each metric that no chart shows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any, Literal, TypeAlias
 from tracking.backends.mlflow.layout import DIVERGED_TAG
 from tracking.backends.mlflow.names import to_mlflow
 from tracking.chosen_keys import is_chosen
-from tracking.events import BATCH, CONFIG, EPOCH, EVALUATION, FIXED_NOISE, IMAGES, SWEEP, USAGE
+from tracking.evaluation_paths import is_best_score, metric_of
+from tracking.events import BATCH, CONFIG, EPOCH, FIXED_NOISE, IMAGES, SWEEP, USAGE
 from tracking.metric_directions import METRIC_DIRECTIONS, direction_of, feature_space_of
 
 ViewName: TypeAlias = Literal["compare", "runs", "sweep"]
@@ -23,32 +24,32 @@ State: TypeAlias = dict[str, Any]
 """The state of a page of the UI, as JSON."""
 
 _SMOOTHNESS = 60
-"""Per cent, by which the UI averages; the values themselves stay visible, in a pale colour."""
+"""The UI's smoothing, in percent; the raw values stay visible in a pale colour."""
 
-_MOST_DIFFERENCES = 12
-"""Columns for keys that differ; a table of more cannot be taken in."""
+_MAX_DIFFERENCES = 12
+"""The maximum number of columns for keys that differ, to keep the table readable."""
 
 _UNFOLDED: State = {
     "searchFilter": "tags.`sys/id` LIKE '%'",
     "orderByKey": "attributes.`run_name`",
     "orderByAsc": True,
 }
-"""Lists the runs of sweeps: sorted by date, the UI folds them below their parent, which has no
-metrics and no `sys/id`, and draws no charts of what is folded."""
+"""A filter that lists the runs of sweeps individually. Without it, the UI folds them below their
+parent, which has no metrics and no `sys/id`, and draws no charts of folded runs."""
 
 _ALWAYS_OF_INTEREST = ("optimizer/lr", "training/batch_size", "seed")
-"""The keys that are columns while none differs, as with a single run."""
+"""The keys that are columns if none differs, as with a single run."""
 
 _SHORT = {"fid": "FID", "kid": "KID", "ms_ssim": "MS-SSIM", "lenet": "LeNet"}
-"""How abbreviations are written; the other names are words."""
+"""The spelling of abbreviations; other names are words."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What the views need to know of the runs of an experiment.
+    """What the views need to know about the runs of an experiment.
 
     Attributes:
-        differing: The paths of the configuration's keys that were chosen and differ.
+        differing: The paths of the configuration's keys that users chose and that differ.
         metrics: The paths of all metrics.
         grid_step: The step of the grids that are shown first: the last one that all runs have.
         has_diverged: Whether any run's losses were not finite in the end.
@@ -69,8 +70,8 @@ class View:
     """One saved view.
 
     Attributes:
-        title: As the UI lists it.
-        mode: Which of the UI's pages it is: the table of runs, or the charts beside it.
+        title: The title in the UI's list.
+        mode: The page of the UI: the table of runs, or the charts beside it.
         state: The state of that page.
     """
 
@@ -89,7 +90,7 @@ def saved_views(contents: Contents) -> dict[ViewName, View]:
 
 
 def _compare(contents: Contents) -> State:
-    """Losses, grids, D's scores and distances of some runs, and what differs between them."""
+    """Losses, grids, D's scores and distances of some runs, and the keys that differ."""
     grids = {
         "uuid": FIXED_NOISE,
         "type": "IMAGE",
@@ -138,10 +139,10 @@ def _sweep(contents: Contents) -> State:
 
 def _page(contents: Contents) -> State:
     """The table of runs, which stands in narrow form beside the charts too."""
-    keys = contents.differing[:_MOST_DIFFERENCES] or [
+    keys = contents.differing[:_MAX_DIFFERENCES] or [
         f"{CONFIG}/{key}" for key in _ALWAYS_OF_INTEREST
     ]
-    best = [path for path in _ranked(contents.metrics) if "/best_" in path]
+    best = [path for path in _ranked(contents.metrics) if is_best_score(path)]
     columns = [
         "attributes.`Created`",
         "attributes.`Duration`",
@@ -161,13 +162,13 @@ def _page(contents: Contents) -> State:
 
 
 def _width(column: str) -> int:
-    """Pixels in which the heading of a column is not cut."""
+    """The width in pixels that shows a column's whole heading."""
     heading = column.partition("`")[2]
     return max(100, 7 * len(heading) + 28)
 
 
 def _chart_page(contents: Contents, sections: Sequence[State], charts: Sequence[State]) -> State:
-    # What the UI would add of itself comes last, in sections that are closed.
+    # Sections that the UI would add on its own come last, closed.
     others = sorted({BATCH, EPOCH, IMAGES, "System metrics"} | contents.sections)
     closed = [_section(name, name, is_open=False) for name in others]
     return {
@@ -217,7 +218,7 @@ def _curve(path: str, title: str, section: str) -> State:
         "displayName": title,
         # Without this the UI prints the metric's path as the title, and cuts it.
         "nodeLevelSystemMetricConfiguration": {"metric": to_mlflow(path), "type": "node"},
-        # Evaluations are too few to be averaged.
+        # There are too few evaluations to smooth.
         "useGlobalLineSmoothing": section != "quality",
         "useGlobalXaxisKey": True,
         "xAxisKey": "step",
@@ -234,9 +235,9 @@ def _quality_sections(contents: Contents) -> list[State]:
 
 
 def _quality(contents: Contents) -> dict[str, str]:
-    """The titles of the metrics of quality that can be ranked, those that matter most first."""
-    paths = [path for path in _ranked(contents.metrics) if "/best_" not in path]
-    spaces = {feature_space_of(path.removeprefix(f"{EVALUATION}/")) for path in paths} - {""}
+    """The titles of the rankable quality metrics, the most important first."""
+    paths = [path for path in _ranked(contents.metrics) if not is_best_score(path)]
+    spaces = {feature_space_of(metric_of(path)) for path in paths} - {""}
     return {path: _quality_title(path, with_space=len(spaces) > 1) for path in paths}
 
 
@@ -247,14 +248,14 @@ def _ranked(metrics: frozenset[str]) -> list[str]:
 
 
 def _base_name(path: str) -> str:
-    name = path.removeprefix(f"{EVALUATION}/").removeprefix("best_")
+    name = metric_of(path)
     space = feature_space_of(name)
     return name.removeprefix(f"{space}_") if space else name
 
 
 def _quality_title(path: str, *, with_space: bool) -> str:
     """Short, because the UI cuts titles: `FID ↓`; `with_space`, `FID ↓ LeNet`."""
-    base, space = _base_name(path), feature_space_of(path.removeprefix(f"{EVALUATION}/"))
+    base, space = _base_name(path), feature_space_of(metric_of(path))
     words = _SHORT.get(base, base.replace("_", " ").capitalize())
     arrow = "↓" if direction_of(path) == "lower" else "↑"
     named = _SHORT.get(space, space.partition("_")[0].capitalize()) if with_space else ""
@@ -268,7 +269,7 @@ def section_of(name: str) -> str:
 
 
 def differing_keys(configurations: Sequence[Mapping[str, str]]) -> list[str]:
-    """The paths of the keys that somebody chose and that differ between runs, in their order.
+    """The paths of the keys that users chose and that differ between runs, in their order.
 
     Args:
         configurations: For each run the texts of its fields below `config/`.

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 SWEEP_LOCK_FILE = "mlflow-sweeps.lock"
 
-# How many MLflow takes in one call.
+# MLflow's limits per call.
 _METRICS_PER_BATCH = 1000
 _FIELDS_PER_BATCH = 100
 
@@ -75,9 +75,9 @@ _LOSSES = (f"{BATCH}/Gloss", f"{BATCH}/Dloss")
 
 
 class MlflowTracker:
-    """Writes one run to MLflow: when a call returns, MLflow has the event.
+    """Writes one run to MLflow; when a call returns, MLflow has the event.
 
-    A run that exists already is opened again. Every method raises MlflowException if MLflow
+    An existing run is reopened. Every method raises MlflowException if MLflow
     refuses the call or does not answer, and StoreError if its database does.
     """
 
@@ -105,18 +105,18 @@ class MlflowTracker:
         check_writable(tracking_uri(store), self._client.get_run(self._id).info.artifact_uri)
 
     def _adopt(self, run: Run) -> str | None:
-        """Take over the run that `mlflow run` began for this process, if there is one."""
-        begun = run_of_environment()
-        if begun is None:
+        """Take over the run that `mlflow run` started for this process, if there is one."""
+        run_id = run_of_environment()
+        if run_id is None:
             return None
-        # The runs of a sweep start together, and only one of them may have it.
+        # The runs of a sweep start together, and only one of them may take it.
         with filelock.FileLock(self._lock_file):
-            if not may_adopt(self._experiment, begun):
+            if not may_adopt(self._experiment, run_id):
                 return None
-            return self._experiment.create(run, begun)
+            return self._experiment.create(run, run_id)
 
     def held(self) -> Held:
-        """What MLflow had of the run when it was opened."""
+        """What MLflow held of the run when it was opened."""
         return self._held
 
     @telling_database_errors()
@@ -158,7 +158,7 @@ class MlflowTracker:
         names = _names(texts, to_mlflow)
         config = {names[path]: texts[path] for path in names if is_config(path)}
         params = [Param(name, text) for name, text in config.items() if name not in self._config]
-        # MLflow refuses to change a param, such as the length of a run that goes on.
+        # MLflow refuses to change a param, such as the length of a run that is extended.
         tags = [
             RunTag(name, text)
             for name, text in config.items()
@@ -174,9 +174,9 @@ class MlflowTracker:
             )
 
     def _fit(self, path: str, text: str) -> str:
-        """Cut `text` to what MLflow takes; a text that reaches the limit is kept as an artifact.
+        """Cut `text` to MLflow's limit; a text that reaches it is kept in full as an artifact.
 
-        Readers recognise a cut text by its length, which equals the limit.
+        Readers recognise a cut text by its length, which is the limit.
         """
         limit = length_limit(path)
         if len(text) >= limit:
@@ -184,7 +184,7 @@ class MlflowTracker:
         return text[:limit]
 
     def _write_dataset(self, values: Mapping[str, Value]) -> None:
-        """Log the data set as an input of the run; MLflow ignores one that it has already."""
+        """Log the data set as an input of the run; MLflow ignores a repetition."""
         prefix = f"{CONFIG}/dataset/"
         card = {
             path.removeprefix(prefix): value
@@ -200,7 +200,7 @@ class MlflowTracker:
         except MlflowException as error:
             if error.error_code != "ENDPOINT_NOT_FOUND":
                 raise
-            # The card is among the params anyway.
+            # The dataset card is also among the params.
             warn("This MLflow server is too old for datasets: upgrade it to 2.4 or later.")
 
     def _join_sweep(self, values: Mapping[str, Value]) -> None:
@@ -246,7 +246,7 @@ class MlflowTracker:
             self._client.log_batch(self._id, metrics=batch, synchronous=True)
 
     def _note_divergence(self, block: Metrics) -> None:
-        """Keep the tag that tells users from which step on a loss was not finite."""
+        """Update the tag with the step since which a loss has not been finite."""
         losses = [block.values[path] for path in _LOSSES if path in block.values]
         before = self._diverged_from
         for step, row in zip(block.steps, zip(*losses, strict=True), strict=False):
@@ -262,7 +262,7 @@ class MlflowTracker:
             self._client.set_tag(self._id, DIVERGED_TAG, self._diverged_from, synchronous=True)
 
     def _refresh_views(self) -> None:
-        """Bring the experiment's saved views up to date; without them the run is whole as well."""
+        """Refresh the experiment's saved views; a failure does not affect the run."""
         self._has_views = True
         try:
             refresh_views(self._experiment)
@@ -287,7 +287,9 @@ def _names(paths: Iterable[str], to_name: Callable[[str], str]) -> dict[str, str
     """MLflow's name for each path; without those that are too long for it."""
     names = {path: to_name(path) for path in paths}
     for path in [path for path, name in names.items() if len(name) > MAX_NAME_LENGTH]:
-        warn(f"MLflow takes no name of more than {MAX_NAME_LENGTH} characters: {path} is left out.")
+        warn(
+            f"MLflow allows no name of more than {MAX_NAME_LENGTH} characters: {path} is left out."
+        )
         del names[path]
     return names
 

@@ -1,4 +1,4 @@
-"""Neptune 1.14: offline in the store, or the server that its own two variables name.
+"""Neptune 1.14: offline in the store, or on the server that Neptune's environment variables name.
 
     config/..., health/..., training/..., images/..., io_files/...   under their own paths
     sys/...          under `provenance/...`, since a server keeps `sys` for itself; the name,
@@ -6,12 +6,12 @@
     non_finite/...   the NaN and infinite values of a series, which the client drops
     long_fields/...  files: the full text of each field longer than Neptune keeps
 
-Offline, the client loses nothing that it has flushed, and it is flushed after each event. An
-offline run that is opened again gets a second folder; the reader merges the folders of a run.
+Offline, the client is flushed after each event, so nothing written is lost. A reopened offline run
+gets a second folder; the reader merges the folders of a run.
 
-Online, the server says what it has of a run that is opened again, because the client's own
-notes on disk can lag behind what arrived. For pictures a server only reports how many there
-are, so their order is noted in `pictures/`.
+Online, the server is asked what it has of a reopened run, because the client's records on disk
+can lag behind. Of pictures a server only reports the number, so their order is recorded in
+`pictures/`.
 """
 
 from tracking.backends.neptune.layout import (

@@ -1,4 +1,4 @@
-"""Opens runs with Neptune's client: on its server if that answers, or else offline."""
+"""Opens runs with Neptune's client: online if the server answers, otherwise offline."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def open_online(run: Run, store: Path, sent_pictures: Path) -> tuple[neptune.Run
 
     Args:
         run: The run, new or to be continued.
-        store: The folder in which the client queues what it has not sent.
-        sent_pictures: The file that notes the pictures sent, as `server_state` keeps it.
+        store: The folder in which the client queues unsent data.
+        sent_pictures: The file that lists the pictures sent, maintained by `server_state`.
 
     Returns:
-        The client's run and what the server has of it; None if the variables are not set, or,
-        with a warning, if the server cannot be used.
+        The client's run and what the server has of it; None if the variables are not set or, with a
+        warning, if the server cannot be used.
     """
     token = os.environ.get("NEPTUNE_API_TOKEN")
     if not token or not os.environ.get("NEPTUNE_PROJECT"):
@@ -66,11 +66,10 @@ def open_offline(run: Run, store: Path) -> tuple[neptune.Run, Held]:
 
 
 def _await_server(token: str) -> None:
-    """Raise unless the server answers soon: the client itself would wait for ever."""
+    """Raise unless the server answers soon; the client itself would wait forever."""
     os.environ.setdefault("NEPTUNE_RETRIES_TIMEOUT", "5")
     answer: Future[None] = Future()
-    # A daemon thread, since resolving a name can take long, has no limit, and must not delay
-    # the end of the process.
+    # A daemon thread, because resolving a name has no timeout and must not delay the exit.
     threading.Thread(target=_ask_server, args=(token, answer), daemon=True).start()
     began = monotonic()
     import neptune  # noqa: F401  (takes seconds as well, meanwhile)
@@ -82,7 +81,7 @@ def _await_server(token: str) -> None:
 
 
 def _ask_server(token: str, answer: Future[None]) -> None:
-    """Fetch what the client fetches first."""
+    """Send the client's first request."""
     try:
         import requests
 
@@ -107,7 +106,7 @@ def _init_run(run: Run, store: Path, mode: str) -> neptune.Run:
     import neptune
     from neptune.internal.utils.uncaught_exception_handler import instance as exception_hook
 
-    # The terminal belongs to the progress bar of the training.
+    # Output would disturb the progress bar of the training.
     logging.getLogger("neptune").setLevel(logging.ERROR)
     with _environment_lock:  # the client takes its folder from the environment
         before = os.environ.get("NEPTUNE_DATA_DIRECTORY")
@@ -129,7 +128,7 @@ def _init_run(run: Run, store: Path, mode: str) -> neptune.Run:
                 del os.environ["NEPTUNE_DATA_DIRECTORY"]
             else:
                 os.environ["NEPTUNE_DATA_DIRECTORY"] = before
-    # Both act on the process as a whole: tracebacks are printed twice, and the exit waits.
+    # Both hooks affect the whole process: they print tracebacks twice and delay the exit.
     exception_hook.deactivate()
     atexit.unregister(client_run._shutdown_hook)
     return client_run

@@ -1,4 +1,4 @@
-"""Where the parts of a run are kept in Neptune, and what Neptune can hold as it is."""
+"""Where the parts of a run are stored in Neptune, and which types Neptune has."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ NON_FINITE = "non_finite"
 LONG_FIELDS = "long_fields"
 
 OWN_FIELDS = (f"{CONFIG}/", f"{HEALTH}/", f"{PROVENANCE}/")
-"""How the paths of a run's fields begin; all others are Neptune's own."""
+"""The prefixes of our fields; all other paths are Neptune's own."""
 
 TEXT_LENGTH = 16_384
-"""How many characters Neptune keeps of a text."""
+"""How many characters of a text Neptune stores."""
 
 _INTEGERS = range(-(2**31), 2**31)
 

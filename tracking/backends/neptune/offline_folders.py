@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Container:
-    """The content of one offline folder.
+    """The contents of one offline folder.
 
     Attributes:
-        run: Our id of the run, or the container's id if the run was not made here.
+        run: Our id of the run, or the container's id for a run of another program.
         began: When the folder was begun, in seconds since the Unix epoch.
         fields: The fields by path.
-        cut: The paths of fields whose text reaches Neptune's limit and may go on in a file.
+        cut: The paths of fields whose text reaches Neptune's limit, so its rest may be in a file.
         points: The values of the metrics.
         images: The time in milliseconds since the Unix epoch and the PNG file of each picture,
             by path and step.
@@ -68,7 +68,7 @@ def read_points(store: Path, run: str) -> list[Point]:
 
 
 def held_offline(store: Path, run: str) -> Held:
-    """What the store has of one run."""
+    """What the store holds of one run."""
     containers = read_containers(store, run)
     points = (point for container in containers for point in container.points)
     last_step, last_time = last_of(points)
@@ -83,7 +83,7 @@ def held_offline(store: Path, run: str) -> Held:
 def read_operations(folder: Path) -> Iterator[tuple[Any, float]]:
     """Each operation that the client wrote to a folder, with its time in seconds.
 
-    A torn end is left out.
+    An incomplete last operation is left out.
     """
     from neptune.core.components.queue.json_file_splitter import JsonFileSplitter
     from neptune.internal.operation import Operation
@@ -105,7 +105,7 @@ def _read_container(folder: Path) -> Container:
         for path, value in container.fields.items()
         if path.startswith(OWN_FIELDS)
     }
-    if "sys/id" in own:  # made here: Neptune's own fields add nothing
+    if "sys/id" in own:  # a run of ours: Neptune's own fields add nothing
         cut = map(from_neptune, container.cut)
         container.fields = own | {path: _full_value(path, container) for path in cut if path in own}
         container.run = str(own["sys/id"])
@@ -152,14 +152,14 @@ def _point(path: str, value: Any) -> Point:
 
 
 def _step(value: Any) -> int:
-    """Raises ValueError for a step that is no whole number: it would become another."""
+    """Raises ValueError for a step that is not a whole number, since it cannot be kept."""
     step = value.step or 0
     if step != int(step):
-        raise ValueError(f"{step} is no whole number of steps")
+        raise ValueError(f"{step} is not a whole number of steps")
     return int(step)
 
 
 def _full_value(path: str, container: Container) -> Value:
-    """A field whose text was cut, from the file that has the full text."""
+    """The full text of a field that was cut, from its file."""
     file = container.files.get(f"{LONG_FIELDS}/{path}")
     return from_text(file.read_bytes().decode()) if file else container.fields[to_neptune(path)]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def load_runs(store: Path) -> pd.DataFrame:
     """One row per offline run, as `tracking.tables.run_table` describes it.
 
-    A run that was not made here has its container's id and whatever fields it has.
+    A run of another program has its container's id and whatever fields it has.
     """
     from tracking.tables import run_table
 
@@ -39,17 +39,7 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
 def load_tails(
     store: Path, run: str, paths: Sequence[str], fraction: float
 ) -> dict[str, pd.Series]:
-    """The last values of metrics by path, as `tracking.tables.tails_of` gives them.
-
-    Args:
-        store: The store.
-        run: The run's id.
-        paths: The paths of the metrics; those that the run lacks are left out.
-        fraction: Of each metric's own steps, 0 to 1; at least one step.
-
-    Returns:
-        Each metric's values, float64, indexed by step.
-    """
+    """The last values of metrics by path; see `tracking.backends.Backend.load_tails`."""
     from tracking.tables import tails_of
 
     return tails_of(read_points(store, run), paths, fraction)

@@ -1,8 +1,8 @@
-"""What Neptune's server has of a run, and what the client has yet to send.
+"""What Neptune's server has of a run, and what is still in the client's queue.
 
-A server reports how many pictures it has of a series, but not which. So each picture is noted in
-a file, one line per picture, before the client gets it: if the server has n pictures of a series,
-they are the first n that are noted.
+A server reports how many pictures of a series it has, but not which. So each picture is listed in
+a file before the client gets it: if the server has n pictures of a series, they are the first n in
+the list.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def held_by_server(client_run: neptune.Run, sent_pictures: Path) -> Held:
-    """What the server has of a run; drops the notes of pictures that it lacks."""
+    """What the server has of a run; removes pictures that it lacks from the list."""
     from neptune.internal.backends.api_model import AttributeType
 
     backend, run_key = client_run._backend, (client_run._id, client_run.container_type)
@@ -49,10 +49,10 @@ def held_by_server(client_run: neptune.Run, sent_pictures: Path) -> Held:
 
 
 def note_picture(sent_pictures: Path, path: str, step: int) -> None:
-    """Note a picture before the client gets it, so that the server has none that is not noted.
+    """Add a picture to the list, which must happen before the client gets it.
 
     Args:
-        sent_pictures: The file of notes; created if it does not exist.
+        sent_pictures: The file with the list; created if it does not exist.
         path: The path of the picture's series.
         step: The picture's step.
     """
@@ -64,7 +64,7 @@ def note_picture(sent_pictures: Path, path: str, step: int) -> None:
 def discard_unsent(client_run: neptune.Run) -> None:
     """Delete what earlier processes queued for this run and never sent.
 
-    The journal has all of it and sends it now; a later `neptune sync` would send it again.
+    The journal has all of it and sends it now; a later `neptune sync` would duplicate it.
     """
     own = queue_folder(client_run)
     for folder in own.parent.glob(f"run__{client_run._id}__*"):
@@ -73,7 +73,7 @@ def discard_unsent(client_run: neptune.Run) -> None:
 
 
 def queue_folder(client_run: neptune.Run) -> Path:
-    """Where the client keeps what it has not sent; it removes the folder once all is sent."""
+    """The folder of the client's unsent data; the client removes it once all is sent."""
     return Path(client_run._op_processor.data_path)
 
 
@@ -83,7 +83,7 @@ def _last_step(fetch: Callable[..., Any], *series: Any) -> int:
 
 
 def _confirmed_pictures(sent_pictures: Path, counts: Counter[str]) -> list[tuple[str, int]]:
-    """The pictures that the server has, the first of each series; other notes are dropped."""
+    """The pictures that the server has, the first of each series; others leave the list."""
     if not sent_pictures.exists():
         return []
     complete_lines, _, _ = sent_pictures.read_text(encoding="utf-8").rpartition("\n")

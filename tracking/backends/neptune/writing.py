@@ -24,16 +24,16 @@ from tracking.png import to_png
 from tracking.tracker import Held, Run, Status
 
 STOP_SECONDS = 20.0
-"""How long the client may take at the end to send what it has queued."""
+"""How long the client may take at the end to send its queue, in seconds."""
 
 
 class NeptuneTracker:
     """Writes one run with Neptune's own client.
 
-    If both NEPTUNE_API_TOKEN and NEPTUNE_PROJECT are set, the run is sent to their server. A
-    server that does not answer within seconds is reported once, and the run is kept offline.
-    Offline, everything is on the disk when a call returns. What a server has not taken when the
-    run ends stays on the disk for `neptune sync`, and closing raises StoreError.
+    If both NEPTUNE_API_TOKEN and NEPTUNE_PROJECT are set, the run is sent to Neptune's server. If
+    it does not answer within seconds, a warning is given and the run is kept offline.
+    Offline, everything is on disk when a call returns. Online, what is not sent when the run ends
+    stays on disk for `neptune sync`, and closing raises StoreError.
     """
 
     def __init__(self, run: Run, store: Path) -> None:
@@ -48,7 +48,7 @@ class NeptuneTracker:
         self.write(Fields(identity))
 
     def held(self) -> Held:
-        """What the store or the server had of the run when it was opened."""
+        """What the store or the server held of the run when it was opened."""
         return self._held
 
     def write(self, event: Event) -> None:
@@ -75,13 +75,13 @@ class NeptuneTracker:
             self._run.wait(disk_only=True)
 
     def close(self, status: Status) -> None:
-        """End the run; raises StoreError if the server has not taken all of it."""
+        """End the run; raises StoreError if the server has not received all of it."""
         self._write_field("sys/status", status)
         self._run["sys/failed"] = status == "failed"
         self._run.stop(seconds=STOP_SECONDS)
         if not self._offline and queue_folder(self._run).exists():
             raise StoreError(
-                "Neptune's server has not taken all of the run; "
+                "Neptune's server has not received all of the run; "
                 f"the rest is in {self._data}, for the command `neptune sync`"
             )
 
@@ -96,7 +96,7 @@ class NeptuneTracker:
             self._run[to_neptune(path)] = value
         else:
             text = to_text(value)
-            # Readers recognise a cut text by its length, and take the full text from the file.
+            # Readers recognise a cut text by its length and read the full text from the file.
             if len(text) >= TEXT_LENGTH:
                 full_text = Upload.from_content(text, extension="txt")
                 self._run[f"{LONG_FIELDS}/{path}"].upload(full_text)
@@ -108,8 +108,8 @@ class NeptuneTracker:
 
     def _write_series(self, block: Metrics, path: str) -> None:
         points = zip(block.values[path], block.steps, block.times, strict=True)
-        # In the order of the steps: wherever the client is interrupted, the two series together
-        # are a prefix of the metric.
+        # In step order, so that after an interruption the two series together hold a prefix of the
+        # metric.
         for finite, group in itertools.groupby(points, key=lambda point: math.isfinite(point[0])):
             values, steps, times = zip(*group, strict=True)
             self._run[path if finite else f"{NON_FINITE}/{path}"].extend(
@@ -119,7 +119,7 @@ class NeptuneTracker:
             )
 
     def _copy(self, path: str, source: Path) -> Path:
-        """Copy a file: the client notes only where it is, and reads it when it sends it."""
+        """Copy a file, because the client only records its path and reads it when it sends it."""
         copy = self._files / f"{path}{source.suffix}"
         copy.parent.mkdir(parents=True, exist_ok=True)
         return Path(shutil.copyfile(source, copy))

@@ -1,8 +1,8 @@
 """Opens runs with W&B's client, and ends its service process.
 
-The client acts on the whole process: it replaces `sys.excepthook` and `sys.exit`, leaves the
-address of its service to child processes, and waits for the service when Python exits. All that is
-undone here. The service is torn down once no run is open, and killed if it does not answer.
+The client changes the whole process: it replaces `sys.excepthook` and `sys.exit`, exports its
+service's address to child processes, and waits for the service when Python exits. All of this is
+undone here. The service is shut down once no run is open, and killed if it does not answer.
 """
 
 from __future__ import annotations
@@ -39,15 +39,16 @@ _open_runs: list[Any] = []
 
 
 def open_run(run: Run, store: Path) -> wandb.Run:
-    """Open a run, new or to be continued, in a folder of its own below the store's `wandb`.
+    """Open a new or existing run in a new folder below the store's `wandb`.
 
-    Offline, unless WANDB_MODE is `online` and WANDB_API_KEY is set; a server that cannot be used
-    is warned of, and the run is kept offline.
+    Offline, unless WANDB_MODE is `online` and WANDB_API_KEY is set. If the server cannot be used, a
+    warning is given and the run is kept offline.
     """
     with _lock:
-        for left in [each for each in _open_runs if each.id == run.id]:
-            left.finish(exit_code=1)  # of a tracker that was given up without being closed
-            _open_runs.remove(left)
+        # Runs of a tracker that was abandoned without being closed.
+        for abandoned in [each for each in _open_runs if each.id == run.id]:
+            abandoned.finish(exit_code=1)
+            _open_runs.remove(abandoned)
         if os.environ.get("WANDB_MODE") == "online":
             if os.environ.get("WANDB_API_KEY"):
                 with contextlib.suppress(Exception):
@@ -71,10 +72,10 @@ def close_run(client_run: wandb.Run, exit_code: int) -> None:
 
 
 def abandon_run(client_run: wandb.Run) -> None:
-    """Give up a run whose service does not do what it should, and the service with it."""
+    """Abandon a run whose service has failed, and the service with it."""
     with _lock:
         if client_run in _open_runs:
-            _open_runs.clear()  # the others had the same service
+            _open_runs.clear()  # the other runs used the same service
             _end_service()
 
 
@@ -82,13 +83,13 @@ def _init(run: Run, store: Path, mode: str) -> wandb.Run:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     hooks = sys.excepthook, sys.exit
-    users_service = os.environ.pop(_ADDRESS_OF_SERVICE, None)  # not to be killed or torn down
+    users_service = os.environ.pop(_ADDRESS_OF_SERVICE, None)  # it is not ours to shut down
     try:
         import wandb
     except ModuleNotFoundError as error:
         raise StoreError(INSTALL) from error
     settings = wandb.Settings(
-        silent=True,  # the terminal belongs to the progress bar of the training
+        silent=True,  # output would disturb the progress bar of the training
         console="off",
         symlink=False,
         save_code=False,
@@ -120,20 +121,22 @@ def _init(run: Run, store: Path, mode: str) -> wandb.Run:
         raise
     finally:
         sys.excepthook, sys.exit = hooks
-        os.environ.pop(_ADDRESS_OF_SERVICE, None)  # a fork would write to its parent's service
+        os.environ.pop(
+            _ADDRESS_OF_SERVICE, None
+        )  # a forked process would write to its parent's service
         if users_service is not None:
             os.environ[_ADDRESS_OF_SERVICE] = users_service
     if not _open_runs:
         atexit.unregister(_end_open_runs)
-        atexit.register(_end_open_runs)  # after the client's own, so that it comes before
+        atexit.register(_end_open_runs)  # registered after the client's handler, so it runs before
     _open_runs.append(client_run)
     return client_run
 
 
 def _end_open_runs() -> None:
-    """Python exits while a run is open: it was stalled and left behind, or never closed."""
+    """At the exit of Python: end runs that were abandoned while stalled, or never closed."""
     if _open_runs:
-        _kill_services()  # first, since a thread may wait for it that holds the lock
+        _kill_services()  # first, since a thread that holds the lock may wait for it
         if _lock.acquire(timeout=CONNECTION_SECONDS):
             _lock.release()
             for client_run in _open_runs[:]:
@@ -141,21 +144,21 @@ def _end_open_runs() -> None:
 
 
 def service_processes() -> list[psutil.Process]:
-    """The client's service processes of this process: one, or none if it has ended."""
-    found = []
+    """The service processes that the client started: one, or none if it has ended."""
+    processes = []
     for child in psutil.Process().children():
-        with contextlib.suppress(psutil.Error):  # it ends meanwhile
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
             if child.name() == SERVICE and child.status() != psutil.STATUS_ZOMBIE:
-                found.append(child)
-    return found
+                processes.append(child)
+    return processes
 
 
 def _end_service() -> None:
-    """Kill the service, since it may not answer, and let the client forget it."""
+    """Kill the service, as it may not answer, and make the client forget it."""
     import wandb
 
     _kill_services()
-    with contextlib.suppress(Exception, SystemExit):  # it says that the service is gone
+    with contextlib.suppress(Exception, SystemExit):  # the client reports that the service is gone
         wandb.teardown()
 
 

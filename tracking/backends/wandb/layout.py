@@ -1,4 +1,4 @@
-"""Where the parts of a run are kept in W&B's folders, and in what form."""
+"""Where and how the parts of a run are stored in W&B's folders."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ FOLDER = "wandb"
 INSTALL = f"W&B's client is not installed: {install_extra('wandb')}"
 
 STEP = "global_step"
-"""The key of a history row that has its training step."""
+"""The key of the training step in a history row."""
 
 TIME = "_timestamp"
-"""The key of a history row that has its time, in seconds since the Unix epoch."""
+"""The key of the time in a history row, in seconds since the Unix epoch."""
 
 IMAGE_TYPE = "image-file"
-"""What marks a value of a history row as an image."""
+"""The type that marks a value of a history row as an image."""
 
 _ESCAPED = "json"
 
 
 def to_config(value: Value) -> Any:
-    """A field's value as W&B's config keeps it; one that is no valid text goes as JSON."""
+    """A field's value for W&B's config; text that is not valid Unicode is encoded as JSON."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # the name of a file
+    except UnicodeEncodeError:  # such as a file name
         return {_ESCAPED: json.dumps(value)}
     return value
 

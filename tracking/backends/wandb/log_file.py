@@ -1,7 +1,7 @@
 """The log of a run, `run-<id>.wandb`: records of the client in the framing of LevelDB's logs.
 
 Blocks of 32 KiB hold frames: checksum, length and type in seven bytes, then the data. A record is
-one frame, or is cut into several; a block's last bytes are zero if no frame begins there. See
+one frame or is split into several; a block is padded with zeros if no frame fits. See
 https://github.com/google/leveldb/blob/main/doc/log_format.md. The checksum is zlib's CRC-32.
 """
 
@@ -29,14 +29,14 @@ def read_records(file: Path, start: int = START) -> Iterator[tuple[Any, int]]:
     """The records of a log in the order of writing.
 
     Args:
-        file: The log, which may be written meanwhile: a torn end is left out.
+        file: The log; it may still be written to, and an incomplete end is left out.
         start: The offset at which a record begins.
 
     Yields:
         A `wandb_internal_pb2.Record`, and the offset of its end.
 
     Raises:
-        StoreError: The file is no log of W&B, or is damaged after what was yielded; or the client
+        StoreError: The file is not a W&B log, or is damaged after what was yielded, or the client
             is not installed.
     """
     try:
@@ -46,7 +46,7 @@ def read_records(file: Path, start: int = START) -> Iterator[tuple[Any, int]]:
     for content, end in _read_contents(file, start):
         try:
             yield Record.FromString(content), end
-        except Exception as error:  # protobuf's decoders differ in what they raise
+        except Exception as error:  # protobuf's implementations raise different exceptions
             raise StoreError(f"{file} has a damaged record before byte {end:,}") from error
 
 
@@ -54,7 +54,7 @@ def _read_contents(file: Path, start: int) -> Iterator[tuple[bytes, int]]:
     with file.open("rb") as stream:
         magic = stream.read(len(_MAGIC))
         if magic and not _MAGIC.startswith(magic):
-            raise StoreError(f"{file} is no log of W&B")
+            raise StoreError(f"{file} is not a W&B log")
         stream.seek(start)
         data = stream.read()
     at, parts = 0, b""

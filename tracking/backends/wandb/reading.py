@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def load_runs(store: Path) -> pd.DataFrame:
     """One row per run, as `tracking.tables.run_table` describes it.
 
-    A run that was not made here has its config below `config/`, and in `sys/` what W&B knows.
+    A run of another program has its config below `config/`, and W&B's metadata in `sys/`.
     """
     from tracking.tables import run_table
 
@@ -36,17 +36,7 @@ def load_steps(store: Path, run: str) -> pd.DataFrame:
 def load_tails(
     store: Path, run: str, paths: Sequence[str], fraction: float
 ) -> dict[str, pd.Series]:
-    """The last values of metrics by path, as `tracking.tables.tails_of` gives them.
-
-    Args:
-        store: The store.
-        run: The run's id.
-        paths: The paths of the metrics; those that the run lacks are left out.
-        fraction: Of each metric's own steps, 0 to 1; at least one step.
-
-    Returns:
-        Each metric's values, float64, indexed by step.
-    """
+    """The last values of metrics by path; see `tracking.backends.Backend.load_tails`."""
     from tracking.tables import tails_of
 
     return tails_of(read_run(store, run).points, paths, fraction)
@@ -73,7 +63,7 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
 
 
 def read_held(store: Path, run: str) -> tuple[Held, int]:
-    """What the store has of a run, and how many rows W&B has counted of it."""
+    """What the store holds of a run, and W&B's count of its rows."""
     contents = read_run(store, run)
     last_step, last_time = last_of(contents.points)
     images, files = frozenset(contents.images), frozenset(contents.files)

@@ -1,4 +1,4 @@
-"""The contents of runs, merged from the folders of their sessions."""
+"""Reads the contents of runs, merged from the folders of their sessions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CLIENTS_OWN = ("config.yaml", "output.log", "requirements.txt", "conda-environm
 
 @dataclass
 class Contents:
-    """What the store has of a run.
+    """What the store holds of a run.
 
     Attributes:
         fields: The fields by path; empty if the store lacks the run.
@@ -35,7 +35,7 @@ class Contents:
         images: The time in milliseconds since the Unix epoch and the file of each picture, by
             path and step.
         files: The texts and files by path.
-        rows: The number that W&B gives to the next row.
+        rows: The index that W&B gives to the next row.
     """
 
     fields: dict[str, Value] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Contents:
 
 @dataclass
 class _Session:
-    """What the log of one session holds.
+    """The contents of one session's log.
 
     Attributes:
         folder: The folder of the session.
@@ -149,7 +149,7 @@ def _update(tree: dict[str, Any], items: Iterable[Any]) -> None:
 
 
 def _value(item: Any) -> Any:
-    """The value of an item, as JSON or, where that is empty, in a field of its type."""
+    """The value of an item: its JSON or, if that is empty, the field of its type."""
     if item.value_json:
         return json.loads(item.value_json)
     kind = item.WhichOneof("value") if item.DESCRIPTOR.oneofs else None
@@ -177,7 +177,7 @@ def _leaves(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
     for name, value in row.items():
         path = f"{prefix}{name}"
         if not prefix and name.startswith("_"):
-            continue  # the client's own
+            continue  # the client's own keys
         if isinstance(value, Mapping) and "_type" not in value:
             yield from _leaves(value, f"{path}.")
         elif isinstance(value, Mapping | int | float) and not isinstance(value, bool):
@@ -185,7 +185,7 @@ def _leaves(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _images(path: str, value: Mapping[str, Any], files: Path) -> Iterator[tuple[str, Path]]:
-    """The series and the file of each image of a value that was logged as one or several."""
+    """The series and the file of each image in a value, which may hold one or several."""
     if value["_type"] == IMAGE_TYPE:
         names = {path: value.get("path")}
     elif value["_type"] == _SEVERAL_IMAGES:
@@ -205,17 +205,17 @@ def _images(path: str, value: Mapping[str, Any], files: Path) -> Iterator[tuple[
 
 
 def _files(folder: Path, part: str) -> dict[str, Path]:
-    """The texts and files of a session by path, without what the client keeps for itself."""
-    files = folder / "files"
-    found = {}
-    for file in run_files(files, part):
-        relative = file.relative_to(files)
+    """The texts and files of a session by path, without the client's own."""
+    root = folder / "files"
+    files = {}
+    for file in run_files(root, part):
+        relative = file.relative_to(root)
         if relative.parts[0] == "media" or relative.name.startswith("wandb-"):
             continue
         if relative.as_posix() not in _CLIENTS_OWN:
             path = relative.with_suffix("").as_posix()
-            found[path if path.startswith(f"{ARTIFACTS}/") else f"{ARTIFACTS}/{path}"] = file
-    return found
+            files[path if path.startswith(f"{ARTIFACTS}/") else f"{ARTIFACTS}/{path}"] = file
+    return files
 
 
 def _foreign_fields(
@@ -224,7 +224,7 @@ def _foreign_fields(
     """The fields of a run that another program made."""
     first, last = sessions[0].run, sessions[-1]
     status = {None: "running", 0: "finished"}.get(last.exit_code, "failed")
-    known: dict[str, Value] = {
+    of_run: dict[str, Value] = {
         "sys/name": last.run.display_name,
         "sys/group": last.run.run_group,
         "sys/notes": last.run.notes,
@@ -237,7 +237,7 @@ def _foreign_fields(
     return {
         **flatten(config, CONFIG),
         **{path: _finite(value) for path, value in flatten(_shown(summary), "sys/summary").items()},
-        **{path: value for path, value in known.items() if value},
+        **{path: value for path, value in of_run.items() if value},
         "sys/id": name,
         "sys/created": to_iso8601(first.start_time.ToMilliseconds()),
         "sys/status": status,

@@ -22,7 +22,7 @@ from tracking.png import to_png
 from tracking.tracker import Held, Run, Status
 
 ANSWER_SECONDS = 20.0
-"""How long the service may take to write what it was given."""
+"""How long the service may take to write an event, in seconds."""
 
 _PAUSE_SECONDS = 0.002
 _ALIVE_SECONDS = 0.1
@@ -30,10 +30,12 @@ _LONGEST_TAG = 64
 
 
 class WandbTracker:
-    """Writes one run with W&B's own client; its log has an event when `write` returns."""
+    """Writes one run with W&B's own client; when `write` returns, the log has the event."""
 
     def __init__(self, run: Run, store: Path) -> None:
-        self._held, self._row = read_held(store, run.id)  # W&B drops a row it has counted before
+        self._held, self._row = read_held(
+            store, run.id
+        )  # W&B drops rows with an index that it has seen
         self._client_run = open_run(run, store)
         self._files = Path(self._client_run.dir)
         self._log = _Log(self._files.parent / f"run-{run.id}.wandb")
@@ -44,11 +46,11 @@ class WandbTracker:
         self.write(Fields(identity))
 
     def held(self) -> Held:
-        """What the store had of the run when it was opened."""
+        """What the store held of the run when it was opened."""
         return self._held
 
     def write(self, event: Event) -> None:
-        """Write one event; raises StoreError if the service does not take it."""
+        """Write one event; raises StoreError if the service fails to."""
         with self._answered():
             match event:
                 case Fields(values):
@@ -79,7 +81,7 @@ class WandbTracker:
         except BaseException:
             abandon_run(self._client_run)
             raise
-        shutil.rmtree(self._files.parent / "logs", ignore_errors=True)  # of the client's own work
+        shutil.rmtree(self._files.parent / "logs", ignore_errors=True)  # debug logs of the client
 
     def _write_fields(self, values: Mapping[str, Value]) -> None:
         config = {path: to_config(value) for path, value in values.items()}
@@ -98,7 +100,7 @@ class WandbTracker:
 
     @contextmanager
     def _saved(self, name: str) -> Iterator[Path]:
-        """Yield where to write a file of the run, which is then among its files."""
+        """Yield the path at which to write a file; then add it to the run's files."""
         target = self._files / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(target) as temporary:
@@ -107,7 +109,7 @@ class WandbTracker:
 
     @contextmanager
     def _answered(self) -> Iterator[None]:
-        """Return only once the log has what was written; give the run up after any failure."""
+        """Return only once the log has what was written; abandon the run after any failure."""
         try:
             yield
             self._log.wait()
@@ -117,7 +119,7 @@ class WandbTracker:
 
 
 class _Log:
-    """The log that the service writes, and what it should have by now."""
+    """The log that the service writes, and how many records it should have by now."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

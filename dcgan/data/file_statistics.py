@@ -1,6 +1,6 @@
-"""What is found in images while they are decoded, and how the findings of chunks add up.
+"""Statistics of image files, collected while they are decoded and added up over chunks.
 
-Imports neither PyTorch nor Pillow, as the processes that decode need not wait for them.
+Imports neither PyTorch nor Pillow, so that the processes that decode start faster.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class DeepValues:
-    """What became of the values of images with more than 8 bits.
+    """How the values of images with more than 8 bits were mapped to 8.
 
     Attributes:
         count: Number of values.
@@ -39,17 +39,17 @@ class DeepValues:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What was found in the files of some images.
+class FileStatistics:
+    """Statistics of image files.
 
     Attributes:
-        deep: What became of the values of images with more than 8 bits.
+        deep: How the values of images with more than 8 bits were mapped.
         kinds: Format and mode, such as `JPEG RGB` -> number of images.
         widths: Width in pixels -> number of images.
         heights: Height in pixels -> number of images.
         paged: Images with several pages or frames, of which the first was taken.
-        unreadable: Images that could not be read, of which nothing else is counted.
-        warnings: What is doubtful about files, in words -> number of images, and the position of
+        unreadable: Images that could not be read, and are not counted otherwise.
+        warnings: What may be wrong with files, in words -> number of images, and the position of
             the first.
     """
 
@@ -62,17 +62,17 @@ class Findings:
     warnings: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def merge_findings(findings: Iterable[tuple[int, Findings]]) -> Findings:
-    """All findings of a set.
+def merge_file_statistics(chunks: Iterable[tuple[int, FileStatistics]]) -> FileStatistics:
+    """The statistics of a whole set.
 
-    findings: Of each chunk, with the position of its first image in the set.
+    chunks: The position of each chunk's first image in the set, and the chunk's statistics.
     """
     deep, paged, unreadable = DeepValues(), 0, 0
     kinds: Counter[str] = Counter()
     widths: Counter[int] = Counter()
     heights: Counter[int] = Counter()
     warnings: dict[str, tuple[int, int]] = {}
-    for first, chunk in findings:
+    for first, chunk in chunks:
         deep += chunk.deep
         paged += chunk.paged
         unreadable += chunk.unreadable
@@ -82,7 +82,9 @@ def merge_findings(findings: Iterable[tuple[int, Findings]]) -> Findings:
         for words, (count, position) in chunk.warnings.items():
             before, place = warnings.get(words, (0, first + position))
             warnings[words] = before + count, min(place, first + position)
-    return Findings(deep, dict(kinds), dict(widths), dict(heights), paged, unreadable, warnings)
+    return FileStatistics(
+        deep, dict(kinds), dict(widths), dict(heights), paged, unreadable, warnings
+    )
 
 
 def range_in_words(counts: Mapping[int, int]) -> str:

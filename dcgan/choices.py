@@ -1,0 +1,14 @@
+"""The choices that commands and Python offer; imports nothing heavy, to keep `--help` fast."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+BatchNormMode: TypeAlias = Literal["train", "eval"]
+"""Whether batch norm uses the statistics of the current batch, or its running statistics."""
+
+Executor: TypeAlias = Literal["loky", "ray", "dask"]
+"""Where the workers of a sweep run: processes on this machine, or a Ray or Dask cluster."""
+
+Weights: TypeAlias = Literal["current", "ema"]
+"""G's weights after the last step, or their moving average."""
