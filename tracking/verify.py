@@ -31,7 +31,7 @@ def find_differences(folder: Path, remote: str) -> list[str]:
         parts = [
             f"{plural(len(keys), 'value')} {what} ({_examples(keys)})"
             for keys, what in (
-                (other, "differ"),
+                (other, "not the same there"),
                 (expected.keys() - found.keys(), "missing there"),
                 (found.keys() - expected.keys(), "only there"),
             )

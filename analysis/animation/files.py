@@ -9,7 +9,7 @@ import PIL.Image
 
 from analysis.animation.frames import Animation
 from tracking.atomic_files import atomic_write
-from tracking.errors import StoreError, UserError
+from tracking.errors import UserError, not_written
 from tracking.wording import install_extra
 
 ENDINGS = (".gif", ".webp", ".mp4")
@@ -61,7 +61,7 @@ def save_animation(animation: Animation, path: Path) -> None:
                 kind = "GIF" if path.suffix.lower() == ".gif" else "WEBP"
                 temporary.write_bytes(_encoded(animation, kind, _WEBP_QUALITY))
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise not_written(path, error) from error
 
 
 def as_webp(animation: Animation, most_bytes: int) -> bytes:

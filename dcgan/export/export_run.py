@@ -14,7 +14,7 @@ from dcgan.samples.latents import of_seed
 from dcgan.samples.pixels import images_of
 from dcgan.sampling import Weights
 from tracking.atomic_files import atomic_write
-from tracking.errors import StoreError
+from tracking.errors import not_written
 from tracking.png import to_png
 
 _SAMPLES, _COLUMNS = 64, 8
@@ -73,7 +73,7 @@ def export_run(
             with atomic_write(path) as temporary:
                 temporary.write_bytes(content)
     except OSError as error:
-        raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
+        raise not_written(output, error) from error
     return Export(tuple(contents), description, encoded)
 
 

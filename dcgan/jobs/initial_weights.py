@@ -170,6 +170,10 @@ def _read(reference: str, store: Path, config: Config) -> _Source:
         checkpoint = int(last) if last.isdecimal() else cast(Literal["last", "best"], last)
     else:
         name = reference
+    if Path(name).is_file():
+        raise CheckpointError(
+            f"{name} is no file of weights, whose names end in {', '.join(_FILES)}, and no run."
+        )
     run = TrainedRun.open(find_run(store, name), checkpoint)
     states: dict[str, StateDict] = {network: run.state[network] for network in _NETWORKS}
     return _Source(f"{run.folder.name}:{run.step}", states, run.config)

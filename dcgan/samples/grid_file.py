@@ -10,7 +10,7 @@ import PIL.Image
 from dcgan.data.progress import Progress, silent
 from dcgan.samples.pixels import Images, Pixels, map_rendered
 from tracking.atomic_files import atomic_write
-from tracking.errors import StoreError, UserError
+from tracking.errors import UserError, not_written
 from tracking.events import GRID_PADDING
 
 _QUALITY = 95
@@ -61,7 +61,7 @@ def write_grid(
             picture = PIL.Image.fromarray(grid[:, :, 0] if grid.shape[2] == 1 else grid)
             picture.save(temporary, format=picture_format, quality=_QUALITY)
     except OSError as error:
-        raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
+        raise not_written(output, error) from error
 
 
 def arrange(

@@ -152,14 +152,14 @@ def _sheet(images: ImageSet, count: int) -> Any:
 
 def _write_sheet(images: ImageSet, count: int, output: Path) -> None:
     from tracking.atomic_files import atomic_write
-    from tracking.errors import StoreError
+    from tracking.errors import not_written
 
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(output) as temporary:
             _sheet(images, count).save(temporary, format=PIL_FORMATS[output.suffix.lower()])
     except OSError as error:
-        raise StoreError(f"{output} cannot be written: {error.strerror}.") from error
+        raise not_written(output, error) from error
 
 
 def _unreadable(images: ImageSet) -> int:

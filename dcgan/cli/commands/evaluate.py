@@ -85,11 +85,15 @@ def evaluate(
     """
     from dcgan.cli.progress import ImageProgress
     from dcgan.evaluation.evaluate_run import evaluate_run
+    from tracking.lock import check_writable
     from tracking.store import find_run
 
     console = Console(highlight=False)
     results = []
-    for folder in dict.fromkeys(find_run(store, each) for each in runs or ["last"]):
+    folders = dict.fromkeys(find_run(store, each) for each in runs or ["last"])
+    for folder in folders:
+        check_writable(folder)
+    for folder in folders:
         with ImageProgress() as progress:
             evaluations = evaluate_run(
                 folder,

@@ -162,8 +162,9 @@ def _subject(reference: str, store: Path, checkpoint: str, device: str) -> _Subj
         folder = path if is_path else find_run(store, reference)
     except StoreError as error:
         raise StoreError(
-            f"{reference!r} is no folder of images, and no data set ({', '.join(FORMS)}; all but "
-            f"{' and '.join(EMBEDDED)} with :train, :test or :all), and as for runs: {error}"
+            f"{reference!r} is no folder of images, no data set and no run.\n"
+            f"Data sets: {', '.join(FORMS)}; all but {' and '.join(EMBEDDED)} with :train, :test "
+            f"or :all.\nRuns: {error}"
         ) from error
     run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
     return _Subject(run=run)

@@ -97,7 +97,7 @@ def _save(
     from analysis.plots.style import DOTS_PER_INCH, draw_caption, vector_text
     from dcgan.run_folder.amend import amend
     from tracking.atomic_files import atomic_write
-    from tracking.errors import StoreError
+    from tracking.errors import not_written
     from tracking.events import IMAGES, PROBES, Event, Image, Metrics
 
     path = output or trained_run.folder / "plots" / f"probe-{name}.png"
@@ -114,7 +114,7 @@ def _save(
                 with vector_text(name):
                     figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH)
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
+        raise not_written(path, error) from error
     console = Console(highlight=False)
     console.print(str(path), soft_wrap=True)
     if not trained_run.is_latest:

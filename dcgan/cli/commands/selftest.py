@@ -60,7 +60,7 @@ def selftest(
     names = [name for name in all_checks() if name.startswith(prefixes)]
     if not names:
         raise typer.BadParameter(
-            f"no check begins so; they are: {', '.join(all_checks())}", param_hint="--only"
+            f"no check begins so. The checks are: {'; '.join(all_checks())}.", param_hint="--only"
         )
     console = Console(highlight=False)
     console.print(f"\n{_describe_machine(chosen_device)}\n")

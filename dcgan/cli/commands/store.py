@@ -17,7 +17,7 @@ from dcgan.cli.format import (
 )
 from dcgan.cli.options import Json, RunReference, Store, several_runs
 from dcgan.store_dir import DEFAULT_STORE, dcgan_command
-from tracking.errors import StoreError, UserError
+from tracking.errors import UserError
 from tracking.wording import plural
 
 _LEAST_NAME_WIDTH = 16
@@ -104,10 +104,10 @@ def restore(
 def du(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
     """Show the disk usage of each run, largest first, and of the rest of the store."""
     from tracking.backends.local import run_folders
-    from tracking.store import TRASH
+    from tracking.store import TRASH, no_runs
 
     if not store.exists():
-        raise StoreError(f"There are no runs in {store}. Start one with: dcgan train")
+        raise no_runs(store)
     parts = ("metrics", "images", "artifacts", "checkpoints", "plots")
     runs = {folder.name: _bytes_by_part(folder, parts) for folder in run_folders(store)}
     others = [

@@ -63,7 +63,7 @@ def sync(
     """
     from tracking.backends.local import run_folders
     from tracking.lock import is_trained
-    from tracking.store import find_run
+    from tracking.store import find_run, no_runs
     from tracking.transfer import send_run
     from tracking.verify import find_differences
 
@@ -73,7 +73,7 @@ def sync(
         check_keeper([to], "--model", "--to mlflow")
     folders = run_folders(store) if all_runs else [find_run(store, run)]
     if not folders:
-        raise StoreError(f"There are no runs in {store}. Start one with: dcgan train")
+        raise no_runs(store)
     console = Console(highlight=False)
     failures: list[UserError] = []
     for folder in folders:
@@ -197,7 +197,7 @@ def _places(source: str, kind: str) -> Iterator[tuple[str, Path | str]]:
 
 def _hint(source: str, kind: str) -> str:
     if kind != ImportSource.MLFLOW or "://" in source:
-        return ""
+        return "\nName the folder that holds them, or choose another kind with --from."
     if next(Path(source).glob("**/meta.yaml"), None):
         return (
             "\nIt is MLflow's old file store. Make a database of it, and import that:\n"

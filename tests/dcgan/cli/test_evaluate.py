@@ -241,7 +241,7 @@ def test_a_run_and_a_folder_have_a_distance(
     ("arguments", "message"),
     [
         (("/nowhere/images", "digits"), "there is no such folder"),
-        (("digits", "cifar99"), "'cifar99' is no folder of images, and no data set"),
+        (("digits", "cifar99"), "'cifar99' is no folder of images, no data set and no run."),
         (("digits", "mnist:test"), "Give the folder that holds"),
         (("digits", "digits:test"), "all but digits and sky with :train"),
     ],

@@ -63,7 +63,7 @@ def test_latents_of_a_file_are_taken_in_order(shape: tuple[int, ...], tmp_path: 
         (np.zeros((3, 8)), None, r"float64 \(3, 8\).*\(N, 7\)"),
         (np.zeros((3, 7), int), None, "int64"),
         (np.zeros((0, 7)), None, r"\(0, 7\)"),
-        (np.array([{}]), None, "cannot be read"),
+        (np.array([{}]), None, "cannot be read: it holds no plain array"),
         (np.zeros((3, 7)), 4, "3 latents, fewer than -n 4"),
         (np.full((3, 7), np.nan), None, "not finite"),
     ],
