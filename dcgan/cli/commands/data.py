@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters, size
+from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.options import (
     CONFIGURATION_PANEL,
     Download,
@@ -202,7 +203,7 @@ def _print(images: ImageSet, config: Config, doubts: Sequence[str], console: Con
         table.add_row(name, Text(escape_control_characters(value)))
     console.print(table)
     for doubt in doubts:
-        console.print(Text(escape_control_characters(doubt), style="yellow"), soft_wrap=True)
+        print_indented(console, escape_control_characters(doubt), "yellow")
 
 
 def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:

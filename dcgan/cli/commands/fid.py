@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
+from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.options import (
     Checkpoint,
     Device,
@@ -122,12 +122,11 @@ def fid(
         return
     console = Console(highlight=False)
     for name, source in (("A", a), ("B", b)):
-        text = escape_control_characters(f"{name}: {source.description}")
-        console.print(Text(text), soft_wrap=True)
+        print_indented(console, escape_control_characters(f"{name}: {source.description}"))
     console.print(f"[bold]{space.prefix}FID {rounded(result.fid, 4)}[/bold]")
     console.print(f"[bold]{space.prefix}KID {rounded(result.kid, 4)}[/bold]")
     for warning in result.warnings:
-        console.print(Text(warning, style="yellow"), soft_wrap=True)
+        print_indented(console, warning, "yellow")
 
 
 @dataclass(frozen=True)

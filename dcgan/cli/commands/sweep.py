@@ -17,6 +17,7 @@ from dcgan.cli.format import (
     borderless_table,
     escape_control_characters,
 )
+from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.options import (
     TRACKING_PANEL,
     BatchSize,
@@ -245,9 +246,9 @@ def _print_results(
     console.print()
     console.print(table)
     for failure in _failures(results):
-        console.print(Text(escape_control_characters(failure), style="red"), soft_wrap=True)
+        print_indented(console, escape_control_characters(failure), "red")
     for warning in dict.fromkeys(text for result in results for text in result.warnings):
-        console.print(Text(escape_control_characters(warning), style="yellow"), soft_wrap=True)
+        print_indented(console, escape_control_characters(warning), "yellow")
     for purpose, command in (("Compare the arms", "compare"), ("Write a report", "report")):
         line = dcgan_command(command, "--sweep", stored_sweep.id, store=store)
         console.print(f"{purpose}: [bold]{line}[/bold]", soft_wrap=True)
