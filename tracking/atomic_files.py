@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from tracking.errors import StoreError
+from tracking.errors import not_written
 from tracking.unfinished import unfinished
 
 _RENAMES, _PAUSE_SECONDS = 20, 0.05
@@ -48,7 +48,7 @@ def write_output(path: Path) -> Iterator[Path]:
         with atomic_write(path) as temporary:
             yield temporary
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise not_written(path, error) from error
 
 
 @contextmanager

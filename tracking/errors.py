@@ -1,8 +1,10 @@
 """Errors that the user can fix, and warnings about data that is left out."""
 
+import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -15,6 +17,29 @@ class UserError(Exception):
 
 class StoreError(UserError):
     """A store that cannot be used, or a run that cannot be found."""
+
+
+def reason_not_written(path: Path, error: OSError) -> str:
+    """Why a file or a folder could not be written, where its folder is made if it is missing."""
+    nearest = next(each for each in path.absolute().parents if each.exists())
+    if not nearest.is_dir():
+        return f"{nearest} is no folder"
+    if error.errno == errno.ENOENT:
+        return f"no folder can be made in {nearest}"
+    return error.strerror or str(error)
+
+
+def not_written(
+    path: Path, error: OSError, instead: str = "Choose another place with -o."
+) -> StoreError:
+    """The error of a file or a folder that could not be written.
+
+    Args:
+        path: What the user wanted to have written.
+        error: Why it was not.
+        instead: What would be right.
+    """
+    return StoreError(f"{path} cannot be written: {reason_not_written(path, error)}.\n{instead}")
 
 
 class ServerError(UserError):

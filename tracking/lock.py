@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from tracking.unfinished import unfinished
 
 _PATIENCE_SECONDS, _POLL_SECONDS = 0.5, 0.01
 """A reader blocks a writer for the instant of its check; several readers may do so in turn."""
+
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 _WRITER, _TRAINING = "lock", "training-lock"
 
@@ -31,7 +34,7 @@ def locked(
         training: Whether the process trains the run, which is `running` as long as it is locked.
 
     Raises:
-        StoreError: Another process holds the lock.
+        StoreError: Another process holds the lock, or the run is read-only.
     """
     try:
         with ExitStack() as locks:
@@ -41,8 +44,25 @@ def locked(
             acquired = locks.pop_all()
     except filelock.Timeout as error:
         raise StoreError(f"The run {folder.name} is being written by another process.") from error
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise
+        raise _read_only(folder, str(error.strerror)) from error
     with acquired, unfinished(folder):
         yield
+
+
+def check_writable(folder: Path) -> None:
+    """Raise StoreError if a run is read-only, before the work whose result it shall hold."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _read_only(folder, "there is no permission")
+
+
+def _read_only(folder: Path, reason: str) -> StoreError:
+    return StoreError(
+        f"The run {folder.name} cannot be written to: {reason} ({folder}).\n"
+        "Copy its store to a folder of your own, and name that with --store."
+    )
 
 
 def is_locked(folder: Path) -> bool:

@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tracking.backends.local import amend_fields, read_fields, readable_runs, run_folders
-from tracking.errors import StoreError
+from tracking.errors import StoreError, reason_not_written
 from tracking.lock import locked
 from tracking.redaction import make_redactor
 from tracking.tracker import Run
 
 TRASH = ".trash"
+_DEFAULT = "runs"
+"""The store of commands that name none."""
+
 _ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # without characters that look alike
 
 
@@ -40,7 +43,7 @@ def create_run(store: Path, recipe: str, name: str | None, created: int) -> tupl
         folder.mkdir(parents=True)
     except OSError as error:
         raise StoreError(
-            f"The store {store} cannot be written to: {error.strerror}.\n"
+            f"The store {store} cannot be written to: {reason_not_written(folder, error)}.\n"
             "Give a folder of your own with --store."
         ) from error
     return Run(identifier, name or identifier, created), folder
@@ -66,9 +69,15 @@ def find_run(store: Path, reference: str) -> Path:
     return store / choose_run(reference, names, str(store))
 
 
-def no_runs(place: object) -> StoreError:
-    """The error for a store without runs."""
-    return StoreError(f"There are no runs in {place}. Start one with: dcgan train")
+def no_runs(place: str | Path) -> StoreError:
+    """The error of a store without runs, which may be a mistyped name.
+
+    place: The store as the user wrote it, or the address of a server.
+    """
+    name = str(place)
+    option = "" if name == _DEFAULT else f" --store {name}"
+    absent = "" if "://" in name or Path(name).exists() else ", which does not exist"
+    return StoreError(f"There are no runs in {name}{absent}. Start one with: dcgan train{option}")
 
 
 def choose_run(reference: str, names: Mapping[str, str], place: str) -> str:
@@ -173,12 +182,28 @@ def trashed_runs(store: Path) -> list[Path]:
 
 
 def restore_run(store: Path, identifier: str) -> Path:
-    """Move a run back from the trash; raises StoreError if it is not there."""
-    matches = [folder for folder in trashed_runs(store) if folder.name == identifier]
-    if not matches:
-        trashed = ", ".join(folder.name for folder in trashed_runs(store)[:10]) or "nothing"
-        raise StoreError(f"There is no run {identifier!r} in the trash. It holds: {trashed}")
-    run = identifier.partition(".")[0]
+    """Move a run back from the trash.
+
+    Args:
+        store: The store.
+        identifier: The run's id, or the start of it.
+
+    Raises:
+        StoreError: There is no such run, or there are several.
+    """
+    trashed = trashed_runs(store)
+    matches = [folder for folder in trashed if folder.name == identifier]
+    if identifier and not matches:
+        matches = [folder for folder in trashed if folder.name.startswith(identifier)]
+    if len(matches) != 1:
+        held = ", ".join(folder.name for folder in (matches or trashed)[:10])
+        if matches:
+            raise StoreError(f"{identifier!r} could be any of these in the trash: {held}.")
+        raise StoreError(
+            f"There is no run {identifier!r} in the trash of {store}, which "
+            f"{f'holds {held}' if held else 'is empty'}."
+        )
+    run = matches[0].name.partition(".")[0]
     if (store / run).exists():
         raise StoreError(
             f"{store} already has a run {run!r}; move that one out of the store first."

@@ -200,8 +200,9 @@ def _default_factors(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, 
             + "\n  ".join((*(f"--sweep {sweep}" for sweep in sweeps[-_MAX_SWEEPS:]), *varying))
         )
     raise ComparisonError(
-        f"{_these(table)} in {len(varying)} keys. Choose the factor, for example "
-        f"with --by {(independent or varying)[0]}:\n  " + "\n  ".join(varying)
+        f"{_these(table)} in {len(varying)} keys. Choose runs that differ in one, with --where or "
+        f"by their ids, or the factor, for example with --by {(independent or varying)[0]}:\n  "
+        + "\n  ".join(varying)
     )
 
 

@@ -9,7 +9,7 @@ from analysis.caveats import NO_QUALITY
 from analysis.plots.figure_file import save, save_captions
 from analysis.report.content import Report
 from tracking.atomic_files import atomic_write
-from tracking.errors import UserError
+from tracking.errors import UserError, not_written
 
 Format: TypeAlias = Literal["html", "md", "pdf"]
 
@@ -46,9 +46,12 @@ def save_report(
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder. Give the name of a file in it.")
-    written = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_written(path, error) from error
+    written = []
+    try:
         if figures is not None:
             written += _save_figures(report, figures)
         match format:

@@ -16,6 +16,7 @@ from rich.panel import Panel
 from rich.text import Text
 from typer.core import TyperGroup
 
+from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.stderr import STDERR
 from dcgan.data.progress import showing_images
 from dcgan.exit_codes import EXIT_INTERRUPTED, EXIT_USER_ERROR
@@ -85,8 +86,7 @@ def _warnings_in_one_line() -> Iterator[None]:
             pythons_own(message, category, *where, **more)
         elif str(message) not in shown:
             shown.add(str(message))
-            line = Text(f"Warning: {_shown(str(message))}", style="yellow")
-            STDERR.print(line, soft_wrap=True)
+            print_indented(STDERR, f"Warning: {_shown(str(message))}", "yellow")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", StoreWarning)

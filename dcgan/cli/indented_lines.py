@@ -9,7 +9,7 @@ from rich.text import Text
 
 
 def print_indented(console: Console, line: str, style: str = "") -> None:
-    """Print a line; a terminal wraps it, with two more spaces of indentation.
+    """Print one or several lines; a terminal wraps each, with two more spaces of indentation.
 
     Args:
         console: Where to print; unless it is a terminal, the line is not wrapped.
@@ -19,6 +19,13 @@ def print_indented(console: Console, line: str, style: str = "") -> None:
     if not console.is_terminal:
         console.print(Text(line, style), soft_wrap=True)
         return
-    indent = " " * (len(line) - len(line.lstrip()) + 2)
-    wrapped = textwrap.fill(line, console.width, subsequent_indent=indent, break_long_words=False)
-    console.print(Text(wrapped, style))
+    for each in line.split("\n"):
+        indent = " " * (len(each) - len(each.lstrip()) + 2)
+        wrapped = textwrap.fill(
+            each,
+            console.width,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,  # an option or a file is found again by its whole name
+        )
+        console.print(Text(wrapped, style))

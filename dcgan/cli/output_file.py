@@ -52,7 +52,11 @@ def check_output_folder(folder: Path | None) -> Path | None:
     if folder is not None:
         nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         if not nearest.is_dir():
-            raise typer.BadParameter(f"{folder} cannot be written: {nearest} is not a folder.")
+            raise typer.BadParameter(
+                f"{folder} cannot be written: {nearest} is not a folder. Choose another."
+            )
         if not os.access(nearest, os.W_OK | os.X_OK):
-            raise typer.BadParameter(f"{folder} cannot be written: no permission in {nearest}.")
+            raise typer.BadParameter(
+                f"{folder} cannot be written: there is no permission in {nearest}. Choose another."
+            )
     return folder

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
 from dcgan.cli.health_lines import health_line, rules_that_hold
+from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.stderr import STDERR
 from dcgan.data.progress import NamedProgress
 from diagnosis import RULES
@@ -145,8 +146,7 @@ class TrainingProgress:
 
     def warn(self, message: str) -> None:
         """Print a warning above the bar."""
-        text = Text(escape_control_characters(message), style="yellow")
-        self._console.print(text, soft_wrap=True)
+        print_indented(self._console, escape_control_characters(message), "yellow")
 
     def _show_health(self, event: Fields) -> None:
         """Show the rules that hold below the bar, and print which began or ceased to hold."""
@@ -157,7 +157,7 @@ class TrainingProgress:
             if (rule in now) != (rule in before):
                 style = "yellow" if rule in now else "dim"
                 line = health_line(rule, self._health)
-                self._console.print(Text(escape_control_characters(line), style), soft_wrap=True)
+                print_indented(self._console, escape_control_characters(line), style)
         self._live.update(self._render())
 
     def _render(self) -> Group:

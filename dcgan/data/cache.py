@@ -254,7 +254,10 @@ def _decode_to(
     statistics = pixel_statistics(chunks.decode(max_unreadable, progress), (total, *form.shape))
     size = total - len(chunks.unreadable)
     if not size:
-        raise DataError(f"None of the {total} files in {collection.path} is a readable image.")
+        raise DataError(
+            f"No image in {collection.path} can be read, of {plural(total, 'file')}.\n"
+            f"The first is {chunks.skipped[0]}."
+        )
     if chunks.unreadable:  # the fingerprint begins with the size, which was not known before
         statistics = pixel_statistics(chunks.close_gaps(), (size, *form.shape))
     with (folder / _PIXELS).open("r+b") as pixels:

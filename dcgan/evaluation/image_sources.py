@@ -159,7 +159,7 @@ def _pixels(file: Path) -> Tensor:
     try:
         array = np.array(read_image(file).convert("RGB"))
     except UNREADABLE as error:
-        raise DataError(f"{file} is not a readable image: {error}.") from error
+        raise _unreadable(file, error) from error
     return torch.from_numpy(array).permute(2, 0, 1)
 
 
@@ -171,4 +171,9 @@ def _size(file: Path) -> tuple[int, int]:
         with PIL.Image.open(file) as image:
             return image.height, image.width
     except UNREADABLE as error:
-        raise DataError(f"{file} is not a readable image: {error}.") from error
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> DataError:
+    reason = str(error).removesuffix(f" {str(file)!r}")  # which Pillow repeats
+    return DataError(f"{file} is not a readable image: {reason}. Repair it, or remove it.")

@@ -168,6 +168,11 @@ def _read(reference: str, store: Path, config: Config) -> _Source:
     checkpoint = parse_checkpoint_ref(suffix) if name else None
     if checkpoint is None:
         name, checkpoint = reference, "last"
+    if Path(name).is_file():
+        raise CheckpointError(
+            f"{name} is neither a run nor a file of weights, whose name ends in "
+            f"{', '.join(_FILES[:-1])} or {_FILES[-1]}."
+        )
     run = TrainedRun.open(find_run(store, name), checkpoint)
     states: dict[str, StateDict] = {network: run.state[network] for network in _NETWORKS}
     return _Source(f"{run.folder.name}:{run.step}", states, run.config)

@@ -17,7 +17,7 @@ from dcgan.training.checkpoint import no_checkpoints
 from dcgan.training.device import synchronise
 from dcgan.training.loop import train
 from tracking.atomic_files import atomic_write
-from tracking.errors import UserError
+from tracking.errors import not_written
 
 PARTS = ("data", "discriminator", "generator", "optimizer", "tracking", "other")
 """The parts of a step: `record_function` ranges of the loop, Adam's own, and the rest."""
@@ -86,8 +86,13 @@ def profile_steps(
         Means over the profiled steps.
 
     Raises:
-        UserError: The trace cannot be written.
+        StoreError: The trace cannot be written.
     """
+    if trace is not None:
+        try:
+            trace.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise not_written(trace, error, "Choose another place with --trace.") from error
     names = ("CPU", device.type.upper())  # PyTorch calls activities as it does devices
     profiler = profile(activities=[each for each in supported_activities() if each.name in names])
     steps_done = 0
@@ -117,7 +122,7 @@ def profile_steps(
             with atomic_write(trace) as temporary:
                 profiler.export_chrome_trace(str(temporary))
         except OSError as error:
-            raise UserError(f"The trace {trace} cannot be written: {error.strerror}.") from error
+            raise not_written(trace, error, "Choose another place with --trace.") from error
     events = [event for event in profiler.events() or [] if event.device_type.name == "CPU"]
     began = min(event.time_range.start for event in events)
     step_ms = (max(event.time_range.end for event in events) - began) / 1e3 / steps

@@ -12,7 +12,7 @@ import numpy as np
 from dcgan.data.progress import Progress, silent
 from dcgan.samples.pixels import Images, Pixels, map_rendered, render_all
 from tracking.atomic_files import atomic_folder, atomic_write
-from tracking.errors import StoreError
+from tracking.errors import StoreError, not_written
 from tracking.png import to_png
 from tracking.wording import plural
 
@@ -61,7 +61,7 @@ def write_images(
             case "npz":
                 _write_array(images, first.shape[1:], output, progress)
     except OSError as error:
-        raise StoreError(f"{output} cannot be written: {error.strerror or error}.") from error
+        raise not_written(output, error) from error
 
 
 def check_empty(folder: Path) -> None:

@@ -69,6 +69,13 @@ def first_of_seed(network: Network, seed: int) -> Tensor:
     return draw_latents(_DRAWN_TOGETHER, network, rng)[0]
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    # What NumPy says of any other content is how to load it unsafely.
+    return "it holds no plain array" if "pickle" in str(error) else str(error).rstrip(".")
+
+
 def of_file(network: Network, path: Path, count: int | None = None) -> Latents:
     """The latents in a NumPy file, floats (N, latent_size) or (N, latent_size, 1, 1).
 
@@ -85,7 +92,7 @@ def of_file(network: Network, path: Path, count: int | None = None) -> Latents:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise LatentsError(
-            f"{path} cannot be read: {error}.\nIt should hold {expected}."
+            f"{path} cannot be read: {_reason(error)}.\nIt should hold {expected}."
         ) from error
     size = network.latent_size
     if (

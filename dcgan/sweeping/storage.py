@@ -16,7 +16,7 @@ from dcgan.sweeping.definition import read_definition
 from dcgan.sweeping.plan import Sweep, plan_sweep
 from tracking.atomic_files import atomic_write
 from tracking.clock import now_ms
-from tracking.errors import StoreError
+from tracking.errors import StoreError, reason_not_written
 from tracking.fields import to_iso8601
 from tracking.lock import locked
 from tracking.redaction import make_redactor
@@ -83,7 +83,7 @@ def save_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StoredSwee
                 temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StoreError(
-            f"The store {store} cannot be written to: {error.strerror}.\n"
+            f"The store {store} cannot be written to: {reason_not_written(folder, error)}.\n"
             "Give a folder of your own with --store."
         ) from error
     return StoredSweep(identifier, folder, sweep, tuple(trackers))

@@ -161,7 +161,10 @@ def find_checkpoint(folder: Path, which: CheckpointRef = "last") -> Path:
     """
     paths = list_checkpoints(folder)
     if not paths:
-        raise CheckpointError(f"There is no checkpoint in {folder}.")
+        raise CheckpointError(
+            f"There is no checkpoint of the run {folder.parent.name}: its networks are not known.\n"
+            "It was stored without them, or ended before the first. To have them, train it again."
+        )
     if which == "last":
         return paths[-1]
     if which == "best":

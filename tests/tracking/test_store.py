@@ -134,12 +134,15 @@ def test_a_store_below_a_regular_file_cannot_be_written_to(tmp_path: Path) -> No
     with pytest.raises(StoreError) as raised:
         create_run(tmp_path / "file" / "runs", "digits", None, CREATED)
     assert str(raised.value) == (
-        f"The store {tmp_path}/file/runs cannot be written to: Not a directory.\n"
+        f"The store {tmp_path}/file/runs cannot be written to: {tmp_path}/file is no folder.\n"
         "Give a folder of your own with --store."
     )
 
 
 def test_a_store_in_proc_cannot_be_written_to() -> None:
     """Not even by root, whom permission bits do not bind."""
-    with pytest.raises(StoreError, match=r"The store /proc/runs cannot be written to: "):
+    with pytest.raises(
+        StoreError,
+        match="The store /proc/runs cannot be written to: no folder can be made in /proc",
+    ):
         create_run(Path("/proc/runs"), "digits", None, CREATED)

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters, size
+from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.options import (
     CONFIGURATION_PANEL,
     Download,
@@ -196,7 +197,7 @@ def _print(images: ImageSet, config: Config, warnings: Sequence[str], console: C
         table.add_row(name, Text(escape_control_characters(value)))
     console.print(table)
     for warning in warnings:
-        console.print(Text(escape_control_characters(warning), style="yellow"), soft_wrap=True)
+        print_indented(console, escape_control_characters(warning), "yellow")
 
 
 def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:

@@ -99,5 +99,6 @@ def _print_rules(console: Console) -> None:
 
     for rule in RULES.values():
         fatal = f" A run in which it holds at the end counts as {rule.fatal}." if rule.fatal else ""
-        console.print(Text(rule.name, "bold"), Text(f"{rule.title}. {rule.source}.{fatal}"))
+        console.print(Text.assemble((rule.name, "bold"), f": {rule.title}.{fatal}"))
+        print_indented(console, f"  Source: {rule.source}.")
         print_indented(console, f"  {how_sure(rule.name)}", "dim")

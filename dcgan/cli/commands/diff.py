@@ -94,14 +94,15 @@ def _print(run_diff: RunDiff, console: Console) -> None:
             console.print(_value_table(pairs, widths))
     in_both = [each for each in run_diff.metrics if each.difference is not None]
     in_one = [each for each in run_diff.metrics if each.difference is None]
+    metric_widths = _metric_widths(run_diff.metrics, widths)
     if in_both:
         console.print(
             "\n[bold]Final metrics[/bold]: last epoch's means (training/epoch), else last values"
         )
-        console.print(_metric_table(in_both, widths))
+        console.print(_metric_table(in_both, metric_widths))
     if in_one:
         console.print("\n[bold]Final metrics of one run alone[/bold]")
-        console.print(_metric_table(in_one, widths))
+        console.print(_metric_table(in_one, metric_widths))
     for warning in run_diff.warnings:
         console.print(Text(escape_control_characters(warning), style="yellow"))
     console.print(Text(f"{ANECDOTE} {NO_QUALITY}", style="dim"))
@@ -127,7 +128,7 @@ def _data_heading(run_diff: RunDiff) -> str:
         run_diff.data.equal.get(f"dataset.{key}") for key in ("size", "name", "path")
     )
     of_set = f" of {escape_control_characters(data_set_name(name, path))}" if name else ""
-    return f"The data are the same: {size} images{of_set}"
+    return f"The data are the same: {size:,} images{of_set}"
 
 
 def _code_heading(code: SectionDiff) -> str:
@@ -176,6 +177,14 @@ def _value_table(pairs: Sequence[ValuePair], widths: tuple[int, int]) -> Table:
         )
         table.add_row(Text(escape_control_characters(pair.name), style="dim"), *values)
     return table
+
+
+def _metric_widths(metrics: Sequence[MetricPair], widths: tuple[int, int]) -> tuple[int, int]:
+    """Wider names and narrower values than in the other tables: numbers are short."""
+    name_width, value_width = widths
+    longest = max((len(metric.path) for metric in metrics), default=0)
+    more = min(max(0, longest - name_width), 2 * max(0, value_width - _DIFFERENCE_WIDTH))
+    return name_width + more, value_width - (more + 1) // 2
 
 
 def _metric_table(metrics: Sequence[MetricPair], widths: tuple[int, int]) -> Table:

@@ -15,6 +15,7 @@ from dcgan.cli.format import (
     borderless_table,
     escape_control_characters,
 )
+from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.options import (
     Device,
     FormerInceptionWeights,
@@ -25,10 +26,12 @@ from dcgan.cli.options import (
     parse_checkpoint,
     several_runs,
 )
-from dcgan.store_dir import DEFAULT_STORE
+from dcgan.store_dir import DEFAULT_STORE, dcgan_command
 from tracking.wording import rounded
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dcgan.evaluation.evaluate_run import EvaluationResult
     from dcgan.evaluation.evaluator import Score
 
@@ -88,11 +91,15 @@ def evaluate(
     """
     from dcgan.cli.progress import ImageProgress
     from dcgan.evaluation.evaluate_run import evaluate_run
+    from tracking.lock import check_writable
     from tracking.store import find_run
 
     console = Console(highlight=False)
     results = []
-    for folder in dict.fromkeys(find_run(store, each) for each in runs or ["last"]):
+    folders = dict.fromkeys(find_run(store, each) for each in runs or ["last"])
+    for folder in folders:
+        check_writable(folder)
+    for folder in folders:
         with ImageProgress() as progress:
             evaluations = evaluate_run(
                 folder,
@@ -109,7 +116,7 @@ def evaluate(
                 progress.clear()
                 results.append(evaluation)
                 if not as_json:
-                    _print(evaluation, console)
+                    _print(evaluation, store, console)
     if as_json:
         trees = [
             {"run": result.run, "step": result.step, "scores": list(map(_to_json, result.scores))}
@@ -125,7 +132,7 @@ def _to_json(score: Score) -> dict[str, object]:
     }
 
 
-def _print(evaluation: EvaluationResult, console: Console) -> None:
+def _print(evaluation: EvaluationResult, store: Path, console: Console) -> None:
     from dcgan.evaluation.evaluator import MIN_PRECISION, MODE_METRICS
     from dcgan.evaluation.features.inception import INSTALL
     from dcgan.evaluation.metrics.distances import sample_warnings
@@ -162,15 +169,15 @@ def _print(evaluation: EvaluationResult, console: Console) -> None:
             f"Modes are not counted: precision is below {MIN_PRECISION}, so the images are "
             "noise, in which a classifier finds modes, too."
         )
-    if len(reference.spaces) == 1:
-        notes.append(f"For plain FID and KID: {INSTALL}")
-    notes.append(
-        f"Fakes beside their nearest training images: dcgan probe neighbours {evaluation.run}"
-    )
+    commands = [f"For plain FID and KID: {INSTALL}"] if len(reference.spaces) == 1 else []
+    probe = dcgan_command("probe", "neighbours", evaluation.run, store=store)
+    commands.append(f"Fakes beside their nearest training images: {probe}")
     if evaluation.not_kept:
         notes.append(
             "Not written to the run, because its own scores were measured differently "
             f"({evaluation.not_kept}). To measure all checkpoints alike: --checkpoint all"
         )
     for note in notes:
-        console.print(Text(note, style="dim"), soft_wrap=True)
+        print_indented(console, note, "dim")
+    for command in commands:
+        console.print(Text(command, style="dim"), soft_wrap=True)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from dcgan.cli.format import escape_control_characters
+from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.options import (
     Checkpoint,
     Device,
@@ -122,12 +122,11 @@ def fid(
         return
     console = Console(highlight=False)
     for name, source in (("A", a), ("B", b)):
-        text = escape_control_characters(f"{name}: {source.description}")
-        console.print(Text(text), soft_wrap=True)
+        print_indented(console, escape_control_characters(f"{name}: {source.description}"))
     console.print(f"[bold]{space.prefix}FID {rounded(result.fid, 4)}[/bold]")
     console.print(f"[bold]{space.prefix}KID {rounded(result.kid, 4)}[/bold]")
     for warning in result.warnings:
-        console.print(Text(warning, style="yellow"), soft_wrap=True)
+        print_indented(console, warning, "yellow")
 
 
 @dataclass(frozen=True)
@@ -162,8 +161,9 @@ def _subject(reference: str, store: Path, checkpoint: str, device: str) -> _Subj
         folder = path if is_path else find_run(store, reference)
     except StoreError as error:
         raise StoreError(
-            f"{reference!r} is neither a folder of images nor a data set ({', '.join(FORMS)}; all "
-            f"but {' and '.join(EMBEDDED)} with :train, :test or :all) nor a run: {error}"
+            f"{reference!r} is neither a folder of images, nor a data set, nor a run.\n"
+            f"Data sets: {', '.join(FORMS)}; all but {' and '.join(EMBEDDED)} with :train, :test "
+            f"or :all.\nRuns: {error}"
         ) from error
     run = TrainedRun.open(folder, parse_checkpoint(checkpoint), choose_device(device))
     return _Subject(run=run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from dcgan.cli.options import RunReference, Store
 from dcgan.cli.output_file import check_output_folder
 from dcgan.run_folder import PLOTS_DIR
 from dcgan.store_dir import DEFAULT_STORE
-from tracking.errors import StoreError
+from tracking.errors import StoreError, not_written
 
 
 def plot(
@@ -35,9 +36,15 @@ def plot(
 
     folder = find_run(store, run)
     console = Console(highlight=False)
+    plots_folder = output or check_no_link(folder, Path(PLOTS_DIR))
+    if output is None and not os.access(folder, os.W_OK):
+        raise StoreError(
+            f"{plots_folder} cannot be written: there is no permission.\n"
+            "Choose another folder with -o."
+        )
     try:
-        plots = save_run_plots(folder, output or check_no_link(folder, Path(PLOTS_DIR)))
+        plots = save_run_plots(folder, plots_folder)
     except OSError as error:
-        raise StoreError(f"{error.filename} cannot be written: {error.strerror}.") from error
+        raise not_written(plots_folder, error) from error
     for path in plots:
         console.print(str(path), soft_wrap=True)

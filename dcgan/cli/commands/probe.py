@@ -99,9 +99,7 @@ def _save(
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     file_format = FIGURE_FORMATS[path.suffix.lower()]
     with write_output(path) as temporary:
-        if (
-            file_format == "png"
-        ):  # the file equals the tracked picture: drawing again could change the layout
+        if file_format == "png":  # as it is tracked: drawn again, the layout could change
             temporary.write_bytes(buffer.getvalue())
         else:
             with vector_text(name):

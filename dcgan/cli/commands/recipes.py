@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,9 @@ from dcgan.cpu.allocator import keep_memory
 
 if TYPE_CHECKING:
     from dcgan.config.schema import Config
+
+_NUMBER = re.compile(r"^S\d: ")
+"""That of a published experiment among those that this project repeats."""
 
 app = typer.Typer(cls=LabGroup, rich_markup_mode="rich")
 
@@ -104,17 +108,21 @@ def copy(
     """Copy a recipe to a file as a starting point for your own."""
     from dcgan.config.loading import recipe_text
     from dcgan.config.schema import ConfigError
+    from tracking.errors import not_written
 
     text = recipe_text(recipe).replace(f'name = "{recipe}"', f'name = "{file.stem}"', 1)
     if file.suffix != ".toml":
         raise ConfigError(f"{file}: the name of a recipe file ends with .toml.")
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as out:
             out.write(text)
     except FileExistsError as error:
-        raise ConfigError(f"{file} exists already and was not overwritten.") from error
+        raise ConfigError(
+            f"{file} exists already and was not overwritten. Choose another name."
+        ) from error
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror}.") from error
+        raise not_written(file, error, "Choose another place for it.") from error
     Console(highlight=False).print(f"Train it with: [bold]dcgan train {file}[/bold]")
 
 
@@ -129,7 +137,7 @@ def _table(configs: list[Config], times: dict[str, float | None]) -> Table:
         seconds = times[config.name]
         table.add_row(
             Text(config.name, style="bold"),
-            config.source.experiment,
+            _NUMBER.sub("", config.source.experiment),
             _data(config),
             f"{config.source.images:,} images\n{config.training.length}",
             "" if seconds is None else duration(seconds),

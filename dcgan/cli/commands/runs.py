@@ -23,7 +23,7 @@ from dcgan.cli.format import (
 from dcgan.cli.health_lines import rules_that_hold
 from dcgan.cli.options import Json, RunReference, Store
 from dcgan.run_folder import CHECKPOINT_DIR
-from dcgan.store_dir import DEFAULT_STORE
+from dcgan.store_dir import DEFAULT_STORE, store_dir
 from tracking.events import CONFIG, EPOCH, HEALTH, TRACKERS
 from tracking.fields import from_iso8601, to_text
 from tracking.last_losses import last_losses
@@ -70,11 +70,14 @@ def runs(
     """
     from tracking.backends.local import last_values, readable_runs
     from tracking.query import order, require_name, run_names, select
+    from tracking.store import no_runs
 
     records = {
         folder.name: (fields, last_values(folder))
         for folder, fields in readable_runs(store).items()
     }
+    if not store.exists() and store != store_dir():  # a mistyped name
+        raise no_runs(store)
     selected = sorted(records, key=lambda run: str(records[run][0].get("sys/created")))
     chosen = [name for part in (columns or "").split(",") if (name := part.strip())]
     if where is not None or sort is not None or chosen:
@@ -102,7 +105,7 @@ def runs(
         if records:
             console.print(f"No runs in {store} match.")
         else:
-            console.print(f"There are no runs in {store}. Start one with: [bold]dcgan train[/bold]")
+            console.print(str(no_runs(store)), markup=False)
         return
     shown = rows[-limit:] if limit else rows
     _print_table(shown, sort, chosen, console)

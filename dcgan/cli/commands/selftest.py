@@ -60,7 +60,7 @@ def selftest(
     names = [name for name in all_checks() if name.startswith(prefixes)]
     if not names:
         raise typer.BadParameter(
-            f"no check has such a name. The checks are: {', '.join(all_checks())}",
+            f"no check begins with it. The checks are: {'; '.join(all_checks())}.",
             param_hint="--only",
         )
     console = Console(highlight=False)

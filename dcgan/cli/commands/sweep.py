@@ -18,6 +18,7 @@ from dcgan.cli.format import (
     borderless_table,
     escape_control_characters,
 )
+from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.options import (
     TRACKING_PANEL,
     BatchSize,
@@ -248,9 +249,9 @@ def _print_results(
     console.print(table)
     for failure, failed_runs in outcome.failures.items():
         text = escape_control_characters(_describe_failure(failure, failed_runs))
-        console.print(Text(text, style="red"), soft_wrap=True)
+        print_indented(console, text, "red")
     for warning in outcome.warnings:
-        console.print(Text(escape_control_characters(warning), style="yellow"), soft_wrap=True)
+        print_indented(console, escape_control_characters(warning), "yellow")
     for purpose, command in (("Compare the arms", "compare"), ("Write a report", "report")):
         line = dcgan_command(command, "--sweep", stored_sweep.id, store=store)
         console.print(f"{purpose}: [bold]{line}[/bold]", soft_wrap=True)

@@ -199,7 +199,7 @@ def _places(source: str, kind: str) -> Iterator[tuple[str, Path | str]]:
 
 def _hint(source: str, kind: str) -> str:
     if kind != ImportSource.MLFLOW or "://" in source:
-        return ""
+        return "\nName the folder that holds them, or choose another kind with --from."
     if next(Path(source).glob("**/meta.yaml"), None):
         return (
             "\nIt is MLflow's old file store. Make a database of it, and import that:\n"

@@ -360,7 +360,10 @@ def test_nothing_in_a_run_steers_its_report(
 
 def test_a_report_that_cannot_be_written_leaves_nothing(report: Report, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(UserError, match=r"file.* cannot be read or written"):
+    with pytest.raises(
+        UserError,
+        match=r"page.html cannot be written: .*file is no folder.\nChoose another place with -o",
+    ):
         save_report(report, tmp_path / "file" / "page.html", "html")
     with pytest.raises(UserError, match="is a folder"):
         save_report(report, tmp_path, "html")

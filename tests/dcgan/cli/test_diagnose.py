@@ -75,6 +75,18 @@ def test_long_lines_are_indented_in_a_terminal_and_whole_elsewhere() -> None:
     assert file.getvalue() == f"{line}\n"
 
 
+def test_a_terminal_breaks_no_words_and_keeps_the_lines_of_a_message() -> None:
+    terminal = StringIO()
+    message = "D has won, where its loss\nasks: stop with --stop-when"
+    print_indented(Console(file=terminal, width=22, force_terminal=True), message)
+    assert terminal.getvalue().splitlines() == [
+        "D has won, where its",
+        "  loss",
+        "asks: stop with",
+        "  --stop-when",
+    ]
+
+
 def test_every_rule_is_listed_with_its_source() -> None:
     output = invoke("diagnose", "--rules").output
     for rule in RULES.values():

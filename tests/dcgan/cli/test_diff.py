@@ -68,7 +68,7 @@ def test_two_runs_stand_side_by_side(store: Path):
     assert re.search(r"^seed +0 +1 *$", printed, re.MULTILINE)
     assert re.search(r"^The configurations differ in 1 of \d+ keys$", printed, re.MULTILINE)
     assert re.search(r"^optimizer\.lr +\S+ +0\.002 *$", printed, re.MULTILINE)
-    assert "The data are the same: 1797 images of digits" in printed
+    assert "The data are the same: 1,797 images of digits" in printed
     assert re.search(r"^The packages are identical \(\d+ versions\)$", printed, re.MULTILINE)
     assert re.search(r"^The machines are identical \(\d+ fields\)$", printed, re.MULTILINE)
     assert re.search(r"^training/epoch/Gloss +\d\S* +\d\S* +[+-]\d\S* *$", printed, re.MULTILINE)

@@ -243,7 +243,10 @@ def test_a_run_and_a_folder_have_a_distance(
     ("arguments", "message"),
     [
         (("/nowhere/images", "digits"), "there is no such folder"),
-        (("digits", "cifar99"), "'cifar99' is neither a folder of images nor a data set"),
+        (
+            ("digits", "cifar99"),
+            "'cifar99' is neither a folder of images, nor a data set, nor a run",
+        ),
         (("digits", "mnist:test"), "Give the folder that holds"),
         (("digits", "digits:test"), "all but digits and sky with :train"),
     ],

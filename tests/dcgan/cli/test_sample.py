@@ -82,7 +82,7 @@ def test_seeds_a_file_of_latents_and_a_walk_choose_images(store: Path, tmp_path:
         (["-o", "x.npz", "--columns", "3"], "--columns is for one picture"),
         (["--seed", "3", "--seeds", "4"], "either --seed or --seeds"),
         (["--latents", "z.npy", "--interpolate", "1", "2"], "either --latents or --interpolate"),
-        (["--latents", "z.npy"], "z.npy cannot be read"),
+        (["--latents", "z.npy"], "z.npy cannot be read: No such file"),
         (["--seeds", "1-x"], "--seeds 0-63"),
         (["--seeds", "4,4"], "each seed once"),
         (["--seeds", "7-3"], "each seed once"),

@@ -195,9 +195,12 @@ def test_the_shell_completes(store: Path, typed: str, offered: list[str]):
 def test_a_deleted_run_comes_back(store: Path):
     assert "dcgan restore digits-run001" in said(store, "delete", "run001")
     assert "digits-run001" not in listed(store)
-    said(store, "restore", "digits-run001")
+    said(store, "restore", "digits-run")
     assert len(listed(store)) == 3
-    assert "nothing" in refused(store, "restore", "digits-run001")
+    assert "which is empty" in refused(store, "restore", "digits-run001")
+    said(store, "delete", "run001", "run002")
+    assert "could be any of these in the trash" in refused(store, "restore", "digits")
+    assert "holds digits-run001, digits-run002" in refused(store, "restore", "run007")
 
 
 def test_the_trash_is_emptied_when_the_user_agrees(store: Path):

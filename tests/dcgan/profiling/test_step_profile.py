@@ -83,9 +83,11 @@ def test_the_command_says_what_it_used_and_writes_a_trace(tmp_path: Path):
 
 
 def test_a_trace_that_cannot_be_written_is_told(tmp_path: Path):
-    trace = tmp_path / "none" / "trace.json"
+    (tmp_path / "file").touch()
+    trace = tmp_path / "file" / "trace.json"
     arguments = ["profile", "digits", "--steps", "1", "--batch-size", "4", "--trace", str(trace)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert "cannot be written" in result.output
-    assert list(tmp_path.iterdir()) == []
+    assert "file is no folder" in " ".join(result.output.replace("│", "").split())
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -63,7 +63,11 @@ def test_latents_of_a_file_are_taken_in_order(shape: tuple[int, ...], tmp_path: 
         (np.zeros((3, 8)), None, r"float64 \(3, 8\).*\(N, 7\)"),
         (np.zeros((3, 7), int), None, "int64"),
         (np.zeros((0, 7)), None, r"\(0, 7\)"),
-        (np.array([{}]), None, "cannot be read"),
+        (
+            np.array([{}]),
+            None,
+            "cannot be read: Array can.t be memory-mapped: Python objects in dtype.\n",
+        ),
         (np.zeros((3, 7)), 4, "3 latents, fewer than -n 4"),
         (np.full((3, 7), np.nan), None, "not finite"),
     ],
@@ -76,8 +80,11 @@ def test_other_files_are_refused(
         all_of(latents.of_file(network(), tmp_path / "z.npy", count))
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LatentsError, match=r"z.npy cannot be read"):
+def test_a_missing_file_and_a_text_are_named(tmp_path: Path) -> None:
+    with pytest.raises(LatentsError, match=r"z.npy cannot be read: No such file"):
+        latents.of_file(network(), tmp_path / "z.npy")
+    (tmp_path / "z.npy").write_text("hello world\n")
+    with pytest.raises(LatentsError, match=r"z.npy cannot be read: it holds no plain array"):
         latents.of_file(network(), tmp_path / "z.npy")
 
 

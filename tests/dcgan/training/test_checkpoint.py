@@ -33,7 +33,7 @@ def test_the_last_two_and_the_marked_stay(tmp_path: Path):
 
 
 def test_the_best_stays_until_there_is_a_better_one(tmp_path: Path):
-    with pytest.raises(CheckpointError, match="no checkpoint in"):
+    with pytest.raises(CheckpointError, match="There is no checkpoint of the run"):
         find_checkpoint(tmp_path, "best")
     for step in range(1, 8):
         save_checkpoint(tmp_path, step, {"step": step}, marked=step == 1, best=step in (1, 2, 4))
@@ -55,7 +55,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path):
 
 
 def test_no_checkpoint_a_missing_step_and_a_damaged_file(tmp_path: Path):
-    with pytest.raises(CheckpointError, match="no checkpoint in"):
+    with pytest.raises(CheckpointError, match="There is no checkpoint of the run"):
         find_checkpoint(tmp_path)
     path = save_checkpoint(tmp_path, 5, {"weights": torch.zeros(100)})
     with pytest.raises(CheckpointError, match="step 4; choose one of: 5"):
