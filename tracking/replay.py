@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from tracking.events import Event, File, Image, Metrics, Text
@@ -27,6 +29,7 @@ class Ledger:
         self._last_time = dict(held.last_time)
         self._images = set(held.images)
         self._files = set(held.files)
+        self._digests = dict(held.digests)
 
     def missing(self, events: Iterable[Event]) -> Iterator[Event]:
         """Yield the events, or parts of them, that the store lacks.
@@ -46,8 +49,12 @@ class Ledger:
             case Image(path, step):
                 if (path, step) not in self._images:
                     yield event
-            case Text(path) | File(path):
+            case Text(path):
                 if path not in self._files:
+                    yield event
+            case File(path, source):
+                digest = self._digests.get(path)
+                if path not in self._files or digest not in (None, sha256_of(source)):
                     yield event
             case _:
                 yield event
@@ -84,8 +91,22 @@ class Ledger:
                     self._last_time[path] = max(latest, self._last_time.get(path, latest))
             case Image(path, step):
                 self._images.add((path, step))
-            case Text(path) | File(path):
+            case Text(path):
                 self._files.add(path)
+            case File(path, source):
+                self._files.add(path)
+                self._digests[path] = sha256_of(source)
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal digits."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def digests_of(files: Mapping[str, Path]) -> dict[str, str]:
+    """The SHA-256 of a store's files by path, as `Held` has them: of those that are not texts."""
+    return {path: sha256_of(file) for path, file in files.items() if file.suffix != ".txt"}
 
 
 def last_of(points: Iterable[Point]) -> tuple[dict[str, int], dict[str, int]]:

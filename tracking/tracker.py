@@ -45,12 +45,15 @@ class Held:
             sent.
         images: (path, step) of each picture.
         files: The paths of texts and files.
+        digests: The SHA-256 of files by path, so that a file that has changed is sent again. A
+            path may be missing: then its file counts as unchanged.
     """
 
     last_step: Mapping[str, int] = field(default_factory=dict)
     images: frozenset[tuple[str, int]] = frozenset()
     files: frozenset[str] = frozenset()
     last_time: Mapping[str, int] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 NOTHING = Held()

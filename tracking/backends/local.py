@@ -50,7 +50,7 @@ from tracking.lock import is_trained
 from tracking.metric_keys import metric_key, metric_path
 from tracking.png import read_image, to_png
 from tracking.redaction import make_redactor, redact_fields
-from tracking.replay import blocks
+from tracking.replay import blocks, digests_of
 from tracking.run_files import check_no_link, check_no_links, image_files, is_behind_link, run_files
 from tracking.tracker import NOTHING, Held, Run, Status, as_status
 
@@ -76,13 +76,13 @@ class Journal:
         check_no_links(folder)
         last = last_metrics(folder / METRICS_FILE)
         self._last = last.entries
+        artifacts = {_artifact_path(folder, file): file for file in run_files(folder, "artifacts")}
         self._held = Held(
             last_step=last.step,
             last_time=last.time,
             images=frozenset(image_files(folder)),
-            files=frozenset(
-                _artifact_path(folder, file) for file in run_files(folder, "artifacts")
-            ),
+            files=frozenset(artifacts),
+            digests=digests_of(artifacts),
         )
         identity = {"sys/id": run.id, "sys/name": run.name, "sys/created": to_iso8601(run.created)}
         self._fields = read_fields(folder) | identity

@@ -39,7 +39,7 @@ from tracking.events import (
 )
 from tracking.fields import to_iso8601, to_text
 from tracking.png import read_image, to_png
-from tracking.replay import gather, last_of
+from tracking.replay import digests_of, gather, last_of
 from tracking.run_files import run_files
 from tracking.tracker import Held, Run, Status
 
@@ -258,7 +258,8 @@ def _files(folder: Path) -> dict[str, Path]:
 def _held(folder: Path, contents: _Contents) -> Held:
     last_step, last_time = last_of(contents.points)
     files = frozenset(contents.texts) | frozenset(_files(folder))
-    return Held(last_step, frozenset(contents.images), files, last_time)
+    digests = digests_of(_files(folder))
+    return Held(last_step, frozenset(contents.images), files, last_time, digests)
 
 
 def _scalar(path: str, number: float) -> Any:

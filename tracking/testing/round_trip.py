@@ -141,6 +141,23 @@ class RoundTrip(Suite):
         assert [type(event) for event in rest] == [Fields]
         complete.close("finished")
 
+    def test_a_file_that_has_changed_is_written_again_and_only_then(
+        self, backend: Backend, store: Path, tmp_path: Path
+    ) -> None:
+        # As the recipe of a run that is continued to another length.
+        event = File(f"{ARTIFACTS}/recipe", tmp_path / "recipe.toml")
+        for text, events in (("epochs = 3", 1), ("epochs = 9", 1), ("epochs = 9", 0)):
+            event.source.write_text(text)
+            tracker = backend.open_tracker(RUN, store)
+            written = []
+            for part in Ledger(tracker.held()).missing([event]):
+                tracker.write(part)
+                written.append(part)
+            tracker.close("finished")
+            assert len(written) == events
+            loaded = content(backend.load_events(store, RUN.id))
+            assert loaded["artifacts"] == content([event])["artifacts"]
+
     def test_a_resumed_run_keeps_its_fields_and_its_newest_status(
         self, backend: Backend, store: Path
     ) -> None:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 import filelock
 
 from tracking.backends.mlflow.address import tracking_uri
-from tracking.backends.mlflow.artifacts import check_writable, list_files, list_pictures
+from tracking.backends.mlflow.artifacts import (
+    check_writable,
+    downloaded,
+    is_readable,
+    list_files,
+    list_pictures,
+)
 from tracking.backends.mlflow.database import telling_database_errors
 from tracking.backends.mlflow.experiment import (
     COLOUR_TAG,
@@ -50,7 +56,7 @@ from tracking.events import (
     Value,
 )
 from tracking.fields import to_text
-from tracking.replay import last_of
+from tracking.replay import digests_of, last_of
 from tracking.tracker import Held, Run, Status
 
 if TYPE_CHECKING:
@@ -313,11 +319,27 @@ def _step_or_none(tag: str | None) -> int | None:
 
 def _held(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> Held:
     last_step, last_time = last_of(latest_points(run))
+    paths = {
+        artifact: str(PurePosixPath(artifact).with_suffix(""))
+        for artifact in list_files(client, run, ARTIFACTS)
+    }
     return Held(
         last_step=last_step,
         last_time=last_time,
         images=frozenset((picture.path, picture.step) for picture in list_pictures(client, run)),
-        files=frozenset(
-            str(PurePosixPath(path).with_suffix("")) for path in list_files(client, run, ARTIFACTS)
-        ),
+        files=frozenset(paths.values()),
+        digests=_digests(client, run, paths),
     )
+
+
+def _digests(
+    client: mlflow.MlflowClient, run: mlflow.entities.Run, paths: Mapping[str, str]
+) -> dict[str, str]:
+    """The SHA-256 of the files among a run's artifacts. paths: Artifact -> path."""
+    digests: dict[str, str] = {}
+    for artifact, path in paths.items():
+        is_text = artifact.endswith(".txt")
+        if not is_text and is_readable(client.tracking_uri, run.info.artifact_uri, artifact):
+            with downloaded(client, run.info.run_id, artifact) as file:
+                digests |= digests_of({path: file})
+    return digests

@@ -20,7 +20,7 @@ from tracking.backends.neptune.layout import (
 from tracking.errors import leaving_out, warn
 from tracking.events import Value
 from tracking.fields import from_text
-from tracking.replay import last_of
+from tracking.replay import digests_of, last_of
 from tracking.tracker import Held
 
 if TYPE_CHECKING:
@@ -72,11 +72,13 @@ def held_offline(store: Path, run: str) -> Held:
     containers = read_containers(store, run)
     points = (point for container in containers for point in container.points)
     last_step, last_time = last_of(points)
+    files = {path: file for each in containers for path, file in each.files.items()}
     return Held(
         last_step=last_step,
         last_time=last_time,
         images=frozenset(key for container in containers for key in container.images),
-        files=frozenset(path for container in containers for path in container.files),
+        files=frozenset(files),
+        digests=digests_of(files),
     )
 
 

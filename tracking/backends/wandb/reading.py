@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tracking.backends.wandb.sessions import read_run, read_runs
 from tracking.events import Event, Fields, File, Text
 from tracking.png import read_image
-from tracking.replay import gather, last_of
+from tracking.replay import digests_of, gather, last_of
 from tracking.tracker import Held
 
 if TYPE_CHECKING:
@@ -67,4 +67,5 @@ def read_held(store: Path, run: str) -> tuple[Held, int]:
     contents = read_run(store, run)
     last_step, last_time = last_of(contents.points)
     images, files = frozenset(contents.images), frozenset(contents.files)
-    return Held(last_step, images, files, last_time), contents.rows
+    digests = digests_of(contents.files)
+    return Held(last_step, images, files, last_time, digests), contents.rows

@@ -21,7 +21,7 @@ from dcgan_tracker_trackio.layout import (
 )
 from tracking.events import Event, Fields, File, Text, Value
 from tracking.png import read_image
-from tracking.replay import gather, last_of
+from tracking.replay import digests_of, gather, last_of
 from tracking.tracker import Held
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ def read_held(store: Path, run: str) -> Held:
     """What the store has of a run."""
     rows = _read_rows(store, run)
     last_step, last_time = last_of(rows.points)
-    return Held(last_step, frozenset(rows.images), frozenset(_files(store, run)), last_time)
+    files = _files(store, run)
+    images = frozenset(rows.images)
+    return Held(last_step, images, frozenset(files), last_time, digests_of(files))
 
 
 def _read_rows(store: Path, run: str) -> Rows:
