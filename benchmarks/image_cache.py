@@ -44,7 +44,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
 from dcgan.config.dataset import Dataset
-from dcgan.data.decoding import Form, decode
+from dcgan.data.decoding import ImageFormat, decode
 from dcgan.data.loading import load_images
 from dcgan.data.scaling import to_unit_range
 
@@ -160,9 +160,9 @@ def build_memory(folder: Path, cache: Path) -> int:
 
 def decode_alone(files: list[Path]) -> float:
     """Images per second on one core."""
-    form = Form((SIZE, SIZE), 3, "crop")
+    image_format = ImageFormat((SIZE, SIZE), 3, "crop")
     start = time.perf_counter()
-    decode(files, form)
+    decode(files, image_format)
     return len(files) / (time.perf_counter() - start)
 
 

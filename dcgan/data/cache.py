@@ -27,7 +27,7 @@ from dcgan.data.decoded_chunks import (
     UnreadableImagesError,
     too_many_unreadable,
 )
-from dcgan.data.decoding import Form, Pixels
+from dcgan.data.decoding import ImageFormat, Pixels
 from dcgan.data.file_statistics import FileStatistics
 from dcgan.data.image_set import (
     Collection,
@@ -64,10 +64,10 @@ _FILE_STATISTICS_TYPE = pydantic.TypeAdapter(FileStatistics)
 
 @dataclass(frozen=True)
 class _Entry:
-    """One set in one form: a folder with raw pixels (N, C, H, W), labels and the card."""
+    """One set in one format: a folder with raw pixels (N, C, H, W), labels and the card."""
 
     folder: Path
-    form: Form
+    image_format: ImageFormat
 
     def read(self) -> ImageSet | None:
         """The set; None if the entry is absent, incomplete or damaged."""
@@ -76,7 +76,7 @@ class _Entry:
             size = (self.folder / _PIXELS).stat().st_size
             tuples = {key: tuple(each) for key, each in fields.items() if isinstance(each, list)}
             card = DatasetCard(**fields | tuples)
-            shape = (card.size, *self.form.shape)
+            shape = (card.size, *self.image_format.shape)
             if size != np.prod(shape) or not self._is_checked(card):
                 return None
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
@@ -116,9 +116,9 @@ class _Entry:
                 and note.read_text(encoding="ascii") == self._state()
             ):
                 return True
-        digest = hashlib.sha256(repr((card.size, *self.form.shape)).encode())
+        digest = hashlib.sha256(repr((card.size, *self.image_format.shape)).encode())
         with (self.folder / _PIXELS).open("rb") as pixels:
-            for block in _read_blocks(pixels, self.form):
+            for block in _read_blocks(pixels, self.image_format):
                 digest.update(block.data)
         if f"sha256:{digest.hexdigest()}" != card.fingerprint:
             return False
@@ -131,27 +131,27 @@ class _Entry:
 
 
 def load_cached(
-    collection: Collection, form: Form, max_unreadable: int, progress: Progress
+    collection: Collection, image_format: ImageFormat, max_unreadable: int, progress: Progress
 ) -> ImageSet:
     """Map the decoded images of a collection into memory; decode them first if they are new.
 
-    The key is the content and the form, not the path: a folder that was copied or touched is
+    The key is the content and the format, not the path: a folder that was copied or touched is
     recognised, and one that was changed is decoded again. If two processes need the same entry,
     one of them builds it.
 
     Args:
         collection: The images.
-        form: What they are converted to.
+        image_format: The format to which they are converted.
         max_unreadable: Files that may be skipped because they cannot be read.
         progress: Called while images are decoded.
 
     Raises:
         DataError: Too many files are unreadable, or the cache cannot be written.
     """
-    key_parts = (FORMAT, dataclasses.astuple(form), collection.content())
+    key_parts = (FORMAT, dataclasses.astuple(image_format), collection.content())
     key = hashlib.sha256(repr(key_parts).encode()).hexdigest()[:32]
     folder = cache_folder() / "images"
-    entry = _Entry(folder / key, form)
+    entry = _Entry(folder / key, image_format)
     images = entry.read()
     if images is None:
         with _explaining_write_errors(folder):
@@ -206,8 +206,8 @@ def _build(
     shutil.rmtree(entry.folder, ignore_errors=True)
     temporary.mkdir(exist_ok=True)
     try:
-        _check_disk(temporary, entry.form, collection)
-        card = _decode_to(temporary, entry.form, collection, max_unreadable, progress)
+        _check_disk(temporary, entry.image_format, collection)
+        card = _decode_to(temporary, entry.image_format, collection, max_unreadable, progress)
         (temporary / _CARD).write_text(json.dumps(dataclasses.asdict(card)), encoding="utf-8")
         (temporary / _LOG).unlink()
         dataclasses.replace(entry, folder=temporary).note_checked()
@@ -222,14 +222,14 @@ def _build(
     return built
 
 
-def _check_disk(folder: Path, form: Form, collection: Collection) -> None:
+def _check_disk(folder: Path, image_format: ImageFormat, collection: Collection) -> None:
     """Announce the size of a large entry, and refuse one that the disk has no room for."""
     total = len(collection.names)
-    needed = total * math.prod(form.shape)
+    needed = total * math.prod(image_format.shape)
     with contextlib.suppress(OSError):
         needed -= (folder / _PIXELS).stat().st_blocks * 512  # of a build that is continued
     free = shutil.disk_usage(folder).free
-    height, width = form.sides
+    height, width = image_format.sides
     sizes = (
         f"{total:,} images of {width}x{height} take {needed / 2**30:.1f} GiB in the cache, "
         f"{folder.parent}, which has {free / 2**30:.1f} GiB free."
@@ -244,14 +244,20 @@ def _check_disk(folder: Path, form: Form, collection: Collection) -> None:
 
 
 def _decode_to(
-    folder: Path, form: Form, collection: Collection, max_unreadable: int, progress: Progress
+    folder: Path,
+    image_format: ImageFormat,
+    collection: Collection,
+    max_unreadable: int,
+    progress: Progress,
 ) -> DatasetCard:
     """Write the decoded images and their labels to files, and describe them."""
     for name in (_PIXELS, _LOG):
         (folder / name).touch()
-    chunks = DecodedChunks(folder / _PIXELS, folder / _LOG, form, collection)
+    chunks = DecodedChunks(folder / _PIXELS, folder / _LOG, image_format, collection)
     total = len(collection.names)
-    statistics = pixel_statistics(chunks.decode(max_unreadable, progress), (total, *form.shape))
+    statistics = pixel_statistics(
+        chunks.decode(max_unreadable, progress), (total, *image_format.shape)
+    )
     size = total - len(chunks.unreadable)
     if not size:
         raise DataError(
@@ -259,7 +265,7 @@ def _decode_to(
             f"The first is {chunks.skipped[0]}."
         )
     if chunks.unreadable:  # the fingerprint begins with the size, which was not known before
-        statistics = pixel_statistics(chunks.close_gaps(), (size, *form.shape))
+        statistics = pixel_statistics(chunks.close_gaps(), (size, *image_format.shape))
     with (folder / _PIXELS).open("r+b") as pixels:
         os.fsync(pixels.fileno())
     files = chunks.file_statistics
@@ -278,7 +284,7 @@ def _decode_to(
         class_sizes=sizes,
         mean=statistics.mean,
         std=statistics.std,
-        transforms=f"{form}, scale to [-1, 1]",
+        transforms=f"{image_format}, scale to [-1, 1]",
         fingerprint=statistics.fingerprint,
         skipped=chunks.skipped,
         duplicates=statistics.duplicates,
@@ -294,11 +300,11 @@ def _warnings(collection: Collection, files: FileStatistics) -> Iterator[str]:
         yield f"{plural(count, 'file')}, the first of them {collection.names[first]}: {words}"
 
 
-def _read_blocks(pixels: BinaryIO, form: Form) -> Iterator[Pixels]:
+def _read_blocks(pixels: BinaryIO, image_format: ImageFormat) -> Iterator[Pixels]:
     """The pixels (n, C, H, W) from the file, some at a time."""
-    bytes_per_image = math.prod(form.shape)
+    bytes_per_image = math.prod(image_format.shape)
     while block := pixels.read(max(1, _BLOCK // bytes_per_image) * bytes_per_image):
-        yield np.frombuffer(block, np.uint8).reshape(-1, *form.shape)
+        yield np.frombuffer(block, np.uint8).reshape(-1, *image_format.shape)
 
 
 def _range_is_missing(collection: Collection, values: tuple[float, float]) -> DataError:

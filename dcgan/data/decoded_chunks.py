@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import pydantic
 
-from dcgan.data.decoding import Form, Pixels, Written, decode_to, pixels_digest
+from dcgan.data.decoding import ImageFormat, Pixels, Written, decode_to, pixels_digest
 from dcgan.data.file_statistics import FileStatistics, merge_file_statistics
 from dcgan.data.image_set import Collection, DataError
 from dcgan.data.parallel import CHUNK, map_chunks
@@ -51,14 +51,14 @@ class DecodedChunks:
     Attributes:
         pixels: The file, (N, C, H, W).
         log: A file with a line for each chunk that is finished.
-        form: What the images are converted to.
+        image_format: The format to which the images are converted.
         collection: The images.
         unreadable: Filled with the reason for each unreadable image, by its position.
     """
 
     pixels: Path
     log: Path
-    form: Form
+    image_format: ImageFormat
     collection: Collection
     unreadable: dict[int, str] = field(default_factory=dict)
     _written: dict[int, Written] = field(default_factory=dict)
@@ -87,11 +87,13 @@ class DecodedChunks:
             UnreadableImagesError: More are unreadable.
         """
         images, total = self.collection.images, len(self.collection.names)
-        size = min(CHUNK, max(1, _CHUNK_BYTES // math.prod(self.form.shape)))
+        size = min(CHUNK, max(1, _CHUNK_BYTES // math.prod(self.image_format.shape)))
         firsts = range(0, total, size)
         done = self._finished(size)
         missing = [first for first in firsts if first not in done]
-        chunks = ((self.pixels, each, images[each : each + size], self.form) for each in missing)
+        chunks = (
+            (self.pixels, each, images[each : each + size], self.image_format) for each in missing
+        )
         results: Iterator[Written] = map_chunks(decode_to, chunks, total)
         # Unbuffered, or pixels read ahead would be stale once a process has written them.
         with self.pixels.open("rb", buffering=0) as pixels, self.log.open("ab") as log:
@@ -113,7 +115,7 @@ class DecodedChunks:
 
     def close_gaps(self) -> Iterator[Pixels]:
         """Move pixels up to where unreadable images would be, cut the file, and yield them."""
-        bytes_per_image = math.prod(self.form.shape)
+        bytes_per_image = math.prod(self.image_format.shape)
         with self.pixels.open("r+b", buffering=0) as pixels:
             size = 0
             for first, written in self._written.items():
@@ -142,11 +144,11 @@ class DecodedChunks:
 
     def _read(self, pixels: BinaryIO, first: int, count: int) -> Pixels:
         """Pixels from a row on, (at most count, C, H, W)."""
-        bytes_per_image = math.prod(self.form.shape)
+        bytes_per_image = math.prod(self.image_format.shape)
         pixels.seek(first * bytes_per_image)
         block = pixels.read(count * bytes_per_image)
         whole = len(block) // bytes_per_image * bytes_per_image
-        return np.frombuffer(block[:whole], np.uint8).reshape(-1, *self.form.shape)
+        return np.frombuffer(block[:whole], np.uint8).reshape(-1, *self.image_format.shape)
 
 
 def too_many_unreadable(skipped: Sequence[str], count: int, allowed: int) -> DataError:

@@ -36,7 +36,7 @@ first and the last percentile of each image.
 
 
 @dataclass(frozen=True)
-class Form:
+class ImageFormat:
     """The format to which every image of a set is converted.
 
     Attributes:
@@ -99,14 +99,14 @@ Images: TypeAlias = Sequence[Path] | Sequence[bytes] | npt.NDArray[np.generic]
 """Files, the bytes of files, or an array (N, H, W) or (N, H, W, C)."""
 
 
-def decode(images: Images, form: Form) -> Decoded:
-    """Convert images to `form`."""
+def decode(images: Images, image_format: ImageFormat) -> Decoded:
+    """Convert images to `image_format`."""
     pixels, unreadable, statistics = [], {}, []
     with _limiting_pixels(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for position, image in enumerate(images):
             try:
-                picture, of_file = _read(image, form)
+                picture, of_file = _read(image, image_format)
             except UNREADABLE as error:
                 unreadable[position] = _reason(error)
                 statistics.append((position, FileStatistics(unreadable=1)))
@@ -115,14 +115,14 @@ def decode(images: Images, form: Form) -> Decoded:
                 messages = {_in_own_words(str(each.message)): (1, 0) for each in caught}
                 caught.clear()
             statistics.append((position, dataclasses.replace(of_file, warnings=messages)))
-            pixels.append(_fit(picture, form))
-    array = np.stack(pixels) if pixels else np.empty((0, *form.shape), np.uint8)
+            pixels.append(_fit(picture, image_format))
+    array = np.stack(pixels) if pixels else np.empty((0, *image_format.shape), np.uint8)
     return Decoded(array, unreadable, merge_file_statistics(statistics))
 
 
 @contextmanager
 def _limiting_pixels() -> Iterator[None]:
-    """Lift Pillow's global limit; `Form.max_pixels` takes its place."""
+    """Lift Pillow's global limit; `ImageFormat.max_pixels` takes its place."""
     limit = PIL.Image.MAX_IMAGE_PIXELS
     PIL.Image.MAX_IMAGE_PIXELS = None
     try:
@@ -171,7 +171,7 @@ class Written:
     file_statistics: FileStatistics
 
 
-def decode_to(file: Path, row: int, images: Images, form: Form) -> Written:
+def decode_to(file: Path, row: int, images: Images, image_format: ImageFormat) -> Written:
     """Decode images and write their pixels into a file.
 
     The decoding process also writes, because sending the pixels to another process would add an
@@ -181,11 +181,11 @@ def decode_to(file: Path, row: int, images: Images, form: Form) -> Written:
         file: An existing file of raw pixels (N, C, H, W).
         row: Index in that file of the first image.
         images: What is decoded.
-        form: What they are converted to.
+        image_format: The format to which they are converted.
     """
-    decoded = decode(images, form)
+    decoded = decode(images, image_format)
     with file.open("r+b") as pixels:
-        pixels.seek(row * math.prod(form.shape))
+        pixels.seek(row * math.prod(image_format.shape))
         pixels.write(decoded.pixels.data)
     digest = pixels_digest(decoded.pixels.data)
     return Written(len(decoded.pixels), digest, decoded.unreadable, decoded.file_statistics)
@@ -214,31 +214,31 @@ def read_image(file: Path) -> PIL.Image.Image:
     16 bits per pixel are scaled to 8; Pillow would clip them. Raises one of `UNREADABLE`, also for
     float or 32-bit values, whose range is not known.
     """
-    picture, statistics = _read(file, Form((1, 1), 3, "crop"))
+    picture, statistics = _read(file, ImageFormat((1, 1), 3, "crop"))
     if statistics.deep.unmapped is not None:
         raise ValueError("its float or 32-bit values have no range that is known")
     return picture
 
 
 def _read(
-    source: Path | bytes | npt.NDArray[np.generic], form: Form
+    source: Path | bytes | npt.NDArray[np.generic], image_format: ImageFormat
 ) -> tuple[PIL.Image.Image, FileStatistics]:
     """An image in mode L or RGB, and the statistics of its file."""
     if isinstance(source, np.ndarray):
         kind, height, width = f"array {source.dtype}", *source.shape[:2]
         paged = False
         if source.dtype == np.uint8:
-            picture, deep = _flattened(PIL.Image.fromarray(source), form), DeepValues()
+            picture, deep = _flattened(PIL.Image.fromarray(source), image_format), DeepValues()
         else:
             type_range = (0.0, 65_535.0) if source.dtype == np.uint16 else None
-            picture, deep = _to_8_bits(source, _range(form, type_range))
+            picture, deep = _to_8_bits(source, _range(image_format, type_range))
     else:
         with PIL.Image.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
             kind, (width, height) = f"{opened.format} {opened.mode}", opened.size
-            if form.max_pixels is not None and width * height > form.max_pixels:
+            if image_format.max_pixels is not None and width * height > image_format.max_pixels:
                 raise ValueError(
                     f"it has {width * height:,} pixels, and dataset.max_pixels is "
-                    f"{form.max_pixels:,}"
+                    f"{image_format.max_pixels:,}"
                 )
             # Formats with 32 bits are opened in the same mode as PGM with 16.
             has_type_range = opened.mode.startswith("I;16") or opened.format in ("PPM", "PNG")
@@ -250,14 +250,14 @@ def _read(
             if is_fits:
                 values, has_type_range = physical_values(source, values)
             type_range = (0.0, 65_535.0) if has_type_range else None
-            picture, deep = _to_8_bits(values, _range(form, type_range))
+            picture, deep = _to_8_bits(values, _range(image_format, type_range))
         else:
-            picture, deep = _flattened(image, form), DeepValues()
+            picture, deep = _flattened(image, image_format), DeepValues()
     return picture, FileStatistics(deep, {kind: 1}, {width: 1}, {height: 1}, int(paged))
 
 
-def _range(form: Form, type_range: tuple[float, float] | None) -> ValueRange | None:
-    return type_range if form.value_range == "auto" else form.value_range
+def _range(image_format: ImageFormat, type_range: tuple[float, float] | None) -> ValueRange | None:
+    return type_range if image_format.value_range == "auto" else image_format.value_range
 
 
 def _has_more_pages(opened: PIL.Image.Image) -> bool:
@@ -294,11 +294,11 @@ def _to_8_bits(
     return PIL.Image.fromarray(pixels), deep
 
 
-def _flattened(image: PIL.Image.Image, form: Form) -> PIL.Image.Image:
+def _flattened(image: PIL.Image.Image, image_format: ImageFormat) -> PIL.Image.Image:
     """The image in mode L or RGB, transparent parts in the colour of the background."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        background = PIL.Image.new("RGBA", image.size, form.background)
+        background = PIL.Image.new("RGBA", image.size, image_format.background)
         image = PIL.Image.alpha_composite(background, image)
     return image if image.mode == "L" else image.convert("RGB")
 
@@ -313,11 +313,11 @@ UNREADABLE: tuple[type[Exception], ...] = (
 """The exceptions of `read_image` for a file that is broken or not an image."""
 
 
-def _fit(image: PIL.Image.Image, form: Form) -> Pixels:
+def _fit(image: PIL.Image.Image, image_format: ImageFormat) -> Pixels:
     """(C, H, W), as from torchvision's Resize and CenterCrop, including their rounding."""
-    height, width = form.sides
+    height, width = image_format.sides
     bilinear = PIL.Image.Resampling.BILINEAR
-    if form.fit == "stretch":
+    if image_format.fit == "stretch":
         image = image.resize((width, height), bilinear)
     elif image.size != (width, height):
         # The side that is resized exactly, so that the other one is at least as long as needed.
@@ -327,5 +327,5 @@ def _fit(image: PIL.Image.Image, form: Form) -> Pixels:
             covering = int(height * image.width / image.height), height
         left, top = round((covering[0] - width) / 2), round((covering[1] - height) / 2)
         image = image.resize(covering, bilinear).crop((left, top, left + width, top + height))
-    array = np.asarray(image.convert("L" if form.channels == 1 else "RGB"))
+    array = np.asarray(image.convert("L" if image_format.channels == 1 else "RGB"))
     return np.ascontiguousarray(array.reshape(height, width, -1).transpose(2, 0, 1))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dcgan.config.dataset import Dataset
 from dcgan.data.cache import load_cached
-from dcgan.data.decoding import Form
+from dcgan.data.decoding import ImageFormat
 from dcgan.data.image_set import Collection, DataError, ImageSet
 from dcgan.data.progress import LoadingProgress, Progress, loading_progress
 from dcgan.data.sources.archives import collect_archive, is_archive
@@ -59,7 +59,7 @@ def _load(dataset: Dataset, download: bool, progress: LoadingProgress) -> ImageS
         )
     else:
         collection = _collect(path, dataset.split, progress.hashed)
-    form = Form(
+    image_format = ImageFormat(
         dataset.sides,
         dataset.channels,
         dataset.fit,
@@ -67,7 +67,7 @@ def _load(dataset: Dataset, download: bool, progress: LoadingProgress) -> ImageS
         dataset.background,
         dataset.max_pixels,
     )
-    images = load_cached(collection, form, dataset.max_unreadable, progress.decoded)
+    images = load_cached(collection, image_format, dataset.max_unreadable, progress.decoded)
     # Not cached, because the cached set depends only on the images.
     warnings = (*images.card.warnings, *unreadable_extension_warnings(collection.left_out))
     card = replace(images.card, warnings=warnings)

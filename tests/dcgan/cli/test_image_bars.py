@@ -11,7 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from dcgan.cli import app
-from dcgan.data.decoding import Form
+from dcgan.data.decoding import ImageFormat
 from dcgan.data.image_set import Collection, DataError, ImageSet
 from dcgan.data.progress import Progress
 from tests.support.untrained_run import write_untrained_run
@@ -37,7 +37,7 @@ def arguments(
     """Of a command that ends with an error once half of the images are decoded."""
 
     def decode_half(
-        collection: Collection, form: Form, max_unreadable: int, decoded: Progress
+        collection: Collection, image_format: ImageFormat, max_unreadable: int, decoded: Progress
     ) -> ImageSet:
         collection.content()
         decoded(1, 2)

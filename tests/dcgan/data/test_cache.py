@@ -20,7 +20,7 @@ import torch
 
 from dcgan.data import cache, decoded_chunks, parallel
 from dcgan.data.cache import load_cached
-from dcgan.data.decoding import Form
+from dcgan.data.decoding import ImageFormat
 from dcgan.data.image_set import Collection, DataError, pixel_statistics
 from dcgan.data.loading import load_images
 from dcgan.data.parallel import CHUNK
@@ -120,9 +120,9 @@ def test_an_interrupted_build_goes_on_where_it_stopped(
     read: list[str] = []
     whole_decode_to = decoded_chunks.decode_to
 
-    def decode_to(file: Path, row: int, images: list[Path], form: Form) -> object:
+    def decode_to(file: Path, row: int, images: list[Path], image_format: ImageFormat) -> object:
         read.extend(image.name for image in images)
-        return whole_decode_to(file, row, images, form)
+        return whole_decode_to(file, row, images, image_format)
 
     def interrupt(done: int, total: int) -> None:
         if done == 10:
@@ -279,7 +279,10 @@ def test_few_chunks_are_in_flight_whatever_the_size_of_the_set(
     collection = Collection(str(faces), files, names, (), None, lambda: "content")
     ahead: list[int] = []
     cache.load_cached(
-        collection, Form((32, 32), 3, "crop"), 0, lambda done, total: ahead.append(taken - done)
+        collection,
+        ImageFormat((32, 32), 3, "crop"),
+        0,
+        lambda done, total: ahead.append(taken - done),
     )
     assert len(ahead) == 240
     assert max(ahead) < 4 * loky.cpu_count()
@@ -297,7 +300,7 @@ def test_the_fingerprint_is_that_of_the_pixels_however_processes_race() -> None:
         content=lambda: "race",
     )
 
-    loaded = load_cached(collection, Form((28, 28), 1, "crop"), 0, silent)
+    loaded = load_cached(collection, ImageFormat((28, 28), 1, "crop"), 0, silent)
 
     pixels = loaded.pixels.numpy()
     np.testing.assert_array_equal(pixels[:, 0], images)

@@ -12,17 +12,19 @@ import pytest
 
 from dcgan.config.dataset import Dataset
 from dcgan.data.dataset_warnings import dataset_warnings
-from dcgan.data.decoding import Form, decode
+from dcgan.data.decoding import ImageFormat, decode
 from dcgan.data.image_set import DataError, ImageSet
 from dcgan.data.loading import load_images
 
-RGB = Form((16, 16), 3, "crop")
+RGB = ImageFormat((16, 16), 3, "crop")
 
 
-def pixels_of(content: bytes | np.ndarray[Any, Any], form: Form = RGB) -> np.ndarray[Any, Any]:
+def pixels_of(
+    content: bytes | np.ndarray[Any, Any], image_format: ImageFormat = RGB
+) -> np.ndarray[Any, Any]:
     """(C, H, W) of the only image."""
     images: Any = content[None] if isinstance(content, np.ndarray) else [content]
-    decoded = decode(images, form)
+    decoded = decode(images, image_format)
     assert decoded.unreadable == {}
     return decoded.pixels[0]
 
@@ -52,7 +54,7 @@ def test_what_is_cut_away_where_height_and_width_differ(
     width, height = size
     across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     picture = PIL.Image.fromarray(np.stack([across, down, across], 2).round().astype(np.uint8))
-    found = pixels_of(encoded(picture, "PNG"), Form(sides, 3, fit))
+    found = pixels_of(encoded(picture, "PNG"), ImageFormat(sides, 3, fit))
     left, right, top, bottom = kept
     part = picture.crop((left, top, right, bottom))
     expected = part.resize(sides[::-1], PIL.Image.Resampling.BILINEAR)
@@ -73,21 +75,22 @@ def test_transparent_parts_get_the_colour_of_the_background(
     values = np.zeros((16, 16, 4), np.uint8)
     values[:, :, 0], values[:8, :, 3], values[8:, :, 3] = 200, 255, 128
     values[:, :4, 3] = 0
-    form = Form((16, 16), 3, "crop", background=background)
+    image_format = ImageFormat((16, 16), 3, "crop", background=background)
     half = [
         round((200 * (channel == 0) * 128 + colour[channel] * 127) / 255) for channel in range(3)
     ]
     for content in (encoded(PIL.Image.fromarray(values), "PNG"), values):
-        found = pixels_of(content, form).astype(int)
+        found = pixels_of(content, image_format).astype(int)
         assert (found[:, :, 0] == np.array(colour)[:, None]).all()
         assert (found[:, 0, 4] == (200, 0, 0)).all()
         assert np.abs(found[:, 15, 4] - half).max() <= 1
     palette = PIL.Image.new("P", (16, 16), 1)
     palette.putpalette([10, 20, 30, 40, 50, 60])
     assert (
-        pixels_of(encoded(palette, "PNG", transparency=1), form)[:, 3, 3] == np.array(colour)
+        pixels_of(encoded(palette, "PNG", transparency=1), image_format)[:, 3, 3]
+        == np.array(colour)
     ).all()
-    assert background == "white" or f"transparent parts {background}" in str(form)
+    assert background == "white" or f"transparent parts {background}" in str(image_format)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "PNG", "WEBP", "MPO"])
