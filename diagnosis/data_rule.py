@@ -29,7 +29,7 @@ def data_at_fault(facts: Facts) -> Reading:
 def data_warnings(fields: Mapping[str, Value]) -> Iterator[str]:
     """One sentence with numbers for each thing that may be wrong with the images of a run.
 
-    fields: Those of the data card, `config/dataset/...`; what is missing causes no warning.
+    fields: The dataset card, `config/dataset/...`; missing fields cause no warning.
     """
 
     def read(name: str) -> float:

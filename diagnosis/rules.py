@@ -366,7 +366,7 @@ RULES: Mapping[str, Rule] = {
         Rule(
             "data_at_fault",
             "the data are at fault",
-            "the data card, see docs/data.md",
+            "the dataset card, see docs/data.md",
             lambda facts, window: data_at_fault(facts),
         ),
     )
