@@ -38,7 +38,7 @@ def run() -> list[Event]:
     return [
         Fields({"config/seed": 1}),
         Text(GENERATOR_ARCH, "Generator()"),
-        File("io_files/artifacts/recipe", Path("recipe.toml")),
+        File("io_files/artifacts/recipe", Path(__file__)),
         block(1, 10, "a", "bb"),
         block(10, 10, "epoch"),
         picture(FIXED_NOISE, 5),

@@ -98,7 +98,7 @@ def _print_rules(console: Console) -> None:
     from diagnosis.advice import how_sure
 
     for rule in RULES.values():
-        fatal = f" A run in which it holds at the end counts as {rule.fatal}." if rule.fatal else ""
+        fatal = f" A run that ends with it counts as {rule.fatal}." if rule.fatal else ""
         console.print(Text.assemble((rule.name, "bold"), f": {rule.title}.{fatal}"))
         print_indented(console, f"  Source: {rule.source}.")
         print_indented(console, f"  {how_sure(rule.name)}", "dim")

@@ -82,7 +82,10 @@ def test_a_file_of_another_kind_is_told_from_a_missing_run(store: Path, tmp_path
     text = tmp_path / "text.txt"
     text.write_text("hello world\n")
     told = refused("train", "--from", str(text), "--store", str(store))
-    assert "is no file of weights, whose names end in .pth, .pt, .safetensors, and no run" in told
+    assert (
+        "is neither a run nor a file of weights, whose name ends in .pth, .pt or .safetensors"
+        in told
+    )
     (tmp_path / "images").mkdir()
     text.rename(tmp_path / "images" / "text.jpg")
     folder = str(tmp_path / "images")
@@ -109,5 +112,5 @@ def test_values_are_shown_as_they_are_set(store: Path) -> None:
 
 def test_every_rule_has_a_line_of_its_own_with_its_source() -> None:
     lines = CliRunner().invoke(app, ["diagnose", "--rules"]).output.splitlines()
-    assert "discriminator_won: D has won. A run that ends so counts as collapsed." in lines
+    assert "discriminator_won: D has won. A run that ends with it counts as collapsed." in lines
     assert "  Source: Arjovsky and Bottou 2017, section 2." in lines
