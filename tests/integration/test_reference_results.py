@@ -164,6 +164,40 @@ def test_plain_fid_at_both_rates(results: str) -> None:
     )
 
 
+def test_diff_augment_at_200_images(results: str) -> None:
+    file = REFERENCE / "diff-augment" / "fid.json"
+    values = pd.DataFrame(json.loads(file.read_text(encoding="utf-8")))
+    for place, part in (
+        ("diff-augment", values[values["seed"] > 0]),
+        ("diff-augment-200-epochs", values[values["seed"] == 0]),
+    ):
+        journals = load(REFERENCE / place).table
+        recorded = journals.loc[part["run"]]
+        assert set(journals.index) == set(part["run"])
+        assert recorded["config/seed"].tolist() == part["seed"].tolist()
+        is_augmented = recorded["config/stabilisers/diff_augment"].map(len) > 0
+        assert is_augmented.tolist() == part["diff_augment"].tolist()
+    at_2000 = values[values["step"] == 2000]
+    fid, kid = (
+        at_2000.pivot(index="seed", columns="diff_augment", values=name) for name in ("fid", "kid")
+    )
+    effect = paired_difference(fid[False].to_numpy(), fid[True].to_numpy())
+    assert (fid[True] > fid[False]).all()
+    assert (kid[True] > kid[False]).all()
+    assert (
+        f"FID of 1,000 fakes against the 200 photographs is {fid[True].mean():.0f} (standard "
+        f"deviation {fid[True].std():.0f}) with DiffAugment and {fid[False].mean():.0f} "
+        f"({fid[False].std():.0f}) without; it is higher with it in all {len(fid)} pairs "
+        f"(p = {effect.test.p():.2g})" in results
+    )
+    assert f"KID is {kid[True].mean():.2f} and {kid[False].mean():.2f}" in results
+    longer = values[values["step"] == 4000].set_index("diff_augment")["fid"]
+    assert (
+        f"FID is {longer[True]:.0f} with it and {longer[False]:.0f} without; after 100 epochs it "
+        f"was {fid.loc[0, True]:.0f} and {fid.loc[0, False]:.0f}" in results
+    )
+
+
 def test_plain_fid_on_cifar10(results: str) -> None:
     values = distances_of("cifar10").sort_values("config/seed")["fid"].astype(float).to_numpy()
     low, high = mean_interval(values)
