@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from tracking.backends import load_backend
 from tracking.backends.local import read_events
 from tracking.events import TRACKERS, Event, Fields, File, Image, Metrics, Text
+from tracking.replay import sha256_of
 from tracking.wording import plural
 
 _Content: TypeAlias = dict[str, dict[object, str]]
@@ -57,7 +58,7 @@ def _content(events: Iterable[Event]) -> _Content:
             case Text(path, text):
                 _add(content, "texts and files", {path: _digest(text.encode())})
             case File(path, source):
-                _add(content, "texts and files", {path: _digest(source.read_bytes())})
+                _add(content, "texts and files", {path: sha256_of(source)})
     # How far each remote got is private to the journal.
     fields = content.get("fields", {})
     content["fields"] = {k: v for k, v in fields.items() if not str(k).startswith(TRACKERS)}
