@@ -11,8 +11,8 @@ float32. It is based on the operations that torch.utils.flop_counter counts in c
 products, of which Winograd's convolutions need fewer. In bfloat16 more than 100% is possible if
 the processor multiplies it natively.
 
-On CUDA the plain loop has PyTorch's default arithmetic, and an epoch of the 63,632 images of
-`anime` is timed too.
+On CUDA the plain loop has PyTorch's default arithmetic; `celeba` is also timed with `--compile`,
+and so is an epoch of the 63,632 images of `anime`, without it.
 
     python benchmarks/training_step.py [--device cpu] [--pairs 5] [--steps 10] [--output FILE]
 """
@@ -40,9 +40,12 @@ CASES = [
     (recipe, precision) for recipe in ("celeba", "mnist-ablation") for precision in ("fp32", "bf16")
 ]
 CUDA_CASES = [
-    (recipe, precision)
-    for recipe in ("celeba", "mnist-ablation", "digits")
-    for precision in ("auto", "bf16")
+    *(
+        (recipe, precision)
+        for recipe in ("celeba", "mnist-ablation", "digits")
+        for precision in ("auto", "bf16")
+    ),
+    ("celeba", "bf16, compiled"),
 ]
 EPOCH_IMAGES = 63_632
 ENDLESS = 10**9
@@ -167,7 +170,7 @@ def run_engine(recipe: str, precision: str, device: str, pipe: Connection) -> No
 
     Args:
         recipe: Name of the recipe.
-        precision: A value of `training.precision`.
+        precision: A value of `training.precision`, with `, compiled` for `--compile`.
         device: Where to train.
         pipe: To the process that times the blocks.
     """
@@ -179,7 +182,9 @@ def run_engine(recipe: str, precision: str, device: str, pipe: Connection) -> No
     from dcgan.training.checkpoint import no_checkpoints
     from dcgan.training.loop import train
 
-    config = load_config(recipe, [parse_override(f"training.precision={precision}")])
+    precision, _, compiled = precision.partition(", ")
+    settings = (f"training.precision={precision}", f"training.compile={bool(compiled)}".lower())
+    config = load_config(recipe, [parse_override(text) for text in settings])
     train(
         limit_steps(config, ENDLESS),
         random_images(config, 4 * 128),
@@ -203,11 +208,11 @@ def count_gflop(recipe: str) -> float:
     from dcgan.models import build_networks
 
     config = load_config(recipe, [])
-    generator, discriminator = build_networks(config, seed=0)
+    generator, discriminator = (each.to("meta") for each in build_networks(config, seed=0))
     count = config.training.batch_size
-    real = torch.rand(count, config.dataset.channels, *config.dataset.sides)
+    real = torch.rand(count, config.dataset.channels, *config.dataset.sides, device="meta")
     with FlopCounterMode(display=False) as counter:
-        fake = generator(torch.randn(count, config.network.latent_size, 1, 1))
+        fake = generator(torch.randn(count, config.network.latent_size, 1, 1, device="meta"))
         (discriminator(real).sum() + discriminator(fake.detach()).sum()).backward()
         discriminator.requires_grad_(False)
         discriminator(fake).sum().backward()

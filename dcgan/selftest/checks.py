@@ -87,6 +87,7 @@ def all_checks() -> dict[str, Check]:
         **{f"step of {recipe}": partial(_step_is_plain, recipe) for recipe in recipe_names()},
         "graph, all stabilisers": partial(_graph_is_eager, WITH_EVERYTHING),
         "graph, wgan_gp": partial(_graph_is_eager, CRITIC),
+        "torch.compile": _compiled_is_eager,
         "resume": _resuming_is_exact,
         "memory": _memory_stays,
         "evaluation": _distances_are_those_of_the_cpu,
@@ -144,6 +145,26 @@ def _replays_are_eager(settings: tuple[str, ...], device: torch.device) -> str:
         pixels = _images(graph)
         ours, theirs = (_losses_and_norms(config, pixels, device) for config in (graph, eager))
         return _same(ours, theirs, dtype, "eager steps and their gradients", steps)
+
+
+def _compiled_is_eager(device: torch.device) -> str:
+    if device.type != "cuda":
+        raise UnsupportedError("compiled networks are checked on CUDA devices")
+    return _compiling_changes_nothing(device)
+
+
+def _compiling_changes_nothing(device: torch.device) -> str:
+    """Compare compiled networks, of which D sees real images and fakes in one pass, with eager."""
+    compiled, eager = (
+        _small("celeba", device, f"training.compile={each}") for each in ("true", "false")
+    )
+    with _exact(device) as dtype:
+        pixels = _images(compiled)
+        try:
+            ours = _losses(compiled, pixels, device)
+        finally:
+            torch.compiler.reset()
+        return _same(ours, _losses(eager, pixels, device), dtype, "networks that are not compiled")
 
 
 def _losses_and_norms(config: Config, pixels: Tensor, device: torch.device) -> Losses:

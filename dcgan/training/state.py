@@ -47,7 +47,7 @@ class TrainingState:
     """The networks, their optimizers, the random generators, and how far the training is.
 
     Attributes:
-        generator, discriminator: On the training device, in its `memory_format`.
+        generator, discriminator: On the training device, in channels-last memory.
         generator_optimizer, discriminator_optimizer: Adam of either network.
         average: The exponential moving average of G; None if the recipe asks for none.
         latents: Draws the latents of both networks' steps.
@@ -153,7 +153,7 @@ def initial_state(
         world: The processes that train together; batch norm may be synchronised over them.
     """
     generator, discriminator = (
-        network.to(device).to(memory_format=memory_format(config, device))
+        network.to(device).to(memory_format=torch.channels_last)
         for network in build_networks(config, seeds.weights)
     )
     if world.size > 1 and config.training.synchronised_batch_norm:
@@ -180,15 +180,6 @@ def initial_state(
         latents=torch.Generator(device).manual_seed(seeds.latents),
         perturbations=torch.Generator(device).manual_seed(seeds.perturbations),
     )
-
-
-def memory_format(config: Config, device: torch.device) -> torch.memory_format:
-    """The layout of images and weights: channels-last, in which convolutions are faster.
-
-    On CUDA, Inductor chooses the layout itself, and fails on some networks in channels-last.
-    """
-    chooses_itself = config.training.compile and device.type == "cuda"
-    return torch.contiguous_format if chooses_itself else torch.channels_last
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:

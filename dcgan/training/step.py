@@ -5,10 +5,9 @@ Goodfellow et al. 2014, algorithm 1, with the variants of it that published reci
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -17,17 +16,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.profiler import record_function
 
 from dcgan.config.schema import Config
-from dcgan.cpu.fast_convolutions import with_fast_convolutions
 from dcgan.data.scaling import to_unit_range
 from dcgan.models.ema import update_moving_average
 from dcgan.sampling import draw_latents
+from dcgan.training.called_networks import called_networks
 from dcgan.training.distributed import World
 from dcgan.training.losses import LOSSES, gradient_penalty
-from dcgan.training.precision import forward_in_precision
 from dcgan.training.stabilisers import augment, instance_noise_std, make_targets, mirror_half
-from dcgan.training.state import TrainingState, memory_format
-
-Network: TypeAlias = Callable[[Tensor], Tensor]
+from dcgan.training.state import TrainingState
 
 Batch: TypeAlias = tuple[int, Tensor]
 """Images in the batch of all processes together, and this process's real images, uint8
@@ -94,19 +90,13 @@ class AdversarialStep:
         self._world = world
         self._total_steps = total_steps
         self._loss = LOSSES[config.loss.name]
-        self._memory_format = memory_format(config, device)
         self._noise_std = torch.zeros((), device=device)
-        generator, discriminator = state.generator, state.discriminator
-        if config.training.compile:
-            full = len(world.shard(torch.empty(config.training.batch_size)))
-            generator = CompiledForFullBatches(generator, full)
-            discriminator = CompiledForFullBatches(discriminator, full)
-        self._discriminator_ddp = world.wrap_ddp(discriminator)
-        self._generator = _as_called(world.wrap_ddp(generator), config, device)
-        self._discriminator = _as_called(self._discriminator_ddp, config, device)
-        # G's step needs no gradients of D; DDP's wrapper would wait for their average.
-        self._discriminator_no_ddp = _as_called(discriminator, config, device)
-        self._shares_d_pass = can_share_d_pass(config, state.discriminator)
+        self._networks = called_networks(
+            state.generator, state.discriminator, config, device, world
+        )
+        self._shares_d_pass = can_share_d_pass(
+            config, state.discriminator, norms_apart=self._networks.norms_apart
+        )
 
     def __call__(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
         """Update D on each batch, then G; return the metrics, as `metrics` does."""
@@ -138,12 +128,12 @@ class AdversarialStep:
             if self._config.dataset.flip:
                 images = mirror_half(images, state.perturbations)
             # A memory-mapped file is in contiguous format.
-            images = images.contiguous(memory_format=self._memory_format)
+            images = images.contiguous(memory_format=torch.channels_last)
             real = self._augment(to_unit_range(images))
             real_targets = self._make_targets(True, len(real))
             if not self._shares_d_pass:
                 with self._until_the_update():
-                    real_logits = self._discriminator(real)
+                    real_logits = self._networks.discriminator(real)
                     real_loss = loss.discriminator(real_logits, real_targets)
                     if training.discriminator_step != "joint":
                         self._world.rescale_mean(real_loss, len(real), batch_size).backward()
@@ -154,15 +144,15 @@ class AdversarialStep:
             noise = self._draw_noise(batch_size)
             # No graph, unless this step's or G's backward pass goes through these fakes.
             with torch.set_grad_enabled(reuses_fakes or not training.detach_fakes):
-                fake = self._generator(noise)
+                fake = self._networks.generator(noise)
             fake_augmented = self._augment(fake.detach() if training.detach_fakes else fake)
             fake_targets = self._make_targets(False, len(fake_augmented))
             if self._shares_d_pass:
                 both = torch.cat([real, fake_augmented])
-                real_logits, fake_logits = self._discriminator(both).chunk(2)
+                real_logits, fake_logits = self._networks.discriminator_of_both(both).chunk(2)
                 real_loss = loss.discriminator(real_logits, real_targets)
             else:
-                fake_logits = self._discriminator(fake_augmented)
+                fake_logits = self._networks.discriminator(fake_augmented)
             fake_loss = loss.discriminator(fake_logits, fake_targets)
             d_loss = fake_loss
             if self._shares_d_pass or training.discriminator_step == "joint":
@@ -170,7 +160,7 @@ class AdversarialStep:
             penalty = None
             if self._config.loss.traits.gradient_penalty:
                 penalty = gradient_penalty(
-                    self._discriminator, real, fake_augmented, state.perturbations
+                    self._networks.discriminator, real, fake_augmented, state.perturbations
                 )
                 d_loss = d_loss + self._config.loss.gradient_penalty * penalty
             d_loss = self._world.rescale_mean(d_loss, len(real), batch_size)
@@ -191,8 +181,8 @@ class AdversarialStep:
                 if training.generator_fakes == "fresh":
                     noise = self._draw_noise(d_step.batch_size)
                 if training.generator_fakes != "reused":
-                    fake = self._generator(noise)
-                gen_logits = self._discriminator_no_ddp(self._augment(fake))
+                    fake = self._networks.generator(noise)
+                gen_logits = self._networks.discriminator_no_ddp(self._augment(fake))
                 g_loss = self._loss.generator(gen_logits)
                 self._world.rescale_mean(g_loss, len(fake), d_step.batch_size).backward()
             state.generator_optimizer.step()
@@ -228,7 +218,7 @@ class AdversarialStep:
         Not for `two`, which updates D after the first pass, nor for `joint`, which has one pass.
         """
         if self._config.training.discriminator_step == "accumulated":
-            return self._world.no_sync(self._discriminator_ddp)
+            return self._world.no_sync(self._networks.discriminator_ddp)
         return nullcontext()
 
     def _augment(self, images: Tensor) -> Tensor:
@@ -257,45 +247,21 @@ def _frozen(network: nn.Module) -> Iterator[None]:
         network.requires_grad_(True)
 
 
-def can_share_d_pass(config: Config, discriminator: nn.Module) -> bool:
+def can_share_d_pass(
+    config: Config, discriminator: nn.Module, *, norms_apart: bool = False
+) -> bool:
     """Whether D may see real images and fakes in one batch.
 
     The step is the same unless a layer depends on the whole batch, as batch norm does, or
     changes with each forward pass, as spectral norm does.
+
+    Args:
+        config: The recipe.
+        discriminator: D.
+        norms_apart: Whether batch norm sees real images and fakes apart all the same.
     """
     if config.training.discriminator_step == "two" or config.stabilisers.spectral_norm:
         return False
-    return not any(isinstance(layer, _BatchNorm) for layer in discriminator.modules())
-
-
-class CompiledForFullBatches(nn.Module):
-    """A compiled network; shorter batches, which would compile it again, use the plain one.
-
-    Compiled before DistributedDataParallel wraps it, because the wrapper cannot be compiled.
-
-    Args:
-        network: Shared with the caller, who draws grids and saves checkpoints with it.
-        full: Images of this process in a full batch.
-    """
-
-    def __init__(self, network: nn.Module, full: int) -> None:
-        super().__init__()
-        self._network = network
-        self._compiled = torch.compile(network, dynamic=False)
-        self._full = full
-
-    def forward(self, images: Tensor) -> Tensor:
-        called = self._compiled if len(images) == self._full else self._network
-        output: Tensor = called(images)
-        return output
-
-
-def _as_called(network: nn.Module, config: Config, device: torch.device) -> Network:
-    """The network as a step calls it; grids and checkpoints use the network itself.
-
-    With torch.compile the CPU's fast convolutions are left out, because it cannot compile them.
-    """
-    called: Network = network
-    if device.type == "cpu" and not config.training.compile:
-        called = partial(with_fast_convolutions, network)
-    return partial(forward_in_precision, called, precision=config.training.precision)
+    return norms_apart or not any(
+        isinstance(layer, _BatchNorm) for layer in discriminator.modules()
+    )

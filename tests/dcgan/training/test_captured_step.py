@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from unittest.mock import Mock, call
@@ -177,17 +178,17 @@ def test_a_capture_that_fails_halfway_leaves_a_step_that_still_trains(
         step = AdversarialStep(state, config, device, world, total_steps)
 
         def capture(function: Callable[[], dict[str, Tensor]]) -> None:
-            before, network = copy.deepcopy(state.to_checkpoint()), getattr(step, part)
-            setattr(step, part, without_memory)
+            before, networks = copy.deepcopy(state.to_checkpoint()), step._networks
+            step._networks = replace(networks, **{part: without_memory})
             try:
                 function()
             finally:  # what is captured is not computed
-                setattr(step, part, network)
+                step._networks = networks
                 state.restore(before, derive_seeds(config.seed))
 
         return CapturedStep(step, config.training, capture, reports.append)
 
-    for part in ("_discriminator", "_discriminator_no_ddp"):  # in D's step, and in G's
+    for part in ("discriminator", "discriminator_no_ddp"):  # in D's step, and in G's
         monkeypatch.setattr(loop, "_training_step", partial(captured, part))
         assert train(config) == eager
     assert reports == ["not captured: CUDA out of memory."] * 2

@@ -8,6 +8,9 @@ import pytest
 import torch
 from torch._dynamo.backends.registry import lookup_backend
 
+from dcgan.cuda.fast_layers import FastLayers
+from dcgan.selftest import checks
+from dcgan.training import called_networks
 from dcgan.training.checkpoint import no_checkpoints
 from dcgan.training.loop import train
 from tracking.events import Event, Metrics
@@ -20,7 +23,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of operators in each graph that torch.compile made, here by its eager backend."""
     graphs: list[int] = []
 
-    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]):
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor], **options: object):
         graphs.append(len(graph.graph.nodes))
         return lookup_backend("aot_eager")(graph, inputs)
 
@@ -53,3 +56,65 @@ def test_a_short_last_batch_neither_compiles_again_nor_changes_the_losses(
         assert compilations == for_full_batches, count
         plain = g_losses(small_config(), with_a_short_one)
         torch.testing.assert_close(losses, plain, rtol=1e-6, atol=0)
+
+
+@pytest.fixture
+def on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trains with the layers that CUDA has."""
+    monkeypatch.setattr(called_networks, "has_fast_layers", lambda device: True)
+
+
+@pytest.mark.usefixtures("float64", "on_cuda")
+def test_with_the_layers_of_cuda_the_losses_are_those_of_plain_networks(
+    small_config, pixels, compilations: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    eager = g_losses(small_config(), pixels)
+    assert not compilations
+    compiled = g_losses(small_config("training.compile=true"), pixels)
+    assert compilations
+    monkeypatch.undo()
+    plain = g_losses(small_config(), pixels)
+    torch.testing.assert_close(eager, plain, rtol=1e-9, atol=0)
+    torch.testing.assert_close(compiled, plain, rtol=1e-6, atol=0)
+
+
+@pytest.mark.usefixtures("on_cuda")
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        ((), [1, 1, 1, 1]),  # D on real images, G, D on fakes, D on the same fakes
+        (("training.compile=true",), [1, 2, 1]),  # G, D on both, D on the same fakes
+        (("training.compile=true", "stabilisers.spectral_norm=true"), [1, 1, 1, 1]),
+    ],
+)
+def test_compiled_for_cuda_d_sees_real_images_and_fakes_in_one_pass(
+    settings: tuple[str, ...],
+    parts: list[int],
+    small_config,
+    pixels,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    forward, passes = FastLayers.forward, []
+
+    def watched(network: FastLayers, maps: torch.Tensor, parts: int = 1) -> torch.Tensor:
+        passes.append(parts)
+        return forward(network, maps, parts)
+
+    monkeypatch.setattr(FastLayers, "forward", watched)
+    monkeypatch.setattr(torch, "compile", lambda network, **options: network)
+    g_losses(small_config("training.steps=1", *settings), pixels)
+    assert passes == parts
+
+
+@pytest.mark.usefixtures("on_cuda", "compilations")
+def test_the_self_test_compares_compiled_networks(monkeypatch: pytest.MonkeyPatch):
+    small = checks._small
+    narrow = tuple(f"network.{name}_features=4" for name in ("generator", "discriminator"))
+    monkeypatch.setattr(checks, "_small", lambda recipe, *rest: small(recipe, *rest, *narrow))
+    assert "networks that are not compiled" in checks._compiling_changes_nothing(CPU)
+    in_parts = FastLayers.forward
+    together = lambda network, maps, parts=1: in_parts(network, maps)  # noqa: E731
+    monkeypatch.setattr(FastLayers, "forward", together)
+    with pytest.raises(checks.CheckError, match="allowed"):
+        checks._compiling_changes_nothing(CPU)
+    assert checks.run_check("torch.compile", CPU).result == "skipped"

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dcgan.models.ema import moving_average, update_moving_average
+from dcgan.training.called_networks import CompiledForFullBatches
 from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.state import derive_seeds, initial_state
-from dcgan.training.step import AdversarialStep, CompiledForFullBatches
+from dcgan.training.step import AdversarialStep
 from tests.dcgan.training.test_captured_step import WAYS, build, images
 
 CPU = torch.device("cpu")
@@ -103,7 +104,7 @@ def test_gradients_are_averaged_once_for_each_update(
         done.set_result(bucket.buffer())
         return done
 
-    step._discriminator_ddp.register_comm_hook(None, count)
+    step._networks.discriminator_ddp.register_comm_hook(None, count)
     step(full_batches(step, one_of_two))
     assert counts["D"] == exchanges
 
@@ -111,9 +112,9 @@ def test_gradients_are_averaged_once_for_each_update(
 def test_networks_are_compiled_before_they_are_wrapped(
     one_of_two: World, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(torch, "compile", lambda network, dynamic: network)
+    monkeypatch.setattr(torch, "compile", lambda network, **options: network)
     step = new_step("digits", one_of_two, "training.compile=true")
-    wrapped = step._discriminator_ddp
+    wrapped = step._networks.discriminator_ddp
     assert isinstance(wrapped, nn.parallel.DistributedDataParallel)
     assert isinstance(wrapped.module, CompiledForFullBatches)
     assert wrapped.module._full == step._config.training.batch_size // 2
