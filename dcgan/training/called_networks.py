@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dcgan.config.schema import Config
 from dcgan.cpu.fast_convolutions import with_fast_convolutions
 from dcgan.cuda.fast_layers import FastLayers
+from dcgan.training.compiled import CompiledForFullBatches, images_of_this_process
 from dcgan.training.distributed import World
 from dcgan.training.precision import forward_in_precision
 
@@ -62,7 +63,7 @@ def called_networks(
     if fast_layers:
         generator, discriminator = FastLayers(generator), FastLayers(discriminator)
     if config.training.compile:
-        full = len(world.shard(torch.empty(config.training.batch_size)))
+        full = images_of_this_process(config, world)
         generator = CompiledForFullBatches(generator, full)
         discriminator = CompiledForFullBatches(discriminator, full)
     generator_ddp, discriminator_ddp = world.wrap_ddp(generator), world.wrap_ddp(discriminator)
@@ -82,34 +83,6 @@ def called_networks(
 def has_fast_layers(device: torch.device) -> bool:
     """Whether networks are trained by `FastLayers` on this device."""
     return device.type == "cuda"
-
-
-class CompiledForFullBatches(nn.Module):
-    """A compiled network; shorter batches, which would compile it again, use the plain one.
-
-    Compiled before DistributedDataParallel wraps it, because the wrapper cannot be compiled.
-
-    Args:
-        network: Shared with the caller, who draws grids and saves checkpoints with it.
-        full: Images of this process in a full batch.
-    """
-
-    def __init__(self, network: nn.Module, full: int) -> None:
-        super().__init__()
-        self._network = network
-        self._compiled = torch.compile(network, dynamic=False, options=_INDUCTOR)
-        self._full = full
-
-    def forward(self, images: Tensor, **parts: int) -> Tensor:
-        """The network's output. parts: As `FastLayers` takes them, if it is the network."""
-        is_full = len(images) == self._full * parts.get("parts", 1)
-        called = self._compiled if is_full else self._network
-        output: Tensor = called(images, **parts)
-        return output
-
-
-_INDUCTOR: dict[str, Any] = {"force_layout_optimization": True}
-"""Convolutions in channels-last memory, which Inductor avoids for networks like D."""
 
 
 def _in_precision(network: Network, config: Config, device: torch.device) -> Network:

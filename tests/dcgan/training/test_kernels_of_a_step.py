@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dcgan.models.ema import moving_average, update_moving_average
-from dcgan.training.called_networks import CompiledForFullBatches
+from dcgan.training.compiled import CompiledForFullBatches
 from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.state import derive_seeds, initial_state
 from dcgan.training.step import AdversarialStep
