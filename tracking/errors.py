@@ -23,7 +23,7 @@ def reason_not_written(path: Path, error: OSError) -> str:
     """Why a file or a folder could not be written, where its folder is made if it is missing."""
     nearest = next(each for each in path.absolute().parents if each.exists())
     if not nearest.is_dir():
-        return f"{nearest} is no folder"
+        return f"{nearest} is not a folder"
     if error.errno == errno.ENOENT:
         return f"no folder can be made in {nearest}"
     return error.strerror or str(error)

@@ -67,7 +67,8 @@ def resolve_source(source: str | Path | RunSource) -> RunSource:
     raise StoreError(
         f"There are no runs in {path}{'' if path.exists() else ', which does not exist'}. "
         f"Looked for:\n{patterns}\n"
-        "MLflow's runs can also be read from an address, such as http://localhost:5000."
+        "MLflow's runs can also be read from an address, such as http://localhost:5000.\n"
+        "Start a first run with: dcgan train"
     )
 
 

@@ -134,7 +134,7 @@ def test_a_store_below_a_regular_file_cannot_be_written_to(tmp_path: Path) -> No
     with pytest.raises(StoreError) as raised:
         create_run(tmp_path / "file" / "runs", "digits", None, CREATED)
     assert str(raised.value) == (
-        f"The store {tmp_path}/file/runs cannot be written to: {tmp_path}/file is no folder.\n"
+        f"The store {tmp_path}/file/runs cannot be written to: {tmp_path}/file is not a folder.\n"
         "Give a folder of your own with --store."
     )
 

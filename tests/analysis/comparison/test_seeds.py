@@ -49,5 +49,5 @@ def test_fewer_runs_than_were_planned_are_said(tmp_path: Path) -> None:
     assert "An arm has 6 of 8 planned runs" in warnings_of(tmp_path, seeds=6, planned=8)
 
 
-def test_the_planned_number_of_seeds_is_no_doubt(tmp_path: Path) -> None:
+def test_the_planned_number_of_seeds_warns_of_nothing(tmp_path: Path) -> None:
     assert warnings_of(tmp_path, seeds=6, planned=6) == ""

@@ -362,7 +362,7 @@ def test_a_report_that_cannot_be_written_leaves_nothing(report: Report, tmp_path
     (tmp_path / "file").write_text("mine")
     with pytest.raises(
         UserError,
-        match=r"page.html cannot be written: .*file is no folder.\nChoose another place with -o",
+        match=r"page.html cannot be written: .*file is not a folder.\nChoose another place with -o",
     ):
         save_report(report, tmp_path / "file" / "page.html", "html")
     with pytest.raises(UserError, match="is a folder"):

@@ -48,7 +48,7 @@ def test_why_something_was_not_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path, number, reason in (
         (Path("/proc/none/x.png"), errno.ENOENT, "no folder can be made in /proc"),
-        (tmp_path / "file" / "x.png", errno.EEXIST, f"{tmp_path}/file is no folder"),
+        (tmp_path / "file" / "x.png", errno.EEXIST, f"{tmp_path}/file is not a folder"),
         (tmp_path / "x.png", errno.EROFS, "Read-only file system"),
     ):
         error = OSError(number, os.strerror(number), f"{path}.tmp")

@@ -56,7 +56,7 @@ def test_one_batch_is_gathered_ahead_and_the_thread_ends_with_the_training(
 
 
 @pytest.mark.parametrize("free", [2 * 1024, 2 * 1024 - 1])
-def test_a_card_takes_sets_of_up_to_half_its_free_memory(free: int, monkeypatch):
+def test_a_gpu_takes_sets_of_up_to_half_its_free_memory(free: int, monkeypatch):
     moved = []
     pixels = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
     card = SimpleNamespace(mem_get_info=lambda device: (free, 10**9))
@@ -66,7 +66,7 @@ def test_a_card_takes_sets_of_up_to_half_its_free_memory(free: int, monkeypatch)
     assert moved == ([torch.device("xpu")] if free // 2 >= pixels.nbytes else [])
 
 
-def test_a_card_that_cannot_say_what_is_free_has_what_was_not_taken(monkeypatch):
+def test_a_gpu_that_cannot_say_what_is_free_has_what_was_not_taken(monkeypatch):
     def refuse(device: torch.device) -> tuple[int, int]:
         raise RuntimeError("doesn't support querying the available free memory")
 

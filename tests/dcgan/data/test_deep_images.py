@@ -159,7 +159,7 @@ def test_files_that_were_left_out_are_named(tmp_path: Path) -> None:
     assert "4.png" not in said
 
 
-def test_an_ordinary_set_has_no_doubts() -> None:
+def test_an_ordinary_set_has_no_warnings() -> None:
     digits = load_images(
         Dataset.model_validate({"name": "digits", "image_size": 32, "channels": 1})
     )

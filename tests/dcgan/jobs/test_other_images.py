@@ -60,12 +60,12 @@ def test_few_steps_of_a_recipe_for_many_images_are_told_of_with_what_to_type():
 
 
 @pytest.mark.parametrize("setting", ["training.steps=15", "training.epochs=6", "name=mine"])
-def test_a_length_that_the_user_chose_is_not_doubted(setting: str):
+def test_a_length_that_the_user_chose_is_not_warned_of(setting: str):
     assert not few_steps_warning(with_folder("celeba", setting), 300)
 
 
 @pytest.mark.parametrize("recipe", recipe_names())
-def test_no_recipe_is_doubted_on_its_own_images(recipe: str):
+def test_no_recipe_warns_of_its_own_images(recipe: str):
     config = configured(recipe)
     size = config.source.images
     assert size is not None
@@ -113,7 +113,7 @@ def test_a_run_on_own_photographs_says_so_and_goes_on(faces: Path, tmp_path: Pat
     assert (ended.status, ended.steps) == ("finished", 10)
 
 
-def test_dcgan_data_doubts_the_length_of_a_recipe_that_is_named(faces: Path):
+def test_dcgan_data_warns_of_the_length_of_a_recipe_that_is_named(faces: Path):
     named = CliRunner().invoke(app, ["data", str(faces), "--recipe", "anime"])
     assert "anime's 100 epochs are meant for 63,632 images" in " ".join(named.output.split())
     assert "epochs" not in CliRunner().invoke(app, ["data", str(faces)]).output

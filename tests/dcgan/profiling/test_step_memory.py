@@ -127,7 +127,7 @@ def test_each_of_several_processes_has_a_part_of_the_batch(
     check_memory(config, CPU, dataclasses.replace(SINGLE_PROCESS, size=4))
 
 
-def test_memory_that_others_have_taken_is_a_doubt(memory: Callable[[float, float], None]) -> None:
+def test_memory_that_others_have_taken_is_warned_of(memory: Callable[[float, float], None]) -> None:
     memory(2, 64)
     config = celeba(*LARGE)
     check_memory(config, CPU)

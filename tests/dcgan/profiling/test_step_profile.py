@@ -89,5 +89,5 @@ def test_a_trace_that_cannot_be_written_is_told(tmp_path: Path):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert "cannot be written" in result.output
-    assert "file is no folder" in " ".join(result.output.replace("│", "").split())
+    assert "file is not a folder" in " ".join(result.output.replace("│", "").split())
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

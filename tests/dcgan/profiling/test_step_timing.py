@@ -19,7 +19,7 @@ def test_each_kind_of_device_has_a_record_of_its_own(monkeypatch: pytest.MonkeyP
     config = load_config("digits", [])
     kinds = ("cpu", "mps", "cuda:0", "cuda:1", "xpu:0")
     files = [step_timing._timing_file(config, torch.device(kind)) for kind in kinds]
-    assert len(set(files)) == 4  # two cards of one make are alike
+    assert len(set(files)) == 4  # two GPUs of one make are alike
 
 
 def test_a_trial_has_full_batches_and_a_short_one_and_waits_for_each(

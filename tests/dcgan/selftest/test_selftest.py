@@ -153,7 +153,7 @@ def test_memory_that_stays_is_told_from_memory_that_grows(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("error", "result"), [(0.0, "passed"), (1e-4, "passed"), (0.1, "failed")])
-def test_distances_on_a_card_are_compared_with_those_of_the_cpu(
+def test_distances_on_a_gpu_are_compared_with_those_of_the_cpu(
     error: float, result: str, monkeypatch: pytest.MonkeyPatch
 ):
     def spaces(images: ImageSet, device: torch.device) -> list[FeatureSpace]:

@@ -50,7 +50,7 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def two_cards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that seems to have two cards of CUDA's."""
+    """A machine that seems to have two CUDA GPUs."""
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     current = torch.device("cuda")
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **options: current)
@@ -68,7 +68,7 @@ def two_cards(monkeypatch: pytest.MonkeyPatch) -> None:
         (("--device", "cuda:1"), 1, ("cuda:1",)),
     ],
 )
-def test_each_job_has_a_card_of_its_own_and_there_are_as_many_jobs_as_cards(
+def test_each_job_has_a_gpu_of_its_own_and_there_are_as_many_jobs_as_gpus(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: tuple[str, ...],
@@ -91,7 +91,7 @@ def test_each_job_has_a_card_of_its_own_and_there_are_as_many_jobs_as_cards(
 
 
 @pytest.mark.usefixtures("two_cards")
-def test_the_cards_of_a_cluster_are_left_to_its_machines():
+def test_the_gpus_of_a_cluster_are_left_to_its_machines():
     assert devices_of_jobs("auto", 4, "ray") == ("auto",)
     assert devices_of_jobs("cpu", 4, "loky") == ("cpu",)
 
@@ -103,7 +103,7 @@ def claim(folder: Path, connection: Connection) -> None:
     connection.recv()
 
 
-def test_a_worker_keeps_its_card_and_leaves_it_when_it_dies(tmp_path: Path):
+def test_a_worker_keeps_its_gpu_and_leaves_it_when_it_dies(tmp_path: Path):
     worker_process = partial(child_process, claim, tmp_path, fork_context())
     with worker_process() as (first, connection):
         assert connection.recv() == ["cuda:0"] * 2
@@ -115,7 +115,7 @@ def test_a_worker_keeps_its_card_and_leaves_it_when_it_dies(tmp_path: Path):
                 assert third.recv() == ["cuda:0"] * 2
 
 
-def test_a_run_is_trained_on_the_card_of_its_worker(monkeypatch: pytest.MonkeyPatch):
+def test_a_run_is_trained_on_the_gpu_of_its_worker(monkeypatch: pytest.MonkeyPatch):
     prepared: list[str] = []
     monkeypatch.setattr(worker, "_claim_device", lambda folder, devices: devices[1])
     monkeypatch.setattr(

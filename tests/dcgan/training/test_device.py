@@ -22,7 +22,7 @@ NAMES = {"cuda": "NVIDIA H100", "xpu": "Intel Arc A770"}
 
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Pretend:
-    """Give this machine cards of a type, on which kernels run unless one fails with `fault`."""
+    """Give this machine GPUs of a type, on which kernels run unless one fails with `fault`."""
     for variable in ("LOCAL_RANK", *devices._VISIBLE_GPUS):
         monkeypatch.delenv(variable, raising=False)
 
@@ -65,7 +65,7 @@ def test_a_device_that_computes_nothing_is_not_taken():
         choose_device("meta")
 
 
-def test_a_card_without_kernels_is_named_with_what_to_do(pretend: Pretend):
+def test_a_gpu_without_kernels_is_named_with_what_to_do(pretend: Pretend):
     fault = "CUDA error: no kernel image is available for execution on the device"
     pretend("cuda", 2, fault)
     with pytest.raises(ConfigError) as caught:
@@ -97,7 +97,7 @@ def test_the_choice_is_among_the_devices_that_are_there(
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda"])
-def test_each_process_gets_a_card_of_its_own(
+def test_each_process_gets_a_gpu_of_its_own(
     pretend: Pretend, monkeypatch: pytest.MonkeyPatch, name: str
 ):
     pretend("cuda", 4)
@@ -107,7 +107,7 @@ def test_each_process_gets_a_card_of_its_own(
     assert choose_device("cuda:1") == torch.device("cuda:1")
 
 
-def test_a_process_that_sees_its_own_card_alone_takes_it(
+def test_a_process_that_sees_its_own_gpu_alone_takes_it(
     pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ):
     pretend("cuda", 1)
@@ -117,7 +117,7 @@ def test_a_process_that_sees_its_own_card_alone_takes_it(
 
 
 @pytest.mark.parametrize(("count", "names"), [(1, "cuda:0"), (2, "cuda:0 to cuda:1")])
-def test_a_process_without_a_card_is_told_how_many_there_are(
+def test_a_process_without_a_gpu_is_told_how_many_there_are(
     pretend: Pretend, monkeypatch: pytest.MonkeyPatch, count: int, names: str
 ):
     pretend("cuda", count)
@@ -159,7 +159,7 @@ def test_another_process_waits_for_the_first_to_report_what_befalls_both(
         assert waited == seconds
 
 
-def test_runs_can_be_spread_over_the_cards_that_the_name_leaves_open(pretend: Pretend):
+def test_runs_can_be_spread_over_the_gpus_that_the_name_leaves_open(pretend: Pretend):
     pretend("cuda", 3)
     assert devices_for_runs("auto") == devices_for_runs("cuda") == ["cuda:0", "cuda:1", "cuda:2"]
     assert devices_for_runs("cuda:1") == ["cuda:1"]

@@ -1,4 +1,4 @@
-"""What processes exchange, and by what, without a second process or a card."""
+"""What processes exchange, and by what, without a second process or a GPU."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_synchronised_batch_norm_exchanges_what_is_on_its_device(monkeypatch: py
 
 
 @pytest.mark.parametrize("kind", ["cuda", "xpu"])
-def test_on_cards_it_is_that_of_pytorch(kind: str):
+def test_on_gpus_it_is_that_of_pytorch(kind: str):
     network = synchronise_batch_norm(nn.Sequential(nn.BatchNorm2d(3)), torch.device(kind))
     assert isinstance(network[0], nn.SyncBatchNorm)
 

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "unique_dim", "_unique2"}
 """Operators whose results, or the shapes of them, the host must know."""
 SORTING = {"index_put", "_index_put_impl", "_unsafe_index_put", "embedding_dense_backward"}
-"""Operators that sort indices on a card."""
+"""Operators that sort indices on a GPU."""
 
 
 class Operators(TorchDispatchMode):

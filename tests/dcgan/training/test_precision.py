@@ -19,7 +19,7 @@ from dcgan.training.precision import (
     set_arithmetic,
 )
 
-CPU, CARD = torch.device("cpu"), torch.device("cuda", 0)
+CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
 
 def flags() -> tuple[str, str, bool]:
@@ -41,8 +41,8 @@ def _flags_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Pretends that `CARD` is of a compute capability, or AMD's."""
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Pretends that `GPU` is of a compute capability, or AMD's."""
 
     def pretend(capability: tuple[int, int], hip: str | None = None) -> None:
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
@@ -61,7 +61,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     ],
 )
 def test_each_precision_sets_all_flags(small_config, precision: str, expected: tuple[str, ...]):
-    set_arithmetic(small_config(f"training.precision={precision}"), CARD)
+    set_arithmetic(small_config(f"training.precision={precision}"), GPU)
     assert flags() == expected
 
 
@@ -76,30 +76,30 @@ def test_each_precision_sets_all_flags(small_config, precision: str, expected: t
         ((9, 0), None, "bf16", "bfloat16 in networks, float32 in losses and weights"),
     ],
 )
-def test_a_run_says_what_its_card_computes_in(
+def test_a_run_says_what_its_gpu_computes_in(
     small_config: Callable[..., Config],
-    card: Callable[..., None],
+    gpu: Callable[..., None],
     capability: tuple[int, int],
     hip: str | None,
     precision: str,
     expected: str,
 ):
-    card(capability, hip)
+    gpu(capability, hip)
     config = small_config(f"training.precision={precision}")
-    check_precision(config, CARD)
-    assert describe_arithmetic(config, CARD) == expected
+    check_precision(config, GPU)
+    assert describe_arithmetic(config, GPU) == expected
 
 
 @pytest.mark.parametrize(
     ("capability", "hip", "precision"),
     [((7, 5), None, "tf32"), ((9, 4), "6.2", "tf32"), ((7, 5), None, "bf16")],
 )
-def test_what_a_card_has_not_is_refused(
-    small_config, card: Callable[..., None], capability, hip, precision: str
+def test_what_a_gpu_has_not_is_refused(
+    small_config, gpu: Callable[..., None], capability, hip, precision: str
 ):
-    card(capability, hip)
+    gpu(capability, hip)
     with pytest.raises(ConfigError, match=f'"{precision}".*\n?.*the device is cuda:0'):
-        check_precision(small_config(f"training.precision={precision}"), CARD)
+        check_precision(small_config(f"training.precision={precision}"), GPU)
 
 
 def test_the_cpu_computes_in_float32(small_config):
@@ -110,7 +110,7 @@ def test_evaluations_compute_in_float32_and_leave_the_training_as_it_was(
     small_config, monkeypatch: pytest.MonkeyPatch
 ):
     config = small_config()
-    set_arithmetic(config, CARD)
+    set_arithmetic(config, GPU)
     seen = []
 
     def look(*arguments: object, **more: object) -> None:
@@ -140,10 +140,10 @@ def test_evaluations_compute_in_float32_and_leave_the_training_as_it_was(
 
 @pytest.mark.parametrize(("capability", "inside"), [((9, 0), "tf32"), ((7, 5), "ieee")])
 def test_networks_of_others_compute_as_pytorch_does_by_default(
-    card: Callable[..., None], capability: tuple[int, int], inside: str
+    gpu: Callable[..., None], capability: tuple[int, int], inside: str
 ) -> None:
-    card(capability)
+    gpu(capability)
     with ieee_float32():
-        with pytorch_default_convolutions(CARD):
+        with pytorch_default_convolutions(GPU):
             assert flags()[1] == inside
         assert flags()[1] == "ieee"
