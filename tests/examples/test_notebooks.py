@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.support import REPOSITORY
 
@@ -36,7 +33,12 @@ go_quickly()
 """Smaller networks, and no worker of a sweep, which would import PyTorch once more."""
 
 
+# nbformat and nbclient take 3 s to import, in every worker that collects this file.
+
+
 def read(path: Path) -> Any:
+    import nbformat
+
     return nbformat.read(path, as_version=4)
 
 
@@ -64,6 +66,9 @@ def test_a_notebook_is_committed_small_with_its_outputs_and_without_errors(path:
 
 def test_the_notebooks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one kernel, emptied between them: it imports PyTorch once."""
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell, new_notebook
+
     cells = [new_code_cell(QUICKLY)]
     for path in NOTEBOOKS:
         for number, cell in enumerate(code_cells(read(path))):

@@ -101,7 +101,9 @@ def test_a_run_without_checkpoints_is_told_from_a_missing_one(store: Path) -> No
 
 
 def test_checks_whose_names_have_commas_are_listed_apart() -> None:
-    assert "graph, all stabilisers; graph, wgan_gp; torch.compile;" in refused("selftest", "--only", "x")
+    assert "graph, all stabilisers; graph, wgan_gp; torch.compile;" in refused(
+        "selftest", "--only", "x"
+    )
 
 
 def test_values_are_shown_as_they_are_set(store: Path) -> None:
