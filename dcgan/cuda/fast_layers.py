@@ -13,7 +13,8 @@ from torch.nn.functional import conv2d, conv_transpose2d, linear, pad
 from torch.nn.modules.batchnorm import _BatchNorm
 
 _FEW = 8
-"""Fewer channels than these are next to the image."""
+"""Fewer channels than these are next to the image. Of an even number of them, space to depth makes
+a multiple of eight, so an odd number gets one more channel, of zeros."""
 
 
 class FastLayers(nn.Module):
