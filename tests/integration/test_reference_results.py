@@ -29,6 +29,11 @@ def words_of(page: Path) -> str:
     return re.sub(r"\s+", " ", page.read_text(encoding="utf-8"))
 
 
+def test_the_journals_are_small_enough_to_clone() -> None:
+    size = sum(file.stat().st_size for file in REFERENCE.rglob("*") if file.is_file())
+    assert size < 60e6, "keep the losses of fewer steps, and fewer grids"
+
+
 @pytest.fixture(scope="module")
 def results() -> str:
     return words_of(REFERENCE / "README.md")
