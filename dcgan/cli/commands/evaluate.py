@@ -95,7 +95,7 @@ def evaluate(
     from tracking.store import find_run
 
     console = Console(highlight=False)
-    results = []
+    results, told = [], set[str]()
     folders = dict.fromkeys(find_run(store, each) for each in runs or ["last"])
     for folder in folders:
         check_writable(folder)
@@ -116,7 +116,7 @@ def evaluate(
                 progress.clear()
                 results.append(evaluation)
                 if not as_json:
-                    _print(evaluation, store, console)
+                    _print(evaluation, store, console, told)
     if as_json:
         trees = [
             {"run": result.run, "step": result.step, "scores": list(map(_to_json, result.scores))}
@@ -132,7 +132,8 @@ def _to_json(score: Score) -> dict[str, object]:
     }
 
 
-def _print(evaluation: EvaluationResult, store: Path, console: Console) -> None:
+def _print(evaluation: EvaluationResult, store: Path, console: Console, told: set[str]) -> None:
+    """Print the scores, then what explains them. told: Notes so far, none of which is repeated."""
     from dcgan.evaluation.evaluator import MIN_PRECISION, MODE_METRICS
     from dcgan.evaluation.features.inception import INSTALL
     from dcgan.evaluation.metrics.distances import sample_warnings
@@ -178,6 +179,9 @@ def _print(evaluation: EvaluationResult, store: Path, console: Console) -> None:
             f"({evaluation.not_kept}). To measure all checkpoints alike: --checkpoint all"
         )
     for note in notes:
-        print_indented(console, note, "dim")
+        if note not in told:
+            print_indented(console, note, "dim")
     for command in commands:
-        console.print(Text(command, style="dim"), soft_wrap=True)
+        if command not in told:
+            console.print(Text(command, style="dim"), soft_wrap=True)
+    told.update(notes, commands)

@@ -189,6 +189,9 @@ def test_all_checkpoints_are_a_series_and_share_the_real_features(
 
     assert result.exit_code == 0, result.output
     assert sum(cheap_inception) == 2 * 100 + 3 * 100, "the real images' features are shared"
+    assert result.output.count("fakes per set against") == 3
+    for note in ("Spread: ", "probe neighbours"):
+        assert result.output.count(note) == 1, "what explains all tables is told once"
     series = read_steps(folder)[["step", "evaluation/fid", "evaluation/random_fid"]].dropna()
     assert series["step"].tolist() == [2, 4, 6]
     assert series["evaluation/fid"].nunique() == 1
