@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dcgan.models.ema import moving_average, update_moving_average
+from dcgan.training import called_networks
 from dcgan.training.compiled import CompiledForFullBatches
 from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.state import derive_seeds, initial_state
@@ -118,3 +119,20 @@ def test_networks_are_compiled_before_they_are_wrapped(
     assert isinstance(wrapped, nn.parallel.DistributedDataParallel)
     assert isinstance(wrapped.module, CompiledForFullBatches)
     assert wrapped.module._full == step._config.training.batch_size // 2
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("setting", ["accumulated", "joint", "two"])
+def test_several_processes_train_by_the_layers_of_cuda_as_by_plain_ones(
+    setting: str, one_of_two: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch, "compile", lambda network, **options: network)
+    settings = [f"training.discriminator_step={setting}"]
+    found = []
+    for fast, compiled in ((False, "false"), (True, "false"), (True, "true")):
+        monkeypatch.setattr(called_networks, "has_fast_layers", lambda device, fast=fast: fast)
+        step = new_step("digits", one_of_two, *settings, f"training.compile={compiled}")
+        found.append(step(full_batches(step, one_of_two)))
+    plain, *others = found
+    for other in others:
+        torch.testing.assert_close(other, plain, rtol=1e-9, atol=0)
