@@ -11,8 +11,8 @@ float32. It is based on the operations that torch.utils.flop_counter counts in c
 products, of which Winograd's convolutions need fewer. In bfloat16 more than 100% is possible if
 the processor multiplies it natively.
 
-On CUDA the plain loop has PyTorch's default arithmetic; `celeba` is also timed with `--compile`,
-and so is an epoch of the 63,632 images of `anime`, without it.
+On CUDA the plain loop has PyTorch's default arithmetic, `celeba` is timed with `--compile` as well,
+and last comes an epoch of the 63,632 images of `anime`.
 
     python benchmarks/training_step.py [--device cpu] [--pairs 5] [--steps 10] [--output FILE]
 """

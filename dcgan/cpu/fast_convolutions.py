@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from dcgan.cpu.winograd import convolve, convolve_transposed
+from dcgan.pixel_products import flatten_map, map_from_pixel
 
 WIDE = 128 * 256
 """Input channels times output channels from which Winograd's algorithm pays. Measured against
@@ -63,7 +64,7 @@ def _convolution(
     if bias is not None or dilation != (1, 1) or groups != 1 or not _is_cpu_batch(images):
         return None
     if images.shape[2:] == filters.shape[2:] and padding == (0, 0):
-        return (_flatten(images) @ _flatten(filters).t())[:, :, None, None]
+        return (flatten_map(images) @ flatten_map(filters).t())[:, :, None, None]
     height, width = images.shape[2:]
     if height % 4 == width % 4 == 0 and _winograd_pays(images, filters, stride, padding):
         return convolve(images, filters)
@@ -86,9 +87,7 @@ def _transposed_convolution(
         return None
     height, width = maps.shape[2:]
     if height == width == 1 and padding == (0, 0):
-        _, channels, *size = filters.shape
-        images = maps.flatten(1) @ _flatten(filters)
-        return images.view(-1, *size, channels).permute(0, 3, 1, 2)
+        return map_from_pixel(maps, filters)
     if height % 2 == width % 2 == 0 and _winograd_pays(maps, filters, stride, padding):
         return convolve_transposed(maps, filters)
     return None
@@ -107,8 +106,3 @@ def _winograd_pays(images: Tensor, filters: Tensor, stride: object, padding: obj
         and images.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled("cpu")
     )
-
-
-def _flatten(images: Tensor) -> Tensor:
-    """(N, C, H, W) as (N, HWC), the order in which channels-last images lie in memory."""
-    return images.permute(0, 2, 3, 1).flatten(1)

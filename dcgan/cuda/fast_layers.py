@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, linear, pad
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dcgan.pixel_products import flatten_map, map_from_pixel
+
 _FEW = 8
 """Fewer channels than these are next to the image. Of an even number of them, space to depth makes
 a multiple of eight, so an odd number gets one more channel, of zeros."""
@@ -56,7 +58,7 @@ def _apply(layer: nn.Module, maps: Tensor, parts: int) -> Tensor:
 def convolve(layer: nn.Conv2d, images: Tensor) -> Tensor:
     """layer(images), (N, C, H, W) to (N, channels, ...)."""
     if images.shape[2:] == layer.kernel_size and layer.padding == (0, 0):
-        logits = linear(_flatten(images), _flatten(layer.weight), layer.bias)
+        logits = linear(flatten_map(images), flatten_map(layer.weight), layer.bias)
         return logits[:, :, None, None]
     height, width = images.shape[2:]
     if _halves_images(layer, layer.in_channels) and height % 2 == width % 2 == 0:
@@ -71,9 +73,7 @@ def convolve_transposed(layer: nn.ConvTranspose2d, maps: Tensor) -> Tensor:
     """layer(maps), (N, C, H, W) to (N, channels, ...)."""
     plain = not any(layer.output_padding)
     if plain and maps.shape[2:] == (1, 1) and layer.padding == (0, 0):
-        images = maps.flatten(1) @ _flatten(layer.weight)
-        images = images.view(-1, *layer.kernel_size, layer.out_channels).permute(0, 3, 1, 2)
-        return _add_bias(images, layer)
+        return _add_bias(map_from_pixel(maps, layer.weight), layer)
     if plain and _halves_images(layer, layer.out_channels):
         odd = layer.out_channels % 2
         filters = _space_to_depth(pad(layer.weight, (0, 0, 0, 0, 0, odd)))
@@ -112,8 +112,3 @@ def _depth_to_space(maps: Tensor) -> Tensor:
     count, depth, height, width = maps.shape
     squares = maps.permute(0, 2, 3, 1).reshape(count, height, width, 2, 2, depth // 4)
     return squares.transpose(2, 3).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
-
-
-def _flatten(maps: Tensor) -> Tensor:
-    """(N, C, H, W) as (N, HWC), the order in which channels-last maps lie in memory."""
-    return maps.permute(0, 2, 3, 1).flatten(1)
