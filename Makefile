@@ -5,6 +5,9 @@ BIN := .venv/bin
 # Python compiles what is imported, not all 25,000 files while one waits.
 PIP := $(BIN)/python -m pip install --quiet --quiet --no-compile --constraint constraints.txt
 INSTALLING := echo "Installing into .venv: about 5 GB with the CUDA libraries of PyTorch, one to three minutes ..."
+# Where it is set, as in many images of containers, each process would compile all that it imports:
+# half of the seconds that a command takes to start. Empty means not set.
+export PYTHONDONTWRITEBYTECODE :=
 APT_GET := apt-get -o DPkg::Lock::Timeout=60 -o Acquire::Retries=1 -o Acquire::http::Timeout=20
 
 .PHONY: train test bench clean system-packages

@@ -21,8 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One per core: one more keeps both busy while tests wait, but slows each test by more."""
-    return loky.cpu_count()
+    """One more than there are cores: many tests wait for a server, a process or a time limit."""
+    return loky.cpu_count() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
