@@ -76,16 +76,9 @@ Store = Annotated[
 ]
 
 
-def several_runs(text: str, metavar: str = "RUN") -> Any:
-    """The argument of a command that takes any number of runs.
-
-    Args:
-        text: Its help text.
-        metavar: Its placeholder in the usage line.
-    """
-    return typer.Argument(
-        metavar=metavar, help=text, autocompletion=complete_run, show_default=False
-    )
+def several_runs(text: str) -> Any:
+    """The argument of a command that takes any number of runs; text: its help text."""
+    return typer.Argument(metavar="RUN", help=text, autocompletion=complete_run, show_default=False)
 
 
 RunReference = Annotated[

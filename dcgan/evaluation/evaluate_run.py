@@ -112,7 +112,7 @@ def evaluate_run(
         GenerationError: The images of a generator are not finite.
     """
     config, chosen_device = with_images_in(read_config(folder), data), choose_device(device)
-    steps = _steps_of(folder, which)
+    steps = steps_to_evaluate(folder, which)
     images = load_training_images(folder, config)
     spaces = feature_spaces(
         images,
@@ -170,8 +170,8 @@ def _different_measurement(
     return "; ".join(different) or None
 
 
-def _steps_of(folder: Path, which: CheckpointRef | Literal["all"]) -> list[int]:
-    """The steps of the chosen checkpoints; raises CheckpointError if there are none."""
+def steps_to_evaluate(folder: Path, which: CheckpointRef | Literal["all"]) -> list[int]:
+    """The steps of the chosen checkpoints of a run; raises CheckpointError if there are none."""
     checkpoints = list_checkpoints(folder / CHECKPOINT_DIR)
     if which != "all" or not checkpoints:
         checkpoints = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -26,14 +26,17 @@ from dcgan.cli.options import (
     parse_checkpoint,
     several_runs,
 )
+from dcgan.cli.selection import Selection, SweepOption, select_runs
 from dcgan.store_dir import DEFAULT_STORE, dcgan_command
 from tracking.wording import rounded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from dcgan.evaluation.evaluate_run import EvaluationResult
     from dcgan.evaluation.evaluator import Score
+    from dcgan.training.checkpoint import CheckpointRef
 
 _ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 
@@ -41,8 +44,9 @@ _ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 def evaluate(
     runs: Annotated[
         list[str] | None,
-        several_runs("Ids, starts of ids or names; the newest run by default.", "[RUN]..."),
+        several_runs("Ids, starts of ids or names; the newest run by default."),
     ] = None,
+    sweep: SweepOption = None,
     checkpoint: Annotated[
         str,
         typer.Option(
@@ -86,24 +90,23 @@ def evaluate(
     weights; metrics are named after the network. With Inception's weights, plain
     FID and KID are measured as well. The scores are stored with the run:
 
-    [dim]dcgan runs --sort lenet_fid
+    [dim]dcgan evaluate --sweep weight-init
+    dcgan runs --sort lenet_fid
     dcgan compare --metric lenet_fid[/dim]
     """
     from dcgan.cli.progress import ImageProgress
     from dcgan.evaluation.evaluate_run import evaluate_run
-    from tracking.lock import check_writable
-    from tracking.store import find_run
 
     console = Console(highlight=False)
     results, told = [], set[str]()
-    folders = dict.fromkeys(find_run(store, each) for each in runs or ["last"])
-    for folder in folders:
-        check_writable(folder)
-    for folder in folders:
+    which: CheckpointRef | Literal["all"] = (
+        "all" if checkpoint == "all" else parse_checkpoint(checkpoint)
+    )
+    for folder in _folders(store, runs or (), sweep, which):
         with ImageProgress() as progress:
             evaluations = evaluate_run(
                 folder,
-                which="all" if checkpoint == "all" else parse_checkpoint(checkpoint),
+                which=which,
                 samples=samples,
                 resamples=resamples,
                 use_inception=inception,
@@ -123,6 +126,42 @@ def evaluate(
             for result in results
         ]
         print(json.dumps(trees, indent=2))
+
+
+def _folders(
+    store: Path, runs: Sequence[str], sweep: str | None, which: CheckpointRef | Literal["all"]
+) -> list[Path]:
+    """The chosen runs, of which the first is not evaluated before all are known to be ready."""
+    from dcgan.evaluation.evaluate_run import steps_to_evaluate
+    from tracking.lock import check_writable
+    from tracking.store import find_run
+
+    if sweep is None:
+        folders = list(dict.fromkeys(find_run(store, each) for each in runs or ["last"]))
+    else:
+        folders = _of_sweep(Selection(store, runs, sweep))
+    for folder in folders:
+        check_writable(folder)
+        steps_to_evaluate(folder, which)
+    return folders
+
+
+def _of_sweep(selection: Selection) -> list[Path]:
+    """The runs of a sweep that have checkpoints; the others are left out with a warning."""
+    from dcgan.run_folder import CHECKPOINT_DIR
+    from dcgan.training.checkpoint import list_checkpoints
+    from tracking.errors import StoreError, warn
+
+    folders = []
+    for run in select_runs(selection).table.index:
+        folder = selection.store / run
+        if list_checkpoints(folder / CHECKPOINT_DIR):
+            folders.append(folder)
+        else:
+            warn(f"The run {run} is left out: it has no checkpoint.")
+    if not folders:
+        raise StoreError(f"No run of the sweep {selection.sweep} has a checkpoint.")
+    return folders
 
 
 def _to_json(score: Score) -> dict[str, object]:

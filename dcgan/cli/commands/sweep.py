@@ -252,7 +252,12 @@ def _print_results(
         print_indented(console, text, "red")
     for warning in outcome.warnings:
         print_indented(console, escape_control_characters(warning), "yellow")
-    for purpose, command in (("Compare the arms", "compare"), ("Write a report", "report")):
+    next_commands = (
+        ("Measure the quality of images", "evaluate"),
+        ("Compare the arms", "compare"),
+        ("Write a report", "report"),
+    )
+    for purpose, command in next_commands:
         line = dcgan_command(command, "--sweep", stored_sweep.id, store=store)
         console.print(f"{purpose}: [bold]{line}[/bold]", soft_wrap=True)
 

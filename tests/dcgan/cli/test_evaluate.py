@@ -18,9 +18,11 @@ from dcgan.cli import app
 from dcgan.evaluation import evaluator
 from dcgan.evaluation.features import feature_space
 from dcgan.evaluation.features.inception import INSTALL, Inception
+from dcgan.run_folder.amend import amend
 from dcgan.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from tests.dcgan.data.test_cache import save
 from tracking.backends.local import last_values, read_fields, read_steps, run_folders
+from tracking.events import SWEEP, Fields
 
 pytestmark = pytest.mark.usefixtures("few_projections")
 
@@ -284,3 +286,40 @@ def test_a_mistake_is_told(store: Path) -> None:
     result = invoke("evaluate", "last", "--checkpoint", "99", "--store", str(store))
     assert result.exit_code == 2
     assert "There is no checkpoint of step 99" in unwrapped(result)
+
+
+def test_the_runs_of_a_sweep_are_evaluated_at_once(
+    store: Path, tmp_path: Path, cheap_inception: list[int]
+) -> None:
+    source = next(each for each in run_folders(store) if each.name.startswith("astro"))
+    for name, sweep in (("a", "rates"), ("b", "rates"), ("c", "rates"), ("d", "others")):
+        folder = tmp_path / f"astro-{name}"
+        shutil.copytree(source, folder)
+        amend(folder, [Fields({f"{SWEEP}/id": f"{sweep}-1", f"{SWEEP}/name": sweep})])
+    shutil.rmtree(tmp_path / "astro-c" / "checkpoints")
+    few = ("--samples", "100", "--resamples", "1", *store_of(tmp_path))
+
+    result = invoke("evaluate", "--sweep", "rates", "--json", *few)
+
+    assert result.exit_code == 0, result.output
+    assert [tree["run"] for tree in json.loads(result.stdout)] == ["astro-a", "astro-b"]
+    assert "The run astro-c is left out: it has no checkpoint" in result.stderr
+    assert "evaluation/fid" not in read_steps(tmp_path / "astro-d")
+    absent = invoke("evaluate", "--sweep", "rats", *few)
+    assert absent.exit_code == 2
+    assert "No run here belongs to a sweep 'rats'" in unwrapped(absent)
+
+
+def test_a_run_without_the_checkpoint_is_an_error_before_the_first_is_evaluated(
+    store: Path, tmp_path: Path, cheap_inception: list[int]
+) -> None:
+    source = next(each for each in run_folders(store) if each.name.startswith("astro"))
+    for name in ("a", "b"):
+        shutil.copytree(source, tmp_path / f"astro-{name}")
+    save_checkpoint(tmp_path / "astro-a" / "checkpoints", 3, {}, marked=True)
+
+    result = invoke("evaluate", "astro-a", "astro-b", "--checkpoint", "3", *store_of(tmp_path))
+
+    assert result.exit_code == 2
+    assert "There is no checkpoint of step 3; choose one of: 6" in unwrapped(result)
+    assert not cheap_inception

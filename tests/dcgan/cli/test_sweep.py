@@ -77,7 +77,8 @@ def test_a_sweep_ends_with_a_row_an_arm_and_how_to_compare_its_arms(
     store, output = tracked
     (identifier,) = {read_fields(folder)["sys/sweep/id"] for folder in run_folders(store)}
     assert re.search(r"optimizer\.lr=0\.0001 +2/2 *\n", output), "losses are left to compare"
-    assert f"dcgan compare --sweep {identifier}" in output
+    for command in ("evaluate", "compare", "report"):
+        assert f"dcgan {command} --sweep {identifier}" in output
     assert f"dcgan report --sweep {identifier}" in output
     monkeypatch.chdir(store.parent)
     again = CliRunner().invoke(app, ["sweep", "rates.toml", "--epochs", "1", *TINY, "--resume"])
