@@ -38,26 +38,23 @@ class Ledger:
         is still missing.
         """
         for event in events:
-            for part in self._lacking(event):
-                yield part
-                self._enter(part)
-
-    def _lacking(self, event: Event) -> Iterator[Event]:
-        match event:
-            case Metrics():
-                yield from self._later_steps(event)
-            case Image(path, step):
-                if (path, step) not in self._images:
+            match event:
+                case Metrics():
+                    for part in self._later_steps(event):
+                        yield part
+                        self._enter_steps(part)
+                case Image(path, step):
+                    if (path, step) not in self._images:
+                        yield event
+                        self._images.add((path, step))
+                case Text(path):
+                    if path not in self._files:
+                        yield event
+                        self._files.add(path)
+                case File():
+                    yield from self._changed_file(event)
+                case _:
                     yield event
-            case Text(path):
-                if path not in self._files:
-                    yield event
-            case File(path, source):
-                digest = self._digests.get(path)
-                if path not in self._files or digest not in (None, sha256_of(source)):
-                    yield event
-            case _:
-                yield event
 
     def _later_steps(self, block: Metrics) -> Iterator[Metrics]:
         """For each path, a block from the first value that the store lacks.
@@ -82,20 +79,24 @@ class Ledger:
                     {path: block.values[path][start:] for path in paths},
                 )
 
-    def _enter(self, event: Event) -> None:
-        match event:
-            case Metrics(steps, times, values):
-                self._last_step.update(dict.fromkeys(values, steps[-1]))
-                latest = max(times)
-                for path in values:
-                    self._last_time[path] = max(latest, self._last_time.get(path, latest))
-            case Image(path, step):
-                self._images.add((path, step))
-            case Text(path):
-                self._files.add(path)
-            case File(path, source):
-                self._files.add(path)
-                self._digests[path] = sha256_of(source)
+    def _enter_steps(self, block: Metrics) -> None:
+        self._last_step.update(dict.fromkeys(block.values, block.steps[-1]))
+        latest = max(block.times)
+        for path in block.values:
+            self._last_time[path] = max(latest, self._last_time.get(path, latest))
+
+    def _changed_file(self, file: File) -> Iterator[File]:
+        """The file, unless the store has it with this content, or with one that is not known."""
+        is_held, held_digest = file.path in self._files, self._digests.get(file.path)
+        if is_held and held_digest is None:
+            return
+        # Read before the file is written: should it change meanwhile, it is sent once more.
+        digest = sha256_of(file.source)
+        if is_held and held_digest == digest:
+            return
+        yield file
+        self._files.add(file.path)
+        self._digests[file.path] = digest
 
 
 def sha256_of(file: Path) -> str:

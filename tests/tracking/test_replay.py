@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tracking import replay
 from tracking.events import (
     FIXED_NOISE,
     GENERATOR_ARCH,
@@ -19,7 +20,7 @@ from tracking.events import (
     Metrics,
     Text,
 )
-from tracking.replay import Ledger
+from tracking.replay import Ledger, sha256_of
 from tracking.tracker import Held
 
 
@@ -140,3 +141,35 @@ def test_a_part_of_a_block_that_was_refused_is_still_missing() -> None:
     second = next(parts)  # the first was written, the second is refused
     assert points([first, second]) == points([block(4, 10, "a"), block(1, 10, "bb")])
     assert list(ledger.missing([complete])) == [second]
+
+
+def test_each_sending_of_a_file_reads_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests: list[str] = []
+
+    def counted(file: Path) -> str:
+        digests.append(sha256_of(file))
+        return digests[-1]
+
+    monkeypatch.setattr(replay, "sha256_of", counted)
+    file = File("io_files/artifacts/recipe", tmp_path / "recipe.toml")
+    ledger = Ledger(Held())
+    for content, sent, hashed in (("3", 1, 1), ("3", 0, 1), ("9", 1, 1)):
+        file.source.write_text(content)
+        digests.clear()
+        assert len(list(ledger.missing([file]))) == sent
+        assert len(digests) == hashed
+    of_unknown_content = Ledger(Held(files=frozenset([file.path])))
+    digests.clear()
+    assert list(of_unknown_content.missing([file])) == digests == []
+
+
+def test_a_file_that_changes_while_it_is_written_is_sent_once_more(tmp_path: Path) -> None:
+    file = File("io_files/artifacts/recipe", tmp_path / "recipe.toml")
+    file.source.write_text("epochs = 3")
+    ledger = Ledger(Held())
+    for _ in ledger.missing([file]):
+        file.source.write_text("epochs = 9")
+    assert list(ledger.missing([file])) == [file]
+    assert list(ledger.missing([file])) == []
