@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +34,7 @@ from tracking.testing.sample_run import (
     whole_run,
     write,
 )
+from tracking.tracker import Run
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +86,40 @@ def test_nothing_of_an_interrupted_run_is_sent_twice(tmp_path: Path) -> None:
         for point in container.points
     ]
     assert len(points) == len({point[:2] for point in points}) == 2 * STEPS + 2
+
+
+def test_reading_every_run_in_turn_reads_each_folder_twice_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [f"run-{number}" for number in range(4)]
+    for number, run in enumerate(ids):
+        tracker = backend.open_tracker(Run(run, run, CREATED), tmp_path)
+        tracker.write(Metrics([1], [1], {"training/batch/Gloss": [number]}))
+        tracker.close("finished")
+    opened: list[Path] = []
+    read_operations = offline_folders.read_operations
+
+    def counted(folder: Path) -> Iterator[tuple[Any, float]]:
+        opened.append(folder)
+        return read_operations(folder)
+
+    monkeypatch.setattr(offline_folders, "read_operations", counted)
+    for number, run in enumerate(ids):
+        assert backend.load_last_values(tmp_path, run)["training/batch/Gloss"] == number
+    assert max(Counter(opened).values()) == 2  # once for its run's id, once for its content
+    assert len(Counter(opened)) == len(ids)
+
+
+def test_a_run_is_found_although_its_folder_was_read_before_it_had_an_id(tmp_path: Path) -> None:
+    tracker = backend.open_tracker(RUN, tmp_path)
+    tracker.close("finished")
+    [log] = (tmp_path / "neptune" / "offline").glob("*/data-1.log")
+    content = log.read_bytes()
+    log.write_bytes(b"")
+    assert offline_folders.read_containers(tmp_path, RUN.id) == []
+    log.write_bytes(content)
+    [container] = offline_folders.read_containers(tmp_path, RUN.id)
+    assert container.run == RUN.id
 
 
 def test_a_killed_process_loses_nothing_that_was_written(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,13 +54,12 @@ class Container:
 
 def read_containers(store: Path, run: str | None = None) -> list[Container]:
     """All offline folders in the store, or those of one run, the oldest first."""
-    folders = (store / DATA_FOLDER / "offline").glob("run__*")
     containers = []
-    for folder in folders:
+    for folder in (store / DATA_FOLDER / "offline").glob("run__*"):
         with leaving_out(str(folder)):
-            containers.append(_read_container(folder))
-    selected = [container for container in containers if run is None or container.run == run]
-    return sorted(selected, key=lambda container: container.began)
+            if run is None or _run_of(folder, _log_sizes(folder)) == run:
+                containers.append(_read_container(folder))
+    return sorted(containers, key=lambda container: container.began)
 
 
 def read_points(store: Path, run: str) -> list[Point]:
@@ -90,15 +90,40 @@ def read_operations(folder: Path) -> Iterator[tuple[Any, float]]:
     from neptune.core.components.queue.json_file_splitter import JsonFileSplitter
     from neptune.internal.operation import Operation
 
-    logs = sorted(folder.glob("data-*.log"), key=lambda log: int(log.stem.partition("-")[2]))
-    for log in logs:
+    for log in _logs(folder):
         with JsonFileSplitter(log) as entries:
             while entry := entries.get():
                 yield Operation.from_dict(entry["obj"]), entry["at"]
 
 
+def _logs(folder: Path) -> list[Path]:
+    return sorted(folder.glob("data-*.log"), key=lambda log: int(log.stem.partition("-")[2]))
+
+
+def _log_sizes(folder: Path) -> tuple[int, ...]:
+    return tuple(log.stat().st_size for log in _logs(folder))
+
+
+@cache
+def _run_of(folder: Path, log_sizes: tuple[int, ...]) -> str:
+    """`Container.run` of a folder, found without reading all of a run of ours.
+
+    Cached, or reading every run in turn would open each folder as often as there are runs.
+
+    Args:
+        folder: The offline folder.
+        log_sizes: The sizes of its logs, so that a folder that has grown is read again.
+    """
+    from neptune.internal.operation import AssignString
+
+    for operation, _ in read_operations(folder):
+        if isinstance(operation, AssignString) and "/".join(operation.path) == to_neptune("sys/id"):
+            return str(from_text(operation.value))
+    return _container_id(folder)
+
+
 def _read_container(folder: Path) -> Container:
-    container = Container(run=folder.name.split("__")[1])
+    container = Container(run=_container_id(folder))
     for operation, time in read_operations(folder):
         container.began = container.began or time
         _apply(operation, container, folder)
@@ -112,6 +137,11 @@ def _read_container(folder: Path) -> Container:
         container.fields = own | {path: _full_value(path, container) for path in cut if path in own}
         container.run = str(own["sys/id"])
     return container
+
+
+def _container_id(folder: Path) -> str:
+    """Neptune's own id of a run, in a folder's name: `run__<id>__...`."""
+    return folder.name.split("__")[1]
 
 
 def _apply(operation: Any, container: Container, folder: Path) -> None:
