@@ -25,12 +25,30 @@ from tracking.tracker import Held, Status, Tracker
 
 Warn: TypeAlias = Callable[[str], None]
 
-QUEUE_LENGTH = 256
-PATIENCE_SECONDS = 30.0
-OPENING_SECONDS = 300.0  # MLflow's import and its tables take over 30 s on a busy machine
 GATHERING = 1 / 6  # fraction of the patience that a remote's thread waits for more metrics
-RETRY_SECONDS = 60.0
 LOWEST_PRIORITY = 19
+
+
+@dataclass(frozen=True)
+class RemoteLimits:
+    """How far a remote may lag behind the training.
+
+    Attributes:
+        queue_length: How many events may wait for a remote before it reads the journal.
+        patience: Seconds without progress after which a remote counts as stalled.
+        opening_patience: The same, while a remote is being opened: MLflow's import and its tables
+            take over 30 s on a busy machine.
+        retry: Seconds after which a remote that failed is opened again; it is also tried once
+            more at the end.
+    """
+
+    queue_length: int = 256
+    patience: float = 30.0
+    opening_patience: float = 300.0
+    retry: float = 60.0
+
+
+DEFAULT_LIMITS = RemoteLimits()
 
 
 class FanOut:
@@ -45,11 +63,7 @@ class FanOut:
         remotes: Mapping[str, Callable[[], Tracker]],
         history: Callable[[], Iterable[Event]],
         warn: Warn,
-        *,
-        queue_length: int = QUEUE_LENGTH,
-        patience: float = PATIENCE_SECONDS,
-        opening_patience: float = OPENING_SECONDS,
-        retry: float = RETRY_SECONDS,
+        limits: RemoteLimits = DEFAULT_LIMITS,
     ) -> None:
         """Start one thread per remote.
 
@@ -58,11 +72,7 @@ class FanOut:
             remotes: For each backend a function that opens it; called on the remote's thread.
             history: Reads back everything in the journal.
             warn: Called with a sentence when a tracker fails, once per tracker.
-            queue_length: How many events may wait for a remote before it reads the journal.
-            patience: Seconds without progress after which a remote counts as stalled.
-            opening_patience: The same, while a remote is being opened.
-            retry: Seconds after which a remote that failed is opened again; it is also tried
-                once more at the end.
+            limits: How far each remote may lag behind.
         """
         self._journal = journal
         self._journal_problem: str | None = None
@@ -72,16 +82,7 @@ class FanOut:
         if remotes:
             self._note(dict.fromkeys(remotes, "open"))
         self._remotes = [
-            _Remote(
-                name,
-                open_tracker,
-                history,
-                self._warn,
-                queue_length,
-                patience,
-                opening_patience,
-                retry,
-            )
+            _Remote(name, open_tracker, history, self._warn, limits)
             for name, open_tracker in remotes.items()
         ]
 
@@ -153,20 +154,14 @@ class _Remote:
         open_tracker: Callable[[], Tracker],
         history: Callable[[], Iterable[Event]],
         warn: Warn,
-        queue_length: int,
-        patience: float,
-        opening_patience: float,
-        retry: float,
+        limits: RemoteLimits,
     ) -> None:
         self.name = name
         self._open = open_tracker
         self._history = history
         self._warn = warn
-        self._queue_length = queue_length
-        self._serving_patience = patience
-        self._opening_patience = opening_patience
+        self._limits = limits
         self._is_opening = True
-        self._retry = retry
         # Start with the journal, which has the events from before an interruption, and those that
         # are written while the backend's SDK is imported.
         self._queue: deque[Event | _CatchUp | _End] = deque([_CatchUp()])
@@ -191,11 +186,11 @@ class _Remote:
                 self._queue.append(event)
             elif self._queue and isinstance(self._queue[-1], _CatchUp):
                 pass  # the thread has yet to read the journal
-            elif len(self._queue) < self._queue_length:
+            elif len(self._queue) < self._limits.queue_length:
                 self._queue.append(event)
             else:
                 self._queue.append(_CatchUp())
-            overflowing = len(self._queue) > self._queue_length
+            overflowing = len(self._queue) > self._limits.queue_length
             self._queue_changed.notify()
         if overflowing and self._has_stalled():
             self._give_up()
@@ -250,7 +245,7 @@ class _Remote:
     def _wait_to_retry(self) -> None:
         """Start again with the journal, after a pause or at the end."""
         with self._queue_changed:
-            self._queue_changed.wait_for(lambda: self._last_status is not None, self._retry)
+            self._queue_changed.wait_for(lambda: self._last_status is not None, self._limits.retry)
             end = [_End(self._last_status)] if self._last_status is not None else []
             self._queue = deque([_CatchUp(), *end])
             self._progress = time.monotonic()
@@ -273,7 +268,7 @@ class _Remote:
         return task if isinstance(task, _CatchUp | _End) else [task]
 
     def _has_gathered(self) -> bool:
-        return len(self._queue) >= self._queue_length or isinstance(self._queue[-1], _End)
+        return len(self._queue) >= self._limits.queue_length or isinstance(self._queue[-1], _End)
 
     def _pop_metrics(self) -> list[Metrics]:
         """Take the metrics before the next `_CatchUp` or `_End` off the queue."""
@@ -295,7 +290,7 @@ class _Remote:
 
     @property
     def _patience(self) -> float:
-        return self._opening_patience if self._is_opening else self._serving_patience
+        return self._limits.opening_patience if self._is_opening else self._limits.patience
 
     def _has_stalled(self) -> bool:
         return time.monotonic() - self._progress > self._patience

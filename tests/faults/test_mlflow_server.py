@@ -30,7 +30,7 @@ from tracking.events import (
     Metrics,
     Text,
 )
-from tracking.fanout import FanOut
+from tracking.fanout import FanOut, RemoteLimits
 from tracking.tracker import Run
 from tracking.transfer import TransferCount, send_run
 
@@ -94,8 +94,7 @@ class Training:
             {"mlflow": partial(mlflow.open_tracker, self.run, folder)},
             partial(local.read_events, self.folder),
             self.warnings.append,
-            patience=patience,
-            retry=1,
+            RemoteLimits(patience=patience, retry=1),
         )
         self._write(Fields({"config/optimizer/lr": 2e-4, "sys/status": "running"}))
         self._write(Text(GENERATOR_ARCH, "Generator()\n"))

@@ -21,7 +21,7 @@ from tests.support.waiting import wait_until
 from tracking.backends import local
 from tracking.backends import mlflow as backend
 from tracking.events import Fields, Metrics
-from tracking.fanout import FanOut
+from tracking.fanout import FanOut, RemoteLimits
 from tracking.replay import Ledger
 from tracking.testing.sample_run import (
     FIELDS,
@@ -134,8 +134,7 @@ def test_a_training_while_a_table_is_migrated_goes_on_and_is_sent_later(
             {"mlflow": partial(backend.open_tracker, run, tmp_path)},
             partial(local.read_events, tmp_path / run.id),
             warnings.append,
-            patience=0.5,
-            opening_patience=0.5,
+            RemoteLimits(patience=0.5, opening_patience=0.5),
         )
         tracker.write(Fields({"config/seed": 1, "sys/status": "running"}))
         tracker.write(Metrics([1, 2], [3, 4], {"training/batch/Gloss": [0.5, 0.25]}))

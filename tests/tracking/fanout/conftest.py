@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.small_training import RUN
 from tracking.backends.local import Journal, open_tracker, read_events
-from tracking.fanout import FanOut
+from tracking.fanout import FanOut, RemoteLimits
 from tracking.tracker import Tracker
 
 
@@ -58,10 +58,12 @@ def fan_out(journal: Journal, warnings: list[str]) -> Callable[..., FanOut]:
             remotes,
             partial(read_events, journal.folder),
             warnings.append,
-            queue_length=queue_length,
-            patience=patience,
-            opening_patience=patience if opening_patience is None else opening_patience,
-            retry=retry,
+            RemoteLimits(
+                queue_length=queue_length,
+                patience=patience,
+                opening_patience=patience if opening_patience is None else opening_patience,
+                retry=retry,
+            ),
         )
 
     return build

@@ -24,7 +24,7 @@ from tests.support.small_training import (
 from tests.support.waiting import wait_until
 from tracking.backends.local import Journal, read_fields
 from tracking.events import TRACKERS
-from tracking.fanout import FanOut
+from tracking.fanout import FanOut, RemoteLimits
 
 
 @contextmanager
@@ -45,8 +45,7 @@ def test_a_remote_that_had_nothing_to_do_has_not_stalled(warnings: list[str]) ->
         {"remote": lambda: remote},
         lambda: list(journal.events),
         warnings.append,
-        queue_length=1,
-        patience=1,
+        RemoteLimits(queue_length=1, patience=1),
     )
     tracker.write(block(1, 3))
     wait_until(lambda: remote.steps(GLOSS) == [1, 2, 3])

@@ -37,7 +37,7 @@ from tracking.events import (
     Metrics,
     Text,
 )
-from tracking.fanout import FanOut
+from tracking.fanout import FanOut, RemoteLimits
 from tracking.tracker import Held, Status
 
 
@@ -153,7 +153,7 @@ def test_a_resumed_run_sends_each_remote_exactly_what_it_lacks(
         {"part": lambda: part, "empty": lambda: empty},
         partial(read_events, again.folder),
         warnings.append,
-        queue_length=2,
+        RemoteLimits(queue_length=2),
     )
     assert tracker.held().last_step[GLOSS] == 120
     tracker.write(Fields({"sys/status": "running"}))
