@@ -26,7 +26,7 @@ class RunRecord:
     Attributes:
         run: Its id.
         fields: Path -> value, as `tracking.backends.local` reads them.
-        last: Metric path -> newest value; also `step`, that of the newest.
+        last: Metric path -> last value; also `step`, the last one.
         patch: The uncommitted changes, as `tracking.provenance.describe` writes them; empty if
             none were recorded.
     """

@@ -44,7 +44,7 @@ class Runs:
     places: Mapping[str, RunSource]
     _steps: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     _means: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict, repr=False)
-    _newest: dict[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
+    _last_values: dict[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
 
     def of_sweep(self, reference: str) -> Runs:
         """The runs of one sweep, by its id or its name; of several with one name, the newest.
@@ -120,10 +120,10 @@ class Runs:
         return {path: int(values.index[-1]) for path, values in ends.items()}
 
     def last_values(self, ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """One row per run, one float64 column per metric: the newest value, NaN if it has none."""
+        """One row per run, one float64 column per metric: its last value, NaN if it has none."""
         chosen = self._chosen(ids)
         frame = pd.DataFrame(
-            _read_in_parallel(self.newest_values, chosen), index=chosen, dtype="float64"
+            _read_in_parallel(self.last_values_of, chosen), index=chosen, dtype="float64"
         )
         return frame.reindex(columns=sorted(frame.columns))
 
@@ -173,12 +173,14 @@ class Runs:
     def _chosen(self, ids: Sequence[str] | None) -> pd.Index[str]:
         return pd.Index(self.table.index if ids is None else ids, name="run")
 
-    def newest_values(self, run: str) -> Mapping[str, float]:
-        """Metric path -> the newest value of one run, NaN and infinities included; read once."""
-        if run not in self._newest:
+    def last_values_of(self, run: str) -> Mapping[str, float]:
+        """Metric path -> its last value in one run, NaN and infinities included; read once."""
+        if run not in self._last_values:
             place = self.places[run]
-            self._newest[run] = load_backend(place.backend).load_last_values(place.location, run)
-        return self._newest[run]
+            self._last_values[run] = load_backend(place.backend).load_last_values(
+                place.location, run
+            )
+        return self._last_values[run]
 
 
 def load(*places: str | Path | RunSource, where: str | None = None) -> Runs:
@@ -225,7 +227,7 @@ def _names_for(
         from_fields = run_names(fields[run], {})
         if wanted <= from_fields.names.keys():
             return from_fields
-        return run_names(fields[run], runs.newest_values(run))
+        return run_names(fields[run], runs.last_values_of(run))
 
     return dict(zip(fields, _read_in_parallel(names, list(fields)), strict=True))
 

@@ -232,7 +232,7 @@ def training_outcomes(runs: Runs, ids: Sequence[str]) -> list[TrainingOutcome]:
             {
                 str(path): value
                 for path, value in final_means[run].items()
-                if path in runs.newest_values(run)
+                if path in runs.last_values_of(run)
             },
             _grids(runs.folder(run), rows[run]),
         )

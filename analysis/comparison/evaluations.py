@@ -58,8 +58,8 @@ def differing_conditions(path: str, runs: Runs, ids: Sequence[str]) -> Mapping[s
 
 
 def _time_of_evaluation(path: str, runs: Runs, run: str) -> str:
-    """At which step, or whether at the end, a run's newest value of a metric was measured."""
-    batches = [each for each in runs.newest_values(run) if each.startswith(f"{BATCH}/")]
+    """At which step, or whether at the end, a run's last value of a metric was measured."""
+    batches = [each for each in runs.last_values_of(run) if each.startswith(f"{BATCH}/")]
     steps = dict(runs.last_steps(run, [path, *batches[:1]]))
     measured, last = steps.pop(path), max(steps.values(), default=0)
     return "the end" if measured >= last else f"step {measured:,} of {last:,}"

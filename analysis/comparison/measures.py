@@ -89,14 +89,14 @@ def find_measures(
         ComparisonError: No run has a metric of this name, several metrics have it, or it was
             measured in several ways.
     """
-    newest = {run: runs.newest_values(run) for run in ids}
-    paths = sorted({path for values in newest.values() for path in values})
+    last_values = {run: runs.last_values_of(run) for run in ids}
+    paths = sorted({path for values in last_values.values() for path in values})
     chosen = [_path_of(name, paths) for name in names] or _defaults(paths)
     left_out: list[str] = []
     kept: list[str] = []
     names_by_conditions: dict[str, list[str]] = {}
     for path in dict.fromkeys(chosen):
-        with_metric = [run for run in ids if path in newest[run]]
+        with_metric = [run for run in ids if path in last_values[run]]
         if not names and 2 * len(with_metric) < len(ids):
             left_out.append(
                 f"The {_words(path)} is left out: only {len(with_metric)} of {len(ids)} runs have "
@@ -144,7 +144,7 @@ def runs_without(runs: Runs, ids: Sequence[str], measure: Measure) -> list[str]:
     """
     if not measure.path:
         return []
-    return [run for run in ids if measure.path not in runs.newest_values(run)]
+    return [run for run in ids if measure.path not in runs.last_values_of(run)]
 
 
 def _defaults(paths: Sequence[str]) -> list[str]:
@@ -229,7 +229,7 @@ def read_measures(runs: Runs, ids: Sequence[str], measures: Sequence[Measure]) -
 
     Returns:
         One row per run, one float64 column per measure: the mean over the last tenth of the steps
-        for a metric of batches, the newest value for any other; NaN if a run lacks it.
+        for a metric of batches, the last value of any other; NaN if a run lacks it.
     """
     values = pd.DataFrame(index=pd.Index(ids, name="run"))
     batches = [measure.path for measure in measures if measure.path.startswith(f"{BATCH}/")]

@@ -40,12 +40,12 @@ def runs_of(comparison: Comparison) -> Table:
 def runs_alone(
     table: pd.DataFrame, outcomes: Sequence[TrainingOutcome], last_values: pd.DataFrame
 ) -> Table:
-    """A table of every run with its status, outcome and newest values.
+    """A table of every run with its status, outcome and last values.
 
     Args:
         table: One row per run, `tracking.tables.run_table`.
         outcomes: One per run.
-        last_values: One row per run, one column per metric: its newest value.
+        last_values: One row per run, one column per metric: its last value.
     """
     metrics = [path for path in last_values.columns if last_values[path].notna().any()]
     rows = []

@@ -21,7 +21,7 @@ from tracking.wording import plural
 
 
 def score_sections(runs: Runs, run: str) -> list[Section]:
-    """The newest score of a run by each metric, and of real images; empty without evaluation."""
+    """The last score of a run by each metric, and of real images; empty without evaluation."""
     steps = runs.steps(run)
     fields = {str(path): value for path, value in runs.table.loc[run].to_dict().items()}
     rows = []

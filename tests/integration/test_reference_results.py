@@ -311,7 +311,7 @@ def test_the_run_of_twenty_epochs_and_the_picture_of_arithmetic(results: str) ->
     series = steps["evaluation/lenet_fid"].dropna()
     first, last = series.iloc[0], series.iloc[-1]
     assert f"falls from {first:.1f} after four to {last:.1f} at the end" in results
-    values = runs.newest_values("mnist-ablation-s9r3hh")
+    values = runs.last_values_of("mnist-ablation-s9r3hh")
     share, at_random, rank = (
         values[f"probes/arithmetic/{name}"] for name in ("share", "share_at_random", "rank")
     )
