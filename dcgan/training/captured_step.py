@@ -69,7 +69,7 @@ class CapturedStep:
         self._full_steps += 1
         if self._replay is None:
             return self._step(batches)
-        self._step.set_noise()
+        self._step.set_instance_noise()
         for (_, buffer), (_, images) in zip(self._batches, batches, strict=True):
             buffer.copy_(images)
         self._replay()

@@ -41,9 +41,9 @@ def mirror_half(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def instance_noise_std(stabilisers: Stabilisers, progress: float) -> float:
-    """The standard deviation of the noise, which fades linearly over the training.
+    """The standard deviation of instance noise, which fades linearly over the training.
 
-    Sonderby et al. 2017, section 3. `progress` is the fraction of the training that is done.
+    Sonderby et al. 2017, section 3. `progress` is the share of the training that is done, 0 to 1.
     """
     return stabilisers.instance_noise * (1 - progress)
 

@@ -37,7 +37,7 @@ class DiscriminatorStep:
 
     Attributes:
         batch_size: Images in the batch of all processes together.
-        noise: The latents of this process's fakes, (n, latent_size, 1, 1).
+        latents: Of this process's fakes, (n, latent_size, 1, 1).
         fake: G's images from them, (n, C, H, W); with their graph if G's step reuses them.
         real_logits, fake_logits: D's logits of real images and of fakes, (n, outputs, ...).
         real_loss, fake_loss: D's loss on real images and on fakes, scalars.
@@ -45,7 +45,7 @@ class DiscriminatorStep:
     """
 
     batch_size: int
-    noise: Tensor
+    latents: Tensor
     fake: Tensor
     real_logits: Tensor
     fake_logits: Tensor
@@ -94,7 +94,7 @@ class AdversarialStep:
         if config.training.compile:
             full = images_of_this_process(config, world)
             self._loss = loss_compiled_for_full_batches(self._loss, full)
-        self._noise_std = torch.zeros((), device=device)
+        self._instance_noise_std = torch.zeros((), device=device)
         self._networks = called_networks(
             state.generator, state.discriminator, config, device, world
         )
@@ -104,15 +104,15 @@ class AdversarialStep:
 
     def __call__(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
         """Update D on each batch, then G; return the metrics, as `metrics` does."""
-        self.set_noise()
+        self.set_instance_noise()
         return self.update(batches)
 
-    def set_noise(self) -> None:
-        """Set the instance noise of the step to come, on the device."""
+    def set_instance_noise(self) -> None:
+        """Set the standard deviation of the coming step's instance noise, on the device."""
         stabilisers = self._config.stabilisers
         if stabilisers.instance_noise > 0:
             progress = self._state.step / self._total_steps
-            self._noise_std.fill_(instance_noise_std(stabilisers, progress))
+            self._instance_noise_std.fill_(instance_noise_std(stabilisers, progress))
 
     def update(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
         """The step itself; all that it reads and writes is on the device."""
@@ -145,10 +145,10 @@ class AdversarialStep:
                 state.discriminator_optimizer.step()
                 state.discriminator_optimizer.zero_grad()
 
-            noise = self._draw_noise(batch_size)
+            latents = self._draw_latents(batch_size)
             # No graph, unless this step's or G's backward pass goes through these fakes.
             with torch.set_grad_enabled(reuses_fakes or not training.detach_fakes):
-                fake = self._networks.generator(noise)
+                fake = self._networks.generator(latents)
             fake_augmented = self._augment(fake.detach() if training.detach_fakes else fake)
             fake_targets = self._make_targets(False, len(fake_augmented))
             if self._shares_d_pass:
@@ -172,20 +172,20 @@ class AdversarialStep:
             d_loss.backward(retain_graph=reuses_fakes and not training.detach_fakes)
             state.discriminator_optimizer.step()
         return DiscriminatorStep(
-            batch_size, noise, fake, real_logits, fake_logits, real_loss, fake_loss, penalty
+            batch_size, latents, fake, real_logits, fake_logits, real_loss, fake_loss, penalty
         )
 
     def generator(self, d_step: DiscriminatorStep) -> GeneratorStep:
         """Update G, and its moving average, against D as `d_step` left it."""
         state, training = self._state, self._config.training
-        noise, fake = d_step.noise, d_step.fake
+        latents, fake = d_step.latents, d_step.fake
         with record_function("generator"):
             state.generator_optimizer.zero_grad()
             with _frozen(state.discriminator):
                 if training.generator_fakes == "fresh":
-                    noise = self._draw_noise(d_step.batch_size)
+                    latents = self._draw_latents(d_step.batch_size)
                 if training.generator_fakes != "reused":
-                    fake = self._networks.generator(noise)
+                    fake = self._networks.generator(latents)
                 gen_logits = self._networks.discriminator_no_ddp(self._augment(fake))
                 g_loss = self._loss.generator(gen_logits)
                 self._world.rescale_mean(g_loss, len(fake), d_step.batch_size).backward()
@@ -206,7 +206,7 @@ class AdversarialStep:
         }
         if d_step.gradient_penalty is not None:
             values["gradient_penalty"] = d_step.gradient_penalty
-        return self._world.weigh(values, len(d_step.noise), d_step.batch_size)
+        return self._world.weigh(values, len(d_step.latents), d_step.batch_size)
 
     def gradients(self) -> dict[str, list[Tensor]]:
         """The gradients of each network's last update, by `G` and `D`."""
@@ -227,12 +227,12 @@ class AdversarialStep:
 
     def _augment(self, images: Tensor) -> Tensor:
         stabilisers, rng = self._config.stabilisers, self._state.perturbations
-        return augment(images, stabilisers, self._noise_std, rng)
+        return augment(images, stabilisers, self._instance_noise_std, rng)
 
     def _make_targets(self, real: bool, count: int) -> Tensor:
         return make_targets(real, count, self._config.stabilisers, self._state.perturbations)
 
-    def _draw_noise(self, batch_size: int) -> Tensor:
+    def _draw_latents(self, batch_size: int) -> Tensor:
         return self._world.shard(
             draw_latents(batch_size, self._config.network, self._state.latents)
         )

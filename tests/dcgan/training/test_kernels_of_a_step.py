@@ -66,7 +66,7 @@ def test_the_host_neither_waits_for_a_step_nor_lets_it_sort(way: str):
     step = new_step(way, SINGLE_PROCESS, *without_average)
     batches = full_batches(step)
     step(batches)  # Adam makes its state
-    step.set_noise()
+    step.set_instance_noise()
     with Operators() as operators:
         step.update(batches)
     assert operators.names["_fused_adam"] >= 2
