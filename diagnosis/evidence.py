@@ -60,6 +60,11 @@ class Facts:
             case _:
                 return None
 
+    @property
+    def output_span(self) -> float:
+        """How far apart `targets` are without smoothing and flipping."""
+        return 2.0 if self.loss == "hinge" else 1.0
+
 
 @dataclass(frozen=True)
 class Window:

@@ -183,8 +183,7 @@ def generator_won(facts: Facts, window: Window) -> Reading:
     if not window.grids:
         return Undecided(f"{_NO_GRIDS}, and D's outputs alone may mean that G is good")
     # Flipped targets bring the outputs together by themselves, and take the gradient away too.
-    span = 2.0 if facts.loss == "hinge" else 1.0
-    gap = (outputs[0] - outputs[1]) / span
+    gap = (outputs[0] - outputs[1]) / facts.output_span
     if window.last < OPENING_STEPS:
         return Judgement(False, 0.0)
     return Judgement(
@@ -231,11 +230,10 @@ def oscillating(facts: Facts, window: Window) -> Reading:
     swings = [window.swings.get(name) for name in ("D_x", "D_G_z1")]
     if None in swings or facts.targets is None:
         return Undecided("D's outputs over enough steps were not kept, or have no scale")
-    span = 2.0 if facts.loss == "hinge" else 1.0
     outputs = _outputs(window)
-    if outputs is None or max(map(abs, outputs)) > _OFF_SCALE * span:
+    if outputs is None or max(map(abs, outputs)) > _OFF_SCALE * facts.output_span:
         return Undecided("D's outputs have left their scale")
-    swing = max(value for value in swings if value is not None) / span
+    swing = max(value for value in swings if value is not None) / facts.output_span
     return Judgement(
         swing >= SWINGING,
         swing / SWINGING,
