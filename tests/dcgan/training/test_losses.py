@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from dcgan.training.losses import BCE, HINGE, LEAST_SQUARES, SOFTMAX, WASSERSTEIN, gradient_penalty
+from dcgan.config.schema import LOSS_TRAITS, Loss
+from dcgan.training.losses import (
+    BCE,
+    HINGE,
+    LEAST_SQUARES,
+    LOSSES,
+    SOFTMAX,
+    WASSERSTEIN,
+    gradient_penalty,
+)
 
 LOGITS = [-3.0, -0.5, 0.25, 2.0]
 LABELS = [1.0, 0.0, 0.9, 1.0]
@@ -28,6 +38,11 @@ def sigmoid(x: float) -> float:
 
 def mean(values: list[float]) -> float:
     return sum(values) / len(values)
+
+
+def test_each_loss_has_formulas_and_traits_and_can_be_chosen():
+    names = get_args(Loss.model_fields["name"].annotation)
+    assert list(names) == list(LOSSES) == list(LOSS_TRAITS)
 
 
 def test_binary_cross_entropy():
