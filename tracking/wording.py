@@ -28,7 +28,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def rounded(value: float, digits: int, sign: str = "") -> str:
-    """A number with so many digits, without an exponent up to a million: `0.0123`, `12,300`.
+    """A number with `digits` digits, without an exponent up to a million: `0.0123`, `12,300`.
 
     Args:
         value: The number.

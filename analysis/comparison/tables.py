@@ -193,7 +193,7 @@ def short_label(comparison: Comparison, label: str) -> str:
 
 
 def format_number(value: float, digits: int = 4) -> str:
-    """A number with so many digits; a dash if it is not finite."""
+    """A number with `digits` digits; a dash if it is not finite."""
     if not math.isfinite(value):
         return _MISSING
     number = rounded(value, digits) if abs(value) > _ROUNDING else "0"
@@ -203,7 +203,7 @@ def format_number(value: float, digits: int = 4) -> str:
 def align_decimals(values: Sequence[float], digits: int = 4) -> list[str]:
     """Numbers with the same number of decimals, so that they can be compared below each other.
 
-    The largest has so many digits, the smallest at least two unless that would take more than two
+    The largest has `digits` digits, the smallest at least two unless that would take more than two
     further decimals. Counts have no decimals; a number that is not finite is a dash.
     """
     sizes = [abs(value) for value in values if math.isfinite(value) and abs(value) > _ROUNDING]

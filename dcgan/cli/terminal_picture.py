@@ -199,11 +199,11 @@ def _graphic(picture: PIL.Image.Image, drawing: Drawing) -> GraphicPicture:
     if drawing.protocol == "sixel":
         return GraphicPicture(sixel_code(picture), columns, lines)
     # A multiple of whole characters; otherwise the terminal would stretch it.
-    whole = PIL.Image.new("RGBA", (columns * wide, lines * high))
-    whole.paste(picture, (0, 0))
+    canvas = PIL.Image.new("RGBA", (columns * wide, lines * high))
+    canvas.paste(picture, (0, 0))
     if drawing.protocol == "iterm":
-        return GraphicPicture(iterm_code(whole, columns, lines), columns, lines)
-    return GraphicPicture(kitty_code(whole, columns, lines, os.getpid()), columns, lines)
+        return GraphicPicture(iterm_code(canvas, columns, lines), columns, lines)
+    return GraphicPicture(kitty_code(canvas, columns, lines, os.getpid()), columns, lines)
 
 
 def _cell_size(console: Console) -> tuple[int, int] | None:

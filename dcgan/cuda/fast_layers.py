@@ -35,8 +35,8 @@ class FastLayers(nn.Module):
 
         Args:
             maps: The network's input, (N, ...).
-            parts: Batch norm sees so many equal parts of the batch one after the other, as if
-                each were a batch of its own. All other layers see them together, which takes
+            parts: The number of equal parts in which batch norm sees the batch, as if each were
+                a batch of its own. All other layers see them together, which takes
                 fewer kernels.
         """
         for layer in self._network.children():

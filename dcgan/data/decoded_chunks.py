@@ -147,8 +147,10 @@ class DecodedChunks:
         bytes_per_image = math.prod(self.image_format.shape)
         pixels.seek(first * bytes_per_image)
         block = pixels.read(count * bytes_per_image)
-        whole = len(block) // bytes_per_image * bytes_per_image
-        return np.frombuffer(block[:whole], np.uint8).reshape(-1, *self.image_format.shape)
+        images = len(block) // bytes_per_image  # the last one may be cut off
+        return np.frombuffer(block[: images * bytes_per_image], np.uint8).reshape(
+            -1, *self.image_format.shape
+        )
 
 
 def too_many_unreadable(skipped: Sequence[str], count: int, allowed: int) -> DataError:

@@ -94,5 +94,8 @@ def evaluation_callback(
 
 
 def best_so_far(last_values: Mapping[str, float]) -> dict[str, float]:
-    """The best distances of a run that is resumed by name, from the last values of its metrics."""
+    """Name of each distance -> the best value so far of a run that is resumed.
+
+    last_values: Metric path -> the last value that the run recorded.
+    """
     return {metric_of(path): value for path, value in last_values.items() if is_best_score(path)}

@@ -246,7 +246,7 @@ def _speed(precision: str, device: torch.device) -> str:
     speed = compare_speed(config, device)
     detail = (
         f"{speed.ratio:.2f} times the official example "
-        f"({1e3 * speed.engine:.3g} ms a step in place of {1e3 * speed.official:.3g})"
+        f"({1e3 * speed.engine:.3g} ms per step in place of {1e3 * speed.official:.3g})"
     )
     if speed.ratio < 1:
         raise CheckError(detail)

@@ -98,7 +98,7 @@ def evaluate(
     from dcgan.evaluation.evaluate_run import evaluate_run
 
     console = Console(highlight=False)
-    results, told = [], set[str]()
+    results, printed_notes = [], set[str]()
     which: CheckpointRef | Literal["all"] = (
         "all" if checkpoint == "all" else parse_checkpoint(checkpoint)
     )
@@ -119,7 +119,7 @@ def evaluate(
                 progress.clear()
                 results.append(evaluation)
                 if not as_json:
-                    _print(evaluation, store, console, told)
+                    _print(evaluation, store, console, printed_notes)
     if as_json:
         trees = [
             {"run": result.run, "step": result.step, "scores": list(map(_to_json, result.scores))}
@@ -171,8 +171,10 @@ def _to_json(score: Score) -> dict[str, object]:
     }
 
 
-def _print(evaluation: EvaluationResult, store: Path, console: Console, told: set[str]) -> None:
-    """Print the scores, then what explains them. told: Notes so far, none of which is repeated."""
+def _print(
+    evaluation: EvaluationResult, store: Path, console: Console, printed_notes: set[str]
+) -> None:
+    """Print the scores, then the notes and commands that are not in `printed_notes` yet."""
     from dcgan.evaluation.evaluator import MIN_PRECISION, MODE_METRICS
     from dcgan.evaluation.features.inception import INSTALL
     from dcgan.evaluation.metrics.distances import sample_warnings
@@ -218,9 +220,9 @@ def _print(evaluation: EvaluationResult, store: Path, console: Console, told: se
             f"({evaluation.not_kept}). To measure all checkpoints alike: --checkpoint all"
         )
     for note in notes:
-        if note not in told:
+        if note not in printed_notes:
             print_indented(console, note, "dim")
     for command in commands:
-        if command not in told:
+        if command not in printed_notes:
             console.print(Text(command, style="dim"), soft_wrap=True)
-    told.update(notes, commands)
+    printed_notes.update(notes, commands)

@@ -74,7 +74,7 @@ def sample_warnings(images: int, dimensions: int) -> list[str]:
     if images <= dimensions:
         return [
             f"{images:,} images are too few for FID: the covariance of {dimensions:,} features "
-            f"needs more than so many images to have full rank. FID is far too high. {_ADVICE}"
+            f"needs more than that many images to have full rank. FID is far too high. {_ADVICE}"
         ]
     if images < UNBIASED:
         return [f"FID of {images:,} images is too high, the more so the fewer they are. {_ADVICE}"]
