@@ -50,7 +50,7 @@ def holding(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def ending(rules: Iterable[str]) -> Literal["collapsed", "diverged"] | None:
-    """What a run counts as in whose last steps these rules hold; None if none of them is fatal."""
+    """The outcome of a run in which these rules hold at its end; None if none of them is fatal."""
     outcomes = {RULES[rule].fatal for rule in rules}
     return (
         "diverged" if "diverged" in outcomes else "collapsed" if "collapsed" in outcomes else None

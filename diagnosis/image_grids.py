@@ -28,11 +28,11 @@ Sides: TypeAlias = tuple[int, int]
 
 
 IMAGE_SIZE = f"{CONFIG}/dataset/image_size"
-"""The field of a run from which `image_sides` tells the size of its images."""
+"""The field of a run that `image_sides` reads the size of its images from."""
 
 
 def image_sides(value: object) -> Sides | None:
-    """Of one number for square images, or of height and width; None for anything else."""
+    """Height and width from one number for square images, or from both; None for other values."""
     match value:
         case int(side):
             return side, side

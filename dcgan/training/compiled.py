@@ -1,4 +1,4 @@
-"""What of a training step torch.compile compiles: both networks, and the losses."""
+"""The parts of a training step that torch.compile compiles: both networks, and the losses."""
 
 from __future__ import annotations
 

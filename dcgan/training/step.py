@@ -136,7 +136,7 @@ class AdversarialStep:
             real = self._augment(to_unit_range(images))
             real_targets = self._make_targets(True, len(real))
             if not self._shares_d_pass:
-                with self._until_the_update():
+                with self._no_sync_if_accumulated():
                     real_logits = self._networks.discriminator(real)
                     real_loss = loss.discriminator(real_logits, real_targets)
                     if training.discriminator_step != "joint":
@@ -172,7 +172,14 @@ class AdversarialStep:
             d_loss.backward(retain_graph=reuses_fakes and not training.detach_fakes)
             state.discriminator_optimizer.step()
         return DiscriminatorStep(
-            batch_size, latents, fake, real_logits, fake_logits, real_loss, fake_loss, penalty
+            batch_size=batch_size,
+            latents=latents,
+            fake=fake,
+            real_logits=real_logits,
+            fake_logits=fake_logits,
+            real_loss=real_loss,
+            fake_loss=fake_loss,
+            gradient_penalty=penalty,
         )
 
     def generator(self, d_step: DiscriminatorStep) -> GeneratorStep:
@@ -216,8 +223,8 @@ class AdversarialStep:
             for name, network in networks.items()
         }
 
-    def _until_the_update(self) -> AbstractContextManager[None]:
-        """A context for the first of two backward passes before an update: the second one averages.
+    def _no_sync_if_accumulated(self) -> AbstractContextManager[None]:
+        """A context for D's first backward pass that leaves averaging its gradients to the second.
 
         Not for `two`, which updates D after the first pass, nor for `joint`, which has one pass.
         """
