@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
@@ -25,6 +25,12 @@ def duration(seconds: float) -> str:
 def plural(count: int, noun: str) -> str:
     """A count with its noun: `1 run`, `2 runs`, `1,000 runs`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def join_with_and(parts: Sequence[str]) -> str:
+    """Parts of a sentence: `a`, `a and b`, `a, b and c`."""
+    *others, last = parts
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def rounded(value: float, digits: int, sign: str = "") -> str:

@@ -30,7 +30,7 @@ from analysis.comparison.seeds import newest_of_twins, seed_warnings
 from diagnosis.image_grids import IMAGE_SIZE, GridReading, image_sides
 from tracking.events import CONFIG, SYS, Value
 from tracking.fields import config_path, from_text, to_text
-from tracking.wording import plural
+from tracking.wording import join_with_and, plural
 
 if TYPE_CHECKING:
     from analysis.runs import Runs
@@ -194,7 +194,7 @@ def _refuse_or_override(table: pd.DataFrame, grouping: Grouping, anyway: bool) -
         lines.append(f"{key}: {', '.join(map(_short, values[:4]))}{', ...' * (len(values) > 4)}")
     more = len(grouping.others) - len(lines)
     lines += [f"and {more} more keys"] if more else []
-    factor = " and ".join(grouping.factors)
+    factor = join_with_and(grouping.factors)
     if anyway:
         return (
             f"The runs differ in more than {factor}, so no difference can be attributed to it "

@@ -8,7 +8,7 @@ from typing import Any
 from analysis.comparison.compare import Comparison
 from analysis.comparison.failures import FAILURES
 from analysis.comparison.power import POWER, min_pairs, min_runs
-from tracking.wording import plural, rounded
+from tracking.wording import join_with_and, plural, rounded
 
 FEW_ARMS = 3
 """Up to this many arms besides the baseline get a sentence each."""
@@ -22,7 +22,7 @@ def verdict(comparison: Comparison) -> str:
     if comparison.failures["shown"].any():
         names.append("number of failed trainings")
     if names:
-        return f"A difference was shown in the {_list(names)}."
+        return f"A difference was shown in the {join_with_and(names)}."
     if not any(row["can_show"] for row in rows):
         return "No claim can be made from so few runs."
     return "No difference was shown. This does not mean that there is none."
@@ -124,6 +124,10 @@ def _clauses(
     rows: Sequence[Mapping[Hashable, Any]], words: Mapping[str, str], tests: int
 ) -> list[str]:
     """Clauses on what the runs show, do not show, and are too few to show."""
+
+    def metrics(chosen: Sequence[Mapping[Hashable, Any]]) -> str:
+        return join_with_and([words[row["metric"]] for row in chosen])
+
     shown = [
         f"the {words[row['metric']]} is {'higher' if row['mean'] > 0 else 'lower'} by "
         f"{rounded(abs(row['mean']), 3)} ({interval_name(row['level'])} "
@@ -131,12 +135,14 @@ def _clauses(
         for row in rows
         if row["shown"]
     ]
-    parts = [_list(shown)] if shown else []
+    parts = [join_with_and(shown)] if shown else []
     if hidden := [row for row in rows if not row["shown"] and row["can_show"]]:
-        effects = _list([f"{rounded(row['minimum_detectable_effect'], 2)}" for row in hidden])
+        effects = join_with_and(
+            [f"{rounded(row['minimum_detectable_effect'], 2)}" for row in hidden]
+        )
         differences = "a difference" if len(hidden) == 1 else "differences"
         parts.append(
-            f"no difference was shown in the {_list([words[row['metric']] for row in hidden])} "
+            f"no difference was shown in the {metrics(hidden)} "
             f"(this many {'seeds' if hidden[0]['paired'] else 'runs'} would show, with "
             f"{POWER:.0%} power, {differences} of {effects})"
         )
@@ -149,7 +155,7 @@ def _clauses(
         )
         family = f"with {tests} tests" if tests > 1 else "even with a single test"
         parts.append(
-            f"no claim can be made about the {_list([words[row['metric']] for row in unclear])} "
+            f"no claim can be made about the {metrics(unclear)} "
             f"({family}, at least {needed} are needed)"
         )
     return parts
@@ -183,10 +189,6 @@ def _failed(row: Mapping[Hashable, Any]) -> int:
 
 def _judged(row: Mapping[Hashable, Any]) -> int:
     return int(row["runs"] - row["unknown"])
-
-
-def _list(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _percent(share: float) -> str:

@@ -11,6 +11,7 @@ from analysis.comparison.arms import as_texts
 from tracking.evaluation_paths import EVALUATION_FIELDS, is_best_score, metric_of
 from tracking.events import BATCH, CONFIG, EVALUATION, SYS
 from tracking.metric_directions import feature_space_of
+from tracking.wording import join_with_and
 
 if TYPE_CHECKING:
     from analysis.runs import Runs
@@ -87,7 +88,7 @@ def _listed(texts: Sequence[str]) -> str:
     shown = [_shortened(text) for text in texts[:_MAX_LISTED]]
     if len(texts) > len(shown):
         return f"{', '.join(shown)}, ..."
-    return f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return join_with_and(shown)
 
 
 def _shortened(text: str) -> str:

@@ -15,7 +15,7 @@ from analysis.comparison.evaluations import conditions_in_words, differing_condi
 from analysis.series import Series, series_of
 from tracking.evaluation_paths import score_name
 from tracking.events import BATCH, EPOCH
-from tracking.wording import did_you_mean
+from tracking.wording import did_you_mean, join_with_and
 
 if TYPE_CHECKING:
     from analysis.runs import Runs
@@ -185,15 +185,15 @@ def _measured_differently(path: str, conditions: str) -> ComparisonError:
 
 def _describe_difference(words: Sequence[str], conditions: str, anyway: bool) -> str:
     """One sentence for all metrics that cannot be compared because of the same conditions."""
-    *others, last = words
-    if not others:
-        outcome = "its values are compared anyway" if anyway else "it is left out"
-        return (
-            f"The {last} was not measured in the same way in all runs ({conditions}), so {outcome}."
+    if len(words) == 1:
+        were, outcome = "was", "its values are compared anyway" if anyway else "it is left out"
+    else:
+        were, outcome = (
+            "were",
+            "their values are compared anyway" if anyway else "they are left out",
         )
-    outcome = "their values are compared anyway" if anyway else "they are left out"
     return (
-        f"The {', '.join(others)} and {last} were not measured in the same way in all runs "
+        f"The {join_with_and(words)} {were} not measured in the same way in all runs "
         f"({conditions}), so {outcome}."
     )
 

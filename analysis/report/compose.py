@@ -43,7 +43,7 @@ from analysis.report.score_table import score_sections
 from analysis.runs import Runs
 from tracking.events import BATCH, CONFIG, SWEEP, SYS, Value
 from tracking.redaction import make_redactor, redact_fields
-from tracking.wording import ANECDOTE, plural
+from tracking.wording import ANECDOTE, join_with_and, plural
 
 _COMPARE_ARMS = "To see what a key of the configuration does, compare arms of several seeds."
 NO_ARMS = "There are no arms to compare, so this report draws no conclusions."
@@ -120,7 +120,7 @@ def _of_comparison(runs: Runs, comparison: Comparison, command: str) -> Report:
         Section("Runs", (runs_of(comparison),), folded=True),
     ]
     verb = "Does" if len(factors) == 1 else "Do"
-    question = f"{verb} {' and '.join(factors)} change the outcome?"
+    question = f"{verb} {join_with_and(factors)} change the outcome?"
     sizes = "; ".join(f"{arm.label} ({plural(len(arm.runs), 'run')})" for arm in comparison.arms)
     return Report(question, Facts((("Arms", sizes), *_setting(table))), tuple(sections))
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from tracking.wording import did_you_mean, plural, rounded
+from tracking.wording import did_you_mean, join_with_and, plural, rounded
 
 
 def test_a_noun_agrees_with_its_count():
     assert [plural(count, "run") for count in (0, 1, 2, 1_000)] == [
         "0 runs", "1 run", "2 runs", "1,000 runs",
+    ]  # fmt: skip
+
+
+def test_the_last_of_several_parts_follows_an_and():
+    parts = ["loss of G", "loss of D", "FID"]
+    assert [join_with_and(parts[:count]) for count in (1, 2, 3)] == [
+        "loss of G", "loss of G and loss of D", "loss of G, loss of D and FID",
     ]  # fmt: skip
 
 
