@@ -31,7 +31,14 @@ from dcgan.training.checkpoint import (
 from dcgan.training.loop import EvaluateCallback, train
 from dcgan.training.state import check_restorable, has_random_state_of
 from tracking.backends import load_backend
-from tracking.backends.local import last_values, read_events, read_fields, read_run, rewind
+from tracking.backends.local import (
+    last_step,
+    last_values,
+    read_events,
+    read_fields,
+    read_run,
+    rewind,
+)
 from tracking.clock import now_ms
 from tracking.errors import StoreError
 from tracking.evaluation_paths import BEST_STEP
@@ -89,11 +96,10 @@ def run_job(
         How the run ended.
 
     Raises:
-        StoreError: The store cannot be written to, or another process is writing to the run or
-            has continued it since the job was prepared.
+        StoreError: The store cannot be written to; another process is writing to the run, or has
+            continued it since the job was prepared; or the training ended, but its last steps or
+            its last checkpoint could not be written.
         CheckpointError: The checkpoint to resume from is damaged, or is not one of this run.
-        StoreError: The training ended, but its last steps or its last checkpoint could not be
-            written.
         Exception: Whatever the training raises, after the run has been marked `failed`.
     """
     run, folder = _open_run(job)
@@ -306,7 +312,7 @@ def _describe_loss(
     reached = save.step or job.first_step
     parts = [f"The run {folder.name} was trained to step {reached:,}, but not all of it is kept."]
     if journal_problem:
-        steps = int(last_values(folder).get("step", 0))
+        steps = last_step(folder)
         parts.append(f"Its journal ends at step {steps:,}: {journal_problem}.")
     if save.problem:
         kept = list_checkpoints(folder / CHECKPOINT_DIR)
@@ -359,7 +365,7 @@ def _timed_evaluation(
 def _training_result(
     job: Job, folder: Path, status: Status, seconds: float, evaluation_seconds: float
 ) -> TrainingResult:
-    steps = int(last_values(folder).get("step", 0))
+    steps = last_step(folder)
     images = (steps - job.first_step) / job.steps_per_epoch * job.images.card.size
     fields = read_fields(folder)
     return TrainingResult(

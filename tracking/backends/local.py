@@ -287,6 +287,11 @@ def last_values(folder: Path) -> dict[str, float]:
     return last_metrics(folder / METRICS_FILE).entries
 
 
+def last_step(folder: Path) -> int:
+    """The last training step that the run in `folder` has metrics of; 0 if it has none."""
+    return int(last_values(folder).get("step", 0))
+
+
 def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
     """The complete run in `folder` as events: fields, texts and files, metrics, images.
 
