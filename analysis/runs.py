@@ -37,11 +37,11 @@ class Runs:
     Attributes:
         table: One row per run, the oldest first, as `tracking.tables.run_table` describes it; the
             columns `/backend` and `/place` say what read it and where.
-        places: Run id -> the store that has the run.
+        sources: Run id -> the store that has the run.
     """
 
     table: pd.DataFrame
-    places: Mapping[str, RunSource]
+    sources: Mapping[str, RunSource]
     _steps: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     _means: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict, repr=False)
     _last_values: dict[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
@@ -68,8 +68,8 @@ class Runs:
     def steps(self, run: str) -> pd.DataFrame:
         """One row per step, as `tracking.tables.step_table` describes it; read once and cached."""
         if run not in self._steps:
-            place = self.places[run]
-            self._steps[run] = load_backend(place.backend).load_steps(place.location, run)
+            source = self.sources[run]
+            self._steps[run] = load_backend(source.backend).load_steps(source.location, run)
         return self._steps[run]
 
     def all_steps(self, ids: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
@@ -79,8 +79,8 @@ class Runs:
 
     def folder(self, run: str) -> Path | None:
         """The folder of a run's journal; None if the run is read from another store."""
-        place = self.places[run]
-        return Path(place.location) / run if place.backend == "local" else None
+        source = self.sources[run]
+        return Path(source.location) / run if source.backend == "local" else None
 
     def final_means(
         self, metrics: Sequence[str], share: float = 0.1, ids: Sequence[str] | None = None
@@ -102,8 +102,8 @@ class Runs:
         def means(run: str) -> list[float]:
             kept = self._means.setdefault((run, share), {})
             if missing := [path for path in metrics if path not in kept]:
-                place = self.places[run]
-                ends = load_backend(place.backend).load_tails(place.location, run, missing, share)
+                source = self.sources[run]
+                ends = load_backend(source.backend).load_tails(source.location, run, missing, share)
                 with np.errstate(invalid="ignore"):  # the mean of opposite infinities is NaN
                     kept |= {path: float(ends[path].mean(skipna=False)) for path in ends}
             return [kept.get(path, np.nan) for path in metrics]
@@ -115,8 +115,8 @@ class Runs:
 
     def last_steps(self, run: str, metrics: Sequence[str]) -> Mapping[str, int]:
         """Metric path -> the last step at which the run recorded it; missing metrics left out."""
-        place = self.places[run]
-        ends = load_backend(place.backend).load_tails(place.location, run, list(metrics), 0.0)
+        source = self.sources[run]
+        ends = load_backend(source.backend).load_tails(source.location, run, list(metrics), 0.0)
         return {path: int(values.index[-1]) for path, values in ends.items()}
 
     def last_values(self, ids: Sequence[str] | None = None) -> pd.DataFrame:
@@ -176,20 +176,20 @@ class Runs:
     def last_values_of(self, run: str) -> Mapping[str, float]:
         """Metric path -> its last value in one run, NaN and infinities included; read once."""
         if run not in self._last_values:
-            place = self.places[run]
-            self._last_values[run] = load_backend(place.backend).load_last_values(
-                place.location, run
+            source = self.sources[run]
+            self._last_values[run] = load_backend(source.backend).load_last_values(
+                source.location, run
             )
         return self._last_values[run]
 
 
-def load(*places: str | Path | RunSource, where: str | None = None) -> Runs:
+def load(*sources: str | Path | RunSource, where: str | None = None) -> Runs:
     """Read the runs of stores of any backends.
 
     A run that is in several stores is read from the first.
 
     Args:
-        places: Folders, addresses, or sources that name their backend, as
+        sources: Folders, addresses, or values that name their backend, as
             `tracking.sources.resolve_source` takes them.
         where: An expression that selects runs, as for `tracking.query.select`.
 
@@ -198,23 +198,27 @@ def load(*places: str | Path | RunSource, where: str | None = None) -> Runs:
         ServerError: A server does not answer.
         QueryError: The expression is wrong.
     """
-    sources: dict[str, RunSource] = {}
+    source_of_run: dict[str, RunSource] = {}
     fields: dict[str, dict[str, Value]] = {}
-    for place in map(resolve_source, places):
-        table = load_backend(place.backend).load_runs(place.location)
+    for source in map(resolve_source, sources):
+        table = load_backend(source.backend).load_runs(source.location)
         if table.empty:
-            raise StoreError(f"{place.backend} finds no runs of this program in {place.location}.")
+            raise StoreError(
+                f"{source.backend} finds no runs of this program in {source.location}."
+            )
         for run, row in table.to_dict("index").items():
-            if run not in sources:
-                sources[str(run)] = place
+            if run not in source_of_run:
+                source_of_run[str(run)] = source
                 fields[str(run)] = {str(k): value for k, value in row.items() if value is not None}
     if where is not None:
-        names = _names_for(where, Runs(pd.DataFrame(index=list(fields)), sources), fields)
+        names = _names_for(where, Runs(pd.DataFrame(index=list(fields)), source_of_run), fields)
         fields = {run: fields[run] for run in select(where, names)}
     table = run_table(fields)
-    table[BACKEND] = pd.Series({run: sources[run].backend for run in fields}, dtype=object)
-    table[PLACE] = pd.Series({run: str(sources[run].location) for run in fields}, dtype=object)
-    return Runs(table, sources)
+    table[BACKEND] = pd.Series({run: source_of_run[run].backend for run in fields}, dtype=object)
+    table[PLACE] = pd.Series(
+        {run: str(source_of_run[run].location) for run in fields}, dtype=object
+    )
+    return Runs(table, source_of_run)
 
 
 def _names_for(

@@ -118,13 +118,13 @@ def correct_family(p_values: Sequence[float]) -> list[CorrectedTest]:
     corrected = [CorrectedTest(math.nan, LEVEL, shown=False)] * len(p)
     adjusted, level, going_on = 0.0, LEVEL, True
     # statsmodels' multipletests gives no levels, and collects garbage at every call.
-    for step, place in enumerate(tests[np.argsort(p[tests], kind="stable")]):
+    for step, index in enumerate(tests[np.argsort(p[tests], kind="stable")]):
         left = len(tests) - step
-        adjusted = min(1.0, max(adjusted, float(p[place]) * left))
+        adjusted = min(1.0, max(adjusted, float(p[index]) * left))
         if going_on:
             level = LEVEL / left
-            going_on = bool(p[place] <= level * (1 + ROUNDING))
-        corrected[place] = CorrectedTest(adjusted, level, going_on)
+            going_on = bool(p[index] <= level * (1 + ROUNDING))
+        corrected[index] = CorrectedTest(adjusted, level, going_on)
     return corrected
 
 

@@ -47,22 +47,22 @@ class Table:
         explained = (text for column, text in self.explanations.items() if column in self.columns)
         return " ".join([self.title, *explained])
 
-    def column(self, place: int) -> list[str]:
+    def column(self, index: int) -> list[str]:
         """The cells of one column without its heading."""
-        return [row[place] for row in self.rows]
+        return [row[index] for row in self.rows]
 
     def without(self, column: str) -> Table:
         """The same table without one of its columns."""
-        place = self.columns.index(column)
+        index = self.columns.index(column)
 
         def shortened(cells: tuple[str, ...]) -> tuple[str, ...]:
-            return (*cells[:place], *cells[place + 1 :])
+            return (*cells[:index], *cells[index + 1 :])
 
         return replace(
             self,
             columns=shortened(self.columns),
             rows=tuple(map(shortened, self.rows)),
-            texts=self.texts - (place < self.texts),
+            texts=self.texts - (index < self.texts),
         )
 
 

@@ -50,7 +50,7 @@ def runs_alone(
     metrics = [path for path in last_values.columns if last_values[path].notna().any()]
     rows = []
     numbers = {path: align_decimals(list(last_values.loc[table.index, path])) for path in metrics}
-    for place, ((run, fields), outcome) in enumerate(
+    for index, ((run, fields), outcome) in enumerate(
         zip(table.to_dict("index").items(), outcomes, strict=True)
     ):
         labels = (fields.get(f"{SYS}/{key}") for key in ("recipe", "status"))
@@ -60,7 +60,7 @@ def runs_alone(
                 *("" if label is None else str(label) for label in labels),
                 _OUTCOMES.get(outcome, outcome),
                 to_text(fields.get(f"{SYS}/seed")),
-                *(numbers[path][place] for path in metrics),
+                *(numbers[path][index] for path in metrics),
             )
         )
     columns = ("run", "recipe", "status", "outcome", "seed")

@@ -47,11 +47,11 @@ def open(run: str = "last", *, store: str | Path | None = None) -> Run:
     return Run(find_run(store_dir(store), run))
 
 
-def runs(*places: str | Path, where: str | None = None) -> Runs:
+def runs(*sources: str | Path, where: str | None = None) -> Runs:
     """Load the runs of stores, of any backends and in any mixture; the same as `analysis.load`.
 
     Args:
-        places: Folders and addresses; DCGAN_STORE or `runs` if omitted.
+        sources: Folders and addresses; DCGAN_STORE or `runs` if omitted.
         where: Only runs for which this expression holds, such as `optimizer.lr < 1e-3`.
 
     Raises:
@@ -60,7 +60,7 @@ def runs(*places: str | Path, where: str | None = None) -> Runs:
     """
     from analysis import load
 
-    return load(*(places or (store_dir(None),)), where=where)
+    return load(*(sources or (store_dir(None),)), where=where)
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,9 @@ class Run:
     @property
     def steps(self) -> int:
         """Training steps done."""
-        from tracking.backends.local import last_values
+        from tracking.backends.local import last_step
 
-        return int(last_values(self.folder).get("step", 0))
+        return last_step(self.folder)
 
     @property
     def metrics(self) -> pd.DataFrame:

@@ -74,7 +74,7 @@ class DecodedChunks:
     def skipped(self) -> tuple[str, ...]:
         """The first unreadable images, and why they cannot be read."""
         first = sorted(self.unreadable.items())[:_MAX_SKIPPED_NAMES]
-        return tuple(f"{self.collection.names[place]}: {reason}" for place, reason in first)
+        return tuple(f"{self.collection.names[index]}: {reason}" for index, reason in first)
 
     def decode(self, max_unreadable: int, progress: Progress) -> Iterator[Pixels]:
         """Let processes fill the file, and yield its pixels (n, C, H, W) as they are written.
@@ -106,7 +106,7 @@ class DecodedChunks:
                     log.flush()
                 self._written[first] = written
                 self.unreadable.update(
-                    {first + place: reason for place, reason in written.unreadable.items()}
+                    {first + index: reason for index, reason in written.unreadable.items()}
                 )
                 if len(self.unreadable) > max_unreadable:
                     raise too_many_unreadable(self.skipped, len(self.unreadable), max_unreadable)

@@ -24,10 +24,10 @@ class EncodedImages(Sequence[bytes]):
         return self.size
 
     @overload
-    def __getitem__(self, place: int) -> bytes: ...
+    def __getitem__(self, key: int) -> bytes: ...
     @overload
-    def __getitem__(self, place: slice) -> list[bytes]: ...
-    def __getitem__(self, place: int | slice) -> bytes | list[bytes]:
-        if isinstance(place, slice):
-            return [self.read(index) for index in range(self.size)[place]]
-        return self.read(range(self.size)[place])
+    def __getitem__(self, key: slice) -> list[bytes]: ...
+    def __getitem__(self, key: int | slice) -> bytes | list[bytes]:
+        if isinstance(key, slice):
+            return [self.read(index) for index in range(self.size)[key]]
+        return self.read(range(self.size)[key])

@@ -80,8 +80,8 @@ def merge_file_statistics(chunks: Iterable[tuple[int, FileStatistics]]) -> FileS
         widths.update(chunk.widths)
         heights.update(chunk.heights)
         for words, (count, position) in chunk.warnings.items():
-            before, place = warnings.get(words, (0, first + position))
-            warnings[words] = before + count, min(place, first + position)
+            before, earliest = warnings.get(words, (0, first + position))
+            warnings[words] = before + count, min(earliest, first + position)
     return FileStatistics(
         deep, dict(kinds), dict(widths), dict(heights), paged, unreadable, warnings
     )

@@ -74,8 +74,8 @@ def _write_folder(images: Images, output: Path, progress: Progress) -> None:
     with atomic_folder(output) as temporary:
 
         def write(start: int, pixels: Pixels) -> None:
-            for place, image in enumerate(pixels, start):
-                (temporary / f"{images.name(place)}.png").write_bytes(to_png(image))
+            for index, image in enumerate(pixels, start):
+                (temporary / f"{images.name(index)}.png").write_bytes(to_png(image))
 
         for _ in map_rendered(images, write, progress):
             pass
@@ -84,8 +84,8 @@ def _write_folder(images: Images, output: Path, progress: Progress) -> None:
 def _write_zip(images: Images, output: Path, progress: Progress) -> None:
     def encode(start: int, pixels: Pixels) -> list[tuple[str, bytes]]:
         return [
-            (f"{images.name(place)}.png", to_png(image))
-            for place, image in enumerate(pixels, start)
+            (f"{images.name(index)}.png", to_png(image))
+            for index, image in enumerate(pixels, start)
         ]
 
     with (

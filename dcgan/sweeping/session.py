@@ -109,8 +109,8 @@ def sweep_session(
         stored = stored or save_sweep(store, plan, request.trackers)
         with sweep_lock(stored):
             missing = missing_runs(stored)
-            places = len(devices_for_runs(machines.device)) if on_gpus else cores
-            jobs = min(machines.jobs or places, len(missing))
+            default_jobs = len(devices_for_runs(machines.device)) if on_gpus else cores
+            jobs = min(machines.jobs or default_jobs, len(missing))
             yield SweepSession(
                 stored=stored,
                 image_counts=image_counts,

@@ -251,7 +251,7 @@ def test_the_single_runs_of_both_rates(results: str) -> None:
 
 
 def runs_of(runs: Runs, *ids: str) -> Runs:
-    return Runs(runs.table.loc[list(ids)], runs.places)
+    return Runs(runs.table.loc[list(ids)], runs.sources)
 
 
 def losses_by_epoch() -> pd.DataFrame:

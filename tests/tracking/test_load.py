@@ -72,7 +72,7 @@ def test_the_stores_of_all_backends_are_read_as_one(places: dict[str, str]) -> N
     runs = load(*places.values())
 
     assert list(runs.table["sys/seed"]) == [0, 1, 2, 3, 5], "the oldest first"
-    assert [runs.places[run].backend for run in runs.table.index] == list(places)
+    assert [runs.sources[run].backend for run in runs.table.index] == list(places)
     journal = runs.steps(runs.table.index[0]).drop(columns="run")
     for run in runs.table.index:
         pd.testing.assert_frame_equal(runs.steps(run).drop(columns="run"), journal)
@@ -100,7 +100,7 @@ def test_a_run_that_two_places_hold_counts_once(tmp_path: Path) -> None:
     track("local", tmp_path / "there", 2)
     runs = load(tmp_path / "here", tmp_path / "there")
     assert len(runs.table) == 2
-    assert [Path(runs.places[run].location).name for run in runs.table.index] == ["here", "there"]
+    assert [Path(runs.sources[run].location).name for run in runs.table.index] == ["here", "there"]
 
 
 def test_what_lies_at_a_place_is_found_out(places: dict[str, str], tmp_path: Path) -> None:

@@ -114,13 +114,13 @@ class FolderFiles(Sequence[Path]):
         return len(self.texts)
 
     @overload
-    def __getitem__(self, place: int) -> Path: ...
+    def __getitem__(self, key: int) -> Path: ...
     @overload
-    def __getitem__(self, place: slice) -> list[Path]: ...
-    def __getitem__(self, place: int | slice) -> Path | list[Path]:
-        if isinstance(place, slice):
-            return [Path(text) for text in self.texts[place]]
-        return Path(self.texts[place])
+    def __getitem__(self, key: slice) -> list[Path]: ...
+    def __getitem__(self, key: int | slice) -> Path | list[Path]:
+        if isinstance(key, slice):
+            return [Path(text) for text in self.texts[key]]
+        return Path(self.texts[key])
 
 
 def content_of_files(files: Sequence[Path], names: Sequence[str], hashed: Progress = silent) -> str:

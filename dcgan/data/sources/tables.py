@@ -98,7 +98,7 @@ def _image_column(path: Path, schema: Any) -> str:
 
 
 def _has_bytes(column: Any) -> bool:
-    return any(column.type.field(place).name == "bytes" for place in range(column.type.num_fields))
+    return any(column.type.field(index).name == "bytes" for index in range(column.type.num_fields))
 
 
 def _labels(table: Table) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...]]:
