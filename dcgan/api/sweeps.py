@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dcgan.choices import Executor
     from dcgan.sweeping.session import SweepSession
 
+_OVER = 'over={"optimizer.lr": [2e-4, 2e-3]}'
+
 
 def sweep(
     subject: str | Path,
@@ -130,7 +132,8 @@ def _train(session: SweepSession, display: Display) -> None:
     from dcgan.sweeping.request import evaluated_spaces
 
     plan, sweep_id = session.stored.sweep, session.stored.id
-    if few := few_seeds_warning(len(plan.seeds), len(plan.arms), evaluated_spaces(plan)):
+    spaces = evaluated_spaces(plan)
+    if few := few_seeds_warning(len(plan.seeds), len(plan.arms), spaces, _OVER):
         display.message(few)
     total = len(plan.runs)
     read = progress_reader(session.stored)
