@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dcgan.store_dir import store_dir
-from tracking.errors import StoreError
+from tracking.errors import StoreError, UserError
 from tracking.events import BATCH, EPOCH, FIXED_NOISE, REAL, SYS, Value
 from tracking.fields import escape_control_characters
 from tracking.wording import plural
@@ -209,13 +209,13 @@ class Run:
         Raises:
             CheckpointError: There is no such checkpoint, or its file is damaged.
             GenerationError: Pixels are not finite.
-            ValueError: `count` is not positive.
+            UserError: `count` is not positive.
         """
         from dcgan.samples import latents
         from dcgan.samples.pixels import render_as_in_grids
 
         if count < 1:
-            raise ValueError(f"count = {count}: it should be 1 or more.")
+            raise UserError(f"count = {count}: it should be 1 or more.")
         run = self.at(checkpoint, device=device)
         chosen = latents.of_seed(run.config.network, seed, count)
         return render_as_in_grids(run, chosen, weights=weights)
@@ -310,7 +310,11 @@ class Run:
             CheckpointError: There is no such checkpoint, or its file is damaged.
             StoreError: The images have changed.
             EvaluationError: There are too few images, or the weights are not Inception's.
+            UserError: `samples` or `resamples` is not positive.
         """
+        for name, number in (("samples", samples), ("resamples", resamples)):
+            if number is not None and number < 1:
+                raise UserError(f"{name} = {number}: it should be 1 or more.")
         import pandas as pd
 
         from dcgan.api.progress import ImagesDisplay, choose_display, showing_images_on

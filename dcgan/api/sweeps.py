@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan.api.training import chosen_trackers, exclusive, overrides_of
 from dcgan.cpu.allocator import keep_memory
 from dcgan.store_dir import store_dir
+from tracking.errors import UserError
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def sweep(
             subject=str(subject),
             name=name,
             factors=tuple(
-                Factor(key, tuple(values), f"over {key}") for key, values in (over or {}).items()
+                Factor(key, _values(key, values), f"over {key}")
+                for key, values in (over or {}).items()
             ),
             seeds=_seeds(seeds),
             overrides=tuple(overrides),
@@ -118,6 +120,12 @@ def sweep(
         ):
             _train(session, display)
     return load(session.stored.store).of_sweep(session.stored.id)
+
+
+def _values(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise UserError(f"over {key}: it should be a list of values, such as [{values!r}, ...].")
+    return tuple(values)
 
 
 def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
