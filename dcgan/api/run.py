@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from dcgan.choices import MIN_SAMPLES
 from dcgan.store_dir import store_dir
 from tracking.errors import StoreError, UserError
 from tracking.events import BATCH, EPOCH, FIXED_NOISE, REAL, SYS, Value
@@ -135,7 +136,10 @@ class Run:
         """The losses: the columns `generator` and `discriminator`, indexed by step.
 
         per: `step` for each step's losses, `epoch` for the means of each epoch at its last step.
+            Anything else is a UserError.
         """
+        if per not in ("step", "epoch"):
+            raise UserError(f"per = {per!r}: it should be 'step' or 'epoch'.")
         paths = {
             f"{BATCH if per == 'step' else EPOCH}/{loss}": network
             for loss, network in (("Gloss", "generator"), ("Dloss", "discriminator"))
@@ -310,11 +314,11 @@ class Run:
             CheckpointError: There is no such checkpoint, or its file is damaged.
             StoreError: The images have changed.
             EvaluationError: There are too few images, or the weights are not Inception's.
-            UserError: `samples` or `resamples` is not positive.
+            UserError: `samples` is below 100, or `resamples` below 1.
         """
-        for name, number in (("samples", samples), ("resamples", resamples)):
-            if number is not None and number < 1:
-                raise UserError(f"{name} = {number}: it should be 1 or more.")
+        for name, number, least in (("samples", samples, MIN_SAMPLES), ("resamples", resamples, 1)):
+            if number is not None and number < least:
+                raise UserError(f"{name} = {number}: it should be {least} or more.")
         import pandas as pd
 
         from dcgan.api.progress import ImagesDisplay, choose_display, showing_images_on

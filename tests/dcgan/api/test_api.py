@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -121,8 +121,12 @@ def test_samples_are_those_of_the_generator(run: dcgan.Run) -> None:
     assert logits.shape == (5, 1, 1, 1)
     with pytest.raises(dcgan.UserError, match="count = 0: it should be 1 or more"):
         run.sample(0)
-    with pytest.raises(dcgan.UserError, match="samples = 0: it should be 1 or more"):
+    with pytest.raises(dcgan.UserError, match="samples = 0: it should be 100 or more"):
         run.evaluate(samples=0)
+    with pytest.raises(dcgan.UserError, match="weights = 'em': it should be 'current' or 'ema'"):
+        run.sample(1, weights=cast("Any", "em"))
+    with pytest.raises(dcgan.UserError, match="per = 'week': it should be 'step' or 'epoch'"):
+        run.losses(cast("Any", "week"))
     with pytest.raises(CheckpointError, match="no checkpoint of step 77"):
         run.generator(77)
     with pytest.raises(dcgan.UserError, match="no moving average"):
