@@ -10,7 +10,7 @@ import pandas as pd
 import PIL.Image
 
 from analysis.image_files import image_files
-from diagnosis import RunWatch
+from diagnosis import RULES, RunWatch
 from tracking.events import BATCH, FIXED_NOISE, NETWORKS, REAL, Value
 
 
@@ -42,6 +42,17 @@ def examine(fields: Mapping[str, Value], steps: pd.DataFrame, folder: Path | Non
         _add(watch, str(path), measured)
     watch.finish()
     return watch
+
+
+def nothing_found(watch: RunWatch) -> str:
+    """The sentence for a run without findings, with the number of rules that this rests on."""
+    judged = len(RULES) - len(watch.unknown)
+    if not judged:
+        return f"None of the {len(RULES)} rules can be judged in this run."
+    return (
+        f"{judged} of {len(RULES)} rules can be judged: none holds in this run, or held at any "
+        "step."
+    )
 
 
 def _lacks(steps: pd.DataFrame, batches: list[str]) -> pd.Series:

@@ -130,17 +130,17 @@ class Runs:
     def compare(
         self,
         *,
-        by: Sequence[str] = (),
-        metrics: Sequence[str] = (),
+        by: str | Sequence[str] = (),
+        metrics: str | Sequence[str] = (),
         baseline: str | None = None,
         anyway: bool = False,
     ) -> Comparison:
         """Compare the runs of each arm with those of the baseline: `comparison.compare`.
 
         Args:
-            by: Keys of the configuration that define the arms.
-            metrics: The metrics to compare; by default FID, precision and recall if evaluated,
-                then losses and scores.
+            by: One or more keys of the configuration that define the arms.
+            metrics: One or more metrics; by default FID, precision and recall if evaluated, then
+                losses and scores.
             baseline: The label of an arm, or its value; the first arm by default.
             anyway: Compare although the arms differ in more than the factors.
 
@@ -149,7 +149,8 @@ class Runs:
         """
         from analysis.comparison import compare
 
-        return compare(self, by=by, metrics=metrics, baseline=baseline, anyway=anyway)
+        keys, names = ([each] if isinstance(each, str) else each for each in (by, metrics))
+        return compare(self, by=keys, metrics=names, baseline=baseline, anyway=anyway)
 
     def plot_losses(self, comparison: Comparison) -> Figure:
         """The losses of both networks by arm: medians over the seeds, and their spread."""

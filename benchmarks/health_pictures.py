@@ -79,6 +79,7 @@ def draw(folder: Path, title: str, output: Path, at: int | None) -> None:
         panel.set_title(name, fontsize="small")
         legend_above(panel)
         panel.tick_params(labelsize="x-small")
+        panel.set_xlabel("step", fontsize="x-small")
         panel.set_xlim(0, trained["step"].max() * 1.01)
     if axes[0].get_ylim()[1] <= 1.2 and axes[0].get_ylim()[0] >= -0.2:
         axes[0].set_ylim(-0.03, 1.03)

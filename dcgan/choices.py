@@ -12,3 +12,6 @@ Executor: TypeAlias = Literal["loky", "ray", "dask"]
 
 Weights: TypeAlias = Literal["current", "ema"]
 """G's weights after the last step, or their moving average."""
+
+MIN_SAMPLES = 100
+"""The fewest fakes of an evaluation that a user may ask for."""

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from diagnosis.data_rule import data_at_fault
 from diagnosis.evidence import Facts, Window
+from diagnosis.image_grids import GridReading
 from diagnosis.readings import Judgement, Reading, Undecided
 
 RuleName: TypeAlias = Literal[
@@ -157,7 +158,7 @@ def discriminator_won(facts: Facts, window: Window) -> Reading:
             f"the outputs of a D trained with {facts.loss or 'this loss'} have no goal"
         )
     if window.last * _updates_per_step(facts, "D") < OPENING_STEPS:
-        return Judgement(False, 0.0)
+        return Undecided(f"it is judged once D has been updated {OPENING_STEPS} times")
     span = targets[0] - targets[1]
     gap = max(targets[0] - outputs[0], outputs[1] - targets[1]) / span
     norm = window.means.get("G_gradient_norm")
@@ -185,7 +186,7 @@ def generator_won(facts: Facts, window: Window) -> Reading:
     # Flipped targets bring the outputs together by themselves, and take the gradient away too.
     gap = (outputs[0] - outputs[1]) / facts.output_span
     if window.last < OPENING_STEPS:
-        return Judgement(False, 0.0)
+        return Undecided(f"D's outputs and G's images are judged from step {OPENING_STEPS} on")
     return Judgement(
         gap <= FOOLED and _are_unlike(window),
         FOOLED / max(gap, FOOLED / 100),
@@ -200,8 +201,10 @@ def one_image(facts: Facts, window: Window) -> Reading:
     if not window.grids:
         return Undecided(_NO_GRIDS)
     grid = window.grids[-1]
+    if grid.variation <= SAME and _is_untrained(window):
+        return _untrained(grid)
     return Judgement(
-        grid.variation <= SAME and not _is_untrained(window),
+        grid.variation <= SAME,
         SAME / max(grid.variation, 1e-9),
         f"at step {grid.step:,} its images vary {grid.variation:.3f} times as much as real ones",
         {"variation": grid.variation},
@@ -215,8 +218,10 @@ def collapsed(facts: Facts, window: Window) -> Reading:
         return Undecided(_NO_GRIDS)
     grid = window.grids[-1]
     score = max(ALIKE / max(grid.variation, 1e-9), TWINS / max(grid.nearest, 1e-9))
+    if score >= 1 and _is_untrained(window):
+        return _untrained(grid)
     return Judgement(
-        score >= 1 and not _is_untrained(window),
+        score >= 1,
         score,
         f"at step {grid.step:,} its images vary {grid.variation:.2f} times as much as real ones, "
         f"and the nearest to each is {grid.nearest:.2f} times as far",
@@ -247,11 +252,13 @@ def not_learning(facts: Facts, window: Window) -> Reading:
     if not window.grids:
         return Undecided(_NO_GRIDS)
     grid = window.grids[-1]
+    if grid.step < OPENING_STEPS:
+        return _untrained(grid)
     if math.isnan(grid.fineness) or math.isnan(grid.real_fineness):
         return Undecided("its images are of one colour")
     score = min(grid.fineness / max(FINE * grid.real_fineness, 1e-9), grid.fineness / FINE_SHARE)
     return Judgement(
-        score >= 1 and grid.step >= OPENING_STEPS,
+        score >= 1,
         score,
         f"at step {grid.step:,} {grid.fineness:.0%} of its images' power is fine detail, of real "
         f"ones' {grid.real_fineness:.0%}",
@@ -268,8 +275,10 @@ def memorising(facts: Facts, window: Window) -> Reading:
     if size is None or shown is None or size > shown:
         return Undecided("the grid of real images holds only a part of them: see dcgan evaluate")
     grid = window.grids[-1]
+    if grid.copies <= COPY and _is_untrained(window):
+        return _untrained(grid)
     return Judgement(
-        grid.copies <= COPY and not _is_untrained(window),
+        grid.copies <= COPY,
         COPY / max(grid.copies, 1e-9),
         f"at step {grid.step:,} its images are {grid.copies:.2f} times as far from the nearest of "
         f"the {size:.0f} real ones as those are from each other",
@@ -299,6 +308,12 @@ def _is_untrained(window: Window) -> bool:
     """Whether the images may vary little because G has not begun to learn."""
     varied = any(each.variation >= ALIKE and each.nearest >= TWINS for each in window.grids)
     return window.grids[-1].step < OPENING_STEPS and not varied
+
+
+def _untrained(grid: GridReading) -> Undecided:
+    return Undecided(
+        f"G's images are judged from step {OPENING_STEPS} on, and the last are of step {grid.step}"
+    )
 
 
 def _are_unlike(window: Window) -> bool:

@@ -147,8 +147,8 @@ def tag_run(folder: Path, add: Sequence[str], remove: Sequence[str]) -> list[str
         current = read_fields(folder, alive=False).get("sys/tags")
         tags = [str(tag) for tag in current] if isinstance(current, list) else []
         redact = make_redactor()
-        tags += [tag for tag in map(redact, map(check_label, add)) if tag not in tags]
-        tags = [tag for tag in tags if tag not in remove]
+        tags += map(redact, map(check_label, add))
+        tags = [tag for tag in dict.fromkeys(tags) if tag not in remove]
         amend_fields(folder, {"sys/tags": tags})
     return tags
 

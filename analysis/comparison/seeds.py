@@ -61,17 +61,21 @@ def newest_of_twins(table: pd.DataFrame, grouping: Grouping, warnings: list[str]
     return rows[~older]
 
 
-def few_seeds_warning(seeds: int, arms: int, feature_spaces: int) -> str | None:
-    """A warning that there are too few seeds to show a difference; None if there are enough.
+def few_seeds_warning(seeds: int, arms: int, feature_spaces: int, over: str) -> str | None:
+    """A warning that no difference can be shown, with one arm or few seeds; None if it can.
 
     Args:
         seeds: Number of seeds per arm.
         arms: Number of arms.
         feature_spaces: In how many feature spaces the runs are evaluated during training.
+        over: How the caller's user gives a second arm, such as `--over optimizer.lr=2e-4,2e-3`.
     """
     others, metrics = arms - 1, count_defaults(feature_spaces)
     if not others:
-        return None
+        return (
+            "One arm has nothing to be compared with: its runs show only how much the outcome "
+            f"varies with the seed. To compare values of a key: {over}"
+        )
     needed, needed_by_one = min_pairs(others * metrics), min_pairs(others)
     if seeds >= needed:
         return None

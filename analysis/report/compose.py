@@ -46,7 +46,7 @@ from tracking.redaction import make_redactor, redact_fields
 from tracking.wording import ANECDOTE, join_with_and, plural
 
 _COMPARE_ARMS = "To see what a key of the configuration does, compare arms of several seeds."
-NO_ARMS = "There are no arms to compare, so this report draws no conclusions."
+NO_ARMS = "This report draws no conclusions."
 
 
 def compose(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.health import nothing_found
 from analysis.report.content import Block, Prose
 from diagnosis import RunWatch
 from diagnosis.advice import advice_for, how_sure
@@ -17,7 +18,7 @@ def health_section(watch: RunWatch) -> tuple[Block, ...]:
         blocks += [Prose(line.strip()) for line in advice_for(finding.rule)]
     blocks += [Prose(str(finding)) for finding in watch.findings if finding.ended]
     if not blocks:
-        blocks.append(Prose("No rule holds in this run, or held at any step."))
+        blocks.append(Prose(nothing_found(watch)))
     if watch.unknown:
         reasons = "; ".join(f"{rule}: {reason}" for rule, reason in watch.unknown.items())
         blocks.append(Prose(f"Rules that cannot be judged: {reasons}.", "note"))

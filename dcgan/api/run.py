@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from dcgan.choices import MIN_SAMPLES
 from dcgan.store_dir import store_dir
-from tracking.errors import StoreError
+from tracking.errors import StoreError, UserError
 from tracking.events import BATCH, EPOCH, FIXED_NOISE, REAL, SYS, Value
 from tracking.fields import escape_control_characters
 from tracking.wording import plural
@@ -135,7 +136,10 @@ class Run:
         """The losses: the columns `generator` and `discriminator`, indexed by step.
 
         per: `step` for each step's losses, `epoch` for the means of each epoch at its last step.
+            Anything else is a UserError.
         """
+        if per not in ("step", "epoch"):
+            raise UserError(f"per = {per!r}: it should be 'step' or 'epoch'.")
         paths = {
             f"{BATCH if per == 'step' else EPOCH}/{loss}": network
             for loss, network in (("Gloss", "generator"), ("Dloss", "discriminator"))
@@ -209,13 +213,13 @@ class Run:
         Raises:
             CheckpointError: There is no such checkpoint, or its file is damaged.
             GenerationError: Pixels are not finite.
-            ValueError: `count` is not positive.
+            UserError: `count` is not positive.
         """
         from dcgan.samples import latents
         from dcgan.samples.pixels import render_as_in_grids
 
         if count < 1:
-            raise ValueError(f"count = {count}: it should be 1 or more.")
+            raise UserError(f"count = {count}: it should be 1 or more.")
         run = self.at(checkpoint, device=device)
         chosen = latents.of_seed(run.config.network, seed, count)
         return render_as_in_grids(run, chosen, weights=weights)
@@ -310,7 +314,11 @@ class Run:
             CheckpointError: There is no such checkpoint, or its file is damaged.
             StoreError: The images have changed.
             EvaluationError: There are too few images, or the weights are not Inception's.
+            UserError: `samples` is below 100, or `resamples` below 1.
         """
+        for name, number, least in (("samples", samples, MIN_SAMPLES), ("resamples", resamples, 1)):
+            if number is not None and number < least:
+                raise UserError(f"{name} = {number}: it should be {least} or more.")
         import pandas as pd
 
         from dcgan.api.progress import ImagesDisplay, choose_display, showing_images_on

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan.api.training import chosen_trackers, exclusive, overrides_of
 from dcgan.cpu.allocator import keep_memory
 from dcgan.store_dir import store_dir
+from tracking.errors import UserError
 from tracking.wording import plural
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from dcgan.api.progress import Display
     from dcgan.choices import Executor
     from dcgan.sweeping.session import SweepSession
+
+_OVER = 'over={"optimizer.lr": [2e-4, 2e-3]}'
 
 
 def sweep(
@@ -94,7 +97,8 @@ def sweep(
             subject=str(subject),
             name=name,
             factors=tuple(
-                Factor(key, tuple(values), f"over {key}") for key, values in (over or {}).items()
+                Factor(key, _values(key, values), f"over {key}")
+                for key, values in (over or {}).items()
             ),
             seeds=_seeds(seeds),
             overrides=tuple(overrides),
@@ -118,6 +122,12 @@ def sweep(
     return load(session.stored.store).of_sweep(session.stored.id)
 
 
+def _values(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise UserError(f"over {key}: it should be a list of values, such as [{values!r}, ...].")
+    return tuple(values)
+
+
 def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
     if seeds is None:
         return None
@@ -130,7 +140,8 @@ def _train(session: SweepSession, display: Display) -> None:
     from dcgan.sweeping.request import evaluated_spaces
 
     plan, sweep_id = session.stored.sweep, session.stored.id
-    if few := few_seeds_warning(len(plan.seeds), len(plan.arms), evaluated_spaces(plan)):
+    spaces = evaluated_spaces(plan)
+    if few := few_seeds_warning(len(plan.seeds), len(plan.arms), spaces, _OVER):
         display.message(few)
     total = len(plan.runs)
     read = progress_reader(session.stored)

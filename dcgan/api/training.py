@@ -43,7 +43,7 @@ def train(
     trackers: str | Sequence[str] = (),
     name: str | None = None,
     group: str | None = None,
-    tags: Sequence[str] = (),
+    tags: str | Sequence[str] = (),
     log_model: bool = False,
     stop_when: str | None = None,
     device: str = "auto",
@@ -127,7 +127,7 @@ def train(
                 device,
                 folder,
                 remotes,
-                RunMetadata(name, group, tuple(tags)),
+                RunMetadata(name, group, (tags,) if isinstance(tags, str) else tuple(tags)),
                 download=download,
                 stop_when=parse_stop_when(stop_when),
             )

@@ -11,7 +11,7 @@ import typer
 
 from dcgan.cli.completion import complete_setting
 from dcgan.store_dir import DEFAULT_STORE, STORE_VARIABLE, store_dir
-from tracking.backends import REMOTES, check_trackers
+from tracking.backends import REMOTES, check_trackers, tracker_names
 from tracking.events import SWEEP, Value
 
 if TYPE_CHECKING:
@@ -189,6 +189,7 @@ Trackers = Annotated[
         metavar="NAME",
         help=f"Track to {', '.join(REMOTES)} as well as to the local journal; repeatable.",
         callback=check_trackers,
+        autocompletion=tracker_names,
         rich_help_panel=TRACKING_PANEL,
     ),
 ]

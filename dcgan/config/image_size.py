@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator
@@ -10,17 +11,23 @@ from pydantic_core import PydanticCustomError
 STEP, LARGEST, MNIST = 16, 512, 28
 
 
+SIZES = f"{MNIST}, a multiple of {STEP} from {STEP} to {LARGEST}, or two of these multiples"
+"""The sizes that images can have, in words."""
+
+
+def is_size(sides: Sequence[Any]) -> bool:
+    """Whether images can have this height and width."""
+    return len(sides) == 2 and (tuple(sides) == (MNIST, MNIST) or all(map(_is_side, sides)))
+
+
 def _check_size(value: Any) -> int | tuple[int, int]:
     """One side of a square, or height and width; equal values become one."""
     sides = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    if len(sides) == 2 and (sides == (MNIST, MNIST) or all(map(_is_side, sides))):
+    if is_size(sides):
         height, width = sides
         return height if height == width else (height, width)
     raise PydanticCustomError(
-        "image_size",
-        "it should be {mnist}, a multiple of {step} from {step} to {largest}, or two of these "
-        "multiples as [height, width], such as [64, 96]",
-        {"mnist": MNIST, "step": STEP, "largest": LARGEST},
+        "image_size", "it should be {sizes} as [height, width], such as [64, 96]", {"sizes": SIZES}
     )
 
 

@@ -87,6 +87,42 @@ def merge_file_statistics(chunks: Iterable[tuple[int, FileStatistics]]) -> FileS
     )
 
 
+_MODES = {
+    "1": "black and white",
+    "L": "grey",
+    "LA": "grey with transparency",
+    "P": "palette",
+    "PA": "palette with transparency",
+    "La": "grey with transparency",
+    "RGBA": "RGB with transparency",
+    "RGBa": "RGB with transparency",
+    "RGBX": "RGB",
+    "I;16": "16-bit grey",
+    "I;16B": "16-bit grey",
+    "I;16L": "16-bit grey",
+    "I;16N": "16-bit grey",
+    "I": "32-bit grey",
+    "F": "float grey",
+    "bool": "black and white",
+    "uint8": "8-bit",
+    "uint16": "16-bit",
+    "float32": "32-bit float",
+    "float64": "64-bit float",
+}
+"""Pillow's modes and NumPy's types that are not called so elsewhere, as RGB and CMYK are."""
+
+_16_BITS_IN_MODE_I = ("PPM", "PNG")
+"""Formats of at most 16 bits, which some versions of Pillow open in the mode of 32."""
+
+
+def kind_in_words(kind: str) -> str:
+    """One of `FileStatistics.kinds` as a reader knows it, such as `PNG grey` for `PNG L`."""
+    file_format, _, mode = kind.partition(" ")
+    if mode == "I" and file_format in _16_BITS_IN_MODE_I:
+        mode = "I;16"
+    return f"{file_format} {_MODES.get(mode, mode)}"
+
+
 def range_in_words(counts: Mapping[int, int]) -> str:
     """The values of a distribution, such as `178`, or `100 to 4,000 (median 640)`."""
     values = sorted(counts)

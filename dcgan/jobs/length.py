@@ -13,6 +13,7 @@ from dcgan.run_folder.trained_run import read_config
 from dcgan.training.checkpoint import CheckpointError
 from dcgan.training.schedule import total_steps
 from tracking.events import CONFIG, SYS, Event, Fields, Value
+from tracking.wording import plural
 
 LENGTHS = f"{SYS}/lengths"
 """The field with every length that a run has had, the first one first."""
@@ -45,10 +46,11 @@ def check_length(
                 f"To train it again as a new run: dcgan train {folder / RECIPE_FILE}"
             )
         return
-    if total_steps(config, size) <= done:
+    if (steps := total_steps(config, size)) <= done:
+        in_steps = "" if config.training.steps else f", which are {plural(steps, 'step')}"
         raise ConfigError(
-            f"The run {run} has trained {done:,} steps already; {new_length} are "
-            f"{total_steps(config, size):,} steps.\nGive a larger number."
+            f"The run {run} has trained {plural(done, 'step')} already, and its new length is "
+            f"{new_length}{in_steps}.\nGive a larger number."
         )
     noise = config.stabilisers.instance_noise
     if noise > 0 and total_steps(config, size) != total_steps(previous, size):

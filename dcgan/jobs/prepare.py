@@ -193,9 +193,11 @@ def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> N
         ConfigError: A batch is too small, or the recipe cannot be trained by several processes.
     """
     batch_size = config.training.batch_size
+    if size < 2:
+        raise ConfigError("The data set has only one image, and a batch needs at least two.")
     if batch_size > size:
         raise ConfigError(
-            f"training.batch_size = {batch_size}: the data set has only {size} images.\n"
+            f"training.batch_size = {batch_size}: the data set has only {size:,} images.\n"
             f"Give at most {size} with --batch-size."
         )
     if config.network.family == "dense" and size % batch_size == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import nn
@@ -97,9 +98,12 @@ class TrainedRun:
                 run's own grids use.
 
         Raises:
-            ConfigError: `weights` is `ema`, but the run has no moving average of G.
+            ConfigError: `weights` is neither of them, or `ema`, but the run has no moving average
+                of G.
             CheckpointError: The checkpoint is of another network.
         """
+        if weights is not None and weights not in get_args(Weights):
+            raise ConfigError(f"weights = {weights!r}: it should be 'current' or 'ema'.")
         generator, _ = build_networks(self.config, seed=0)
         average = moving_average(generator, self.config.stabilisers.generator_ema)
         if (weights or self.config.images.weights) == "current":

@@ -147,6 +147,24 @@ def test_three_steps_and_no_steps_at_all() -> None:
     assert set(nothing.unknown) == set(RULES)
 
 
+def test_a_rule_that_is_not_judged_yet_is_not_taken_for_one_that_does_not_hold() -> None:
+    won = {"D_x": lambda step: 0.999, "D_G_z1": lambda step: 0.001}
+    early = watched(run(150, {0: noise(1), 150: noise(2)}, **won))
+    assert early.findings == []
+    assert early.unknown["discriminator_won"] == "it is judged once D has been updated 200 times"
+    assert "from step 200 on" in early.unknown["generator_won"]
+    assert early.unknown["not_learning"] == (
+        "G's images are judged from step 200 on, and the last are of step 150"
+    )
+    same = np.repeat(blobs(2, 1), SIDE * SIDE, axis=0)
+    untrained = watched(run(150, {0: same, 150: same}), dataset__size=SIDE * SIDE)
+    assert untrained.findings == []
+    assert {"one_image", "collapsed"} <= set(untrained.unknown)
+    late = watched(run(250, {0: noise(1), 250: noise(2)}, **won))
+    assert {"discriminator_won", "not_learning"} <= rules(late)
+    assert set(late.unknown) == {"memorising"}
+
+
 def test_metrics_of_other_programs_are_not_judged() -> None:
     watch = RunWatch({})
     watch.add(Metrics([1, 500], [0, 0], {"loss/generator": [1.0, math.nan]}))

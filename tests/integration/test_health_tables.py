@@ -13,16 +13,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def health_page() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "health_page", ROOT / "benchmarks" / "health_page.py"
-    )
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def health_page() -> ModuleType:
+    return script("health_page")
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +51,16 @@ def test_diagnose_prints_the_results(health_page: ModuleType, results: dict[str,
 def test_a_page_without_a_section_is_refused(health_page: ModuleType) -> None:
     with pytest.raises(ValueError, match="0 sections wrong"):
         health_page.write_page("# Diagnosis\n", {"wrong": "| rule |"})
+
+
+def test_the_curves_of_the_page_say_what_lies_along_their_axis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    pictures = script("health_pictures")
+    drawn: list[Any] = []
+    monkeypatch.setattr(pictures, "draw_caption", drawn.append)
+    folder = pictures.REFERENCE / "mnist-ablation-ehqcqy"
+    pictures.draw(folder, "The run.", tmp_path / "picture.png", 547)
+    (figure,) = drawn
+    assert [axes.get_xlabel() for axes in figure.axes] == ["step", "step", "", ""]

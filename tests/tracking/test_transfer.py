@@ -255,7 +255,7 @@ def test_a_rescued_run_of_ours_is_the_run_that_it_was(store: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("no-such-folder", "--from", "mlflow"), "not a folder"),
+        (("no-such-folder", "--from", "mlflow"), "there is no such folder"),
         ((".", "--from", "mlflow"), "no mlflow runs"),
         ((".", "--from", "neptune-export"), "no exported run"),
         ((".", "--from", "local", "--rename", "x"), "OLD=NEW"),

@@ -36,14 +36,19 @@ _PLAIN = "celeba"
 """The recipe whose size and channels images get by default: 64x64, RGB, cropped."""
 
 
-def _parse_size(text: str | None) -> int | list[int] | None:
+def _parse_size(text: str | None) -> list[int] | None:
     """`64`, or width and height as in `96x64`, to a value of dataset.image_size."""
+    from dcgan.config.image_size import SIZES, is_size
+
     if text is None:
         return None
     width, _, height = text.lower().partition("x")
     if not width.isdecimal() or not (height or width).isdecimal():
         raise typer.BadParameter(f"{text!r} is not a size. Write 64, or width and height: 96x64.")
-    return [int(height), int(width)] if height else int(width)
+    sides = [int(height or width), int(width)]
+    if not is_size(sides):
+        raise typer.BadParameter(f"{text}: it should be {SIZES}, as width x height: 96x64.")
+    return sides
 
 
 def data(
@@ -202,7 +207,7 @@ def _print(images: ImageSet, config: Config, warnings: Sequence[str], console: C
 
 def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:
     from dcgan.config.image_size import size_in_words
-    from dcgan.data.file_statistics import range_in_words
+    from dcgan.data.file_statistics import kind_in_words, range_in_words
     from dcgan.data.sources.file_extensions import extensions_in_words
 
     card, files, dataset = images.card, images.file_statistics, config.dataset
@@ -213,7 +218,7 @@ def _rows(images: ImageSet, config: Config) -> Iterator[tuple[str, str]]:
         yield "widths", range_in_words(files.widths)
         yield "heights", range_in_words(files.heights)
         kinds = sorted(files.kinds.items(), key=lambda item: -item[1])
-        yield "files", ", ".join(f"{kind} {count:,}" for kind, count in kinds)
+        yield "files", ", ".join(f"{kind_in_words(kind)} {count:,}" for kind, count in kinds)
     if card.classes:
         named = [f"{name} {n:,}" for name, n in zip(card.classes, card.class_sizes, strict=True)]
         more = f" and {len(named) - _MAX_CLASSES} more" if len(named) > _MAX_CLASSES else ""

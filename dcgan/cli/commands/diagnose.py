@@ -44,7 +44,7 @@ def diagnose(
     training or after an import. Each rule states its evidence and how often it
     was right on labelled runs; each remedy comes with its measured effect.
     """
-    from analysis.health import examine
+    from analysis.health import examine, nothing_found
     from diagnosis.advice import advice_for, how_sure
     from diagnosis.findings import holding
     from tracking.backends.local import read_fields, read_steps
@@ -64,7 +64,7 @@ def diagnose(
         return
     console.print(Text(folder.name, style="bold"), Text(str(fields.get("sys/status"))))
     if not watch.findings:
-        console.print("No rule holds in this run, or held at any step.")
+        console.print(nothing_found(watch))
     for finding in [*now, *(each for each in watch.findings if each.ended)]:
         style = "dim" if finding.ended else "yellow"
         console.print()

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from dcgan.choices import MIN_SAMPLES
 from dcgan.cli.format import (
     add_number_columns,
     borderless_table,
@@ -58,7 +59,7 @@ def evaluate(
     samples: Annotated[
         int | None,
         typer.Option(
-            min=100,
+            min=MIN_SAMPLES,
             metavar="N",
             help="Fakes per set, and as many real images; by default as in the recipe, or 10,000.",
             show_default=False,

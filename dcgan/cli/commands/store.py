@@ -33,12 +33,17 @@ def tag(
 
     [bold]dcgan sync[/bold] brings the change to other trackers.
     """
+    from tracking.backends.local import read_fields
     from tracking.store import find_run, tag_run
 
     folder = find_run(store, run)
+    before = read_fields(folder).get("sys/tags")
     remaining = tag_run(folder, [] if remove else tags, tags if remove else [])
     shown = ", ".join(map(escape_control_characters, remaining)) or "no tags"
-    Console(highlight=False).print(f"{folder.name}: {shown}", markup=False)
+    had = before if isinstance(before, list) else []
+    absent = [escape_control_characters(tag) for tag in tags if remove and tag not in had]
+    note = f"; it had no tag {', '.join(absent)}" if absent else ""
+    Console(highlight=False).print(f"{folder.name}: {shown}{note}", markup=False)
 
 
 def rename(

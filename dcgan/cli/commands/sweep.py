@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 _MACHINES_PANEL = "Machines"
 _MAX_RUNS_NAMED = 3
+_OVER = "--over optimizer.lr=2e-4,2e-3"
 
 
 def _complete_subject() -> list[str]:
@@ -207,7 +208,7 @@ def _train(session: SweepSession, console: Console) -> SweepOutcome:
         f"{len(session.missing)} left to train."
     )
     spaces = evaluated_spaces(plan)
-    if warning := few_seeds_warning(len(plan.seeds), len(plan.arms), spaces):
+    if warning := few_seeds_warning(len(plan.seeds), len(plan.arms), spaces, _OVER):
         console.print(warning, style="yellow")
     if not session.missing:
         return SweepOutcome()
@@ -252,11 +253,10 @@ def _print_results(
         print_indented(console, text, "red")
     for warning in outcome.warnings:
         print_indented(console, escape_control_characters(warning), "yellow")
-    next_commands = (
-        ("Measure the quality of images", "evaluate"),
-        ("Compare the arms", "compare"),
-        ("Write a report", "report"),
-    )
+    next_commands = [("Measure the quality of images", "evaluate")]
+    if len(plan.arms) > 1:
+        next_commands.append(("Compare the arms", "compare"))
+    next_commands.append(("Write a report", "report"))
     for purpose, command in next_commands:
         line = dcgan_command(command, "--sweep", stored_sweep.id, store=store)
         console.print(f"{purpose}: [bold]{line}[/bold]", soft_wrap=True)

@@ -183,7 +183,8 @@ def _places(source: str, kind: str) -> Iterator[tuple[str, Path | str]]:
     if kind != ImportSource.MLFLOW or "://" not in source:
         path = Path(source)
         if not path.is_dir() and not (path.is_file() and kind == ImportSource.MLFLOW):
-            raise StoreError(f"Runs cannot be imported from {path}: it is not a folder.")
+            reason = "it is not a folder" if path.exists() else "there is no such folder"
+            raise StoreError(f"Runs cannot be imported from {path}: {reason}.")
         try:
             location = resolve_source(RunSource(import_backend(kind), path)).location
         except StoreError:

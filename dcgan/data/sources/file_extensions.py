@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import PIL.Image
 
@@ -54,3 +55,13 @@ def unreadable_extension_warnings(extensions: Mapping[str, int]) -> Iterator[str
                 f"{files} {'is' if count == 1 else 'are'} left out: Pillow cannot read {them}. "
                 f"Convert {them} to JPEG{by}"
             )
+
+
+def idx_advice(names: Iterable[str], folder: Path) -> str:
+    """A line on how to train on MNIST's files, if there are any; else empty."""
+    if not any(name.removesuffix(".gz").endswith("-ubyte") for name in names):
+        return ""
+    return (
+        "\nIt holds files in MNIST's format, which recipes of MNIST read: "
+        f"dcgan train mnist-ablation --data {shlex.quote(str(folder))}"
+    )

@@ -19,6 +19,7 @@ from dcgan.data.parallel import CHUNK, map_chunks
 from dcgan.data.progress import Progress, silent
 from dcgan.data.sources.file_extensions import (
     extensions_in_words,
+    idx_advice,
     images_among,
     unreadable_extension_warnings,
 )
@@ -47,13 +48,15 @@ def collect_folder(folder: Path, split: str = "all", hashed: Progress = silent) 
                 ".tar.zst, .npy, .npz and .parquet"
             )
         raise DataError(f"No images can be read from {folder}: {reason}.")
-    names, left_out = images_among(_files(folder))
+    files = list(_files(folder))
+    names, left_out = images_among(files)
     if not names:
         content = f", but {extensions_in_words(left_out)}" if left_out else ""
         raise DataError(
             f"The folder {folder} holds no images{content}.\n"
             "It or its subfolders should hold image files such as .jpg, .png or .webp."
             + "".join(f"\n{warning}." for warning in unreadable_extension_warnings(left_out))
+            + idx_advice(files, folder)
         )
     of_split = paths_of_split(folder, sorted(names), split)
     classes = classes_of(list(of_split.values()))

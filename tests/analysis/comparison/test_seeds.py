@@ -12,6 +12,8 @@ from analysis.comparison.measures import count_defaults
 from analysis.comparison.seeds import few_seeds_warning
 from tests.support.sample_journals import write_journal
 
+OVER = "--over optimizer.lr=2e-4,2e-3"
+
 
 def warnings_of(store: Path, seeds: int, planned: int) -> str:
     for seed in range(seeds):
@@ -31,12 +33,19 @@ def test_few_seeds_are_told_of_by_the_number_of_metrics(
     spaces: int, metrics: int, needed: int
 ) -> None:
     assert count_defaults(spaces) == metrics
-    assert few_seeds_warning(needed, 2, spaces) is None
-    assert few_seeds_warning(needed - 1, 2, spaces) == (
+    assert few_seeds_warning(needed, 2, spaces, OVER) is None
+    assert few_seeds_warning(needed - 1, 2, spaces, OVER) == (
         f"{needed - 1} seeds can show no difference in the {metrics} metrics that are compared by "
         f"default: that takes {needed} seeds, or 6 for a single metric."
     )
-    assert few_seeds_warning(1, 1, spaces) is None, "one arm is compared with nothing"
+
+
+@pytest.mark.parametrize("seeds", [1, 5, 20])
+def test_one_arm_is_said_to_have_nothing_to_be_compared_with(seeds: int) -> None:
+    said = few_seeds_warning(seeds, 1, 0, OVER)
+    assert said is not None
+    assert said.startswith("One arm has nothing to be compared with: ")
+    assert said.endswith(OVER)
 
 
 def test_more_seeds_than_were_planned_are_said(tmp_path: Path) -> None:

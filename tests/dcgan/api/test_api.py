@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -119,8 +119,14 @@ def test_samples_are_those_of_the_generator(run: dcgan.Run) -> None:
     assert not np.array_equal(images, run.sample(5, seed=4))
     logits = run.discriminator()(torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1)
     assert logits.shape == (5, 1, 1, 1)
-    with pytest.raises(ValueError, match="1 or more"):
+    with pytest.raises(dcgan.UserError, match="count = 0: it should be 1 or more"):
         run.sample(0)
+    with pytest.raises(dcgan.UserError, match="samples = 0: it should be 100 or more"):
+        run.evaluate(samples=0)
+    with pytest.raises(dcgan.UserError, match="weights = 'em': it should be 'current' or 'ema'"):
+        run.sample(1, weights=cast("Any", "em"))
+    with pytest.raises(dcgan.UserError, match="per = 'week': it should be 'step' or 'epoch'"):
+        run.losses(cast("Any", "week"))
     with pytest.raises(CheckpointError, match="no checkpoint of step 77"):
         run.generator(77)
     with pytest.raises(dcgan.UserError, match="no moving average"):
@@ -245,6 +251,18 @@ def test_ctrl_c_ends_a_training_with_a_checkpoint(
     assert dcgan.resume(stopped, epochs=3, device="cpu", progress=False).steps == 9
 
 
+@pytest.mark.parametrize("values", ["dcgan", 1e-3])
+def test_one_value_is_no_list_of_its_letters(values: Any, tmp_path: Path) -> None:
+    with pytest.raises(dcgan.UserError, match="it should be a list of values"):
+        dcgan.sweep("digits", over={"init.scheme": values}, store=tmp_path, **ARGUMENTS)
+
+
+def test_a_word_is_one_tag_and_a_tag_is_kept_once(tmp_path: Path) -> None:
+    for tags, kept in (("abc", ["abc"]), (["b", "a", "b"], ["b", "a"])):
+        run = dcgan.train("digits", steps=1, tags=tags, store=tmp_path, **ARGUMENTS)
+        assert run.fields["sys/tags"] == kept
+
+
 def test_a_sweep_returns_runs_that_can_be_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -264,6 +282,7 @@ def test_a_sweep_returns_runs_that_can_be_compared(
         **ARGUMENTS,
     )
     assert len(runs.table) == len(run_folders(tmp_path)) == 2
+    assert runs.compare(by="init.scheme", metrics="Gloss").labels == runs.compare().labels
     comparison = runs.compare()
     assert comparison.labels == ["init.scheme=dcgan", "init.scheme=default"]
     assert str(comparison).startswith("No claim can be made from so few runs.")

@@ -163,6 +163,10 @@ def test_mistakes_are_told_on_one_screen_and_leave_nothing_behind(tmp_path: Path
     (tmp_path / "empty").mkdir()
     (tmp_path / "words").mkdir()
     (tmp_path / "words" / "words.png").write_text("these are words")
+    (tmp_path / "one").mkdir()
+    PIL.Image.new("RGB", (32, 32)).save(tmp_path / "one" / "only.png")
+    (tmp_path / "mnist" / "raw").mkdir(parents=True)
+    (tmp_path / "mnist" / "raw" / "train-images-idx3-ubyte.gz").touch()
     mistakes = {
         ("--lr", "-1"): "optimizer.lr = -1.0: it should be greater than 0 (--lr -1.0)",
         ("--epochs", "0"): "training.epochs = 0",
@@ -179,7 +183,9 @@ def test_mistakes_are_told_on_one_screen_and_leave_nothing_behind(tmp_path: Path
         ("--data", str(tmp_path / "nowhere")): "no such folder",
         ("--data", str(tmp_path / "empty")): "holds no images",
         ("--data", str(tmp_path / "words")): "words.png: cannot identify image file",
-        ("--batch-size", "5000"): "only 1797 images",
+        ("--batch-size", "5000"): "only 1,797 images",
+        ("--data", str(tmp_path / "one")): "only one image, and a batch needs at least two",
+        ("--data", str(tmp_path / "mnist")): "dcgan train mnist-ablation --data",
         ("--device", "cuda:77"): "no such device",
         ("--device", "toaster"): "no such device",
         ("--name", "a\x1b[31mred"): "use plain text",

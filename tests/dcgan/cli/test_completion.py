@@ -50,6 +50,11 @@ def test_what_bash_splits_is_joined(words: str, joined: str, key: str | None) ->
             "bf16",
         ),
         (
+            {"_DCGAN_COMPLETE": "complete_bash", "COMP_CWORD": "3"}
+            | {"COMP_WORDS": "dcgan\ntrain\n--tracker\nml"},
+            "mlflow",
+        ),
+        (
             {"_DCGAN_COMPLETE": "complete_zsh"}
             | {"_TYPER_COMPLETE_ARGS": "dcgan train --set training.precision=b"},
             "_arguments '*: :((\"training.precision=bf16\"))'",

@@ -55,7 +55,7 @@ def test_what_is_shown_of_a_folder(folder: Path, tmp_path: Path) -> None:
     assert "images 11 of 48x16, RGB" in said
     assert "widths 30 to 40 (median 40)" in said
     assert "heights 20 to 30 (median 25)" in said
-    assert "files PNG RGB 10, GIF P 1" in said
+    assert "files PNG RGB 10, GIF palette 1" in said
     assert "classes 2: blue 7, red 4" in said
     assert "duplicates 1" in said
     assert "pages 1 file with several, of which the first is taken" in said
@@ -131,6 +131,7 @@ def test_a_terminal_with_colours_gets_a_picture(
         (("/nowhere",), "there is no such folder or file"),
         ((".", "--size", "big"), "Write 64, or width and height: 96x64"),
         ((".", "--size", "65"), "a multiple of 16 from 16 to 512"),
+        ((".", "--size", "96x50"), "as width x height: 96x64"),
         ((".", "-o", "sheet.doc"), "choose .png"),
         ((".", "--set", "dataset.background=nothing"), "a colour such as white"),
     ],

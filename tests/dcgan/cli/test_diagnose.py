@@ -55,7 +55,7 @@ def test_what_holds_is_said_with_curves_and_with_what_helps(store: Path) -> None
 
 def test_a_healthy_run_and_json(store: Path) -> None:
     result = invoke("diagnose", "healthy-abc234", "--store", str(store))
-    assert "No rule holds in this run" in result.output
+    assert "9 of 10 rules can be judged: none holds in this run" in result.output
     answer = json.loads(invoke("diagnose", "won-abc235", "--json", "--store", str(store)).output)
     (finding,) = answer["findings"]
     assert (finding["rule"], finding["since"], finding["holds"]) == ("discriminator_won", 301, True)

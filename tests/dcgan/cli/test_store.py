@@ -117,9 +117,12 @@ def test_the_chosen_values_are_shown(store: Path):
 
 
 def test_tags_are_added_and_taken_off(store: Path):
-    assert "baseline, b" in said(store, "tag", "run 1", "baseline", "b", "baseline")
+    said(store, "tag", "run 1", "baseline", "b", "b", "baseline")
+    assert read_fields(store / "digits-run001")["sys/tags"] == ["baseline", "b"]
     assert listed(store, "--where", "'baseline' in tags") == ["digits-run001"]
-    said(store, "tag", "digits-run001", "baseline", "--remove")
+    typo = said(store, "tag", "digits-run001", "basline", "--remove")
+    assert "baseline, b; it had no tag basline" in typo
+    assert "no tag" not in said(store, "tag", "digits-run001", "baseline", "--remove")
     assert read_fields(store / "digits-run001")["sys/tags"] == ["b"]
 
 

@@ -86,6 +86,19 @@ def test_a_sweep_ends_with_a_row_an_arm_and_how_to_compare_its_arms(
     assert len(run_folders(store)) == 4
 
 
+def test_a_sweep_of_one_arm_says_first_that_it_compares_nothing(tmp_path: Path):
+    output = run("digits", "--steps", "1", "--seeds", "2", "--jobs", "1", *TINY, folder=tmp_path)
+    before, _, after = output.partition("Training 1 at a time")
+    assert "One arm has nothing to be compared with" in before
+    assert "--over optimizer.lr=2e-4,2e-3" in before
+    assert re.search(r"digits +2/2", after), "the seeds of one arm can be trained"
+    assert "dcgan compare" not in output, "it would end in an error"
+    (identifier,) = {
+        read_fields(folder)["sys/sweep/id"] for folder in run_folders(tmp_path / "runs")
+    }
+    assert f"dcgan report --sweep {identifier}" in after
+
+
 def test_mlflow_has_one_parent_of_all_runs(tracked: tuple[Path, str]):
     from mlflow import MlflowClient
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from dcgan.config.dataset import Dataset
 from dcgan.data.dataset_warnings import dataset_warnings
 from dcgan.data.decoding import ImageFormat, decode
+from dcgan.data.file_statistics import kind_in_words
 from dcgan.data.image_set import DataError, ImageSet
 from dcgan.data.loading import load_images
 
@@ -33,6 +35,16 @@ def encoded(image: PIL.Image.Image, kind: str, **options: Any) -> bytes:
     content = io.BytesIO()
     image.save(content, kind, **options)
     return content.getvalue()
+
+
+@pytest.mark.parametrize("mode", PIL.Image.MODES)
+def test_every_mode_is_named_as_readers_know_it(mode: str) -> None:
+    _, _, words = kind_in_words(f"TIFF {mode}").partition(" ")
+    assert words in ("RGB", "CMYK", "YCbCr", "LAB", "HSV") or re.search(
+        "grey|white|palette|RGB", words
+    )
+    assert kind_in_words("PPM I") == "PPM 16-bit grey"
+    assert kind_in_words("array uint8") == "array 8-bit"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from dcgan.config.schema import Config, ConfigError
-from dcgan.jobs.health import HealthMonitor, parse_stop_when
+from dcgan.jobs.health import STOP_GROUPS, HealthMonitor, parse_stop_when
 from dcgan.jobs.prepare import Job, RunMetadata, prepare
 from dcgan.jobs.run import run_job
 from diagnosis import follow
@@ -120,3 +121,12 @@ def test_a_resumed_run_is_told_anew_what_its_journal_holds(tmp_path: Path) -> No
     assert monitor.stopped_by is None, "it is asked again once the run goes on"
     monitor.add(block(601, 0.999))
     assert monitor.stopped_by is not None
+
+
+def test_the_page_names_the_rules_that_a_group_stands_for() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
+    line = next(line for line in page.splitlines() if "`collapsed` stands for" in line)
+    _, collapsed, diverged = re.split("`collapsed` stands for|`diverged` for", line)
+    diverged = diverged.partition(":")[0]
+    assert tuple(re.findall(r"`(\w+)`", collapsed)) == STOP_GROUPS["collapsed"]
+    assert tuple(re.findall(r"`(\w+)`", diverged)) == STOP_GROUPS["diverged"]

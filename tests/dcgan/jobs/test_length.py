@@ -129,8 +129,12 @@ def content(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("epochs", 2, r"has trained 6 steps already; 2 epochs are 6 steps.\nGive a larger"),
-        ("steps", 5, r"has trained 6 steps already; 5 steps are 5 steps"),
+        (
+            "epochs",
+            2,
+            r"6 steps already, and its new length is 2 epochs, which are 6 steps.\nGive a larger",
+        ),
+        ("steps", 5, r"has trained 6 steps already, and its new length is 5 steps\.\n"),
         ("epochs", 0, r"training.epochs = 0: it should be greater than or equal to 1 \(--epochs"),
     ],
 )
