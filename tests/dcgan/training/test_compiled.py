@@ -58,6 +58,12 @@ def test_a_short_last_batch_neither_compiles_again_nor_changes_the_losses(
         torch.testing.assert_close(losses, plain, rtol=1e-6, atol=0)
 
 
+def test_the_layers_of_cuda_are_those_of_every_cuda_device_and_of_no_other():
+    kinds = ("cuda", "cuda:1", "cpu", "mps", "xpu")
+    found = [called_networks.has_fast_layers(torch.device(kind)) for kind in kinds]
+    assert found == [True, True, False, False, False]
+
+
 @pytest.fixture
 def on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trains with the layers that CUDA has."""
