@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,12 @@ from torch._dynamo.backends.registry import lookup_backend
 from dcgan.cuda.fast_layers import FastLayers
 from dcgan.selftest import checks
 from dcgan.training import called_networks
-from dcgan.training.checkpoint import no_checkpoints
+from dcgan.training.checkpoint import (
+    find_checkpoint,
+    load_checkpoint,
+    no_checkpoints,
+    save_checkpoint,
+)
 from dcgan.training.loop import train
 from tracking.events import Event, Metrics
 
@@ -82,6 +89,37 @@ def test_with_the_layers_of_cuda_the_losses_are_those_of_plain_networks(
     plain = g_losses(small_config(), pixels)
     torch.testing.assert_close(eager, plain, rtol=1e-9, atol=0)
     torch.testing.assert_close(compiled, plain, rtol=1e-6, atol=0)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("compiled", ["false", "true"])
+def test_a_run_goes_on_where_networks_are_computed_in_another_way(
+    compiled: str, small_config, pixels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(torch, "compile", lambda network, **options: network)
+    average = "stabilisers.generator_ema=0.9"
+
+    def saved_after(epochs: int, *, fast: bool, start: str | None, name: str) -> dict[str, Any]:
+        monkeypatch.setattr(called_networks, "has_fast_layers", lambda device: fast)
+        as_compiled = f"training.compile={compiled if fast else 'false'}"
+        train(
+            small_config(average, as_compiled, f"training.epochs={epochs}"),
+            pixels,
+            device=CPU,
+            emit=lambda event: None,
+            save=partial(save_checkpoint, tmp_path / name),
+            resume_from=load_checkpoint(find_checkpoint(tmp_path / start)) if start else None,
+        )
+        return load_checkpoint(find_checkpoint(tmp_path / name))
+
+    plain = saved_after(2, fast=False, start=None, name="plain")
+    saved_after(1, fast=True, start=None, name="fast")
+    saved_after(1, fast=False, start=None, name="slow")
+    for fast, start in ((False, "fast"), (True, "slow")):
+        found = saved_after(2, fast=fast, start=start, name=f"after {start}")
+        for part in ("generator", "discriminator", "average"):
+            assert list(found[part]) == list(plain[part])
+            torch.testing.assert_close(found[part], plain[part], rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.usefixtures("on_cuda")
