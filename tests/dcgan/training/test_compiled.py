@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch._dynamo.backends.registry import lookup_backend
 
 from dcgan.cuda.fast_layers import FastLayers
@@ -148,6 +150,29 @@ def test_compiled_for_cuda_d_sees_real_images_and_fakes_in_one_pass(
     monkeypatch.setattr(torch, "compile", lambda network, **options: network)
     g_losses(small_config("training.steps=1", *settings), pixels)
     assert passes == parts
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_pass_of_d_over_both_is_compiled_where_there_is_no_batch_norm_to_keep_apart(
+    small_config, pixels, monkeypatch: pytest.MonkeyPatch
+):
+    without_norms = "network.discriminator_batch_norm=none"
+    plain = g_losses(small_config(without_norms), pixels)
+    compiled_for: list[int] = []
+
+    def compiled(network: Callable[..., Tensor], **options: object) -> Callable[..., Tensor]:
+        def called(inputs: Tensor, *rest: Tensor, **more: object) -> Tensor:
+            if inputs.dim() == 4 and inputs.shape[2:] == (32, 32):
+                compiled_for.append(len(inputs))
+            return network(inputs, *rest, **more)
+
+        return called
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    losses = g_losses(small_config(without_norms, "training.compile=true"), pixels)
+    # The last batch of each epoch is short; the other two are seen by D's step and by G's.
+    assert compiled_for == [32, 16] * 4
+    torch.testing.assert_close(losses, plain, rtol=1e-9, atol=0)
 
 
 @pytest.mark.usefixtures("on_cuda", "compilations")

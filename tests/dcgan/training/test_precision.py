@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from dcgan.evaluation.features import feature_space as module
 from dcgan.training.precision import (
     check_precision,
     describe_arithmetic,
+    forward_in_precision,
     ieee_float32,
     pytorch_default_convolutions,
     set_arithmetic,
@@ -100,6 +102,21 @@ def test_what_a_gpu_has_not_is_refused(
     gpu(capability, hip)
     with pytest.raises(ConfigError, match=f'"{precision}".*\n?.*the device is cuda:0'):
         check_precision(small_config(f"training.precision={precision}"), GPU)
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda", "mps", "xpu"])
+def test_bf16_is_that_of_the_device_of_the_images(kind: str, monkeypatch: pytest.MonkeyPatch):
+    asked: list[tuple[str, torch.dtype]] = []
+
+    def autocast(device: str, dtype: torch.dtype) -> nullcontext[None]:
+        asked.append((device, dtype))
+        return nullcontext()
+
+    monkeypatch.setattr(torch, "autocast", autocast)
+    images = SimpleNamespace(device=torch.device(kind), float=lambda: "in float32")
+    assert forward_in_precision(lambda found: found, images, "bf16") == "in float32"
+    assert forward_in_precision(lambda found: found, images, "auto") is images
+    assert asked == [(kind, torch.bfloat16)]
 
 
 def test_the_cpu_computes_in_float32(small_config):
