@@ -166,6 +166,8 @@ def test_a_pass_of_d_over_both_is_compiled_where_there_is_no_batch_norm_to_keep_
                 compiled_for.append(len(inputs))
             return network(inputs, *rest, **more)
 
+        # Or Inductor would give up channels-last memory.
+        assert options["options"] == {"force_layout_optimization": True}
         return called
 
     monkeypatch.setattr(torch, "compile", compiled)

@@ -12,6 +12,8 @@ import torch
 from dcgan.config.schema import Config, ConfigError
 from dcgan.evaluation import evaluator
 from dcgan.evaluation.features import feature_space as module
+from dcgan.run_folder import describe
+from dcgan.run_folder.describe import describe_device
 from dcgan.training.precision import (
     check_precision,
     describe_arithmetic,
@@ -81,6 +83,7 @@ def test_each_precision_sets_all_flags(small_config, precision: str, expected: t
 def test_a_run_says_what_its_gpu_computes_in(
     small_config: Callable[..., Config],
     gpu: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
     capability: tuple[int, int],
     hip: str | None,
     precision: str,
@@ -90,6 +93,8 @@ def test_a_run_says_what_its_gpu_computes_in(
     config = small_config(f"training.precision={precision}")
     check_precision(config, GPU)
     assert describe_arithmetic(config, GPU) == expected
+    monkeypatch.setattr(describe, "device_name", lambda device: "a GPU")
+    assert describe_device(config, GPU).values["sys/arithmetic"] == expected
 
 
 @pytest.mark.parametrize(
