@@ -16,6 +16,7 @@ from dcgan.training.checkpoint import no_checkpoints
 from dcgan.training.distributed import World
 from dcgan.training.loop import train
 from dcgan.training.metric_buffer import MetricBuffer
+from tests.support.without_float64 import refuse_float64_on_the_device
 from tracking.events import Metrics
 
 
@@ -32,24 +33,10 @@ def test_a_block_of_slow_steps_lasts_a_second_so_that_a_kill_costs_no_more(
     assert [list(block.steps) for block in blocks] == [[1, 2, 3, 4], [5, 6, 7, 8]]
 
 
-class OnHost(Tensor):
-    """A tensor that was copied to the host."""
-
-
 def test_float64_is_made_on_the_host_alone(
     small_config: Callable[..., Config], pixels: Tensor, monkeypatch: pytest.MonkeyPatch
 ):
-    converted: list[Tensor] = []
-    double = Tensor.double
-
-    def double_as_on_mps(tensor: Tensor) -> Tensor:
-        if not isinstance(tensor, OnHost):
-            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
-        converted.append(tensor)
-        return double(tensor.as_subclass(Tensor))
-
-    monkeypatch.setattr(Tensor, "cpu", lambda tensor: tensor.as_subclass(OnHost))
-    monkeypatch.setattr(Tensor, "double", double_as_on_mps)
+    converted = refuse_float64_on_the_device(monkeypatch)
     monkeypatch.setattr(network_norms, "MEASURED_EVERY", 2)
     config = small_config("training.epochs=1")
     cpu = torch.device("cpu")
