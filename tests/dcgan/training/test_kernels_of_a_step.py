@@ -113,9 +113,12 @@ def test_gradients_are_averaged_once_for_each_update(
         done.set_result(bucket.buffer())
         return done
 
-    step._networks.discriminator_ddp.register_comm_hook(None, count)
+    wrapper = step._networks.discriminator_ddp
+    wrapper.register_comm_hook(None, count)
+    wrapper.register_forward_pre_hook(lambda *_: counts.update(["passes"]))
     step(full_batches(step, one_of_two))
     assert counts["D"] == exchanges
+    assert counts["passes"] == 2  # not in G's step, which needs no gradients of D
 
 
 def test_networks_are_compiled_before_they_are_wrapped(
