@@ -199,6 +199,25 @@ def test_another_number_of_threads_is_told_of(store: Path) -> None:
     assert f"was trained with {threads + 1} threads and continues with {threads}" in said[0]
 
 
+def test_arithmetic_that_the_device_lacks_is_refused_before_anything_is_written(
+    store: Path, tmp_path: Path
+) -> None:
+    config = load_config(
+        "digits", [parse_override(text) for text in (*SMALL, "training.precision=tf32")]
+    )
+    with pytest.raises(ConfigError, match="only NVIDIA GPUs since Ampere"):
+        prepare(config, "cpu", tmp_path / "new", (), RunMetadata())
+    assert not (tmp_path / "new").exists()
+    (folder,) = run_folders(store)
+    recipe = folder / "artifacts" / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('precision = "auto"', 'precision = "tf32"'))
+    assert read_config(folder).training.precision == "tf32"
+    before = content(folder)
+    with pytest.raises(ConfigError, match="only NVIDIA GPUs since Ampere"):
+        prepare_resume(store, "last", "cpu")
+    assert content(folder) == before
+
+
 def test_another_kind_of_device_is_told_of_and_the_run_goes_on(store: Path) -> None:
     (folder,) = run_folders(store)
     path = find_checkpoint(folder / "checkpoints")

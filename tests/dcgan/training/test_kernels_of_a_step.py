@@ -81,6 +81,24 @@ def test_the_host_neither_waits_for_a_step_nor_lets_it_sort(way: str):
     assert torch.float64 not in operators.dtypes  # which MPS and some GPUs of Intel lack
 
 
+def test_convolutions_see_channels_last_memory():
+    step = new_step("celeba")
+    seen: list[bool] = []
+
+    def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        (maps,) = inputs
+        # Where one side, or the channels, are of one pixel, both formats are the same.
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and 1 not in maps.shape:
+            seen.append(maps.is_contiguous(memory_format=torch.channels_last))
+
+    for network in (step._state.generator, step._state.discriminator):
+        for layer in network:
+            layer.register_forward_pre_hook(look)
+    step(full_batches(step))
+    assert len(seen) > 8
+    assert all(seen)
+
+
 def test_a_moving_average_copies_nothing_between_host_and_device():
     network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).to("meta")
     average = moving_average(network, 0.9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,8 @@ import torch
 from dcgan.config.schema import Config, ConfigError
 from dcgan.evaluation import evaluator
 from dcgan.evaluation.features import feature_space as module
+from dcgan.evaluation.features import inception_network
+from dcgan.evaluation.features.inception import load_inception
 from dcgan.run_folder import describe
 from dcgan.run_folder.describe import describe_device
 from dcgan.training.precision import (
@@ -169,3 +172,27 @@ def test_networks_of_others_compute_as_pytorch_does_by_default(
         with pytorch_default_convolutions(GPU):
             assert flags()[1] == inside
         assert flags()[1] == "ieee"
+
+
+def test_inception_is_such_a_network(
+    gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gpu((9, 0))
+    seen: list[str] = []
+
+    class Network:
+        def to(self, device: torch.device) -> Network:
+            return self
+
+        def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+            seen.append(flags()[1])
+            return (images,)
+
+    monkeypatch.setattr(inception_network, "inception_network", lambda weights: Network())
+    monkeypatch.setattr(inception_network, "fused", lambda network: network)
+    torch.save({}, tmp_path / "weights.pth")
+    inception = load_inception(tmp_path / "weights.pth", GPU)
+    assert inception.description.endswith("convolutions in TF32")
+    with ieee_float32():
+        inception.extract(torch.zeros(1, 1, 2, 2))
+    assert seen == ["tf32"]
