@@ -73,6 +73,27 @@ def test_the_layers_of_cuda_are_those_of_every_cuda_device_and_of_no_other():
     assert found == [True, True, False, False, False]
 
 
+@pytest.mark.parametrize(
+    ("device", "compiled", "bypasses"),
+    [("cpu", "false", True), ("cpu", "true", False), ("cuda", "false", False)],
+)
+def test_the_convolutions_of_the_cpu_are_for_networks_that_are_not_compiled(
+    device: str, compiled: str, bypasses: bool, small_config, monkeypatch: pytest.MonkeyPatch
+):
+    passed: list[Tensor] = []
+
+    def watched(network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+        passed.append(inputs)
+        return network(inputs)
+
+    monkeypatch.setattr(called_networks, "with_fast_convolutions", watched)
+    config = small_config(f"training.compile={compiled}")
+    inputs = torch.ones(1)
+    called = called_networks._in_precision(lambda found: found, config, torch.device(device))
+    assert called(inputs) is inputs
+    assert len(passed) == bypasses
+
+
 @pytest.fixture
 def on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trains with the layers that CUDA has."""
