@@ -23,7 +23,8 @@ class FastLayers(nn.Module):
     """A network with the same weights, computed faster on CUDA.
 
     Args:
-        network: Its layers, one after the other; shared with the caller.
+        network: Shared with the caller. Layers that are in no `nn.Sequential` are called as they
+            are.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -39,17 +40,19 @@ class FastLayers(nn.Module):
                 a batch of its own. All other layers see them together, which takes
                 fewer kernels.
         """
-        for layer in self._network.children():
-            maps = _apply(layer, maps, parts)
-        return maps
+        return _apply(self._network, maps, parts)
 
 
 def _apply(layer: nn.Module, maps: Tensor, parts: int) -> Tensor:
+    if isinstance(layer, nn.Sequential):
+        for each in layer:  # `children` would leave out a layer that comes again
+            maps = _apply(each, maps, parts)
+        return maps
     if isinstance(layer, nn.Conv2d):
         return convolve(layer, maps)
     if isinstance(layer, nn.ConvTranspose2d):
         return convolve_transposed(layer, maps)
-    if isinstance(layer, _BatchNorm) and parts > 1:
+    if parts > 1 and any(isinstance(each, _BatchNorm) for each in layer.modules()):
         return torch.cat([layer(part) for part in maps.chunk(parts)])
     output: Tensor = layer(maps)
     return output

@@ -200,15 +200,16 @@ def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> N
             f"training.batch_size = {batch_size}: the data set has only {size:,} images.\n"
             f"Give at most {size} with --batch-size."
         )
-    if config.network.family == "dense" and size % batch_size == 1:
+    smallest_batch = size % batch_size or batch_size
+    needed = 2 if _normalises_single_pixels(config) else 1
+    if smallest_batch < needed:
+        larger = (count for count in range(batch_size + 1, size + 1) if size % count != 1)
         raise ConfigError(
             f"training.batch_size = {batch_size}: the last batch of an epoch of {size:,} images "
-            "would have only one,\nwith which batch norm in a fully connected layer cannot work. "
-            f"Give another size, such as {batch_size + 1}."
+            "would have only one,\nwith which batch norm in a fully connected layer or of maps of "
+            f"one pixel cannot work. Give another size, such as {next(larger)}."
         )
-    smallest_batch = size % batch_size or batch_size
-    smallest_allowed = world.size * (2 if config.network.family == "dense" else 1)
-    if smallest_batch < smallest_allowed:
+    if smallest_batch < world.size * needed:
         raise ConfigError(
             f"training.batch_size = {batch_size}: the last batch of an epoch of {size:,} images "
             f"would have {smallest_batch},\ntoo few for {world.size} processes. Give another size."
@@ -223,6 +224,13 @@ def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> N
             "which its penalty takes.\nSet training.compile = false: only a run in one process "
             "tries it and falls back."
         )
+
+
+def _normalises_single_pixels(config: Config) -> bool:
+    """Whether batch norm has one value of each image in a channel, so that it needs two images."""
+    family = config.network.family
+    # The family `kim` halves images four times.
+    return family == "dense" or (family == "kim" and config.dataset.sides == (16, 16))
 
 
 def prepare_resume(

@@ -5,6 +5,12 @@ from __future__ import annotations
 import inspect
 
 import torch
+from torch import nn
+
+from dcgan.config.schema import Optimizer
+
+_FUSED = ("cpu", "cuda", "mps", "xpu")
+"""Kinds of device for which PyTorch has Adam as one kernel."""
 
 
 class EagerAdam(torch.optim.Adam):
@@ -20,3 +26,21 @@ class EagerAdam(torch.optim.Adam):
     state_dict = inspect.unwrap(torch.optim.Adam.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Adam.load_state_dict)
     step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+
+
+def make_adam(network: nn.Module, settings: Optimizer, device: torch.device) -> EagerAdam:
+    """Adam in the fastest form that a device has.
+
+    Args:
+        network: Whose weights it changes.
+        settings: The recipe's.
+        device: Where the weights are.
+    """
+    return EagerAdam(
+        network.parameters(),
+        lr=settings.lr,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        fused=True if device.type in _FUSED else None,
+        capturable=device.type == "cuda",  # by a CUDA graph
+    )

@@ -69,7 +69,7 @@ def called_networks(
     generator_ddp, discriminator_ddp = world.wrap_ddp(generator), world.wrap_ddp(discriminator)
     # Not compiled, what one pass saves is lost in joining its parts again.
     norms_apart = fast_layers and config.training.compile
-    of_both = partial(discriminator_ddp, parts=2) if norms_apart else discriminator_ddp
+    of_both = partial(discriminator_ddp, parts=2) if config.training.compile else discriminator_ddp
     return CalledNetworks(
         generator=_in_precision(generator_ddp, config, device),
         discriminator=_in_precision(discriminator_ddp, config, device),

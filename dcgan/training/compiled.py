@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dcgan.config.schema import Config
+from dcgan.cuda.fast_layers import FastLayers
 from dcgan.training.distributed import World
 from dcgan.training.losses import AdversarialLoss
 
@@ -35,11 +36,17 @@ class CompiledForFullBatches(nn.Module):
         self._compiled = _compile(network)
         self._full = full
 
-    def forward(self, images: Tensor, **parts: int) -> Tensor:
-        """The network's output. parts: As `FastLayers` takes them, if it is the network."""
-        is_full = len(images) == self._full * parts.get("parts", 1)
-        called = self._compiled if is_full else self._network
-        output: Tensor = called(images, **parts)
+    def forward(self, images: Tensor, parts: int = 1) -> Tensor:
+        """The network's output.
+
+        Args:
+            images: The network's input, (N, ...).
+            parts: The batch has so many equal parts, each of which has its own batch norm if the
+                network is `FastLayers`.
+        """
+        called = self._compiled if len(images) == self._full * parts else self._network
+        options = {"parts": parts} if isinstance(self._network, FastLayers) else {}
+        output: Tensor = called(images, **options)
         return output
 
 

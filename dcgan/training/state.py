@@ -11,16 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from dcgan.config.schema import Config, Optimizer
+from dcgan.config.schema import Config
 from dcgan.models import build_networks
 from dcgan.models.ema import moving_average
-from dcgan.training.adam import EagerAdam
+from dcgan.training.adam import make_adam
 from dcgan.training.checkpoint import CheckpointState, restoring
 from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.sync_batch_norm import synchronise_batch_norm
-
-_FUSED_ADAM = ("cpu", "cuda", "mps", "xpu")
-"""Kinds of device for which PyTorch has Adam as one kernel."""
 
 
 @dataclass(frozen=True)
@@ -161,21 +158,13 @@ def initial_state(
             synchronise_batch_norm(network, device) for network in (generator, discriminator)
         )
 
-    def adam(network: nn.Module, settings: Optimizer) -> torch.optim.Adam:
-        return EagerAdam(
-            network.parameters(),
-            lr=settings.lr,
-            betas=settings.betas,
-            weight_decay=settings.weight_decay,
-            fused=True if device.type in _FUSED_ADAM else None,
-            capturable=device.type == "cuda",  # by a CUDA graph
-        )
-
     return TrainingState(
         generator=generator,
         discriminator=discriminator,
-        generator_optimizer=adam(generator, config.optimizer.of("generator")),
-        discriminator_optimizer=adam(discriminator, config.optimizer.of("discriminator")),
+        generator_optimizer=make_adam(generator, config.optimizer.of("generator"), device),
+        discriminator_optimizer=make_adam(
+            discriminator, config.optimizer.of("discriminator"), device
+        ),
         average=moving_average(generator, config.stabilisers.generator_ema),
         latents=torch.Generator(device).manual_seed(seeds.latents),
         perturbations=torch.Generator(device).manual_seed(seeds.perturbations),

@@ -63,10 +63,12 @@ class _SynchronisedBatchNorm(_BatchNorm):
             return super().forward(input)
         reduced_dims = [dimension for dimension in range(input.dim()) if dimension != 1]
         shape = [1, -1, *[1] * (input.dim() - 2)]
+        # In the precision of the weights: autocast's bfloat16 holds no sum of many numbers.
+        maps = input.to(self.weight.dtype)
         # On the device, whose process group may exchange nothing else.
-        count = _all_reduce_sum(input.new_tensor(input.numel() // input.shape[1]))
-        mean = _all_reduce_sum(input.sum(reduced_dims)) / count
-        centred = input - mean.view(shape)
+        count = _all_reduce_sum(maps.new_tensor(maps.numel() // maps.shape[1]))
+        mean = _all_reduce_sum(maps.sum(reduced_dims)) / count
+        centred = maps - mean.view(shape)
         variance = _all_reduce_sum(centred.square().sum(reduced_dims)) / count
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None
@@ -75,7 +77,7 @@ class _SynchronisedBatchNorm(_BatchNorm):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
-        return centred * scale.view(shape) + self.bias.view(shape)
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
 
 
 def _all_reduce_sum(tensor: Tensor) -> Tensor:

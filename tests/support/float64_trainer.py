@@ -22,7 +22,7 @@ Metric = dict[str, list[float]]
 def trained(world: World, recipe: str, *settings: str) -> Metric:
     config = load_config(recipe, [parse_override(setting) for setting in settings])
     dataset = config.dataset
-    shape = (50, dataset.channels, *dataset.sides)
+    shape = (51, dataset.channels, *dataset.sides)
     source = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=source)
     metrics: Metric = {}

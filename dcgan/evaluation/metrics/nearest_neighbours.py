@@ -51,6 +51,8 @@ def precision_recall_density_coverage(
         within_real[block] = inside.sum(dim=1)
         covered |= inside.any(dim=0)
         recalled |= (distance < fake_radius[block, None]).any(dim=0)
+    # On the host, because not every device has float64.
+    within_real, recalled, covered = within_real.cpu(), recalled.cpu(), covered.cpu()
     return {
         "precision": (within_real > 0).double().mean().item(),
         "recall": recalled.double().mean().item(),

@@ -131,3 +131,16 @@ def test_float32_is_as_near_to_the_truth_as_pytorchs():
     products = nn.functional.conv2d(images.abs(), layer.weight.abs(), None, 2, 1)
     rounding = torch.finfo(torch.float32).eps * products.max()
     assert (ours - layer(images)).abs().max() < 2 * rounding
+
+
+@pytest.mark.parametrize(("device", "bypasses"), [("cpu", True), ("meta", False)])
+def test_other_devices_are_left_to_pytorch(device: str, bypasses: bool) -> None:
+    images, pixels = torch.ones(2, 3, 4, 4, device=device), torch.ones(2, 3, 1, 1, device=device)
+    filters = torch.ones(3, 3, 4, 4, device=device)
+    found = (
+        convolutions._convolution(images, filters, None, (1, 1), (0, 0), (1, 1), 1),
+        convolutions._transposed_convolution(
+            pixels, filters, None, (1, 1), (0, 0), (0, 0), 1, (1, 1)
+        ),
+    )
+    assert [each is not None for each in found] == [bypasses] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -151,3 +152,28 @@ def test_one_pass_in_two_parts_is_two_passes(recipe: str):
         }
         found.append(results(discriminator, calls[parts]))
     torch.testing.assert_close(*found, **EXACT)
+
+
+class Residual(nn.Module):
+    """A block with a way of its own through its layers."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.BatchNorm2d(channels), nn.Conv2d(channels, channels, 1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps + self.inner(maps)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_layers_that_come_again_and_nested_ones_are_computed_like_others(parts: int):
+    again = nn.LeakyReLU(0.2)
+    inner = nn.Sequential(nn.Conv2d(3, 4, **HALVES), nn.BatchNorm2d(4), again)
+    network = nn.Sequential(again, inner, Residual(4), again, nn.Conv2d(4, 1, **WHOLE)).double()
+    other = copy.deepcopy(network)
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randn(4, 3, 8, 8, generator=rng, dtype=torch.float64)
+    images[2:] *= 0.5
+    found = results(network, lambda: FastLayers(network)(images, parts))
+    expected = results(other, lambda: torch.cat([other(part) for part in images.chunk(parts)]))
+    torch.testing.assert_close(found, expected, **EXACT)

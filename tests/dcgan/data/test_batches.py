@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -93,6 +93,23 @@ def test_only_from_pinned_memory_the_host_does_not_wait_for_a_copy(
     monkeypatch.setattr(Tensor, "pin_memory", lambda images: images)
     list(iterate_batches(pixels, [torch.arange(4)], torch.device(kind), DataWait()))
     assert copies == [waits]
+
+
+def test_from_the_memory_of_the_device_images_are_gathered_there(pixels: Tensor, monkeypatch):
+    monkeypatch.setattr(batches, "IN_MEMORY_BYTES", 0)
+    ahead: list[str] = []
+
+    def gather_ahead(pixels: Tensor, batches: Iterable[Tensor], *, pin: bool) -> Iterator[Tensor]:
+        ahead.append(pixels.device.type)
+        return (pixels[indices] for indices in batches)
+
+    monkeypatch.setattr(batches, "_gather_ahead", gather_ahead)
+    device = torch.device("meta")  # in place of a GPU
+    order = torch.arange(4, device=device)
+    (found,) = iterate_batches(pixels.to(device), [order], device, DataWait())
+    assert (found.device, len(found), ahead) == (device, 4, [])
+    list(iterate_batches(pixels, [torch.arange(4)], CPU, DataWait()))
+    assert ahead == ["cpu"]
 
 
 def test_a_device_that_shares_the_memory_takes_sets_of_a_fixed_size(monkeypatch):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ from dcgan.training.checkpoint import (
     no_checkpoints,
     save_checkpoint,
 )
+from dcgan.training.distributed import World
 from dcgan.training.loop import train
 from tests.dcgan.cli.test_evaluate import TINY, invoke
 from tests.dcgan.data.test_cache import save
@@ -105,7 +107,9 @@ def test_a_resumed_run_knows_its_best(
     def save(step: int, state: object, *, marked: bool = False, best: bool = False) -> None:
         saved.append((step, best))
 
-    config = small_config("evaluation.every_epochs=1", "training.epochs=2")
+    # Without the evaluations, the end would be the first checkpoint.
+    intervals = ("evaluation.every_epochs=1", "checkpoints.every_epochs=5")
+    config = small_config(*intervals, "training.epochs=2")
     train(
         config,
         pixels,
@@ -157,6 +161,46 @@ def test_an_evaluation_that_was_cut_off_is_made_when_the_run_goes_on(
         go_on(None)
     go_on(load_checkpoint(find_checkpoint(tmp_path)))
     assert asked == [3, 3, 6]
+
+
+class Watched(World):
+    """A process that notes when it waits for the first one, and when it goes on."""
+
+    log: ClassVar[list[str]] = []
+
+    @contextmanager
+    def wait_for_main_process(self) -> Iterator[None]:
+        self.log.append("begins")
+        yield
+        self.log.append("waited")
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_other_processes_wait_for_the_first_one_to_evaluate(
+    rank: int, small_config: Callable[..., Config], pixels: Tensor, tmp_path: Path
+) -> None:
+    def assess(step: int, generator: torch.nn.Module) -> bool:
+        Watched.log.append("evaluates")
+        return False
+
+    def go_on(epochs: int, checkpoint: dict[str, Any] | None) -> list[str]:
+        Watched.log.clear()
+        train(
+            small_config("evaluation.every_epochs=1", f"training.epochs={epochs}"),
+            pixels,
+            device=torch.device("cpu"),
+            emit=lambda event: None,
+            save=partial(save_checkpoint, tmp_path),
+            resume_from=checkpoint,
+            world=Watched(rank=rank),
+            evaluate=assess if rank == 0 else None,
+        )
+        return Watched.log
+
+    turn = ["begins", "evaluates", "waited"] if rank == 0 else ["begins", "waited"]
+    assert go_on(2, None) == turn * 2
+    # Resumed, it comes back to the evaluation of the step that it starts from.
+    assert go_on(3, load_checkpoint(find_checkpoint(tmp_path))) == turn * 2
 
 
 def test_an_evaluation_that_fails_is_told_once_and_stops_nothing(

@@ -33,6 +33,7 @@ from dcgan.evaluation.metrics.nearest_neighbours import (
     precision_recall_density_coverage,
     two_sample_accuracy,
 )
+from tests.support.without_float64 import refuse_float64_on_the_device
 
 SOURCE = torch.Generator().manual_seed(0)
 REAL = torch.randn(400, 8, generator=SOURCE, dtype=torch.float64)
@@ -292,3 +293,21 @@ def test_a_memorised_training_set_is_seen(digits: tuple[Tensor, Tensor, Tensor])
     assert memorisation_of(flat(noisy(fake)), train, held_out) < 0.1
     copies = two_sample_accuracy(train, train)
     assert copies["two_sample_accuracy"] == 0, "the nearest of each is its copy"
+
+
+def test_what_is_computed_on_a_device_needs_no_float64_there(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(distances, "SUBSETS", 2)
+    real, fake = REAL.float(), FAKE.float()
+
+    def scores() -> dict[str, float]:
+        return {
+            "kid": kernel_distance(real, fake),
+            **precision_recall_density_coverage(real, fake),
+            **two_sample_accuracy(real, fake),
+            "farthest": distances_to_training_images(fake, real).max().item(),
+        }
+
+    expected = scores()
+    converted = refuse_float64_on_the_device(monkeypatch)
+    assert scores() == expected
+    assert len(converted) == 4  # of which the means are taken

@@ -22,8 +22,9 @@ from dcgan.jobs.run import TrainingResult, run_job
 from dcgan.run_folder.trained_run import read_config
 from dcgan.training.checkpoint import CheckpointError, find_checkpoint
 from tests.dcgan.conftest import SMALL
+from tests.dcgan.training.test_other_device import as_saved_on_cuda
 from tests.support.largest_file import largest_file
-from tracking.backends.local import amend_fields, read_fields, run_folders
+from tracking.backends.local import amend_fields, last_values, read_fields, run_folders
 from tracking.errors import StoreError
 
 STEPS = 6
@@ -196,6 +197,37 @@ def test_another_number_of_threads_is_told_of(store: Path) -> None:
     job = prepare_resume(store, "last", "cpu")
     run_job(job, [], listen=lambda _: None, warn=said.append, stopping=lambda: True)
     assert f"was trained with {threads + 1} threads and continues with {threads}" in said[0]
+
+
+def test_arithmetic_that_the_device_lacks_is_refused_before_anything_is_written(
+    store: Path, tmp_path: Path
+) -> None:
+    config = load_config(
+        "digits", [parse_override(text) for text in (*SMALL, "training.precision=tf32")]
+    )
+    with pytest.raises(ConfigError, match="only NVIDIA GPUs since Ampere"):
+        prepare(config, "cpu", tmp_path / "new", (), RunMetadata())
+    assert not (tmp_path / "new").exists()
+    (folder,) = run_folders(store)
+    recipe = folder / "artifacts" / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('precision = "auto"', 'precision = "tf32"'))
+    assert read_config(folder).training.precision == "tf32"
+    before = content(folder)
+    with pytest.raises(ConfigError, match="only NVIDIA GPUs since Ampere"):
+        prepare_resume(store, "last", "cpu")
+    assert content(folder) == before
+
+
+def test_another_kind_of_device_is_told_of_and_the_run_goes_on(store: Path) -> None:
+    (folder,) = run_folders(store)
+    path = find_checkpoint(folder / "checkpoints")
+    torch.save(as_saved_on_cuda(torch.load(path, weights_only=True)), path)
+    said: list[str] = []
+    job = prepare_resume(store, "last", "cpu")
+    run_job(job, [], listen=lambda _: None, warn=said.append, stopping=lambda: True)
+    assert "another kind of device than cpu, which cannot continue its random numbers" in said[0]
+    assert read_fields(folder)["sys/status"] == "interrupted"
+    assert last_values(folder)["step"] == STEPS + 1
 
 
 def test_a_tracker_whose_package_is_gone_is_told_of_and_the_run_goes_on(store: Path) -> None:

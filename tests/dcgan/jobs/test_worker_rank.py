@@ -1,18 +1,26 @@
-"""The exit status of the processes beside the first, which tracks the run."""
+"""The processes beside the first, which tracks the run: their exit status, and their turn."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from dcgan.cli import app
+from dcgan.cli.commands import train as commands
 from dcgan.cli.commands.train import _run
 from dcgan.exit_codes import EXIT_INTERRUPTED
-from dcgan.jobs import run
+from dcgan.jobs import prepare, run
+from dcgan.training import distributed
+from dcgan.training.distributed import World
 
 
 @pytest.mark.parametrize(
@@ -43,3 +51,31 @@ def test_it_is_that_of_the_first_process(
         with pytest.raises(typer.Exit) as ending:
             _run(job)
         assert ending.value.exit_code == status
+
+
+@dataclass(frozen=True)
+class Watched(World):
+    """One of two processes, which notes when its turn begins and ends."""
+
+    log: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def main_process_first(self) -> Iterator[None]:
+        self.log.append("begins")
+        yield
+        self.log.append("ends")
+
+
+@pytest.mark.parametrize(
+    ("command", "prepares"), [(("train", "digits"), "prepare"), (("resume",), "prepare_resume")]
+)
+def test_images_are_read_by_one_process_after_the_other(
+    command: tuple[str, ...], prepares: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Watched(rank=1, size=2)
+    monkeypatch.setattr(distributed, "process_group", lambda device: nullcontext(world))
+    monkeypatch.setattr(prepare, prepares, lambda *_, **__: world.log.append("prepares"))
+    monkeypatch.setattr(commands, "_run", lambda job, **_: world.log.append("trains"))
+    result = CliRunner().invoke(app, [*command, "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert world.log == ["begins", "prepares", "ends", "trains"]

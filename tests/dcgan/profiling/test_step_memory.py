@@ -142,3 +142,13 @@ def test_memory_that_others_have_taken_is_warned_of(memory: Callable[[float, flo
 def test_the_memory_of_this_machine() -> None:
     free, total = step_memory.memory_of(CPU)
     assert 0 < free <= total
+
+
+def test_the_speed_of_a_device_is_that_of_products_that_are_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited_for: list[torch.device] = []
+    monkeypatch.setattr(step_memory, "_PRODUCT", 8)
+    monkeypatch.setattr(step_memory, "synchronise", waited_for.append)
+    assert step_memory._operations_per_second(CPU) > 0
+    assert waited_for == [CPU] * step_memory._PRODUCTS

@@ -12,6 +12,7 @@ from torch._C._autograd import DeviceType
 from typer.testing import CliRunner
 
 from dcgan.cli import app
+from dcgan.config.schema import Config
 from dcgan.profiling import step_profile as profile
 
 
@@ -55,6 +56,18 @@ def test_kernels_are_recorded_where_pytorch_can(
     monkeypatch.setattr(profile, "profile", stop)
     with pytest.raises(InterruptedError):
         profile.profile_steps(small_config(), pixels, torch.device(kind), steps=1)
+
+
+def test_the_profiled_steps_are_not_replayed(small_config, pixels, monkeypatch: pytest.MonkeyPatch):
+    def train(config: Config, *_: object, **__: object) -> None:
+        assert not config.training.cuda_graph
+        raise InterruptedError
+
+    monkeypatch.setattr(profile, "train", train)
+    config = small_config()
+    assert config.training.cuda_graph
+    with pytest.raises(InterruptedError):
+        profile.profile_steps(config, pixels, torch.device("cpu"), steps=1)
 
 
 def test_the_parts_of_a_step_add_up_to_it(small_config, pixels):

@@ -24,6 +24,7 @@ from dcgan.training.captured_step import (
     capture_cuda_graph,
 )
 from dcgan.training.checkpoint import no_checkpoints
+from dcgan.training.distributed import World
 from dcgan.training.state import derive_seeds
 from dcgan.training.step import AdversarialStep, Batch
 from tests.dcgan.training.test_step import CRITIC, EVERY_STABILISER
@@ -192,6 +193,39 @@ def test_a_capture_that_fails_halfway_leaves_a_step_that_still_trains(
         monkeypatch.setattr(loop, "_training_step", partial(captured, part))
         assert train(config) == eager
     assert reports == ["not captured: CUDA out of memory."] * 2
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "setting", "replays"),
+    [
+        ("cuda:0", 1, "true", True),
+        ("cuda:0", 1, "false", False),
+        ("cuda:0", 2, "true", False),  # processes exchange gradients within a step
+        ("cpu", 1, "true", False),
+        ("mps", 1, "true", False),
+        ("xpu:0", 1, "true", False),
+    ],
+)
+def test_steps_on_one_cuda_device_are_replayed(
+    device: str, processes: int, setting: str, replays: bool, monkeypatch: pytest.MonkeyPatch
+):
+    eager, capture, events = Mock(), Mock(side_effect=RuntimeError("no memory")), []
+    monkeypatch.setattr(loop, "AdversarialStep", lambda *arguments: eager)
+    monkeypatch.setattr(loop, "capture_cuda_graph", capture)
+    config = build("digits", (*SMALL, f"training.cuda_graph={setting}"))
+    state, world = Mock(), World(rank=0, size=processes)
+    step = loop._training_step(state, config, torch.device(device), world, STEPS, events.append)
+    assert isinstance(step, CapturedStep) == replays
+    if not replays:
+        assert step is eager
+        return
+    batches = [(config.training.batch_size, torch.zeros(1))]
+    for _ in range(EAGER_STEPS + 1):
+        assert not capture.called
+        step(batches)
+    # Each replay must advance all random generators that a step draws from.
+    capture.assert_called_once_with(step._update, generators=(state.latents, state.perturbations))
+    assert [event.values for event in events] == [{"sys/cuda_graph": "not captured: no memory"}]
 
 
 @pytest.fixture

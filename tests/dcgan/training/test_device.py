@@ -79,6 +79,37 @@ def test_a_gpu_without_kernels_is_named_with_what_to_do(pretend: Pretend):
 
 
 @pytest.mark.parametrize(
+    ("kind", "name", "current"),
+    [
+        ("cuda", "cuda:1", ["cuda:1"]),
+        ("xpu", "xpu", ["xpu:0"]),
+        ("mps", "mps", []),
+        ("mps", "cpu", []),
+    ],
+)
+def test_the_chosen_gpu_is_pytorchs_current_one(
+    pretend: Pretend, monkeypatch: pytest.MonkeyPatch, kind: str, name: str, current: list[str]
+):
+    run_kernel, ones = devices._run_kernel, torch.ones
+    computed_on: list[torch.device] = []
+    chosen: list[str] = []
+
+    def ones_here(*shape: int, device: torch.device) -> torch.Tensor:
+        computed_on.append(device)
+        return ones(*shape)
+
+    pretend(kind, 2)
+    monkeypatch.setattr(devices, "_run_kernel", run_kernel)
+    monkeypatch.setattr(torch, "ones", ones_here)
+    monkeypatch.setattr(
+        torch.accelerator, "set_device_index", lambda device: chosen.append(str(device))
+    )
+    device = choose_device(name)
+    assert chosen == current
+    assert set(computed_on) == (set() if name == "cpu" else {device})
+
+
+@pytest.mark.parametrize(
     ("kind", "count", "name", "choices"),
     [
         ("cuda", 2, "cuda:2", "cpu, cuda:0, cuda:1, or auto"),

@@ -47,7 +47,7 @@ RECIPES = {
     "astro": NARROW,  # joint, fresh latents
     "anime-tf": NARROW,  # several batches for D
 }
-STEPS = 5  # of 50 images, whose fourth batch is short
+STEPS = 5  # of 51 images, whose fourth batch is short, with parts of two and of one
 TRAININGS = {name: (name, *SMALL, *settings) for name, settings in RECIPES.items()} | {
     "not synchronised": ("astro", *SMALL, *NARROW, "training.synchronised_batch_norm=false")
 }

@@ -44,6 +44,22 @@ def test_synchronised_batch_norm_exchanges_what_is_on_its_device(monkeypatch: py
     assert len(devices) == 5  # count, mean and variance, and the gradients of the last two
 
 
+def test_synchronised_batch_norm_in_bf16_takes_its_statistics_in_float32(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(dist, "all_reduce", lambda tensor: None)
+    maps = torch.randn(3, 2, 13, 13, generator=torch.Generator().manual_seed(0)).bfloat16()
+    halves, whole = (
+        synchronise_batch_norm(nn.Sequential(nn.BatchNorm2d(2)), torch.device("cpu"))
+        for _ in range(2)
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        normalised = halves(maps)
+    assert normalised.dtype == nn.BatchNorm2d(2)(maps).dtype == torch.bfloat16
+    assert torch.equal(normalised, whole(maps.float()).bfloat16())
+    torch.testing.assert_close(halves.state_dict(), whole.state_dict(), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("kind", ["cuda", "xpu"])
 def test_on_gpus_it_is_that_of_pytorch(kind: str):
     network = synchronise_batch_norm(nn.Sequential(nn.BatchNorm2d(3)), torch.device(kind))

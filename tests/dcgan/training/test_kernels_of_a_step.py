@@ -11,11 +11,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from dcgan.models.ema import moving_average, update_moving_average
 from dcgan.training import called_networks
 from dcgan.training.compiled import CompiledForFullBatches
 from dcgan.training.distributed import SINGLE_PROCESS, World
+from dcgan.training.network_norms import MEASURED_EVERY, NetworkNorms
 from dcgan.training.state import derive_seeds, initial_state
 from dcgan.training.step import AdversarialStep
 from tests.dcgan.training.test_captured_step import WAYS, build, images
@@ -28,12 +30,13 @@ SORTING = {"index_put", "_index_put_impl", "_unsafe_index_put", "embedding_dense
 
 
 class Operators(TorchDispatchMode):
-    """Counts operators, and those that copy a tensor to another device."""
+    """Counts operators, those that copy a tensor to another device, and the types of results."""
 
     def __init__(self) -> None:
         super().__init__()
         self.names: Counter[str] = Counter()
         self.crossing: list[str] = []
+        self.dtypes: set[torch.dtype] = set()
 
     def __torch_dispatch__(
         self, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: Any = None
@@ -41,6 +44,7 @@ class Operators(TorchDispatchMode):
         name = function.overloadpacket.__name__
         self.names[name.rstrip("_")] += 1
         result = function(*arguments, **(options or {}))
+        self.dtypes |= {each.dtype for each in tree_leaves(result) if isinstance(each, Tensor)}
         tensors = [each for each in (*arguments, result) if isinstance(each, Tensor)]
         if len({each.device for each in tensors if each.dim()}) > 1:
             self.crossing.append(name)
@@ -67,10 +71,32 @@ def test_the_host_neither_waits_for_a_step_nor_lets_it_sort(way: str):
     batches = full_batches(step)
     step(batches)  # Adam makes its state
     step.set_instance_noise()
+    norms = NetworkNorms(step._state.generator, step._state.discriminator)
+    assert norms.remember_weights(MEASURED_EVERY)
     with Operators() as operators:
         step.update(batches)
+        norms.measure(step.gradients())
     assert operators.names["_fused_adam"] >= 2
     assert not (WAITING | SORTING) & operators.names.keys()
+    assert torch.float64 not in operators.dtypes  # which MPS and some GPUs of Intel lack
+
+
+def test_convolutions_see_channels_last_memory():
+    step = new_step("celeba")
+    seen: list[bool] = []
+
+    def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        (maps,) = inputs
+        # Where one side, or the channels, are of one pixel, both formats are the same.
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and 1 not in maps.shape:
+            seen.append(maps.is_contiguous(memory_format=torch.channels_last))
+
+    for network in (step._state.generator, step._state.discriminator):
+        for layer in network:
+            layer.register_forward_pre_hook(look)
+    step(full_batches(step))
+    assert len(seen) > 8
+    assert all(seen)
 
 
 def test_a_moving_average_copies_nothing_between_host_and_device():
@@ -105,9 +131,12 @@ def test_gradients_are_averaged_once_for_each_update(
         done.set_result(bucket.buffer())
         return done
 
-    step._networks.discriminator_ddp.register_comm_hook(None, count)
+    wrapper = step._networks.discriminator_ddp
+    wrapper.register_comm_hook(None, count)
+    wrapper.register_forward_pre_hook(lambda *_: counts.update(["passes"]))
     step(full_batches(step, one_of_two))
     assert counts["D"] == exchanges
+    assert counts["passes"] == 2  # not in G's step, which needs no gradients of D
 
 
 def test_networks_are_compiled_before_they_are_wrapped(

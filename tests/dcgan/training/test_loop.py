@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from dcgan.config.schema import Config
-from dcgan.data.batches import some_images
+from dcgan.data.batches import DataWait, some_images
 from dcgan.models import build_networks
 from dcgan.training import loop, step
 from dcgan.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from dcgan.training.distributed import SINGLE_PROCESS, World
 from dcgan.training.schedule import epoch_order
-from dcgan.training.state import derive_seeds
+from dcgan.training.state import derive_seeds, initial_state
 from tracking.events import Event, Image, Metrics
 
 CPU = torch.device("cpu")
@@ -193,6 +194,35 @@ def test_switching_the_initialisation_off_changes_nothing_else(
     batches_and_latents, theirs = seen
     assert len(batches_and_latents) == len(theirs) > 12
     assert all(map(torch.equal, batches_and_latents, theirs))
+
+
+def test_each_process_perturbs_its_images_in_its_own_way(small_config, pixels, tmp_path):
+    def losses(setting: str, rank: int) -> list[float]:
+        folder = tmp_path / f"{setting} {rank}"
+        return batch_metrics(run(small_config(setting), pixels, folder, world=World(rank)))["Dloss"]
+
+    noise = "stabilisers.instance_noise={}".format
+    assert losses(noise(0.0), 0) == losses(noise(0.0), 1)  # the same latents
+    assert losses(noise(0.1), 0) != losses(noise(0.1), 1)
+
+
+@pytest.mark.parametrize("kind", ["cpu", "meta"])
+def test_the_order_of_the_images_is_where_they_are(
+    small_config, pixels, kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    found: list[str] = []
+
+    def iterate(pixels: Tensor, batches, device: torch.device, wait: object):
+        found.extend(indices.device.type for indices in batches)
+        return iter(())
+
+    monkeypatch.setattr(loop, "iterate_batches", iterate)
+    config = small_config()
+    seeds = derive_seeds(0)
+    state = initial_state(config, seeds, CPU, SINGLE_PROCESS)
+    images = pixels.to(kind)
+    loop._remaining_batches(config, images, seeds, state, CPU, SINGLE_PROCESS, DataWait())
+    assert found == [kind] * 3
 
 
 def test_every_batch_is_measured_once_and_epoch_means_are_means(small_config, pixels, tmp_path):

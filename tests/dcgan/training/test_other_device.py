@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from dcgan.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
@@ -59,8 +60,14 @@ def test_adam_keeps_the_settings_of_its_own_device(small_config, pixels, tmp_pat
     assert (group["capturable"], group["fused"], group["lr"]) == (False, True, 1e-3)
 
 
-def test_such_a_run_trains_to_its_end(small_config, pixels, tmp_path):
+def test_such_a_run_trains_to_its_end(
+    small_config, pixels, tmp_path, monkeypatch: pytest.MonkeyPatch
+):
     foreign = as_saved_on_cuda(half_trained(small_config("training.epochs=1"), pixels, tmp_path))
+    with monkeypatch.context() as patch:  # every tensor in the file is one of a GPU
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        file = save_checkpoint(tmp_path, 3, foreign)
+    foreign = load_checkpoint(file)
     save = partial(save_checkpoint, tmp_path)
     config = small_config("training.epochs=2")
     assert train(

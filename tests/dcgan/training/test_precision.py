@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,9 +13,14 @@ import torch
 from dcgan.config.schema import Config, ConfigError
 from dcgan.evaluation import evaluator
 from dcgan.evaluation.features import feature_space as module
+from dcgan.evaluation.features import inception_network
+from dcgan.evaluation.features.inception import load_inception
+from dcgan.run_folder import describe
+from dcgan.run_folder.describe import describe_device
 from dcgan.training.precision import (
     check_precision,
     describe_arithmetic,
+    forward_in_precision,
     ieee_float32,
     pytorch_default_convolutions,
     set_arithmetic,
@@ -79,6 +86,7 @@ def test_each_precision_sets_all_flags(small_config, precision: str, expected: t
 def test_a_run_says_what_its_gpu_computes_in(
     small_config: Callable[..., Config],
     gpu: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
     capability: tuple[int, int],
     hip: str | None,
     precision: str,
@@ -88,6 +96,8 @@ def test_a_run_says_what_its_gpu_computes_in(
     config = small_config(f"training.precision={precision}")
     check_precision(config, GPU)
     assert describe_arithmetic(config, GPU) == expected
+    monkeypatch.setattr(describe, "device_name", lambda device: "a GPU")
+    assert describe_device(config, GPU).values["sys/arithmetic"] == expected
 
 
 @pytest.mark.parametrize(
@@ -100,6 +110,21 @@ def test_what_a_gpu_has_not_is_refused(
     gpu(capability, hip)
     with pytest.raises(ConfigError, match=f'"{precision}".*\n?.*the device is cuda:0'):
         check_precision(small_config(f"training.precision={precision}"), GPU)
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda", "mps", "xpu"])
+def test_bf16_is_that_of_the_device_of_the_images(kind: str, monkeypatch: pytest.MonkeyPatch):
+    asked: list[tuple[str, torch.dtype]] = []
+
+    def autocast(device: str, dtype: torch.dtype) -> nullcontext[None]:
+        asked.append((device, dtype))
+        return nullcontext()
+
+    monkeypatch.setattr(torch, "autocast", autocast)
+    images = SimpleNamespace(device=torch.device(kind), float=lambda: "in float32")
+    assert forward_in_precision(lambda found: found, images, "bf16") == "in float32"
+    assert forward_in_precision(lambda found: found, images, "auto") is images
+    assert asked == [(kind, torch.bfloat16)]
 
 
 def test_the_cpu_computes_in_float32(small_config):
@@ -147,3 +172,27 @@ def test_networks_of_others_compute_as_pytorch_does_by_default(
         with pytorch_default_convolutions(GPU):
             assert flags()[1] == inside
         assert flags()[1] == "ieee"
+
+
+def test_inception_is_such_a_network(
+    gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gpu((9, 0))
+    seen: list[str] = []
+
+    class Network:
+        def to(self, device: torch.device) -> Network:
+            return self
+
+        def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+            seen.append(flags()[1])
+            return (images,)
+
+    monkeypatch.setattr(inception_network, "inception_network", lambda weights: Network())
+    monkeypatch.setattr(inception_network, "fused", lambda network: network)
+    torch.save({}, tmp_path / "weights.pth")
+    inception = load_inception(tmp_path / "weights.pth", GPU)
+    assert inception.description.endswith("convolutions in TF32")
+    with ieee_float32():
+        inception.extract(torch.zeros(1, 1, 2, 2))
+    assert seen == ["tf32"]
