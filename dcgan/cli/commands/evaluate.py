@@ -134,6 +134,7 @@ def _folders(
 ) -> list[Path]:
     """The chosen runs, of which the first is not evaluated before all are known to be ready."""
     from dcgan.evaluation.evaluate_run import steps_to_evaluate
+    from dcgan.run_folder.trained_run import read_config
     from tracking.lock import check_writable
     from tracking.store import find_run
 
@@ -143,6 +144,7 @@ def _folders(
         folders = _of_sweep(Selection(store, runs, sweep))
     for folder in folders:
         check_writable(folder)
+        read_config(folder)
         steps_to_evaluate(folder, which)
     return folders
 

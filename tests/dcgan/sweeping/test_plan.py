@@ -193,7 +193,7 @@ def test_mistakes_are_told_before_anything_starts(tmp_path: Path):
         ("digits", "--over", "optimizer.lr=1e-3,"): "lacks a value",
         ("digits", "--over", "optimizer.lr=1e-3", "--over", "optimizer.lr=1e-4"): "in one --over",
         ("digits", "--over", "training.epochs=1,2", "--epochs", "3"): "is set by --epochs 3 and",
-        ("digits", "--over", "training.batch_size=8,5000"): "only 1797 images",
+        ("digits", "--over", "training.batch_size=8,5000"): "only 1,797 images",
         ("digits", "--seeds", "0"): "at least one seed",
         ("digits", "--seed-list", "1,1"): "The seed 1 is given twice",
         ("digits", "--seed-list", "1,x"): "whole numbers",
