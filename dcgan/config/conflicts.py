@@ -58,3 +58,15 @@ def conflicts(config: Config) -> Iterator[tuple[bool, LiteralString]]:
         config.images.weights == "ema" and stabilisers.generator_ema == 0,
         'images.weights = "ema" needs stabilisers.generator_ema, such as 0.999',
     )
+    yield (
+        config.images.count == 1 and config.images.mode == "train" and normalises_pixels(config),
+        'images.count = 1 with images.mode = "train" gives G\'s batch norm one value per channel, '
+        'which it cannot normalise: set images.count to 2 or more, or images.mode = "eval"',
+    )
+
+
+def normalises_pixels(config: Config) -> bool:
+    """Whether batch norm has one value of each image in a channel, so that it needs two images."""
+    family = config.network.family
+    # The family `kim` halves images four times.
+    return family == "dense" or (family == "kim" and config.dataset.sides == (16, 16))

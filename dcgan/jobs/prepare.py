@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from dcgan.config.conflicts import normalises_pixels
 from dcgan.config.loading import Override
 from dcgan.config.schema import Config, ConfigError
 from dcgan.data.image_set import ImageSet
@@ -201,7 +202,7 @@ def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> N
             f"Give at most {size} with --batch-size."
         )
     smallest_batch = size % batch_size or batch_size
-    needed = 2 if _normalises_single_pixels(config) else 1
+    needed = 2 if normalises_pixels(config) else 1
     if smallest_batch < needed:
         larger = (count for count in range(batch_size + 1, size + 1) if size % count != 1)
         raise ConfigError(
@@ -224,13 +225,6 @@ def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> N
             "which its penalty takes.\nSet training.compile = false: only a run in one process "
             "tries it and falls back."
         )
-
-
-def _normalises_single_pixels(config: Config) -> bool:
-    """Whether batch norm has one value of each image in a channel, so that it needs two images."""
-    family = config.network.family
-    # The family `kim` halves images four times.
-    return family == "dense" or (family == "kim" and config.dataset.sides == (16, 16))
 
 
 def prepare_resume(

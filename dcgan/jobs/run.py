@@ -16,6 +16,7 @@ from dcgan.jobs.health import HealthMonitor
 from dcgan.jobs.initial_weights import StateDict
 from dcgan.jobs.length import notes_on_length
 from dcgan.jobs.opening import note_on_threads, opening_events, run_warnings
+from dcgan.jobs.out_of_memory import explaining_lack_of_memory
 from dcgan.jobs.prepare import Job, check_still_resumable
 from dcgan.jobs.signals import stop_requests
 from dcgan.profiling.step_timing import try_compiling
@@ -100,7 +101,8 @@ def run_job(
             continued it since the job was prepared; or the training ended, but its last steps or
             its last checkpoint could not be written.
         CheckpointError: The checkpoint to resume from is damaged, or is not one of this run.
-        Exception: Whatever the training raises, after the run has been marked `failed`.
+        ConfigError: The device ran out of memory; the run has been marked `failed`.
+        Exception: Whatever else the training raises, after the run has been marked `failed`.
     """
     run, folder = _open_run(job)
     with locked(folder, training=True):
@@ -127,7 +129,10 @@ def run_job(
                 emit_and_judge(event)
             config = _decide_compilation(job, emit, warn)
             began = time.monotonic()
-            with nullcontext(stopping) if stopping else stop_requests(job.world.size > 1) as stop:
+            with (
+                nullcontext(stopping) if stopping else stop_requests(job.world.size > 1) as stop,
+                explaining_lack_of_memory(job.config, job.device, job.world),
+            ):
                 if job.folder is not None:
                     health.replay(folder)
                 reached_end = train(
@@ -177,7 +182,10 @@ def run_worker_rank(job: Job) -> bool:
         False if the training was interrupted, True if it reached its end or a rule stopped it.
     """
     resume_from = _load_resume_state(job)
-    with stop_requests(catch_repeats=True) as stop:
+    with (
+        stop_requests(catch_repeats=True) as stop,
+        explaining_lack_of_memory(job.config, job.device, job.world),
+    ):
         reached_end = train(
             job.config,
             job.images.pixels,

@@ -59,7 +59,7 @@ def step_cost(config: Config) -> StepCost:
     The bytes of weights and those that autograd keeps are exact; temporary ones are estimated.
     """
     (generator, latents), (discriminator, images) = _networks_and_inputs(
-        config, shape_device(_TRACED, config.dataset.sides)
+        config, shape_device(config, _TRACED)
     )
     weights = [_bytes_of(each) for each in (generator, discriminator)]
     fixed = _COPIES_OF_WEIGHTS * sum(weights)
@@ -91,10 +91,10 @@ def _networks_and_inputs(
     config: Config, device: torch.device
 ) -> tuple[tuple[nn.Module, Tensor], ...]:
     """G and D, each with a batch of its input."""
-    generator, discriminator = (each.to(device) for each in build_networks(config, seed=0))
-    latents = torch.zeros(_TRACED, config.network.latent_size, 1, 1, device=device)
-    sides = config.dataset.sides
-    images = torch.zeros(_TRACED, config.dataset.channels, *sides, device=device)
+    with device:
+        generator, discriminator = build_networks(config, seed=0)
+        latents = torch.zeros(_TRACED, config.network.latent_size, 1, 1)
+        images = torch.zeros(_TRACED, config.dataset.channels, *config.dataset.sides)
     return (generator, latents), (discriminator, images)
 
 

@@ -69,7 +69,7 @@ def describe_configuration(config: Config, images: ImageSet, folder: Path) -> It
     generator, discriminator = build_networks(config, seed=0)
     count, sides = config.training.batch_size, config.dataset.sides
     # A batch of large images may take more memory than there is.
-    with shape_device(count, sides):
+    with shape_device(config, count):
         latents = torch.zeros(count, config.network.latent_size, 1, 1)
         batch = torch.zeros(count, config.dataset.channels, *sides)
     yield Text(GENERATOR_ARCH, describe_network(generator, latents))

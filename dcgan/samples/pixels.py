@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from dcgan.choices import BatchNormMode, Weights
+from dcgan.config.conflicts import normalises_pixels
 from dcgan.cpu.fast_convolutions import with_fast_convolutions
 from dcgan.cpu.threads import one_thread_per_operation
 from dcgan.data.progress import Progress, silent
@@ -80,11 +81,16 @@ def images_of(
     Raises:
         ConfigError: `weights` is `ema`, but the run has no moving average.
         GenerationError: Pixels are not finite, which `render` raises too, or there are too many
-            for one batch.
+            for one batch, or too few for its statistics.
         LatentsError: Latents cannot be read.
     """
     generator = run.generator(weights)
     if mode == "train":
+        if latents.count == 1 and normalises_pixels(run.config):
+            raise GenerationError(
+                "--mode train needs at least two images of this run: batch norm has one value of "
+                "each in a channel.\nLeave it out, or choose more images with -n."
+            )
         if latents.count > MAX_IN_ONE_BATCH:
             raise GenerationError(
                 f"--mode train takes the statistics of all images together, of at most "

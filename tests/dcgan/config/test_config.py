@@ -74,6 +74,20 @@ def test_a_mistake_is_named_with_what_would_be_right(setting: str, parts: list[s
     assert len(str(caught.value).splitlines()) < 10
 
 
+@pytest.mark.parametrize("network", [("kim", 16), ("dense", 32)])
+def test_a_grid_of_one_image_needs_running_statistics_where_maps_have_one_pixel(
+    network: tuple[str, int],
+):
+    family, size = network
+    settings = [f"network.family={family}", f"dataset.image_size={size}", "images.count=1"]
+    overrides = [parse_override(text) for text in settings]
+    with pytest.raises(ConfigError, match=r"set images\.count to 2 or more, or images\.mode"):
+        load_config("digits", overrides)
+    load_config("digits", [*overrides, parse_override("images.mode=eval")])
+    load_config("digits", [*overrides, parse_override("images.count=2")])
+    load_config("digits", [parse_override("images.count=1")])
+
+
 def test_what_takes_the_place_of_a_key_of_the_recipe_replaces_it():
     config = load_config("digits", [parse_override("training.steps=7")])
     assert (config.training.steps, config.training.epochs) == (7, None)

@@ -22,6 +22,7 @@ from dcgan.config.schema import Network
 from dcgan.data.sources.archives import collect_archive
 from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.samples import latents
+from dcgan.samples import pixels as pixels_module
 from dcgan.samples.grid_file import GridError, arrange, write_grid
 from dcgan.samples.image_files import Container, write_images
 from dcgan.samples.latents import Latents
@@ -173,6 +174,16 @@ def test_weights_and_batch_norm_can_be_chosen(run: TrainedRun) -> None:
     assert not np.array_equal(current, all_pixels(run, chosen(BATCH), mode="train"))
     with pytest.raises(GenerationError, match="--mode train"):
         images_of(run, chosen(MAX_IN_ONE_BATCH + 1), mode="train")
+
+
+def test_one_image_has_no_statistics_where_maps_have_one_pixel(
+    run: TrainedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels_module, "normalises_pixels", lambda config: True)
+    with pytest.raises(GenerationError, match="--mode train needs at least two images"):
+        images_of(run, chosen(1), mode="train")
+    assert len(all_pixels(run, chosen(1))) == 1
+    assert len(all_pixels(run, chosen(2), mode="train")) == 2
 
 
 def test_images_that_are_not_finite_are_refused(run: TrainedRun, tmp_path: Path) -> None:
