@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tracking.chosen_keys import MEASURED_OF_DATA
-from tracking.events import BATCH, CONFIG, EPOCH, SYS, USAGE, Value
+from tracking.events import BATCH, CONFIG, EPOCH, EVALUATION, SYS, USAGE, Value
 from tracking.fields import config_key, to_text
 from tracking.provenance import UNTRACKED_NOTE
 
@@ -29,12 +29,14 @@ class RunRecord:
         last: Metric path -> last value; also `step`, the last one.
         patch: The uncommitted changes, as `tracking.provenance.describe` writes them; empty if
             none were recorded.
+        steps: Metric path -> step of its last value.
     """
 
     run: str
     fields: Mapping[str, Value]
     last: Mapping[str, float]
     patch: str = ""
+    steps: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -260,3 +262,13 @@ def _warnings(first: RunRecord, second: RunRecord) -> Iterable[str]:
             f"The runs are at different points of training, after {steps[0]:,} and {steps[1]:,} "
             "steps, and so are their metrics."
         )
+    evaluated = [
+        (first.steps[path], second.steps[path])
+        for path in sorted(first.steps.keys() & second.steps.keys())
+        if path.startswith(f"{EVALUATION}/")
+    ]
+    for pair in dict.fromkeys(evaluated):
+        if pair[0] != pair[1] and list(pair) != steps:
+            yield (
+                f"Evaluations of step {pair[0]:,} in A stand beside those of step {pair[1]:,} in B."
+            )

@@ -287,6 +287,12 @@ def last_values(folder: Path) -> dict[str, float]:
     return last_metrics(folder / METRICS_FILE).entries
 
 
+def last_steps(folder: Path) -> dict[str, int]:
+    """The step of each metric's last value, by `tracking.metric_keys.metric_key`."""
+    steps = last_metrics(folder / METRICS_FILE).step
+    return {metric_key(path): step for path, step in steps.items()}
+
+
 def last_step(folder: Path) -> int:
     """The last training step that the run in `folder` has metrics of; 0 if it has none."""
     return int(last_values(folder).get("step", 0))

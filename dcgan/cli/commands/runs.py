@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +24,7 @@ from dcgan.cli.health_lines import rules_that_hold
 from dcgan.cli.options import Json, RunReference, Store
 from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.store_dir import DEFAULT_STORE, store_dir
-from tracking.events import CONFIG, EPOCH, HEALTH, TRACKERS
+from tracking.events import CONFIG, EPOCH, EVALUATION, HEALTH, TRACKERS
 from tracking.fields import from_iso8601, to_text
 from tracking.last_losses import last_losses
 from tracking.run_files import image_files, run_files
@@ -117,14 +117,14 @@ def runs(
 
 def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
     """Show everything recorded about a run: configuration, last values, files."""
-    from tracking.backends.local import last_values, read_fields
+    from tracking.backends.local import last_steps, last_values, read_fields
     from tracking.store import find_run
 
     folder = find_run(store, run)
     fields = {path: value for path, value in read_fields(folder).items() if value is not None}
-    values = last_values(folder)
+    values, steps = last_values(folder), last_steps(folder)
     if as_json:
-        print(json.dumps({"fields": fields, "last": values}, indent=2))
+        print(json.dumps({"fields": fields, "last": values, "last_steps": steps}, indent=2))
         return
     console = Console(highlight=False)
     console.print(Text(folder.name, style="bold"), Text(str(fields.get("sys/status"))))
@@ -140,7 +140,12 @@ def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAU
         console.print(_value_table(others, ""))
     console.print("\n[bold]Last values[/bold]")
     metrics = {path: v for path, v in values.items() if path not in ("step", "time")}
-    console.print(_value_table(metrics, ""))
+    earlier = {
+        path: f"at step {step:,}"
+        for path, step in steps.items()
+        if path.startswith(f"{EVALUATION}/") and step != values.get("step")
+    }
+    console.print(_value_table(metrics, "", earlier))
     console.print("\n[bold]Files[/bold]")
     for line in _file_lines(folder):
         console.print(f"  {escape_control_characters(line)}", soft_wrap=True, markup=False)
@@ -266,9 +271,15 @@ def _as_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _value_table(values: dict[str, Any], prefix: str) -> Table:
+def _value_table(
+    values: dict[str, Any], prefix: str, notes: Mapping[str, str] | None = None
+) -> Table:
+    """A row per value, with its path and, by its path, a note."""
     shown = {
-        escape_control_characters(path.removeprefix(prefix)): values[path]
+        escape_control_characters(path.removeprefix(prefix)): (
+            escape_control_characters(_shown(values[path])),
+            (notes or {}).get(path, ""),
+        )
         for path in sorted(values)
         if path.startswith(prefix)
     }
@@ -276,8 +287,9 @@ def _value_table(values: dict[str, Any], prefix: str) -> Table:
     longest = max(map(len, shown), default=0)
     table.add_column(width=min(_MAX_NAME_WIDTH, longest), overflow="fold")
     table.add_column(overflow="fold")
-    for name, value in shown.items():
-        table.add_row(Text(name, style="dim"), Text(escape_control_characters(_shown(value))))
+    table.add_column(no_wrap=True)
+    for name, (value, note) in shown.items():
+        table.add_row(Text(name, style="dim"), Text(value), Text(note, style="dim"))
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from typer.testing import CliRunner, Result
 from dcgan.cli import app
 from tests.support.forked import dcgan, fork
 from tests.support.refusal import error_of
+from tracking.backends.local import open_tracker
+from tracking.events import Metrics
+from tracking.store import create_run
 
 TINY = [
     part
@@ -115,6 +119,22 @@ def test_show_tells_what_made_a_run(store: Path):
     text = invoke("show", "second", "--store", str(store)).output
     for part in ("finished", "optimizer/lr", "Generator_arch.txt", "epoch/Gloss"):
         assert part in text
+
+
+def test_show_and_diff_say_when_the_evaluations_are_of_an_earlier_step(tmp_path: Path):
+    for name, evaluated in (("first", 10), ("second", 20)):
+        run, _ = create_run(tmp_path, "digits", name, 1_000)
+        tracker = open_tracker(run, tmp_path)
+        tracker.write(Metrics((evaluated,), (1_000,), {"evaluation/kid": (0.5,)}))
+        tracker.write(Metrics((30,), (2_000,), {"training/batch/Gloss": (1.0,)}))
+        tracker.close("finished")
+    text = invoke("show", "first", "--store", str(tmp_path)).output
+    assert re.search(r"evaluation/kid +0\.5 +at step 10 *\n", text)
+    assert re.search(r"training/batch/Gloss +1 *\n", text)
+    shown = json.loads(invoke("show", "first", "--json", "--store", str(tmp_path)).stdout)
+    assert shown["last_steps"] == {"evaluation/kid": 10, "training/batch/Gloss": 30}
+    compared = invoke("diff", "first", "second", "--store", str(tmp_path)).output
+    assert "Evaluations of step 10 in A stand beside those of step 20 in B." in compared
 
 
 def test_a_run_is_found_by_id_by_the_start_of_its_random_part_by_name_and_as_last(store: Path):
