@@ -54,8 +54,8 @@ class ArmDifferences:
         values: One row per measure and arm except the baseline, without those that have no finite
             value: `metric`, `arm`, `paired`, `counts` (values of the baseline and of the arm, or
             pairs twice), `mean`, `ci_low`, `ci_high`, `p`, `p_holm`, `level` (of the interval and
-            of p, by Holm's procedure), `shown`, `can_show` (whether so many values could show
-            anything in this family), `exact`, `prob_superiority`, `minimum_detectable_effect`.
+            of p, by Holm's procedure), `shown`, `can_show` (whether this number of values could
+            show anything in this family), `exact`, `prob_superiority`, `minimum_detectable_effect`.
         failures: One row per arm, the baseline first: `arm`, `runs`, `unknown` (how many of them
             could not be judged), the count of each of `failures.FAILURES`, `ci_low` and `ci_high`
             (the 95% interval of the share of failures among the runs that were judged, NaN if none

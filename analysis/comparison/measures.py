@@ -185,13 +185,10 @@ def _measured_differently(path: str, conditions: str) -> ComparisonError:
 
 def _describe_difference(words: Sequence[str], conditions: str, anyway: bool) -> str:
     """One sentence for all metrics that cannot be compared because of the same conditions."""
-    if len(words) == 1:
-        were, outcome = "was", "its values are compared anyway" if anyway else "it is left out"
-    else:
-        were, outcome = (
-            "were",
-            "their values are compared anyway" if anyway else "they are left out",
-        )
+    were, they_are, their = (
+        ("was", "it is", "its") if len(words) == 1 else ("were", "they are", "their")
+    )
+    outcome = f"{their} values are compared anyway" if anyway else f"{they_are} left out"
     return (
         f"The {join_with_and(words)} {were} not measured in the same way in all runs "
         f"({conditions}), so {outcome}."

@@ -41,7 +41,7 @@ class CompiledForFullBatches(nn.Module):
 
         Args:
             images: The network's input, (N, ...).
-            parts: The batch has so many equal parts, each of which has its own batch norm if the
+            parts: Number of equal parts of the batch, each of which has its own batch norm if the
                 network is `FastLayers`.
         """
         called = self._compiled if len(images) == self._full * parts else self._network

@@ -144,7 +144,7 @@ def dcgan_in_short_blocks(*arguments: str) -> None:
 
 
 def torchrun(processes: int, target: Callable[..., object], *arguments: object) -> None:
-    """Start a function in so many processes as `torchrun` starts a program, but by forks."""
+    """Start a function in several processes, as `torchrun` starts a program, but by forks."""
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     config = LaunchConfig(

@@ -66,7 +66,7 @@ def keys(folders: list[Path]) -> list[tuple[object, object]]:
 
 
 def wait_for_step(store: Path, step: int, running: Command, runs: int = 1) -> None:
-    """Until so many runs have come so far."""
+    """Wait until `runs` runs have recorded `step` steps."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and running.poll() is None:
         far = [

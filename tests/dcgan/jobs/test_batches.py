@@ -30,7 +30,7 @@ def configured(family: str, image_size: int | list[int], batch_size: int = 4) ->
 
 
 def trains_on(config: Config, images: int) -> bool:
-    """Whether both networks accept so many images."""
+    """Whether both networks accept a batch of this size."""
     generator, discriminator = build_networks(config, seed=0)
     try:
         discriminator(generator(torch.zeros(images, config.network.latent_size, 1, 1)))
