@@ -116,7 +116,7 @@ def _named(table: pd.DataFrame, prefix: str, names: Mapping[str, str]) -> Facts:
 
 def _in_words(value: Value) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(map(_in_words, value))
+        return ", ".join(map(_in_words, value)) or "none"
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     return f"{value:,}" if is_integer else str(value)
 

@@ -23,7 +23,7 @@ from analysis.comparison.tables import Table
 from analysis.plots.figure_file import FigureFile
 from analysis.plots.parallel_coordinates import parallel_coordinates
 from analysis.report import compose, figure_sections, format_of, pdf, save_report
-from analysis.report.content import Figures, Grids, Prose, Report, Section
+from analysis.report.content import Facts, Figures, Grids, Prose, Report, Section
 from dcgan.run_folder.amend import amend
 from tests.support.sample_journals import STEPS, write_journal
 from tracking.errors import UserError
@@ -219,6 +219,13 @@ def test_synthetic_data_are_called_synthetic(tmp_path: Path) -> None:
     report = compose(load(tmp_path))
     assert "SYNTHETIC" in dict(report.setting.rows)["Data set"]
     assert "SYNTHETIC" in said(section(report, "Data set"))
+
+
+def test_a_list_without_values_is_called_so(tmp_path: Path) -> None:
+    write_journal(tmp_path, "run", seed=0, dataset__classes=[])
+    (card,) = section(compose(load(tmp_path)), "Data set").blocks
+    assert isinstance(card, Facts)
+    assert dict(card.rows)["Classes"] == "none"
 
 
 def test_images_can_be_chosen_by_seed_and_step(report: Report) -> None:
