@@ -30,6 +30,9 @@ MARGIN = 22
 _SMALLEST = 0.6
 """How far a figure may be scaled down to fit on a page that would otherwise stay half empty."""
 
+_SLACK = 0.1
+"""Millimetres below a caption, without which rounding may send its last line to the next page."""
+
 _CAPTION_SIZE, _CAPTION_AFTER = 8.5, 4
 _INK, _FAINT, _LINE = (29, 29, 31), (92, 92, 99), (210, 210, 213)
 _SIZES = {"lead": 12.5, "plain": 10.0, "warning": 10.0, "note": 8.5}
@@ -132,7 +135,7 @@ def _facts(document: FPDF, facts: Facts) -> None:
     document.set_text_color(_INK)
     with document.table(
         borders_layout=TableBordersLayout.NONE,
-        col_widths=(1, 1.9),
+        col_widths=(1, 1.7),
         first_row_as_headings=False,
         line_height=5,
         text_align=Align.L,
@@ -204,7 +207,7 @@ def _caption_height(document: FPDF, caption: str) -> float:
         0, _CAPTION_SIZE * 0.5, text, align=Align.L, dry_run=True, output=MethodReturnValue.HEIGHT
     )
     assert isinstance(height, float)
-    return 1 + height
+    return 1 + height + _SLACK
 
 
 def _picture(document: FPDF, picture: FigureFile, caption: str) -> None:

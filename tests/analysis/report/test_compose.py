@@ -13,6 +13,7 @@ import PIL.Image
 import pypdf
 import pytest
 from markdown_it import MarkdownIt
+from matplotlib.figure import Figure
 
 from analysis import load
 from analysis.caveats import NO_QUALITY
@@ -328,6 +329,18 @@ def test_no_page_of_a_pdf_but_the_last_is_near_empty(
     pdf.to_pdf(report)
     assert len(ends) > 2
     assert min(ends[:-1]) > 0.6
+
+
+def test_a_caption_stays_whole_below_its_figure_wherever_that_begins() -> None:
+    picture = FigureFile(Figure(figsize=(5.2, 5.1)), "empty", "nothing", pd.DataFrame())
+    caption = "words of a caption that takes several lines, " * 9
+    document = pdf._Document()
+    for tenths in range(220, 2_700, 17):
+        document.add_page()
+        document.set_y(tenths / 10)
+        pdf._picture(document, picture, caption)
+        after = document.get_y()
+        assert after > pdf.MARGIN + pdf._caption_height(document, caption), "no line of it is alone"
 
 
 @pytest.fixture(scope="module")
