@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tracking.chosen_keys import MEASURED_OF_DATA
-from tracking.events import BATCH, CONFIG, EPOCH, EVALUATION, SYS, USAGE, Value
+from tracking.events import BATCH, CONFIG, EPOCH, SYS, USAGE, Value
 from tracking.fields import config_key, to_text
 from tracking.provenance import UNTRACKED_NOTE
 
@@ -29,14 +29,14 @@ class RunRecord:
         last: Metric path -> last value; also `step`, the last one.
         patch: The uncommitted changes, as `tracking.provenance.describe` writes them; empty if
             none were recorded.
-        steps: Metric path -> step of its last value.
+        evaluation_steps: Metric path -> the step that its last value is of, for evaluations.
     """
 
     run: str
     fields: Mapping[str, Value]
     last: Mapping[str, float]
     patch: str = ""
-    steps: Mapping[str, int] = field(default_factory=dict)
+    evaluation_steps: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -263,9 +263,8 @@ def _warnings(first: RunRecord, second: RunRecord) -> Iterable[str]:
             "steps, and so are their metrics."
         )
     evaluated = [
-        (first.steps[path], second.steps[path])
-        for path in sorted(first.steps.keys() & second.steps.keys())
-        if path.startswith(f"{EVALUATION}/")
+        (first.evaluation_steps[path], second.evaluation_steps[path])
+        for path in sorted(first.evaluation_steps.keys() & second.evaluation_steps.keys())
     ]
     for pair in dict.fromkeys(evaluated):
         if pair[0] != pair[1] and list(pair) != steps:

@@ -31,11 +31,13 @@ from tracking.backends.local_metrics import (
     metric_rows,
     read_tails,
     step_table,
+    steps_of_last,
 )
 from tracking.errors import StoreError, leaving_out
 from tracking.events import (
     ARTIFACTS,
     CONFIG,
+    EVALUATION,
     TRACKERS,
     Event,
     Fields,
@@ -287,10 +289,10 @@ def last_values(folder: Path) -> dict[str, float]:
     return last_metrics(folder / METRICS_FILE).entries
 
 
-def last_steps(folder: Path) -> dict[str, int]:
-    """The step of each metric's last value, by `tracking.metric_keys.metric_key`."""
-    steps = last_metrics(folder / METRICS_FILE).step
-    return {metric_key(path): step for path, step in steps.items()}
+def evaluation_steps(folder: Path) -> dict[str, int]:
+    """The step that the last value of each metric of an evaluation is of, by its path."""
+    evaluated = [path for path in last_values(folder) if path.startswith(f"{EVALUATION}/")]
+    return steps_of_last(folder / METRICS_FILE, evaluated)
 
 
 def last_step(folder: Path) -> int:

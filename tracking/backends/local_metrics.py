@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,6 +138,20 @@ def last_metrics(file: Path) -> LastMetrics:
         last.entries.update((metric_key(path), value) for path, value in values.items())
     _READ[file] = (identity, end + len(lines), last)
     return LastMetrics(dict(last.step), dict(last.time), dict(last.entries))
+
+
+def steps_of_last(file: Path, keys: Iterable[str]) -> dict[str, int]:
+    """The step of each key's last value. The file is searched from its end, which is fast."""
+    lines = _readable_lines(file)
+    steps = {}
+    for key in keys:
+        name, end = json.dumps(key).encode(), len(lines)
+        while key not in steps and (position := lines.rfind(name, 0, end)) >= 0:
+            end = lines.rfind(b"\n", 0, position) + 1
+            entries = _entries(lines[end : lines.find(b"\n", position)])
+            if entries is not None and key in entries:
+                steps[key] = int(entries["step"])
+    return steps
 
 
 def metric_rows(file: Path) -> Iterator[Row]:

@@ -63,12 +63,12 @@ def diff(
 
 def _read(folder: Path) -> RunRecord:
     from analysis.run_diff import RunRecord
-    from tracking.backends.local import last_steps, last_values, read_fields
+    from tracking.backends.local import evaluation_steps, last_values, read_fields
 
     patch = folder / "artifacts" / f"{GIT_DIFF.removeprefix(f'{ARTIFACTS}/')}.txt"
     text = patch.read_text(encoding="utf-8", errors="replace") if patch.exists() else ""
     return RunRecord(
-        folder.name, read_fields(folder), last_values(folder), text, last_steps(folder)
+        folder.name, read_fields(folder), last_values(folder), text, evaluation_steps(folder)
     )
 
 

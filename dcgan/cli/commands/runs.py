@@ -24,7 +24,7 @@ from dcgan.cli.health_lines import rules_that_hold
 from dcgan.cli.options import Json, RunReference, Store
 from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.store_dir import DEFAULT_STORE, store_dir
-from tracking.events import CONFIG, EPOCH, EVALUATION, HEALTH, TRACKERS
+from tracking.events import CONFIG, EPOCH, HEALTH, TRACKERS
 from tracking.fields import from_iso8601, to_text
 from tracking.last_losses import last_losses
 from tracking.run_files import image_files, run_files
@@ -117,14 +117,15 @@ def runs(
 
 def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
     """Show everything recorded about a run: configuration, last values, files."""
-    from tracking.backends.local import last_steps, last_values, read_fields
+    from tracking.backends.local import evaluation_steps, last_values, read_fields
     from tracking.store import find_run
 
     folder = find_run(store, run)
     fields = {path: value for path, value in read_fields(folder).items() if value is not None}
-    values, steps = last_values(folder), last_steps(folder)
+    values, evaluated = last_values(folder), evaluation_steps(folder)
     if as_json:
-        print(json.dumps({"fields": fields, "last": values, "last_steps": steps}, indent=2))
+        shown = {"fields": fields, "last": values, "evaluation_steps": evaluated}
+        print(json.dumps(shown, indent=2))
         return
     console = Console(highlight=False)
     console.print(Text(folder.name, style="bold"), Text(str(fields.get("sys/status"))))
@@ -141,9 +142,7 @@ def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAU
     console.print("\n[bold]Last values[/bold]")
     metrics = {path: v for path, v in values.items() if path not in ("step", "time")}
     earlier = {
-        path: f"at step {step:,}"
-        for path, step in steps.items()
-        if path.startswith(f"{EVALUATION}/") and step != values.get("step")
+        path: f"at step {step:,}" for path, step in evaluated.items() if step != values.get("step")
     }
     console.print(_value_table(metrics, "", earlier))
     console.print("\n[bold]Files[/bold]")

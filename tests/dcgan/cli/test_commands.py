@@ -132,7 +132,7 @@ def test_show_and_diff_say_when_the_evaluations_are_of_an_earlier_step(tmp_path:
     assert re.search(r"evaluation/kid +0\.5 +at step 10 *\n", text)
     assert re.search(r"training/batch/Gloss +1 *\n", text)
     shown = json.loads(invoke("show", "first", "--json", "--store", str(tmp_path)).stdout)
-    assert shown["last_steps"] == {"evaluation/kid": 10, "training/batch/Gloss": 30}
+    assert shown["evaluation_steps"] == {"evaluation/kid": 10}
     compared = invoke("diff", "first", "second", "--store", str(tmp_path)).output
     assert "Evaluations of step 10 in A stand beside those of step 20 in B." in compared
 

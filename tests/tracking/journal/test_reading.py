@@ -30,6 +30,7 @@ from tracking.backends.local import (
     METRICS_FILE,
     RUN_FILE,
     Journal,
+    evaluation_steps,
     last_values,
     load_runs,
     load_steps,
@@ -255,6 +256,24 @@ def test_the_newest_values_are_found_in_a_long_run(journal: Journal) -> None:
         GLOSS: -math.inf,
         DLOSS: 1 / 5000,
         EPOCH_GLOSS: 5000 / 3,
+    }
+
+
+def test_the_step_of_an_evaluation_is_found_past_damaged_lines(journal: Journal) -> None:
+    for step, values in (
+        (10, {"evaluation/fid": (9.0,), "evaluation/kid": (0.1,)}),
+        (20, {"evaluation/kid": (0.2,)}),
+        (30, {"evaluation/best_fid": (9.0,), GLOSS: (1.0,)}),
+    ):
+        journal.write(Metrics((step,), (CREATED,), values))
+    journal.close("finished")
+    with (journal.folder / METRICS_FILE).open("a") as file:
+        file.write('{"step": 40, "time": 5, "evaluation/fid": {"damaged": 1}}\n')
+        file.write('{"step": 50, "time": 5, "evaluation/ms_ssim": "evaluation/fid"}\n')
+    assert evaluation_steps(journal.folder) == {
+        "evaluation/fid": 10,
+        "evaluation/kid": 20,
+        "evaluation/best_fid": 30,
     }
 
 
