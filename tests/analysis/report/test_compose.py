@@ -13,7 +13,6 @@ import PIL.Image
 import pypdf
 import pytest
 from markdown_it import MarkdownIt
-from matplotlib.figure import Figure
 
 from analysis import load
 from analysis.caveats import NO_QUALITY
@@ -23,7 +22,7 @@ from analysis.comparison.measures import Measure
 from analysis.comparison.tables import Table
 from analysis.plots.figure_file import FigureFile
 from analysis.plots.parallel_coordinates import parallel_coordinates
-from analysis.report import compose, figure_sections, format_of, pdf, save_report
+from analysis.report import compose, figure_sections, format_of, save_report
 from analysis.report.content import Facts, Figures, Grids, Prose, Report, Section
 from dcgan.run_folder.amend import amend
 from tests.support.sample_journals import STEPS, write_journal
@@ -311,36 +310,6 @@ def test_figures_come_with_their_numbers(report: Report, tmp_path: Path) -> None
         assert f"{picture.name}: {caption}" in captions
     with (tmp_path / "figures" / "paired_slopes_Gloss.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 12
-
-
-def test_no_page_of_a_pdf_but_the_last_is_near_empty(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_journal(tmp_path, "run", seed=0, evaluation={"lenet_fid": 9.0})
-    report = compose(load(tmp_path), command="dcgan report")
-    ends = []
-    footer = pdf._Document.footer
-
-    def with_record(document: pdf._Document) -> None:
-        ends.append(document.get_y() / document.h)
-        footer(document)
-
-    monkeypatch.setattr(pdf._Document, "footer", with_record)
-    pdf.to_pdf(report)
-    assert len(ends) > 2
-    assert min(ends[:-1]) > 0.6
-
-
-def test_a_caption_stays_whole_below_its_figure_wherever_that_begins() -> None:
-    picture = FigureFile(Figure(figsize=(5.2, 5.1)), "empty", "nothing", pd.DataFrame())
-    caption = "words of a caption that takes several lines, " * 9
-    document = pdf._Document()
-    for tenths in range(220, 2_700, 17):
-        document.add_page()
-        document.set_y(tenths / 10)
-        pdf._picture(document, picture, caption)
-        after = document.get_y()
-        assert after > pdf.MARGIN + pdf._caption_height(document, caption), "no line of it is alone"
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,9 @@ def _opened(file: Path, mode: str) -> Iterator[sqlite3.Connection]:
     """A connection in a read transaction; raises StoreError if the file cannot be read."""
     try:
         address = f"{file.as_uri()}?mode={mode}"
-        connection = sqlite3.connect(address, _LOCKED_SECONDS, uri=True, isolation_level=None)
+        connection = sqlite3.connect(
+            address, timeout=_LOCKED_SECONDS, uri=True, isolation_level=None
+        )
         with contextlib.closing(connection) as database:
             database.execute("BEGIN")
             yield database
