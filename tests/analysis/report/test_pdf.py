@@ -1,0 +1,44 @@
+"""How a report is laid out on the pages of a PDF."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from analysis import load
+from analysis.plots.figure_file import FigureFile
+from analysis.report import compose, pdf
+from tests.support.sample_journals import write_journal
+
+
+def test_no_page_of_a_pdf_but_the_last_is_near_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_journal(tmp_path, "run", seed=0, evaluation={"lenet_fid": 9.0})
+    report = compose(load(tmp_path), command="dcgan report")
+    ends = []
+    footer = pdf._Document.footer
+
+    def with_record(document: pdf._Document) -> None:
+        ends.append(document.get_y() / document.h)
+        footer(document)
+
+    monkeypatch.setattr(pdf._Document, "footer", with_record)
+    pdf.to_pdf(report)
+    assert len(ends) > 2
+    assert min(ends[:-1]) > 0.6
+
+
+def test_a_caption_stays_whole_below_its_figure_wherever_that_begins() -> None:
+    picture = FigureFile(Figure(figsize=(5.2, 5.1)), "empty", "nothing", pd.DataFrame())
+    caption = "words of a caption that takes several lines, " * 9
+    document = pdf._Document()
+    for tenths in range(220, 2_700, 17):
+        document.add_page()
+        document.set_y(tenths / 10)
+        pdf._picture(document, picture, caption)
+        after = document.get_y()
+        assert after > pdf.MARGIN + pdf._caption_height(document, caption), "no line of it is alone"
