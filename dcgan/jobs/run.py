@@ -127,28 +127,28 @@ def run_job(
         try:
             for event in opening_events(job, folder, arguments):
                 emit_and_judge(event)
-            config = _decide_compilation(job, emit, warn)
-            began = time.monotonic()
-            with (
-                nullcontext(stopping) if stopping else stop_requests(job.world.size > 1) as stop,
-                explaining_lack_of_memory(job.config, job.device, job.world),
-            ):
-                if job.folder is not None:
-                    health.replay(folder)
-                reached_end = train(
-                    config,
-                    job.images.pixels,
-                    device=job.device,
-                    emit=emit_and_judge,
-                    save=save,
-                    start_from=_start_from(job),
-                    resume_from=resume_from,
-                    stopping=lambda: health.stopped_by is not None or stop(),
-                    world=job.world,
-                    evaluate=_timed_evaluation(
-                        job, folder, tracker.held(), emit, warn, evaluation_seconds.append
-                    ),
-                )
+            with explaining_lack_of_memory(job.config, job.device, job.world):
+                config = _decide_compilation(job, emit, warn)
+                began = time.monotonic()
+                with (
+                    nullcontext(stopping) if stopping else stop_requests(job.world.size > 1) as stop
+                ):
+                    if job.folder is not None:
+                        health.replay(folder)
+                    reached_end = train(
+                        config,
+                        job.images.pixels,
+                        device=job.device,
+                        emit=emit_and_judge,
+                        save=save,
+                        start_from=_start_from(job),
+                        resume_from=resume_from,
+                        stopping=lambda: health.stopped_by is not None or stop(),
+                        world=job.world,
+                        evaluate=_timed_evaluation(
+                            job, folder, tracker.held(), emit, warn, evaluation_seconds.append
+                        ),
+                    )
             status = _status_after(reached_end, health, save)
         except KeyboardInterrupt:
             status = "interrupted"

@@ -83,11 +83,14 @@ def test_it_says_who_held_the_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -
     )
 
 
+@pytest.mark.parametrize("part", ["train", "try_compiling"])
 def test_a_run_that_fails_so_is_marked_and_ends_without_a_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "train", raising(torch.OutOfMemoryError("CUDA out of memory")))
+    monkeypatch.setattr(run, part, raising(torch.OutOfMemoryError("CUDA out of memory")))
     arguments = ["train", "digits", "--steps", "1", "--device", "cpu", "--store", str(tmp_path)]
+    if part == "try_compiling":
+        arguments.append("--compile")
     shown = error_of(CliRunner().invoke(app, arguments, env={"COLUMNS": "120"}))
     assert "cpu ran out of memory" in shown
     (folder,) = run_folders(tmp_path)
