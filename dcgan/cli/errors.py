@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -37,7 +38,8 @@ FIRST_PROCESS_SECONDS = 10.0
 class LabGroup(TyperGroup):
     """The group of all commands: prints a `UserError` in a panel and exits with code 2.
 
-    It does the same for a file that may not be read or written, and for a full disk.
+    It does the same for a file that may not be read or written, for a full disk, and where memory
+    runs out.
 
     If torchrun started several processes, the first one reports an error that occurs in all of
     them, and torchrun ends the others while they wait. A process that still runs after the wait
@@ -49,15 +51,15 @@ class LabGroup(TyperGroup):
         try:
             with _warnings_in_one_line(), showing_images(_image_bars):
                 return super().invoke(ctx)
-        except (UserError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in _FIXABLE_BY_USER:
+        except (UserError, OSError, RuntimeError, MemoryError) as error:
+            text = _message(error)
+            if text is None:
                 raise
             rank = os.environ.get("RANK", "0")
             if rank != "0" and not _is_of_this_process(error):
                 time.sleep(FIRST_PROCESS_SECONDS)
             title = "Error" if rank == "0" else f"Error in process {rank}"
-            message = _shown(_message(error))
-            panel = Panel(Text(message), title=title, title_align="left", border_style="red")
+            panel = Panel(Text(_shown(text)), title=title, title_align="left", border_style="red")
             Console(stderr=True).print(panel)
             raise typer.Exit(EXIT_USER_ERROR) from error
         except KeyboardInterrupt:
@@ -70,10 +72,24 @@ def _shown(text: str) -> str:
     return escape_control_characters(make_redactor()(text))
 
 
-def _message(error: UserError | OSError) -> str:
+def _message(error: Exception) -> str | None:
+    """What the user can change; None if it is nothing, so that only the traceback helps."""
     if isinstance(error, UserError):
         return str(error)
-    return f"{error.filename or 'A file'} cannot be used: {error.strerror}."
+    if isinstance(error, OSError):
+        if error.errno not in _FIXABLE_BY_USER:
+            return None
+        return f"{error.filename or 'A file'} cannot be used: {error.strerror}."
+    if "torch" not in sys.modules:  # which would take seconds to import
+        return None
+    from dcgan.jobs.out_of_memory import is_out_of_memory
+
+    if not is_out_of_memory(error):
+        return None
+    first_line = (str(error) or type(error).__name__).splitlines()[0]
+    return (
+        f"Memory ran out: {first_line}\nEnd other programs that use it, or choose another --device."
+    )
 
 
 @contextmanager
@@ -101,7 +117,7 @@ def _image_bars() -> ImageProgress:
     return ImageProgress()
 
 
-def _is_of_this_process(error: UserError | OSError) -> bool:
+def _is_of_this_process(error: Exception) -> bool:
     from dcgan.config.schema import ProcessError
 
     return isinstance(error, ProcessError)

@@ -42,9 +42,16 @@ def explaining_lack_of_memory(config: Config, device: torch.device, world: World
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(str(error)):
+        if not is_out_of_memory(error):
             raise
         raise ConfigError(_describe(config, device, world)) from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that there is too little memory, on any kind of device."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
+    )
 
 
 def _describe(config: Config, device: torch.device, world: World) -> str:

@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 import torch
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from dcgan.cli import app
 from dcgan.config.loading import load_config
 from dcgan.config.schema import ConfigError
 from dcgan.jobs import out_of_memory, run
 from dcgan.jobs.out_of_memory import explaining_lack_of_memory
+from dcgan.samples import pixels
 from dcgan.training.distributed import SINGLE_PROCESS
 from tests.support.refusal import error_of
+from tests.support.untrained_run import write_untrained_run
 from tracking.backends.local import read_fields, run_folders
 
 CPU = torch.device("cpu")
@@ -111,3 +113,19 @@ def test_a_worker_of_several_processes_says_it_too(monkeypatch: pytest.MonkeyPat
     )
     with pytest.raises(ConfigError, match="cpu ran out of memory"):
         run.run_worker_rank(job)
+
+
+def test_other_commands_say_it_too_and_other_errors_keep_their_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_untrained_run(tmp_path, "digits-aaaaaa")
+    arguments = ["sample", "last", "-o", str(tmp_path / "grid.png"), "--store", str(tmp_path)]
+
+    def fail_with(error: Exception) -> Result:
+        monkeypatch.setattr(pixels, "images_of", raising(error))
+        return CliRunner().invoke(app, arguments, env={"COLUMNS": "120"})
+
+    shown = error_of(fail_with(torch.OutOfMemoryError("CUDA out of memory. Tried 2 GiB.\nmore")))
+    assert "Memory ran out: CUDA out of memory. Tried 2 GiB. End other programs" in shown
+    other = RuntimeError("shapes differ")
+    assert fail_with(other).exception is other
