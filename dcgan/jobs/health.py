@@ -61,7 +61,7 @@ class HealthMonitor:
         self._emit = emit
         self._warn = warn
         self._stop_when = frozenset(stop_when)
-        self._tags = tuple(tag for tag in dict.fromkeys(tags) if tag not in RULES)
+        self._tags = tuple(tag for tag in tags if tag not in RULES)
         self._recorded: list[Finding] = []
         self.stopped_by: Finding | None = None
 

@@ -49,7 +49,7 @@ def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator
             "sys/recipe": job.config.name,
             "sys/seed": job.config.seed,
             "sys/group": job.metadata.group,
-            "sys/tags": list(dict.fromkeys(job.metadata.tags)),
+            "sys/tags": list(job.metadata.tags),
             "sys/processes": job.world.size,
             **(flatten(asdict(sweep), SWEEP) if sweep else {}),
         }

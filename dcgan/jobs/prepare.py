@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -174,7 +174,7 @@ def prepare(
         device=chosen_device,
         store=store,
         trackers=tuple(trackers),
-        metadata=metadata,
+        metadata=replace(metadata, tags=tuple(dict.fromkeys(metadata.tags))),
         world=world,
         held_out=_held_out(config),
         initial_weights=initial_weights,
