@@ -46,20 +46,22 @@ bench: .venv/installed-test
 	    --editable examples/tracker-plugin || echo "No trackio: the tests of the example are skipped."
 	touch .venv/installed $@
 
-# No failure here is one of the tests: they skip themselves, with the reason, where either is absent.
+# No failure here is one of the tests: they skip themselves, with the reason, where one is absent.
 system-packages: .venv/bin/python
-	@if command -v chromium && { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; }; then \
+	@if command -v git && command -v chromium && \
+	    { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; }; then \
 	    exit 0; \
 	fi >/dev/null 2>&1; \
 	if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
-	    echo "No chromium or postgresql, and no apt-get as root: tests with them are skipped."; \
+	    echo "No git, chromium or postgresql, and no apt-get as root: tests that need it are skipped."; \
 	    exit 0; \
 	fi; \
-	echo "Installing chromium and postgresql by apt-get for the tests ..."; \
+	echo "Installing git, chromium and postgresql by apt-get for the tests ..."; \
 	export DEBIAN_FRONTEND=noninteractive; \
-	{ $(APT_GET) update && $(APT_GET) install --yes --no-install-recommends chromium postgresql; } \
+	{ $(APT_GET) update && $(APT_GET) install --yes --no-install-recommends \
+	    git chromium postgresql; } \
 	    </dev/null >.venv/apt-get.log 2>&1 \
-	    || echo "That failed (.venv/apt-get.log): tests with them are skipped."
+	    || echo "That failed (.venv/apt-get.log): tests that need them are skipped."
 
 clean:
 	rm -rf .venv build test-artifacts *.egg-info examples/*/src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

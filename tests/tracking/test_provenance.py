@@ -33,6 +33,8 @@ def only_our_git_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def git(folder: Path, *arguments: str) -> str:
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
     identity = ["-c", "user.name=A", "-c", "user.email=a@b"]
     command = ["git", "-C", str(folder), *identity, *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
