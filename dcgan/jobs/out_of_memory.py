@@ -39,12 +39,21 @@ def explaining_lack_of_memory(config: Config, device: torch.device, world: World
         ConfigError: The device ran out of memory.
         Exception: Whatever else the training raises.
     """
+    batch = -(-config.training.batch_size // world.size)
+    needed = step_cost(config).total_bytes(batch)  # which itself takes memory
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise ConfigError(_describe(config, device, world)) from error
+        held, by_others = _memory_held(device)
+        raise ConfigError(
+            f"{device} ran out of memory: this training held {held / _GIB:.1f} GiB of it, and "
+            f"others held {by_others / _GIB:.1f}.\n"
+            f"By its shapes a step of {batch:,} images of "
+            f"{size_in_words(config.dataset.image_size)} takes about {needed / _GIB:.1f} GiB. "
+            "Train beside fewer other programs, or start a run with a smaller --batch-size."
+        ) from error
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -54,18 +63,11 @@ def is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def _describe(config: Config, device: torch.device, world: World) -> str:
+def _memory_held(device: torch.device) -> tuple[int, int]:
+    """Bytes of a device's memory, or of RAM, that this process holds, and that others hold."""
     free, total = memory_of(device)
     if device.type in OWN_MEMORY:
         own = int(torch.get_device_module(device).memory_reserved(device))
     else:
         own = psutil.Process().memory_info().rss
-    batch = -(-config.training.batch_size // world.size)
-    needed = step_cost(config).total_bytes(batch)
-    return (
-        f"{device} ran out of memory: of its {total / _GIB:.1f} GiB this training held "
-        f"{own / _GIB:.1f}, and others held {max(0, total - free - own) / _GIB:.1f}.\n"
-        f"By its shapes a step of {batch:,} images of {size_in_words(config.dataset.image_size)} "
-        f"takes about {needed / _GIB:.1f} GiB. Train beside fewer other programs, or give a "
-        "smaller --batch-size."
-    )
+    return own, max(0, total - free - own)

@@ -41,7 +41,7 @@ from tracking.backends.local import (
     rewind,
 )
 from tracking.clock import now_ms
-from tracking.errors import StoreError
+from tracking.errors import StoreError, UserError
 from tracking.evaluation_paths import BEST_STEP
 from tracking.events import EVALUATION, TRACKERS, Event, Fields, Metrics
 from tracking.fanout import FanOut, Warn
@@ -153,7 +153,8 @@ def run_job(
         except KeyboardInterrupt:
             status = "interrupted"
         except Exception as error:
-            emit(Fields({"sys/error": f"{type(error).__name__}: {error}"}))
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            emit(Fields({"sys/error": f"{kind}{error}"}))
             raise
         finally:
             seconds = time.monotonic() - began

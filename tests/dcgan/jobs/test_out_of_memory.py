@@ -13,9 +13,10 @@ from typer.testing import CliRunner, Result
 
 from dcgan.cli import app
 from dcgan.config.loading import load_config
-from dcgan.config.schema import ConfigError
+from dcgan.config.schema import Config, ConfigError
 from dcgan.jobs import out_of_memory, run
 from dcgan.jobs.out_of_memory import explaining_lack_of_memory
+from dcgan.profiling.step_memory import StepCost
 from dcgan.samples import pixels
 from dcgan.training.distributed import SINGLE_PROCESS
 from tests.support.refusal import error_of
@@ -44,8 +45,8 @@ def explained(fail: Callable[[], object], device: torch.device = CPU) -> str:
 
 def test_an_allocation_that_no_machine_can_make() -> None:
     message = explained(lambda: torch.empty(2**50))
-    assert message.startswith("cpu ran out of memory: of its ")
-    assert message.endswith("or give a smaller --batch-size.")
+    assert message.startswith("cpu ran out of memory: this training held ")
+    assert message.endswith("or start a run with a smaller --batch-size.")
 
 
 @pytest.mark.parametrize(
@@ -75,13 +76,29 @@ def test_other_errors_stay_what_they_are(error: Exception) -> None:
     assert caught.value is error
 
 
+def test_it_computes_nothing_when_there_is_no_memory_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs: list[Config] = []
+
+    def cost(config: Config) -> StepCost:
+        costs.append(config)
+        return StepCost(fixed_bytes=GIB, bytes_per_image=GIB)
+
+    def fail() -> None:
+        assert costs
+        monkeypatch.setattr(out_of_memory, "step_cost", raising(MemoryError()))
+        raise MemoryError
+
+    monkeypatch.setattr(out_of_memory, "step_cost", cost)
+    assert "a step of 32 images of 32x32 takes about 33.0 GiB" in explained(fail)
+
+
 def test_it_says_who_held_the_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     module = SimpleNamespace(memory_reserved=lambda device: 10 * GIB)
     monkeypatch.setattr(torch, "get_device_module", lambda device: module)
     monkeypatch.setattr(out_of_memory, "memory_of", lambda device: (1 * GIB, 80 * GIB))
     message = explained(raising(torch.OutOfMemoryError("CUDA out of memory")), torch.device("cuda"))
     assert message.startswith(
-        "cuda ran out of memory: of its 80.0 GiB this training held 10.0, and others held 69.0.\n"
+        "cuda ran out of memory: this training held 10.0 GiB of it, and others held 69.0.\n"
     )
 
 
@@ -98,7 +115,7 @@ def test_a_run_that_fails_so_is_marked_and_ends_without_a_traceback(
     (folder,) = run_folders(tmp_path)
     fields = read_fields(folder)
     assert fields["sys/status"] == "failed"
-    assert str(fields["sys/error"]).startswith("ConfigError: cpu ran out of memory")
+    assert str(fields["sys/error"]).startswith("cpu ran out of memory")
 
 
 def test_a_worker_of_several_processes_says_it_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from dcgan.cli import app
 from dcgan.cli.commands import train as commands
 from dcgan.cli.commands.train import _run
+from dcgan.config.loading import load_config
 from dcgan.exit_codes import EXIT_INTERRUPTED
 from dcgan.jobs import prepare, run
 from dcgan.training import distributed
@@ -38,8 +39,8 @@ def test_it_is_that_of_the_first_process(
 
     monkeypatch.setattr(run, "train", train)
     job: Any = SimpleNamespace(
-        world=SimpleNamespace(rank=1),
-        config=None,
+        world=SimpleNamespace(rank=1, size=2),
+        config=load_config("digits", []),
         images=SimpleNamespace(pixels=None),
         device=None,
         checkpoint=None,
