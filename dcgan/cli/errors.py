@@ -88,7 +88,8 @@ def _message(error: Exception) -> str | None:
         return None
     first_line = (str(error) or type(error).__name__).splitlines()[0]
     return (
-        f"Memory ran out: {first_line}\nEnd other programs that use it, or choose another --device."
+        f"Memory ran out: {first_line}\n"
+        "End other programs that use it, ask for less at once, or choose another --device."
     )
 
 
