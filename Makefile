@@ -28,8 +28,8 @@ bench: .venv/installed-test
 
 # Debian's pip 23 takes a minute longer over these packages than pip 26.
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
-	    "Python 3.11 to 3.13 is needed; choose one with: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 15) else \
+	    "Python 3.11 to 3.14 is needed; choose one with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	@$(PIP) --upgrade pip || echo "pip stays as it is."
 

@@ -171,7 +171,7 @@ def _require(plugin: Plugin, answer: object, functions: Sequence[str]) -> None:
 
 def _check(plugin: Plugin, function: str, answer: object, kind: Any) -> None:
     if not isinstance(answer, kind):
-        expected = getattr(kind, "__name__", "an event")
+        expected = kind.__name__ if isinstance(kind, type) else "an event"
         raise StoreError(
             f"The tracker {plugin.name} of {plugin.package} breaks the protocol of "
             f"docs/backends.md: {function} returned {type(answer).__name__}, not {expected}"

@@ -136,11 +136,27 @@ def _init(run: Run, store: Path, mode: str) -> wandb.Run:
 def _end_open_runs() -> None:
     """At the exit of Python: end runs that were abandoned while stalled, or never closed."""
     if _open_runs:
+        _silence_client()
         _kill_services()  # first, since a thread that holds the lock may wait for it
         if _lock.acquire(timeout=CONNECTION_SECONDS):
             _lock.release()
             for client_run in _open_runs[:]:
                 abandon_run(client_run)
+
+
+def _silence_client() -> None:
+    """Leave out what the client's own handler says at exit, that its service is gone.
+
+    Since Python 3.14 it is called although the client has unregistered it meanwhile.
+    """
+    report = sys.unraisablehook
+
+    def report_others(problem: sys.UnraisableHookArgs) -> None:
+        trace = problem.exc_traceback
+        if trace is None or not trace.tb_frame.f_globals["__name__"].startswith("wandb."):
+            report(problem)
+
+    sys.unraisablehook = report_others
 
 
 def service_processes() -> list[psutil.Process]:
