@@ -292,7 +292,7 @@ def last_values(folder: Path) -> dict[str, float]:
 def evaluation_steps(folder: Path) -> dict[str, int]:
     """The step that the last value of each metric of an evaluation is of, by its path."""
     evaluated = [path for path in last_values(folder) if path.startswith(f"{EVALUATION}/")]
-    return steps_of_last(folder / METRICS_FILE, evaluated)
+    return steps_of_last(folder / METRICS_FILE, evaluated) if evaluated else {}
 
 
 def last_step(folder: Path) -> int:
