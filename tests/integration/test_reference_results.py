@@ -133,6 +133,21 @@ def test_the_effect_of_the_initialisation_on_the_distance_by_epoch(
         )
 
 
+def test_what_readme_says_of_image_quality(distances: pd.DataFrame) -> None:
+    readme = words_of(ROOT / "README.md")
+    with_it, without = (distances.loc[4, ("evaluation/fid", arm)] for arm in ("dcgan", "default"))
+    logarithms = np.log(pairs_of_either_machine(distances)).loc[12]
+    change = np.expm1((logarithms["dcgan"] - logarithms["default"]).mean())
+    assert (
+        f"images are worse after four epochs (FID {with_it.mean():.0f}, not {without.mean():.0f}); "
+        f"after twelve LeNet-FID is {-change:.0%} lower, and FID is not" in readme
+    )
+    fid = distances["evaluation/fid"].groupby("epoch").mean().loc[list(EPOCHS)]
+    assert (fid["dcgan"] > fid["default"]).all()
+    cifar10 = distances_of("cifar10")["fid"].astype(float)
+    assert f"at 32x32 reach FID {cifar10.mean():.1f} over three seeds" in readme
+
+
 def test_the_effect_of_the_learning_rate(results: str) -> None:
     runs = load(REFERENCE / "learning-rate")
     comparison = compare(runs)
