@@ -31,7 +31,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from interleaved import block_timer, interleave, peak_memory
+from interleaved import InterleavedTimings, block_timer, interleave, peak_memory
 from machine import describe_machine
 
 from dcgan.cpu.allocator import keep_memory
@@ -96,8 +96,12 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|")
     results: dict[str, object] = {"machine": machine, "float32_peak_gflops": peak}
-    for recipe, precision in CASES if options.device == "cpu" else CUDA_CASES:
-        result = compare(recipe, precision, options.device, options.pairs, options.steps, peak)
+    cases = CASES if options.device == "cpu" else CUDA_CASES
+    gflops = {recipe: in_process(count_gflop, recipe) for recipe in dict(cases)}
+    for recipe, precision in cases:
+        arguments = (recipe, precision, options.device)
+        timings = interleave((run_plain_loop, run_engine), arguments, options.pairs, options.steps)
+        result = to_result(timings, gflops[recipe], peak)
         results[f"{recipe}: {precision}"] = asdict(result)
         print(
             f"| `{recipe}` | {precision} | {result.plain_ms:.1f} | {result.engine_ms:.1f} "
@@ -121,23 +125,15 @@ def write(results: dict[str, object], file: Path | None) -> None:
         file.write_text(json.dumps(results, indent=2) + "\n")
 
 
-def compare(
-    recipe: str, precision: str, device: str, pairs: int, steps: int, peak: float
-) -> Result:
-    """Time the engine against the plain loop.
+def to_result(timings: InterleavedTimings, gflop: float, peak: float) -> Result:
+    """What is kept of one case.
 
     Args:
-        recipe: Name of the recipe.
-        precision: Of the engine; the plain loop always has PyTorch's default.
-        device: Where to train.
-        pairs: Number of blocks of each side.
-        steps: Steps per block.
+        timings: Of the plain loop and the engine.
+        gflop: Operations of a step, in GFLOP.
         peak: Throughput of the best matrix product, in GFLOP/s.
     """
-    sides = (run_plain_loop, run_engine)
-    timings = interleave(sides, (recipe, precision, device), pairs, steps)
     plain, engine = timings.medians
-    gflop = in_process(count_gflop, recipe)
     return Result(
         plain_ms=1e3 * plain,
         engine_ms=1e3 * engine,
