@@ -39,7 +39,7 @@ def explaining_lack_of_memory(config: Config, device: torch.device, world: World
         ConfigError: The device ran out of memory.
         Exception: Whatever else the training raises.
     """
-    batch = -(-config.training.batch_size // world.size)
+    batch = world.images_of(config.training.batch_size)
     needed = step_cost(config).total_bytes(batch)  # which itself takes memory
     try:
         yield
@@ -49,7 +49,7 @@ def explaining_lack_of_memory(config: Config, device: torch.device, world: World
         held, by_others = _memory_held(device)
         raise ConfigError(
             f"{device} ran out of memory: this training held {held / _GIB:.1f} GiB of it, and "
-            f"others held {by_others / _GIB:.1f}.\n"
+            f"other programs and the driver {by_others / _GIB:.1f}.\n"
             f"By its shapes a step of {batch:,} images of "
             f"{size_in_words(config.dataset.image_size)} takes about {needed / _GIB:.1f} GiB. "
             "Train beside fewer other programs, or start a run with a smaller --batch-size."

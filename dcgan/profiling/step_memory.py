@@ -15,8 +15,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from dcgan.config.image_size import size_in_words
 from dcgan.config.schema import Config, ConfigError
 from dcgan.data.batches import OWN_MEMORY, gpu_memory
-from dcgan.models import build_networks
-from dcgan.models.shapes import shape_device
+from dcgan.models.shapes import networks_and_inputs
 from dcgan.training.device import synchronise
 from dcgan.training.distributed import SINGLE_PROCESS, World
 
@@ -58,9 +57,7 @@ def step_cost(config: Config) -> StepCost:
 
     The bytes of weights and those that autograd keeps are exact; temporary ones are estimated.
     """
-    (generator, latents), (discriminator, images) = _networks_and_inputs(
-        config, shape_device(config, _TRACED)
-    )
+    (generator, latents), (discriminator, images) = networks_and_inputs(config, _TRACED)
     weights = [_bytes_of(each) for each in (generator, discriminator)]
     fixed = _COPIES_OF_WEIGHTS * sum(weights)
     if config.stabilisers.generator_ema:
@@ -79,23 +76,12 @@ def flops_per_image(config: Config) -> int:
     from torch.utils.flop_counter import FlopCounterMode  # imports what `meta` does
 
     counts: list[int] = []
-    for network, inputs in _networks_and_inputs(config, torch.device("meta")):
+    for network, inputs in networks_and_inputs(config, _TRACED, torch.device("meta")):
         with FlopCounterMode(display=False) as counter:
             network(inputs).sum().backward()
         counts.append(counter.get_total_flops())
     # D passes over real images and fakes, and once more over fakes for G.
     return (counts[0] + 3 * counts[1]) // _TRACED
-
-
-def _networks_and_inputs(
-    config: Config, device: torch.device
-) -> tuple[tuple[nn.Module, Tensor], ...]:
-    """G and D, each with a batch of its input."""
-    with device:
-        generator, discriminator = build_networks(config, seed=0)
-        latents = torch.zeros(_TRACED, config.network.latent_size, 1, 1)
-        images = torch.zeros(_TRACED, config.dataset.channels, *config.dataset.sides)
-    return (generator, latents), (discriminator, images)
 
 
 def _bytes_of(network: nn.Module) -> int:
@@ -152,7 +138,7 @@ def _lack_of_memory(
     config: Config, device: torch.device, world: World, memory: int, verb: str
 ) -> str | None:
     cost = step_cost(config)
-    batch = -(-config.training.batch_size // world.size)
+    batch = world.images_of(config.training.batch_size)
     needed = cost.total_bytes(batch)
     if needed <= memory:
         return None

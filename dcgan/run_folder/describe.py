@@ -16,8 +16,7 @@ from dcgan.config.schema import Config
 from dcgan.data.batches import some_images
 from dcgan.data.image_set import ImageSet
 from dcgan.data.scaling import to_unit_range
-from dcgan.models import build_networks
-from dcgan.models.shapes import shape_device
+from dcgan.models.shapes import networks_and_inputs
 from dcgan.run_folder import RECIPE_FILE
 from dcgan.sampling import image_grid
 from dcgan.training.device import device_name
@@ -66,14 +65,9 @@ def describe_configuration(config: Config, images: ImageSet, folder: Path) -> It
         DATASET, 0, now_ms(), image_grid(to_unit_range(some_images(images.pixels, _CARD_IMAGES)))
     )
     yield write_recipe(config, folder)
-    generator, discriminator = build_networks(config, seed=0)
-    count, sides = config.training.batch_size, config.dataset.sides
-    # A batch of large images may take more memory than there is.
-    with shape_device(config, count):
-        latents = torch.zeros(count, config.network.latent_size, 1, 1)
-        batch = torch.zeros(count, config.dataset.channels, *sides)
-    yield Text(GENERATOR_ARCH, describe_network(generator, latents))
-    yield Text(DISCRIMINATOR_ARCH, describe_network(discriminator, batch))
+    networks = networks_and_inputs(config, config.training.batch_size)
+    for name, network in zip((GENERATOR_ARCH, DISCRIMINATOR_ARCH), networks, strict=True):
+        yield Text(name, describe_network(*network))
 
 
 def write_recipe(config: Config, folder: Path) -> File:

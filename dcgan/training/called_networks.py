@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dcgan.config.schema import Config
 from dcgan.cpu.fast_convolutions import with_fast_convolutions
 from dcgan.cuda.fast_layers import FastLayers
-from dcgan.training.compiled import CompiledForFullBatches, images_of_this_process
+from dcgan.training.compiled import CompiledForFullBatches
 from dcgan.training.distributed import World
 from dcgan.training.precision import forward_in_precision
 
@@ -63,7 +63,7 @@ def called_networks(
     if fast_layers:
         generator, discriminator = FastLayers(generator), FastLayers(discriminator)
     if config.training.compile:
-        full = images_of_this_process(config, world)
+        full = world.images_of(config.training.batch_size)
         generator = CompiledForFullBatches(generator, full)
         discriminator = CompiledForFullBatches(discriminator, full)
     generator_ddp, discriminator_ddp = world.wrap_ddp(generator), world.wrap_ddp(discriminator)

@@ -9,15 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dcgan.config.schema import Config
 from dcgan.cuda.fast_layers import FastLayers
-from dcgan.training.distributed import World
 from dcgan.training.losses import AdversarialLoss
-
-
-def images_of_this_process(config: Config, world: World) -> int:
-    """How many images of a full batch this process has."""
-    return len(world.shard(torch.empty(config.training.batch_size)))
 
 
 class CompiledForFullBatches(nn.Module):

@@ -57,6 +57,10 @@ class World:
         """This process's part of a batch, split along dimension 0; sizes differ by at most one."""
         return batch.tensor_split(self.size)[self.rank] if self.size > 1 else batch
 
+    def images_of(self, batch_size: int) -> int:
+        """Number of images of a full batch that this process has."""
+        return len(self.shard(torch.empty(batch_size)))
+
     def rescale_mean(self, mean: Tensor, local_size: int, batch_size: int) -> Tensor:
         """Scale a mean over this process's shard so that averaging over processes is exact.
 

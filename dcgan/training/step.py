@@ -20,7 +20,7 @@ from dcgan.data.scaling import to_unit_range
 from dcgan.models.ema import update_moving_average
 from dcgan.sampling import draw_latents
 from dcgan.training.called_networks import called_networks
-from dcgan.training.compiled import images_of_this_process, loss_compiled_for_full_batches
+from dcgan.training.compiled import loss_compiled_for_full_batches
 from dcgan.training.distributed import World
 from dcgan.training.losses import LOSSES, gradient_penalty
 from dcgan.training.stabilisers import augment, instance_noise_std, make_targets, mirror_half
@@ -92,7 +92,7 @@ class AdversarialStep:
         self._total_steps = total_steps
         self._loss = LOSSES[config.loss.name]
         if config.training.compile:
-            full = images_of_this_process(config, world)
+            full = world.images_of(config.training.batch_size)
             self._loss = loss_compiled_for_full_batches(self._loss, full)
         self._instance_noise_std = torch.zeros((), device=device)
         self._networks = called_networks(

@@ -98,7 +98,8 @@ def test_it_says_who_held_the_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(out_of_memory, "memory_of", lambda device: (1 * GIB, 80 * GIB))
     message = explained(raising(torch.OutOfMemoryError("CUDA out of memory")), torch.device("cuda"))
     assert message.startswith(
-        "cuda ran out of memory: this training held 10.0 GiB of it, and others held 69.0.\n"
+        "cuda ran out of memory: this training held 10.0 GiB of it, and other programs and the "
+        "driver 69.0.\n"
     )
 
 

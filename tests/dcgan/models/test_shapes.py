@@ -8,7 +8,7 @@ from torch import nn
 
 from dcgan.config.loading import load_config, parse_override
 from dcgan.config.schema import Config
-from dcgan.models import build_networks
+from dcgan.models import build_networks, shapes
 from dcgan.models.shapes import shape_device
 from dcgan.profiling import step_memory
 from dcgan.run_folder.describe import describe_network
@@ -31,7 +31,7 @@ def test_the_weights_of_wide_networks_are_not_drawn(monkeypatch: pytest.MonkeyPa
         built.extend(networks)
         return networks
 
-    monkeypatch.setattr(step_memory, "build_networks", build)
+    monkeypatch.setattr(shapes, "build_networks", build)
     wide = digits("network.discriminator_features=600")
     assert step_memory.step_cost.__wrapped__(wide).fixed_bytes > 2**28
     assert {each.device.type for network in built for each in network.parameters()} == {"meta"}
@@ -45,5 +45,5 @@ def test_both_give_the_same_description_and_memory(monkeypatch: pytest.MonkeyPat
     assert "[4, 1, 32, 32]" in described
     assert described == describe_network(generator, latents.to("meta"))
     cost = step_memory.step_cost.__wrapped__(config)
-    monkeypatch.setattr(step_memory, "shape_device", lambda *_: torch.device("meta"))
+    monkeypatch.setattr(shapes, "shape_device", lambda *_: torch.device("meta"))
     assert cost == step_memory.step_cost.__wrapped__(config)
