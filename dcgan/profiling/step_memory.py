@@ -21,7 +21,7 @@ from dcgan.training.distributed import SINGLE_PROCESS, World
 
 _GIB = 2**30
 _TRACED = 2
-"""Images in the batch whose shapes are traced."""
+"""Images in the smallest batch whose shapes are traced: batch norm may need two."""
 
 _COPIES_OF_WEIGHTS = 5
 """Weights, gradients, Adam's two moments, and weights as convolutions lay them out."""
@@ -39,7 +39,8 @@ class StepCost:
     """The memory that a training step takes.
 
     Attributes:
-        fixed_bytes: Bytes of the networks and their optimizers, whatever the batch.
+        fixed_bytes: Bytes of the networks and their optimizers, and what else does not depend on
+            the batch.
         bytes_per_image: Bytes of each image of a batch: activations, gradients and copies.
     """
 
@@ -57,18 +58,29 @@ def step_cost(config: Config) -> StepCost:
 
     The bytes of weights and those that autograd keeps are exact; temporary ones are estimated.
     """
-    (generator, latents), (discriminator, images) = networks_and_inputs(config, _TRACED)
+    # One image more than the smallest batch tells what grows with the batch from what does not.
+    (generator, latents), (discriminator, images) = networks_and_inputs(config, _TRACED + 1)
     weights = [_bytes_of(each) for each in (generator, discriminator)]
     fixed = _COPIES_OF_WEIGHTS * sum(weights)
     if config.stabilisers.generator_ema:
         fixed += weights[0]
     # With a penalty on D's gradient, its backward pass is kept as well.
     passes_at_once = 3 if config.loss.traits.gradient_penalty else 1
-    kept = _kept_bytes(generator, latents) + passes_at_once * _kept_bytes(discriminator, images)
+    by_generator, by_discriminator = (
+        _kept_bytes(network, inputs)
+        for network, inputs in ((generator, latents), (discriminator, images))
+    )
+    kept_whatever_batch, kept_per_image = (
+        of_generator + passes_at_once * of_discriminator
+        for of_generator, of_discriminator in zip(by_generator, by_discriminator, strict=True)
+    )
     if config.training.precision == "bf16":
-        kept //= 2
-    kept += 4 * images.nbytes  # real images, fakes, and both as D sees them
-    return StepCost(fixed, round(kept * (1 + _TEMPORARY)) // _TRACED)
+        kept_whatever_batch, kept_per_image = kept_whatever_batch // 2, kept_per_image // 2
+    kept_per_image += 4 * images[0].nbytes  # real images, fakes, and both as D sees them
+    return StepCost(
+        fixed + round(kept_whatever_batch * (1 + _TEMPORARY)),
+        round(kept_per_image * (1 + _TEMPORARY)),
+    )
 
 
 def flops_per_image(config: Config) -> int:
@@ -88,8 +100,18 @@ def _bytes_of(network: nn.Module) -> int:
     return sum(each.nbytes for each in network.parameters())
 
 
-def _kept_bytes(network: nn.Module, inputs: Tensor) -> int:
-    """Bytes that autograd keeps of a forward pass."""
+def _kept_bytes(network: nn.Module, inputs: Tensor) -> tuple[int, int]:
+    """Bytes that autograd keeps of a forward pass: whatever the batch, and of each image.
+
+    Spectral norm's weights are among the first, and may be larger than all maps of an image.
+    """
+    fewer, more = (
+        _kept_of_batch(network, inputs[:count].clone()) for count in (_TRACED, _TRACED + 1)
+    )
+    return fewer - (more - fewer) * _TRACED, more - fewer
+
+
+def _kept_of_batch(network: nn.Module, inputs: Tensor) -> int:
     own = {each.untyped_storage()._cdata for each in network.state_dict(keep_vars=True).values()}
     kept: dict[int, torch.UntypedStorage] = {}
 

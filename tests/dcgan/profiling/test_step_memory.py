@@ -62,11 +62,11 @@ def test_what_autograd_keeps_and_computes_is_counted_by_hand(monkeypatch: pytest
     g_weights = 3 * 4 * 32 + 4 * 2 * 16 + 2 * 3 * 16
     d_weights = 3 * 2 * 16 + 2 * 4 * 16 + 4 * 32
     norms = 2 * (4 + 2) + 2 * 4
-    assert cost.fixed_bytes == 5 * 4 * (g_weights + d_weights + norms)
+    statistics = 2 * (4 + 2) + 2 * 4  # batch norm's means and deviations
+    assert cost.fixed_bytes == 5 * 4 * (g_weights + d_weights + norms) + 4 * statistics
     # Before and after batch norm, of which ReLU needs no copy; the image for tanh, and for D.
     floats = 3 + 2 * sum(g_maps) + image + image + d_maps[0] + 2 * d_maps[1]
-    statistics = 4 * (2 * (4 + 2) + 2 * 4) // 2  # batch norm's, for the two images that are traced
-    assert cost.bytes_per_image == 4 * (floats + 4 * image) + statistics
+    assert cost.bytes_per_image == 4 * (floats + 4 * image)
     g_forward = 3 * 4 * 32 + 4 * 2 * 16 * 32 + 2 * 3 * 16 * 128
     d_forward = 3 * 2 * 16 * 128 + 2 * 4 * 16 * 32 + 4 * 32
     # Backward twice as much, but for the gradient of the input.
@@ -92,6 +92,13 @@ def test_variants_that_take_more_or_less():
     assert ema == dataclasses.replace(plain, fixed_bytes=ema.fixed_bytes)
     assert ema.fixed_bytes > plain.fixed_bytes
     assert bf16.bytes_per_image < plain.bytes_per_image < penalty.bytes_per_image
+
+
+def test_normalised_weights_are_kept_once_and_not_for_each_image():
+    plain = step_cost(celeba())
+    normalised = step_cost(celeba("stabilisers.spectral_norm=true"))
+    assert normalised.bytes_per_image == plain.bytes_per_image
+    assert plain.fixed_bytes < normalised.fixed_bytes < 1.5 * plain.fixed_bytes
 
 
 def test_what_does_not_fit_is_refused_before_images_are_read(
