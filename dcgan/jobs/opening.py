@@ -14,6 +14,7 @@ from dcgan.jobs.other_images import few_steps_warning
 from dcgan.jobs.prepare import Job
 from dcgan.profiling.step_memory import memory_warning
 from dcgan.run_folder.describe import (
+    COMMAND,
     THREADS,
     describe_configuration,
     describe_device,
@@ -26,7 +27,7 @@ from tracking.fields import flatten, to_iso8601
 
 
 def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator[Event]:
-    """Events that describe a new run; of a resumed run only that it was resumed.
+    """Events that describe a new run; of a resumed run only what is not described yet.
 
     Args:
         job: The run that starts or resumes.
@@ -39,8 +40,12 @@ def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator
         yield Fields(
             {"sys/status": "running", "sys/ended": None, "sys/error": None, "sys/resumed": resumed}
         )
+        recorded = read_fields(folder)
         if job.has_new_length:
-            yield from length_events(folder, job.config.training, read_fields(folder))
+            yield from length_events(folder, job.config.training, recorded)
+        # A run can end while it is being described, which takes seconds.
+        if job.checkpoint is None and COMMAND not in recorded:
+            yield from _description(job, folder, arguments)
         return
     sweep = job.metadata.sweep
     yield Fields(
@@ -54,6 +59,11 @@ def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator
             **(flatten(asdict(sweep), SWEEP) if sweep else {}),
         }
     )
+    yield from _description(job, folder, arguments)
+
+
+def _description(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator[Event]:
+    """What is trained, from what and by which code; the command line is in the last event."""
     if job.initial_weights is not None:
         yield job.initial_weights.fields()
     yield from describe_configuration(job.config, job.images, folder)

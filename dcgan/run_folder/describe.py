@@ -42,6 +42,9 @@ from tracking.fields import flatten
 from tracking.redaction import make_redactor
 
 _CARD_IMAGES = 9
+COMMAND = f"{SYS}/command"
+"""The field with the command line, which is written after everything else that describes a run."""
+
 THREADS = f"{SYS}/threads"
 """The field with the number of PyTorch's threads, on which the last bits of a sum depend."""
 
@@ -91,9 +94,9 @@ def describe_device(config: Config, device: torch.device) -> Fields:
 def describe_environment(arguments: Sequence[str]) -> Iterator[Event]:
     """Describe the code version, the packages, the machine and the command line."""
     fields, diff = provenance.describe(arguments)
-    yield Fields(fields)
     if diff:
         yield Text(GIT_DIFF, diff)
+    yield Fields(fields)
 
 
 def describe_network(network: nn.Module, inputs: Tensor) -> str:

@@ -26,6 +26,7 @@ from tests.dcgan.training.test_other_device import as_saved_on_cuda
 from tests.support.largest_file import largest_file
 from tracking.backends.local import amend_fields, last_values, read_fields, run_folders
 from tracking.errors import StoreError
+from tracking.events import Event, File
 
 STEPS = 6
 
@@ -141,6 +142,27 @@ def test_a_disk_that_is_full_at_the_end_is_an_error_that_says_what_is_lost(
     (folder,) = run_folders(tmp_path)
     assert read_fields(folder)["sys/status"] == "killed"
     assert run(prepare_resume(tmp_path, "last", "cpu")).steps == STEPS
+
+
+def test_a_run_that_ended_while_it_was_described_is_described_when_it_is_resumed(
+    interrupted: Path, tmp_path: Path
+) -> None:
+    (whole,) = run_folders(interrupted)
+    job = prepare(read_config(whole), "cpu", tmp_path, (), RunMetadata())
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, File):  # the recipe, after which a run can be resumed
+            raise KeyboardInterrupt
+
+    folder = run_job(job, ["dcgan"], listen=interrupt, warn=lambda _: None).folder
+    assert "sys/command" not in read_fields(folder)
+    run(prepare_resume(tmp_path, "last", "cpu"))
+    assert read_fields(folder).keys() >= read_fields(whole).keys()
+    assert content(folder).keys() >= content(whole).keys()
+    amend_fields(folder, {"sys/command": "as it was"})
+    shutil.rmtree(folder / "checkpoints")
+    run(prepare_resume(tmp_path, "last", "cpu"))
+    assert read_fields(folder)["sys/command"] == "as it was"
 
 
 @pytest.fixture
