@@ -148,7 +148,7 @@ def steps_of_last(file: Path, keys: Iterable[str]) -> dict[str, int]:
         name, end = json.dumps(key).encode(), len(lines)
         while key not in steps and (position := lines.rfind(name, 0, end)) >= 0:
             end = lines.rfind(b"\n", 0, position) + 1
-            entries = _entries(lines[end : lines.find(b"\n", position)])
+            entries = entries_of(lines[end : lines.find(b"\n", position)])
             if entries is not None and key in entries:
                 steps[key] = int(entries["step"])
     return steps
@@ -168,7 +168,7 @@ def _rows(lines: bytes, file: Path) -> Iterator[Row]:
 def lines_until(file: Path, step: int) -> bytes:
     """The lines up to `step`, and damaged ones, whose step is unknown."""
     lines = complete_lines(file).splitlines(keepends=True)
-    entries = [_entries(line) for line in lines]
+    entries = [entries_of(line) for line in lines]
     return b"".join(
         line
         for line, entry in zip(lines, entries, strict=True)
@@ -254,12 +254,12 @@ def _reaches_back(lines: bytes, key: str, fraction: float) -> bool:
     place = lines.rfind(f"{json.dumps(key)}: ".encode())
     if place < 0:
         return False
-    first = _entries(lines[: lines.find(b"\n")])
-    last = _entries(lines[lines.rfind(b"\n", 0, place) + 1 : lines.find(b"\n", place)])
+    first = entries_of(lines[: lines.find(b"\n")])
+    last = entries_of(lines[lines.rfind(b"\n", 0, place) + 1 : lines.find(b"\n", place)])
     return bool(first and last and first["step"] < tail_start(last["step"], fraction))
 
 
-def _entries(line: bytes) -> dict[str, Any] | None:
+def entries_of(line: bytes) -> dict[str, Any] | None:
     """The keys of a line and their numbers or strings; None if the line is damaged."""
     if not line.startswith(b"{"):
         return None
@@ -278,7 +278,7 @@ def _entries(line: bytes) -> dict[str, Any] | None:
 def _undamaged(lines: bytes, file: Path) -> Iterator[dict[str, Any]]:
     damaged = 0
     for line in lines.splitlines():
-        entries = _entries(line)
+        entries = entries_of(line)
         if entries is None:
             damaged += 1
         else:
