@@ -66,7 +66,8 @@ class InitialWeights:
         for network, state in self.networks.items():
             for name, tensor in state.items():
                 digest.update(f"{network}/{name}/{tuple(tensor.shape)}".encode())
-                digest.update(tensor.contiguous().numpy().tobytes())
+                # As bytes, because NumPy has no bfloat16.
+                digest.update(tensor.detach().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
     def note(self) -> str | None:

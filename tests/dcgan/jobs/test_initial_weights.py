@@ -234,6 +234,18 @@ def test_files_that_hold_no_weights(
         loaded(tmp_path, *OFFICIAL, f"init.weights={tmp_path / 'net.pth'}")
 
 
+def test_files_of_half_the_precision_or_of_parameters(tmp_path: Path) -> None:
+    file = tmp_path / "net.pth"
+    network = OfficialGenerator()
+    torch.save(network.state_dict(keep_vars=True), file)
+    of_parameters = loaded(tmp_path, *OFFICIAL, f"init.weights={file}").sha256()
+    torch.save(network.state_dict(), file)
+    assert of_parameters == loaded(tmp_path, *OFFICIAL, f"init.weights={file}").sha256()
+    torch.save(network.bfloat16().state_dict(), file)
+    halved = loaded(tmp_path, *OFFICIAL, f"init.weights={file}")
+    assert halved.fields().values["sys/initial_weights/sha256"] != of_parameters
+
+
 def test_two_generators_and_runs_that_do_not_exist(official: list[str], store: Path) -> None:
     with pytest.raises(ConfigError, match="both hold a generator"):
         loaded(store, *OFFICIAL, f"init.weights={[official[0]] * 2}")
