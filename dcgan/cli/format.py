@@ -1,6 +1,10 @@
-"""Formats durations, sizes and tables for the terminal."""
+"""Formats durations, sizes and tables for the terminal, and JSON for programs."""
 
 from __future__ import annotations
+
+import json
+import math
+from typing import Any
 
 from rich.table import Table
 
@@ -13,6 +17,7 @@ __all__ = [
     "borderless_table",
     "duration",
     "escape_control_characters",
+    "print_json",
     "size",
 ]
 
@@ -45,3 +50,16 @@ def add_number_columns(table: Table, *headings: str) -> None:
     """Add columns that are aligned to the right and never wrap."""
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
+
+
+def print_json(tree: Any) -> None:
+    """Print JSON for programs; null for numbers that are not finite, which JSON does not have."""
+    print(json.dumps(_finite(tree), indent=2, allow_nan=False))
+
+
+def _finite(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_finite(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dcgan.cli.fitting_table import Column, FittingTable, fitting_table, text_column
-from dcgan.cli.format import escape_control_characters
+from dcgan.cli.format import escape_control_characters, print_json
 from dcgan.cli.options import Json, Store
 from dcgan.cli.selection import (
     Anyway,
@@ -71,7 +71,7 @@ def compare(
         selected, by=by or (), metrics=metric or (), baseline=baseline, anyway=anyway
     )
     if as_json:
-        print(json.dumps(_to_json(comparison), indent=2))
+        print_json(_to_json(comparison))
         return
     _print(comparison, Console(highlight=False))
 

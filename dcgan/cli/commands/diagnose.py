@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dcgan.cli.curve_panel import curve_panel
-from dcgan.cli.format import escape_control_characters
+from dcgan.cli.format import escape_control_characters, print_json
 from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.options import Json, RunReference, Store
 from dcgan.store_dir import DEFAULT_STORE
@@ -60,7 +59,7 @@ def diagnose(
     now = holding(watch.findings)
     if as_json:
         findings = [asdict(each) | {"holds": not each.ended} for each in watch.findings]
-        print(json.dumps({"findings": findings, "unknown": watch.unknown}, indent=2))
+        print_json({"findings": findings, "unknown": watch.unknown})
         return
     console.print(Text(folder.name, style="bold"), Text(str(fields.get("sys/status"))))
     if not watch.findings:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import escape_control_characters
+from dcgan.cli.format import escape_control_characters, print_json
 from dcgan.cli.options import Json, Store, complete_run
 from dcgan.store_dir import DEFAULT_STORE
 from tracking.events import ARTIFACTS, GIT_DIFF
@@ -56,7 +54,7 @@ def diff(
 
     run_diff = diff_runs(*(_read(find_run(store, reference)) for reference in (first, second)))
     if as_json:
-        print(json.dumps(_finite(asdict(run_diff)), indent=2))
+        print_json(asdict(run_diff))
         return
     _print(run_diff, Console(highlight=False))
 
@@ -223,12 +221,3 @@ def _shown(name: str, value: Value) -> str:
 
 def _number(value: float | None, sign: str = "") -> str:
     return "-" if value is None else rounded(value, 4, sign)
-
-
-def _finite(tree: Any) -> Any:
-    """Replace numbers that are not finite, which JSON does not have, by None."""
-    if isinstance(tree, dict):
-        return {key: _finite(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [_finite(value) for value in tree]
-    return None if isinstance(tree, float) and not math.isfinite(tree) else tree

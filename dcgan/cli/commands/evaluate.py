@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +14,7 @@ from dcgan.cli.format import (
     add_number_columns,
     borderless_table,
     escape_control_characters,
+    print_json,
 )
 from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.options import (
@@ -126,7 +126,7 @@ def evaluate(
             {"run": result.run, "step": result.step, "scores": list(map(_to_json, result.scores))}
             for result in results
         ]
-        print(json.dumps(trees, indent=2))
+        print_json(trees)
 
 
 def _folders(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from dcgan.cli.format import escape_control_characters
+from dcgan.cli.format import escape_control_characters, print_json
 from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.options import (
     Checkpoint,
@@ -118,7 +117,7 @@ def fid(
             "features": space.description,
             "warnings": list(result.warnings),
         }
-        print(json.dumps(tree, indent=2))
+        print_json(tree)
         return
     console = Console(highlight=False)
     for name, source in (("A", a), ("B", b)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from dcgan.cli.format import (
     STATUS_STYLES,
     duration,
     escape_control_characters,
+    print_json,
 )
 from dcgan.cli.health_lines import rules_that_hold
 from dcgan.cli.options import Json, RunReference, Store
@@ -98,7 +98,7 @@ def runs(
             for row in rows
         ]
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print_json(rows)
         return
     console = Console(highlight=False)
     if not rows:
@@ -124,8 +124,7 @@ def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAU
     fields = {path: value for path, value in read_fields(folder).items() if value is not None}
     values, evaluated = last_values(folder), evaluation_steps(folder)
     if as_json:
-        shown = {"fields": fields, "last": values, "evaluation_steps": evaluated}
-        print(json.dumps(shown, indent=2))
+        print_json({"fields": fields, "last": values, "evaluation_steps": evaluated})
         return
     console = Console(highlight=False)
     console.print(Text(folder.name, style="bold"), Text(str(fields.get("sys/status"))))

@@ -118,6 +118,23 @@ def test_little_is_known_of_runs_from_elsewhere(tmp_path: Path):
     assert loss["first"] is None  # JSON has no NaN
 
 
+@pytest.mark.parametrize("command", ["runs", "show", "diagnose"])
+def test_what_programs_get_of_a_run_that_diverged_is_json(tmp_path: Path, command: str):
+    journal = open_tracker(Run("one", "one", 1), tmp_path)
+    journal.write(Fields({"sys/status": "running", "config/loss/name": "bce"}))
+    broken = [float("nan"), float("inf")]
+    values = {f"{BATCH}/Gloss": broken, f"{BATCH}/Dloss": broken[::-1]}
+    journal.write(Metrics([1, 2], [5, 6], values))
+    journal.close("finished")
+    run = () if command == "runs" else ("one",)
+    printed = invoke(command, *run, "--json", "--store", str(tmp_path)).output
+
+    def refuse(text: str) -> None:
+        raise AssertionError(f"{text} is not JSON")
+
+    assert json.loads(printed, parse_constant=refuse)
+
+
 def test_foreign_text_does_not_steer_the_terminal(tmp_path: Path):
     for run, text in (("one", "plain"), ("two", ESCAPE)):
         journal = open_tracker(Run(run, run, 1), tmp_path)
