@@ -34,7 +34,9 @@ class DataWait:
     def percent(self) -> float:
         """Percentage of the time since the last call that was spent waiting; restarts the count."""
         now = time.monotonic()
-        percentage = 100 * self.seconds / (now - self.since)
+        passed = now - self.since
+        # Windows' clock may stand still for 16 ms, in which a GPU trains a short epoch.
+        percentage = 100 * self.seconds / passed if passed else 0.0
         self.seconds, self.since = 0.0, now
         return percentage
 

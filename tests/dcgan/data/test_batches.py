@@ -36,6 +36,11 @@ def test_batches_come_whole_and_in_order(pixels: Tensor, monkeypatch, limit: int
     assert wait.seconds == 0
 
 
+def test_a_clock_that_stands_still_ends_no_training(monkeypatch):
+    monkeypatch.setattr(batches.time, "monotonic", lambda: 5.0)
+    assert DataWait(since=5.0).percent() == 0
+
+
 def test_one_batch_is_gathered_ahead_and_the_thread_ends_with_the_training(
     pixels: Tensor, monkeypatch
 ):
