@@ -44,8 +44,9 @@ def newest_of_twins(table: pd.DataFrame, grouping: Grouping, warnings: list[str]
         for key in grouping.others if len(twins) > 1 else ():
             texts = as_texts(twins[config_path(key)])
             if texts.nunique() > 1:
+                seed = int(twins[f"{SYS}/seed"].iloc[0])  # no float: it may be above 2^53
                 raise ComparisonError(
-                    f"Runs with {arm} and seed {seed:.0f} differ in {key} "
+                    f"Runs with {arm} and seed {seed} differ in {key} "
                     f"({', '.join(f'{run}: {text}' for run, text in texts.items())}), so it is "
                     f"not clear which of them counts.\nAdd the key as a factor with --by {key}, "
                     "or select runs with --where."

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis import load
+from analysis.comparison.arms import ComparisonError
 from analysis.comparison.compare import compare
 from analysis.comparison.measures import count_defaults
 from analysis.comparison.seeds import few_seeds_warning
@@ -60,3 +61,12 @@ def test_fewer_runs_than_were_planned_are_said(tmp_path: Path) -> None:
 
 def test_the_planned_number_of_seeds_warns_of_nothing(tmp_path: Path) -> None:
     assert warnings_of(tmp_path, seeds=6, planned=6) == ""
+
+
+def test_a_seed_that_no_float_holds_is_named_exactly(tmp_path: Path) -> None:
+    seed = 2**53 + 1
+    for run, (scheme, rate) in enumerate([("dcgan", 2e-4), ("dcgan", 2e-3), ("default", 2e-4)]):
+        changed = {"init__scheme": scheme, "optimizer__lr": rate}
+        write_journal(tmp_path, f"run-{run}", seed=seed, **changed)
+    with pytest.raises(ComparisonError, match=f"seed {seed} differ in optimizer.lr"):
+        compare(load(tmp_path), by=["init.scheme"], anyway=True)
