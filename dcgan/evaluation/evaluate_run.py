@@ -29,7 +29,7 @@ from dcgan.run_folder.trained_run import (
     read_config,
     with_images_in,
 )
-from dcgan.sampling import draw_pixels
+from dcgan.sampling import GenerationError, draw_pixels
 from dcgan.training.checkpoint import (
     CheckpointRef,
     checkpoint_step,
@@ -41,6 +41,7 @@ from dcgan.training.checkpoint import (
 from dcgan.training.device import choose_device
 from tracking.backends.local import read_fields
 from tracking.clock import now_ms
+from tracking.errors import warn
 from tracking.evaluation_paths import BEST_STEP, DIRECTIONS, EVALUATION_FIELDS, REAL_SCORES, SPREADS
 from tracking.events import EVALUATION, Fields, Metrics, Value
 from tracking.metric_directions import MetricDirection, improves
@@ -101,7 +102,7 @@ def evaluate_run(
         count_images: Called while features are computed.
 
     Yields:
-        One result per checkpoint, the earliest first.
+        One result per checkpoint, the earliest first; of `all`, those whose images are finite.
 
     Raises:
         StoreError: The folder holds no recipe, or the run's images have changed.
@@ -109,7 +110,7 @@ def evaluate_run(
         ConfigError: The recipe is not valid.
         DataError: The images cannot be loaded.
         EvaluationError: The file of weights is not Inception's, or there are too few images.
-        GenerationError: The images of a generator are not finite.
+        GenerationError: The images of the generator are not finite, or those of all of them.
     """
     config, chosen_device = with_images_in(read_config(folder), data), choose_device(device)
     steps = steps_to_evaluate(folder, which)
@@ -125,10 +126,19 @@ def evaluate_run(
         images, held_out, spaces, samples or config.evaluation.samples, count_images
     )
     distances: dict[Path, float] = {}
+    diverged: GenerationError | None = None
     for step in steps:
         run = TrainedRun.open(folder, step, chosen_device)
         draw = partial(draw_pixels, run.generator(), config.network, chosen_device)
-        scores = evaluate(draw, reference, resamples=resamples, count_images=count_images)
+        try:
+            scores = evaluate(draw, reference, resamples=resamples, count_images=count_images)
+        except GenerationError as error:
+            if which != "all":
+                raise
+            # The best of the others is what a run that diverged is still good for.
+            diverged = error
+            warn(f"The checkpoint of step {step:,} is left out: {str(error).partition(chr(10))[0]}")
+            continue
         fields = evaluation_fields(reference, scores, resamples)
         not_kept = None
         if which != "all" and not run.is_latest:
@@ -140,6 +150,8 @@ def evaluate_run(
             amend(folder, [Metrics([run.step], [now_ms()], values), Fields(fields)])
         distances[run.checkpoint] = scores[0].value
         yield EvaluationResult(folder.name, run.step, scores, reference, not_kept)
+    if diverged is not None and not distances:
+        raise diverged
     if which == "all":
         _mark_best_of(distances, scores[0].better)
 

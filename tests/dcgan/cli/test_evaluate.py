@@ -155,6 +155,28 @@ def test_images_that_are_not_finite_are_an_error(store: Path, tmp_path: Path) ->
     pd.testing.assert_frame_equal(read_steps(folder).filter(like="evaluation/"), scores)
 
 
+def test_the_best_of_a_run_that_diverged_at_the_end_is_found(store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "astro-nan222"
+    shutil.copytree(next(each for each in run_folders(store) if "astro" in each.name), folder)
+    checkpoints = folder / "checkpoints"
+    state = load_checkpoint(checkpoints / "step-00000006.pt")
+    save_checkpoint(checkpoints, 4, state | {"step": 4})
+    for weights in state["generator"].values():
+        weights.fill_(float("nan") if weights.is_floating_point() else 0)
+    save_checkpoint(checkpoints, 6, state)
+    command = ("evaluate", "--checkpoint", "all", "--samples", "100", "--resamples", "1")
+
+    result = invoke(*command, *store_of(tmp_path))
+
+    assert result.exit_code == 0, result.output
+    assert "The checkpoint of step 6 is left out: 100 of 100 images" in unwrapped(result)
+    assert [path.name for path in checkpoints.glob("*.best")] == ["step-00000004.best"]
+    (checkpoints / "step-00000004.pt").unlink()
+    result = invoke(*command, *store_of(tmp_path))
+    assert result.exit_code == 2
+    assert "its training has diverged" in unwrapped(result)
+
+
 @pytest.fixture
 def cheap_inception(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     """Features of 16 pixels under Inception's name, and how many images were computed.
