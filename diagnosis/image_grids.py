@@ -51,17 +51,20 @@ def split_grid(pixels: Pixels, sides: Sides, count: int) -> Pixels:
         count: Return at most the first `count` images, row by row.
 
     Returns:
-        uint8 (N, height, width, C).
+        uint8 (N, height, width, C); none if the picture is smaller than an image.
     """
     height, width = sides
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if pixels.shape[:2] == sides:  # a single image has no lines around it
+        return pixels.reshape(1, height, width, channels)
     high, wide = height + GRID_PADDING, width + GRID_PADDING
     rows, columns = (
         (pixels.shape[0] - GRID_PADDING) // high,
         (pixels.shape[1] - GRID_PADDING) // wide,
     )
     inner = pixels[GRID_PADDING:, GRID_PADDING:][: rows * high, : columns * wide]
-    cells = inner.reshape(rows, high, columns, wide, -1)[:, :height, :, :width]
-    images = cells.transpose(0, 2, 1, 3, 4).reshape(rows * columns, height, width, -1)
+    cells = inner.reshape(rows, high, columns, wide, channels)[:, :height, :, :width]
+    images = cells.transpose(0, 2, 1, 3, 4).reshape(rows * columns, height, width, channels)
     return images[:count]
 
 

@@ -79,16 +79,21 @@ def last_grids(folder: Path, sides: Sides, count: int) -> list[GridReading]:
         count: Number of images in a grid.
 
     Returns:
-        Only the last if its images differ, else all. Empty if the run has no grids, or no real
-        images that differ.
+        Only the last if its images differ, else all. Empty if the run has no grids of such images,
+        or no real images that differ.
     """
     files, real_files = image_files(folder, FIXED_NOISE), image_files(folder, REAL)
     if not files or not real_files:
         return []
-    real = image_statistics(split_grid(read_picture(real_files[max(real_files)]), sides, count))
+    real_images = split_grid(read_picture(real_files[max(real_files)]), sides, count)
+    if not len(real_images):
+        return []
+    real = image_statistics(real_images)
 
     def reading(step: int) -> GridReading | None:
         images = split_grid(read_picture(files[step]), sides, count)
+        if not len(images):
+            return None
         return read_grid(step, image_statistics(images), real, with_spectrum=False)
 
     last = reading(max(files))

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from analysis import load
 from analysis.comparison.compare import training_outcomes
 from analysis.comparison.failures import TrainingOutcome, last_grids, training_outcome
-from diagnosis.image_grids import GridReading
+from dcgan.data.scaling import to_unit_range
+from dcgan.sampling import image_grid
+from diagnosis.image_grids import GridReading, split_grid
 from tests.support.sample_journals import write_journal
+from tracking.backends.local import open_tracker
+from tracking.events import FIXED_NOISE, REAL, Image
+from tracking.tracker import Run
 
 
 def grid(step: int, variation: float, nearest: float = 0.9) -> GridReading:
@@ -105,3 +112,25 @@ def test_grids_vary_by_how_their_images_differ(tmp_path: Path) -> None:
     assert last.variation == 0
     assert first.variation == pytest.approx(1, abs=0.2)
     assert last_grids(tmp_path / "nowhere", (8, 8), 9) == []
+
+
+@pytest.mark.parametrize("side", [8, 4])
+def test_a_single_image_or_one_of_another_size_tells_nothing_of_variation(
+    tmp_path: Path, side: int
+) -> None:
+    """A single image has no lines around it: the engine writes it at `images.count = 1`."""
+    journal = open_tracker(Run("one", "one", 1), tmp_path)
+    for path in (REAL, FIXED_NOISE):
+        pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+        journal.write(Image(path, 0, 1, pixels))
+    journal.close("finished")
+    assert last_grids(tmp_path / "one", (8, 8), 1) == []
+
+
+def test_the_grid_of_any_number_of_images_is_cut_apart_again() -> None:
+    for count in (1, 2, 5, 9):
+        images = torch.randint(
+            0, 256, (count, 3, 8, 12), generator=torch.Generator().manual_seed(0)
+        )
+        cells = split_grid(image_grid(to_unit_range(images.to(torch.uint8))), (8, 12), count)
+        assert np.array_equal(cells, images.permute(0, 2, 3, 1).numpy())
