@@ -17,7 +17,7 @@ from dcgan.config.schema import Config, ConfigError
 from dcgan.data.batches import OWN_MEMORY, gpu_memory
 from dcgan.models.shapes import networks_and_inputs
 from dcgan.training.device import synchronise
-from dcgan.training.distributed import SINGLE_PROCESS, World
+from dcgan.training.distributed import SINGLE_PROCESS, World, processes_on_machine
 
 _GIB = 2**30
 _TRACED = 2
@@ -161,6 +161,9 @@ def _lack_of_memory(
 ) -> str | None:
     cost = step_cost(config)
     batch = world.images_of(config.training.batch_size)
+    # Processes on one machine share its RAM, while each has a GPU of its own.
+    sharing = 1 if device.type in OWN_MEMORY else processes_on_machine()
+    memory //= sharing
     needed = cost.total_bytes(batch)
     if needed <= memory:
         return None
@@ -175,7 +178,8 @@ def _lack_of_memory(
         f"A step of {batch:,} images of {size_in_words(config.dataset.image_size)} takes about "
         f"{needed / _GIB:.1f} GiB of memory ({cost.fixed_bytes / _GIB:.1f} for the networks and "
         f"{cost.bytes_per_image / _GIB:.2g} per image) and {_in_words(seconds)} or more; {device} "
-        f"{verb} {memory / _GIB:.1f} GiB.\n{remedy}"
+        f"{verb} {memory / _GIB:.1f} GiB{f' for each of {sharing} processes' * (sharing > 1)}.\n"
+        f"{remedy}"
     )
 
 

@@ -280,3 +280,8 @@ def local_rank() -> int | None:
     """This process's rank on its machine; None if `torchrun` did not start it."""
     rank = os.environ.get("LOCAL_RANK")
     return None if rank is None else int(rank)
+
+
+def processes_on_machine() -> int:
+    """How many processes `torchrun` started on this machine; 1 if it started none."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

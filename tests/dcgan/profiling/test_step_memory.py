@@ -134,6 +134,18 @@ def test_each_of_several_processes_has_a_part_of_the_batch(
     check_memory(config, CPU, dataclasses.replace(SINGLE_PROCESS, size=4))
 
 
+def test_processes_on_one_machine_share_its_memory(
+    memory: Callable[[float, float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory(6, 6)
+    config, world = celeba(*LARGE), dataclasses.replace(SINGLE_PROCESS, size=4)
+    check_memory(config, CPU, world)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    with pytest.raises(ConfigError, match=r"of 32 images .* has 1\.5 GiB for each of 4 processes"):
+        check_memory(config, CPU, world)
+    check_memory(config, torch.device("cuda"), world)
+
+
 def test_memory_that_others_have_taken_is_warned_of(memory: Callable[[float, float], None]) -> None:
     memory(2, 64)
     config = celeba(*LARGE)
