@@ -376,13 +376,15 @@ def _training_result(
 ) -> TrainingResult:
     steps = last_step(folder)
     images = (steps - job.first_step) / job.steps_per_epoch * job.images.card.size
+    training_seconds = seconds - evaluation_seconds
     fields = read_fields(folder)
     return TrainingResult(
         folder=folder,
         status=status,
         steps=steps,
         seconds=seconds,
-        images_per_second=images / (seconds - evaluation_seconds),
+        # Windows' clock may stand still for as long as a run that ends at once takes.
+        images_per_second=images / training_seconds if training_seconds else 0.0,
         incomplete_trackers=tuple(
             name for name in job.trackers if fields.get(f"{TRACKERS}/{name}") != "complete"
         ),

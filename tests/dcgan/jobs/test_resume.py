@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -163,6 +164,15 @@ def test_a_run_that_ended_while_it_was_described_is_described_when_it_is_resumed
     shutil.rmtree(folder / "checkpoints")
     run(prepare_resume(tmp_path, "last", "cpu"))
     assert read_fields(folder)["sys/command"] == "as it was"
+
+
+def test_a_run_that_ends_before_the_clock_moves_has_a_result(
+    interrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dcgan.jobs.run.time", SimpleNamespace(monotonic=lambda: 5.0))
+    config = read_config(run_folders(interrupted)[0])
+    result = run(prepare(config, "cpu", tmp_path, (), RunMetadata()), steps=1)
+    assert (result.status, result.steps, result.images_per_second) == ("interrupted", 1, 0)
 
 
 @pytest.fixture
