@@ -1,4 +1,8 @@
-"""Distances between the features of real images and of fakes: Frechet's and the kernel's."""
+"""Distances between the features of real images and of fakes: Frechet's and the kernel's.
+
+One of several processes evaluates, so torchmetrics must not wait for features of the others, which
+`sync_on_compute` would do.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,8 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
     real, fake: features (N, D), N > D for a covariance of full rank. Smaller is better, from 0.
     By torchmetrics, in float64 and on the CPU: it takes eigenvalues, which are slow elsewhere.
     """
-    metric = FrechetInceptionDistance(_Extracted(real.shape[1])).set_dtype(torch.float64)
+    extractor = _Extracted(real.shape[1])
+    metric = FrechetInceptionDistance(extractor, sync_on_compute=False).set_dtype(torch.float64)
     metric.update(real.cpu().double(), real=True)
     metric.update(fake.cpu().double(), real=False)
     return float(metric.compute())
@@ -54,7 +59,9 @@ def kernel_distance(real: Tensor, fake: Tensor, seed: int = 0) -> float:
     size = min(SUBSET_SIZE, len(real), len(fake))
     with warnings.catch_warnings():  # about the memory that features take, which is small here
         warnings.simplefilter("ignore", UserWarning)
-        metric = KernelInceptionDistance(_Extracted(real.shape[1]), SUBSETS, size)
+        metric = KernelInceptionDistance(
+            _Extracted(real.shape[1]), SUBSETS, size, sync_on_compute=False
+        )
     metric = metric.to(real.device)
     metric.update(real, real=True)
     metric.update(fake, real=False)

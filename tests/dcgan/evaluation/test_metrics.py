@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import scipy.linalg
 import scipy.ndimage
 import torch
+import torch.distributed as dist
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from torch import Tensor
@@ -311,3 +312,18 @@ def test_what_is_computed_on_a_device_needs_no_float64_there(monkeypatch: pytest
     converted = refuse_float64_on_the_device(monkeypatch)
     assert scores() == expected
     assert len(converted) == 4  # of which the means are taken
+
+
+@pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])
+def test_the_process_that_evaluates_does_not_wait_for_the_others(
+    distance: Callable[[Tensor, Tensor], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
+    alone = distance(features, features + 1)
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        for exchange in ("barrier", "all_gather"):
+            monkeypatch.setattr(dist, exchange, lambda *_, **__: pytest.fail("it waits"))
+        assert distance(features, features + 1) == alone
+    finally:
+        dist.destroy_process_group()
