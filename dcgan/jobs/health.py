@@ -36,6 +36,8 @@ def parse_stop_when(text: str | None) -> tuple[str, ...]:
     """The rules that end a run, from `collapsed,diverged`; raises ConfigError for other names."""
     if text is None:
         return ()
+    if not isinstance(text, str):
+        raise ConfigError(f"stop_when: it should be 'collapsed,diverged' or the like, not {text}.")
     rules: list[str] = []
     for name in (part.strip() for part in text.split(",")):
         if name not in RULES and name not in STOP_GROUPS:
