@@ -182,7 +182,13 @@ def _left_out(first: pd.Series, second: pd.Series, difference: ArmDifference) ->
     if not lost:
         return ""
     not_finite = int((~np.isfinite(first)).sum() + (~np.isfinite(second)).sum())
-    unpaired = len(first.index.symmetric_difference(second.index)) if difference.paired else 0
+    alone = pd.concat(
+        [
+            first.loc[first.index.difference(second.index)],
+            second.loc[second.index.difference(first.index)],
+        ]
+    )
+    unpaired = int(np.isfinite(alone).sum()) if difference.paired else 0
     reasons = [
         f"{count} {reason}"
         for count, reason in (
