@@ -181,12 +181,14 @@ def _left_out(first: pd.Series, second: pd.Series, difference: ArmDifference) ->
     lost = total - sum(difference.counts)
     if not lost:
         return ""
-    unpaired = 0
-    if difference.paired:
-        shared = first.index.intersection(second.index)
-        unpaired = total - 2 * len(shared)
-        first, second = first.loc[shared], second.loc[shared]
     not_finite = int((~np.isfinite(first)).sum() + (~np.isfinite(second)).sum())
+    alone = pd.concat(
+        [
+            first.loc[first.index.difference(second.index)],
+            second.loc[second.index.difference(first.index)],
+        ]
+    )
+    unpaired = int(np.isfinite(alone).sum()) if difference.paired else 0
     reasons = [
         f"{count} {reason}"
         for count, reason in (

@@ -25,7 +25,7 @@ def mark_findings(axes: Axes, findings: Sequence[Finding]) -> None:
     """Draw one row of bars per rule at the bottom of the axes, named at its first bar.
 
     Args:
-        axes: The axes, whose x axis counts steps.
+        axes: The axes, whose x axis counts steps and has its final limits.
         findings: The findings of the run.
     """
     rules = [rule for rule in RULES if any(each.rule == rule for each in findings)][:MAX_MARKS]

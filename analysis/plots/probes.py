@@ -62,10 +62,11 @@ def mosaic_figure(images: Mosaic, title: str, note: str) -> Figure:
 
     Args:
         images: The images.
-        title: The title above the figure.
+        title: The title above the figure; may be empty.
         note: The note below the figure.
     """
-    figure = new_figure(_height(images) + 0.9, title, note)
+    # Without a title, as in a report, which prints the note beside, there are the images alone.
+    figure = new_figure(_height(images) + (0.9 if title else 0.16), title, note)
     _show(figure.subplots(), images)
     return figure
 

@@ -61,8 +61,8 @@ def loss_curves(steps: pd.DataFrame, title: str = "", findings: Sequence[Finding
     draw_metrics(both, steps, "Both", [generator_curve, discriminator_curve])
     for axes in (generator, discriminator, both):
         axes.set_ylabel("loss")
-    mark_findings(both, findings)
     finish_time_axis(both, steps)
+    mark_findings(both, findings)
     figure.align_ylabels()
     return figure
 
@@ -104,8 +104,8 @@ def score_curves(steps: pd.DataFrame, title: str = "", findings: Sequence[Findin
             axes.axhline(0.5, color=style.REFERENCE, linewidth=0.8, linestyle=(0, (4, 3)), zorder=4)
     if probabilities:
         apart.set_ylim(-0.03, 1.03)
-    mark_findings(apart, findings)
     finish_time_axis(step_of_discriminator, steps)
+    mark_findings(apart, findings)
     return figure
 
 

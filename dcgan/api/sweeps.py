@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan.api.training import chosen_trackers, exclusive, overrides_of
+from dcgan.api.training import chosen_trackers, dictionary, exclusive, overrides_of
 from dcgan.cpu.allocator import keep_memory
 from dcgan.store_dir import store_dir
 from tracking.errors import UserError
@@ -98,7 +98,7 @@ def sweep(
             name=name,
             factors=tuple(
                 Factor(key, _values(key, values), f"over {key}")
-                for key, values in (over or {}).items()
+                for key, values in dictionary("over", over, '{"optimizer.lr": [2e-4, 2e-3]}')
             ),
             seeds=_seeds(seeds),
             overrides=tuple(overrides),

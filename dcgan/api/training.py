@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -256,6 +256,7 @@ def overrides_of(settings: Mapping[str, Any] | None, **options: Any) -> list[Ove
 
     Raises:
         ConfigError: Two of them exclude each other.
+        UserError: `settings` is no dictionary.
     """
     from dcgan.config.loading import Override
     from dcgan.jobs.overrides import combine_overrides, option_overrides
@@ -263,10 +264,23 @@ def overrides_of(settings: Mapping[str, Any] | None, **options: Any) -> list[Ove
     return combine_overrides(
         [
             Override(key, _as_toml(value), f"{key}={value}")
-            for key, value in (settings or {}).items()
+            for key, value in dictionary("settings", settings, '{"network.latent_size": 32}')
         ],
         option_overrides(options, lambda name, value: f"{name}={value}"),
     )
+
+
+def dictionary(name: str, value: Any, example: str) -> Iterable[tuple[str, Any]]:
+    """The items of an argument; raises UserError for what is neither a dictionary nor None.
+
+    Args:
+        name: Of the argument.
+        value: Of the argument.
+        example: A value that would be right.
+    """
+    if not isinstance(value, Mapping | None):
+        raise UserError(f"{name}: it should be a dictionary, such as {example}, not {value!r}.")
+    return (value or {}).items()
 
 
 def _as_toml(value: Any) -> Any:

@@ -9,7 +9,20 @@ from dcgan.config.schema import ConfigError
 from diagnosis import RULES, RunWatch
 from diagnosis.findings import Finding, holding
 from tracking.backends.local import read_events, read_fields
-from tracking.events import HEALTH, RULES_THAT_HOLD, SYS, Event, Fields, Image, Metrics, Value
+from tracking.events import (
+    FIXED_NOISE,
+    HEALTH,
+    REAL,
+    RULES_THAT_HOLD,
+    SYS,
+    Event,
+    Fields,
+    Metrics,
+    Value,
+)
+from tracking.png import read_image
+from tracking.run_files import image_files
+from tracking.tracker import Held
 from tracking.wording import did_you_mean
 
 STOP_GROUPS = {
@@ -23,6 +36,8 @@ def parse_stop_when(text: str | None) -> tuple[str, ...]:
     """The rules that end a run, from `collapsed,diverged`; raises ConfigError for other names."""
     if text is None:
         return ()
+    if not isinstance(text, str):
+        raise ConfigError(f"stop_when: it should be 'collapsed,diverged' or the like, not {text}.")
     rules: list[str] = []
     for name in (part.strip() for part in text.split(",")):
         if name not in RULES and name not in STOP_GROUPS:
@@ -72,8 +87,16 @@ class HealthMonitor:
         tags = fields.get(f"{SYS}/tags")
         if isinstance(tags, list):
             self._tags = tuple(str(tag) for tag in tags if tag not in RULES)
-        for event in read_events(folder):
-            if isinstance(event, Metrics | Image):
+        # Grids first, as the watch asks of a stored run, and of them the real one, without which
+        # those of fakes are left out.
+        pictures = image_files(folder)
+        for series in (REAL, FIXED_NOISE):
+            for (path, step), file in pictures.items():
+                if path == series:
+                    for picture in read_image(path, step, 0, file.read_bytes()):
+                        self._watch.add(picture)
+        for event in read_events(folder, Held(images=frozenset(pictures))):
+            if isinstance(event, Metrics):
                 self._watch.add(event)
         # The run may resume from a step before some of the recorded findings.
         stale = {path: None for path in fields if path.startswith(f"{HEALTH}/")}

@@ -18,7 +18,7 @@ from dcgan.jobs.length import notes_on_length
 from dcgan.jobs.opening import note_on_threads, opening_events, run_warnings
 from dcgan.jobs.out_of_memory import explaining_lack_of_memory
 from dcgan.jobs.prepare import Job, check_still_resumable
-from dcgan.jobs.signals import stop_requests
+from dcgan.jobs.signals import ending_at_once, stop_requests
 from dcgan.profiling.step_timing import try_compiling
 from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.training.checkpoint import (
@@ -117,6 +117,7 @@ def run_job(
         emit = _event_sink(tracker, listen)
         health = HealthMonitor(emit, warn, job.stop_when, job.metadata.tags)
         evaluation_seconds: list[float] = []
+        on_duration = evaluation_seconds.append
         status: Status = "failed"
         began = time.monotonic()
 
@@ -130,6 +131,7 @@ def run_job(
             with explaining_lack_of_memory(job.config, job.device, job.world):
                 config = _decide_compilation(job, emit, warn)
                 began = time.monotonic()
+                alone = stopping is None and job.world.size == 1
                 with (
                     nullcontext(stopping) if stopping else stop_requests(job.world.size > 1) as stop
                 ):
@@ -146,7 +148,7 @@ def run_job(
                         stopping=lambda: health.stopped_by is not None or stop(),
                         world=job.world,
                         evaluate=_timed_evaluation(
-                            job, folder, tracker.held(), emit, warn, evaluation_seconds.append
+                            job, folder, tracker.held(), emit, warn, on_duration, alone
                         ),
                     )
             status = _status_after(reached_end, health, save)
@@ -338,6 +340,7 @@ def _timed_evaluation(
     emit: Callable[[Event], None],
     warn: Warn,
     on_duration: Callable[[float], None],
+    alone: bool,
 ) -> EvaluateCallback | None:
     """The recipe's evaluation during training; None if it has none.
 
@@ -348,6 +351,8 @@ def _timed_evaluation(
         emit: Tracks the values.
         warn: Called if an evaluation fails.
         on_duration: Called with the duration of each evaluation, in seconds.
+        alone: Whether Ctrl-C ends an evaluation at once, because no other process waits for it;
+            the checkpoint was saved before it, and resuming repeats it.
     """
     if not job.config.evaluation.every_epochs:
         return None
@@ -364,9 +369,11 @@ def _timed_evaluation(
         if step in evaluated:
             return step == best_step
         began = time.monotonic()
-        is_best = evaluate(step, generator)
-        on_duration(time.monotonic() - began)
-        return is_best
+        try:
+            with ending_at_once() if alone else nullcontext():
+                return evaluate(step, generator)
+        finally:
+            on_duration(time.monotonic() - began)
 
     return timed
 

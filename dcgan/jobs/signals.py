@@ -43,6 +43,29 @@ def stop_requests(catch_repeats: bool = False) -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Let the first Ctrl-C within `stop_requests` do what a second one does.
+
+    For work that takes long, looks at no request, and can be repeated.
+    """
+    noting = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(noting):
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        noting(number, frame)  # this restores the handler of a second one
+        signal.raise_signal(number)
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is end:
+            signal.signal(signal.SIGINT, noting)
+
+
+@contextmanager
 def unwind_on_termination() -> Iterator[None]:
     """Let SIGTERM, and the signal of a closed terminal, unwind the main thread as Ctrl-C does.
 

@@ -176,11 +176,12 @@ def find_checkpoint(folder: Path, which: CheckpointRef = "last") -> Path:
                 "--evaluate-every 1, or choose a checkpoint by its step."
             )
         return best[-1]
-    path = folder / f"step-{which:08d}.pt"
-    if path not in paths:
-        steps = ", ".join(str(checkpoint_step(each)) for each in paths)
-        raise CheckpointError(f"There is no checkpoint of step {which}; choose one of: {steps}.")
-    return path
+    steps = {checkpoint_step(path): path for path in paths}
+    if which not in steps:
+        kept = ", ".join(map(str, steps))
+        name = f"of step {which}" if isinstance(which, int) else repr(which)
+        raise CheckpointError(f"There is no checkpoint {name}; choose one of: {kept}, last.")
+    return steps[which]
 
 
 def checkpoint_step(path: Path) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -119,3 +120,12 @@ def test_a_sqlite_file_names_what_is_beside_it_alone(tmp_path: Path) -> None:
     ):
         with pytest.warns(StoreWarning, match="is left out"):
             assert not is_readable(uri, root, artifact)
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////srv/mlflow.db", "postgresql://db/mlflow", "mlruns"])
+def test_a_servers_database_read_without_it_is_told_to_be_one(uri: str) -> None:
+    """MLflow's own words for this speak of a tracking URI that was not set."""
+    client = SimpleNamespace(tracking_uri=uri)
+    run = SimpleNamespace(info=SimpleNamespace(artifact_uri="mlflow-artifacts:/1/r/artifacts"))
+    with pytest.raises(StoreError, match="name the server's address instead"):
+        list(list_files(client, run, ""))  # type: ignore[arg-type]

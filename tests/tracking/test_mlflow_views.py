@@ -99,6 +99,13 @@ def test_the_grids_begin_at_the_last_step_that_all_runs_have(tmp_path: Path) -> 
     assert [chart["step"] for chart in state["compareRunCharts"] if "step" in chart] == [10]
 
 
+def test_a_run_that_ended_early_does_not_make_the_grids_begin_with_noise(tmp_path: Path) -> None:
+    track(tmp_path, "whole", {}, *(picture(FIXED_NOISE, step) for step in (0, 10, 20)))
+    track(tmp_path, "early", {}, picture(FIXED_NOISE, 0))
+    state = decode_state(str(envelope(tmp_path)["state"]))
+    assert [chart["step"] for chart in state["compareRunCharts"] if "step" in chart] == [20]
+
+
 def test_a_run_that_diverged_gives_the_table_a_column(tmp_path: Path) -> None:
     broken = Metrics([1], [CREATED], {"training/batch/Gloss": [float("nan")]})
     track(tmp_path, "broken", {"seed": 1}, broken)
@@ -117,6 +124,7 @@ def test_one_feature_space_needs_no_name_and_two_do(metric: str) -> None:
     assert titles(metric) == [f"{base} ↓"]
     space = "LeNet" if "lenet" in metric else "Inception"
     assert f"{base} ↓ {space}" in titles(metric, "evaluation/random_precision")
+    assert titles("evaluation/sliced_wasserstein") == ["Sliced Wasserstein ↓"]
 
 
 def test_neighbouring_runs_have_different_colours_and_a_users_own_stays(tmp_path: Path) -> None:

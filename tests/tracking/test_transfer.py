@@ -224,6 +224,25 @@ def test_a_server_that_is_down_is_reported_and_gets_everything_later(
     assert_frame_equal(local.load_steps(back, RUN.id), local.load_steps(store, RUN.id))
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_others_are_said_to_be_sent_only_if_there_are_some(
+    store: Path, others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("copy-1", "copy-2")[: 1 + others]:
+        shutil.copytree(store / RUN.id, store / name)
+
+    def send(folder: Path, to: str) -> TransferCount:
+        if folder.name == "copy-2":
+            return TransferCount(0, 0, 0)
+        raise StoreError(f"{folder.name} is refused by {to}")
+
+    monkeypatch.setattr("tracking.transfer.send_run", send)
+    result = CliRunner().invoke(app, ["sync", "--all", "--to", "mlflow", "--store", str(store)])
+    assert result.exit_code == 2
+    assert "2 runs could not be sent" in result.output
+    assert ("all others were" in result.output) == bool(others)
+
+
 def test_a_rescued_run_lands_in_the_journal_and_in_mlflow_by_our_names(tmp_path: Path) -> None:
     exports, store = tmp_path / "exports", tmp_path / "store"
     rows = [row("sys/name", "string", "old"), row("parameters/lr", "float", 2e-4)]

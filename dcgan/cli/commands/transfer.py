@@ -96,7 +96,7 @@ def sync(
         if differences:
             heading = f"What {to} has of the run {folder.name} differs from its journal."
             failures.append(StoreError("\n".join([heading, *differences])))
-    _report(failures, "sent")
+    _report(failures, "sent", len(folders))
 
 
 def import_runs(
@@ -162,11 +162,17 @@ def import_runs(
         console.print(
             f"Not imported, because a run cannot hold them here: {left_out}.", style="yellow"
         )
-    _report(failures, "imported")
+    _report(failures, "imported", len(runs))
 
 
-def _report(failures: Sequence[UserError], done: str) -> None:
-    """Raise the errors of the runs that failed, after all others are done."""
+def _report(failures: Sequence[UserError], done: str, total: int) -> None:
+    """Raise the errors of the runs that failed, after all others are done.
+
+    Args:
+        failures: One error per run that failed.
+        done: What was to be done to the runs, such as `sent`.
+        total: The number of runs.
+    """
     if len(failures) == 1:
         raise failures[0]
     if failures:
@@ -174,7 +180,8 @@ def _report(failures: Sequence[UserError], done: str) -> None:
         if len(failures) > _MAX_FAILURES:
             shown.append(f"and {len(failures) - _MAX_FAILURES:,} more")
         count = plural(len(failures), "run")
-        raise StoreError("\n".join([f"{count} could not be {done}; all others were.", *shown]))
+        others = "; all others were" if len(failures) < total else ""
+        raise StoreError("\n".join([f"{count} could not be {done}{others}.", *shown]))
 
 
 def _places(source: str, kind: str) -> Iterator[tuple[str, Path | str]]:

@@ -195,6 +195,8 @@ def test_scores_are_a_table(run: dcgan.Run, monkeypatch: pytest.MonkeyPatch) -> 
             {"settings": {"optimizer.lrr": 1}},
             r"there is no such key \(optimizer.lrr=1\)",
         ),
+        ({"settings": ["optimizer.lr=1"]}, r"settings: it should be a dictionary, such as \{"),
+        ({"stop_when": ["collapsed"]}, r"should be 'collapsed,diverged' or the like, not \['coll"),
         ({"lr": 3}, r"optimizer.lr = 3: .* less than or equal to 1 \(lr=3\)"),
         ({"trackers": "comet"}, "There is no tracker 'comet'. Choose from: mlflow"),
         ({"data": "nowhere"}, "nowhere"),
@@ -255,6 +257,11 @@ def test_ctrl_c_ends_a_training_with_a_checkpoint(
 def test_one_value_is_no_list_of_its_letters(values: Any, tmp_path: Path) -> None:
     with pytest.raises(dcgan.UserError, match="it should be a list of values"):
         dcgan.sweep("digits", over={"init.scheme": values}, store=tmp_path, **ARGUMENTS)
+
+
+def test_what_a_sweep_varies_is_a_dictionary(tmp_path: Path) -> None:
+    with pytest.raises(dcgan.UserError, match=r"over: it should be a dictionary, such as \{"):
+        dcgan.sweep("digits", over="optimizer.lr=1e-3", store=tmp_path, **ARGUMENTS)  # type: ignore[arg-type]
 
 
 def test_a_word_is_one_tag_and_a_tag_is_kept_once(tmp_path: Path) -> None:

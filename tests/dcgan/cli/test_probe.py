@@ -135,6 +135,12 @@ def test_a_mosaic_shows_every_image_in_its_place() -> None:
     assert shown[4, 0] == 255
 
 
+def test_a_mosaic_without_a_title_leaves_no_room_for_one() -> None:
+    figure = mosaic_figure(np.zeros((1, 9, 32, 32, 1), np.uint8), "", "note")
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_position().height > 0.6
+
+
 def test_curves_are_the_numbers() -> None:
     rows = [("D", 10, 0, 0.5), ("D", 10, 1, 0.7), ("D", 30, 0, 0.9), ("pixels", 10, 0, 0.2),
             ("pixels", 30, 0, 0.4)]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -78,6 +79,31 @@ def test_a_series_and_the_best_checkpoint(tmp_path: Path) -> None:
     assert [int(step) for step in found] == kept
     compared = invoke("runs", "--sort", "best_lenet_fid", "--store", str(tmp_path))
     assert compared.exit_code == 0
+
+
+@pytest.mark.parametrize("at", [16, 32])
+def test_ctrl_c_ends_an_evaluation_at_once_and_resuming_repeats_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """With plain FID an evaluation takes many minutes, in which nothing would answer."""
+
+    def interrupted(*arguments: Any, **options: Any) -> object:
+        (folder,) = run_folders(tmp_path)
+        if read_steps(folder)["step"].max() == at:
+            signal.raise_signal(signal.SIGINT)
+            pytest.fail("the evaluation goes on")
+        return evaluator.evaluate(*arguments, **options)
+
+    monkeypatch.setattr(in_training, "evaluate", interrupted)
+    ended = invoke("train", "digits", *EVERY, "--store", str(tmp_path))
+    assert f"interrupted after {at} of 32 steps" in ended.output
+    assert ended.exit_code == 130
+    monkeypatch.setattr(in_training, "evaluate", evaluator.evaluate)
+    resumed = invoke("resume", "--store", str(tmp_path))
+    assert resumed.exit_code == 0, resumed.output
+    (folder,) = run_folders(tmp_path)
+    assert read_fields(folder)["sys/status"] == "finished"
+    assert read_steps(folder)[["step", FID]].dropna()["step"].tolist() == [16, 32]
 
 
 def test_training_is_the_same_with_it_and_without(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dcgan.jobs.prepare import Job, RunMetadata, prepare
 from dcgan.jobs.run import run_job
 from diagnosis import follow
 from diagnosis.findings import Finding
-from tests.support.health_events import HEALTHY, run, write_health_journal
+from tests.support.health_events import HEALTHY, noise, run, write_health_journal
 from tracking.backends.local import read_fields
 from tracking.events import Event, Fields, Metrics
 
@@ -121,6 +121,17 @@ def test_a_resumed_run_is_told_anew_what_its_journal_holds(tmp_path: Path) -> No
     assert monitor.stopped_by is None, "it is asked again once the run goes on"
     monitor.add(block(601, 0.999))
     assert monitor.stopped_by is not None
+
+
+def test_a_resumed_run_is_told_of_what_its_grids_show(tmp_path: Path) -> None:
+    """The grid of real images, with which they are compared, is the last of the journal."""
+    noisy = {step: noise(step) for step in (0, 200, 400, 600)}
+    folder = write_health_journal(tmp_path, "noisy-abc234", run(600, noisy))
+    told: list[Fields] = []
+    HealthMonitor(told.append, pytest.fail).replay(folder)
+    (fields,) = told
+    assert fields.values["health/not_learning/since"] == 200
+    assert fields.values["health/holds"] == ["not_learning"]
 
 
 def test_the_page_names_the_rules_that_a_group_stands_for() -> None:

@@ -60,6 +60,8 @@ def test_no_checkpoint_a_missing_step_and_a_damaged_file(tmp_path: Path):
     path = save_checkpoint(tmp_path, 5, {"weights": torch.zeros(100)})
     with pytest.raises(CheckpointError, match="step 4; choose one of: 5"):
         find_checkpoint(tmp_path, 4)
+    with pytest.raises(CheckpointError, match=r"no checkpoint 'bets'; choose one of: 5, last\."):
+        find_checkpoint(tmp_path, "bets")  # type: ignore[arg-type]
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(CheckpointError, match="cannot be read"):
         load_checkpoint(path)

@@ -97,6 +97,12 @@ def _is_on_this_machine(scheme: str) -> bool:
     return scheme in ("", "file", "runs", "models") or len(scheme) == 1  # a Windows drive letter
 
 
+def _is_behind_server(uri: str, root: str) -> bool:
+    """Whether a run's artifacts are those of a server, while its store is read without one."""
+    is_server = urllib.parse.urlsplit(uri).scheme in ("http", "https")
+    return urllib.parse.urlsplit(root).scheme == "mlflow-artifacts" and not is_server
+
+
 def _is_local(uri: str) -> bool:
     return urllib.parse.urlsplit(uri).hostname in ("localhost", "127.0.0.1", "::1")
 
@@ -112,7 +118,15 @@ def list_files(client: mlflow.MlflowClient, run: mlflow.entities.Run, folder: st
         client: The client that reaches the run.
         run: MLflow's entry for the run.
         folder: A folder of the run's artifacts; the empty string for all.
+
+    Raises:
+        StoreError: The run is read from the database of a server, which alone knows the files.
     """
+    if _is_behind_server(client.tracking_uri, run.info.artifact_uri):
+        raise StoreError(
+            "This store is that of an MLflow server, which alone can read the files of its runs: "
+            "name the server's address instead, such as http://localhost:5000."
+        )
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     # The client's own `list_artifacts` asks a server four times for each folder: twice for the

@@ -134,9 +134,12 @@ def _contents(experiment: Experiment) -> Contents:
 
 
 def _common_grid_step(experiment: Experiment, runs: list[mlflow.entities.Run]) -> int:
-    """The last step at which as many of the runs as possible have a grid."""
+    """The last step at which as many of the runs as possible have a grid.
+
+    That of step 0 comes last: every run has it, and it shows noise.
+    """
     counts: Counter[int] = Counter()
     for run in runs:
         pictures = list_pictures(experiment.client, run)
         counts.update({picture.step for picture in pictures if picture.path == FIXED_NOISE})
-    return max(counts, key=lambda step: (counts[step], step), default=0)
+    return max(counts, key=lambda step: (step > 0, counts[step], step), default=0)

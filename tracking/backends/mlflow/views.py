@@ -40,8 +40,14 @@ parent, which has no metrics and no `sys/id`, and draws no charts of folded runs
 _ALWAYS_OF_INTEREST = ("optimizer/lr", "training/batch_size", "seed")
 """The keys that are columns if none differs, as with a single run."""
 
-_SHORT = {"fid": "FID", "kid": "KID", "ms_ssim": "MS-SSIM", "lenet": "LeNet"}
-"""The spelling of abbreviations; other names are words."""
+_SHORT = {
+    "fid": "FID",
+    "kid": "KID",
+    "ms_ssim": "MS-SSIM",
+    "lenet": "LeNet",
+    "sliced_wasserstein": "Sliced Wasserstein",
+}
+"""The spelling of abbreviations and of names of people; other names are words."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Contents:
     Attributes:
         differing: The paths of the configuration's keys that users chose and that differ.
         metrics: The paths of all metrics.
-        grid_step: The step of the grids that are shown first: the last one that all runs have.
+        grid_step: The step of the grids that are shown first: the last one that most runs have.
         has_diverged: Whether any run's losses were not finite in the end.
         sections: The sections in which the UI puts the charts of all metrics.
         sweeps: The number of sweeps.
