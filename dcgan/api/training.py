@@ -154,8 +154,8 @@ def resume(
 
     Args:
         run: The run, its id or name, or `last`.
-        epochs: A new, larger number of epochs of the whole run.
-        steps: A new, larger number of training steps, instead of epochs.
+        epochs: A new number of epochs of the whole run, beyond those that it has trained.
+        steps: A new number of training steps, instead of epochs.
         data: Where the run's images are now, if they were moved.
         stop_when: As for `train`; the original value does not carry over.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ...
@@ -252,10 +252,10 @@ def overrides_of(settings: Mapping[str, Any] | None, **options: Any) -> list[Ove
             that were left out.
 
     Returns:
-        The overrides by `settings`, then those by the options, which win.
+        The overrides by `settings`, then those by the options.
 
     Raises:
-        ConfigError: Two of them exclude each other.
+        ConfigError: Two of them contradict each other.
         UserError: `settings` is no dictionary.
     """
     from dcgan.config.loading import Override
