@@ -134,7 +134,8 @@ def _without_arms(
     ids = [str(run) for run in table.index]
     arms = _arms_of_unlike_runs(table)
     if len(ids) == 1:
-        title = f"The run {ids[0]}"
+        named = "".join(f", {name}" for name in distinct(table, f"{SYS}/name") if name not in ids)
+        title = f"The run {ids[0]}{named}"
         watch = examine(_fields(table, ids[0]), runs.steps(ids[0]), runs.folder(ids[0]))
         curves = run_figures(runs, ids[0], watch.findings)
         health = [Section("Health", health_section(watch))]

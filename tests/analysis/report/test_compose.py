@@ -181,6 +181,9 @@ def test_one_run_is_an_anecdote(store: Path) -> None:
     runs = load(store, where="name == 'with-000003'")
     report = compose(runs)
     assert report.question == "The run with-000003"
+    amend(store / "with-000003", [Fields({"sys/name": "third seed"})])
+    renamed = compose(load(store, where="name == 'third seed'"))
+    assert renamed.question == "The run with-000003, third seed"
     first = report.sections[0].blocks[0]
     assert isinstance(first, Prose)
     assert (first.tone, first.text.startswith(ANECDOTE)) == ("note", True)
