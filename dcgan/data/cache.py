@@ -42,7 +42,7 @@ from tracking.atomic_files import atomic_write
 from tracking.errors import warn
 from tracking.wording import plural
 
-FORMAT = 5
+FORMAT = 6
 """Increased whenever the same images would give other pixels or another layout."""
 
 _PIXELS, _LABELS, _CARD, _CHECKED = "pixels.uint8", "labels.npy", "card.json", "checked"
