@@ -146,8 +146,11 @@ def load_cached(
         progress: Called while images are decoded.
 
     Raises:
-        DataError: Too many files are unreadable, or the cache cannot be written.
+        DataError: There are no images, too many files are unreadable, or the cache cannot be
+            written.
     """
+    if not collection.names:
+        raise DataError(f"{collection.path} holds no images.")
     key_parts = (FORMAT, dataclasses.astuple(image_format), collection.content())
     key = hashlib.sha256(repr(key_parts).encode()).hexdigest()[:32]
     folder = cache_folder() / "images"
