@@ -88,6 +88,21 @@ def test_a_sweep_whose_arms_would_all_be_alike_is_refused():
     assert both == [2e-4, 2e-3]
 
 
+def test_arms_that_are_the_same_under_two_labels_are_refused() -> None:
+    steps = parse_factor("training.steps=10,20")
+    with pytest.raises(UserError, match=r"steps=10.*epochs=1 and .*steps=20.*epochs=1 are the sam"):
+        plan_sweep("both", "digits", [], [steps, parse_factor("training.epochs=1,2")], [0])
+    sizes = parse_factor("dataset.image_size=32,[32,32]")
+    with pytest.raises(UserError, match="are the same"):
+        plan_sweep("sizes", "digits", [], [sizes], [0])
+    epochs = parse_override("training.epochs=5")
+    with pytest.raises(
+        UserError, match=r"training\.epochs is set by --set training\.epochs=5, and"
+    ):
+        plan_sweep("steps", "digits", [epochs], [steps], [0])
+    assert len(plan_sweep("steps", "digits", [], [steps], [0]).arms) == 2
+
+
 def test_an_arm_is_named_as_the_journal_has_it():
     home = Path.home()
     folders = Factor("dataset.path", (f"{home}/a", f"{home}/b"), "--over")
