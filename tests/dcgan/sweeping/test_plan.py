@@ -191,6 +191,16 @@ def test_arms_of_a_seed_see_the_same_images_and_latents(
     assert not all(torch.equal(a, b) for a, b in zip(first, third, strict=True))
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"name = ", b'name = "x"'])
+def test_a_damaged_sweep_does_not_hide_the_others(tmp_path: Path, content: bytes) -> None:
+    saved = save_sweep(tmp_path, plan_sweep("pair", "digits", [], [LR], [0]), ())
+    damaged = save_sweep(tmp_path, plan_sweep("other", "digits", [], [LR], [0]), ())
+    (damaged.folder / "sweep.toml").write_bytes(content)
+    assert find_sweep(tmp_path, "pair").id == saved.id
+    with pytest.raises(UserError, match=damaged.id):
+        find_sweep(tmp_path, damaged.id)
+
+
 def test_mistakes_are_told_before_anything_starts(tmp_path: Path):
     store = tmp_path / "runs"
     (tmp_path / "own.toml").write_text('name = "own"\nrecipe = "digits"\nover = 3\n')
