@@ -93,7 +93,7 @@ def labelled_images(
     train_indices, test_indices = train_test_split(
         np.arange(len(images.pixels)),
         test_size=TEST_SHARE,
-        random_state=seed,
+        random_state=seed % 2**32,  # scikit-learn takes no larger ones
         stratify=_labels(images),
     )
     seen = "" if folder else ", which D has seen without labels"
