@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import tomli_w
+
 from dcgan.config.loading import ALTERNATIVES, Override, load_config, parse_value
 from dcgan.config.schema import Config, ConfigError
 from tracking.fields import to_text
@@ -174,9 +176,22 @@ def _check_factors(
                 f"{alternative} is set by {override.origin}, and {factor.key} by {factor.origin}: "
                 "each replaces the other."
             )
+        for value in factor.values:
+            _check_storable(factor, value)
         if repeated := _repeated(factor.values):
             value = to_text(repeated[0])
             raise ConfigError(f"{factor.key} = {value} is given twice ({factor.origin}).")
+
+
+def _check_storable(factor: Factor, value: Any) -> None:
+    """Raise ConfigError for a value that the sweep's file cannot hold, such as None."""
+    try:
+        tomli_w.dumps({"value": value})
+    except TypeError as error:
+        raise ConfigError(
+            f"{factor.key} = {value!r} ({factor.origin}) cannot be kept in the sweep's file.\n"
+            "Give text, Python's own numbers, True, False, or lists of these."
+        ) from error
 
 
 def _check_runs(runs: Sequence[SweepRun]) -> None:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -101,6 +102,13 @@ def test_arms_that_are_the_same_under_two_labels_are_refused() -> None:
     ):
         plan_sweep("steps", "digits", [epochs], [steps], [0])
     assert len(plan_sweep("steps", "digits", [], [steps], [0]).arms) == 2
+
+
+@pytest.mark.parametrize("value", [None, np.float32(1e-3)])
+def test_a_value_that_a_sweep_file_cannot_hold_is_refused(value: object) -> None:
+    factor = Factor("optimizer.generator_lr", (1e-4, value), "over optimizer.generator_lr")
+    with pytest.raises(UserError, match=r"generator_lr\) cannot be kept in the sweep's file"):
+        plan_sweep("rates", "digits", [], [factor], [0])
 
 
 def test_an_arm_is_named_as_the_journal_has_it():
