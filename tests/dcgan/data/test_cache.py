@@ -176,6 +176,19 @@ def test_a_build_with_too_many_unreadable_images_is_continued_once_they_may_be_s
     assert rows == [10], "only what could not be read is tried again"
 
 
+def test_files_that_change_while_they_are_read_are_not_kept_as_the_old_ones(faces: Path):
+    old = (faces / "03.png").read_bytes()
+
+    def change(done: int, total: int) -> None:
+        (faces / "03.png").write_bytes((faces / "04.png").read_bytes())
+
+    with pytest.raises(DataError, match="changed while they were read"), told(hashed=change):
+        load_images(dataset(faces))
+    (faces / "03.png").write_bytes(old)
+    pixels = load_images(dataset(faces)).pixels
+    assert not torch.equal(pixels[3], pixels[4])
+
+
 def test_images_that_could_not_be_read_for_a_moment_are_read_the_next_time(
     faces: Path, monkeypatch: pytest.MonkeyPatch
 ):
