@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _MAX_SEEDS = 1_000_000
 
+LARGEST_SEED = 2**63 - 1
+"""The largest seed of a recipe; PyTorch takes none from 2^64 on."""
+
 GeneratorWeights = Annotated[
     Weights | None,
     typer.Option(
@@ -67,7 +70,7 @@ def parse_image_seeds(text: str, option: str) -> list[int]:
                 f"{option} 0-63."
             )
         end = int(last or first)
-        if max(end, end - int(first)) >= 2**63 or len(seeds) + end - int(first) >= _MAX_SEEDS:
+        if max(end, end - int(first)) > LARGEST_SEED or len(seeds) + end - int(first) >= _MAX_SEEDS:
             raise typer.BadParameter(f"{option} {text}: at most {_MAX_SEEDS:,} seeds below 2^63.")
         seeds += range(int(first), end + 1)
     if not seeds or len(set(seeds)) < len(seeds):

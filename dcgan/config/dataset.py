@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import sys
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -15,6 +16,11 @@ MAX_PIXELS = 178_956_970
 
 EMBEDDED = ("digits", "sky")
 """The data sets that need no files."""
+
+
+def _is_finite(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max
 
 
 class Dataset(Section):
@@ -51,6 +57,17 @@ class Dataset(Section):
     max_unreadable: int = Field(
         0, ge=0, description="number of files that may be skipped because they cannot be read"
     )
+
+    @field_validator("value_range", mode="before")
+    @classmethod
+    def _range_is_known_or_two_numbers(cls, value: Any) -> Any:
+        is_pair = isinstance(value, list | tuple) and len(value) == 2
+        # Between infinite values all images would be black.
+        if value in ("auto", "percentile") or (is_pair and all(map(_is_finite, value))):
+            return value
+        raise PydanticCustomError(
+            "value_range", 'it should be "auto", "percentile" or [low, high], such as [0, 5000]'
+        )
 
     @field_validator("value_range")
     @classmethod

@@ -91,6 +91,7 @@ def load_config(recipe: str, overrides: list[Override]) -> Config:
     values.setdefault("name", Path(recipe).stem)
     origins: dict[str, str] = {}
     for override in overrides:
+        _check_text(override)
         _apply(override, values)
         origins[override.key] = override.origin
     _check_effects(overrides, values)
@@ -124,6 +125,18 @@ ALTERNATIVES = {
     "images.every_steps": "every_epochs",
 }
 """Keys that exclude each other: setting one removes the other from the same section."""
+
+
+def _check_text(override: Override) -> None:
+    """Refuse text that a run's recipe cannot hold: a path in another encoding than UTF-8."""
+    if isinstance(override.value, str):
+        try:
+            override.value.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"{override.key} = {override.value!r} is not UTF-8 text, as a recipe is.\n"
+                "Rename that file or folder, or make a link to it and give the link."
+            ) from error
 
 
 def _apply(override: Override, values: dict[str, Any]) -> None:

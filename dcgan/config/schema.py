@@ -120,7 +120,9 @@ class Loss(Section):
     """The adversarial loss; for bce and softmax, G's is the non-saturating one."""
 
     name: Literal["bce", "softmax", "hinge", "least_squares", "wgan_gp"] = "bce"
-    gradient_penalty: float = Field(10.0, ge=0, description="wgan_gp: weight of the penalty")
+    gradient_penalty: float = Field(
+        10.0, ge=0, allow_inf_nan=False, description="wgan_gp: weight of the penalty"
+    )
 
     @property
     def traits(self) -> LossTraits:

@@ -42,7 +42,7 @@ from tracking.atomic_files import atomic_write
 from tracking.errors import warn
 from tracking.wording import plural
 
-FORMAT = 5
+FORMAT = 6
 """Increased whenever the same images would give other pixels or another layout."""
 
 _PIXELS, _LABELS, _CARD, _CHECKED = "pixels.uint8", "labels.npy", "card.json", "checked"
@@ -146,9 +146,13 @@ def load_cached(
         progress: Called while images are decoded.
 
     Raises:
-        DataError: Too many files are unreadable, or the cache cannot be written.
+        DataError: There are no images, too many files are unreadable, files change while they
+            are read, or the cache cannot be written.
     """
-    key_parts = (FORMAT, dataclasses.astuple(image_format), collection.content())
+    if not collection.names:
+        raise DataError(f"{collection.path} holds no images.")
+    content = collection.content()
+    key_parts = (FORMAT, dataclasses.astuple(image_format), content)
     key = hashlib.sha256(repr(key_parts).encode()).hexdigest()[:32]
     folder = cache_folder() / "images"
     entry = _Entry(folder / key, image_format)
@@ -157,7 +161,9 @@ def load_cached(
         with _explaining_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(folder / f"{key}.lock"):
-                images = entry.read() or _build(entry, collection, max_unreadable, progress)
+                images = entry.read() or _build(
+                    entry, collection, content, max_unreadable, progress
+                )
     unreadable = len(collection.names) - images.card.size
     if unreadable > max_unreadable:
         raise too_many_unreadable(images.card.skipped, unreadable, max_unreadable)
@@ -194,11 +200,16 @@ def _explaining_write_errors(folder: Path) -> Iterator[None]:
 
 
 def _build(
-    entry: _Entry, collection: Collection, max_unreadable: int, progress: Progress
+    entry: _Entry,
+    collection: Collection,
+    content: str,
+    max_unreadable: int,
+    progress: Progress,
 ) -> ImageSet:
     """Decode into a temporary folder and rename it at the end; the caller holds the lock.
 
-    If the process is killed, the folder stays, and the next one continues from there.
+    If the process is killed, the folder stays, and the next one continues from there. `content` is
+    that of the collection by which the entry is found, before decoding.
     """
     temporary = entry.folder.with_name(f"{entry.folder.name}.tmp")
     _remove_abandoned_builds(entry.folder.parent, but=temporary)
@@ -208,6 +219,12 @@ def _build(
     try:
         _check_disk(temporary, entry.image_format, collection)
         card = _decode_to(temporary, entry.image_format, collection, max_unreadable, progress)
+        # Otherwise the old images, restored or copied elsewhere, would be found as the new ones.
+        if collection.content() != content:
+            raise DataError(
+                f"Images in {collection.path} changed while they were read. Run the same command "
+                "again."
+            )
         (temporary / _CARD).write_text(json.dumps(dataclasses.asdict(card)), encoding="utf-8")
         (temporary / _LOG).unlink()
         dataclasses.replace(entry, folder=temporary).note_checked()

@@ -109,6 +109,7 @@ class DecodedChunks:
                     {first + index: reason for index, reason in written.unreadable.items()}
                 )
                 if len(self.unreadable) > max_unreadable:
+                    self._forget_unreadable()
                     raise too_many_unreadable(self.skipped, len(self.unreadable), max_unreadable)
                 progress(first + count, total)
                 yield self._read(pixels, first, written.count)
@@ -136,6 +137,11 @@ class DecodedChunks:
                 if is_whole and pixels_digest(block.data) == line.written.digest:
                     finished[line.first] = line.written
         return finished
+
+    def _forget_unreadable(self) -> None:
+        """Let the next process try again: a drive may have failed, or Pillow may be newer then."""
+        readable = [line for line in self._lines() if not line.written.unreadable]
+        self.log.write_bytes(b"".join(_LINE.dump_json(line) + b"\n" for line in readable))
 
     def _lines(self) -> Iterator[_Line]:
         for text in self.log.read_bytes().split(b"\n"):

@@ -230,8 +230,11 @@ def _read(
         if source.dtype == np.uint8:
             picture, deep = _flattened(PIL.Image.fromarray(source), image_format), DeepValues()
         else:
-            type_range = (0.0, 65_535.0) if source.dtype == np.uint16 else None
+            # Not compared with np.uint16, which has the byte order of this machine.
+            is_16_bits = source.dtype.kind == "u" and source.dtype.itemsize == 2
+            type_range = (0.0, 65_535.0) if is_16_bits else None
             picture, deep = _to_8_bits(source, _range(image_format, type_range))
+            picture = _flattened(picture, image_format)
     else:
         with PIL.Image.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
             kind, (width, height) = f"{opened.format} {opened.mode}", opened.size
@@ -240,8 +243,11 @@ def _read(
                     f"it has {width * height:,} pixels, and dataset.max_pixels is "
                     f"{image_format.max_pixels:,}"
                 )
-            # Formats with 32 bits are opened in the same mode as PGM with 16.
-            has_type_range = opened.mode.startswith("I;16") or opened.format in ("PPM", "PNG")
+            # Formats with 32 bits are opened in the same mode as PGM with 16, and PFM, with floats,
+            # in its format.
+            has_type_range = opened.mode.startswith("I;16") or (
+                opened.format in ("PPM", "PNG") and opened.mode != "F"
+            )
             is_fits = opened.format == "FITS"
             image = PIL.ImageOps.exif_transpose(opened)
             paged = _has_more_pages(opened)
@@ -274,22 +280,24 @@ def _to_8_bits(
     numbers = values.astype(np.float64)
     if not np.isfinite(numbers).all():
         raise ValueError("it has values that are not finite")
+    colours = numbers[:, :, :3] if numbers.ndim == 3 else numbers  # without opacity
     if value_range is None:
-        unmapped = float(numbers.min()), float(numbers.max())
+        unmapped = float(colours.min()), float(colours.max())
         black = PIL.Image.fromarray(np.zeros(values.shape, np.uint8))
         return black, DeepValues(unmapped=unmapped)
     if isinstance(value_range, str):
-        low, high = np.percentile(numbers, (1, 99))
+        low, high = np.percentile(colours, (1, 99))
     else:
         low, high = value_range
     grey = ((numbers - low) / max(high - low, np.finfo(np.float64).tiny)).clip(0, 1) * 255
     # Rounded down, as in earlier versions, so that the pixels of 16-bit images do not change.
     pixels = np.floor(grey + 1e-9).astype(np.uint8)
-    is_outside = () if isinstance(value_range, str) else (numbers < low) | (numbers > high)
+    is_outside = () if isinstance(value_range, str) else (colours < low) | (colours > high)
+    shown = pixels[:, :, :3] if pixels.ndim == 3 else pixels
     deep = DeepValues(
-        count=numbers.size,
+        count=colours.size,
         outside=int(np.count_nonzero(is_outside)),
-        extreme=int(np.count_nonzero((pixels == 0) | (pixels == 255))),
+        extreme=int(np.count_nonzero((shown == 0) | (shown == 255))),
     )
     return PIL.Image.fromarray(pixels), deep
 
@@ -313,6 +321,12 @@ UNREADABLE: tuple[type[Exception], ...] = (
 """The exceptions of `read_image` for a file that is broken or not an image."""
 
 
+_LARGEST_RESIZED = 2**26
+"""Pixels above which an image is not resized as a whole to keep its centre: a line of 60,000 x 1
+pixels covers a square of 512 with 16 billion. Rounding makes the two ways differ a little.
+"""
+
+
 def _fit(image: PIL.Image.Image, image_format: ImageFormat) -> Pixels:
     """(C, H, W), as from torchvision's Resize and CenterCrop, including their rounding."""
     height, width = image_format.sides
@@ -326,6 +340,13 @@ def _fit(image: PIL.Image.Image, image_format: ImageFormat) -> Pixels:
         else:
             covering = int(height * image.width / image.height), height
         left, top = round((covering[0] - width) / 2), round((covering[1] - height) / 2)
-        image = image.resize(covering, bilinear).crop((left, top, left + width, top + height))
+        kept = left, top, left + width, top + height
+        if math.prod(covering) <= _LARGEST_RESIZED:
+            image = image.resize(covering, bilinear).crop(kept)
+        else:
+            across, down = image.width / covering[0], image.height / covering[1]
+            right, bottom = min(kept[2] * across, image.width), min(kept[3] * down, image.height)
+            box = left * across, top * down, right, bottom
+            image = image.resize((width, height), bilinear, box=box)
     array = np.asarray(image.convert("L" if image_format.channels == 1 else "RGB"))
     return np.ascontiguousarray(array.reshape(height, width, -1).transpose(2, 0, 1))

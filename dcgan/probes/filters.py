@@ -111,10 +111,12 @@ def strongest_responses(
 
     Args:
         discriminator: D, on any device; it is not changed.
-        pixels: The images to search, uint8 (N, C, H, W) with N >= `images`.
+        pixels: The images to search, uint8 (N, C, H, W).
         features: How many features to show, from the first on; all if there are fewer.
-        images: How many images per feature: those with the largest maximum over its map.
+        images: How many images per feature, N at most: those with the largest maximum over its
+            map.
     """
+    images = min(images, len(pixels))
     hidden = _up_to_last_hidden_convolution(discriminator)
     with torch.no_grad():
         parts = [hidden(to_unit_range(batch)).amax((2, 3)) for batch in pixels.split(_BATCH)]

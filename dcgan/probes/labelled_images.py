@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from dcgan.data.image_set import ImageSet, class_sizes
 from dcgan.data.loading import load_held_out, load_images
 from dcgan.probes.errors import ProbeError
 from dcgan.run_folder.trained_run import TrainedRun
+from tracking.wording import plural
 
 TEST_SHARE = 0.2
 """Share of the images to test on, if there are no held-out ones."""
@@ -57,7 +59,8 @@ def labelled_images(
         seed: Chooses that fifth.
 
     Raises:
-        ProbeError: Images have no labels, or the classes of the test images are others.
+        ProbeError: Images have no labels, the classes of the test images are others, or there are
+            too few images to set a fifth of them apart.
         StoreError: The run's images have changed since it was trained.
         DataError: Images cannot be loaded.
     """
@@ -86,10 +89,11 @@ def labelled_images(
             )
         count = len(test.pixels)
         return LabelledSplit(images, test, f"Tested on {count:,} images that D has not seen.")
+    _check_shares(images)
     train_indices, test_indices = train_test_split(
         np.arange(len(images.pixels)),
         test_size=TEST_SHARE,
-        random_state=seed,
+        random_state=seed % 2**32,  # scikit-learn takes no larger ones
         stratify=_labels(images),
     )
     seen = "" if folder else ", which D has seen without labels"
@@ -98,6 +102,19 @@ def labelled_images(
         _subset(images, test_indices),
         f"Tested on {len(test_indices):,} images{seen}.",
     )
+
+
+def _check_shares(images: ImageSet) -> None:
+    """Raise ProbeError unless both shares of the images can have all classes."""
+    sizes = [size for size in images.card.class_sizes if size]
+    test_count = math.ceil(TEST_SHARE * len(images.pixels))
+    if min(sizes) < 2 or min(test_count, len(images.pixels) - test_count) < len(sizes):
+        raise ProbeError(
+            f"{plural(len(images.pixels), 'image')} of {len(sizes)} classes in "
+            f"{images.card.path}, the smallest with {plural(min(sizes), 'image')}, are too few "
+            "to train and to test on all classes.\nGive images to test on, with the same classes: "
+            "--held-out FOLDER."
+        )
 
 
 def number_of_class(images: ImageSet, name: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,7 +27,8 @@ class Neighbours:
         fakes: uint8 (N, C, H, W).
         nearest: Space -> training images, uint8 (N, k, C, H, W), the nearest first.
         distances: Space -> distances to them, (N, k), increasing.
-        typical: Space -> the median distance of a training image to the nearest other one.
+        typical: Space -> the median distance of a training image to the nearest other one that is
+            not a copy of it; absent if there is none.
     """
 
     fakes: Tensor
@@ -37,10 +40,10 @@ class Neighbours:
     def distance_ratios(self) -> dict[str, float]:
         """Space -> the median distance of fakes to their nearest, over the typical one.
 
-        Near 0 the fakes are copies.
+        Near 0 the fakes are copies. NaN if the training images do not differ.
         """
         return {
-            space: distances[:, 0].median().item() / self.typical[space]
+            space: distances[:, 0].median().item() / (self.typical.get(space) or math.nan)
             for space, distances in self.distances.items()
         }
 
@@ -90,11 +93,27 @@ def nearest_training_images(
     nearest_images: dict[str, Tensor] = {}
     distances: dict[str, Tensor] = {}
     typical: dict[str, float] = {}
+    different = _different(train)
     for space, project in spaces.items():
         train_points = project(train)
         distances[space], indices = nearest(project(fakes), train_points, count)
         nearest_images[space] = train[indices.flatten()].unflatten(0, indices.shape)
-        sample = train_points[:: -(-len(train_points) // _TYPICAL)]
+        # Copies would make the distance 0.
+        others = train_points if len(different) == len(train) else train_points[different]
+        sample = others[:: -(-len(others) // _TYPICAL)]
         # The nearest point to a training image is itself.
-        typical[space] = nearest(sample, train_points, 2)[0][:, 1].median().item()
+        if len(others) > 1:
+            typical[space] = nearest(sample, others, 2)[0][:, 1].median().item()
     return Neighbours(fakes, nearest_images, distances, typical)
+
+
+def _different(images: Tensor) -> Tensor:
+    """The indices of images (N, C, H, W) without those that are copies of an earlier one."""
+    seen: set[bytes] = set()
+    indices = []
+    for index, image in enumerate(images):
+        digest = hashlib.blake2b(image.contiguous().numpy().data, digest_size=16).digest()
+        if digest not in seen:
+            seen.add(digest)
+            indices.append(index)
+    return torch.tensor(indices)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from dcgan.config.loading import Override, load_config, parse_value
+import tomli_w
+
+from dcgan.config.loading import ALTERNATIVES, Override, load_config, parse_value
 from dcgan.config.schema import Config, ConfigError
 from tracking.fields import to_text
 from tracking.redaction import make_redactor
@@ -145,6 +147,7 @@ def plan_sweep(
         runs.append(SweepRun(arm, seed, config, f"{name}/{arm.short}/seed-{seed}"))
     for run in runs:
         check_label(run.name)
+    _check_runs([run for run in runs if run.seed == seeds[0]])
     return Sweep(name, tuple(factors), tuple(seeds), tuple(runs))
 
 
@@ -166,9 +169,41 @@ def _check_factors(
             )
         if override := overrides_by_key.get(factor.key):
             raise ConfigError(f"{factor.key} is set by {override.origin} and by {factor.origin}.")
+        section, _, _ = factor.key.partition(".")
+        alternative = f"{section}.{ALTERNATIVES.get(factor.key, '')}"
+        if override := overrides_by_key.get(alternative):
+            raise ConfigError(
+                f"{alternative} is set by {override.origin}, and {factor.key} by {factor.origin}: "
+                "each replaces the other."
+            )
+        for value in factor.values:
+            _check_storable(factor, value)
         if repeated := _repeated(factor.values):
             value = to_text(repeated[0])
             raise ConfigError(f"{factor.key} = {value} is given twice ({factor.origin}).")
+
+
+def _check_storable(factor: Factor, value: Any) -> None:
+    """Raise ConfigError for a value that the sweep's file cannot hold, such as None."""
+    try:
+        tomli_w.dumps({"value": value})
+    except TypeError as error:
+        raise ConfigError(
+            f"{factor.key} = {value!r} ({factor.origin}) cannot be kept in the sweep's file.\n"
+            "Give text, Python's own numbers, True, False, or lists of these."
+        ) from error
+
+
+def _check_runs(runs: Sequence[SweepRun]) -> None:
+    """Raise ConfigError if two arms, which these runs are of, are the same under two labels.
+
+    So are values of training.steps and of training.epochs: the later ones replace the others.
+    """
+    arms: dict[str, SweepArm] = {}
+    for run in runs:
+        same = arms.setdefault(run.config.model_dump_json(), run.arm)
+        if same is not run.arm:
+            raise ConfigError(f"The arms {same.label} and {run.arm.label} are the same.")
 
 
 def _arm(name: str, overrides: Sequence[Override]) -> SweepArm:

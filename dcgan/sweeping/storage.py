@@ -11,7 +11,7 @@ from pathlib import Path
 import tomli_w
 
 from dcgan.config.loading import to_toml
-from dcgan.config.schema import Config
+from dcgan.config.schema import Config, ConfigError
 from dcgan.sweeping.definition import read_definition
 from dcgan.sweeping.plan import Sweep, plan_sweep
 from tracking.atomic_files import atomic_write
@@ -116,10 +116,16 @@ def find_sweep(store: Path, reference: str, same_runs_as: Sweep | None = None) -
 
     Raises:
         StoreError: There is no such sweep.
+        ConfigError: Its file is damaged.
     """
     files = sorted(store.absolute().glob(f"{SWEEP_FOLDER}/*/{_SWEEP_FILE}"), key=_created)
     for file in reversed(files):
-        definition = read_definition(str(file))
+        try:
+            definition = read_definition(str(file))
+        except ConfigError:
+            if reference == file.parent.name:
+                raise
+            continue  # another sweep's file that is damaged
         if reference not in (file.parent.name, definition.name):
             continue
         sweep = plan_sweep(
@@ -146,4 +152,7 @@ def _run_recipes(sweep: Sweep) -> list[tuple[str, str]]:
 
 
 def _created(file: Path) -> str:
-    return str(tomllib.loads(file.read_text(encoding="utf-8")).get("created"))
+    try:
+        return str(tomllib.loads(file.read_text(encoding="utf-8")).get("created"))
+    except (OSError, ValueError, RecursionError):
+        return ""

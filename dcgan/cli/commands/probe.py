@@ -16,7 +16,7 @@ from dcgan.cli.options import (
     Store,
 )
 from dcgan.cli.output_file import FIGURE_FORMATS, file_with_extension
-from dcgan.cli.sampling_options import open_trained_run
+from dcgan.cli.sampling_options import LARGEST_SEED, open_trained_run
 from dcgan.cli.stderr import STDERR
 from dcgan.run_folder import PLOTS_DIR
 from dcgan.store_dir import DEFAULT_STORE
@@ -48,7 +48,7 @@ Output = Annotated[
         show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
+Seed = Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Random seed.")]
 
 
 def _title(run: TrainedRun) -> str:

@@ -22,7 +22,12 @@ from dcgan.cli.output_file import (
     check_output_folder,
     file_with_extension,
 )
-from dcgan.cli.sampling_options import GeneratorWeights, open_trained_run, parse_image_seeds
+from dcgan.cli.sampling_options import (
+    LARGEST_SEED,
+    GeneratorWeights,
+    open_trained_run,
+    parse_image_seeds,
+)
 from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import plural
 
@@ -88,7 +93,12 @@ def sample(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Seed of the latent vectors; 0 by default.", show_default=False),
+        typer.Option(
+            min=0,
+            max=LARGEST_SEED,
+            help="Seed of the latent vectors; 0 by default.",
+            show_default=False,
+        ),
     ] = None,
     seeds: Annotated[
         str | None,
@@ -110,6 +120,7 @@ def sample(
         tuple[int, int] | None,
         typer.Option(
             min=0,
+            max=LARGEST_SEED,
             metavar="SEED SEED",
             help="A walk from the first image of one seed to that of another.",
             show_default=False,

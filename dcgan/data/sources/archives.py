@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import tarfile
 import zipfile
 import zlib
@@ -36,10 +37,16 @@ _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
+    lzma.LZMAError,
     EOFError,
     OSError,
     ValueError,
     KeyError,  # a link in a tar file to a missing member
+    NotImplementedError,  # a feature of zip files that Python lacks
+)
+_ZIP_METHODS = (
+    *(zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA),
+    getattr(zipfile, "ZIP_ZSTANDARD", zipfile.ZIP_STORED),  # from Python 3.14 on
 )
 
 
@@ -83,6 +90,13 @@ class _Zip:
         encrypted = [each.filename for each in self._file.infolist() if each.flag_bits & 1]
         if encrypted:
             raise ValueError(f"it is encrypted ({encrypted[0]})")
+        for each in self._file.infolist():
+            if each.compress_type not in _ZIP_METHODS:
+                raise ValueError(
+                    f"{each.filename} is compressed by method {each.compress_type}, which Python "
+                    "cannot undo (9 is Deflate64, of Windows for large files); unpack it and give "
+                    "the folder"
+                )
         files = (each for each in self._file.infolist() if not each.is_dir())
         return {each.filename: each.file_size for each in files}
 
@@ -107,9 +121,17 @@ class _Tar:
     @cached_property
     def _members(self) -> dict[str, tarfile.TarInfo]:
         members = self._file.getmembers()
+        self._check_end()
         return {
             each.name: each for each in members if each.isfile() or each.islnk() or each.issym()
         }
+
+    def _check_end(self) -> None:
+        """Raise ReadError at a damaged header, which `getmembers` takes for the end."""
+        if self._file.fileobj is not None:
+            self._file.fileobj.seek(self._file.offset)
+            if self._file.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                raise tarfile.ReadError(f"it is damaged at byte {self._file.offset:,}")
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -219,6 +241,8 @@ def _channels_last(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 def _labels(arrays: dict[str, npt.NDArray[np.generic]], count: int) -> npt.NDArray[np.int64] | None:
     """The only array with one whole number from 0 on per image; None if there is none."""
+    if not count:
+        return None
     flat = [array.reshape(-1) for array in arrays.values() if array.size == count]
     numbers = [array for array in flat if array.dtype.kind in "ui"]
     if len(numbers) != 1:

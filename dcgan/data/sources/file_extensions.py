@@ -18,6 +18,9 @@ _PICTURES = (
 )
 """Extensions of pictures that some versions of Pillow cannot read, such as raw camera files."""
 
+_NO_PICTURES = ("BUFR", "GRIB", "HDF5", "MPEG", "PALM", "PDF")
+"""Formats whose extensions Pillow registers, but which it only writes or recognises."""
+
 _MAX_EXTENSIONS = 8
 
 
@@ -26,7 +29,8 @@ def images_among(names: Iterable[str]) -> tuple[list[str], dict[str, int]]:
 
     Extensions are in lower case, the most frequent first; that of a name without one is empty.
     """
-    readable = tuple(PIL.Image.registered_extensions())
+    formats = PIL.Image.registered_extensions()
+    readable = tuple(each for each, name in formats.items() if name not in _NO_PICTURES)
     images: list[str] = []
     others: Counter[str] = Counter()
     for name in names:

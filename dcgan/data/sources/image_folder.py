@@ -173,8 +173,13 @@ def _signature(files: Sequence[Path], names: Sequence[str]) -> str:
             OSError
         ) as error:  # a dangling link, for example, which decoding counts as unreadable
             state = str(error.strerror)
-        digest.update(f"{name}\0{state}\0".encode())
+        digest.update(_to_bytes(f"{name}\0{state}\0"))
     return digest.hexdigest()
+
+
+def _to_bytes(name: str) -> bytes:
+    """UTF-8, and the bytes of names in another encoding, as archives of Windows have them."""
+    return name.encode(errors="surrogateescape")
 
 
 def _digest(files: Sequence[Path], names: Sequence[str], hashed: Progress) -> str:
@@ -182,7 +187,7 @@ def _digest(files: Sequence[Path], names: Sequence[str], hashed: Progress) -> st
     chunks = ((files[first : first + CHUNK],) for first in range(0, len(files), CHUNK))
     digests = itertools.chain.from_iterable(map_chunks(file_digests, chunks, len(files)))
     for number, (name, digest) in enumerate(zip(names, digests, strict=True), start=1):
-        total.update(name.encode() + b"\0" + digest)
+        total.update(_to_bytes(name) + b"\0" + digest)
         if number % CHUNK == 0 or number == len(names):
             hashed(number, len(names))
     return total.hexdigest()

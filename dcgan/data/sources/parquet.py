@@ -17,7 +17,7 @@ from dcgan.data.sources.tables import collect_table
 def parquet_files(path: Path) -> list[Path]:
     """The file itself, or all parquet files in a folder and its subfolders, in their order."""
     if path.is_dir():
-        return sorted(path.rglob("*.parquet"))
+        return sorted(file for file in path.rglob("*.parquet") if file.is_file())
     return [path] if path.suffix.lower() == ".parquet" else []
 
 
@@ -58,6 +58,9 @@ class _ParquetTable:
         self._ends = list(accumulate(sizes))
         self._held: tuple[str, int, list[Any]] = ("", -1, [])
         self.schema = self._opened[0].schema_arrow
+        for name in self.schema.names:
+            if any(name not in file.schema_arrow.names for file in self._opened):
+                self.schema = self.schema.remove(self.schema.get_field_index(name))
         self.count = self._ends[-1] if self._ends else 0
 
     def cell(self, column: str, row: int) -> Any:

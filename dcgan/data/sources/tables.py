@@ -16,6 +16,8 @@ from dcgan.data.progress import Progress
 from dcgan.data.sources.image_folder import collect_files, content_of_files
 
 _LABELS = ("label", "labels", "fine_label", "class")
+_MAX_UNNAMED_CLASSES = 1_000
+"""Numbers from here on are taken for something else than classes, unless there are more images."""
 
 
 class Table(Protocol):
@@ -104,16 +106,19 @@ def _has_bytes(column: Any) -> bool:
 def _labels(table: Table) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...]]:
     """Labels and the names of their classes; none if some are missing or negative.
 
-    Those of a test split often are.
+    Those of a test split often are. Numbers are the names if there are none, or too few.
     """
     column, classes = _label_column(table.schema)
     values = table.values(column) if column else None
     if values is None or values.null_count or not len(values):
         return None, ()
     labels = np.asarray(values.to_numpy()).astype(np.int64)
-    if labels.min() < 0:
+    largest = int(labels.max())
+    if largest < len(classes) and labels.min() >= 0:
+        return labels, classes
+    if labels.min() < 0 or largest >= max(len(labels), _MAX_UNNAMED_CLASSES):
         return None, ()
-    return labels, classes or tuple(map(str, range(int(labels.max()) + 1)))
+    return labels, tuple(map(str, range(largest + 1)))
 
 
 def _label_column(schema: Any) -> tuple[str | None, tuple[str, ...]]:
@@ -122,10 +127,13 @@ def _label_column(schema: Any) -> tuple[str | None, tuple[str, ...]]:
 
     metadata = (schema.metadata or {}).get(b"huggingface", b"{}")
     features = json.loads(metadata).get("info", {}).get("features", {})
-    class_labels = [
-        name for name, feature in features.items() if feature.get("_type") == "ClassLabel"
-    ]
+    class_labels = {
+        name: tuple(feature.get("names") or ())
+        for name, feature in features.items()
+        # Older versions write the feature of a list of values as a list.
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+    }
     for name in (*class_labels, *_LABELS):
         if name in schema.names and types.is_integer(schema.field(name).type):
-            return name, tuple(features.get(name, {}).get("names", ()))
+            return name, class_labels.get(name, ())
     return None, ()

@@ -103,6 +103,15 @@ def test_other_labelled_images_and_their_mistakes(
     flat = invoke(*chosen, "--data", str(tmp_path / "train" / "dark"))
     assert flat.exit_code == 2
     assert "Give a folder with one folder per class" in said(flat)
+    large = invoke(*chosen, *data, "--seed", str(2**33))
+    assert large.exit_code == 0, large.output
+    assert invoke(*chosen, *data, "--seed", str(2**64)).exit_code == 2
+    for file in [*(tmp_path / "train" / "dark").iterdir()][1:]:
+        file.unlink()
+    few = invoke(*chosen, *data)
+    assert few.exit_code == 2
+    assert "13 images of 2 classes" in said(few)
+    assert "the smallest with 1 image, are too few" in said(few)
 
 
 def test_a_class_that_does_not_exist_or_is_not_drawn(store: Path, digits: Path) -> None:

@@ -92,6 +92,8 @@ def test_seeds_a_file_of_latents_and_a_walk_choose_images(store: Path, tmp_path:
         (["-n", "5000", "--mode", "train"], "of at most 4,096"),
         (["-n", "1000000", "-o", "grid.webp"], "A grid of 1,000,000 images"),
         (["-n", "0"], "Invalid value for '-n'"),
+        (["--seed", str(2**64)], "Invalid value for '--seed'"),
+        (["--interpolate", "1", str(2**64)], "Invalid value for '--interpolate'"),
     ],
 )
 def test_a_mistake_is_told_and_nothing_is_written(

@@ -15,6 +15,7 @@ from typing import Any
 
 import loky
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -164,8 +165,41 @@ def test_a_build_with_too_many_unreadable_images_is_continued_once_they_may_be_s
     (faces / "11b.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="11b"):
         load_images(dataset(faces))
-    monkeypatch.setattr(decoded_chunks, "decode_to", lambda *_: pytest.fail("decoded again"))
+    whole_decode_to, rows = decoded_chunks.decode_to, []
+
+    def decode_to(file: Path, row: int, *arguments: object) -> object:
+        rows.append(row)
+        return whole_decode_to(file, row, *arguments)
+
+    monkeypatch.setattr(decoded_chunks, "decode_to", decode_to)
     assert load_images(dataset(faces, max_unreadable=1)).card.size == 12
+    assert rows == [10], "only what could not be read is tried again"
+
+
+def test_files_that_change_while_they_are_read_are_not_kept_as_the_old_ones(faces: Path):
+    old = (faces / "03.png").read_bytes()
+
+    def change(done: int, total: int) -> None:
+        (faces / "03.png").write_bytes((faces / "04.png").read_bytes())
+
+    with pytest.raises(DataError, match="changed while they were read"), told(hashed=change):
+        load_images(dataset(faces))
+    (faces / "03.png").write_bytes(old)
+    pixels = load_images(dataset(faces)).pixels
+    assert not torch.equal(pixels[3], pixels[4])
+
+
+def test_images_that_could_not_be_read_for_a_moment_are_read_the_next_time(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("[Errno 5] Input/output error")
+
+    with monkeypatch.context() as drive:
+        drive.setattr(PIL.Image, "open", fail)
+        with pytest.raises(DataError, match="Input/output error"):
+            load_images(dataset(faces))
+    assert load_images(dataset(faces)).card.size == 12
 
 
 def test_a_killed_build_is_continued_and_what_is_abandoned_is_cleared_away(

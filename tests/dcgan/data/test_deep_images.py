@@ -119,6 +119,45 @@ def test_percentiles_are_those_of_each_image(tmp_path: Path) -> None:
         np.testing.assert_allclose(image[5:-5], (RAMP * 255)[5:-5], atol=5)
 
 
+def test_floats_of_a_pfm_file_are_not_taken_for_16_bits(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    PIL.Image.fromarray(RAMP.astype(np.float32)).save(tmp_path / "images" / "a.pfm")
+    with pytest.raises(DataError, match=r"from 0 to 1(.|\n)*value_range=\[0,1\]"):
+        load(tmp_path / "images")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_16_bits_of_an_array_have_a_range_in_either_byte_order(tmp_path: Path, order: str) -> None:
+    np.save(tmp_path / "a.npy", (RAMP * 65_535).astype(f"{order}u2")[None])
+    first = load(tmp_path / "a.npy").pixels[0, 0].numpy().astype(float)
+    np.testing.assert_allclose(first, RAMP * 255, atol=1.1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "opaque", "value_range"),
+    [
+        (np.uint16, 65_535, "auto"),
+        (np.uint16, 65_535, [0, 4_095]),
+        (np.uint16, 65_535, "percentile"),
+        (np.float32, 1, [0, 1]),
+    ],
+)
+def test_transparent_parts_of_deep_arrays_get_the_background(
+    tmp_path: Path, kind: type, opaque: int, value_range: object
+) -> None:
+    largest = 4_095 if opaque > 1 else 1
+    array = np.zeros((1, 32, 32, 4), kind)
+    array[..., :3] = (RAMP * largest).astype(kind)[..., None]
+    array[:, :16, :, 3] = opaque
+    np.save(tmp_path / "a.npy", array)
+    images = load(tmp_path / "a.npy", value_range=value_range)
+    upper, lower = images.pixels[0, 0, :16].float(), images.pixels[0, 0, 16:]
+    assert (lower == 255).all(), "white"
+    high = 65_535 if value_range == "auto" else largest
+    np.testing.assert_allclose(upper, RAMP[:16] * largest / high * 255, atol=4)
+    assert images.card.clipped == 0, "opacity is no value that is clipped"
+
+
 def test_values_that_are_not_finite_are_not_trained_on(tmp_path: Path) -> None:
     broken = RAMP.astype(np.float32)
     broken[3, 3] = np.nan

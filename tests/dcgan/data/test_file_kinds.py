@@ -12,6 +12,7 @@ import PIL.Image
 import pytest
 
 from dcgan.config.dataset import Dataset
+from dcgan.data import decoding
 from dcgan.data.dataset_warnings import dataset_warnings
 from dcgan.data.decoding import ImageFormat, decode
 from dcgan.data.file_statistics import kind_in_words
@@ -103,6 +104,22 @@ def test_transparent_parts_get_the_colour_of_the_background(
         == np.array(colour)
     ).all()
     assert background == "white" or f"transparent parts {background}" in str(image_format)
+
+
+@pytest.mark.parametrize("is_tall", [False, True])
+def test_the_centre_of_a_line_is_kept_without_resizing_all_of_it(is_tall: bool) -> None:
+    line = np.zeros((1, 60_000, 3), np.uint8)
+    line[:, :29_000, 0], line[:, 29_000:31_000, 1], line[:, 31_000:, 2] = 255, 255, 255
+    image = line.transpose(1, 0, 2) if is_tall else line
+    green = pixels_of(np.ascontiguousarray(image), ImageFormat((512, 512), 3, "crop"))
+    assert (green == np.array([0, 255, 0])[:, None, None]).all()
+
+
+def test_both_ways_of_keeping_the_centre_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (48, 200, 3), dtype=np.uint8)
+    whole = pixels_of(image).astype(int)
+    monkeypatch.setattr(decoding, "_LARGEST_RESIZED", 0)
+    assert np.abs(pixels_of(image) - whole).max() <= 16
 
 
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "PNG", "WEBP", "MPO"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from sklearn.datasets import load_digits
 from torchvision import transforms
 
 from dcgan.config.dataset import Dataset
+from dcgan.config.loading import Override, load_config
+from dcgan.config.schema import ConfigError
 from dcgan.data.image_set import DataError
 from dcgan.data.loading import load_images
 from dcgan.data.scaling import to_unit_range
@@ -143,6 +147,27 @@ def test_hidden_files_and_folders_are_left_out(tmp_path: Path):
     for index, name in enumerate(("a.png", ".b.png", ".thumbnails/c.png")):
         picture(32, 32, index).save(tmp_path / name)
     assert load_images(folder_of(tmp_path)).card.size == 1
+
+
+def test_files_that_pillow_writes_or_recognises_only_are_no_broken_images(tmp_path: Path):
+    picture(32, 32).save(tmp_path / "a.png")
+    for name in ("licence.pdf", "labels.h5", "film.mpg"):
+        (tmp_path / name).write_bytes(b"no picture")
+    images = load_images(folder_of(tmp_path))
+    assert images.card.size == 1
+    assert images.left_out == {".h5": 1, ".mpg": 1, ".pdf": 1}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are UTF-8 there")
+def test_names_in_another_encoding_are_names(tmp_path: Path):
+    for index, name in enumerate((b"caf\xe9", b"caf\xe8")):
+        folder = os.fsdecode(os.fsencode(tmp_path) + b"/" + name)
+        Path(folder).mkdir()
+        picture(32, 32, index).save(Path(folder) / "a.png")
+    images = load_images(folder_of(tmp_path))
+    assert images.card.classes == ("caf\udce8", "caf\udce9")
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        load_config("digits", [Override("dataset.path", folder, "--data")])
 
 
 def test_the_fingerprint_changes_with_any_pixel(tmp_path: Path):

@@ -73,6 +73,48 @@ def test_without_names_of_classes_they_are_numbers(tmp_path: Path) -> None:
     assert load(file).card.classes == ("0", "1")
 
 
+def test_other_columns_and_classes_of_datasets_may_be_of_any_form(tmp_path: Path) -> None:
+    features = FEATURES["info"]["features"]
+    captions = {"captions": [{"dtype": "string", "_type": "Value"}]}
+    write(tmp_path / "a.parquet", PIXELS, LABELS, {"info": {"features": features | captions}})
+    assert load(tmp_path / "a.parquet").card.classes == ("airplane", "bird")
+    for names in (None, ["airplane"]):
+        kind = {"kind": {"_type": "ClassLabel", "names": names}}
+        write(tmp_path / "a.parquet", PIXELS, LABELS, {"info": {"features": features | kind}})
+        assert load(tmp_path / "a.parquet").card.classes == ("0", "1")
+
+
+def test_large_numbers_without_names_are_no_classes(tmp_path: Path) -> None:
+    cells = [{"bytes": png(image), "path": ""} for image in PIXELS]
+    for largest, count in ((2**40, 0), (999, 1_000)):
+        table = pyarrow.table({"img": cells, "label": [0, 1, 2, 3, 4, 5, largest]})
+        parquet.write_table(table, tmp_path / "a.parquet")
+        assert len(load(tmp_path / "a.parquet").card.classes) == count
+
+
+def test_columns_that_a_file_lacks_are_not_used(tmp_path: Path) -> None:
+    cells = [{"bytes": png(image), "path": ""} for image in PIXELS]
+    (tmp_path / "set").mkdir()
+    with_labels = pyarrow.table({"img": cells[:3], "label": LABELS[:3]})
+    parquet.write_table(with_labels, tmp_path / "set" / "train-0.parquet")
+    parquet.write_table(pyarrow.table({"img": cells[3:]}), tmp_path / "set" / "train-1.parquet")
+    images = load(tmp_path / "set")
+    assert (images.card.size, images.labels) == (len(PIXELS), None)
+
+
+def test_a_folder_that_is_named_like_a_file_is_a_folder(tmp_path: Path) -> None:
+    write(tmp_path / "images.parquet" / "part-0.parquet", PIXELS, LABELS)
+    assert load(tmp_path).card.size == len(PIXELS)
+
+
+def test_a_table_without_rows_says_so(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", PIXELS, LABELS)
+    table = parquet.read_table(tmp_path / "a.parquet").slice(0, 0)
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="holds no images"):
+        load(tmp_path / "a.parquet")
+
+
 def test_labels_that_are_not_given_are_none(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", PIXELS, [-1] * 7)
     assert load(tmp_path / "a.parquet").labels is None

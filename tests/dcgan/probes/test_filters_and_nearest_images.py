@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -71,6 +73,26 @@ def test_looking_changes_nothing_and_kims_network_is_understood() -> None:
     assert network.training
     assert all(map(torch.equal, before, network.state_dict().values()))
     assert first_filters(network).shape == (64, 1, 5, 5)
+
+
+def test_fewer_images_than_are_shown_are_all_shown() -> None:
+    found = strongest_responses(discriminator("kim"), PIXELS[:3], features=2, images=4)
+    assert found.images.shape[:2] == found.gradients.shape[:2] == (2, 3)
+
+
+def test_copies_among_the_training_images_do_not_make_their_distance_0() -> None:
+    def features(images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1).float()
+
+    fakes, once = PIXELS[:2] // 2, PIXELS
+    twice = torch.cat([once, once])
+    of_once, of_twice = (
+        nearest_training_images(fakes, each, features, "features", 1) for each in (once, twice)
+    )
+    assert of_twice.typical == of_once.typical
+    assert of_twice.distance_ratios == of_once.distance_ratios
+    same = nearest_training_images(fakes, once[[0, 0, 0]], features, "features", 1)
+    assert all(map(math.isnan, same.distance_ratios.values()))
 
 
 def test_a_copy_is_found_by_pixels_and_by_features() -> None:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -86,6 +87,28 @@ def test_a_sweep_whose_arms_would_all_be_alike_is_refused():
     ttur = plan_sweep("ttur", "digits", rates[:1], [LR], [0])
     both = [trial.config.optimizer.of("discriminator").lr for trial in ttur.runs]
     assert both == [2e-4, 2e-3]
+
+
+def test_arms_that_are_the_same_under_two_labels_are_refused() -> None:
+    steps = parse_factor("training.steps=10,20")
+    with pytest.raises(UserError, match=r"steps=10.*epochs=1 and .*steps=20.*epochs=1 are the sam"):
+        plan_sweep("both", "digits", [], [steps, parse_factor("training.epochs=1,2")], [0])
+    sizes = parse_factor("dataset.image_size=32,[32,32]")
+    with pytest.raises(UserError, match="are the same"):
+        plan_sweep("sizes", "digits", [], [sizes], [0])
+    epochs = parse_override("training.epochs=5")
+    with pytest.raises(
+        UserError, match=r"training\.epochs is set by --set training\.epochs=5, and"
+    ):
+        plan_sweep("steps", "digits", [epochs], [steps], [0])
+    assert len(plan_sweep("steps", "digits", [], [steps], [0]).arms) == 2
+
+
+@pytest.mark.parametrize("value", [None, np.float32(1e-3)])
+def test_a_value_that_a_sweep_file_cannot_hold_is_refused(value: object) -> None:
+    factor = Factor("optimizer.generator_lr", (1e-4, value), "over optimizer.generator_lr")
+    with pytest.raises(UserError, match=r"generator_lr\) cannot be kept in the sweep's file"):
+        plan_sweep("rates", "digits", [], [factor], [0])
 
 
 def test_an_arm_is_named_as_the_journal_has_it():
@@ -174,6 +197,16 @@ def test_arms_of_a_seed_see_the_same_images_and_latents(
         assert len(ours) == len(theirs) > 10
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first, third, strict=True))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"name = ", b'name = "x"'])
+def test_a_damaged_sweep_does_not_hide_the_others(tmp_path: Path, content: bytes) -> None:
+    saved = save_sweep(tmp_path, plan_sweep("pair", "digits", [], [LR], [0]), ())
+    damaged = save_sweep(tmp_path, plan_sweep("other", "digits", [], [LR], [0]), ())
+    (damaged.folder / "sweep.toml").write_bytes(content)
+    assert find_sweep(tmp_path, "pair").id == saved.id
+    with pytest.raises(UserError, match=damaged.id):
+        find_sweep(tmp_path, damaged.id)
 
 
 def test_mistakes_are_told_before_anything_starts(tmp_path: Path):
