@@ -94,5 +94,5 @@ def remove_stale_temporaries(folder: Path) -> None:
 
 
 def _is_of_dead_process(temporary: Path) -> bool:
-    process = temporary.suffixes[-2].removeprefix(".")
+    process = temporary.name.removesuffix(".tmp").rpartition(".")[2]
     return process.isdecimal() and not psutil.pid_exists(int(process))
