@@ -276,3 +276,15 @@ def test_a_trackers_own_folder_may_be_named(store: Path, remote: str, tmp_path: 
     kind = {"neptune": "neptune-offline"}.get(remote, remote)
     output = dcgan("import", store / remote, "--from", kind, "--store", tmp_path / "mine")
     assert "3,002 values, 3 images, 2 files" in output
+
+
+def test_an_import_undoes_neither_a_new_name_nor_tags(store: Path, tmp_path: Path) -> None:
+    place = ["--store", tmp_path / "back"]
+    dcgan("import", store, "--from", "local", *place)
+    dcgan("rename", RUN.id, "another name", *place)
+    dcgan("tag", RUN.id, "mine", *place)
+    dcgan("tag", RUN.id, "theirs", "--store", store)
+    dcgan("import", store, "--from", "local", *place)
+    fields = local.read_fields(tmp_path / "back" / RUN.id)
+    assert fields["sys/name"] == "another name"
+    assert fields["sys/tags"] == ["baseline", "long run", "mine", "theirs"]
