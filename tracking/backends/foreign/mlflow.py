@@ -24,6 +24,7 @@ from tracking.events import CONFIG, IMAGES, Event, Fields, File, Text, Value
 from tracking.fields import from_text, to_iso8601
 from tracking.png import read_image
 from tracking.replay import gather
+from tracking.run_files import text_or_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,11 +162,7 @@ def _files(
             continue
         path = artifact_path(artifact, file_paths)
         with leaving_out(f"The file {artifact}"), downloaded(client, run_id, artifact) as file:
-            try:
-                is_text = file.suffix == ".txt"
-                yield Text(path, file.read_bytes().decode()) if is_text else File(path, file)
-            except UnicodeDecodeError:
-                yield File(path, file)
+            yield text_or_file(path, file)
 
 
 def _points(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> Iterator[Point]:
