@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from tracking.tables import Point
 
 _ID = "mlflow-"
+_DECIMAL = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+"""A number; neither `00123` nor `1_000`, which Python's `float` takes too."""
+
 _LARGEST = sys.float_info.max
 _PARENT = "mlflow.parentRunId"
 _STATUSES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "interrupted"}
@@ -136,11 +140,8 @@ def _parse(text: str) -> Value:
     if text in ("True", "False", "None"):
         return {"True": True, "False": False, "None": None}[text]
     value = from_text(text)
-    if isinstance(value, str):
-        try:
-            value = float(text)
-        except ValueError:
-            return text
+    if isinstance(value, str) and _DECIMAL.fullmatch(text):
+        value = float(text)
     return text if _is_odd(value) else value
 
 
