@@ -64,6 +64,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if stale.is_dir() and _is_of_dead_process(stale):
             shutil.rmtree(stale, ignore_errors=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # In a container, a process that was killed may have had the number of this one.
+    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -87,12 +89,16 @@ def _replace(temporary: Path, path: Path) -> None:
 
 
 def remove_stale_temporaries(folder: Path) -> None:
-    """Delete the files below `folder` that processes killed within `atomic_write` left."""
-    for temporary in folder.rglob(".*.tmp"):
-        if _is_of_dead_process(temporary):
+    """Delete what processes that were killed while they wrote files or folders left."""
+    for temporary in list(folder.rglob(".*.tmp")):
+        if not _is_of_dead_process(temporary):
+            continue
+        if temporary.is_dir() and not temporary.is_symlink():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
             temporary.unlink(missing_ok=True)
 
 
 def _is_of_dead_process(temporary: Path) -> bool:
-    process = temporary.suffixes[-2].removeprefix(".")
+    process = temporary.name.removesuffix(".tmp").rpartition(".")[2]
     return process.isdecimal() and not psutil.pid_exists(int(process))

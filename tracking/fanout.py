@@ -321,10 +321,22 @@ def _set_priority(thread: int | None, priority: int) -> None:
 
 
 def _merged(blocks: Sequence[Metrics]) -> list[Metrics]:
-    """Blocks that have the same metrics, merged into one."""
+    """Blocks that have the same metrics, merged into one.
+
+    Each metric keeps the order of its values, for a store takes no step before its last one.
+    """
+    merged: list[Metrics] = []
     groups: dict[tuple[str, ...], list[Metrics]] = {}
     for block in blocks:
-        groups.setdefault(tuple(block.values), []).append(block)
+        paths = tuple(block.values)
+        if paths not in groups and any(not block.values.keys().isdisjoint(each) for each in groups):
+            merged += _joined(groups)
+            groups = {}
+        groups.setdefault(paths, []).append(block)
+    return merged + _joined(groups)
+
+
+def _joined(groups: Mapping[tuple[str, ...], Sequence[Metrics]]) -> list[Metrics]:
     return [
         Metrics(
             [step for block in group for step in block.steps],

@@ -34,7 +34,10 @@ def from_png(content: bytes) -> npt.NDArray[np.uint8]:
 
     try:
         with PIL.Image.open(io.BytesIO(content)) as picture:
-            pixels = np.asarray(picture.convert("L" if picture.mode in ("L", "1") else "RGB"))
+            if picture.mode.startswith("I;16"):  # Pillow would cut off what is above 255
+                pixels = (np.asarray(picture) >> 8).astype(np.uint8)
+            else:
+                pixels = np.asarray(picture.convert("L" if picture.mode in ("L", "1") else "RGB"))
     except Exception as error:  # decoders raise almost anything on a damaged file
         raise StoreError("not a picture") from error
     return pixels if pixels.ndim == 3 else pixels[:, :, None]

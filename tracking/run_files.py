@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tracking.errors import StoreError, warn
-from tracking.events import IMAGES
+from tracking.events import IMAGES, File, Text
 
 _IMAGE_NAME = re.compile(r"[0-9]{8,}\.png")
 
@@ -30,6 +30,21 @@ def run_files(folder: Path, part: str) -> list[Path]:
     for link in filter(Path.is_symlink, paths):
         warn(f"{link} is a link and is not read.")
     return [path for path in paths if path.is_file() and not path.is_symlink()]
+
+
+def text_or_file(path: str, file: Path) -> Text | File:
+    """A file of a run as an event: a text if its suffix says so and it is valid UTF-8.
+
+    Args:
+        path: The path of the text or file.
+        file: Where it is.
+    """
+    if file.suffix == ".txt":
+        try:
+            return Text(path, file.read_bytes().decode())
+        except UnicodeDecodeError:  # such as a file of another program, in an older encoding
+            pass
+    return File(path, file)
 
 
 def image_files(folder: Path, path: str = IMAGES) -> dict[tuple[str, int], Path]:

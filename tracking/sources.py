@@ -85,4 +85,6 @@ def _find(path: Path, backend: str) -> RunSource | None:
 
 def _address(file: Path) -> str:
     """The address of the file itself, whatever MLFLOW_TRACKING_URI names."""
-    return f"sqlite:///{file.absolute().as_posix()}"
+    from tracking.backends.mlflow.address import database_uri
+
+    return database_uri(file)

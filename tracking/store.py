@@ -19,6 +19,7 @@ TRASH = ".trash"
 _DEFAULT = "runs"
 """The store of commands that name none."""
 
+_NUMBER_IN_TRASH = re.compile(r"\.\d+$")
 _ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # without characters that look alike
 
 
@@ -172,7 +173,8 @@ def trash_run(folder: Path) -> None:
     target.parent.mkdir(exist_ok=True)
     if target.exists():  # an imported run, deleted before
         numbers = itertools.count(1)
-        target.rename(next(p for n in numbers if not (p := target.with_suffix(f".{n}")).exists()))
+        earlier = (target.with_name(f"{target.name}.{number}") for number in numbers)
+        target.rename(next(path for path in earlier if not path.exists()))
     folder.rename(target)
 
 
@@ -203,7 +205,7 @@ def restore_run(store: Path, identifier: str) -> Path:
             f"There is no run {identifier!r} in the trash of {store}, which "
             f"{f'holds {held}' if held else 'is empty'}."
         )
-    run = matches[0].name.partition(".")[0]
+    run = _NUMBER_IN_TRASH.sub("", matches[0].name)  # a copied run may be called <id>.bak
     if (store / run).exists():
         raise StoreError(
             f"{store} already has a run {run!r}; move that one out of the store first."

@@ -122,7 +122,10 @@ def import_run(
         journal.write(Fields({IMPORTED: source.removeprefix("foreign.")}))
         redact = make_redactor()
         loaded = load_reader(source).load_events(location, identifier)
-        events = (_conforming(redact_event(event, redact)) for event in renamed(loaded, new_paths))
+        conforming = (
+            _conforming(redact_event(event, redact)) for event in renamed(loaded, new_paths)
+        )
+        events = (_with_own_labels(event, existing) for event in conforming)
         try:
             # The final status is written last: an interrupted import does not look complete.
             return _move(_with_status(events, "running"), journal, status)
@@ -135,6 +138,19 @@ def import_run(
 
 def _conforming(event: Event) -> Event:
     return Fields(conform(event.values)) if isinstance(event, Fields) else event
+
+
+def _with_own_labels(event: Event, existing: Mapping[str, Value]) -> Event:
+    """The event without what would undo a new name or tags that a user gave the run here."""
+    if not isinstance(event, Fields):
+        return event
+    values = dict(event.values)
+    if "sys/name" in existing:
+        values.pop("sys/name", None)
+    here, there = existing.get("sys/tags"), values.get("sys/tags")
+    if isinstance(here, list) and isinstance(there, list):
+        values["sys/tags"] = list(dict.fromkeys([*here, *there]))
+    return Fields(values)
 
 
 def _reason(error: BaseException) -> str:

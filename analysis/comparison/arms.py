@@ -249,5 +249,7 @@ def commits(table: pd.DataFrame) -> list[str]:
         return []
     recorded = table[table[f"{SYS}/git/commit"].notna()]
     names = as_texts(recorded[f"{SYS}/git/commit"]).str[:7]
-    changed = recorded[f"{SYS}/git/dirty"].fillna(False).astype(bool)
-    return sorted(set(names.where(~changed, names + " with changes")))
+    if f"{SYS}/git/dirty" in table:  # W&B and imports may have only the commit
+        changed = recorded[f"{SYS}/git/dirty"].eq(True)
+        names = names.where(~changed, names + " with changes")
+    return sorted(set(names))

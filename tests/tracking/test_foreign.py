@@ -38,6 +38,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     experiment = client.create_experiment("faces", (file.parent / "mlruns").as_uri())
     run = client.create_run(experiment, start_time=1_700_000_000_000, run_name="first").info.run_id
     params = {"lr": "0.001", "batch": "64", "name": "adam", "nesterov": "False", "warm": "None"}
+    params |= {"build": "00123", "code": "1_000", "half": ".5", "whole": "-1.E3"}
     for name, text in (params | {"betas": "[0.5, 0.9]", "tree": '{"a": 1}', "odd": "nan"}).items():
         client.log_param(run, name, text)
     client.set_tag(run, "team", "vision")
@@ -47,6 +48,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     client.log_metric(run, "step", math.inf, 1_700_000_002_000, 5)
     client.log_text(run, "hello", "notes/read.txt")
     client.log_text(run, "{}", "notes/read.json")
+    client.log_text(run, "* text", "notes/.gitattributes")
     client.log_image(run, np.zeros((8, 8, 3), np.uint8), key="samples", step=2)
     client.set_terminated(run)
     nested = {"mlflow.parentRunId": run}
@@ -56,7 +58,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_any_run_of_mlflow_is_imported(database: Path, tmp_path: Path) -> None:
     output = imported(database, "mlflow", tmp_path)
-    assert "5 values, 1 image, 2 files" in output
+    assert "5 values, 1 image, 3 files" in output
     runs = local.load_runs(tmp_path)
     first, nested = runs.index
     assert list(runs["sys/name"]) == ["first", "nested"]
@@ -68,6 +70,7 @@ def test_any_run_of_mlflow_is_imported(database: Path, tmp_path: Path) -> None:
     assert config == {
         "lr": 0.001, "batch": 64, "name": "adam", "nesterov": False, "warm": None,
         "betas": [0.5, 0.9], "tree": '{"a": 1}', "odd": "nan",
+        "build": "00123", "code": "1_000", "half": 0.5, "whole": -1000.0,
     }  # fmt: skip
     steps = local.load_steps(tmp_path, first)
     assert list(steps["step"]) == [0, 1, 5]
@@ -77,6 +80,7 @@ def test_any_run_of_mlflow_is_imported(database: Path, tmp_path: Path) -> None:
         path.relative_to(tmp_path / first).as_posix() for path in (tmp_path / first).rglob("*.*")
     }
     assert {"images/samples/00000002.png", "artifacts/notes/read.json"} <= files
+    assert (tmp_path / first / "artifacts" / "notes" / "gitattributes").read_text() == "* text"
     assert imported(database, "mlflow", tmp_path).count("up to date") == 2
     shown = CliRunner().invoke(app, ["show", first, "--store", str(tmp_path)]).output
     assert re.search(r"tags/team +vision", shown)

@@ -22,6 +22,7 @@ from tracking.backends.mlflow.database import ensure_database
 from tracking.backends.mlflow.experiment import find_experiment
 from tracking.errors import ServerError, StoreError, StoreWarning
 from tracking.events import Fields
+from tracking.sources import resolve_source
 from tracking.testing.sample_run import RUN, assert_same_as_journal, whole_run, write
 from tracking.tracker import Run
 
@@ -238,3 +239,15 @@ def test_a_server_that_redirects_is_followed_on_its_own_host_only() -> None:
         ):
             find_experiment(old.address)
         assert server.seen[count:] == ["GET /version"], "nothing but the question who it is"
+
+
+@pytest.mark.parametrize("name", ["100%25 digits", "faces?", "a b#c"])
+def test_a_store_may_have_any_name(tmp_path: Path, name: str) -> None:
+    store = tmp_path / name
+    store.mkdir()
+    write(backend.open_tracker(RUN, store), [Fields({"config/seed": 1})])
+    source = resolve_source(store)
+    for location in (store, source.location):
+        assert backend.load_runs(location).loc[RUN.id, "config/seed"] == 1
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert all(file.is_relative_to(store) for file in files)

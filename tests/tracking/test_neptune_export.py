@@ -155,3 +155,22 @@ def test_a_step_that_is_not_a_whole_number_is_refused(tmp_path: Path) -> None:
     (run,) = backend.load_runs(tmp_path).index
     with pytest.raises(StoreError, match=r"0\.5"):
         backend.load_steps(tmp_path, run)
+
+
+def test_lines_of_a_text_are_in_the_order_of_their_parts(tmp_path: Path) -> None:
+    lines = ["begin", "", *map(str, range(2, 12))]
+    rows = [row("log", "string_series", line, n, CREATED + n) for n, line in enumerate(lines)]
+    write_export(tmp_path, "X-1", rows, parts=12)
+    (run,) = backend.load_runs(tmp_path).index
+    (text,) = (event for event in backend.load_events(tmp_path, run) if isinstance(event, Text))
+    assert [line.split("\t")[1] for line in text.content.splitlines()] == lines
+
+
+def test_a_picture_that_is_cut_short_is_left_out_alone(tmp_path: Path) -> None:
+    files = [save_file(tmp_path, "X-1", f"grids/{n}.png", png(n)[: 200 + 800 * n]) for n in (0, 1)]
+    rows = [row("grids", "file_series", file, n) for n, file in enumerate(files)]
+    write_export(tmp_path, "X-1", rows)
+    (run,) = backend.load_runs(tmp_path).index
+    with pytest.warns(StoreWarning, match="images/grids at step 0 is left out"):
+        events = list(backend.load_events(tmp_path, run))
+    assert [event.step for event in events if isinstance(event, Image)] == [1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tracking.backends.local import open_tracker
 from tracking.errors import StoreError
 from tracking.events import Fields
-from tracking.store import create_run, find_run
+from tracking.store import create_run, find_run, restore_run, trash_run, trashed_runs
 from tracking.tracker import Run
 
 CREATED = 1_700_000_000_123
@@ -146,3 +147,13 @@ def test_a_store_in_proc_cannot_be_written_to() -> None:
         match="The store /proc/runs cannot be written to: no folder can be made in /proc",
     ):
         create_run(Path("/proc/runs"), "digits", None, CREATED)
+
+
+def test_a_copied_run_comes_back_from_the_trash_under_its_own_name(store: Path) -> None:
+    copy = store / "digits-abc234.bak"
+    for _ in range(2):
+        shutil.copytree(store / "digits-abc234", copy)
+        trash_run(copy)
+    assert [folder.name for folder in trashed_runs(store)] == [copy.name, f"{copy.name}.1"]
+    assert restore_run(store, f"{copy.name}.1") == copy
+    assert (store / "digits-abc234").exists()

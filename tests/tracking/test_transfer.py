@@ -17,7 +17,7 @@ from tests.support.mlflow_process import free_port, mlflow_server
 from tests.support.neptune_exporter import row, rows_of_offline_run, write_export
 from tracking.backends import REMOTES, load_backend, local
 from tracking.errors import StoreError
-from tracking.events import IMPORTED, TRACKERS, Event, Fields, Metrics
+from tracking.events import ARTIFACTS, IMPORTED, TRACKERS, Event, Fields, File, Metrics
 from tracking.lock import locked
 from tracking.testing.sample_run import (
     CREATED,
@@ -295,3 +295,27 @@ def test_a_trackers_own_folder_may_be_named(store: Path, remote: str, tmp_path: 
     kind = {"neptune": "neptune-offline"}.get(remote, remote)
     output = dcgan("import", store / remote, "--from", kind, "--store", tmp_path / "mine")
     assert "3,002 values, 3 images, 2 files" in output
+
+
+def test_an_import_undoes_neither_a_new_name_nor_tags(store: Path, tmp_path: Path) -> None:
+    place = ["--store", tmp_path / "back"]
+    dcgan("import", store, "--from", "local", *place)
+    dcgan("rename", RUN.id, "another name", *place)
+    dcgan("tag", RUN.id, "mine", *place)
+    dcgan("tag", RUN.id, "theirs", "--store", store)
+    dcgan("import", store, "--from", "local", *place)
+    fields = local.read_fields(tmp_path / "back" / RUN.id)
+    assert fields["sys/name"] == "another name"
+    assert fields["sys/tags"] == ["baseline", "long run", "mine", "theirs"]
+
+
+@REMOTE
+def test_a_text_in_an_older_encoding_is_sent_as_a_file(
+    store: Path, tmp_path: Path, remote: str
+) -> None:
+    source = tmp_path / "notes.txt"
+    source.write_bytes("caf\N{LATIN SMALL LETTER E WITH ACUTE}".encode("latin-1"))
+    amend(store / RUN.id, [File(f"{ARTIFACTS}/notes", source)])
+    send_run(store / RUN.id, remote)
+    assert_same_as_journal(load_backend(remote), store, ignore=TRACKERS)
+    assert send_run(store / RUN.id, remote) == TransferCount()

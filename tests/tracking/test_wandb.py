@@ -286,6 +286,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
             run.log({"grid": [wandb.Image(pixels)] * 2}, step=3 * session + 3)
             run.summary["best"] = 0.25
             (Path(run.dir) / "notes.md").write_text("their notes")
+            (Path(run.dir) / "notes.csv").write_text("1,2")
     wandb.teardown()
     os.environ.pop("WANDB_SERVICE", None)
     return folder
@@ -319,7 +320,8 @@ def test_a_run_of_another_program_is_imported(part: str, foreign: Path, tmp_path
         ("images/samples", step) for step in range(6)
     }
     assert ("images/grid/1", 3) in images
-    assert artifacts["io_files/artifacts/notes"] == (".md", b"their notes")
+    assert artifacts["io_files/artifacts/notes"] == (".csv", b"1,2")
+    assert artifacts["io_files/artifacts/notes_md"] == (".md", b"their notes")
     assert math.isnan(local.load_last_values(tmp_path, "theirs1")["D.fake"])
     again = CliRunner().invoke(app, arguments)
     assert "up to date" in again.output

@@ -53,7 +53,14 @@ from tracking.metric_keys import metric_key, metric_path
 from tracking.png import read_image, to_png
 from tracking.redaction import make_redactor, redact_fields
 from tracking.replay import blocks, digests_of
-from tracking.run_files import check_no_link, check_no_links, image_files, is_behind_link, run_files
+from tracking.run_files import (
+    check_no_link,
+    check_no_links,
+    image_files,
+    is_behind_link,
+    run_files,
+    text_or_file,
+)
 from tracking.tracker import NOTHING, Held, Run, Status, as_status
 
 if TYPE_CHECKING:
@@ -312,11 +319,7 @@ def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
     fields = read_fields(folder)
     yield Fields({path: fields[path] for path in fields if not path.startswith(TRACKERS)})
     for file in run_files(folder, "artifacts"):
-        path = _artifact_path(folder, file)
-        if file.suffix == ".txt":
-            yield Text(path, file.read_bytes().decode())
-        else:
-            yield File(path, file)
+        yield text_or_file(_artifact_path(folder, file), file)
     yield from blocks(metric_rows(folder / METRICS_FILE))
     for (path, step), file in image_files(folder).items():
         if (path, step) in held.images:

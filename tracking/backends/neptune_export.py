@@ -28,11 +28,11 @@ from tracking.events import (
     Event,
     Fields,
     File,
-    Image,
     Text,
     Value,
 )
 from tracking.fields import from_text, to_iso8601
+from tracking.png import read_image
 from tracking.replay import gather
 from tracking.tracker import Run, Tracker
 
@@ -134,7 +134,7 @@ def _exports(store: Path) -> dict[str, _Export]:
     exports: dict[str, _Export] = {}
     for first in sorted(data.rglob(f"*{_FIRST_PART}")):
         stem = first.name.removesuffix(_FIRST_PART)
-        parts = sorted(first.parent.glob(f"{_glob(stem)}_part_*.parquet"))
+        parts = sorted(first.parent.glob(f"{_glob(stem)}_part_*.parquet"), key=_number)
         with leaving_out(str(first)):
             ids = [
                 row for part in parts for row in _rows(part, "attribute_path", [f"{PROVENANCE}/id"])
@@ -146,6 +146,12 @@ def _exports(store: Path) -> dict[str, _Export]:
             store, f"it has no exported run, which is a file whose name ends with {_FIRST_PART}"
         )
     return exports
+
+
+def _number(part: Path) -> tuple[int, str]:
+    """What parts are sorted by: the tenth comes after the second."""
+    number = part.stem.rpartition("_")[2]
+    return (int(number) if number.isdecimal() else 0), part.name
 
 
 def _rows(part: Path, column: str, values: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -276,7 +282,8 @@ def _documents(export: _Export) -> Iterator[Event]:
     lines: dict[str, list[str]] = {}
     for row in export.of_type("string_series", "histogram_series"):
         if not _is_non_finite(row):
-            text = row["string_value"] or json.dumps(row["histogram_value"])
+            text = row["string_value"]
+            text = json.dumps(row["histogram_value"]) if text is None else text
             lines.setdefault(row["attribute_path"], []).append(f"{row['step']:f}\t{text}\n")
     for path, series in lines.items():
         yield Text(_artifact(path), "".join(series))
@@ -301,23 +308,26 @@ def _images(export: _Export, fields: Mapping[str, Value]) -> Iterator[Event]:
 
     Exports of Neptune 2 have no times for them; they get the time of the run's creation.
     """
-    import numpy as np
-    import PIL.Image
-
     created = datetime.fromisoformat(str(fields["sys/created"]))
     for row in export.of_type("file_series"):
         file, path, step = _file(export, row), row["attribute_path"], _step(row)
         if not file.is_file():
             continue
-        try:
-            picture = PIL.Image.open(io.BytesIO(file.read_bytes()))
-        except PIL.UnidentifiedImageError:
+        content = file.read_bytes()
+        if _is_picture(content):
+            series = path if path.startswith(f"{IMAGES}/") else f"{IMAGES}/{path}"
+            time = _milliseconds(row["timestamp"] or created)
+            yield from read_image(series, step, time, content)
+        else:
             yield File(f"{_artifact(path)}/{step:08d}", file)
-            continue
-        pixels = np.asarray(picture.convert("L" if picture.mode in ("L", "1") else "RGB"))
-        yield Image(
-            path=path if path.startswith(f"{IMAGES}/") else f"{IMAGES}/{path}",
-            step=step,
-            time=_milliseconds(row["timestamp"] or created),
-            pixels=pixels if pixels.ndim == 3 else pixels[:, :, None],
-        )
+
+
+def _is_picture(content: bytes) -> bool:
+    """Whether a file begins as a picture does; it may still be damaged."""
+    import PIL.Image
+
+    try:
+        with PIL.Image.open(io.BytesIO(content)):
+            return True
+    except PIL.UnidentifiedImageError:
+        return False

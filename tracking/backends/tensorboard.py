@@ -40,7 +40,7 @@ from tracking.events import (
 from tracking.fields import to_iso8601, to_text
 from tracking.png import read_image, to_png
 from tracking.replay import digests_of, gather, last_of
-from tracking.run_files import run_files
+from tracking.run_files import run_files, text_or_file
 from tracking.tracker import Held, Run, Status
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
     for path, content in contents.texts.items():
         yield Text(path, content)
     for path, file in _files(folder).items():
-        yield Text(path, file.read_bytes().decode()) if file.suffix == ".txt" else File(path, file)
+        yield text_or_file(path, file)
     yield from gather(contents.points)
     for (path, step), (moment, png) in contents.images.items():
         yield from read_image(path, step, moment, png)

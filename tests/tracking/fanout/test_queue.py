@@ -23,7 +23,7 @@ from tests.support.small_training import (
 )
 from tests.support.waiting import wait_until
 from tracking.backends.local import Journal, read_fields
-from tracking.events import TRACKERS
+from tracking.events import TRACKERS, Metrics
 from tracking.fanout import FanOut, RemoteLimits
 
 
@@ -101,3 +101,17 @@ def test_a_remote_that_fell_behind_catches_up_before_the_end(
             wait_until(lambda: len(remote.steps(GLOSS)) == step)
     tracker.close("finished")
     assert remote.steps(GLOSS) == list(range(1, step + 1))
+
+
+def test_a_metric_that_comes_with_others_now_and_then_keeps_all_its_steps() -> None:
+    journal, remote = Remote(), Remote()
+    tracker = FanOut(journal, {"remote": lambda: remote}, lambda: list(journal.events), print)
+    write_all(tracker, opening())
+    wait_until(lambda: len(remote.texts()) == 2)
+    often, rarely = "system/cpu_percent", "system/gpu_0_percent"
+    for step in range(1, 7):
+        paths = (often, rarely) if step % 2 else (often,)
+        tracker.write(Metrics([step], [step], {path: [0.5] for path in paths}))
+    tracker.close("finished")
+    assert remote.steps(often) == [1, 2, 3, 4, 5, 6]
+    assert remote.steps(rarely) == [1, 3, 5]

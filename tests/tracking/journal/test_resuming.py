@@ -120,10 +120,14 @@ def test_what_a_killed_process_left_half_written_goes_with_the_next_one(tmp_path
     checkpoints.mkdir()
     stale = checkpoints / f".step-00000030.pt.{dead.pid}.tmp"
     being_written = checkpoints / f".step-00000031.pt.{os.getpid()}.tmp"
-    for file in (stale, being_written, checkpoints / "step-00000029.pt"):
+    (journal.folder / f".fakes.{dead.pid}.tmp" / "half").mkdir(parents=True)
+    of_user = checkpoints / ".notes.tmp"
+    for file in (stale, being_written, of_user, checkpoints / "step-00000029.pt"):
         file.touch()
     rewind(journal.folder, 0)
-    assert sorted(checkpoints.iterdir()) == [being_written, checkpoints / "step-00000029.pt"]
+    kept = [of_user, being_written, checkpoints / "step-00000029.pt"]
+    assert sorted(checkpoints.iterdir()) == sorted(kept)
+    assert list(journal.folder.glob(".fakes*")) == []
 
 
 def test_a_run_can_be_rewound_to_its_start_even_before_its_first_step(tmp_path: Path) -> None:

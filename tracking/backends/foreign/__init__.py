@@ -14,11 +14,14 @@ UNMAPPED: Counter[str] = Counter()
 def artifact_path(name: str, paths: set[str]) -> str:
     """The path of a file, which is added to `paths`; the suffix is kept only where needed.
 
+    A hidden file loses its dot, since hidden files are not read from a journal.
+
     Args:
         name: The file's name in its store, with folders.
         paths: The paths of the run's files so far.
     """
     file = PurePosixPath(name)
+    file = file.with_name(file.name.lstrip(".") or "file")
     path = f"{ARTIFACTS}/{file.with_suffix('')}"
     if path in paths:
         path = f"{path}_{file.suffix.removeprefix('.')}"

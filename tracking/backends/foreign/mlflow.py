@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from tracking.events import CONFIG, IMAGES, Event, Fields, File, Text, Value
 from tracking.fields import from_text, to_iso8601
 from tracking.png import read_image
 from tracking.replay import gather
+from tracking.run_files import text_or_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from tracking.tables import Point
 
 _ID = "mlflow-"
+_DECIMAL = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+"""A number; neither `00123` nor `1_000`, which Python's `float` takes too."""
+
 _LARGEST = sys.float_info.max
 _PARENT = "mlflow.parentRunId"
 _STATUSES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "interrupted"}
@@ -135,11 +140,8 @@ def _parse(text: str) -> Value:
     if text in ("True", "False", "None"):
         return {"True": True, "False": False, "None": None}[text]
     value = from_text(text)
-    if isinstance(value, str):
-        try:
-            value = float(text)
-        except ValueError:
-            return text
+    if isinstance(value, str) and _DECIMAL.fullmatch(text):
+        value = float(text)
     return text if _is_odd(value) else value
 
 
@@ -161,11 +163,7 @@ def _files(
             continue
         path = artifact_path(artifact, file_paths)
         with leaving_out(f"The file {artifact}"), downloaded(client, run_id, artifact) as file:
-            try:
-                is_text = file.suffix == ".txt"
-                yield Text(path, file.read_bytes().decode()) if is_text else File(path, file)
-            except UnicodeDecodeError:
-                yield File(path, file)
+            yield text_or_file(path, file)
 
 
 def _points(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> Iterator[Point]:

@@ -18,14 +18,22 @@ def tracking_uri(store: Path | str) -> str:
     """
     if isinstance(store, str):
         return store
-    database = (store / DATABASE_FILE).absolute().as_posix()
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or database_uri(store / DATABASE_FILE)
+
+
+def database_uri(file: Path) -> str:
+    """The tracking URI of a sqlite file; the inverse of `database_file`."""
+    path = file.absolute().as_posix()
+    # SQLAlchemy decodes escapes in the path, and what follows a question mark are options.
+    return f"sqlite:///{path.replace('%', '%25').replace('?', '%3F')}"
 
 
 def database_file(uri: str) -> Path | None:
     """The sqlite file that a tracking URI names; None for any other URI."""
     path = uri.removeprefix("sqlite:///")
-    return None if path == uri else Path(path).absolute()
+    if path == uri:
+        return None
+    return Path(urllib.parse.unquote(path.partition("?")[0])).absolute()
 
 
 def file_store(uri: str) -> Path | None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import filelock
 
-from tracking.backends.mlflow.address import ARTIFACT_FOLDER
+from tracking.backends.mlflow.address import ARTIFACT_FOLDER, database_uri
 from tracking.errors import StoreError
 
 _SIDE_FILES = ("", "-journal", "-wal", "-shm")
@@ -135,7 +135,7 @@ def _create_tables(file: Path, artifacts: Path) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        store = SqlAlchemyStore(f"sqlite:///{file.as_posix()}", artifacts.as_uri())
+        store = SqlAlchemyStore(database_uri(file), artifacts.as_uri())
     except SQLAlchemyError as error:
         raise MlflowException(str(error)) from error
     store.engine.dispose()

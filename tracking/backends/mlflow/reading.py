@@ -21,10 +21,11 @@ from tracking.backends.mlflow.layout import (
 )
 from tracking.backends.mlflow.names import from_mlflow
 from tracking.errors import leaving_out
-from tracking.events import ARTIFACTS, Event, Fields, File, Text, Value
+from tracking.events import ARTIFACTS, Event, Fields, Value
 from tracking.fields import from_text
 from tracking.png import read_image
 from tracking.replay import gather
+from tracking.run_files import text_or_file
 
 if TYPE_CHECKING:
     import mlflow
@@ -109,10 +110,7 @@ def load_events(store: Path | str, run: str) -> Iterator[Event]:
     for artifact in filter(readable, sorted(list_files(client, entry, ARTIFACTS))):
         path = str(PurePosixPath(artifact).with_suffix(""))
         with downloaded(client, run_id, artifact) as file:
-            if file.suffix == ".txt":
-                yield Text(path, file.read_bytes().decode())
-            else:
-                yield File(path, file)
+            yield text_or_file(path, file)
     yield from gather(_read_points(client, entry, entry.data.metrics))
     for picture in list_pictures(client, entry):
         if not readable(picture.artifact):

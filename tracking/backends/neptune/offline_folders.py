@@ -20,7 +20,7 @@ from tracking.backends.neptune.layout import (
 )
 from tracking.errors import leaving_out, warn
 from tracking.events import Value
-from tracking.fields import from_text
+from tracking.fields import from_text, to_iso8601
 from tracking.replay import digests_of, last_of
 from tracking.tracker import Held
 
@@ -41,6 +41,7 @@ class Container:
         images: The time in milliseconds since the Unix epoch and the PNG file of each picture,
             by path and step.
         files: The texts and files by path.
+        steps: The last step of each series so far.
     """
 
     run: str
@@ -50,6 +51,7 @@ class Container:
     points: list[Point] = field(default_factory=list)
     images: dict[tuple[str, int], tuple[int, bytes]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
 
 
 def read_containers(store: Path, run: str | None = None) -> list[Container]:
@@ -159,17 +161,24 @@ def _apply(operation: Any, container: Container, folder: Path) -> None:
         ):
             container.fields[path] = value
             container.cut.discard(path)
+        case operations.AssignDatetime(value=value):
+            container.fields[path] = to_iso8601(round(value.timestamp() * 1000))
         case operations.AddStrings(values=values):
-            container.fields[path] = sorted(values)
+            container.fields[path] = sorted(_strings(container, path) | values)
+        case operations.RemoveStrings(values=values):
+            container.fields[path] = sorted(_strings(container, path) - values)
+        case operations.ClearStringSet():
+            container.fields[path] = []
         case operations.LogFloats(values=values):
-            container.points += (_point(path, value) for value in values)
+            container.points += (_point(container, path, value) for value in values)
         case operations.LogStrings(values=values) if path.startswith(f"{NON_FINITE}/"):
             path = path.removeprefix(f"{NON_FINITE}/")
-            container.points += (_point(path, value) for value in values)
+            container.points += (_point(container, path, value) for value in values)
         case operations.LogImages(values=values):
             for value in values:
                 content = base64.b64decode(value.value.data)
-                container.images[path, _step(value)] = (round(value.ts * 1000), content)
+                step = _step(container, path, value)
+                container.images[path, step] = (round(value.ts * 1000), content)
         case operations.UploadFile(file_path=file_path, tmp_file_name=name):
             source = Path(file_path) if file_path else folder / "upload_path" / name
             data = folder.parents[1]
@@ -177,17 +186,37 @@ def _apply(operation: Any, container: Container, folder: Path) -> None:
                 container.files[path] = source
             else:
                 warn(f"{path} is left out: its file is not in {data}.")
+        case operations.DeleteAttribute() | operations.ClearFloatLog() | operations.ClearImageLog():
+            _delete(path, container)
 
 
-def _point(path: str, value: Any) -> Point:
-    return path, _step(value), round(value.ts * 1000), float(value.value)
+def _strings(container: Container, path: str) -> set[str]:
+    held = container.fields.get(path)
+    return set(map(str, held)) if isinstance(held, list) else set()
 
 
-def _step(value: Any) -> int:
-    """Raises ValueError for a step that is not a whole number, since it cannot be kept."""
-    step = value.step or 0
+def _delete(path: str, container: Container) -> None:
+    container.fields.pop(path, None)
+    container.files.pop(path, None)
+    container.cut.discard(path)
+    if container.steps.pop(path, None) is not None:
+        container.points = [point for point in container.points if point[0] != path]
+        container.images = {key: each for key, each in container.images.items() if key[0] != path}
+
+
+def _point(container: Container, path: str, value: Any) -> Point:
+    return path, _step(container, path, value), round(value.ts * 1000), float(value.value)
+
+
+def _step(container: Container, path: str, value: Any) -> int:
+    """The step of a value; if it has none, the next of its series, as a server counts them.
+
+    Raises ValueError for a step that is not a whole number, since it cannot be kept.
+    """
+    step = container.steps.get(path, -1) + 1 if value.step is None else value.step
     if step != int(step):
         raise ValueError(f"{step} is not a whole number of steps")
+    container.steps[path] = int(step)
     return int(step)
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from tracking.backends.neptune.layout import LONG_FIELDS
 from tracking.backends.neptune.offline_folders import read_containers, read_points
-from tracking.events import Event, Fields, File, Text, Value
+from tracking.events import Event, Fields, Value
 from tracking.png import read_image
 from tracking.replay import gather
+from tracking.run_files import text_or_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,12 +67,8 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
         images |= container.images
     yield Fields(fields)
     for path, file in sorted(files.items()):
-        if path.startswith(f"{LONG_FIELDS}/"):
-            continue
-        if file.suffix == ".txt":
-            yield Text(path, file.read_bytes().decode())
-        else:
-            yield File(path, file)
+        if not path.startswith(f"{LONG_FIELDS}/"):
+            yield text_or_file(path, file)
     yield from gather(point for container in containers for point in container.points)
     for (path, step), (time, content) in sorted(images.items()):
         yield from read_image(path, step, time, content)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking.backends.wandb.sessions import read_run, read_runs
-from tracking.events import Event, Fields, File, Text
+from tracking.events import Event, Fields
 from tracking.png import read_image
 from tracking.replay import digests_of, gather, last_of
+from tracking.run_files import text_or_file
 from tracking.tracker import Held
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
         return
     yield Fields(contents.fields)
     for path, file in sorted(contents.files.items()):
-        yield Text(path, file.read_bytes().decode()) if file.suffix == ".txt" else File(path, file)
+        yield text_or_file(path, file)
     yield from gather(contents.points)
     for (path, step), (time, file) in sorted(contents.images.items()):
         yield from read_image(path, step, time, file.read_bytes())

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracking.backends.foreign import artifact_path
 from tracking.backends.wandb.layout import FOLDER, IMAGE_TYPE, STEP, TIME, from_config
 from tracking.backends.wandb.log_file import read_records
 from tracking.errors import StoreError, leaving_out, warn
@@ -89,11 +90,15 @@ def read_run(store: Path, name: str) -> Contents:
     own = {path: from_config(value) for path, value in config.items() if not path.startswith("_")}
     is_ours = "sys/id" in own
     contents = Contents(fields=own if is_ours else _foreign_fields(name, sessions, own))
+    files: dict[str, Path] = {}
     for session in sessions:
         _add(contents, session, STEP if is_ours else _ROW)
-        contents.files |= _files(session.folder, ARTIFACTS if is_ours else ".")
+        files |= _files(session.folder, ARTIFACTS if is_ours else ".")
         numbers = [int(row.get(_ROW, 0)) + 1 for row in session.rows]
         contents.rows = max([contents.rows, *numbers])
+    paths: set[str] = set()
+    for file_name in sorted(files):
+        contents.files[artifact_path(file_name, paths)] = files[file_name]
     return contents
 
 
@@ -205,7 +210,7 @@ def _images(path: str, value: Mapping[str, Any], files: Path) -> Iterator[tuple[
 
 
 def _files(folder: Path, part: str) -> dict[str, Path]:
-    """The texts and files of a session by path, without the client's own."""
+    """The texts and files of a session by name, without the client's own."""
     root = folder / "files"
     files = {}
     for file in run_files(root, part):
@@ -213,8 +218,7 @@ def _files(folder: Path, part: str) -> dict[str, Path]:
         if relative.parts[0] == "media" or relative.name.startswith("wandb-"):
             continue
         if relative.as_posix() not in _CLIENTS_OWN:
-            path = relative.with_suffix("").as_posix()
-            files[path if path.startswith(f"{ARTIFACTS}/") else f"{ARTIFACTS}/{path}"] = file
+            files[relative.as_posix().removeprefix(f"{ARTIFACTS}/")] = file
     return files
 
 
