@@ -13,6 +13,7 @@ from dcgan.jobs.length import length_events
 from dcgan.jobs.other_images import few_steps_warning
 from dcgan.jobs.prepare import Job
 from dcgan.profiling.step_memory import memory_warning
+from dcgan.run_folder.best_step import settle_best_step
 from dcgan.run_folder.describe import (
     COMMAND,
     THREADS,
@@ -22,6 +23,7 @@ from dcgan.run_folder.describe import (
 )
 from tracking.backends.local import read_fields
 from tracking.clock import now_ms
+from tracking.evaluation_paths import BEST_STEP
 from tracking.events import SWEEP, Event, Fields
 from tracking.fields import flatten, to_iso8601
 
@@ -41,6 +43,9 @@ def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator
             {"sys/status": "running", "sys/ended": None, "sys/error": None, "sys/resumed": resumed}
         )
         recorded = read_fields(folder)
+        best_step = settle_best_step(folder, job.checkpoint)
+        if best_step != recorded.get(BEST_STEP):
+            yield Fields({BEST_STEP: best_step})
         if job.has_new_length:
             yield from length_events(folder, job.config.training, recorded)
         # A run can end while it is being described, which takes seconds.
