@@ -46,8 +46,7 @@ def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator
         best_step = settle_best_step(folder, job.checkpoint)
         if best_step != recorded.get(BEST_STEP):
             yield Fields({BEST_STEP: best_step})
-        if job.has_new_length:
-            yield from length_events(folder, job.config.training, recorded)
+        yield from length_events(folder, job.config.training, recorded)
         # A run can end while it is being described, which takes seconds.
         if job.checkpoint is None and COMMAND not in recorded:
             yield from _description(job, folder, arguments)
