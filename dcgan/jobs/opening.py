@@ -36,8 +36,9 @@ def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator
         folder: Its folder.
         arguments: The command line, for the record.
     """
-    yield describe_device(job.config, job.device)
+    device = describe_device(job.config, job.device)
     if job.folder is not None:
+        yield device
         resumed = to_iso8601(now_ms())
         yield Fields(
             {"sys/status": "running", "sys/ended": None, "sys/error": None, "sys/resumed": resumed}
@@ -52,8 +53,10 @@ def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator
             yield from _description(job, folder, arguments)
         return
     sweep = job.metadata.sweep
+    # All at once, lest a run that is killed in between has no status, or a sweep misses it.
     yield Fields(
         {
+            **device.values,
             "sys/status": "running",
             "sys/recipe": job.config.name,
             "sys/seed": job.config.seed,
