@@ -13,6 +13,7 @@ from torch import nn
 
 from dcgan.config.schema import Config
 from dcgan.jobs.checkpoint_saver import CheckpointSaver
+from dcgan.jobs.clock_lag import clock_lag, made_later
 from dcgan.jobs.health import HealthMonitor
 from dcgan.jobs.initial_weights import StateDict
 from dcgan.jobs.length import notes_on_length
@@ -110,10 +111,12 @@ def run_job(
         resume_from = _load_resume_state(job)
         for note in _notes(job, folder, resume_from):
             warn(note)
+        lag = 0
         if job.folder is not None:
+            lag = clock_lag(folder)
             rewind(folder, job.first_step)
         tracker = _open_tracker(job, run, folder, warn)
-        emit = _event_sink(tracker, listen)
+        emit = _event_sink(tracker, listen, lag)
         save = CheckpointSaver(folder / CHECKPOINT_DIR, warn, emit)
         health = HealthMonitor(emit, warn, job.stop_when, job.metadata.tags)
         evaluation_seconds: list[float] = []
@@ -255,19 +258,22 @@ def _open_tracker(job: Job, run: Run, folder: Path, warn: Warn) -> FanOut:
     )
 
 
-def _event_sink(tracker: Tracker, listen: Callable[[Event], None]) -> Callable[[Event], None]:
+def _event_sink(
+    tracker: Tracker, listen: Callable[[Event], None], lag: int
+) -> Callable[[Event], None]:
     """A function that sends a run's events to the tracker and to `listen`.
 
     Metrics also prompt a sample of the machine's usage. It goes to the tracker alone, because
-    `listen` follows the training.
+    `listen` follows the training. lag: See `clock_lag`.
     """
     usage = UsageSampler()
 
     def emit(event: Event) -> None:
+        event = made_later(event, lag)
         tracker.write(event)
         listen(event)
         if isinstance(event, Metrics) and (sample := usage.sample(event.steps[-1])):
-            tracker.write(sample)
+            tracker.write(made_later(sample, lag))
 
     return emit
 
