@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ def locked(
                 locks.enter_context(lock)
             acquired = locks.pop_all()
     except filelock.Timeout as error:
-        raise StoreError(f"The run {folder.name} is being written by another process.") from error
+        raise _written_by_another(folder) from error
     except OSError as error:
         if error.errno not in _READ_ONLY:
             raise
@@ -52,10 +53,33 @@ def locked(
         yield
 
 
-def check_writable(folder: Path) -> None:
-    """Raise StoreError if a run is read-only, before the work whose result it shall hold."""
+def check_writable(folder: Path, patience: float = _PATIENCE_SECONDS) -> None:
+    """Check that a run takes values, before the work whose result it shall hold.
+
+    Args:
+        folder: The run's folder.
+        patience: How many seconds to wait for the end of a short command, such as dcgan tag.
+
+    Raises:
+        StoreError: The run is read-only, or another process writes it.
+    """
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _read_only(folder, "there is no permission")
+    until = time.monotonic() + patience
+    while is_locked(folder):
+        if time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
+        elif is_trained(folder):
+            raise StoreError(
+                f"The run {folder.name} is being trained, and takes no other values meanwhile.\n"
+                "Run the same command again when its training has ended."
+            )
+        else:
+            raise _written_by_another(folder)
+
+
+def _written_by_another(folder: Path) -> StoreError:
+    return StoreError(f"The run {folder.name} is being written by another process.")
 
 
 def _read_only(folder: Path, reason: str) -> StoreError:

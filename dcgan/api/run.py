@@ -312,7 +312,7 @@ class Run:
 
         Raises:
             CheckpointError: There is no such checkpoint, or its file is damaged.
-            StoreError: The images have changed.
+            StoreError: The images have changed, or the run is being trained.
             EvaluationError: There are too few images, or the weights are not Inception's.
             UserError: `samples` is below 100, or `resamples` below 1.
         """

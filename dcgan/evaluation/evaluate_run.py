@@ -44,6 +44,7 @@ from tracking.clock import now_ms
 from tracking.errors import warn
 from tracking.evaluation_paths import BEST_STEP, DIRECTIONS, EVALUATION_FIELDS, REAL_SCORES, SPREADS
 from tracking.events import EVALUATION, Fields, Metrics, Value
+from tracking.lock import check_writable
 from tracking.metric_directions import MetricDirection, improves
 
 _MEASUREMENT = ("samples", "feature_space", "held_out", "version")
@@ -105,13 +106,15 @@ def evaluate_run(
         One result per checkpoint, the earliest first; of `all`, those whose images are finite.
 
     Raises:
-        StoreError: The folder holds no recipe, or the run's images have changed.
+        StoreError: The run is being trained or is read-only; its folder holds no recipe; or its
+            images have changed.
         CheckpointError: There is no such checkpoint, or its file is damaged.
         ConfigError: The recipe is not valid.
         DataError: The images cannot be loaded.
         EvaluationError: The file of weights is not Inception's, or there are too few images.
         GenerationError: The images of the generator are not finite, or those of all of them.
     """
+    check_writable(folder)
     config, chosen_device = with_images_in(read_config(folder), data), choose_device(device)
     steps = steps_to_evaluate(folder, which)
     images = load_training_images(folder, config)

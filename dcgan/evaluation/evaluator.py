@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,7 +50,8 @@ class Score:
         name: The name with the prefix of its feature space, such as `lenet_fid`.
         better: `lower`, `higher`, or what is best if neither is: `0.5`, `as real`.
         value: The mean over resamples, each with new fakes.
-        spread: The standard deviation over resamples; None if there is only one.
+        spread: The standard deviation over resamples; None if there is only one, or if the
+            value is infinite.
         real_score: The score of held-out real images in place of the fakes.
         samples: Fakes per resample, and as many real images.
     """
@@ -234,12 +236,19 @@ def evaluate(
             name=name,
             better=known_direction(name),
             value=statistics.fmean(values),
-            spread=statistics.stdev(values) if len(values) > 1 else None,
+            spread=_spread(values),
             real_score=reference.real_scores[name],
             samples=count,
         )
         for name, values in values_by_name.items()
     ]
+
+
+def _spread(values: Sequence[float]) -> float | None:
+    """None where it cannot be told: of a single value, or of infinite ones."""
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return None
+    return statistics.stdev(values)
 
 
 def known_direction(name: str) -> MetricDirection:

@@ -75,20 +75,30 @@ def notes_on_length(config: Config) -> Iterator[str]:
 
 
 def length_events(folder: Path, training: Training, fields: Mapping[str, Value]) -> Iterator[Event]:
-    """Record a run's new length: in its recipe, which is written first, and its fields.
+    """Record a run's length if it is new: in its recipe, which is written first, and its fields.
 
     Args:
         folder: The run's folder.
-        training: The section with the new length.
+        training: The section with the length.
         fields: The run's fields so far.
     """
-    previous = read_config(folder)
+    recipe = read_config(folder)
     length = {"epochs": training.epochs, "steps": training.steps}
+    # A kill between the two leaves the new length in the recipe and the former one in the fields.
+    former = {unit: fields.get(f"{CONFIG}/training/{unit}") for unit in length}
+    if former == dict.fromkeys(length):
+        former = {"epochs": recipe.training.epochs, "steps": recipe.training.steps}
+    if former == length:
+        return
     recorded = fields.get(LENGTHS)
-    lengths = recorded if isinstance(recorded, list) else [previous.training.length]
-    changed = previous.replace("training", **length)
+    lengths = recorded if isinstance(recorded, list) else [_in_words(recipe, former)]
+    changed = recipe.replace("training", **length)
     yield write_recipe(changed, folder)
     yield Fields(
         {f"{CONFIG}/training/{unit}": value for unit, value in length.items()}
         | {LENGTHS: [*lengths, changed.training.length]}
     )
+
+
+def _in_words(config: Config, length: Mapping[str, Value]) -> str:
+    return config.replace("training", **length).training.length

@@ -13,6 +13,7 @@ from dcgan.jobs.length import length_events
 from dcgan.jobs.other_images import few_steps_warning
 from dcgan.jobs.prepare import Job
 from dcgan.profiling.step_memory import memory_warning
+from dcgan.run_folder.best_step import settle_best_step
 from dcgan.run_folder.describe import (
     COMMAND,
     THREADS,
@@ -22,6 +23,7 @@ from dcgan.run_folder.describe import (
 )
 from tracking.backends.local import read_fields
 from tracking.clock import now_ms
+from tracking.evaluation_paths import BEST_STEP
 from tracking.events import SWEEP, Event, Fields
 from tracking.fields import flatten, to_iso8601
 
@@ -34,22 +36,27 @@ def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator
         folder: Its folder.
         arguments: The command line, for the record.
     """
-    yield describe_device(job.config, job.device)
+    device = describe_device(job.config, job.device)
     if job.folder is not None:
+        yield device
         resumed = to_iso8601(now_ms())
         yield Fields(
             {"sys/status": "running", "sys/ended": None, "sys/error": None, "sys/resumed": resumed}
         )
         recorded = read_fields(folder)
-        if job.has_new_length:
-            yield from length_events(folder, job.config.training, recorded)
+        best_step = settle_best_step(folder, job.checkpoint)
+        if best_step != recorded.get(BEST_STEP):
+            yield Fields({BEST_STEP: best_step})
+        yield from length_events(folder, job.config.training, recorded)
         # A run can end while it is being described, which takes seconds.
         if job.checkpoint is None and COMMAND not in recorded:
             yield from _description(job, folder, arguments)
         return
     sweep = job.metadata.sweep
+    # All at once, lest a run that is killed in between has no status, or a sweep misses it.
     yield Fields(
         {
+            **device.values,
             "sys/status": "running",
             "sys/recipe": job.config.name,
             "sys/seed": job.config.seed,

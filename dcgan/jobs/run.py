@@ -12,6 +12,8 @@ from pathlib import Path
 from torch import nn
 
 from dcgan.config.schema import Config
+from dcgan.jobs.checkpoint_saver import CheckpointSaver
+from dcgan.jobs.clock_lag import clock_lag, made_later
 from dcgan.jobs.health import HealthMonitor
 from dcgan.jobs.initial_weights import StateDict
 from dcgan.jobs.length import notes_on_length
@@ -27,7 +29,6 @@ from dcgan.training.checkpoint import (
     list_checkpoints,
     load_checkpoint,
     no_checkpoints,
-    save_checkpoint,
 )
 from dcgan.training.loop import EvaluateCallback, train
 from dcgan.training.state import check_restorable, has_random_state_of
@@ -110,11 +111,13 @@ def run_job(
         resume_from = _load_resume_state(job)
         for note in _notes(job, folder, resume_from):
             warn(note)
+        lag = 0
         if job.folder is not None:
+            lag = clock_lag(folder)
             rewind(folder, job.first_step)
         tracker = _open_tracker(job, run, folder, warn)
-        save = _CheckpointSaver(folder / CHECKPOINT_DIR, warn)
-        emit = _event_sink(tracker, listen)
+        emit = _event_sink(tracker, listen, lag)
+        save = CheckpointSaver(folder / CHECKPOINT_DIR, warn, emit)
         health = HealthMonitor(emit, warn, job.stop_when, job.metadata.tags)
         evaluation_seconds: list[float] = []
         on_duration = evaluation_seconds.append
@@ -169,7 +172,7 @@ def run_job(
     return _training_result(job, folder, status, seconds, sum(evaluation_seconds))
 
 
-def _status_after(reached_end: bool, health: HealthMonitor, save: _CheckpointSaver) -> Status:
+def _status_after(reached_end: bool, health: HealthMonitor, save: CheckpointSaver) -> Status:
     """The status of a training that has ended without an exception."""
     if save.problem:  # the run can be resumed from the checkpoint before
         return "interrupted"
@@ -257,19 +260,22 @@ def _open_tracker(job: Job, run: Run, folder: Path, warn: Warn) -> FanOut:
     )
 
 
-def _event_sink(tracker: Tracker, listen: Callable[[Event], None]) -> Callable[[Event], None]:
+def _event_sink(
+    tracker: Tracker, listen: Callable[[Event], None], lag: int
+) -> Callable[[Event], None]:
     """A function that sends a run's events to the tracker and to `listen`.
 
     Metrics also prompt a sample of the machine's usage. It goes to the tracker alone, because
-    `listen` follows the training.
+    `listen` follows the training. lag: See `clock_lag`.
     """
     usage = UsageSampler()
 
     def emit(event: Event) -> None:
+        event = made_later(event, lag)
         tracker.write(event)
         listen(event)
         if isinstance(event, Metrics) and (sample := usage.sample(event.steps[-1])):
-            tracker.write(sample)
+            tracker.write(made_later(sample, lag))
 
     return emit
 
@@ -285,39 +291,8 @@ def _decide_compilation(job: Job, emit: Callable[[Event], None], warn: Warn) -> 
     return job.config.replace("training", compile=comparison.pays)
 
 
-class _CheckpointSaver:
-    """Saves checkpoints; if that fails, it warns once and lets the training continue.
-
-    Attributes:
-        step: The step of the newest checkpoint, saved or not; None before the first.
-        problem: Why it could not be saved; None if it was.
-    """
-
-    def __init__(self, folder: Path, warn: Warn) -> None:
-        self._folder = folder
-        self._warn = warn
-        self._has_warned = False
-        self.step: int | None = None
-        self.problem: str | None = None
-
-    def __call__(
-        self, step: int, state: CheckpointState, *, marked: bool = False, best: bool = False
-    ) -> None:
-        self.step, self.problem = step, None
-        try:
-            save_checkpoint(self._folder, step, state, marked=marked, best=best)
-        except (OSError, RuntimeError) as error:  # PyTorch's writer raises the latter
-            self.problem = str(error)
-            if not self._has_warned:
-                self._has_warned = True
-                self._warn(
-                    f"The checkpoint of step {step} cannot be written: {error}. "
-                    "The training continues; it can be resumed from the checkpoint before."
-                )
-
-
 def _describe_loss(
-    job: Job, folder: Path, save: _CheckpointSaver, journal_problem: str | None
+    job: Job, folder: Path, save: CheckpointSaver, journal_problem: str | None
 ) -> str:
     """Says which part of a training was written to disk, if not all of it was."""
     reached = save.step or job.first_step

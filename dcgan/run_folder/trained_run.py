@@ -19,6 +19,7 @@ from dcgan.data.loading import load_images
 from dcgan.models import build_networks
 from dcgan.models.ema import moving_average
 from dcgan.run_folder import CHECKPOINT_DIR, RECIPE_FILE
+from dcgan.store_dir import dcgan_command
 from dcgan.training.checkpoint import (
     CheckpointRef,
     CheckpointState,
@@ -28,9 +29,9 @@ from dcgan.training.checkpoint import (
     load_checkpoint,
     restoring,
 )
-from tracking.backends.local import read_fields
+from tracking.backends.local import last_step, read_fields
 from tracking.errors import StoreError
-from tracking.events import CONFIG, IMPORTED
+from tracking.events import CONFIG, IMPORTED, SYS
 from tracking.run_files import check_no_link
 
 
@@ -148,8 +149,22 @@ def read_config(folder: Path, overrides: Sequence[Override] = ()) -> Config:
     _check_not_imported(folder)
     recipe = check_no_link(folder, RECIPE_FILE)
     if not recipe.exists():
-        raise StoreError(f"The run {folder.name} cannot be opened: {recipe} is missing.")
+        raise _without_recipe(folder, recipe)
     return load_config(str(recipe), list(overrides))
+
+
+def _without_recipe(folder: Path, recipe: Path) -> StoreError:
+    """The error of a run that has no recipe: the file was deleted, or the run came to nothing."""
+    run = folder.name
+    if list_checkpoints(folder / CHECKPOINT_DIR) or last_step(folder) > 0:
+        return StoreError(f"The run {run} cannot be opened: {recipe} is missing.")
+    if read_fields(folder).get(f"{SYS}/status") == "running":
+        return StoreError(f"The run {run} has only just begun: try again when it trains.")
+    delete = dcgan_command("delete", run, store=folder.parent)
+    return StoreError(
+        f"The run {run} ended before its recipe was written: there is nothing to go on with.\n"
+        f"Train it anew; to delete what is left of this one: {delete}"
+    )
 
 
 def with_images_in(config: Config, folder: Path | str | None) -> Config:

@@ -100,10 +100,15 @@ def save_checkpoint(
         _mark(path, "keep").touch()
     if best:
         mark_best(path)
+    delete_old_checkpoints(folder)
+    return path
+
+
+def delete_old_checkpoints(folder: Path) -> None:
+    """Delete all but the two newest checkpoints, the marked ones and the best."""
     for old in list_checkpoints(folder)[:-NEWEST_KEPT]:
         if not any(_mark(old, reason).exists() for reason in ("keep", "best")):
             old.unlink()
-    return path
 
 
 def mark_best(path: Path) -> None:
@@ -116,6 +121,18 @@ def mark_best(path: Path) -> None:
 def has_best_mark(path: Path) -> bool:
     """Whether a checkpoint is the best of its run."""
     return _mark(path, "best").exists()
+
+
+def best_checkpoint(folder: Path) -> Path | None:
+    """The file of the checkpoint that is marked as the best; None if there is none."""
+    return next(filter(has_best_mark, reversed(list_checkpoints(folder))), None)
+
+
+def drop_lost_marks(folder: Path) -> None:
+    """Delete marks of checkpoints that are gone, lest they count for new ones of their steps."""
+    for mark in folder.glob("step-*.best"):
+        if not mark.with_suffix(".pt").exists():
+            mark.unlink()
 
 
 def load_checkpoint(path: Path) -> CheckpointState:
@@ -168,14 +185,14 @@ def find_checkpoint(folder: Path, which: CheckpointRef = "last") -> Path:
     if which == "last":
         return paths[-1]
     if which == "best":
-        best = [path for path in paths if has_best_mark(path)]
-        if not best:
+        best = best_checkpoint(folder)
+        if best is None:
             raise CheckpointError(
                 "This run has no best checkpoint, because its checkpoints were not evaluated.\n"
                 "Evaluate them with dcgan evaluate --checkpoint all, or while training with "
                 "--evaluate-every 1, or choose a checkpoint by its step."
             )
-        return best[-1]
+        return best
     steps = {checkpoint_step(path): path for path in paths}
     if which not in steps:
         kept = ", ".join(map(str, steps))

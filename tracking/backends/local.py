@@ -307,6 +307,11 @@ def last_step(folder: Path) -> int:
     return int(last_values(folder).get("step", 0))
 
 
+def last_time(folder: Path) -> int:
+    """The latest time of the run's metrics, milliseconds since the Unix epoch; 0 without any."""
+    return max(last_metrics(folder / METRICS_FILE).time.values(), default=0)
+
+
 def read_events(folder: Path, held: Held = NOTHING) -> Iterator[Event]:
     """The complete run in `folder` as events: fields, texts and files, metrics, images.
 

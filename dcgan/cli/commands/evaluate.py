@@ -150,20 +150,23 @@ def _folders(
 
 
 def _of_sweep(selection: Selection) -> list[Path]:
-    """The runs of a sweep that have checkpoints; the others are left out with a warning."""
+    """The runs of a sweep that have ended and have checkpoints; others are named in a warning."""
     from dcgan.run_folder import CHECKPOINT_DIR
     from dcgan.training.checkpoint import list_checkpoints
     from tracking.errors import StoreError, warn
+    from tracking.lock import is_trained
 
     folders = []
     for run in select_runs(selection).table.index:
         folder = selection.store / run
-        if list_checkpoints(folder / CHECKPOINT_DIR):
+        if is_trained(folder):
+            warn(f"The run {run} is left out: it is being trained.")
+        elif list_checkpoints(folder / CHECKPOINT_DIR):
             folders.append(folder)
         else:
             warn(f"The run {run} is left out: it has no checkpoint.")
     if not folders:
-        raise StoreError(f"No run of the sweep {selection.sweep} has a checkpoint.")
+        raise StoreError(f"No run of the sweep {selection.sweep} has ended with a checkpoint.")
     return folders
 
 

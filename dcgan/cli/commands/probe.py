@@ -77,7 +77,7 @@ def _save(
     """Write the picture, and track it and the values with the run.
 
     Args:
-        trained_run: The run; nothing is tracked if it has a newer checkpoint.
+        trained_run: The run; nothing is tracked if it has a newer checkpoint or is being written.
         name: The probe's name in the paths of its picture and its values.
         figure: The picture.
         output: Where to write it; None for the folder `plots` of the run.
@@ -92,6 +92,7 @@ def _save(
     from dcgan.run_folder.amend import amend
     from tracking.atomic_files import write_output
     from tracking.events import IMAGES, PROBES, Event, Image, Metrics
+    from tracking.lock import is_locked
 
     path = output or trained_run.folder / PLOTS_DIR / f"probe-{name}.png"
     buffer = io.BytesIO()
@@ -108,6 +109,9 @@ def _save(
     console.print(str(path), soft_wrap=True)
     if not trained_run.is_latest:
         console.print("[dim]Not written to the run: there is a newer checkpoint.[/dim]")
+        return
+    if is_locked(trained_run.folder):
+        console.print("[dim]Not written to the run, because another process is writing it.[/dim]")
         return
     now = now_ms()
     pixels = np.asarray(PIL.Image.open(buffer).convert("RGB"))

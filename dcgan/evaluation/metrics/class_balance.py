@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,7 @@ def class_divergence(predicted: Tensor, real: Tensor, classes: int) -> float:
     """KL(generated classes || real classes) in nats, 0 where both are alike.
 
     The reverse KL of the stacked-MNIST experiments (Srivastava et al. 2017, section 4.2).
-    Classes that no real image has are left out of both.
+    Classes that no real image has are left out of both; it is infinite if all fakes are of such.
 
     Args:
         predicted: Classes of fakes, int64 (N,).
@@ -24,5 +26,7 @@ def class_divergence(predicted: Tensor, real: Tensor, classes: int) -> float:
     """
     counts = [torch.bincount(each, minlength=classes).double() for each in (predicted, real)]
     present = counts[1] > 0
+    if not counts[0][present].any():
+        return math.inf
     generated_shares, real_shares = (each[present] / each[present].sum() for each in counts)
     return torch.xlogy(generated_shares, generated_shares / real_shares).sum().item()

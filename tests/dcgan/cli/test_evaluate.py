@@ -16,13 +16,16 @@ from typer.testing import CliRunner, Result
 
 from dcgan.cli import app
 from dcgan.evaluation import evaluator
+from dcgan.evaluation.evaluate_run import evaluate_run
 from dcgan.evaluation.features import feature_space
 from dcgan.evaluation.features.inception import INSTALL, Inception
 from dcgan.run_folder.amend import amend
 from dcgan.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from tests.dcgan.data.test_cache import save
 from tracking.backends.local import last_values, read_fields, read_steps, run_folders
+from tracking.errors import StoreError
 from tracking.events import SWEEP, Fields
+from tracking.lock import locked
 
 pytestmark = pytest.mark.usefixtures("few_projections")
 
@@ -319,13 +322,16 @@ def test_the_runs_of_a_sweep_are_evaluated_at_once(
         shutil.copytree(source, folder)
         amend(folder, [Fields({f"{SWEEP}/id": f"{sweep}-1", f"{SWEEP}/name": sweep})])
     shutil.rmtree(tmp_path / "astro-c" / "checkpoints")
+    shutil.copytree(tmp_path / "astro-a", tmp_path / "astro-e")
     few = ("--samples", "100", "--resamples", "1", *store_of(tmp_path))
 
-    result = invoke("evaluate", "--sweep", "rates", "--json", *few)
+    with locked(tmp_path / "astro-e", training=True):
+        result = invoke("evaluate", "--sweep", "rates", "--json", *few)
 
     assert result.exit_code == 0, result.output
     assert [tree["run"] for tree in json.loads(result.stdout)] == ["astro-a", "astro-b"]
     assert "The run astro-c is left out: it has no checkpoint" in result.stderr
+    assert "The run astro-e is left out: it is being trained" in result.stderr
     assert "evaluation/fid" not in read_steps(tmp_path / "astro-d")
     absent = invoke("evaluate", "--sweep", "rats", *few)
     assert absent.exit_code == 2
@@ -344,4 +350,18 @@ def test_a_run_without_the_checkpoint_is_an_error_before_the_first_is_evaluated(
 
     assert result.exit_code == 2
     assert "There is no checkpoint of step 3; choose one of: 6" in unwrapped(result)
+    assert not cheap_inception
+
+
+def test_a_run_that_is_being_written_is_refused_before_anything_is_measured(
+    store: Path, cheap_inception: list[int]
+) -> None:
+    folder = next(each for each in run_folders(store) if each.name.startswith("astro"))
+    for training, reason in ((True, "is being trained"), (False, "is being written")):
+        with locked(folder, training=training):
+            result = invoke("evaluate", folder.name, *store_of(store))
+            with pytest.raises(StoreError, match=reason):
+                next(evaluate_run(folder, samples=100))
+        assert result.exit_code == 2
+        assert reason in unwrapped(result)
     assert not cheap_inception

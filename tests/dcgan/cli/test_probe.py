@@ -15,6 +15,7 @@ from analysis.plots.probes import class_shift, label_efficiency, mosaic_figure
 from dcgan.cli import app
 from tests.dcgan.cli.test_evaluate import TINY
 from tracking.backends.local import last_values, read_fields, read_steps, run_folders
+from tracking.lock import locked
 
 
 def invoke(*arguments: str) -> Result:
@@ -57,6 +58,21 @@ def test_pictures_land_in_the_run_and_are_tracked(store: Path, digits: Path, nam
         f"probes/{title}/00000006.png" in invoke("show", digits.name, "--store", str(store)).output
     )
     assert len(read_steps(digits)) == steps
+
+
+def test_a_picture_of_a_run_that_is_being_trained_is_not_tracked(
+    store: Path, digits: Path, tmp_path: Path
+) -> None:
+    picture = tmp_path / "walk.png"
+    tracked = set(digits.rglob("*.png"))
+    with locked(digits, training=True):
+        result = invoke(
+            "probe", "interpolate", digits.name, "-o", str(picture), "--store", str(store)
+        )
+    assert result.exit_code == 0, result.output
+    assert "Not written to the run, because another process is writing it" in said(result)
+    assert picture.exists()
+    assert set(digits.rglob("*.png")) == tracked
 
 
 def test_features_are_compared_with_three_controls(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -69,3 +71,18 @@ def test_too_few_real_images_are_an_error(digits: ImageSet) -> None:
         make_reference(few, None, [PIXELS], 10_000)
     reference = make_reference(part(digits, "12", digits.pixels[:12]), None, [PIXELS], 10_000)
     assert (len(reference.train), reference.requested) == (6, 10_000)
+
+
+def test_fakes_of_no_real_images_class_have_an_infinite_divergence(digits: ImageSet) -> None:
+    """As of a generator that draws one of the 1,000 modes, and few real images."""
+    reference = make_reference(digits, None, [PIXELS], 100)
+    classifier = SimpleNamespace(
+        count=2,
+        stacked=False,
+        classes=lambda images: torch.full((len(images),), int(images is not reference.train)),
+    )
+    real_scores = reference.real_scores | {"class_coverage": 1.0, "class_divergence": 0.0}
+    reference = replace(reference, classifier=classifier, real_scores=real_scores)
+    scores = evaluate(lambda count, seed: digits.pixels[-count:], reference, resamples=2)
+    (divergence,) = (each for each in scores if each.name == "class_divergence")
+    assert (divergence.value, divergence.spread) == (np.inf, None)

@@ -137,6 +137,8 @@ def test_divergence_is_that_of_the_shares() -> None:
     assert class_divergence(predicted, real, 3) == pytest.approx(expected)
     assert class_divergence(real, real, 3) == 0
     assert class_coverage(predicted, 3) == pytest.approx(2 / 3)
+    assert class_divergence(torch.tensor([0, 2]), torch.tensor([0, 1]), 3) == np.log(2)
+    assert class_divergence(torch.tensor([2, 2]), torch.tensor([0, 1]), 3) == np.inf
 
 
 def test_a_pyramid_adds_up_to_its_images() -> None:

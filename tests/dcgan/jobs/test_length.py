@@ -21,6 +21,7 @@ from dcgan.training.checkpoint import CheckpointError, find_checkpoint, load_che
 from tests.dcgan.conftest import SMALL
 from tracking.backends.local import read_fields, read_steps
 from tracking.errors import StoreError
+from tracking.events import Event, File
 
 THREE_BATCHES = ("training.batch_size=600", "images.every_steps=4", "stabilisers.generator_ema=0.9")
 """Of the 1,797 digits; the grids' interval does not end with an epoch."""
@@ -119,6 +120,28 @@ def test_an_interrupted_run_gets_another_length_too(tmp_path: Path, three_at_onc
     folder = new_run(tmp_path / "interrupted", "training.epochs=9", steps=4)
     resumed(folder, "epochs", 3)
     assert_same_training(folder, three_at_once)
+
+
+@pytest.mark.parametrize("is_named_again", [True, False])
+def test_a_kill_between_recipe_and_fields_does_not_lose_the_former_length(
+    finished: Path, is_named_again: bool
+) -> None:
+    def kill(event: Event) -> None:
+        if isinstance(event, File):  # the recipe
+            raise KeyboardInterrupt
+
+    length = [Override("training.epochs", 3, "--epochs 3")]
+    job = prepare_resume(finished.parent, "last", "cpu", length=length)
+    run_job(job, [], listen=kill, warn=lambda _: None)
+    assert read_config(finished).training.epochs == 3
+    assert read_fields(finished)["config/training/epochs"] == 2
+    if is_named_again:
+        resumed(finished, "epochs", 3)
+    else:
+        trained(prepare_resume(finished.parent, "last", "cpu"))
+    fields = read_fields(finished)
+    assert fields["sys/lengths"] == ["2 epochs", "3 epochs"]
+    assert fields["config/training/epochs"] == 3
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,9 +26,18 @@ from dcgan.training.checkpoint import CheckpointError, find_checkpoint
 from tests.dcgan.conftest import SMALL
 from tests.dcgan.training.test_other_device import as_saved_on_cuda
 from tests.support.largest_file import largest_file
-from tracking.backends.local import amend_fields, last_values, read_fields, run_folders
+from tracking.backends import load_backend
+from tracking.backends.local import (
+    amend_fields,
+    last_values,
+    load_steps,
+    read_fields,
+    run_folders,
+)
+from tracking.clock import now_ms
 from tracking.errors import StoreError
 from tracking.events import Event, File
+from tracking.transfer import send_run
 
 STEPS = 6
 
@@ -173,6 +183,25 @@ def test_a_run_that_ends_before_the_clock_moves_has_a_result(
     config = read_config(run_folders(interrupted)[0])
     result = run(prepare(config, "cpu", tmp_path, (), RunMetadata()), steps=1)
     assert (result.status, result.steps, result.images_per_second) == ("interrupted", 1, 0)
+
+
+def test_a_clock_that_was_set_back_does_not_leave_a_remote_with_the_old_values(
+    store: Path,
+) -> None:
+    (folder,) = run_folders(store)
+    metrics = folder / "metrics.jsonl"
+    ahead = now_ms() + 3_600_000
+    metrics.write_text(re.sub(r'"time": ?\d+', f'"time": {ahead}', metrics.read_text()))
+    send_run(folder, "mlflow")  # with the step after the checkpoint
+    run(prepare_resume(store, "last", "cpu"), steps=1)
+    send_run(folder, "mlflow")
+    here, there = (
+        load(store, folder.name).set_index("step")["training/batch/Gloss"][STEPS + 1]
+        for load in (load_steps, load_backend("mlflow").load_steps)
+    )
+    assert here == there != 0.5
+    times = load_steps(store, folder.name)["time"]
+    assert times.is_monotonic_increasing
 
 
 @pytest.fixture
