@@ -34,6 +34,8 @@ _FIXABLE_BY_USER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
 FIRST_PROCESS_SECONDS = 10.0
 """Seconds that all processes but the first wait before they report an error."""
 
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # Typer does not export it
+
 
 class LabGroup(TyperGroup):
     """The group of all commands: prints a `UserError` in a panel and exits with code 2.
@@ -51,6 +53,10 @@ class LabGroup(TyperGroup):
         try:
             with _warnings_in_one_line(), showing_images(_image_bars):
                 return super().invoke(ctx)
+        except _USAGE_ERROR:  # which Typer prints
+            if os.environ.get("RANK", "0") != "0":
+                time.sleep(FIRST_PROCESS_SECONDS)
+            raise
         except (UserError, OSError, RuntimeError, MemoryError) as error:
             text = _message(error)
             if text is None:

@@ -70,7 +70,9 @@ class TrainingMeter:
         self.step = event.steps[-1]
         if measured:
             self._recent.append((time.monotonic(), self.step))
-            while self._recent[-1][0] - self._recent[0][0] > _RATE_WINDOW_SECONDS:
+            # Two at least, however far apart they are: steps may be slow, and those of several
+            # processes are reported 50 at a time.
+            while len(self._recent) > 2 and self._recent_seconds() > _RATE_WINDOW_SECONDS:
                 self._recent.pop(0)
         latest = {path.rpartition("/")[2]: column[-1] for path, column in event.values.items()}
         epoch = -(-self.step // self._steps_per_epoch)
@@ -95,6 +97,9 @@ class TrainingMeter:
                     + (f"; real images {real:.4g}" if isinstance(real, float) else "")
                 )
 
+    def _recent_seconds(self) -> float:
+        return self._recent[-1][0] - self._recent[0][0]
+
     def _steps_per_second(self) -> float:
-        (start, first_step), (end, last_step) = self._recent[0], self._recent[-1]
-        return (last_step - first_step) / (end - start) if end > start else 0.0
+        steps, seconds = self._recent[-1][1] - self._recent[0][1], self._recent_seconds()
+        return steps / seconds if seconds else 0.0

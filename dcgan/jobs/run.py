@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from torch import nn
-
 from dcgan.config.schema import Config
 from dcgan.jobs.checkpoint_saver import CheckpointSaver
 from dcgan.jobs.clock_lag import clock_lag, made_later
@@ -20,7 +18,8 @@ from dcgan.jobs.length import notes_on_length
 from dcgan.jobs.opening import note_on_threads, opening_events, run_warnings
 from dcgan.jobs.out_of_memory import explaining_lack_of_memory
 from dcgan.jobs.prepare import Job, check_still_resumable
-from dcgan.jobs.signals import ending_at_once, stop_requests
+from dcgan.jobs.signals import stop_requests
+from dcgan.jobs.timed_evaluation import timed_evaluation
 from dcgan.profiling.step_timing import try_compiling
 from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.training.checkpoint import (
@@ -30,12 +29,11 @@ from dcgan.training.checkpoint import (
     load_checkpoint,
     no_checkpoints,
 )
-from dcgan.training.loop import EvaluateCallback, train
+from dcgan.training.loop import train
 from dcgan.training.state import check_restorable, has_random_state_of
 from tracking.backends import load_backend
 from tracking.backends.local import (
     last_step,
-    last_values,
     read_events,
     read_fields,
     read_run,
@@ -43,15 +41,14 @@ from tracking.backends.local import (
 )
 from tracking.clock import now_ms
 from tracking.errors import StoreError, UserError
-from tracking.evaluation_paths import BEST_STEP
-from tracking.events import EVALUATION, TRACKERS, Event, Fields, Metrics
+from tracking.events import TRACKERS, Event, Fields, Metrics
 from tracking.fanout import FanOut, Warn
 from tracking.fields import flatten, to_iso8601
 from tracking.lock import locked
 from tracking.redaction import make_redactor
 from tracking.store import create_run
 from tracking.system_usage import UsageSampler
-from tracking.tracker import Held, Run, Status, Tracker
+from tracking.tracker import Run, Status, Tracker
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,6 @@ def run_job(
             with explaining_lack_of_memory(job.config, job.device, job.world):
                 config = _decide_compilation(job, emit, warn)
                 began = time.monotonic()
-                alone = stopping is None and job.world.size == 1
                 with (
                     nullcontext(stopping) if stopping else stop_requests(job.world.size > 1) as stop
                 ):
@@ -150,8 +146,14 @@ def run_job(
                         resume_from=resume_from,
                         stopping=lambda: health.stopped_by is not None or stop(),
                         world=job.world,
-                        evaluate=_timed_evaluation(
-                            job, folder, tracker.held(), emit, warn, on_duration, alone
+                        evaluate=timed_evaluation(
+                            job,
+                            folder,
+                            tracker.held(),
+                            emit,
+                            warn,
+                            on_duration,
+                            interrupted=None if stopping else stop,
                         ),
                     )
             status = _status_after(reached_end, health, save)
@@ -192,17 +194,22 @@ def run_worker_rank(job: Job) -> bool:
         stop_requests(catch_repeats=True) as stop,
         explaining_lack_of_memory(job.config, job.device, job.world),
     ):
-        reached_end = train(
-            job.config,
-            job.images.pixels,
-            device=job.device,
-            emit=lambda event: None,
-            save=no_checkpoints,  # the first process saves
-            start_from=_start_from(job),
-            resume_from=resume_from,
-            stopping=stop,
-            world=job.world,
-        )
+        try:
+            reached_end = train(
+                job.config,
+                job.images.pixels,
+                device=job.device,
+                emit=lambda event: None,
+                save=no_checkpoints,  # the first process saves
+                start_from=_start_from(job),
+                resume_from=resume_from,
+                stopping=stop,
+                world=job.world,
+            )
+        except UserError:
+            if stop():  # the signal has ended the first process, which was evaluating
+                return False
+            raise
         return reached_end or not stop()
 
 
@@ -306,51 +313,6 @@ def _describe_loss(
         parts.append(f"The checkpoint of step {reached:,} is missing, {last}: {save.problem}.")
     parts.append("Make room; then dcgan resume trains the missing steps again.")
     return "\n".join(parts)
-
-
-def _timed_evaluation(
-    job: Job,
-    folder: Path,
-    held: Held,
-    emit: Callable[[Event], None],
-    warn: Warn,
-    on_duration: Callable[[float], None],
-    alone: bool,
-) -> EvaluateCallback | None:
-    """The recipe's evaluation during training; None if it has none.
-
-    Args:
-        job: The run.
-        folder: The run's folder.
-        held: What the journal had when the run was resumed; evaluations in it are not repeated.
-        emit: Tracks the values.
-        warn: Called if an evaluation fails.
-        on_duration: Called with the duration of each evaluation, in seconds.
-        alone: Whether Ctrl-C ends an evaluation at once, because no other process waits for it;
-            the checkpoint was saved before it, and resuming repeats it.
-    """
-    if not job.config.evaluation.every_epochs:
-        return None
-    from dcgan.evaluation.callback import best_so_far, evaluation_callback
-
-    evaluated = [step for path, step in held.last_step.items() if path.startswith(EVALUATION)]
-    best_step = read_fields(folder).get(BEST_STEP)
-    best = best_so_far(last_values(folder))
-    evaluate = evaluation_callback(
-        job.config, job.images, job.held_out, job.device, emit, warn, best
-    )
-
-    def timed(step: int, generator: nn.Module) -> bool:
-        if step in evaluated:
-            return step == best_step
-        began = time.monotonic()
-        try:
-            with ending_at_once() if alone else nullcontext():
-                return evaluate(step, generator)
-        finally:
-            on_duration(time.monotonic() - began)
-
-    return timed
 
 
 def _training_result(

@@ -44,25 +44,35 @@ def stop_requests(catch_repeats: bool = False) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Let the first Ctrl-C within `stop_requests` do what a second one does.
+    """Let the first signal within `stop_requests` raise KeyboardInterrupt, and be noted as well.
 
-    For work that takes long, looks at no request, and can be repeated.
+    For work that takes long, looks at no request, and can be repeated. SIGTERM too, because who
+    sends it, such as `torchrun`, kills the process soon after.
     """
-    noting = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(noting):
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    noting = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def end(number: int, frame: FrameType | None) -> None:
-        noting(number, frame)  # this restores the handler of a second one
-        signal.raise_signal(number)
+        restore()  # first, so that a repeated signal does not end what the first one unwinds
+        handler = noting[signal.Signals(number)]
+        assert callable(handler)
+        handler(number, frame)
+        raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, end)
+    def restore() -> None:
+        for number, handler in noting.items():
+            if signal.getsignal(number) is end:
+                signal.signal(number, handler)
+
+    for number, handler in noting.items():
+        if callable(handler):
+            signal.signal(number, end)
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGINT) is end:
-            signal.signal(signal.SIGINT, noting)
+        restore()
 
 
 @contextmanager

@@ -29,7 +29,11 @@ from dcgan.config.schema import ConfigError, ProcessError
 from tracking.errors import UserError
 
 STOP_CHECK_STEPS = 20
-"""Steps between two checks of whether any process was asked to stop."""
+"""Steps between two checks of whether any process was asked to stop, at most."""
+
+STOP_CHECK_SECONDS = 5.0
+"""Seconds between two of them, unless one step takes longer: torchrun kills the processes 30 s
+after it has passed a signal on to them, and a checkpoint must be written before."""
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 """Seconds between two polls of a process that waits for another."""
@@ -127,24 +131,6 @@ class World:
         dist.all_reduce(parts)
         return parts.cpu().double().sum(dim=0)
 
-    def any_requested_stop(self, stop: bool, step: int, device: torch.device) -> bool:
-        """Whether any process was asked to stop.
-
-        Only checked every 20 steps, because the check waits for all processes.
-
-        Args:
-            stop: Whether this process was asked to stop.
-            step: The current training step, the same on all processes.
-            device: Where the processes exchange the answer.
-        """
-        if self.size == 1:
-            return stop
-        if step % STOP_CHECK_STEPS:
-            return False
-        requests = torch.tensor(float(stop), device=device)
-        dist.all_reduce(requests)
-        return bool(requests.item())
-
     @contextmanager
     def main_process_first(self) -> Iterator[None]:
         """Run the block on rank 0 first, for example to fill a cache that the others read.
@@ -212,6 +198,46 @@ class World:
     def _count(self, event: str, more: int = 0) -> int:
         """How many processes have announced an event, after adding `more`."""
         return self.size if self.store is None else self.store.add(event, more)
+
+
+class StopChecks:
+    """Says now and then whether any process was asked to stop.
+
+    Not after every step, because each check waits for all processes. They agree on the step of the
+    next one, which follows from the slowest process's time per step.
+
+    Args:
+        world: The processes that train together; each of them makes all calls.
+        device: Where the processes exchange the answer.
+        step: Steps done so far.
+    """
+
+    def __init__(self, world: World, device: torch.device, step: int) -> None:
+        self._world = world
+        self._device = device
+        self._last = step
+        self._next = step + 1
+        self._since = time.monotonic()
+
+    def any_requested(self, stop: bool, step: int) -> bool:
+        """Whether any process was asked to stop; False between two checks.
+
+        Args:
+            stop: Whether this process was asked to stop.
+            step: The current training step, the same on all processes.
+        """
+        if self._world.size == 1:
+            return stop
+        if step < self._next:
+            return False
+        seconds = (time.monotonic() - self._since) / (step - self._last)
+        answers = torch.tensor([float(stop), seconds], device=self._device)
+        dist.all_reduce(answers, dist.ReduceOp.MAX)
+        any_stop, slowest = answers.tolist()
+        in_time = int(STOP_CHECK_SECONDS / slowest) if slowest else STOP_CHECK_STEPS
+        self._last, self._next = step, step + min(max(in_time, 1), STOP_CHECK_STEPS)
+        self._since = time.monotonic()
+        return bool(any_stop)
 
 
 SINGLE_PROCESS = World()

@@ -17,7 +17,7 @@ from dcgan.data.scaling import to_unit_range
 from dcgan.sampling import draw_latents, generate, image_grid
 from dcgan.training.captured_step import CapturedStep, capture_cuda_graph
 from dcgan.training.checkpoint import CheckpointState, SaveCheckpoint
-from dcgan.training.distributed import SINGLE_PROCESS, World
+from dcgan.training.distributed import SINGLE_PROCESS, StopChecks, World
 from dcgan.training.metric_buffer import MetricBuffer
 from dcgan.training.network_norms import NetworkNorms
 from dcgan.training.precision import set_arithmetic
@@ -86,6 +86,7 @@ def train(
     metrics = MetricBuffer(emit, state.epoch_sums, state.batch, reduce)
     norms = NetworkNorms(state.generator, state.discriminator)
     fixed_noise = _fixed_noise(config, seeds, device)
+    stop_checks = StopChecks(world, device, state.step)
     if state.step == 0:
         emit(_grid(REAL, 0, to_unit_range(some_images(pixels, config.images.count)), config))
         emit(_fixed_noise_grid(state, fixed_noise, config))
@@ -116,7 +117,7 @@ def train(
                 if last or _grid_is_due(state, config, epoch_ended):
                     metrics.flush()
                     emit(_fixed_noise_grid(state, fixed_noise, config))
-            stop = world.any_requested_stop(stopping(), state.step, device)
+            stop = stop_checks.any_requested(stopping(), state.step)
 
         emit(_data_wait_metrics(state.step, data_wait))
         epoch = state.epoch

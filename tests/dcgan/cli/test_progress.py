@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from types import SimpleNamespace
 from typing import cast
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from dcgan.cli import progress
 from dcgan.cli.progress import ImageProgress, TrainingConsole, TrainingProgress
 from dcgan.jobs.prepare import Job
+from dcgan.jobs.progress import TrainingMeter
 from tracking.events import Fields, Metrics
 
 
@@ -37,6 +39,20 @@ def test_the_score_of_an_evaluation_is_printed_beside_that_of_real_images() -> N
         "step 2: lenet_fid 60.5, the best so far; real images 9.4",
         "step 4: lenet_fid 70.25, the best is 60.5; real images 9.4",
     ]
+
+
+def test_slow_steps_have_a_speed_and_a_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    card = SimpleNamespace(card=SimpleNamespace(size=4_000))
+    job = SimpleNamespace(images=card, steps_per_epoch=100, epochs=2, total_steps=200, first_step=0)
+    meter = TrainingMeter(cast(Job, job))
+    names = ("Gloss", "Dloss", "D_x", "D_G_z1", "D_G_z2")
+    for step in (50, 100):  # as blocks of several processes end, here of half a second per step
+        clock += 25
+        meter.follow(Metrics([step], [step], {f"training/batch/{each}": [1.0] for each in names}))
+        assert " 80 images/s " in meter.line
+    assert meter.line.endswith(" 50 s left")
 
 
 def test_each_kind_of_work_has_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:

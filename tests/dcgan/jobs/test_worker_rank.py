@@ -22,24 +22,36 @@ from dcgan.exit_codes import EXIT_INTERRUPTED
 from dcgan.jobs import prepare, run
 from dcgan.training import distributed
 from dcgan.training.distributed import World
+from tracking.errors import UserError
 
 
 @pytest.mark.parametrize(
     ("is_interrupted", "reached_end", "status"),
-    [(True, False, EXIT_INTERRUPTED), (True, True, 0), (False, True, 0), (False, False, 0)],
-    ids=["interrupted", "too late", "finished", "stopped by a rule"],
+    [
+        (True, False, EXIT_INTERRUPTED),
+        (True, True, 0),
+        (False, True, 0),
+        (False, False, 0),
+        (True, None, EXIT_INTERRUPTED),
+    ],
+    ids=["interrupted", "too late", "finished", "stopped by a rule", "the first was interrupted"],
 )
 def test_it_is_that_of_the_first_process(
-    is_interrupted: bool, reached_end: bool, status: int, monkeypatch: pytest.MonkeyPatch
+    is_interrupted: bool,
+    reached_end: bool | None,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def train(*_: Any, **__: Any) -> bool:
         if is_interrupted:
             os.kill(os.getpid(), signal.SIGINT)
+        if reached_end is None:
+            raise UserError("Another process could not continue; its own message says why.")
         return reached_end
 
     monkeypatch.setattr(run, "train", train)
     job: Any = SimpleNamespace(
-        world=SimpleNamespace(rank=1, size=2),
+        world=World(rank=1, size=2),
         config=load_config("digits", []),
         images=SimpleNamespace(pixels=None),
         device=None,

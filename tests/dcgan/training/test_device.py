@@ -179,14 +179,15 @@ def test_a_process_whose_error_is_its_own_reports_it_at_once(
     assert "This process has no GPU of its own: LOCAL_RANK is 3" in message
 
 
+@pytest.mark.parametrize("mistake", ["no-such", "--no-such"])
 def test_another_process_waits_for_the_first_to_report_what_befalls_both(
-    monkeypatch: pytest.MonkeyPatch,
+    mistake: str, monkeypatch: pytest.MonkeyPatch
 ):
     waited: list[float] = []
     monkeypatch.setattr(errors.time, "sleep", waited.append)
     for rank, seconds in (("0", []), ("1", [errors.FIRST_PROCESS_SECONDS])):
         monkeypatch.setenv("RANK", rank)
-        assert "no-such" in shown("train", "no-such")
+        assert mistake in shown("train", mistake)
         assert waited == seconds
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from dcgan.config.schema import ConfigError
-from dcgan.training.distributed import World, process_group
+from dcgan.training.distributed import StopChecks, World, process_group
 from dcgan.training.metric_buffer import MetricBuffer
 from dcgan.training.sync_batch_norm import synchronise_batch_norm
 from tracking.events import Metrics
@@ -101,3 +103,34 @@ def test_several_processes_on_a_mac_are_told_what_works(monkeypatch: pytest.Monk
     processes = process_group(torch.device("mps"))
     with pytest.raises(ConfigError, match="Use --device cpu, or leave torchrun out"), processes:
         pass
+
+
+@pytest.mark.parametrize(
+    ("seconds_per_step", "checked"),
+    [
+        ((0.0, 0.01), [1, 21, 41, 61]),
+        ((2.0, 1.0), [1, 3, 5, 7]),  # by the slowest, this or the other process
+        ((1.0, 2.0), [1, 3, 5, 7]),
+        ((40.0, 40.0), [1, 2, 3, 4]),
+    ],
+)
+def test_a_stop_is_seen_before_torchrun_loses_patience(
+    seconds_per_step: tuple[float, float], checked: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    own, others = seconds_per_step
+    clock, exchanged = 0.0, []
+
+    def take_the_greater(answers: Tensor, operation: object) -> None:
+        assert operation == dist.ReduceOp.MAX
+        exchanged.append(step)
+        answers.copy_(torch.maximum(answers, torch.tensor([float(step == checked[-1]), others])))
+
+    monkeypatch.setattr(dist, "all_reduce", take_the_greater)
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    checks = StopChecks(World(rank=0, size=2), torch.device("cpu"), step=0)
+    for step in range(1, 100):
+        clock += own
+        if checks.any_requested(False, step):
+            break
+    assert exchanged == checked
+    assert step == checked[-1]
