@@ -70,7 +70,7 @@ def train(
         compile: Whether to use torch.compile if a trial shows that it is faster.
         data: Folder or file with the recipe's data set, or with other images.
         download: Whether torchvision may download missing data.
-        settings: Any other keys of the recipe: `{"network.latent_size": 32}`.
+        settings: Other keys of the recipe: `{"network.latent_size": 32}`; the arguments win over them.
         trackers: `mlflow`, `neptune`, `tensorboard`, `wandb` or a tracker of another package,
             besides the local journal.
         name: Name of the run.
@@ -252,10 +252,10 @@ def overrides_of(settings: Mapping[str, Any] | None, **options: Any) -> list[Ove
             that were left out.
 
     Returns:
-        The overrides by `settings`, then those by the options.
+        The overrides by `settings`, then those by the options, which win.
 
     Raises:
-        ConfigError: Two of them contradict each other.
+        ConfigError: Two of them exclude each other.
         UserError: `settings` is no dictionary.
     """
     from dcgan.config.loading import Override

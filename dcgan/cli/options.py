@@ -214,10 +214,10 @@ def parse_overrides(settings: Sequence[str] | None, **options: Any) -> list[Over
             that were left out.
 
     Returns:
-        The overrides by --set, then those by the options.
+        The overrides by --set, then those by the options, which win.
 
     Raises:
-        ConfigError: A setting has no value, or two of them contradict each other.
+        ConfigError: A setting has no value, or two of them exclude each other.
     """
     from dcgan.config.loading import parse_override
     from dcgan.jobs.overrides import combine_overrides, option_overrides

@@ -66,20 +66,13 @@ def configure(
 
 
 def combine_overrides(settings: Sequence[Override], options: Sequence[Override]) -> list[Override]:
-    """Settings of keys, then options such as `--lr`.
+    """Settings of keys, then options such as `--lr`, which take precedence.
 
     An option applies to both networks: it removes the recipe's value for either of them, unless
     `settings` has one.
 
-    Raises ConfigError if two of them exclude each other, or set a key to different values.
+    Raises ConfigError if two of them exclude each other.
     """
-    given = {setting.key: setting for setting in settings}
-    for option in options:
-        setting = given.get(option.key, option)
-        if setting.value != option.value:
-            raise ConfigError(
-                f"Give either {option.origin} or {setting.origin}: both set {option.key}."
-            )
     overrides = [*settings, *_cleared(options, settings), *options]
     origins = {override.key: override.origin for override in overrides}
     for key, origin in origins.items():

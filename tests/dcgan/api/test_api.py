@@ -192,10 +192,6 @@ def test_scores_are_a_table(run: dcgan.Run, monkeypatch: pytest.MonkeyPatch) -> 
     [
         ({"epochs": 1, "steps": 3}, "Give either epochs=1 or steps=3: one excludes the other"),
         (
-            {"lr": 1e-3, "settings": {"optimizer.lr": 2e-3}},
-            "Give either lr=0.001 or optimizer.lr=0.002: both set optimizer.lr",
-        ),
-        (
             {"settings": {"optimizer.lrr": 1}},
             r"there is no such key \(optimizer.lrr=1\)",
         ),

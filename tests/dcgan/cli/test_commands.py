@@ -188,8 +188,6 @@ def test_mistakes_are_told_on_one_screen_and_leave_nothing_behind(tmp_path: Path
     (tmp_path / "mnist" / "raw").mkdir(parents=True)
     (tmp_path / "mnist" / "raw" / "train-images-idx3-ubyte.gz").touch()
     mistakes = {
-        ("--lr", "1e-3", "--set", "optimizer.lr=2e-3"): "Give either --lr 0.001 or --set "
-        "optimizer.lr=2e-3: both set optimizer.lr",
         ("--lr", "-1"): "optimizer.lr = -1.0: it should be greater than 0 (--lr -1.0)",
         ("--epochs", "0"): "training.epochs = 0",
         ("--set", "optimizer.lrr=1"): "Did you mean optimizer.lr?",
