@@ -70,7 +70,8 @@ def train(
         compile: Whether to use torch.compile if a trial shows that it is faster.
         data: Folder or file with the recipe's data set, or with other images.
         download: Whether torchvision may download missing data.
-        settings: Other keys of the recipe: `{"network.latent_size": 32}`; the arguments win over them.
+        settings: Any other keys of the recipe: `{"network.latent_size": 32}`. An argument wins
+            over the same key here.
         trackers: `mlflow`, `neptune`, `tensorboard`, `wandb` or a tracker of another package,
             besides the local journal.
         name: Name of the run.
