@@ -28,7 +28,7 @@ from dcgan.cli.commands.train import resume, train
 from dcgan.cli.commands.transfer import import_runs, sync
 from dcgan.cli.commands.ui import ui
 from dcgan.cli.commands.watch import watch
-from dcgan.cli.errors import LabGroup
+from dcgan.cli.errors import LabGroup, check_single_process
 from dcgan.cli.trackers import TrackerCommand
 
 app = typer.Typer(
@@ -59,13 +59,15 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option(
             "--version", help="Show the version and exit.", callback=_print_version, is_eager=True
         ),
     ] = False,
-) -> None: ...
+) -> None:
+    check_single_process(str(context.invoked_subcommand))
 
 
 app.command(rich_help_panel=TRAIN, cls=TrackerCommand)(train)

@@ -73,6 +73,15 @@ class LabGroup(TyperGroup):
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
+def check_single_process(command: str) -> None:
+    """Raise UserError if torchrun started a command that each of its processes would repeat."""
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1 and command not in ("train", "resume"):
+        raise UserError(
+            f"dcgan {command} would run once in each process of torchrun.\n"
+            "Start it without torchrun, which is for dcgan train and dcgan resume."
+        )
+
+
 def _shown(text: str) -> str:
     """The text without secrets and control characters."""
     return escape_control_characters(make_redactor()(text))

@@ -44,6 +44,16 @@ def test_a_mistyped_store_is_no_empty_store(tmp_path: Path) -> None:
     assert "which does not exist" not in empty.output
 
 
+def test_a_command_that_every_process_would_repeat(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for command in ("sweep", "evaluate", "runs"):
+        told = refused(command, "--store", str(store))
+        assert f"dcgan {command} would run once in each process of torchrun." in told
+    assert [each.name for each in store.iterdir()] == ["digits-run000"]
+
+
 def test_why_something_was_not_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path, number, reason in (
