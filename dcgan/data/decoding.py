@@ -192,7 +192,7 @@ def decode_to(file: Path, row: int, images: Images, image_format: ImageFormat) -
 
 
 def pixels_digest(pixels: bytes | memoryview) -> str:
-    """A digest of pixels, by which an incompletely written file is recognised."""
+    """A digest of pixels, which tells copies, and a file that is not completely written."""
     return hashlib.blake2b(pixels, digest_size=16).hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dcgan.data.decoding import pixels_digest
 from dcgan.evaluation.features.feature_space import FeatureSpace, own_space
 from dcgan.evaluation.metrics.nearest_neighbours import nearest
 from dcgan.run_folder.trained_run import TrainedRun
@@ -109,11 +109,7 @@ def nearest_training_images(
 
 def _different(images: Tensor) -> Tensor:
     """The indices of images (N, C, H, W) without those that are copies of an earlier one."""
-    seen: set[bytes] = set()
-    indices = []
+    first: dict[str, int] = {}
     for index, image in enumerate(images):
-        digest = hashlib.blake2b(image.contiguous().numpy().data, digest_size=16).digest()
-        if digest not in seen:
-            seen.add(digest)
-            indices.append(index)
-    return torch.tensor(indices)
+        first.setdefault(pixels_digest(image.contiguous().numpy().data), index)
+    return torch.tensor(list(first.values()))

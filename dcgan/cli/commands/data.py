@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcgan.cli.format import escape_control_characters, size
+from dcgan.cli.format import escape_control_characters, print_json, size
 from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.options import (
     CONFIGURATION_PANEL,
@@ -132,7 +131,7 @@ def data(
     if recipe is not None and (few_steps := few_steps_warning(config, images.card.size)):
         warnings.append(few_steps)
     if as_json:
-        print(json.dumps(_as_tree(images, config, warnings), indent=2))
+        print_json(_as_tree(images, config, warnings))
         return
     console = Console(highlight=False)
     _print(images, config, warnings, console)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from rich.text import Text
 from dcgan.cli.fitting_table import Column, fitting_table, text_column
 from dcgan.cli.format import (
     escape_control_characters,
+    print_json,
     size,
 )
 from dcgan.cli.options import Json, RunReference, Store, several_runs
@@ -119,7 +119,7 @@ def du(as_json: Json = False, store: Store = DEFAULT_STORE) -> None:
     if (store / TRASH).exists():
         beside["trash"] = _bytes(store / TRASH)
     if as_json:
-        print(json.dumps({"runs": runs, "beside": beside}, indent=2))
+        print_json({"runs": runs, "beside": beside})
         return
     rows = [
         (run, [sum(sizes.values()), *(sizes[part] for part in parts)])
