@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dcgan.api.run import Run
 from dcgan.cpu.allocator import keep_memory
 from dcgan.store_dir import store_dir
+from dcgan.training.torchrun import process_count
 from tracking.backends import check_trackers
 from tracking.errors import UserError
 
@@ -227,7 +227,7 @@ def exclusive(function: str) -> Iterator[None]:
 
     Raises UserError if it is training already, or is one of several that torchrun started.
     """
-    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+    if process_count() > 1:
         raise UserError(
             f"dcgan.{function} trains in one process.\n"
             "On several devices use the command: torchrun --nproc-per-node 4 -m dcgan train"

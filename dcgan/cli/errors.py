@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 import time
 import warnings
@@ -21,6 +20,7 @@ from dcgan.cli.indented_lines import print_indented
 from dcgan.cli.stderr import STDERR
 from dcgan.data.progress import showing_images
 from dcgan.exit_codes import EXIT_INTERRUPTED, EXIT_USER_ERROR
+from dcgan.training.torchrun import process_count, process_rank
 from tracking.errors import StoreWarning, UserError
 from tracking.fields import escape_control_characters
 from tracking.redaction import make_redactor
@@ -54,17 +54,17 @@ class LabGroup(TyperGroup):
             with _warnings_in_one_line(), showing_images(_image_bars):
                 return super().invoke(ctx)
         except _USAGE_ERROR:  # which Typer prints
-            if os.environ.get("RANK", "0") != "0":
+            if process_rank() != 0:
                 time.sleep(FIRST_PROCESS_SECONDS)
             raise
         except (UserError, OSError, RuntimeError, MemoryError) as error:
             text = _message(error)
             if text is None:
                 raise
-            rank = os.environ.get("RANK", "0")
-            if rank != "0" and not _is_of_this_process(error):
+            rank = process_rank()
+            if rank != 0 and not _is_of_this_process(error):
                 time.sleep(FIRST_PROCESS_SECONDS)
-            title = "Error" if rank == "0" else f"Error in process {rank}"
+            title = "Error" if rank == 0 else f"Error in process {rank}"
             panel = Panel(Text(_shown(text)), title=title, title_align="left", border_style="red")
             Console(stderr=True).print(panel)
             raise typer.Exit(EXIT_USER_ERROR) from error
@@ -75,7 +75,7 @@ class LabGroup(TyperGroup):
 
 def check_single_process(command: str) -> None:
     """Raise UserError if torchrun started a command that each of its processes would repeat."""
-    if int(os.environ.get("WORLD_SIZE") or 1) > 1 and command not in ("train", "resume"):
+    if process_count() > 1 and command not in ("train", "resume"):
         raise UserError(
             f"dcgan {command} would run once in each process of torchrun.\n"
             "Start it without torchrun, which is for dcgan train and dcgan resume."

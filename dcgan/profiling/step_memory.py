@@ -17,7 +17,8 @@ from dcgan.config.schema import Config, ConfigError
 from dcgan.data.batches import OWN_MEMORY, gpu_memory
 from dcgan.models.shapes import networks_and_inputs
 from dcgan.training.device import synchronise
-from dcgan.training.distributed import SINGLE_PROCESS, World, processes_on_machine
+from dcgan.training.distributed import SINGLE_PROCESS, World
+from dcgan.training.torchrun import processes_on_machine
 
 _GIB = 2**30
 _TRACED = 2

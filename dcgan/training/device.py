@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import conv2d
 
 from dcgan.config.schema import ConfigError, ProcessError
-from dcgan.training.distributed import local_rank
+from dcgan.training.torchrun import local_rank
 
 _INDEXED = ("cuda", "xpu")
 """The types of which a machine can have several GPUs; ROCm's are called cuda too."""

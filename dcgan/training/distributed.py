@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -26,6 +25,7 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from dcgan.config.schema import ConfigError, ProcessError
+from dcgan.training.torchrun import process_count
 from tracking.errors import UserError
 
 STOP_CHECK_STEPS = 20
@@ -257,7 +257,7 @@ def process_group(device: torch.device) -> Iterator[World]:
     Raises:
         ConfigError: PyTorch cannot exchange data between processes on such a device.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if process_count() == 1:
         yield SINGLE_PROCESS
         return
     backend = _backend(device)
@@ -300,14 +300,3 @@ def _leave(world: World) -> None:
         while world.rank == 0 and departed < world.size and time.monotonic() < deadline:
             time.sleep(_SHORTEST_PAUSE)
             departed = world._count("left")
-
-
-def local_rank() -> int | None:
-    """This process's rank on its machine; None if `torchrun` did not start it."""
-    rank = os.environ.get("LOCAL_RANK")
-    return None if rank is None else int(rank)
-
-
-def processes_on_machine() -> int:
-    """How many processes `torchrun` started on this machine; 1 if it started none."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
