@@ -27,16 +27,18 @@ _LIKELY_SECRET_VARIABLE = re.compile(
 # Our own list, for detect-secrets 1.5 (2024) takes 0.3 s to import and lacks Hugging Face,
 # Anthropic, Google, npm, and the newer tokens of GitHub and OpenAI. JSON in base64 (Neptune, JWT),
 # then the prefixes of GitHub, GitLab, Hugging Face, OpenAI and Anthropic, Stripe, Slack, npm,
-# PyPI, Replicate, DigitalOcean, Google and AWS.
+# PyPI, Replicate, DigitalOcean, NVIDIA, Google and AWS.
 _TOKEN = re.compile(
     r"\b(?:eyJ[\w-]{20}"
     r"|(?:gh[oprsu]_|hf_|r8_|AKIA|ASIA)[A-Za-z0-9]{16}"
-    r"|(?:github_pat_|glpat-|sk-(?:proj-|ant-)?|[rs]k_live_|xox[abeoprs]-|npm_|pypi-|dop_v1_)"
+    r"|(?:github_pat_|glpat-|sk-(?:proj-|ant-)?|[rs]k_live_|xox[abeoprs]-|npm_|pypi-|dop_v1_|nvapi-)"
     r"[\w-]{16}"
     r"|AIza[\w-]{30}|ya29\.[\w-]{16}|SG\.[\w-]{16,32}\.[\w-]{16}|sq0(?:csp|atp)-[\w-]{20}"
     r")[\w.+/=-]*"
-    # Databricks, Twilio, Telegram, the accounts of Azure, and private keys.
+    # Databricks, Twilio, Telegram, webhooks of Slack and of Discord, the accounts of Azure, and
+    # private keys.
     r"|\b(?:dapi|SK)[0-9a-f]{32}\b|\b[0-9]{8,10}:[\w-]{35}(?![\w-])"
+    r"|(?<=hooks\.slack\.com/services/)[\w/]{20,}|(?<=/api/webhooks/)[0-9]{5,20}/[\w-]{20,}"
     r"|(?<=AccountKey=)[\w+/=]{20,}"
     r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\w+/=\s:,-]*"
 )
@@ -46,8 +48,10 @@ _URL_CREDENTIALS = re.compile(
     r"(?<=://)(?:[^/\s]{0,256}@|[^/\s:@]{1,64}:(?!\d{1,5}/)[^\s]{0,256}@)"
     r"|(?<![\w./:@-])[\w.-]{1,64}:[^\s/:@]{1,256}@(?=[\w.-]{1,256}:)"
 )
+# Signed addresses of S3, Google and CloudFront have a signature, those of Azure a sig.
 _QUERY_SECRET = re.compile(
-    rf"(?<=[?&])([\w.-]{{0,64}}{SECRET_NAME}[\w.-]{{0,64}}=)[^&\s#\"']+", re.IGNORECASE
+    rf"(?<=[?&])((?:[\w.-]{{0,64}}(?:{SECRET_NAME}|signature)[\w.-]{{0,64}}|sig)=)[^&\s#\"']+",
+    re.IGNORECASE,
 )
 
 

@@ -30,6 +30,7 @@ TOKENS = (
     "dop_v1_" + "0a" * 32,
     "dapi" + "0a" * 16,
     "r8_" + "aB3d" * 9,
+    "nvapi-" + "aB3d" * 16,
 )
 
 
@@ -49,10 +50,26 @@ def test_keys_of_azure_and_private_keys_are_known() -> None:
 
 
 @pytest.mark.parametrize(
+    "address",
+    [
+        "https://hooks.slack.com/services/{}", "https://discord.com/api/webhooks/12345678/{}",
+        "https://b.s3.amazonaws.com/a.zip?X-Amz-Expires=9&X-Amz-Signature={}",
+        "https://a.blob.core.windows.net/b/c.zip?sv=2024&sig={}",
+    ],
+)  # fmt: skip
+def test_addresses_that_anybody_could_use_lose_their_secret(address: str) -> None:
+    secret = "aB3d" * 10
+    redacted = make_redactor({})(f"read {address.format(secret)} now")
+    assert secret not in redacted
+    assert redacted.startswith(f"read {address[:20]}") and redacted.endswith(f"{REDACTED} now")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "optimizer.lr=0.0002", "2026-01-01T00:00:00", "SKIP", "http://localhost:5000/a",
         "sha256:" + "0a" * 32, "step 12345678: done", "dapi", "risk-free-and-very-long-words-here",
+        "page?big=1&sigma=2&design=3",
     ],
 )  # fmt: skip
 def test_ordinary_texts_stay(text: str) -> None:
