@@ -8,10 +8,13 @@ from pathlib import Path
 from tracking.errors import StoreError
 from tracking.plugins import installed_plugins
 
+NEPTUNE_RUNS = "*neptune/offline/run__*"
+"""Relative to a store; the client's own folder is `.neptune` if nothing else is set."""
+
 _PATTERNS = {
     "local": "*/run.json",
     "mlflow": "mlflow.db",
-    "neptune": "neptune/offline/run__*",
+    "neptune": NEPTUNE_RUNS,
     "tensorboard": "tensorboard/*/events*",
     "wandb": "wandb/*run-*/run-*.wandb",
     "neptune_export": "**/*_part_0.parquet",

@@ -11,7 +11,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from tracking.backends import local
 from tracking.backends import neptune as backend
 from tracking.backends.neptune import offline_folders
 from tracking.events import ARTIFACTS, FIXED_NOISE, GENERATOR_ARCH, REAL, Metrics
-from tracking.fields import to_iso8601
 from tracking.replay import Ledger
 from tracking.testing.sample_run import (
     CREATED,
@@ -257,55 +255,3 @@ def test_a_token_that_is_none_leaves_the_run_offline(
     assert len(caplog.messages) == 1
     assert "the run is kept offline" in caplog.text
     assert len(backend.load_steps(tmp_path, RUN.id)) == 3
-
-
-def test_a_run_that_someone_else_made_can_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NEPTUNE_DATA_DIRECTORY", str(tmp_path / "neptune"))
-    import neptune
-
-    with neptune.init_run(
-        mode="offline", name="theirs", tags=["a"], capture_hardware_metrics=False,
-        capture_stdout=False, capture_stderr=False, capture_traceback=False, git_ref=False,
-        source_files=[],
-    ) as run:  # fmt: skip
-        run["parameters/lr"] = 0.1
-        for step in range(5):
-            run["train/loss"].append(1 / (step + 1), step=step)
-    runs = backend.load_runs(tmp_path)
-    [identifier] = runs.index
-    assert runs.loc[identifier, "parameters/lr"] == 0.1
-    assert runs.loc[identifier, "sys/name"] == "theirs"
-    loss = backend.load_steps(tmp_path, identifier)["train/loss"]
-    assert list(loss) == [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]
-
-
-def test_a_run_of_another_program_is_read_as_a_server_would_have_kept_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import neptune
-
-    monkeypatch.setenv("NEPTUNE_DATA_DIRECTORY", str(tmp_path / "neptune"))
-    with neptune.init_run(mode="offline", capture_hardware_metrics=False) as theirs:
-        for value in (0.5, 0.25, 0.125):
-            theirs["loss"].append(value)
-        theirs["accuracy"].append(0.75, step=7)
-        theirs["accuracy"].append(0.875)
-        theirs["begun"] = datetime.fromtimestamp(CREATED / 1000, UTC)
-        theirs["sys/tags"].add("old")
-        theirs["sys/tags"].add(["good", "bad"])
-        theirs["sys/tags"].remove("bad")
-        theirs["gone"] = 1
-        theirs["forgotten"].append(1.0)
-        theirs.wait(disk_only=True)
-        del theirs["gone"], theirs["forgotten"]
-    runs = backend.load_runs(tmp_path)
-    (run,) = runs.index
-    steps = backend.load_steps(tmp_path, run).set_index("step")
-    assert steps["loss"].dropna().to_dict() == {0: 0.5, 1: 0.25, 2: 0.125}
-    assert steps["accuracy"].dropna().to_dict() == {7: 0.75, 8: 0.875}
-    assert runs.loc[run, "begun"] == to_iso8601(CREATED)
-    assert runs.loc[run, "sys/tags"] == ["good", "old"]
-    assert "gone" not in runs
-    assert "forgotten" not in steps

@@ -3,8 +3,7 @@
     data/<project>/<run>_part_<n>.parquet    one row per value
     files/...                                the files that rows name by relative paths
 
-Values keep their paths. Neptune's own `sys` fields become `sys/neptune/...`, except the standard
-ones: name, creation, tags, description, failure. Runs of this program read back unchanged.
+Runs of this program read back unchanged, those of others as `neptune.foreign` says.
 """
 
 from __future__ import annotations
@@ -20,10 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tracking.backends.neptune import LONG_FIELDS, NON_FINITE, OWN_FIELDS, PROVENANCE
+from tracking.backends.neptune.foreign import foreign_document, foreign_fields, foreign_images
 from tracking.errors import StoreError, leaving_out, warn
 from tracking.events import (
-    ARTIFACTS,
-    IMAGES,
     SYS,
     Event,
     Fields,
@@ -43,14 +41,6 @@ if TYPE_CHECKING:
 
 _FIRST_PART = "_part_0.parquet"
 _FIELD_TYPES = ("int", "float", "string", "bool", "datetime", "string_set")
-_NEPTUNE = f"{SYS}/neptune"
-_SHARED_FIELDS = {
-    "sys/name": "sys/name",
-    "sys/tags": "sys/tags",
-    "sys/group_tags": "sys/group_tags",
-    "sys/description": "sys/description",
-    "sys/hostname": "sys/hostname",
-}
 
 
 def open_tracker(run: Run, store: Path) -> Tracker:
@@ -191,18 +181,8 @@ def _fields(export: _Export) -> dict[str, Value]:
     raw = {row["attribute_path"]: _value(row) for row in export.of_type(*_FIELD_TYPES)}
     if export.made_here:
         return dict(_own_fields(raw, export))
-    fields = {_field_path(path): value for path, value in raw.items()}
-    created = fields.get(f"{_NEPTUNE}/creation_time") or to_iso8601(0)
-    fields["sys/id"] = export.run
-    fields["sys/created"] = created
-    fields["sys/name"] = fields.get("sys/name") or str(raw.get("sys/id") or export.run)
-    fields["sys/status"] = "failed" if raw.get("sys/failed") is True else "finished"
-    return fields
-
-
-def _field_path(path: str) -> str:
-    rest = path.removeprefix(f"{SYS}/")
-    return path if rest == path else _SHARED_FIELDS.get(path, f"{_NEPTUNE}/{rest}")
+    created = str(raw.get("sys/creation_time") or to_iso8601(0))
+    return foreign_fields(raw, export.run, created)
 
 
 def _own_fields(raw: Mapping[str, Value], export: _Export) -> Iterator[tuple[str, Value]]:
@@ -278,7 +258,7 @@ def _documents(export: _Export) -> Iterator[Event]:
         files = [path for path in paths if path.is_file() and not path.is_symlink()]
         for file in files:
             relative = file.relative_to(target).with_suffix("").as_posix() if target != file else ""
-            yield _document(f"{_artifact(path)}/{relative}".rstrip("/."), file)
+            yield _document(f"{foreign_document(path)}/{relative}".rstrip("/."), file)
     lines: dict[str, list[str]] = {}
     for row in export.of_type("string_series", "histogram_series"):
         if not _is_non_finite(row):
@@ -286,7 +266,7 @@ def _documents(export: _Export) -> Iterator[Event]:
             text = json.dumps(row["histogram_value"]) if text is None else text
             lines.setdefault(row["attribute_path"], []).append(f"{row['step']:f}\t{text}\n")
     for path, series in lines.items():
-        yield Text(_artifact(path), "".join(series))
+        yield Text(foreign_document(path), "".join(series))
 
 
 def _document(path: str, file: Path) -> Event:
@@ -297,10 +277,6 @@ def _document(path: str, file: Path) -> Event:
         except UnicodeDecodeError:
             pass
     return File(path, file)
-
-
-def _artifact(path: str) -> str:
-    return path if path.startswith(f"{ARTIFACTS}/") else f"{ARTIFACTS}/{path}"
 
 
 def _images(export: _Export, fields: Mapping[str, Value]) -> Iterator[Event]:
@@ -315,11 +291,10 @@ def _images(export: _Export, fields: Mapping[str, Value]) -> Iterator[Event]:
             continue
         content = file.read_bytes()
         if _is_picture(content):
-            series = path if path.startswith(f"{IMAGES}/") else f"{IMAGES}/{path}"
             time = _milliseconds(row["timestamp"] or created)
-            yield from read_image(series, step, time, content)
+            yield from read_image(foreign_images(path), step, time, content)
         else:
-            yield File(f"{_artifact(path)}/{step:08d}", file)
+            yield File(f"{foreign_document(path)}/{step:08d}", file)
 
 
 def _is_picture(content: bytes) -> bool:

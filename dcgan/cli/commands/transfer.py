@@ -124,10 +124,10 @@ def import_runs(
 ) -> None:
     """Import runs that were tracked elsewhere.
 
-    The runs may be this program's own or, in MLflow, TensorBoard and W&B,
-    anyone's. Runs that are already here only get missing data.
-    [bold]neptune-export[/bold] reads the Parquet tables and files that Neptune's
-    exporter wrote.
+    The runs may be this program's own or anyone's. Runs that are already here
+    only get missing data. [bold]neptune-offline[/bold] reads what Neptune's client
+    keeps in [bold].neptune[/bold]; [bold]neptune-export[/bold] reads the Parquet tables and
+    files that Neptune's exporter wrote.
 
     To compare imported runs with your own, give their settings the same paths:
     [bold]--rename parameters/lr=config/optimizer/lr[/bold]

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracking.backends.neptune.foreign import foreign_fields
 from tracking.backends.neptune.layout import (
-    DATA_FOLDER,
     LONG_FIELDS,
     NON_FINITE,
     OWN_FIELDS,
@@ -22,6 +22,7 @@ from tracking.errors import leaving_out, warn
 from tracking.events import Value
 from tracking.fields import from_text, to_iso8601
 from tracking.replay import digests_of, last_of
+from tracking.sources import NEPTUNE_RUNS
 from tracking.tracker import Held
 
 if TYPE_CHECKING:
@@ -35,29 +36,35 @@ class Container:
     Attributes:
         run: Our id of the run, or the container's id for a run of another program.
         began: When the folder was begun, in seconds since the Unix epoch.
+        made_here: Whether this program tracked the run.
         fields: The fields by path.
         cut: The paths of fields whose text reaches Neptune's limit, so its rest may be in a file.
         points: The values of the metrics.
         images: The time in milliseconds since the Unix epoch and the PNG file of each picture,
             by path and step.
         files: The texts and files by path.
+        lines: The series of texts by path, with the step before each text and a tab between.
+        unmapped: The kind of what cannot be read, by path.
         steps: The last step of each series so far.
     """
 
     run: str
     began: float = 0.0
+    made_here: bool = False
     fields: dict[str, Value] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
     points: list[Point] = field(default_factory=list)
     images: dict[tuple[str, int], tuple[int, bytes]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
+    lines: dict[str, list[str]] = field(default_factory=dict)
+    unmapped: dict[str, str] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
 
 
 def read_containers(store: Path, run: str | None = None) -> list[Container]:
     """All offline folders in the store, or those of one run, the oldest first."""
     containers = []
-    for folder in (store / DATA_FOLDER / "offline").glob("run__*"):
+    for folder in store.glob(NEPTUNE_RUNS):
         with leaving_out(str(folder)):
             if run is None or _run_of(folder, _log_sizes(folder)) == run:
                 containers.append(_read_container(folder))
@@ -138,6 +145,10 @@ def _read_container(folder: Path) -> Container:
         cut = map(from_neptune, container.cut)
         container.fields = own | {path: _full_value(path, container) for path in cut if path in own}
         container.run = str(own["sys/id"])
+        container.made_here = True
+    else:
+        created = to_iso8601(round(container.began * 1000))
+        container.fields = foreign_fields(container.fields, container.run, created)
     return container
 
 
@@ -174,6 +185,10 @@ def _apply(operation: Any, container: Container, folder: Path) -> None:
         case operations.LogStrings(values=values) if path.startswith(f"{NON_FINITE}/"):
             path = path.removeprefix(f"{NON_FINITE}/")
             container.points += (_point(container, path, value) for value in values)
+        case operations.LogStrings(values=values):
+            container.lines.setdefault(path, []).extend(
+                f"{_step(container, path, value)}\t{value.value}\n" for value in values
+            )
         case operations.LogImages(values=values):
             for value in values:
                 content = base64.b64decode(value.value.data)
@@ -186,7 +201,16 @@ def _apply(operation: Any, container: Container, folder: Path) -> None:
                 container.files[path] = source
             else:
                 warn(f"{path} is left out: its file is not in {data}.")
-        case operations.DeleteAttribute() | operations.ClearFloatLog() | operations.ClearImageLog():
+        case operations.UploadFileSet(file_globs=[_, *_]):
+            container.unmapped[path] = "file set"
+        case operations.TrackFilesToArtifact():
+            container.unmapped[path] = "artifact"
+        case (
+            operations.DeleteAttribute()
+            | operations.ClearFloatLog()
+            | operations.ClearStringLog()
+            | operations.ClearImageLog()
+        ):
             _delete(path, container)
 
 
@@ -198,6 +222,8 @@ def _strings(container: Container, path: str) -> set[str]:
 def _delete(path: str, container: Container) -> None:
     container.fields.pop(path, None)
     container.files.pop(path, None)
+    container.lines.pop(path, None)
+    container.unmapped.pop(path, None)
     container.cut.discard(path)
     if container.steps.pop(path, None) is not None:
         container.points = [point for point in container.points if point[0] != path]

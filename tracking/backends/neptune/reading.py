@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracking.backends.foreign import UNMAPPED
+from tracking.backends.neptune.foreign import foreign_document, foreign_images
 from tracking.backends.neptune.layout import LONG_FIELDS
-from tracking.backends.neptune.offline_folders import read_containers, read_points
-from tracking.events import Event, Fields, Value
+from tracking.backends.neptune.offline_folders import Container, read_containers, read_points
+from tracking.events import Event, Fields, Text, Value
 from tracking.png import read_image
 from tracking.replay import gather
 from tracking.run_files import text_or_file
@@ -20,14 +22,14 @@ if TYPE_CHECKING:
 def load_runs(store: Path) -> pd.DataFrame:
     """One row per offline run, as `tracking.tables.run_table` describes it.
 
-    A run of another program has its container's id and whatever fields it has.
+    A run of another program has its container's id, and fields as `neptune.foreign` says.
     """
     from tracking.tables import run_table
 
-    runs: dict[str, dict[str, Value]] = {}
+    runs: dict[str, list[Container]] = {}
     for container in read_containers(store):
-        runs.setdefault(container.run, {}).update(container.fields)
-    return run_table(runs)
+        runs.setdefault(container.run, []).append(container)
+    return run_table({run: _fields(sessions) for run, sessions in runs.items()})
 
 
 def load_steps(store: Path, run: str) -> pd.DataFrame:
@@ -58,17 +60,29 @@ def load_events(store: Path, run: str) -> Iterator[Event]:
     containers = read_containers(store, run)
     if not containers:
         return
-    fields: dict[str, Value] = {}
     files: dict[str, Path] = {}
+    lines: dict[str, list[str]] = {}
     images: dict[tuple[str, int], tuple[int, bytes]] = {}
     for container in containers:
-        fields |= container.fields
         files |= container.files
+        for path, more in container.lines.items():
+            lines.setdefault(path, []).extend(more)
         images |= container.images
-    yield Fields(fields)
+    UNMAPPED.update(kind for each in containers for kind in each.unmapped.values())
+    made_here = containers[0].made_here
+    yield Fields(_fields(containers))
     for path, file in sorted(files.items()):
         if not path.startswith(f"{LONG_FIELDS}/"):
-            yield text_or_file(path, file)
+            yield text_or_file(path if made_here else foreign_document(path), file)
+    for path, series in sorted(lines.items()):
+        yield Text(foreign_document(path), "".join(series))
     yield from gather(point for container in containers for point in container.points)
     for (path, step), (time, content) in sorted(images.items()):
-        yield from read_image(path, step, time, content)
+        yield from read_image(path if made_here else foreign_images(path), step, time, content)
+
+
+def _fields(sessions: Sequence[Container]) -> dict[str, Value]:
+    """The last values of the fields; the first session created the run."""
+    fields = {path: value for each in sessions for path, value in each.fields.items()}
+    created = [each.fields["sys/created"] for each in sessions if "sys/created" in each.fields]
+    return fields | ({"sys/created": created[0]} if created else {})
