@@ -10,6 +10,7 @@ import pytest
 
 from diagnosis import RULES, Finding, RunWatch
 from diagnosis.findings import ending, holding
+from diagnosis.image_grids import variation
 from tests.support.health_events import FIELDS, HEALTHY, SIDE, Course, blobs, noise, run
 from tracking.events import Event, Image, Metrics
 
@@ -99,6 +100,14 @@ def test_copies_of_few_real_images_are_told_where_all_are_shown() -> None:
     watch = watched(run(400, {0: noise(1), 400: copies}), dataset__size=SIDE * SIDE)
     assert rules(watch) == {"memorising"}
     assert "memorising" in watched(run(400, {0: noise(1), 400: copies})).unknown
+
+
+def test_black_cells_of_a_grid_of_few_real_images_are_no_images() -> None:
+    """Of 13 images in rows of 4 the last row has three black cells."""
+    few, faint = blobs(0, 13), blobs(2) // 8
+    watch = watched(run(400, {0: noise(1), 400: faint}, real=few), dataset__size=13)
+    expected = variation(faint[..., None]) / variation(few[..., None])
+    assert only(watch, "collapsed").numbers["variation"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_weights_that_move_too_fast() -> None:
