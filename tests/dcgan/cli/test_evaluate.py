@@ -15,6 +15,8 @@ from torch.nn.functional import adaptive_avg_pool2d
 from typer.testing import CliRunner, Result
 
 from dcgan.cli import app
+from dcgan.cli.commands import fid as fid_command
+from dcgan.config.loading import load_config
 from dcgan.evaluation import evaluator
 from dcgan.evaluation.evaluate_run import evaluate_run
 from dcgan.evaluation.features import feature_space
@@ -267,6 +269,21 @@ def test_a_run_and_a_folder_have_a_distance(
     assert json.loads(same.stdout)["fid"] == pytest.approx(0, abs=1e-3)
     sizes = invoke("fid", "digits", str(tmp_path / "images"))
     assert "have different sizes" in sizes.output
+
+
+def test_all_splits_of_a_folder_are_compared_next_to_a_run_too(tmp_path: Path) -> None:
+    for split, count in (("train", 3), ("test", 2)):
+        (tmp_path / split).mkdir()
+        for number in range(count):
+            save(tmp_path / split / f"{number}.png", number)
+    digits = load_config("digits", []).dataset
+    own = digits.model_copy(update={"name": "folder", "path": str(tmp_path)})
+    subject = fid_command._Subject(folder=tmp_path)
+    counts = [
+        fid_command._source(subject, form, None, None, download=False).count
+        for form in (None, digits, own)
+    ]
+    assert counts == [5, 5, 3], "of its own folder what it was trained on"
 
 
 @pytest.mark.parametrize(
