@@ -54,6 +54,17 @@ def test_the_id_is_that_of_the_weights_and_not_of_the_file(images: ImageSet) -> 
     assert load_classifier(images, CPU).digest != first.digest
 
 
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_file_is_written_anew(images: ImageSet, damage: str) -> None:
+    first = load_classifier(images, CPU)
+    (file,) = (cache_folder() / "classifiers").glob("*.pt")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF  # a byte of a weight
+    file.write_bytes(content if damage == "changed" else content[: len(content) // 2])
+    assert load_classifier(images, CPU).digest == first.digest
+    assert torch.load(file, weights_only=True)["accuracy"] == first.accuracy
+
+
 def test_features_of_real_images_are_kept_by_images_and_network(images: ImageSet) -> None:
     computed: list[int] = []
 
