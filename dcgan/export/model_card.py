@@ -221,7 +221,12 @@ def _training(config: Config, fields: Mapping[str, Value]) -> list[str]:
         for label, path in paths.items()
         if fields.get(path) is not None
     ]
-    public = config.replace("dataset", path=None).replace("evaluation", held_out=None)
+    weights = config.init.weights and tuple(PurePath(each).name for each in config.init.weights)
+    public = (
+        config.replace("dataset", path=None)
+        .replace("evaluation", held_out=None)
+        .replace("init", weights=weights)  # the names of files, without their folders
+    )
     recipe = escape_control_characters(to_toml(public))
     return [
         _table(("", ""), rows),

@@ -121,6 +121,26 @@ def test_files_of_one_generator_share_a_card(run: TrainedRun, tmp_path: Path) ->
     assert not (tmp_path / "c.safetensors").exists()
 
 
+def test_a_picture_of_the_users_own_is_never_replaced(run: TrainedRun, tmp_path: Path) -> None:
+    (tmp_path / "samples.png").write_bytes(b"mine")
+    with pytest.raises(
+        ExportError, match=r"samples.png exists, and was not written.*\n.*--no-card"
+    ):
+        export_run(run, tmp_path / "g.safetensors")
+    assert [file.name for file in tmp_path.iterdir()] == ["samples.png"]
+    assert (tmp_path / "samples.png").read_bytes() == b"mine"
+
+
+def test_the_recipe_names_initial_weights_without_their_folder(tmp_path: Path) -> None:
+    weights = 'init.weights=["/home/ada/secret/netG.pth", "digits-bbbbbb:40"]'
+    run = TrainedRun.open(write_untrained_run(tmp_path, "digits-aaaaaa", weights))
+    export_run(run, tmp_path / "export" / "g.safetensors")
+    card = (tmp_path / "export" / "README.md").read_text(encoding="utf-8")
+    assert "/home/ada" not in card
+    assert "netG.pth" in card
+    assert "digits-bbbbbb:40" in card
+
+
 @pytest.mark.parametrize("content", ["# My project\n", "<!-- dcgan export: {broken} -->\n"])
 def test_a_readme_of_the_users_own_is_never_replaced(
     run: TrainedRun, tmp_path: Path, content: str
