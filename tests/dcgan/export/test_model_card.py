@@ -39,6 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
             "sys/evaluation/floor/lenet_fid": 3.25,
             "sys/evaluation/better/lenet_fid": "lower",
             "sys/evaluation/samples": 500,
+            "sys/evaluation/held_out": "half of the images, which were trained on as well",
         },
     )
     return TrainedRun.open(folder)
@@ -71,6 +72,7 @@ def test_it_says_what_the_generator_is_and_how_good(card: str) -> None:
         r"| lenet\_fid | lower | 12.5 | 3.25 |",
         r"| two\_sample\_accuracy | 0.5 | 0.9 |  |",
         "Of 500 images at step 40",
+        "a perfect generator can: half of the images, which were trained on as well.",
         "| Images | 100 |",
         "MIT licence",
         "## Limits",
