@@ -76,6 +76,15 @@ class EvaluationResult:
     reference: RealReference
     not_kept: str | None
 
+    def warn_if_not_kept(self) -> None:
+        """Warn that the scores were not written to the run, for who sees no notes beside them."""
+        if self.not_kept is not None:
+            warn(
+                f"The scores of {self.run} at step {self.step:,} are not written to the run, "
+                f"because its own were measured differently ({self.not_kept}). Evaluate all "
+                "checkpoints to measure them alike."
+            )
+
 
 def evaluate_run(
     folder: Path,

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 from typer.testing import CliRunner, Result
 
+from dcgan.api.run import Run
 from dcgan.cli import app
 from dcgan.cli.commands import fid as fid_command
 from dcgan.config.loading import load_config
@@ -25,7 +26,7 @@ from dcgan.run_folder.amend import amend
 from dcgan.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from tests.dcgan.data.test_cache import save
 from tracking.backends.local import last_values, read_fields, read_steps, run_folders
-from tracking.errors import StoreError
+from tracking.errors import StoreError, StoreWarning
 from tracking.events import SWEEP, Fields
 from tracking.lock import locked
 
@@ -241,6 +242,11 @@ def test_all_checkpoints_are_a_series_and_share_the_real_features(
     assert sum(cheap_inception) == 100, "those of real images are kept for another time"
     other = invoke(*command[:2], "4", *command[3:], "--no-inception", *store_of(tmp_path))
     assert "measured differently (feature space: a stand-in" in other.output
+    other = invoke(*command[:2], "4", *command[3:], "--no-inception", "--json", *store_of(tmp_path))
+    assert [tree["step"] for tree in json.loads(other.stdout)] == [4]
+    assert "measured differently (feature space: a stand-in" in unwrapped(other)
+    with pytest.warns(StoreWarning, match=r"at step 4 are not written .* measured differently"):
+        Run(folder).evaluate(4, samples=100, resamples=1, inception=False, progress=False)
     assert len(read_steps(folder)["evaluation/fid"].dropna()) == 3
 
 
