@@ -8,10 +8,12 @@ from dataclasses import replace
 from diagnosis.evidence import Facts, RunningSums, Window, window_length
 from diagnosis.findings import Finding
 from diagnosis.image_grids import (
+    DATASET_SIZE,
     IMAGE_SIZE,
     GridReading,
     ImageStatistics,
     Pixels,
+    count_real,
     image_sides,
     image_statistics,
     read_grid,
@@ -108,7 +110,10 @@ class RunWatch:
             self._real is None or (self._grids and step <= self._grids[-1].step)
         ):
             return
-        images = split_grid(pixels, sides, count if isinstance(count, int) else 1_024)
+        shown = count if isinstance(count, int) else 1_024
+        if path == REAL:
+            shown = count_real(shown, self._fields.get(DATASET_SIZE))
+        images = split_grid(pixels, sides, shown)
         if not len(images):
             return
         if path == REAL:

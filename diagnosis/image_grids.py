@@ -30,6 +30,9 @@ Sides: TypeAlias = tuple[int, int]
 IMAGE_SIZE = f"{CONFIG}/dataset/image_size"
 """The field of a run that `image_sides` reads the size of its images from."""
 
+DATASET_SIZE = f"{CONFIG}/dataset/size"
+"""The field of a run that `count_real` reads the number of its images from."""
+
 
 def image_sides(value: object) -> Sides | None:
     """Height and width from one number for square images, or from both; None for other values."""
@@ -66,6 +69,18 @@ def split_grid(pixels: Pixels, sides: Sides, count: int) -> Pixels:
     cells = inner.reshape(rows, high, columns, wide, channels)[:, :height, :, :width]
     images = cells.transpose(0, 2, 1, 3, 4).reshape(rows * columns, height, width, channels)
     return images[:count]
+
+
+def count_real(count: int, size: object) -> int:
+    """How many images a grid of real ones holds: fewer than others if the data set is smaller.
+
+    Its last cells are then black, and would count as images.
+
+    Args:
+        count: Images of the run's other grids.
+        size: What the run recorded as the size of its data set.
+    """
+    return min(count, size) if isinstance(size, int) else count
 
 
 def variation(images: Pixels) -> float:

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from diagnosis.data_rule import data_at_fault
 from diagnosis.evidence import Facts, Window
-from diagnosis.image_grids import GridReading
+from diagnosis.image_grids import MAX_IMAGES, GridReading
 from diagnosis.readings import Judgement, Reading, Undecided
 
 RuleName: TypeAlias = Literal[
@@ -274,6 +274,10 @@ def memorising(facts: Facts, window: Window) -> Reading:
         return Undecided(_NO_GRIDS)
     if size is None or shown is None or size > shown:
         return Undecided("the grid of real images holds only a part of them: see dcgan evaluate")
+    if size > MAX_IMAGES:
+        return Undecided(
+            f"only {MAX_IMAGES} images of the grid of real ones are looked at: see dcgan evaluate"
+        )
     grid = window.grids[-1]
     if grid.copies <= COPY and _is_untrained(window):
         return _untrained(grid)

@@ -27,7 +27,7 @@ from analysis.comparison.failures import (
 )
 from analysis.comparison.measures import LAST, Measure, find_measures, read_measures, runs_without
 from analysis.comparison.seeds import newest_of_twins, seed_warnings
-from diagnosis.image_grids import IMAGE_SIZE, GridReading, image_sides
+from diagnosis.image_grids import DATASET_SIZE, IMAGE_SIZE, GridReading, image_sides
 from tracking.events import CONFIG, SYS, Value
 from tracking.fields import config_path, from_text, to_text
 from tracking.wording import join_with_and, plural
@@ -244,7 +244,7 @@ def _grids(folder: Path | None, fields: Mapping[str, Value]) -> Sequence[GridRea
     sides, count = image_sides(fields.get(IMAGE_SIZE)), fields.get(f"{CONFIG}/images/count")
     if folder is None or sides is None or not isinstance(count, int):
         return []
-    return last_grids(folder, sides, count)
+    return last_grids(folder, sides, count, fields.get(DATASET_SIZE))
 
 
 def _summary(frame: pd.DataFrame, measures: Sequence[Measure]) -> pd.DataFrame:

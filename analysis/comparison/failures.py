@@ -12,7 +12,14 @@ from typing import Literal, TypeAlias
 from analysis.image_files import image_files, read_picture
 from diagnosis.evidence import Facts, Window
 from diagnosis.findings import ending
-from diagnosis.image_grids import GridReading, Sides, image_statistics, read_grid, split_grid
+from diagnosis.image_grids import (
+    GridReading,
+    Sides,
+    count_real,
+    image_statistics,
+    read_grid,
+    split_grid,
+)
 from diagnosis.readings import Judgement
 from diagnosis.rules import ALIKE, OPENING_STEPS, RULES, TWINS, WON
 from tracking.events import BATCH, FIXED_NOISE, NETWORKS, REAL, SYS, Value
@@ -70,13 +77,14 @@ def training_outcome(
     return "unknown" if is_untrained or "collapsed" not in judged_outcomes else "whole"
 
 
-def last_grids(folder: Path, sides: Sides, count: int) -> list[GridReading]:
+def last_grids(folder: Path, sides: Sides, count: int, size: object = None) -> list[GridReading]:
     """The grids of a run beside its grid of real images.
 
     Args:
         folder: The folder of the run's local journal.
         sides: Height and width of one image, in pixels.
         count: Number of images in a grid.
+        size: What the run recorded as the number of its real images, for `count_real`.
 
     Returns:
         Only the last if its images differ, else all. Empty if the run has no grids of such images,
@@ -85,7 +93,8 @@ def last_grids(folder: Path, sides: Sides, count: int) -> list[GridReading]:
     files, real_files = image_files(folder, FIXED_NOISE), image_files(folder, REAL)
     if not files or not real_files:
         return []
-    real_images = split_grid(read_picture(real_files[max(real_files)]), sides, count)
+    real_count = count_real(count, size)
+    real_images = split_grid(read_picture(real_files[max(real_files)]), sides, real_count)
     if not len(real_images):
         return []
     real = image_statistics(real_images)

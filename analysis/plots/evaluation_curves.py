@@ -12,7 +12,7 @@ from analysis.plots import style
 from analysis.plots.run_curves import finish_time_axis
 from analysis.plots.style import annotate_empty, house_style, legend_above, new_figure
 from analysis.series import series_of
-from tracking.evaluation_paths import REAL_SCORES, score_name
+from tracking.evaluation_paths import EVALUATION_FIELDS, REAL_SCORES, score_name
 from tracking.events import EVALUATION, Value
 from tracking.metric_directions import direction_of
 
@@ -45,9 +45,10 @@ def evaluation_curves(steps: pd.DataFrame, fields: Mapping[str, Value], title: s
     prefix = distances[0].removesuffix("fid")
     panels: list[tuple[str, ...]] = [(name,) for name in distances]
     panels.append((f"{prefix}precision", f"{prefix}recall"))
+    source = fields.get(f"{EVALUATION_FIELDS}/held_out")
     note = (
-        "Dashed: what held-out real images get. Values of other numbers of images, or of other "
-        "features, cannot be compared with these."
+        f"Dashed: what real images get{f' ({source})' if source else ''}. Values of other numbers "
+        "of images, or of other features, cannot be compared with these."
     )
     figure = new_figure(0.8 + 2.1 * len(panels), title, note)
     all_axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True))

@@ -88,7 +88,8 @@ def caption_of(figure: Figure) -> str:
 def draw_caption(figure: Figure) -> None:
     """Draw the caption below a figure that is shown alone, such as one among a run's images."""
     note = textwrap.fill(caption_of(figure), width=112)
-    figure.supxlabel(note, x=0.01, ha="left", fontsize="small", color=REFERENCE)
+    # It may name classes of a user, such as `$5`, which are no formulas either.
+    figure.supxlabel(note, x=0.01, ha="left", fontsize="small", color=REFERENCE, parse_math=False)
 
 
 def legend_above(axes: Axes) -> None:

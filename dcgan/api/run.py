@@ -339,6 +339,8 @@ class Run:
                     count_images=features.show,
                 )
             )
+        for result in results:
+            result.warn_if_not_kept()
         return pd.DataFrame(
             [
                 {

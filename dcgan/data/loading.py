@@ -16,6 +16,7 @@ from dcgan.data.sources.file_extensions import unreadable_extension_warnings
 from dcgan.data.sources.image_folder import collect_folder
 from dcgan.data.sources.parquet import collect_parquet, parquet_files
 from dcgan.data.sources.saved_dataset import collect_saved_dataset, is_saved_dataset
+from dcgan.data.sources.splits import NoSplitError
 from dcgan.data.sources.torchvision_sets import TORCHVISION_SETS, collect_torchvision_set
 
 
@@ -95,8 +96,9 @@ def load_held_out(dataset: Dataset, folder: str | None) -> ImageSet | None:
 
     Args:
         dataset: What is trained on.
-        folder: A folder of held-out images; if None, the test split of a set that is trained on
-            its train split.
+        folder: A folder of held-out images, of which those of the same split count if they are in
+            splits and one of them has its name; if None, the test split of a set that is trained
+            on its train split.
 
     Returns:
         The images; None if there are none.
@@ -105,7 +107,11 @@ def load_held_out(dataset: Dataset, folder: str | None) -> ImageSet | None:
         DataError: As `load_images`.
     """
     if folder is not None:
-        return load_images(dataset.model_copy(update={"name": "folder", "path": folder}))
+        held_out = dataset.model_copy(update={"name": "folder", "path": folder})
+        try:
+            return load_images(held_out)
+        except NoSplitError:  # such as `train` of what holds only `test`
+            return load_images(held_out.model_copy(update={"split": "all"}))
     if dataset.name not in TORCHVISION_SETS or dataset.split != "train":
         return None
     return load_images(dataset.model_copy(update={"split": "test"}))

@@ -39,10 +39,17 @@ from dcgan.training.checkpoint import (
     mark_best,
 )
 from dcgan.training.device import choose_device
-from tracking.backends.local import read_fields
+from tracking.backends.local import last_values, read_fields
 from tracking.clock import now_ms
 from tracking.errors import warn
-from tracking.evaluation_paths import BEST_STEP, DIRECTIONS, EVALUATION_FIELDS, REAL_SCORES, SPREADS
+from tracking.evaluation_paths import (
+    BEST_STEP,
+    DIRECTIONS,
+    EVALUATION_FIELDS,
+    REAL_SCORES,
+    SPREADS,
+    is_best_score,
+)
 from tracking.events import EVALUATION, Fields, Metrics, Value
 from tracking.lock import check_writable
 from tracking.metric_directions import MetricDirection, improves
@@ -68,6 +75,15 @@ class EvaluationResult:
     scores: Sequence[Score]
     reference: RealReference
     not_kept: str | None
+
+    def warn_if_not_kept(self) -> None:
+        """Warn that the scores were not written to the run, for who sees no notes beside them."""
+        if self.not_kept is not None:
+            warn(
+                f"The scores of {self.run} at step {self.step:,} are not written to the run, "
+                f"because its own were measured differently ({self.not_kept}). Evaluate all "
+                "checkpoints to measure them alike."
+            )
 
 
 def evaluate_run(
@@ -160,16 +176,20 @@ def evaluate_run(
 
 
 def _mark_best_of(distances: Mapping[Path, float], direction: MetricDirection) -> None:
-    """Mark the best checkpoint of a run that was not evaluated while it trained."""
+    """Mark the best checkpoint of a run that was not evaluated while it trained.
+
+    An earlier mark of this function is replaced: the run may have been trained further.
+    """
+    run = next(iter(distances)).parents[1]
+    if any(map(is_best_score, last_values(run))) and any(map(has_best_mark, distances)):
+        return
     best: Path | None = None
     for path, distance in distances.items():
-        if has_best_mark(path):
-            return
         if improves(distance, None if best is None else distances[best], direction):
             best = path
     if best is not None:
         mark_best(best)
-        amend(best.parents[1], [Fields({BEST_STEP: checkpoint_step(best)})])
+        amend(run, [Fields({BEST_STEP: checkpoint_step(best)})])
 
 
 def _different_measurement(

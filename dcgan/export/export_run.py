@@ -49,7 +49,7 @@ def export_run(
 
     Raises:
         ExportError: A package is missing, the file computes other images than G, or there is a
-            README.md of something else.
+            README.md or a samples.png of something else.
         ConfigError: `weights` is `ema`, but the run has no moving average.
         GenerationError: Pixels are not finite.
         StoreError: A file cannot be written.
@@ -64,8 +64,9 @@ def export_run(
         grid = arrange(
             images_of(run, latents, weights=weights), _COLUMNS, inverted=run.config.images.inverted
         )
-        contents[output.parent / SAMPLES_FILE] = to_png(grid)
+        # The card first, which marks the picture as one of dcgan export.
         contents[card_file] = model_card(run, description, names).encode()
+        contents[output.parent / SAMPLES_FILE] = to_png(grid)
     for path, content in contents.items():
         with write_output(path) as temporary:
             temporary.write_bytes(content)
@@ -74,18 +75,20 @@ def export_run(
 
 def _files_to_describe(card_file: Path, description: Description, output: Path) -> list[str]:
     """The exported files of this generator in the folder, including the new one."""
-    if not card_file.exists():
+    picture = card_file.parent / SAMPLES_FILE
+    if not card_file.exists() and not picture.exists():
         return [output.name]
     try:
         mark = read_mark(card_file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
-        mark = None
+        mark = None  # of a folder without a card, too
     advice = (
         f"Choose a folder of its own, such as -o {description.run}/{output.name}, or leave the "
         "card out with --no-card."
     )
     if mark is None:
-        raise ExportError(f"{card_file} exists, and was not written by dcgan export.\n{advice}")
+        foreign = card_file if card_file.exists() else picture
+        raise ExportError(f"{foreign} exists, and was not written by dcgan export.\n{advice}")
     others = [
         name
         for name in files_of_card(mark)

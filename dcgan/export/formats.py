@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dcgan.export.description import INPUT, OUTPUT, Description, ExportError
 from dcgan.export.weights_file import INSTALL, build_generator, parse_safetensors, to_safetensors
-from dcgan.sampling import seeded_batches
+from dcgan.sampling import check_finite, seeded_batches
 
 OPSET = 18
 """ONNX opset: the lowest that PyTorch's exporter writes."""
@@ -58,7 +58,10 @@ def encode(generator: nn.Module, description: Description, extension: str) -> En
 
     Raises:
         ExportError: A package is missing, or the file computes other images than G.
+        GenerationError: Pixels are not finite.
     """
+    with torch.no_grad():
+        check_finite(generator(_latents(description, _BATCHES[0])))
     with _quiet():
         content, run, checked_with = FORMATS[extension](generator, description)
     if run is None:

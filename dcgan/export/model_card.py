@@ -221,7 +221,12 @@ def _training(config: Config, fields: Mapping[str, Value]) -> list[str]:
         for label, path in paths.items()
         if fields.get(path) is not None
     ]
-    public = config.replace("dataset", path=None).replace("evaluation", held_out=None)
+    weights = config.init.weights and tuple(PurePath(each).name for each in config.init.weights)
+    public = (
+        config.replace("dataset", path=None)
+        .replace("evaluation", held_out=None)
+        .replace("init", weights=weights)  # the names of files, without their folders
+    )
     recipe = escape_control_characters(to_toml(public))
     return [
         _table(("", ""), rows),
@@ -248,9 +253,11 @@ def _evaluation(
     how = f"Of {samples:,} images" if isinstance(samples, int) else "Of the generator's images"
     space = fields.get(f"{EVALUATION_FIELDS}/feature_space")
     features = f", by {escape_markdown(str(space))}" if space else ""
+    source = fields.get(f"{EVALUATION_FIELDS}/held_out")
+    which = f": {escape_markdown(str(source))}" if source else ""
     return [
-        f"{how} at step {run.step:,}{features}. The last column is what real images that were held "
-        "out get: as much as a perfect generator can.",
+        f"{how} at step {run.step:,}{features}. The last column is what real images get, as much "
+        f"as a perfect generator can{which}.",
         _table(("metric", "better", "this generator", "real images"), rows),
     ]
 

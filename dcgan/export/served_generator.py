@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from dcgan.config.loading import load_config
 from dcgan.config.schema import Config
 from dcgan.models import build_networks
-from dcgan.sampling import check_finite, draw_latents, generate, image_grid
+from dcgan.sampling import check_finite, generate, image_grid, seeded_batches
 
 RECIPE = "recipe.toml"
 WEIGHTS = "generator.pt"
@@ -90,8 +90,9 @@ class ServedGenerator:
             raise RequestError("Give `seed` and `count`, or `latents`.")
         if int(row["seed"]) < 0:
             raise RequestError("`seed` must not be negative.")
-        rng = torch.Generator().manual_seed(int(row["seed"]))
-        return draw_latents(_count(row), network, rng)
+        # In batches, because PyTorch draws other numbers at the end of other counts.
+        count = _count(row)
+        return torch.cat(list(seeded_batches(count, network, int(row["seed"]))))[:count]
 
 
 def _load_pyfunc(data_path: str) -> ServedGenerator:

@@ -94,13 +94,11 @@ def build_generator(file: WeightsFile, name: str) -> nn.Sequential:
         raise ExportError(
             f"{name} does not describe a network: it was not written by dcgan export."
         )
-    dataset = Dataset.model_validate(
-        {
-            "name": "folder",
-            "image_size": description.sides,
-            "channels": description.channels,
-        }
-    )
+    form = {"image_size": description.sides, "channels": description.channels}
+    try:
+        dataset = Dataset.model_validate({"name": "folder", **form})
+    except ValueError as error:
+        raise ExportError(f"{name} describes images that no network here makes: {form}.") from error
     family = FAMILIES[description.network.family]
     generator: nn.Sequential = family.build_generator(dataset, description.network)
     try:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from dcgan.data.scaling import to_unit_range
-from dcgan.probes.random_weights import untrained_discriminator
+from dcgan.probes.discriminators import trained_discriminator, untrained_discriminator
 from dcgan.run_folder.trained_run import TrainedRun
 
 SEARCHED_IMAGES = 2_000
@@ -63,6 +63,7 @@ def compare_features(run: TrainedRun, features: int) -> dict[str, DiscriminatorF
         By the name of the network, the trained one first.
 
     Raises:
+        ProbeError: D's weights are not finite.
         StoreError: The run's images have changed since it was trained.
         DataError: The run's images cannot be loaded.
     """
@@ -71,7 +72,7 @@ def compare_features(run: TrainedRun, features: int) -> dict[str, DiscriminatorF
     order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
     pixels = pixels[order[:SEARCHED_IMAGES]]
     networks = {
-        "trained D": run.discriminator(),
+        "trained D": trained_discriminator(run),
         "random weights": untrained_discriminator(run.config),
     }
     return {name: _features_of(network, pixels, features) for name, network in networks.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from dcgan.probes.errors import ProbeError
 from dcgan.probes.labelled_images import number_of_class
 from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.samples.latents import between
-from dcgan.sampling import draw_latents, generate
+from dcgan.sampling import check_finite, draw_latents, generate
 
 _BATCH = 256
 _MIN_FOR_MEAN, _MAX_STARTS = 20, 500
@@ -64,6 +64,9 @@ def interpolate(
 
     Returns:
         Images in [-1, 1], float (rows, columns, C, H, W).
+
+    Raises:
+        GenerationError: Pixels are not finite.
     """
     ends = draw_latents(2 * rows, network, torch.Generator().manual_seed(seed))
     first, last = ends.flatten(1).chunk(2)
@@ -94,6 +97,7 @@ def shift_classes(
 
     Raises:
         ProbeError: There is no such class, or G draws too few images of it.
+        GenerationError: Pixels are not finite.
         StoreError: The run's images have changed since it was trained.
         DataError: The run's images cannot be loaded.
     """
@@ -109,6 +113,7 @@ def shift_classes(
         strengths=[largest_strength * step / (_STRENGTHS - 1) for step in range(_STRENGTHS)],
         rows=_ROWS,
         seed=seed,
+        names=images.card.classes,
     )
     return shift, classifier.accuracy
 
@@ -124,6 +129,7 @@ def arithmetic(
     rows: int = 8,
     samples: int = 10_000,
     seed: int = 0,
+    names: Sequence[str] = (),
 ) -> Arithmetic:
     """Shift latents of one class by the mean latent of another less that of their own.
 
@@ -137,9 +143,11 @@ def arithmetic(
         rows: Images that are shown at each strength.
         samples: Latents that are drawn and classified for the two means.
         seed: The seed of the latents and of the random directions.
+        names: The names of all classes, for the message of an error.
 
     Raises:
         ProbeError: G draws too few images of either class for a mean.
+        GenerationError: Pixels are not finite.
     """
     rng = torch.Generator().manual_seed(seed)
 
@@ -154,7 +162,7 @@ def arithmetic(
         if len(class_latents) < _MIN_FOR_MEAN:
             raise ProbeError(
                 f"Of {samples:,} images by this generator the classifier takes "
-                f"{len(class_latents)} for class {number}:\n"
+                f"{len(class_latents)} for class {names[number] if names else number}:\n"
                 "too few for a mean. Take another class, or a run that trained longer."
             )
     difference = to_latents.mean(0) - from_latents.mean(0)
@@ -189,4 +197,7 @@ def arithmetic(
 
 
 def _generate_in_batches(generator: nn.Module, latents: Tensor) -> Tensor:
-    return torch.cat([generate(generator, batch, "eval") for batch in latents.split(_BATCH)])
+    """Raises GenerationError if pixels are not finite."""
+    images = torch.cat([generate(generator, batch, "eval") for batch in latents.split(_BATCH)])
+    check_finite(images)
+    return images

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d
 
 from dcgan.data.scaling import to_unit_range
+from dcgan.probes.discriminators import trained_discriminator, untrained_discriminator
 from dcgan.probes.labelled_images import LabelledSplit
-from dcgan.probes.random_weights import untrained_discriminator
 from dcgan.probes.row_space_svc import RowSpaceSVC
 from dcgan.run_folder.trained_run import TrainedRun
 
@@ -95,13 +95,16 @@ def compare_feature_spaces(
 
     Returns:
         One entry per space, number of labels and split; the spaces are those of `SPACE_KEYS`.
+
+    Raises:
+        ProbeError: D's weights are not finite.
     """
     parts = (images.train.pixels, images.test.pixels)
     train_pixels, test_pixels = map(pixel_features, parts)
     project = principal_components(train_pixels)
     spaces = {}
     for name, discriminator in (
-        ("D", run.discriminator()),
+        ("D", trained_discriminator(run)),
         ("D, random weights", untrained_discriminator(run.config)),
     ):
         train, test = (convolutional_features(discriminator, pixels) for pixels in parts)

@@ -90,7 +90,7 @@ def of_file(network: Network, path: Path, count: int | None = None) -> Latents:
     expected = f"an array of floats, (N, {network.latent_size}), as numpy.save writes it"
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # NumPy raises almost anything on a damaged file
         raise LatentsError(
             f"{path} cannot be read: {_reason(error)}.\nIt should hold {expected}."
         ) from error

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from diagnosis import RULES, Finding, RunWatch
+from diagnosis import RULES, Finding, RunWatch, Undecided
+from diagnosis.evidence import Facts, Window
 from diagnosis.findings import ending, holding
+from diagnosis.image_grids import MAX_IMAGES, image_statistics, read_grid, variation
+from diagnosis.readings import Judgement
 from tests.support.health_events import FIELDS, HEALTHY, SIDE, Course, blobs, noise, run
 from tracking.events import Event, Image, Metrics
 
@@ -99,6 +102,25 @@ def test_copies_of_few_real_images_are_told_where_all_are_shown() -> None:
     watch = watched(run(400, {0: noise(1), 400: copies}), dataset__size=SIDE * SIDE)
     assert rules(watch) == {"memorising"}
     assert "memorising" in watched(run(400, {0: noise(1), 400: copies})).unknown
+
+
+def test_copies_are_not_judged_by_a_part_of_the_real_images() -> None:
+    """The statistics of a grid are those of its first images."""
+    real = image_statistics(blobs(0, MAX_IMAGES + 1)[..., None])
+    grid = read_grid(400, image_statistics(blobs(2)[..., None]), real)
+    assert grid is not None
+    window = Window(first=301, last=400, means={}, grids=[grid])
+    for size, kind in ((MAX_IMAGES, Judgement), (MAX_IMAGES + 1, Undecided)):
+        facts = Facts({"config/dataset/size": size, "config/images/count": 1_024})
+        assert isinstance(RULES["memorising"].read(facts, window), kind)
+
+
+def test_black_cells_of_a_grid_of_few_real_images_are_no_images() -> None:
+    """Of 13 images in rows of 4 the last row has three black cells."""
+    few, faint = blobs(0, 13), blobs(2) // 8
+    watch = watched(run(400, {0: noise(1), 400: faint}, real=few), dataset__size=13)
+    expected = variation(faint[..., None]) / variation(few[..., None])
+    assert only(watch, "collapsed").numbers["variation"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_weights_that_move_too_fast() -> None:

@@ -119,7 +119,9 @@ def evaluate(
             for evaluation in evaluations:
                 progress.clear()
                 results.append(evaluation)
-                if not as_json:
+                if as_json:
+                    evaluation.warn_if_not_kept()
+                else:
                     _print(evaluation, store, console, printed_notes)
     if as_json:
         trees = [

@@ -41,7 +41,7 @@ def export(
 
     The card is written from the run's journal, in the form that the Hugging Face
     Hub reads: data, recipe, scores beside those of real images, limits, and a
-    grid. It never replaces a README.md that is not such a card.
+    grid. It never replaces a README.md or a samples.png of something else.
 
     [dim]dcgan export last -o export/generator.onnx
     dcgan export last --checkpoint best -o export/generator.safetensors[/dim]

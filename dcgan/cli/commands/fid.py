@@ -184,7 +184,11 @@ def _source(
         return run_source(subject.run, samples)
     if not subject.dataset and form is None:
         return folder_source(subject.folder, samples)
-    choice: dict[str, object] = {"name": "folder", "path": str(subject.folder)}
+    choice: dict[str, object] = {
+        "name": "folder",
+        "path": str(subject.folder),
+        "split": _split_of_folder(subject.folder, form),
+    }
     if subject.dataset:
         size, channels = FORMS[subject.dataset]
         path = data
@@ -200,3 +204,11 @@ def _source(
     if form is not None:
         choice |= form.model_dump(include=_FORM_KEYS)
     return dataset_source(Dataset.model_validate(choice), samples, download=download)
+
+
+def _split_of_folder(folder: Path, form: Dataset | None) -> str:
+    """What the run of `form` was trained on if it is this folder; else all that lies in it."""
+    if form is None or form.name != "folder" or form.path is None:
+        return "all"
+    is_own = Path(form.path).expanduser().absolute() == folder.absolute()
+    return form.split if is_own else "all"

@@ -10,6 +10,10 @@ from dcgan.data.image_set import DataError
 _NAMES = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
 
 
+class NoSplitError(DataError):
+    """A split that a set does not have."""
+
+
 def choose_split(path: Path, splits: Sequence[str], split: str) -> list[str]:
     """The splits that are trained on.
 
@@ -19,12 +23,12 @@ def choose_split(path: Path, splits: Sequence[str], split: str) -> list[str]:
         split: The one to train on, or `all`.
 
     Raises:
-        DataError: There is no such split.
+        NoSplitError: There is no such split.
     """
     if split == "all":
         return list(splits)
     if split not in splits:
-        raise DataError(
+        raise NoSplitError(
             f"{path} has no split {split!r}. There are: {', '.join(splits)}.\n"
             f"Choose one with --set dataset.split={splits[0]}, or =all for all of them."
         )
@@ -43,7 +47,7 @@ def paths_of_split(path: Path, paths: Sequence[str], split: str) -> dict[str, st
         The paths, each with what it is within the folder of its split.
 
     Raises:
-        DataError: There is no such split.
+        NoSplitError: There is no such split.
     """
     folders = {each.partition("/")[0] if "/" in each else "" for each in paths}
     if not folders <= _NAMES:

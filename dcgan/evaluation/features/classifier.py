@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -100,12 +101,28 @@ def load_classifier(images: ImageSet, device: torch.device) -> Classifier:
     file = cache_folder() / "classifiers" / f"{key.hexdigest()[:24]}.pt"
     file.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(file.with_suffix(".lock")):
-        if not file.exists():
-            _save(file, *_train(images))
-        saved = torch.load(file, map_location=device, weights_only=True)
-    network = _untrained(images).to(device)
-    network.load_state_dict(saved["weights"])
-    return Classifier(network.eval(), saved["accuracy"], weights_digest(network))
+        saved = _read(file, images)
+        if saved is None:
+            saved = _train(images)
+            _save(file, *saved)
+    network, accuracy = saved
+    return Classifier(network.to(device).eval(), accuracy, weights_digest(network))
+
+
+def _read(file: Path, images: ImageSet) -> tuple[LeNet, float] | None:
+    """The network in a file and its accuracy; None if there is none, or the file is damaged."""
+    network = _untrained(images)
+    try:
+        with zipfile.ZipFile(file) as records:  # whose checksums PyTorch does not compare
+            if records.testzip() is not None:
+                return None
+        saved = torch.load(file, map_location="cpu", weights_only=True)
+        network.load_state_dict(saved["weights"])
+        return network, float(saved["accuracy"])
+    except PermissionError:
+        raise
+    except Exception:  # an unpickler raises almost anything on a damaged file
+        return None
 
 
 @one_thread_per_operation()

@@ -12,9 +12,9 @@ import torch
 from analysis import load
 from analysis.comparison.compare import training_outcomes
 from analysis.comparison.failures import TrainingOutcome, last_grids, training_outcome
-from dcgan.data.scaling import to_unit_range
+from dcgan.data.scaling import to_uint8, to_unit_range
 from dcgan.sampling import image_grid
-from diagnosis.image_grids import GridReading, split_grid
+from diagnosis.image_grids import GridReading, split_grid, variation
 from tests.support.sample_journals import write_journal
 from tracking.backends.local import open_tracker
 from tracking.events import FIXED_NOISE, REAL, Image
@@ -112,6 +112,17 @@ def test_grids_vary_by_how_their_images_differ(tmp_path: Path) -> None:
     assert last.variation == 0
     assert first.variation == pytest.approx(1, abs=0.2)
     assert last_grids(tmp_path / "nowhere", (8, 8), 9) == []
+
+
+def test_black_cells_of_a_grid_of_few_real_images_are_no_images(tmp_path: Path) -> None:
+    journal = open_tracker(Run("few", "few", 1), tmp_path)
+    images = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    journal.write(Image(REAL, 0, 1, image_grid(images[:3])))  # in two rows of two
+    journal.write(Image(FIXED_NOISE, 0, 1, image_grid(images)))
+    journal.close("finished")
+    as_bytes = to_uint8(images).permute(0, 2, 3, 1).numpy()
+    [reading] = last_grids(tmp_path / "few", (8, 8), 16, 3)
+    assert reading.variation == pytest.approx(variation(as_bytes) / variation(as_bytes[:3]))
 
 
 @pytest.mark.parametrize("side", [8, 4])

@@ -9,6 +9,7 @@ import pytest
 
 from analysis.plots.evaluation_curves import evaluation_curves, has_evaluation
 from analysis.plots.run import save_run_plots
+from analysis.plots.style import caption_of
 from tests.support.drawn_run import random_values, write_run
 from tracking.backends.local import open_tracker, read_fields, read_run, read_steps
 from tracking.events import Fields, Metrics
@@ -47,6 +48,12 @@ def test_each_distance_has_a_panel_with_the_score_of_real_images(folder: Path) -
     (curve,) = figure.axes[1].get_lines()
     np.testing.assert_array_equal(curve.get_xydata(), [[100, 30]])
     assert [line.get_label() for line in figure.axes[2].get_lines()] == ["precision", "recall"]
+
+
+def test_real_images_that_were_trained_on_are_not_called_held_out(folder: Path) -> None:
+    source = "the other half of the images, which were trained on as well"
+    figure = evaluation_curves(read_steps(folder), {"sys/evaluation/held_out": source})
+    assert f"what real images get ({source})" in caption_of(figure)
 
 
 def test_a_plot_of_a_run_has_them(folder: Path, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_scores_are_a_table(run: dcgan.Run, monkeypatch: pytest.MonkeyPatch) -> 
         score = SimpleNamespace(
             name="lenet_fid", value=60.5, spread=1.5, real_score=9.4, better="lower", samples=800
         )
-        yield SimpleNamespace(step=6, scores=[score])
+        yield SimpleNamespace(step=6, scores=[score], warn_if_not_kept=lambda: None)
 
     monkeypatch.setattr("dcgan.evaluation.evaluate_run.evaluate_run", evaluate_run)
     scores = run.evaluate("best", samples=800, inception_weights="weights.pth", data="moved")

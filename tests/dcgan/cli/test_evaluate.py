@@ -14,7 +14,10 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 from typer.testing import CliRunner, Result
 
+from dcgan.api.run import Run
 from dcgan.cli import app
+from dcgan.cli.commands import fid as fid_command
+from dcgan.config.loading import load_config
 from dcgan.evaluation import evaluator
 from dcgan.evaluation.evaluate_run import evaluate_run
 from dcgan.evaluation.features import feature_space
@@ -23,7 +26,7 @@ from dcgan.run_folder.amend import amend
 from dcgan.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from tests.dcgan.data.test_cache import save
 from tracking.backends.local import last_values, read_fields, read_steps, run_folders
-from tracking.errors import StoreError
+from tracking.errors import StoreError, StoreWarning
 from tracking.events import SWEEP, Fields
 from tracking.lock import locked
 
@@ -239,6 +242,11 @@ def test_all_checkpoints_are_a_series_and_share_the_real_features(
     assert sum(cheap_inception) == 100, "those of real images are kept for another time"
     other = invoke(*command[:2], "4", *command[3:], "--no-inception", *store_of(tmp_path))
     assert "measured differently (feature space: a stand-in" in other.output
+    other = invoke(*command[:2], "4", *command[3:], "--no-inception", "--json", *store_of(tmp_path))
+    assert [tree["step"] for tree in json.loads(other.stdout)] == [4]
+    assert "measured differently (feature space: a stand-in" in unwrapped(other)
+    with pytest.warns(StoreWarning, match=r"at step 4 are not written .* measured differently"):
+        Run(folder).evaluate(4, samples=100, resamples=1, inception=False, progress=False)
     assert len(read_steps(folder)["evaluation/fid"].dropna()) == 3
 
 
@@ -267,6 +275,21 @@ def test_a_run_and_a_folder_have_a_distance(
     assert json.loads(same.stdout)["fid"] == pytest.approx(0, abs=1e-3)
     sizes = invoke("fid", "digits", str(tmp_path / "images"))
     assert "have different sizes" in sizes.output
+
+
+def test_all_splits_of_a_folder_are_compared_next_to_a_run_too(tmp_path: Path) -> None:
+    for split, count in (("train", 3), ("test", 2)):
+        (tmp_path / split).mkdir()
+        for number in range(count):
+            save(tmp_path / split / f"{number}.png", number)
+    digits = load_config("digits", []).dataset
+    own = digits.model_copy(update={"name": "folder", "path": str(tmp_path)})
+    subject = fid_command._Subject(folder=tmp_path)
+    counts = [
+        fid_command._source(subject, form, None, None, download=False).count
+        for form in (None, digits, own)
+    ]
+    assert counts == [5, 5, 3], "of its own folder what it was trained on"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from dcgan.config.dataset import Dataset
 from dcgan.config.loading import Override, load_config
 from dcgan.config.schema import ConfigError
 from dcgan.data.image_set import DataError
-from dcgan.data.loading import load_images
+from dcgan.data.loading import load_held_out, load_images
 from dcgan.data.scaling import to_unit_range
 
 
@@ -140,6 +140,17 @@ def test_subfolders_are_classes_where_all_images_lie_in_them(tmp_path: Path):
     picture(32, 32, 3).save(tmp_path / "stray.png")
     card = load_images(folder_of(tmp_path)).card
     assert (card.size, card.classes, card.class_sizes) == (4, (), ())
+
+
+def test_held_out_images_may_lie_in_other_splits_than_those_trained_on(tmp_path: Path):
+    for split in ("test", "val"):
+        (tmp_path / split).mkdir()
+        picture(32, 32).save(tmp_path / split / "0.png")
+    trained = folder_of(tmp_path / "elsewhere")
+    for split, count in (("train", 2), ("val", 1)):
+        held_out = load_held_out(trained.model_copy(update={"split": split}), str(tmp_path))
+        assert held_out is not None
+        assert held_out.card.size == count
 
 
 def test_hidden_files_and_folders_are_left_out(tmp_path: Path):

@@ -54,6 +54,29 @@ def test_the_id_is_that_of_the_weights_and_not_of_the_file(images: ImageSet) -> 
     assert load_classifier(images, CPU).digest != first.digest
 
 
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_file_is_written_anew(images: ImageSet, damage: str) -> None:
+    first = load_classifier(images, CPU)
+    (file,) = (cache_folder() / "classifiers").glob("*.pt")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF  # a byte of a weight
+    file.write_bytes(content if damage == "changed" else content[: len(content) // 2])
+    assert load_classifier(images, CPU).digest == first.digest
+    assert torch.load(file, weights_only=True)["accuracy"] == first.accuracy
+
+
+@pytest.mark.parametrize("place", [4, 6, 8], ids=["version", "encrypted", "compression"])
+def test_damaged_features_are_computed_anew(images: ImageSet, place: int) -> None:
+    """place: A byte of the entry in the zip file's directory, after its signature."""
+    space = FeatureSpace("x_", lambda pixels: pixels.flatten(1).float(), CPU, "", "pixels")
+    features = cached_features(space, images.pixels[:9], "a", "all")
+    (file,) = (cache_folder() / "features").glob("*.npz")
+    content = bytearray(file.read_bytes())
+    content[content.index(b"PK\x01\x02") + 2 + place] ^= 0xA1
+    file.write_bytes(content)
+    assert torch.equal(cached_features(space, images.pixels[:9], "a", "all"), features)
+
+
 def test_features_of_real_images_are_kept_by_images_and_network(images: ImageSet) -> None:
     computed: list[int] = []
 

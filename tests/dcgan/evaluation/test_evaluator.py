@@ -65,6 +65,15 @@ def test_copies_are_found_among_all_training_images(digits: ImageSet, has_held_o
     assert reference.real_scores["random_memorisation"] == 0.5
 
 
+def test_training_images_are_not_held_out_by_giving_them_again(digits: ImageSet) -> None:
+    train = part(digits, "train", digits.pixels[:400])
+    reference = make_reference(train, train, [PIXELS], 100)
+    assert "which were trained on as well" in reference.source
+    assert not any(
+        (image == reference.train).flatten(1).all(1).any() for image in reference.held_out
+    )
+
+
 def test_too_few_real_images_are_an_error(digits: ImageSet) -> None:
     few = part(digits, "few", digits.pixels[:11])
     with pytest.raises(EvaluationError, match="at least 6 images"):

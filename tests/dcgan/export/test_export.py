@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,13 @@ def test_tensors_of_another_program_are_read_without_a_description(tmp_path: Pat
     read = read_weights_file(tmp_path / "x.safetensors")
     assert list(read.tensors) == ["0.weight"]
     assert read.description is None
+
+
+def test_a_description_of_impossible_images_is_refused(run: TrainedRun):
+    description = replace(Description.of_run(run), sides=(65, 65))
+    read = parse_safetensors(weights_file.to_safetensors(run.generator(), description))
+    with pytest.raises(ExportError, match=r"x describes images that no network here makes.*65"):
+        build_generator(read, "x")
 
 
 def test_weights_of_another_network_are_refused(run: TrainedRun):

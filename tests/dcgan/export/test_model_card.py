@@ -39,6 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
             "sys/evaluation/floor/lenet_fid": 3.25,
             "sys/evaluation/better/lenet_fid": "lower",
             "sys/evaluation/samples": 500,
+            "sys/evaluation/held_out": "half of the images, which were trained on as well",
         },
     )
     return TrainedRun.open(folder)
@@ -71,6 +72,7 @@ def test_it_says_what_the_generator_is_and_how_good(card: str) -> None:
         r"| lenet\_fid | lower | 12.5 | 3.25 |",
         r"| two\_sample\_accuracy | 0.5 | 0.9 |  |",
         "Of 500 images at step 40",
+        "a perfect generator can: half of the images, which were trained on as well.",
         "| Images | 100 |",
         "MIT licence",
         "## Limits",
@@ -119,6 +121,26 @@ def test_files_of_one_generator_share_a_card(run: TrainedRun, tmp_path: Path) ->
         export_run(run, tmp_path / "c.safetensors", weights="ema")
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == text
     assert not (tmp_path / "c.safetensors").exists()
+
+
+def test_a_picture_of_the_users_own_is_never_replaced(run: TrainedRun, tmp_path: Path) -> None:
+    (tmp_path / "samples.png").write_bytes(b"mine")
+    with pytest.raises(
+        ExportError, match=r"samples.png exists, and was not written.*\n.*--no-card"
+    ):
+        export_run(run, tmp_path / "g.safetensors")
+    assert [file.name for file in tmp_path.iterdir()] == ["samples.png"]
+    assert (tmp_path / "samples.png").read_bytes() == b"mine"
+
+
+def test_the_recipe_names_initial_weights_without_their_folder(tmp_path: Path) -> None:
+    weights = 'init.weights=["/home/ada/secret/netG.pth", "digits-bbbbbb:40"]'
+    run = TrainedRun.open(write_untrained_run(tmp_path, "digits-aaaaaa", weights))
+    export_run(run, tmp_path / "export" / "g.safetensors")
+    card = (tmp_path / "export" / "README.md").read_text(encoding="utf-8")
+    assert "/home/ada" not in card
+    assert "netG.pth" in card
+    assert "digits-bbbbbb:40" in card
 
 
 @pytest.mark.parametrize("content", ["# My project\n", "<!-- dcgan export: {broken} -->\n"])

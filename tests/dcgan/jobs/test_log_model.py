@@ -21,6 +21,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 import torch
+from torch import nn
 from typer.testing import CliRunner
 
 from dcgan.cli import app
@@ -29,7 +30,7 @@ from dcgan.export.package_generator import best_or_last
 from dcgan.export.served_generator import RequestError, ServedGenerator
 from dcgan.models import build_networks
 from dcgan.run_folder import CHECKPOINT_DIR
-from dcgan.sampling import draw_latents
+from dcgan.sampling import draw_latents, seeded_batches
 from dcgan.training.checkpoint import mark_best
 from tests.dcgan.conftest import SMALL
 from tests.support.command import dcgan
@@ -159,6 +160,15 @@ def test_what_is_wrong_with_a_request_is_told(row: dict[str, Any], message: str)
     generator = ServedGenerator(config, build_networks(config, seed=0)[0])
     with pytest.raises(RequestError, match=message):
         generator.predict(pd.DataFrame([row]))
+
+
+def test_a_seed_gives_the_images_of_dcgan_sample_for_any_count() -> None:
+    """Of latents of 100 numbers, which are no multiple of those that PyTorch draws at a time."""
+    config = load_config("digits", [])
+    generator = ServedGenerator(config, nn.Flatten())
+    expected = torch.cat(list(seeded_batches(70, config.network, seed=3)))
+    for count in (1, 3, 64, 70):
+        assert torch.equal(generator._latents({"seed": 3, "count": count}), expected[:count])
 
 
 def test_the_model_describes_itself_and_belongs_to_its_run(store: Path) -> None:

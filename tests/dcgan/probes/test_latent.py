@@ -92,7 +92,7 @@ def test_a_difference_that_leads_nowhere_has_no_good_rank() -> None:
 
 
 def test_a_class_that_is_hardly_drawn_is_told() -> None:
-    with pytest.raises(ProbeError, match="0 for class 3"):
+    with pytest.raises(ProbeError, match="0 for class three:"):
         arithmetic(
             _FirstIsBright(),
             Network(),
@@ -101,4 +101,5 @@ def test_a_class_that_is_hardly_drawn_is_told() -> None:
             to_class=3,
             strengths=[1.0],
             samples=500,
+            names=("zero", "one", "two", "three"),
         )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 import torch
@@ -11,12 +15,15 @@ from torch.nn.functional import adaptive_max_pool2d
 from dcgan.config.loading import load_config, parse_override
 from dcgan.data.scaling import to_unit_range
 from dcgan.models import build_networks
+from dcgan.probes.labelled_images import labelled_images
 from dcgan.probes.linear_probe import (
     convolutional_features,
     linear_accuracies,
     principal_components,
 )
 from dcgan.probes.row_space_svc import RowSpaceSVC
+from dcgan.run_folder.trained_run import TrainedRun
+from tests.dcgan.data.test_cache import save
 
 SIZES = {  # maps of each convolution, by 4x4 or what is left of them
     ("dcgan", 32): (64 + 128 + 256) * 16,
@@ -49,6 +56,16 @@ def test_all_convolutions_are_pooled_to_4x4(family: str, size: int) -> None:
         first = discriminator[: activation + 1](to_unit_range(pixels[:7]))
     pooled = adaptive_max_pool2d(first, 4).flatten(1)
     np.testing.assert_allclose(features[:7, : pooled.shape[1]], pooled, rtol=1e-10, atol=1e-12)
+
+
+def test_images_that_are_given_again_are_not_tested_on_as_unseen(tmp_path: Path) -> None:
+    for number in range(20):
+        folder = tmp_path / "ab"[number % 2]
+        folder.mkdir(exist_ok=True)
+        save(folder / f"{number}.png", number)
+    run = cast(TrainedRun, SimpleNamespace(config=load_config("digits", [])))
+    split = labelled_images(run, tmp_path, tmp_path, seed=0)
+    assert (len(split.train_labels), len(split.test_labels)) == (16, 4)
 
 
 def test_classifiers_see_the_same_labels_and_tell_what_can_be_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,18 @@ def test_other_files_are_refused(
     np.save(tmp_path / "z.npy", array)
     with pytest.raises(LatentsError, match=f"(?s){said}"):
         all_of(latents.of_file(network(), tmp_path / "z.npy", count))
+
+
+@pytest.mark.parametrize("damage", ["no directory", "no end of the header"])
+def test_a_damaged_file_is_named(damage: str, tmp_path: Path) -> None:
+    """Of a zip file, and of an array, whose header is Python code."""
+    whole = io.BytesIO()
+    (np.savez if damage == "no directory" else np.save)(whole, np.zeros((3, 7)))
+    content = whole.getvalue()[:200].replace(b"}", b"(")
+    file = tmp_path / "latents.npy"
+    file.write_bytes(content)
+    with pytest.raises(LatentsError, match=r"latents.npy cannot be read"):
+        latents.of_file(network(), file)
 
 
 def test_a_missing_file_and_a_text_are_named(tmp_path: Path) -> None:
