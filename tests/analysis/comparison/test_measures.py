@@ -9,7 +9,7 @@ import pytest
 from analysis import load
 from analysis.comparison.arms import ComparisonError
 from analysis.comparison.compare import compare
-from analysis.comparison.measures import find_measures
+from analysis.comparison.measures import DEFAULTS, find_measures
 from tests.support.sample_journals import write_journal
 
 EVALUATED = {"lenet_fid": 5.0, "lenet_precision": 0.8, "lenet_recall": 0.7}
@@ -78,6 +78,16 @@ def test_a_metric_that_few_runs_have_is_left_out_and_said_to_be(tmp_path: Path) 
     comparison = compare(load(tmp_path))
     assert [measure.name for measure in comparison.measures] == ["Gloss", "Dloss", "D_x", "D_G_z1"]
     assert any("LeNet-FID is left out: only 1 of 9 runs" in each for each in comparison.warnings)
+
+
+def test_runs_without_the_default_metrics_are_told_which_they_have(tmp_path: Path) -> None:
+    for arm in ("dcgan", "default"):
+        write_journal(tmp_path, f"{arm}-0", seed=0, init__scheme=arm, metrics_left_out=DEFAULTS)
+    with pytest.raises(
+        ComparisonError, match=r"none of the metrics(.|\n)*--metric: D_G_z2, number"
+    ):
+        compare(load(tmp_path))
+    assert names(tmp_path, "D_G_z2") == ["D_G_z2"]
 
 
 def test_evaluations_of_different_numbers_of_samples_are_not_compared(tmp_path: Path) -> None:
