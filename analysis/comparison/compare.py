@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,13 +203,19 @@ def _refuse_or_override(table: pd.DataFrame, grouping: Grouping, anyway: bool) -
             f"alone: {'; '.join(lines)}."
         )
     usual = from_text(table[config_path(grouping.others[0])].map(to_text).mode()[0])
+    condition = shlex.quote(f"{grouping.others[0]} == {_literal(usual)}")
     raise ComparisonError(
         f"The runs differ in more than {factor}, so a difference could not be attributed to it "
         "alone:\n  "
         + "\n  ".join(lines)
-        + f"\nSelect similar runs, for example with --where '{grouping.others[0]} == {usual!r}', "
+        + f"\nSelect similar runs, for example with --where {condition}, "
         f"add the key as a factor with --by {grouping.others[0]}, or compare with --anyway."
     )
+
+
+def _literal(value: Value) -> str:
+    """A value in an expression of --where: texts in double quotes, since a shell takes single."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def _find_baseline(grouping: Grouping, wanted: str | None) -> str:
