@@ -136,10 +136,14 @@ def compare(
             "outcome": training_outcomes(runs, ids),
         },
         index=pd.Index(ids, name="run"),
-    ).join(read_measures(runs, finished, chosen.measures))
+    )
+    measured = read_measures(runs, finished, chosen.measures).reindex(ids)
+    frame = frame.join(measured)
     label = _find_baseline(grouping, baseline)
     arms = _arms(frame, grouping, label)
-    warnings += [*chosen.left_out, *seed_warnings(table, arms, frame)]
+    training = runs.final_means(TRAINING_METRICS, LAST, ids)
+    warnings += chosen.left_out
+    warnings += seed_warnings(table, arms, pd.concat([measured, training], axis=1))
     for measure in chosen.measures:
         if without := runs_without(runs, finished, measure):
             names = f"{', '.join(without[:3])}{', ...' * (len(without) > 3)}"
