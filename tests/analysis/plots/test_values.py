@@ -166,7 +166,9 @@ def test_a_factor_has_its_means_intervals_and_collapsed_runs() -> None:
     assert picture.data["mean"].tolist() == pytest.approx([1.01] * 3 + [1.1] * 3 + [2.5] * 3)
     assert picture.data["interval_low"].dropna().tolist() == [0.5] * 3
     assert "3 runs per value, one dot per run, with 3 seeds" in note(picture)
-    assert "2 of 9 runs collapsed" in picture.alt
+    assert picture.data.set_index("run")["collapsed"].to_dict()["0.01-0"] is False
+    assert "2 of 9 runs collapsed or have no finite value." in picture.alt
+    assert axes.get_title("left").startswith("Collapsed or without a finite value")
 
 
 def test_runs_stand_near_their_own_value() -> None:
