@@ -271,8 +271,10 @@ def _strips(
     """The figure and its alternative text."""
     left_out = sum(not np.isfinite(values[run]) for arm in arms for run in arm.runs)
     note = (
-        f"{count_of_seeds(arms).capitalize()}, not paired. One dot per run. Boxes: the median and "
-        "the middle half of the runs; whiskers: the farthest run within 1.5 box heights."
+        f"{count_of_seeds(arms).capitalize()}. One dot per run"
+        + ("; runs with the same seed are not joined" if len(arms) > 1 else "")
+        + ". Boxes: the median and the middle half of the runs; whiskers: the farthest run within "
+        "1.5 box heights."
         + (f" Left out: {plural(left_out, 'run')} without a finite value." if left_out else "")
     )
     figure = new_figure(4.0, title, note)

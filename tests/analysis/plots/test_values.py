@@ -120,7 +120,9 @@ def test_other_arms_are_strips_beside_boxes(values: dict[str, list[float]], tmp_
         finite = [value for value in arm_values if np.isfinite(value)]
         drawn = lines(axes, f"arm/{arm}")
         assert [heights(dots) for dots in drawn.values()] == ([finite] if finite else [])
-    assert "not paired" in note(picture)
+    # The tests of three arms, or of an arm that lacks a seed, do pair them.
+    assert "paired" not in note(picture)
+    assert ("same seed are not joined" in note(picture)) == (len(values) > 1)
 
 
 def test_two_arms_with_one_label_are_refused() -> None:
