@@ -54,7 +54,7 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
     seeds_shown = max(1, min(MAX_SEEDS, sum(needed <= BUDGET for needed in room)))
     still = grids_by_step_and_arm(
         {panel.label: panel.files for panel in first.panels},
-        first.panels[0].sides,
+        {panel.label: panel.sides for panel in first.panels},
         real={label: _newest(panel) for label, panel in real.items() if label in shown},
     )
     caption = _caption(steps, len(shown), len(by_arm))
