@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 from dcgan.cli import app
 from tests.support.forked import dcgan, fork
 from tests.support.refusal import error_of
+from tests.support.sample_journals import write_journal
 from tracking.backends.local import open_tracker
 from tracking.events import Metrics
 from tracking.store import create_run
@@ -119,6 +120,16 @@ def test_show_tells_what_made_a_run(store: Path):
     text = invoke("show", "second", "--store", str(store)).output
     for part in ("finished", "optimizer/lr", "Generator_arch.txt", "epoch/Gloss"):
         assert part in text
+
+
+def test_show_prints_each_field_once(tmp_path: Path):
+    fields = {"health/holds": ["collapsed"], "of_another_program": 1}
+    write_journal(tmp_path, "run-1", seed=0, fields=fields)
+    printed = invoke("show", "run-1", "--store", str(tmp_path)).output
+    health, others = printed.split("Other fields")
+    assert "holds" in health
+    assert "holds" not in others
+    assert "of_another_program" in others
 
 
 def test_show_and_diff_say_when_the_evaluations_are_of_an_earlier_step(tmp_path: Path):
