@@ -31,6 +31,9 @@ the power of all."""
 DEFAULTS = ("Gloss", "Dloss", "D_x", "D_G_z1")
 """Compared by default if the runs have them."""
 
+_OWN_COLUMNS = ("arm", "seed", "outcome")
+"""Columns of `compare.Comparison.runs` that are no measures; other programs have such metrics."""
+
 _MAX_NAMED = 8
 """How many of the runs' metrics an error names."""
 
@@ -50,7 +53,7 @@ class Measure:
 
     Attributes:
         name: The name that a user types, such as `Gloss`; the whole path if two measures would
-            have the same name.
+            have the same name, or if a comparison has a column of this name.
         path: The path of the metric; empty if the number is derived from several.
         words: Its name in a sentence, such as `final loss of G`.
     """
@@ -125,7 +128,7 @@ def find_measures(
         Measure(NEAREST, "", _WORDS[NEAREST])
         if path == NEAREST
         else Measure(leaf, path, _words(path))
-        if leaves.count(leaf) == 1
+        if leaves.count(leaf) == 1 and leaf not in _OWN_COLUMNS
         else Measure(path, path, f"{_words(path)} ({path})")
         for path, leaf in zip(kept, leaves, strict=True)
     )

@@ -51,6 +51,14 @@ def test_two_metrics_with_one_last_name_keep_their_paths(tmp_path: Path) -> None
     assert batch != epoch
 
 
+def test_a_metric_with_the_name_of_a_column_keeps_its_path(tmp_path: Path) -> None:
+    for arm in ("dcgan", "default"):
+        write_journal(tmp_path, f"{arm}-0", seed=0, init__scheme=arm, evaluation={"seed": 7.0})
+    comparison = compare(load(tmp_path), metrics=["seed"])
+    assert comparison.runs["evaluation/seed"].tolist() == [7.0, 7.0]
+    assert comparison.runs["seed"].tolist() == [0, 0]
+
+
 def test_an_ambiguous_name_is_refused(tmp_path: Path) -> None:
     write_journal(tmp_path, "a-0", seed=0, evaluation={"Gloss": 1.0})
     with pytest.raises(
