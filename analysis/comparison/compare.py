@@ -236,16 +236,12 @@ def _find_baseline(grouping: Grouping, wanted: str | None) -> str:
 
 def training_outcomes(runs: Runs, ids: Sequence[str]) -> list[TrainingOutcome]:
     """How the training of each run ended, in the order of `ids`."""
-    final_means = runs.final_means(TRAINING_METRICS, LAST, ids).to_dict("index")
+    runs.final_means(TRAINING_METRICS, LAST, ids)  # reads all runs at once
     rows = cast(dict[str, dict[str, Value]], runs.table.loc[list(ids)].to_dict("index"))
     return [
         training_outcome(
             rows[run],
-            {
-                str(path): value
-                for path, value in final_means[run].items()
-                if path in runs.last_values_of(run)
-            },
+            runs.tail_means(run, TRAINING_METRICS, LAST),
             _grids(runs.folder(run), rows[run]),
         )
         for run in ids
