@@ -141,6 +141,20 @@ def test_a_generator_in_mid_training_is_not_compared_with_finished_ones(tmp_path
     assert names(tmp_path, "best_lenet_fid") == ["best_lenet_fid"]
 
 
+def test_an_evaluation_whose_line_is_damaged_is_of_an_unknown_step(tmp_path: Path) -> None:
+    for seed in range(3):
+        for arm in ("dcgan", "default"):
+            evaluated(tmp_path, f"{arm}-{seed}", seed, init__scheme=arm)
+    journal = tmp_path / "default-2" / "metrics.jsonl"
+    lines = journal.read_text().splitlines()
+    damaged = [line[:20] if "lenet_fid" in line else line for line in lines]
+    assert damaged != lines
+    journal.write_text("\n".join(damaged) + "\n")
+    said = "time of the last evaluation: not recorded and the end"
+    with pytest.warns(match="1 damaged line skipped"), pytest.raises(ComparisonError, match=said):
+        compare(load(tmp_path), metrics=["lenet_fid"])
+
+
 def test_each_metric_depends_on_its_own_network_alone(tmp_path: Path) -> None:
     """Runs that were evaluated by Inception as well have the same LeNet's scores."""
     for seed in range(3):
