@@ -70,15 +70,24 @@ def test_help_cuts_no_word_at_80_columns(command: tuple[str, ...]):
 
 
 def test_training_ends_with_where_the_run_lies_and_what_to_type_next(tmp_path: Path):
-    result = invoke("train", "--epochs", "1", *TINY, "--store", str(tmp_path / "runs"))
+    folder = tmp_path / "runs[a]"  # not a style of rich
+    result = invoke("train", "--epochs", "1", *TINY, "--store", str(folder))
     assert result.exit_code == 0, result.output
-    (run,) = (tmp_path / "runs").iterdir()
+    (run,) = folder.iterdir()
     assert f"{run.name} finished after 57 of 57 steps" in result.output
+    assert f"  run         {run}\n" in result.output
     assert str(run / "images/fixed_noise/00000057.png") in result.output
     # Beside each command in a wide terminal, below it in a narrow one.
-    assert (
-        f"  dcgan plot {run.name} --store {tmp_path / 'runs'}\n      plot losses" in result.output
-    )
+    assert f"  dcgan plot {run.name} --store {folder}\n      plot losses" in result.output
+
+
+def test_brackets_in_a_path_are_printed(tmp_path: Path):
+    store, plots = tmp_path / "runs[a]", tmp_path / "plots[b]"
+    write_journal(store, "run-1", seed=0)
+    printed = invoke("runs", "--where", "seed == 5", "--store", str(store)).output
+    assert f"No runs in {store} match." in printed.replace("\n", " ")
+    printed = invoke("plot", "run-1", "-o", str(plots), "--store", str(store)).output
+    assert f"{plots / 'loss.png'}\n" in printed
 
 
 def test_flags_and_settings_reach_the_configuration(store: Path):
