@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import PIL.Image
@@ -17,6 +19,9 @@ EXTENSIONS = (".gif", ".webp", ".mp4")
 _WEBP_QUALITY = 85
 _VIDEO_QUALITY = "18"
 """H.264's constant rate factor; at 18 the loss is hardly visible."""
+
+_UNITS = {"GIF": 10, "WEBP": 1}
+"""Milliseconds in which a format counts how long a frame is shown."""
 
 _FRAMES_PER_SECOND = 30
 """The frame rate of videos; a frame that is shown for longer is repeated."""
@@ -80,11 +85,17 @@ def _encoded(animation: Animation, kind: str, quality: int) -> bytes:
         format=kind,
         save_all=True,
         append_images=others,
-        duration=[round(1000 * each) for each in animation.seconds],
+        duration=_milliseconds(animation.seconds, _UNITS[kind]),
         loop=0,
         quality=quality,
     )
     return buffer.getvalue()
+
+
+def _milliseconds(seconds: Sequence[float], unit: int) -> list[int]:
+    """Whole units for which each frame is shown, so that no rounding adds up over the frames."""
+    ends = [round(1000 * end / unit) for end in accumulate(seconds)]
+    return [max(1, end - start) * unit for start, end in pairwise([0, *ends])]
 
 
 def _write_video(animation: Animation, path: Path) -> None:
