@@ -384,3 +384,14 @@ def test_runs_without_steps_or_images_can_be_reported(tmp_path: Path) -> None:
     assert not any(isinstance(block, Grids) for each in report.sections for block in each.blocks)
     assert any(isinstance(block, Figures) for each in report.sections for block in each.blocks)
     save_report(report, tmp_path / "page.html", "html")
+
+
+def test_real_images_of_one_of_several_data_sets_are_named(tmp_path: Path) -> None:
+    for data in ("digits", "mnist"):
+        write_journal(tmp_path, data, seed=0, dataset__name=data, dataset__fingerprint=data)
+    report = compose(load(tmp_path), by=["dataset.name"], metrics=["Gloss"])
+    (grids,) = section(report, "Images").blocks
+    assert isinstance(grids, Grids)
+    real = grids.choices[0].real
+    assert real is not None
+    assert real.label == "real images of dataset.name=digits"
