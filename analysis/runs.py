@@ -113,7 +113,13 @@ class Runs:
     def tail_means(
         self, run: str, metrics: Sequence[str], share: float = 0.1
     ) -> Mapping[str, float]:
-        """As `final_means`, of one run, without the metrics of which it has no steps."""
+        """The mean of metrics over the last steps of one run, without those it has no steps of.
+
+        Args:
+            run: Its id.
+            metrics: As for `final_means`.
+            share: As for `final_means`.
+        """
         kept = self._means.setdefault((run, share), {})
         if unread := [path for path in metrics if path not in kept]:
             source = self.sources[run]
