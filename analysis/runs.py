@@ -43,7 +43,9 @@ class Runs:
     table: pd.DataFrame
     sources: Mapping[str, RunSource]
     _steps: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
-    _means: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict, repr=False)
+    _means: dict[tuple[str, float], dict[str, float | None]] = field(
+        default_factory=dict, repr=False
+    )
     _last_values: dict[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
 
     def of_sweep(self, reference: str) -> Runs:
@@ -100,18 +102,32 @@ class Runs:
         """
 
         def means(run: str) -> list[float]:
-            kept = self._means.setdefault((run, share), {})
-            if missing := [path for path in metrics if path not in kept]:
-                source = self.sources[run]
-                ends = load_backend(source.backend).load_tails(source.location, run, missing, share)
-                with np.errstate(invalid="ignore"):  # the mean of opposite infinities is NaN
-                    kept |= {path: float(ends[path].mean(skipna=False)) for path in ends}
-            return [kept.get(path, np.nan) for path in metrics]
+            known = self.tail_means(run, metrics, share)
+            return [known.get(path, np.nan) for path in metrics]
 
         chosen = self._chosen(ids)
         return pd.DataFrame(
             _read_in_parallel(means, chosen), index=chosen, columns=list(metrics), dtype="float64"
         )
+
+    def tail_means(
+        self, run: str, metrics: Sequence[str], share: float = 0.1
+    ) -> Mapping[str, float]:
+        """The mean of metrics over the last steps of one run, without those it has no steps of.
+
+        Args:
+            run: Its id.
+            metrics: As for `final_means`.
+            share: As for `final_means`.
+        """
+        kept = self._means.setdefault((run, share), {})
+        if unread := [path for path in metrics if path not in kept]:
+            source = self.sources[run]
+            ends = load_backend(source.backend).load_tails(source.location, run, unread, share)
+            kept |= dict.fromkeys(unread)
+            with np.errstate(invalid="ignore"):  # the mean of opposite infinities is NaN
+                kept |= {path: float(ends[path].mean(skipna=False)) for path in ends}
+        return {path: mean for path in metrics if (mean := kept[path]) is not None}
 
     def last_steps(self, run: str, metrics: Sequence[str]) -> Mapping[str, int]:
         """Metric path -> the last step at which the run recorded it; missing metrics left out."""

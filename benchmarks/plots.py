@@ -155,7 +155,9 @@ def main() -> None:
             "factor_intervals": lambda: factor_intervals(
                 rates, final, metric="loss", factor="learning rate"
             ),
-            "grids_by_step_and_arm": lambda: grids_by_step_and_arm(grids, (64, 64)),
+            "grids_by_step_and_arm": lambda: grids_by_step_and_arm(
+                grids, dict.fromkeys(grids, (64, 64))
+            ),
             "parallel_coordinates, 1,000 runs": lambda: parallel_coordinates(
                 many, values, metric="loss", lower_is_better=True
             ),

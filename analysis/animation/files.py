@@ -20,6 +20,9 @@ _WEBP_QUALITY = 85
 _VIDEO_QUALITY = "18"
 """H.264's constant rate factor; at 18 the loss is hardly visible."""
 
+_UNITS = {"GIF": 10, "WEBP": 1}
+"""Milliseconds in which a format counts how long a frame is shown."""
+
 _FRAMES_PER_SECOND = 30
 """The frame rate of videos; a frame that is shown for longer is repeated."""
 
@@ -82,7 +85,7 @@ def _encoded(animation: Animation, kind: str, quality: int) -> bytes:
         format=kind,
         save_all=True,
         append_images=others,
-        duration=_milliseconds(animation.seconds, unit=10 if kind == "GIF" else 1),
+        duration=_milliseconds(animation.seconds, _UNITS[kind]),
         loop=0,
         quality=quality,
     )
@@ -90,12 +93,12 @@ def _encoded(animation: Animation, kind: str, quality: int) -> bytes:
 
 
 def _milliseconds(seconds: Sequence[float], unit: int) -> list[int]:
-    """How long frames are shown, in whole units of so many milliseconds.
+    """How long frames are shown, in whole units of so many milliseconds, at least one.
 
     Their ends are rounded, because 15 frames per second of 60 ms each would run a tenth too fast.
     """
-    ends = [round(end * 1000 / unit) for end in accumulate(seconds, initial=0.0)]
-    return [unit * (end - start) for start, end in pairwise(ends)]
+    ends = [round(1000 * end / unit) for end in accumulate(seconds)]
+    return [max(1, end - start) * unit for start, end in pairwise([0, *ends])]
 
 
 def _write_video(animation: Animation, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,10 +136,14 @@ def compare(
             "outcome": training_outcomes(runs, ids),
         },
         index=pd.Index(ids, name="run"),
-    ).join(read_measures(runs, finished, chosen.measures))
+    )
+    measured = read_measures(runs, finished, chosen.measures).reindex(ids)
+    frame = frame.join(measured)
     label = _find_baseline(grouping, baseline)
     arms = _arms(frame, grouping, label)
-    warnings += [*chosen.left_out, *seed_warnings(table, arms, frame)]
+    training = runs.final_means(TRAINING_METRICS, LAST, ids)
+    warnings += chosen.left_out
+    warnings += seed_warnings(table, arms, pd.concat([measured, training], axis=1))
     for measure in chosen.measures:
         if without := runs_without(runs, finished, measure):
             names = f"{', '.join(without[:3])}{', ...' * (len(without) > 3)}"
@@ -201,13 +207,19 @@ def _refuse_or_override(table: pd.DataFrame, grouping: Grouping, anyway: bool) -
             f"alone: {'; '.join(lines)}."
         )
     usual = from_text(table[config_path(grouping.others[0])].map(to_text).mode()[0])
+    condition = shlex.quote(f"{grouping.others[0]} == {_literal(usual)}")
     raise ComparisonError(
         f"The runs differ in more than {factor}, so a difference could not be attributed to it "
         "alone:\n  "
         + "\n  ".join(lines)
-        + f"\nSelect similar runs, for example with --where '{grouping.others[0]} == {usual!r}', "
+        + f"\nSelect similar runs, for example with --where {condition}, "
         f"add the key as a factor with --by {grouping.others[0]}, or compare with --anyway."
     )
+
+
+def _literal(value: Value) -> str:
+    """A value in an expression of --where: texts in double quotes, since a shell takes single."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def _find_baseline(grouping: Grouping, wanted: str | None) -> str:
@@ -224,16 +236,12 @@ def _find_baseline(grouping: Grouping, wanted: str | None) -> str:
 
 def training_outcomes(runs: Runs, ids: Sequence[str]) -> list[TrainingOutcome]:
     """How the training of each run ended, in the order of `ids`."""
-    final_means = runs.final_means(TRAINING_METRICS, LAST, ids).to_dict("index")
+    runs.final_means(TRAINING_METRICS, LAST, ids)  # reads all runs at once
     rows = cast(dict[str, dict[str, Value]], runs.table.loc[list(ids)].to_dict("index"))
     return [
         training_outcome(
             rows[run],
-            {
-                str(path): value
-                for path, value in final_means[run].items()
-                if path in runs.last_values_of(run)
-            },
+            runs.tail_means(run, TRAINING_METRICS, LAST),
             _grids(runs.folder(run), rows[run]),
         )
         for run in ids

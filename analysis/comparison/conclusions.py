@@ -23,6 +23,8 @@ def verdict(comparison: Comparison) -> str:
         names.append("number of failed trainings")
     if names:
         return f"A difference was shown in the {join_with_and(names)}."
+    if not rows:
+        return "No claim can be made: there are no finite values to compare."
     if not any(row["can_show"] for row in rows):
         return "No claim can be made from so few runs."
     return "No difference was shown. This does not mean that there is none."
@@ -49,7 +51,8 @@ def findings(comparison: Comparison) -> list[str]:
     rest = len(by_arm) - len(shown)
     if rest and shown:
         texts.append(
-            f"No difference was shown between {comparison.baseline} and the other {rest} arms."
+            f"No difference was shown between {comparison.baseline} and the other "
+            f"{plural(rest, 'arm')}."
         )
     elif rest:
         texts.append(f"{rest} arms were compared with {comparison.baseline}.")

@@ -25,7 +25,7 @@ from analysis.comparison.statistics import (
     unpaired_difference,
     wilson_interval,
 )
-from tracking.wording import plural
+from tracking.wording import join_with_and, plural
 
 _COLUMNS = [
     "metric",
@@ -92,10 +92,19 @@ def differences_from(
         first, second = (arms[each].set_index("seed")[measure.name] for each in (baseline, arm))
         difference = arm_difference(first, second, len(others) * len(measures))
         if difference is None:
-            label = arm if not np.isfinite(second).any() else baseline
+            lacking = [
+                label
+                for label, values in ((baseline, first), (arm, second))
+                if not np.isfinite(values).any()
+            ]
+            reason = (
+                f"{join_with_and(lacking)} {'has' if len(lacking) == 1 else 'have'} no finite value"
+                if lacking
+                else "no seed has a finite value in both arms"
+            )
             warnings.append(
-                f"{arm}: the {measure.words} cannot be compared, because {label} has no finite "
-                "value of it."
+                f"{arm}: the {measure.words} cannot be compared, because {reason}"
+                f"{' of it' if lacking else ''}."
             )
             continue
         if left_out := _left_out(first, second, difference):
@@ -148,7 +157,7 @@ def _row(difference: ArmDifference, test: CorrectedTest, tests: int) -> dict[str
 
 
 def arm_difference(first: pd.Series, second: pd.Series, tests: int) -> ArmDifference | None:
-    """The difference of two arms; None if one has no finite value.
+    """The difference of two arms; None if one has no finite value, or if no pair has two.
 
     Paired if one arm has all seeds of the other, or if half of the seeds are shared and these are
     enough to show anything. Which runs count never depends on their values, except that runs with

@@ -62,7 +62,10 @@ def _time_of_evaluation(path: str, runs: Runs, run: str) -> str:
     """At which step, or whether at the end, a run's last value of a metric was measured."""
     batches = [each for each in runs.last_values_of(run) if each.startswith(f"{BATCH}/")]
     steps = dict(runs.last_steps(run, [path, *batches[:1]]))
-    measured, last = steps.pop(path), max(steps.values(), default=0)
+    measured = steps.pop(path, None)
+    if measured is None:  # a store keeps last values apart; the line of this one is damaged
+        return _NOT_RECORDED
+    last = max(steps.values(), default=0)
     return "the end" if measured >= last else f"step {measured:,} of {last:,}"
 
 

@@ -31,6 +31,12 @@ the power of all."""
 DEFAULTS = ("Gloss", "Dloss", "D_x", "D_G_z1")
 """Compared by default if the runs have them."""
 
+_OWN_COLUMNS = ("arm", "seed", "outcome")
+"""Columns of `compare.Comparison.runs` that are no measures; other programs have such metrics."""
+
+_MAX_NAMED = 8
+"""How many of the runs' metrics an error names."""
+
 _WORDS = {
     "Gloss": "final loss of G",
     "Dloss": "final loss of D",
@@ -47,7 +53,7 @@ class Measure:
 
     Attributes:
         name: The name that a user types, such as `Gloss`; the whole path if two measures would
-            have the same name.
+            have the same name, or if a comparison has a column of this name.
         path: The path of the metric; empty if the number is derived from several.
         words: Its name in a sentence, such as `final loss of G`.
     """
@@ -86,8 +92,8 @@ def find_measures(
         anyway: Compare evaluations even if they were made in different ways.
 
     Raises:
-        ComparisonError: No run has a metric of this name, several metrics have it, or it was
-            measured in several ways.
+        ComparisonError: No run has a metric of this name, several metrics have it, it was
+            measured in several ways, or no metric is left that is compared by default.
     """
     last_values = {run: runs.last_values_of(run) for run in ids}
     paths = sorted({path for values in last_values.values() for path in values})
@@ -115,12 +121,14 @@ def find_measures(
         _describe_difference(words, conditions, anyway)
         for conditions, words in names_by_conditions.items()
     ]
+    if not kept:
+        raise _nothing_to_compare(paths, [*left_out, *sentences])
     leaves = [_leaf(path) for path in kept]
     measures = (
         Measure(NEAREST, "", _WORDS[NEAREST])
         if path == NEAREST
         else Measure(leaf, path, _words(path))
-        if leaves.count(leaf) == 1
+        if leaves.count(leaf) == 1 and leaf not in _OWN_COLUMNS
         else Measure(path, path, f"{_words(path)} ({path})")
         for path, leaf in zip(kept, leaves, strict=True)
     )
@@ -172,6 +180,22 @@ def _path_of(name: str, paths: Sequence[str]) -> str:
     hint = did_you_mean(name, [*leaves, *paths, NEAREST])
     hint = hint or f"There are: {', '.join(leaves)}."
     raise ComparisonError(f"--metric {name}: no run has it.\n{hint}")
+
+
+def _nothing_to_compare(paths: Sequence[str], left_out: Sequence[str]) -> ComparisonError:
+    """The error for runs of other programs, whose metrics have other names."""
+    leaves = sorted({_leaf(path) for path in paths})
+    more = ", ..." * (len(leaves) > _MAX_NAMED)
+    hint = (
+        f"Choose some of theirs with --metric: {', '.join(leaves[:_MAX_NAMED])}{more}."
+        if leaves
+        else "They have no metrics at all."
+    )
+    return ComparisonError(
+        "\n".join(
+            ["These runs have none of the metrics that are compared by default.", *left_out, hint]
+        )
+    )
 
 
 def _measured_differently(path: str, conditions: str) -> ComparisonError:

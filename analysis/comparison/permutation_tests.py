@@ -21,7 +21,7 @@ MAX_PERMUTATIONS = 20_000
 """More permutations are sampled at random. Up to 14 pairs (2^14 signs) or 16 runs, the tests are
 exact."""
 
-_TIE = 1e-12
+TIE = 1e-12
 """Values that differ by less, relative to the largest, differ only by rounding."""
 
 ROUNDING = 1e-9
@@ -99,7 +99,7 @@ class SignFlipTest:
 
     @property
     def _tie(self) -> float:
-        return _TIE * float(np.abs(self.subset_means[[0, -1]]).max())
+        return TIE * float(np.abs(self.subset_means[[0, -1]]).max())
 
     def p(self, shift: float = 0.0) -> float:
         at_most = np.searchsorted(self.subset_means, shift + self._tie, side="right")
@@ -157,7 +157,7 @@ class StudentisedTest:
             return self.p(shift) - level * (1 + ROUNDING)
 
         mean = float(self.second.mean() - self.first.mean())
-        spread = max(*map(np.ptp, (self.first, self.second)), _TIE * max(1.0, abs(mean)))
+        spread = max(*map(np.ptp, (self.first, self.second)), TIE * max(1.0, abs(mean)))
         has_zero = side * mean < 0
         inside, outside = mean, 0.0
         if not has_zero or accepted(0.0) > 0:
@@ -178,7 +178,7 @@ def studentised_p(first: Floats, second: Floats) -> Floats:
         second: Values of the second arms, (second arm's size, comparisons).
     """
     values = np.concatenate((first, second))
-    rounding = _TIE * np.maximum(1.0, np.abs(values).max(axis=0))
+    rounding = TIE * np.maximum(1.0, np.abs(values).max(axis=0))
     values = values - values.mean(axis=0)  # squares of large numbers would lose digits
     scale = np.abs(values).max(axis=0)
     t = _welch_t(_divisions(len(first), len(second)), values / np.maximum(scale, rounding))
@@ -198,8 +198,8 @@ def _welch_t(divisions: Floats, values: Floats) -> Floats:
     variance = np.maximum(squares - sums**2 / second, 0) / (second - 1) / second
     variance += np.maximum(other_squares - other_sums**2 / first, 0) / (first - 1) / first
     difference = np.abs(sums / second - other_sums / first)
-    variance[variance < _TIE] = 0
-    difference[difference < _TIE] = 0
+    variance[variance < TIE] = 0
+    difference[difference < TIE] = 0
     with np.errstate(divide="ignore", invalid="ignore"):
         t: Floats = np.nan_to_num(difference / np.sqrt(variance), nan=0.0, posinf=np.inf)
     return t

@@ -15,7 +15,6 @@ from tracking.fields import config_path
 from tracking.wording import plural
 
 _PLANNED = f"{SWEEP}/seeds"
-_OUTCOME_COLUMNS = ["arm", "seed", "outcome"]
 
 
 def newest_of_twins(table: pd.DataFrame, grouping: Grouping, warnings: list[str]) -> pd.DataFrame:
@@ -87,13 +86,14 @@ def few_seeds_warning(seeds: int, arms: int, feature_spaces: int, over: str) -> 
     )
 
 
-def seed_warnings(table: pd.DataFrame, arms: Sequence[Arm], runs: pd.DataFrame) -> Iterator[str]:
+def seed_warnings(table: pd.DataFrame, arms: Sequence[Arm], values: pd.DataFrame) -> Iterator[str]:
     """Warnings about missing or added seeds and about seeds without effect, a sentence each.
 
     Args:
         table: One row per run.
         arms: The arms of these runs.
-        runs: `compare.Comparison.runs`.
+        values: One row per run, one column per number that is known of it. The measures alone do
+            not do: a count of classes may well be the same with all seeds.
     """
     planned = table[_PLANNED].dropna().astype(int) if _PLANNED in table else pd.Series(dtype=int)
     if len(planned):
@@ -110,7 +110,6 @@ def seed_warnings(table: pd.DataFrame, arms: Sequence[Arm], runs: pd.DataFrame) 
                 "nothing before all have ended: to stop at a moment of one's choice makes false "
                 "positives likely."
             )
-    values = runs.drop(columns=_OUTCOME_COLUMNS)
     for arm in arms:
         of_arm = values.loc[list(arm.runs)].to_numpy(np.float64)
         if (

@@ -16,6 +16,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from analysis.comparison.permutation_tests import (
     ROUNDING,
+    TIE,
     NoTest,
     PermutationTest,
     SignFlipTest,
@@ -61,6 +62,8 @@ class ArmDifference:
 def paired_difference(first: Floats, second: Floats) -> ArmDifference:
     """Compare two arms by seed: values at the same position belong together, all finite."""
     differences = second - first
+    # Means of equal values over different numbers of steps differ by rounding alone.
+    differences[np.abs(differences) <= TIE * np.maximum(np.abs(first), np.abs(second))] = 0
     return ArmDifference(
         paired=True,
         counts=(len(first), len(second)),

@@ -26,7 +26,7 @@ SIDE = 4
 @house_style
 def grids_by_step_and_arm(
     grids: Mapping[str, Mapping[int, Path]],
-    sides: Sides,
+    sides: Mapping[str, Sides],
     *,
     real: Mapping[str, Path] | None = None,
     seeds: Mapping[str, int] | None = None,
@@ -39,7 +39,7 @@ def grids_by_step_and_arm(
     Args:
         grids: Label of an arm -> the PNG files of one of its runs, by step, as
             `image_files.image_files` finds them. The upper left 4x4 images of each are shown.
-        sides: Height and width of one image, in pixels.
+        sides: Label -> height and width of one of its images, in pixels.
         real: Label -> a grid of real images, shown in the first column; none by default.
         seeds: Label -> seed of the run that represents the arm, shown beside it; none by default.
         title: The title of the figure; may be empty.
@@ -63,9 +63,11 @@ def grids_by_step_and_arm(
     # The other terms are the inches beside and between the pictures.
     columns = len(steps) + bool(real)
     width = (style.WIDTH - 0.2 - 0.085 * longest) / max(columns, 3) - 0.12
-    height = width * sides[0] / sides[1]
-    figure = new_figure(0.5 + 0.3 * bool(title) + len(grids) * (height + 0.12), title, note)
-    panels = figure.subplots(len(grids), columns, squeeze=False)
+    heights = [width * sides[label][0] / sides[label][1] for label in grids]
+    figure = new_figure(
+        0.5 + 0.3 * bool(title) + sum(height + 0.12 for height in heights), title, note
+    )
+    panels = figure.subplots(len(grids), columns, squeeze=False, height_ratios=heights)
     rows: list[tuple[str, int, str]] = []
     for row, (label, files) in zip(panels, grids.items(), strict=True):
         shown = [files.get(step) for step in steps]
@@ -76,7 +78,7 @@ def grids_by_step_and_arm(
             if file is None:
                 axes.text(0.5, 0.5, "no picture", ha="center", va="center", color=style.REFERENCE)
                 continue
-            axes.imshow(cropped(read_picture(file), sides), cmap="gray", vmin=0, vmax=255)
+            axes.imshow(cropped(read_picture(file), sides[label]), cmap="gray", vmin=0, vmax=255)
         rows += [(label, step, str(files[step])) for step in steps if step in files]
         row[0].set_ylabel(names[label], rotation=0, ha="right", va="center", parse_math=False)
     for axes in panels[0][: bool(real)]:

@@ -33,6 +33,9 @@ from tracking.wording import plural
 _SHADE, _SHADE_EDGE = "#e4e4e4", "#bbbbbb"
 """Colours of the published range."""
 
+_ROW, _LINE = 0.22, 0.165
+"""Inches of an arm's row of nearest epochs, at least, and of each line of its label."""
+
 
 @house_style
 def score_bands(
@@ -65,7 +68,7 @@ def score_bands(
     nearest = [[argmin_step(series) for series in curves.series] for curves in distances]
     has_nearest = any(epoch is not None for epochs in nearest for epoch in epochs)
     note = f"{curves_note(arms, time, [*real, *fake])} {_score_note(has_nearest, published, time)}"
-    figure, panels = _panels(len(arms), has_nearest, title, note)
+    figure, panels = _panels(arms, has_nearest, title, note)
     _draw_scores(panels[0], real, fake)
     time.finish(panels[-1])
     points = [drawn_points([real, fake], time)]
@@ -93,11 +96,13 @@ def score_bands(
 
 
 def _panels(
-    arm_count: int, has_nearest: bool, title: str, note: str
+    arms: Sequence[Arm], has_nearest: bool, title: str, note: str
 ) -> tuple[Figure, Sequence[Axes]]:
     """The panels: the scores alone, or above their distance and a row of nearest epochs per arm."""
-    figure = new_figure(6.2 + 0.22 * arm_count if has_nearest else 3.8, title, note)
-    ratios = [2.2, 1.3, 0.25 + 0.22 * arm_count] if has_nearest else [1.0]
+    lines = max((_row_label(arm).count("\n") + 1 for arm in arms), default=1)
+    rows = len(arms) * max(_ROW, _LINE * lines)
+    figure = new_figure(6.2 + rows if has_nearest else 3.8, title, note)
+    ratios = [2.2, 1.3, 0.25 + rows] if has_nearest else [1.0]
     panels = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)
     return figure, panels.ravel().tolist()
 
@@ -179,11 +184,15 @@ def _draw_nearest_epochs(
         )
         rows.append((arm.label, "nearest", "median", median, len(epochs)))
     axes.set_ylim(len(arms) - 0.4, -0.6)
-    axes.set_yticks(range(len(arms)), [wrapped(arm.label, 16) for arm in arms])
+    axes.set_yticks(range(len(arms)), [_row_label(arm) for arm in arms])
     for text in axes.get_yticklabels():
         text.set_parse_math(False)
     points = pd.DataFrame(rows, columns=["arm", "metric", "line", "epoch", "runs"])
     return points.assign(value=np.nan)
+
+
+def _row_label(arm: Arm) -> str:
+    return wrapped(arm.label, 16)
 
 
 def _score_note(has_nearest: bool, published: tuple[float, float] | None, time: TimeAxis) -> str:

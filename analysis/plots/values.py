@@ -78,7 +78,7 @@ def factor_intervals(
     collapsed: Collection[str] = (),
     title: str = "",
 ) -> FigureFile:
-    """A metric against a numeric factor: one dot per run, the means, and counts of collapsed runs.
+    """A metric against a numeric factor: one dot per run, the means, and counts of broken runs.
 
     Args:
         arms: The arms; the first of an arm's values is its factor, a finite number. The axis is
@@ -89,7 +89,7 @@ def factor_intervals(
         intervals: Value of the factor -> interval of the mean over its runs with a finite value.
         interval_name: The name of the intervals, such as `95% interval`.
         collapsed: Ids of collapsed runs, drawn as crosses and counted. Runs without a finite
-            value are counted as well.
+            value, which may just not have been evaluated, are counted with them.
         title: The figure's title; may be empty.
 
     Raises:
@@ -100,7 +100,8 @@ def factor_intervals(
     runs = _runs_by_factor(arms, values, factor, collapsed)
     finite = runs[np.isfinite(runs["value"])]
     means = finite.groupby("factor")["value"].mean()
-    counts = runs.groupby("factor")["collapsed"].agg(["sum", "count"])
+    broken = runs["collapsed"] | ~np.isfinite(runs["value"])
+    counts = broken.groupby(runs["factor"]).agg(["sum", "count"])
     factors = counts.index.to_numpy(dtype=float)
     logarithmic = spans_decade(factors)
     sizes = sorted(set(counts["count"])) or [0]
@@ -110,7 +111,7 @@ def factor_intervals(
         f"{number} {'run' if sizes[-1] == 1 else 'runs'} per value, one dot per run, with "
         f"{plural(runs['seed'].nunique(), 'seed')}. "
         f"Line: the mean over runs with a finite value; {bars}. Crosses: collapsed runs. Runs "
-        "without a finite value are counted as collapsed but not drawn."
+        "without a finite value are counted but not drawn."
     )
     figure = new_figure(4.2, title, note)
     axes = figure.subplots()
@@ -118,7 +119,7 @@ def factor_intervals(
         axes.set_xscale("log")
     _draw_runs(axes, finite, factors, logarithmic)
     _draw_means(axes, means, intervals)
-    _write_collapsed_counts(axes, counts)
+    _write_counts(axes, counts)
     axes.set_xlabel(f"{factor} (log scale)" if logarithmic else factor)
     axes.set_ylabel(metric)
     axes.margins(x=0.08)
@@ -131,7 +132,7 @@ def factor_intervals(
     best = f"; its mean is lowest, {means.min():.3g}, at {means.idxmin():g}" if len(means) else ""
     alt = (
         f"{metric} against {factor} at {len(counts)} values with {number} runs each{best}; "
-        f"{int(runs['collapsed'].sum())} of {len(runs)} runs collapsed."
+        f"{int(broken.sum())} of {len(runs)} runs collapsed or have no finite value."
     )
     return FigureFile(figure, "factor_intervals", alt, points)
 
@@ -145,8 +146,8 @@ def _runs_by_factor(
         if not _is_finite_number(arm.values[0]):
             raise ValueError(f"These runs have no finite {factor}: {', '.join(arm.runs)}.")
         for run, seed in zip(arm.runs, arm.seeds, strict=True):
-            broken = run in collapsed or not np.isfinite(values[run])
-            rows.append((float(str(arm.values[0])), run, seed, float(values[run]), broken))
+            value = float(values[run])
+            rows.append((float(str(arm.values[0])), run, seed, value, run in collapsed))
     runs = pd.DataFrame(rows, columns=["factor", "run", "seed", "value", "collapsed"])
     types = {"factor": float, "seed": int, "value": float, "collapsed": bool}
     return runs.astype(types).sort_values(["factor", "run"], ignore_index=True)
@@ -181,20 +182,21 @@ def _draw_means(axes: Axes, means: pd.Series, intervals: Mapping[float, Interval
         )  # fmt: skip
 
 
-def _write_collapsed_counts(axes: Axes, counts: pd.DataFrame) -> None:
-    """Write above each value of the factor how many of its runs collapsed."""
-    for value, collapsed, count in zip(counts.index, counts["sum"], counts["count"], strict=True):
+def _write_counts(axes: Axes, counts: pd.DataFrame) -> None:
+    """Write above each value of the factor how many of its runs collapsed or have no value."""
+    for value, broken, count in zip(counts.index, counts["sum"], counts["count"], strict=True):
         axes.text(
             value,
             1.02,
-            f"{collapsed}/{count}",
+            f"{broken}/{count}",
             transform=axes.get_xaxis_transform(),
             ha="center",
             va="bottom",
             fontsize="small",
             color=style.REFERENCE,
         )
-    axes.set_title("Collapsed / all runs, per value", fontsize="small", fontweight="normal", pad=18)
+    title = "Collapsed or without a finite value / all runs, per value"
+    axes.set_title(title, fontsize="small", fontweight="normal", pad=18)
 
 
 def _pairs(
@@ -269,8 +271,10 @@ def _strips(
     """The figure and its alternative text."""
     left_out = sum(not np.isfinite(values[run]) for arm in arms for run in arm.runs)
     note = (
-        f"{count_of_seeds(arms).capitalize()}, not paired. One dot per run. Boxes: the median and "
-        "the middle half of the runs; whiskers: the farthest run within 1.5 box heights."
+        f"{count_of_seeds(arms).capitalize()}. One dot per run"
+        + ("; runs with the same seed are not joined" if len(arms) > 1 else "")
+        + ". Boxes: the median and the middle half of the runs; whiskers: the farthest run within "
+        "1.5 box heights."
         + (f" Left out: {plural(left_out, 'run')} without a finite value." if left_out else "")
     )
     figure = new_figure(4.0, title, note)

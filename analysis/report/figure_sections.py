@@ -37,10 +37,10 @@ def value_figures(comparison: Comparison, table: pd.DataFrame) -> Figures:
     table: One row per run, with the stored directions.
     """
     figures = [
-        replace(
-            figure, picture=replace(figure.picture, name=f"{figure.picture.name}_{measure.name}")
-        )
+        replace(figure, picture=replace(figure.picture, name=f"{figure.picture.name}_{file_name}"))
         for measure in comparison.measures
+        # Measures with the same last name have whole paths, which would be folders.
+        for file_name in [measure.name.replace("/", "_")]
         for figure in _of_measure(comparison, measure, _direction(measure, table))
     ]
     return Figures(tuple(figures))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from analysis.comparison.arms import Arm
 from analysis.image_files import image_files
 from analysis.plots.arm_grids import SIDE, common_steps, grids_by_step_and_arm
 from analysis.report.content import Choice, Grids, Panel
+from analysis.report.metadata_sections import distinct
 from analysis.report.moving_pictures import moving_training
 from analysis.runs import Runs
 from diagnosis.image_grids import IMAGE_SIZE, image_sides
-from tracking.events import FIXED_NOISE, GRID_PADDING, REAL
+from tracking.events import CONFIG, FIXED_NOISE, GRID_PADDING, REAL
 
 BUDGET = 5_000_000
 """The maximum size of all grids of a page together, in bytes."""
@@ -44,7 +46,7 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
     shown = dict(list(by_arm.items())[:MAX_ARMS])
     if not shown:
         return None
-    choices = _choices(shown, next(iter(real.values()), None))
+    choices = _choices(shown, _real_of_all(runs, arms, real))
     # A store may keep all grids of one seed and only the last of the others.
     choices.sort(key=lambda choice: len(_steps(choice)), reverse=True)
     first = choices[0]
@@ -54,7 +56,7 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
     seeds_shown = max(1, min(MAX_SEEDS, sum(needed <= BUDGET for needed in room)))
     still = grids_by_step_and_arm(
         {panel.label: panel.files for panel in first.panels},
-        first.panels[0].sides,
+        {panel.label: panel.sides for panel in first.panels},
         real={label: _newest(panel) for label, panel in real.items() if label in shown},
     )
     caption = _caption(steps, len(shown), len(by_arm))
@@ -64,6 +66,16 @@ def image_series(runs: Runs, arms: Sequence[Arm]) -> Grids | None:
         (panel,) = first.panels
         animation = moving_training(all_runs[0], panel.files, panel.sides)
     return Grids(caption, tuple(steps), tuple(choices[:seeds_shown]), still, animation)
+
+
+def _real_of_all(runs: Runs, arms: Sequence[Arm], real: Mapping[str, Panel]) -> Panel | None:
+    """The real images of the first arm that kept them; named by it if arms have other data."""
+    if not real:
+        return None
+    label, panel = next(iter(real.items()))
+    ids = [run for arm in arms for run in arm.runs]
+    several = len(distinct(runs.table.loc[ids], f"{CONFIG}/dataset/fingerprint")) > 1
+    return replace(panel, label=f"real images of {label}") if several else panel
 
 
 def _choices(arms: Mapping[str, Mapping[int, Panel]], real: Panel | None) -> list[Choice]:

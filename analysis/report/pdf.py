@@ -34,6 +34,13 @@ _SLACK = 0.1
 """Millimetres below a caption, without which rounding may send its last line to the next page."""
 
 _CAPTION_SIZE, _CAPTION_AFTER = 8.5, 4
+
+_TABLE_SIZES = (7.5, 7.0, 6.5, 6.0, 5.5, 5.0)
+"""Font sizes of tables, in points; the first in which no number is broken in two."""
+
+_CELL_PADDING, _COLUMN_LETTERS = 0.8, 24
+"""Millimetres on either side of a cell, and letters of a cell after which it may be wrapped."""
+
 _INK, _FAINT, _LINE = (29, 29, 31), (92, 92, 99), (210, 210, 213)
 _SIZES = {"lead": 12.5, "plain": 10.0, "warning": 10.0, "note": 8.5}
 
@@ -149,16 +156,16 @@ def _facts(document: FPDF, facts: Facts) -> None:
 
 def _table(document: FPDF, block: Table) -> None:
     _text(document, block.caption, size=8.5, faint=True, after=1)
-    document.set_font("text", size=7.5)
+    widths = _widths(document, block)
     document.set_text_color(_INK)
     document.set_draw_color(_LINE)
     texts, columns = block.texts, len(block.columns)
     with document.table(
         borders_layout=TableBordersLayout.HORIZONTAL_LINES,
-        col_widths=_widths(block),
+        col_widths=widths,
         headings_style=FontFace(emphasis="BOLD", color=_FAINT),
         line_height=4.2,
-        padding=(0.6, 0.8),
+        padding=(0.6, _CELL_PADDING),
         text_align=(*[Align.L] * texts, *[Align.R] * (columns - texts)),
     ) as table:
         table.row([escape_control_characters(column) for column in block.columns])
@@ -168,13 +175,38 @@ def _table(document: FPDF, block: Table) -> None:
     document.ln(4)
 
 
-def _widths(block: Table) -> tuple[int, ...]:
-    """Relative widths of the columns, by their longest cell and the words of their heading."""
-    columns = zip(*block.rows, strict=True) if block.rows else ((name,) for name in block.columns)
-    return tuple(
-        max(7, min(24, max(map(len, cells))), *map(len, name.split()))
-        for name, cells in zip(block.columns, columns, strict=True)
-    )
+def _widths(document: FPDF, block: Table) -> tuple[float, ...]:
+    """Widths of the columns in millimetres; the font is made smaller if whole words need it.
+
+    A number that is broken in two is misread, so no column is narrower than its words, except for
+    long ones in columns of text.
+    """
+    for size in _TABLE_SIZES:
+        document.set_font("text", "B", size)
+        least = [_least_width(document, block, column) for column in range(len(block.columns))]
+        if sum(least) <= document.epw:
+            break
+    wanted = [
+        max(least[column], _text_width(document, max(cells, key=len)[:_COLUMN_LETTERS]))
+        for column, cells in enumerate(zip(block.columns, *block.rows, strict=True))
+    ]
+    room = document.epw - sum(least)
+    more = sum(wanted) - sum(least)
+    share = min(1.0, max(0.0, room / more)) if more else 0.0
+    document.set_font("text", "", size)
+    return tuple(low + share * (high - low) for low, high in zip(least, wanted, strict=True))
+
+
+def _least_width(document: FPDF, block: Table, column: int) -> float:
+    longest = _COLUMN_LETTERS if column < block.texts else None
+    words = [word[:longest] for cell in block.column(column) for word in cell.split()]
+    words += block.columns[column].split()
+    return max((_text_width(document, word) for word in words), default=0.0)
+
+
+def _text_width(document: FPDF, text: str) -> float:
+    """Millimetres of a text in a cell, with what is left free on either side."""
+    return document.get_string_width(escape_control_characters(text)) + 2 * _CELL_PADDING + _SLACK
 
 
 def _height(document: FPDF, block: Block) -> float:

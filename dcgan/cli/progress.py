@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -113,7 +114,9 @@ class TrainingProgress:
         self._live = Live(self._render(), console=console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> TrainingProgress:
-        self._console.print(f"[bold]{self._job.config.name}[/bold]: {self._meter.opening()}")
+        self._console.print(
+            f"[bold]{escape(self._job.config.name)}[/bold]: {self._meter.opening()}"
+        )
         if self._job.folder is not None:
             self._console.print(
                 f"Continuing {self._job.folder.name} after step {self._job.first_step:,}."

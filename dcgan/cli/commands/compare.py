@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,8 @@ from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import plural
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.comparison.compare import Comparison
     from analysis.comparison.tables import Table as ComparisonTable
 
@@ -134,9 +135,9 @@ def _to_json(comparison: Comparison) -> dict[str, Any]:
     """The whole comparison; null for numbers that are not finite, which JSON does not have."""
     from analysis.comparison.conclusions import conclusion
 
-    def rows(frame: Any) -> Any:
-        renamed = frame.rename(columns=_JSON_KEYS)
-        return json.loads(renamed.to_json(orient="records", double_precision=15))
+    def rows(frame: pd.DataFrame) -> Any:
+        # pandas' own JSON keeps a number of decimals, which a small value has not enough of.
+        return frame.rename(columns=_JSON_KEYS).to_dict("records")
 
     return {
         "factors": list(comparison.factors),

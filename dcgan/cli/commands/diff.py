@@ -132,7 +132,10 @@ def _data_heading(run_diff: RunDiff) -> str:
 
 
 def _code_heading(code: SectionDiff) -> str:
-    if any(pair.name == "commit" for pair in code.differing):
+    commits = next((pair for pair in code.differing if pair.name == "commit"), None)
+    if commits is not None and None in (commits.first, commits.second):
+        return f"The code of {'A' if commits.first is None else 'B'} was not recorded"
+    if commits is not None:
         return "The code is from different commits"
     if not code.equal.get("commit"):
         return "The code was not recorded"

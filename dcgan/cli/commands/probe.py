@@ -106,7 +106,7 @@ def _save(
             with vector_text(name):
                 figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH)
     console = Console(highlight=False)
-    console.print(str(path), soft_wrap=True)
+    console.print(str(path), soft_wrap=True, markup=False)
     if not trained_run.is_latest:
         console.print("[dim]Not written to the run: there is a newer checkpoint.[/dim]")
         return

@@ -81,7 +81,9 @@ def profile(
         _table("slowest operators, without the operators they call", step_profile.operators)
     )
     if trace is not None:
-        console.print(f"\nTrace for Perfetto or chrome://tracing: {trace}", soft_wrap=True)
+        console.print(
+            f"\nTrace for Perfetto or chrome://tracing: {trace}", soft_wrap=True, markup=False
+        )
 
 
 def _random_images(config: Config, steps: int) -> Tensor:

@@ -103,7 +103,7 @@ def runs(
     console = Console(highlight=False)
     if not rows:
         if records:
-            console.print(f"No runs in {store} match.")
+            console.print(f"No runs in {store} match.", markup=False)
         else:
             console.print(str(no_runs(store)), markup=False)
         return
@@ -134,7 +134,7 @@ def show(run: RunReference = "last", as_json: Json = False, store: Store = DEFAU
             continue
         console.print(f"\n[bold]{title}[/bold]")
         console.print(_value_table(fields, prefix))
-    shown_above = ("sys/", f"{CONFIG}/")
+    shown_above = tuple(prefix for _, prefix in sections)
     if others := {path: v for path, v in fields.items() if not path.startswith(shown_above)}:
         console.print("\n[bold]Other fields[/bold]")
         console.print(_value_table(others, ""))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from dcgan.cli.options import (
     CONFIGURATION_PANEL,
@@ -243,9 +244,11 @@ def _log_model(folder: Path, store: Path, console: Console) -> None:
             logged = log_generator(folder)
     except UserError as error:
         again = dcgan_command("sync", folder.name, "--to", "mlflow", "--model", store=store)
-        console.print(f"{error}\nTry again with: [bold]{again}[/bold]", soft_wrap=True)
+        console.print(
+            f"{escape(str(error))}\nTry again with: [bold]{escape(again)}[/bold]", soft_wrap=True
+        )
         return
-    console.print(f"  model       {logged.address} of step {logged.step:,}", soft_wrap=True)
+    console.print(f"  model       {escape(logged.address)} of step {logged.step:,}", soft_wrap=True)
 
 
 def _print_result(result: TrainingResult, job: Job, console: Console) -> None:
@@ -255,18 +258,18 @@ def _print_result(result: TrainingResult, job: Job, console: Console) -> None:
     from tracking.run_files import image_files
 
     console.print(
-        f"\n[bold]{result.folder.name}[/bold] {describe_end(result, job)}", soft_wrap=True
+        f"\n[bold]{escape(result.folder.name)}[/bold] {describe_end(result, job)}", soft_wrap=True
     )
-    console.print(f"  run         {result.folder}", soft_wrap=True)
+    console.print(f"  run         {result.folder}", soft_wrap=True, markup=False)
     if grids := list(image_files(result.folder, FIXED_NOISE).values()):
-        console.print(f"  last grid   {grids[-1]}", soft_wrap=True)
+        console.print(f"  last grid   {grids[-1]}", soft_wrap=True, markup=False)
     commands = _next_commands(result, job)
     width = max(map(len, commands))
     fits = width + max(map(len, commands.values())) + 4 <= console.width
     console.print("Next:")
     for command, purpose in commands.items():
         gap = " " * (width - len(command) + 2) if fits else "\n      "
-        console.print(f"  [bold]{command}[/bold]{gap}{purpose}", soft_wrap=True)
+        console.print(f"  [bold]{escape(command)}[/bold]{gap}{purpose}", soft_wrap=True)
 
 
 def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:

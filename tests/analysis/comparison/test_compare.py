@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,17 @@ def test_arms_that_differ_in_more_are_refused(tmp_path: Path) -> None:
     (objection,) = comparison.overridden
     assert "differ in more than init.scheme" in objection
     assert "training.epochs: 20, 30" in objection
+
+
+def test_the_selection_that_a_refusal_suggests_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
+    two_arms(tmp_path, range(2))
+    write_journal(tmp_path, "other-000009", seed=9, loss__name="hinge")
+    with pytest.raises(ComparisonError) as raised:
+        compare(load(tmp_path), by=["init.scheme"])
+    words = shlex.split(str(raised.value).splitlines()[-1].replace(",", " "))
+    expression = words[words.index("--where") + 1]
+    assert expression == 'loss.name == "bce"'
+    assert len(load(tmp_path, where=expression).table) == 4
 
 
 def test_runs_of_several_sweeps_are_told_apart_by_their_sweeps(tmp_path: Path) -> None:

@@ -76,6 +76,39 @@ def test_failures_are_part_of_the_verdict(tmp_path: Path) -> None:
     assert "nan" not in " ".join((*findings(comparison), *comparison.warnings))
 
 
+def test_values_that_no_run_has_are_not_blamed_on_few_runs(tmp_path: Path) -> None:
+    nan = float("nan")
+    for seed in range(8):
+        write_journal(tmp_path, f"a-{seed}", seed=seed, losses=(nan, 1.0))
+        write_journal(tmp_path, f"b-{seed}", seed=seed, losses=(nan, 1.0), init__scheme="default")
+    comparison = compare(load(tmp_path), metrics=["Gloss"])
+    assert verdict(comparison) == "No claim can be made: there are no finite values to compare."
+    [warning] = comparison.warnings
+    assert "init.scheme=dcgan and init.scheme=default have no finite value of it" in warning
+
+
+def test_arms_whose_finite_values_have_no_seed_in_common_are_said_to(tmp_path: Path) -> None:
+    for seed in range(2):
+        for arm, broken in (("dcgan", 0), ("default", 1)):
+            loss = float("nan") if seed == broken else 1.5
+            write_journal(
+                tmp_path, f"{arm}-{seed}", seed=seed, losses=(loss, 1.0), init__scheme=arm
+            )
+    [warning] = compare(load(tmp_path), metrics=["Gloss"]).warnings
+    assert "because no seed has a finite value in both arms." in warning
+
+
+def test_one_more_arm_is_no_arms(tmp_path: Path) -> None:
+    for place in range(5):
+        for seed in range(8):
+            loss = 1.5 if place in (0, 4) else 6.5
+            write_journal(
+                tmp_path, f"r{place}{seed}", seed=seed, losses=(loss, 1.0), optimizer__lr=place
+            )
+    said = findings(compare(load(tmp_path), metrics=["Gloss"]))
+    assert "No difference was shown between optimizer.lr=0 and the other 1 arm." in said
+
+
 def test_runs_that_cannot_be_judged_do_not_count_as_whole(tmp_path: Path) -> None:
     two_arms(tmp_path, range(8))
     compared = compare(load(tmp_path), metrics=["Gloss"])

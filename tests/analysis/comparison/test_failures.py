@@ -105,6 +105,17 @@ def test_runs_are_judged_by_what_their_journals_hold(tmp_path: Path) -> None:
     }
 
 
+def test_a_series_that_a_journal_has_lost_is_not_taken_for_nan(tmp_path: Path) -> None:
+    """The last values of a run are in a file of their own, which still has this one."""
+    folder = write_journal(tmp_path, "run-0", seed=0)
+    journal = folder / "metrics.jsonl"
+    journal.write_text(journal.read_text().replace("training/batch/Dloss", "training/batch/other"))
+    runs = load(tmp_path)
+    assert "training/batch/Dloss" in runs.last_values_of("run-0")
+    assert training_outcomes(runs, ["run-0"]) == ["whole"]
+    assert runs.tail_means("run-0", ["training/batch/Dloss"]) == {}
+
+
 def test_grids_vary_by_how_their_images_differ(tmp_path: Path) -> None:
     folder = write_journal(tmp_path, "alike-0", seed=0, images_alike=True)
     first, last = last_grids(folder, (8, 8), 9)

@@ -9,7 +9,7 @@ import pytest
 from analysis import load
 from analysis.comparison.arms import ComparisonError
 from analysis.comparison.compare import compare
-from analysis.comparison.measures import find_measures
+from analysis.comparison.measures import DEFAULTS, find_measures
 from tests.support.sample_journals import write_journal
 
 EVALUATED = {"lenet_fid": 5.0, "lenet_precision": 0.8, "lenet_recall": 0.7}
@@ -51,6 +51,14 @@ def test_two_metrics_with_one_last_name_keep_their_paths(tmp_path: Path) -> None
     assert batch != epoch
 
 
+def test_a_metric_with_the_name_of_a_column_keeps_its_path(tmp_path: Path) -> None:
+    for arm in ("dcgan", "default"):
+        write_journal(tmp_path, f"{arm}-0", seed=0, init__scheme=arm, evaluation={"seed": 7.0})
+    comparison = compare(load(tmp_path), metrics=["seed"])
+    assert comparison.runs["evaluation/seed"].tolist() == [7.0, 7.0]
+    assert comparison.runs["seed"].tolist() == [0, 0]
+
+
 def test_an_ambiguous_name_is_refused(tmp_path: Path) -> None:
     write_journal(tmp_path, "a-0", seed=0, evaluation={"Gloss": 1.0})
     with pytest.raises(
@@ -78,6 +86,16 @@ def test_a_metric_that_few_runs_have_is_left_out_and_said_to_be(tmp_path: Path) 
     comparison = compare(load(tmp_path))
     assert [measure.name for measure in comparison.measures] == ["Gloss", "Dloss", "D_x", "D_G_z1"]
     assert any("LeNet-FID is left out: only 1 of 9 runs" in each for each in comparison.warnings)
+
+
+def test_runs_without_the_default_metrics_are_told_which_they_have(tmp_path: Path) -> None:
+    for arm in ("dcgan", "default"):
+        write_journal(tmp_path, f"{arm}-0", seed=0, init__scheme=arm, metrics_left_out=DEFAULTS)
+    with pytest.raises(
+        ComparisonError, match=r"none of the metrics(.|\n)*--metric: D_G_z2, number"
+    ):
+        compare(load(tmp_path))
+    assert names(tmp_path, "D_G_z2") == ["D_G_z2"]
 
 
 def test_evaluations_of_different_numbers_of_samples_are_not_compared(tmp_path: Path) -> None:
@@ -121,6 +139,20 @@ def test_a_generator_in_mid_training_is_not_compared_with_finished_ones(tmp_path
     ):
         compare(runs, metrics=["lenet_fid"])
     assert names(tmp_path, "best_lenet_fid") == ["best_lenet_fid"]
+
+
+def test_an_evaluation_whose_line_is_damaged_is_of_an_unknown_step(tmp_path: Path) -> None:
+    for seed in range(3):
+        for arm in ("dcgan", "default"):
+            evaluated(tmp_path, f"{arm}-{seed}", seed, init__scheme=arm)
+    journal = tmp_path / "default-2" / "metrics.jsonl"
+    lines = journal.read_text().splitlines()
+    damaged = [line[:20] if "lenet_fid" in line else line for line in lines]
+    assert damaged != lines
+    journal.write_text("\n".join(damaged) + "\n")
+    said = "time of the last evaluation: not recorded and the end"
+    with pytest.warns(match="1 damaged line skipped"), pytest.raises(ComparisonError, match=said):
+        compare(load(tmp_path), metrics=["lenet_fid"])
 
 
 def test_each_metric_depends_on_its_own_network_alone(tmp_path: Path) -> None:

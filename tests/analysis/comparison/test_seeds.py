@@ -63,6 +63,20 @@ def test_the_planned_number_of_seeds_warns_of_nothing(tmp_path: Path) -> None:
     assert warnings_of(tmp_path, seeds=6, planned=6) == ""
 
 
+def test_a_count_that_is_the_same_with_all_seeds_raises_no_doubt(tmp_path: Path) -> None:
+    for seed in range(3):
+        for arm in ("dcgan", "default"):
+            write_journal(
+                tmp_path,
+                f"{arm}-{seed}",
+                seed=seed,
+                init__scheme=arm,
+                evaluation={"class_coverage": 1.0},
+            )
+    assert compare(load(tmp_path), metrics=["class_coverage"]).warnings == ()
+    assert compare(load(tmp_path), metrics=["nearest_epoch"]).warnings == ()
+
+
 def test_a_seed_that_no_float_holds_is_named_exactly(tmp_path: Path) -> None:
     seed = 2**53 + 1
     for run, (scheme, rate) in enumerate([("dcgan", 2e-4), ("dcgan", 2e-3), ("default", 2e-4)]):

@@ -44,6 +44,13 @@ def test_larger_counts_ties_half() -> None:
     assert unpaired_difference(np.ones(4), np.zeros(3)).prob_superiority == 0
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-14])
+def test_values_that_differ_by_rounding_alone_are_equal(scale: float) -> None:
+    first, second = np.full(8, 0.3) * scale, np.full(8, 0.1 + 0.2) * scale
+    assert paired_difference(first, second).test.p() == 1
+    assert paired_difference(first, second * (1 + 1e-9)).test.p() == 2 / 2**8
+
+
 def test_the_interval_of_a_mean_is_students() -> None:
     values = np.array([1.0, 2.0, 4.0, 8.0])
     expected = stats.ttest_1samp(values, 0).confidence_interval()

@@ -30,7 +30,7 @@ def write(folder: Path, steps: list[int], images: int = 8, size: int = 10) -> di
 def test_rows_are_arms_and_columns_steps(tmp_path: Path) -> None:
     grids = {"$a": write(tmp_path / "a", [0, 10, 20]), "b": write(tmp_path / "b", [0, 20])}
 
-    picture = grids_by_step_and_arm(grids, (10, 10), seeds={"b": 3})
+    picture = grids_by_step_and_arm(grids, dict.fromkeys(grids, (10, 10)), seeds={"b": 3})
 
     save(picture, tmp_path)
     axes = np.array(picture.figure.axes).reshape(2, 2)
@@ -46,10 +46,20 @@ def test_rows_are_arms_and_columns_steps(tmp_path: Path) -> None:
     assert "none was picked by hand" in picture.caption
 
 
+def test_each_arm_is_cut_by_the_size_of_its_own_images(tmp_path: Path) -> None:
+    grids = {"small": write(tmp_path / "a", [0]), "large": write(tmp_path / "b", [0], size=20)}
+
+    picture = grids_by_step_and_arm(grids, {"small": (10, 10), "large": (20, 20)})
+
+    shown = [np.asarray(axes.images[0].get_array()) for axes in picture.figure.axes]
+    assert [pixels.shape for pixels in shown] == [(50, 50), (90, 90)]
+    assert [pixels.max() for pixels in shown] == [40, 40], "the fifth row of images is cut off"
+
+
 def test_arms_without_a_common_step_say_what_they_lack(tmp_path: Path) -> None:
     grids = {"a": write(tmp_path / "a", [10]), "b": write(tmp_path / "b", [20])}
 
-    picture = grids_by_step_and_arm(grids, (10, 10))
+    picture = grids_by_step_and_arm(grids, dict.fromkeys(grids, (10, 10)))
 
     said = [[text.get_text() for text in axes.texts] for axes in picture.figure.axes]
     assert said == [[], ["no picture"], ["no picture"], []]
@@ -58,7 +68,7 @@ def test_arms_without_a_common_step_say_what_they_lack(tmp_path: Path) -> None:
 def test_of_many_steps_five_are_shown(tmp_path: Path) -> None:
     grids = {"a": write(tmp_path / "a", list(range(0, 1_000, 10)), images=2)}
 
-    picture = grids_by_step_and_arm(grids, (10, 10))
+    picture = grids_by_step_and_arm(grids, dict.fromkeys(grids, (10, 10)))
 
     assert len(picture.figure.axes) == 5
     assert picture.data["step"].tolist()[::4] == [0, 990]
@@ -71,4 +81,4 @@ def test_a_small_grid_stays_whole() -> None:
 def test_no_picture_is_an_error() -> None:
     for grids in ({}, {"a": {}}):
         with pytest.raises(ValueError, match="no image"):
-            grids_by_step_and_arm(grids, (10, 10))
+            grids_by_step_and_arm(grids, dict.fromkeys(grids, (10, 10)))

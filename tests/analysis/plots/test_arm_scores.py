@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +94,16 @@ def test_nothing_and_never_finite_can_be_drawn(draw, tmp_path: Path) -> None:
         picture = draw(arms, steps)
         save(picture, tmp_path)
         assert picture.alt.endswith(".")
+
+
+@pytest.mark.parametrize("count", [2, 14])
+@pytest.mark.parametrize("label", ["init.scheme={}", "optimizer.lr=0.0001, init.scheme={}"])
+def test_long_labels_of_nearest_epochs_do_not_overlap(label: str, count: int) -> None:
+    arms, steps = arms_with_steps((1,) * count)
+    names = [label.format(f"default{place}") for place in range(count)]
+    renamed = [replace(arm, label=name) for arm, name in zip(arms, names, strict=True)]
+    figure = score_bands(renamed, steps).figure
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[2].get_yticklabels()]
+    assert len(boxes) == count
+    assert not any(first.overlaps(second) for first, second in pairwise(boxes))

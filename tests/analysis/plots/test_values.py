@@ -120,7 +120,9 @@ def test_other_arms_are_strips_beside_boxes(values: dict[str, list[float]], tmp_
         finite = [value for value in arm_values if np.isfinite(value)]
         drawn = lines(axes, f"arm/{arm}")
         assert [heights(dots) for dots in drawn.values()] == ([finite] if finite else [])
-    assert "not paired" in note(picture)
+    # The tests of three arms, or of an arm that lacks a seed, do pair them.
+    assert "paired" not in note(picture)
+    assert ("same seed are not joined" in note(picture)) == (len(values) > 1)
 
 
 def test_two_arms_with_one_label_are_refused() -> None:
@@ -166,7 +168,9 @@ def test_a_factor_has_its_means_intervals_and_collapsed_runs() -> None:
     assert picture.data["mean"].tolist() == pytest.approx([1.01] * 3 + [1.1] * 3 + [2.5] * 3)
     assert picture.data["interval_low"].dropna().tolist() == [0.5] * 3
     assert "3 runs per value, one dot per run, with 3 seeds" in note(picture)
-    assert "2 of 9 runs collapsed" in picture.alt
+    assert picture.data.set_index("run")["collapsed"].to_dict()["0.01-0"] is False
+    assert "2 of 9 runs collapsed or have no finite value." in picture.alt
+    assert axes.get_title("left").startswith("Collapsed or without a finite value")
 
 
 def test_runs_stand_near_their_own_value() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,15 @@ def test_the_direction_that_a_run_stored_outlives_the_table() -> None:
     table = pd.DataFrame({"sys/evaluation/better/lenet_sharpness": ["higher", None]})
     assert figure_sections._direction(measure, table) == "higher"
     assert figure_sections._direction(measure, pd.DataFrame()) is None
+
+
+def test_figures_of_measures_that_have_whole_paths_are_files(store: Path, tmp_path: Path) -> None:
+    paths = ("training/batch/Gloss", "training/epoch/Gloss")
+    report = compose(load(store), metrics=paths)
+    save_report(replace(report, sections=report.sections[:2]), tmp_path / "r.md", "md")
+    for name in ("paired_slopes_training_batch_Gloss", "paired_slopes_training_epoch_Gloss"):
+        assert (tmp_path / "r_files" / f"{name}.png").exists()
+        assert f"](<r_files/{name}.png>)" in (tmp_path / "r.md").read_text()
 
 
 def test_one_run_is_an_anecdote(store: Path) -> None:
@@ -374,3 +384,14 @@ def test_runs_without_steps_or_images_can_be_reported(tmp_path: Path) -> None:
     assert not any(isinstance(block, Grids) for each in report.sections for block in each.blocks)
     assert any(isinstance(block, Figures) for each in report.sections for block in each.blocks)
     save_report(report, tmp_path / "page.html", "html")
+
+
+def test_real_images_of_one_of_several_data_sets_are_named(tmp_path: Path) -> None:
+    for data in ("digits", "mnist"):
+        write_journal(tmp_path, data, seed=0, dataset__name=data, dataset__fingerprint=data)
+    report = compose(load(tmp_path), by=["dataset.name"], metrics=["Gloss"])
+    (grids,) = section(report, "Images").blocks
+    assert isinstance(grids, Grids)
+    real = grids.choices[0].real
+    assert real is not None
+    assert real.label == "real images of dataset.name=digits"

@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 from dcgan.cli import app
 from tests.support.forked import dcgan, fork
 from tests.support.refusal import error_of
+from tests.support.sample_journals import write_journal
 from tracking.backends.local import open_tracker
 from tracking.events import Metrics
 from tracking.store import create_run
@@ -69,15 +70,24 @@ def test_help_cuts_no_word_at_80_columns(command: tuple[str, ...]):
 
 
 def test_training_ends_with_where_the_run_lies_and_what_to_type_next(tmp_path: Path):
-    result = invoke("train", "--epochs", "1", *TINY, "--store", str(tmp_path / "runs"))
+    folder = tmp_path / "runs[a]"  # not a style of rich
+    result = invoke("train", "--epochs", "1", *TINY, "--store", str(folder))
     assert result.exit_code == 0, result.output
-    (run,) = (tmp_path / "runs").iterdir()
+    (run,) = folder.iterdir()
     assert f"{run.name} finished after 57 of 57 steps" in result.output
+    assert f"  run         {run}\n" in result.output
     assert str(run / "images/fixed_noise/00000057.png") in result.output
     # Beside each command in a wide terminal, below it in a narrow one.
-    assert (
-        f"  dcgan plot {run.name} --store {tmp_path / 'runs'}\n      plot losses" in result.output
-    )
+    assert f"  dcgan plot {run.name} --store {folder}\n      plot losses" in result.output
+
+
+def test_brackets_in_a_path_are_printed(tmp_path: Path):
+    store, plots = tmp_path / "runs[a]", tmp_path / "plots[b]"
+    write_journal(store, "run-1", seed=0)
+    printed = invoke("runs", "--where", "seed == 5", "--store", str(store)).output
+    assert f"No runs in {store} match." in printed.replace("\n", " ")
+    printed = invoke("plot", "run-1", "-o", str(plots), "--store", str(store)).output
+    assert f"{plots / 'loss.png'}\n" in printed
 
 
 def test_flags_and_settings_reach_the_configuration(store: Path):
@@ -119,6 +129,16 @@ def test_show_tells_what_made_a_run(store: Path):
     text = invoke("show", "second", "--store", str(store)).output
     for part in ("finished", "optimizer/lr", "Generator_arch.txt", "epoch/Gloss"):
         assert part in text
+
+
+def test_show_prints_each_field_once(tmp_path: Path):
+    fields = {"health/holds": ["collapsed"], "of_another_program": 1}
+    write_journal(tmp_path, "run-1", seed=0, fields=fields)
+    printed = invoke("show", "run-1", "--store", str(tmp_path)).output
+    health, others = printed.split("Other fields")
+    assert "holds" in health
+    assert "holds" not in others
+    assert "of_another_program" in others
 
 
 def test_show_and_diff_say_when_the_evaluations_are_of_an_earlier_step(tmp_path: Path):

@@ -15,6 +15,7 @@ from analysis.report.compose import _setting
 from dcgan.cli import app
 from dcgan.cli.sweep_table import SweepTable
 from dcgan.sweeping.storage import find_sweep
+from tests.support.sample_journals import write_journal
 from tracking.backends.local import amend_fields, run_folders
 
 TINY = [
@@ -70,6 +71,16 @@ def test_programs_get_all_of_it(store: Path) -> None:
     assert all({"run", "arm", "seed", "ending", "Gloss"} <= row.keys() for row in tree["runs"])
     assert all({"collapsed", "low", "high"} <= row.keys() for row in tree["endings"])
     assert tree["constant"]["dataset.name"] == "digits"
+
+
+def test_programs_get_all_digits_of_small_numbers(tmp_path: Path) -> None:
+    fake_score = 1.2345678901234e-11
+    for arm in ("dcgan", "default"):
+        write_journal(tmp_path, arm, seed=0, init__scheme=arm, scores=(0.9, fake_score))
+    result = invoke("compare", "--metric", "D_G_z1", "--store", str(tmp_path), "--json")
+    tree = json.loads(result.output)
+    assert [row["D_G_z1"] for row in tree["runs"]] == [fake_score] * 2
+    assert tree["differences"][0]["low"] is None, "JSON has no infinities"
 
 
 def test_runs_are_chosen_by_reference_and_by_what_holds(store: Path) -> None:

@@ -63,6 +63,17 @@ def test_metrics_of_one_run_alone_have_a_heading_of_their_own(tmp_path: Path) ->
     assert not alone
 
 
+def test_a_commit_that_one_run_did_not_record_is_not_called_another(tmp_path: Path) -> None:
+    for run, commit in (("digits-0", "0123456789"), ("digits-1", None)):
+        journal = open_tracker(Run(run, run, 1), tmp_path)
+        journal.write(Fields({"sys/git/commit": commit} if commit else {"sys/name": run}))
+        journal.write(Metrics([1], [1], {f"{BATCH}/Gloss": [1.0]}))
+        journal.close("finished")
+    assert "The code of B was not recorded" in said(tmp_path, "digits-0", "digits-1")
+    assert "The code of A was not recorded" in said(tmp_path, "digits-1", "digits-0")
+    assert "The code was not recorded" in said(tmp_path, "digits-1", "digits-1")
+
+
 def test_two_runs_stand_side_by_side(store: Path):
     printed = said(store, "slow", "fast")
     assert re.search(r"^seed +0 +1 *$", printed, re.MULTILINE)

@@ -116,6 +116,6 @@ def test_its_features_and_scores(run: Path) -> None:
 
 def test_it_is_drawn(run: Path) -> None:
     files = {int(file.stem): file for file in grids(run, "fixed_noise")}
-    figure = grids_by_step_and_arm({"a": files}, (HEIGHT, WIDTH)).figure
+    figure = grids_by_step_and_arm({"a": files}, {"a": (HEIGHT, WIDTH)}).figure
     shown = [np.asarray(axes.images[0].get_array()).shape[:2] for axes in figure.axes]
     assert shown == [(3 * (HEIGHT + 2) + 2, 2 * (WIDTH + 2) + 2)] * 2
