@@ -153,7 +153,8 @@ def _train(session: SweepSession, display: Display) -> None:
         counts = states()
         display.line(f"{sweep_id}: {_describe_states(counts, total)}", counts["finished"] / total)
 
-    outcome = session.train(watch)
+    with display.clearing():
+        outcome = session.train(watch)
     for failure, runs in outcome.failures.items():
         display.message(f"{plural(len(runs), 'run')} failed: {failure}")
     for warning in outcome.warnings:

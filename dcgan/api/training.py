@@ -212,7 +212,8 @@ def _run(job: Job, arguments: Sequence[str], display: Display) -> Run:
     meter = TrainingMeter(job)
     display.note(f"{job.config.name}: {meter.opening()}")
     shown = TrainingDisplay(display, meter, job.total_steps)
-    result = run_job(job, arguments, listen=shown.show, warn=display.message)
+    with display.clearing():
+        result = run_job(job, arguments, listen=shown.show, warn=display.message)
     run = Run(result.folder)
     advice = f' Continue it with dcgan.resume("{run.id}").'
     display.end(
