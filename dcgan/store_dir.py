@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from tracking.errors import StoreError
@@ -18,7 +19,7 @@ def store_dir(named: str | Path | None = None) -> Path:
 
     It may not exist yet. Raises StoreError if it is a file.
     """
-    folder = Path(named or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
+    folder = Path(named).expanduser() if named else _own_store()
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} is a file. A store is a folder that holds runs.")
     return folder
@@ -26,6 +27,18 @@ def store_dir(named: str | Path | None = None) -> Path:
 
 def dcgan_command(*arguments: str, store: Path) -> str:
     """A command for the user to type, with --store unless it would use this store anyway."""
-    own_store = Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
-    store_option = () if store == own_store else ("--store", str(store))
-    return " ".join(("dcgan", *arguments, *store_option))
+    is_own = store.absolute() == _own_store().absolute()
+    store_option = () if is_own else ("--store", str(seen_from_here(store)))
+    return shlex.join(("dcgan", *arguments, *store_option))
+
+
+def seen_from_here(folder: Path) -> Path:
+    """The folder relative to the working directory if it is in it, since that is shorter."""
+    here, absolute = Path.cwd(), folder.absolute()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else folder
+
+
+def _own_store() -> Path:
+    """The folder that is used if the user names none."""
+    # No shell has replaced a ~ in a script, in --store=~/runs or in a file of variables.
+    return Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE).expanduser()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -76,7 +77,7 @@ def no_runs(place: str | Path) -> StoreError:
     place: The store as the user wrote it, or the address of a server.
     """
     name = str(place)
-    option = "" if name == _DEFAULT else f" --store {name}"
+    option = "" if name == _DEFAULT else f" --store {shlex.quote(name)}"
     absent = "" if "://" in name or Path(name).exists() else ", which does not exist"
     return StoreError(f"There are no runs in {name}{absent}. Start one with: dcgan train{option}")
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from analysis.data_names import data_set_name
 from analysis.plots.inline import figure_png, picture_jpeg
 from analysis.plots.run import draw_run_plot
+from dcgan.store_dir import seen_from_here
 from tracking.errors import UserError
 from tracking.evaluation_paths import score_name
 from tracking.events import CONFIG, SYS
@@ -40,7 +41,7 @@ def run_html(run: Run) -> str:
     rows |= _scores(run)
     if error := fields.get(f"{SYS}/error"):
         rows["error"] = str(error)
-    rows["folder"] = str(run.folder)
+    rows["folder"] = str(seen_from_here(run.folder))
     cells = Markup("").join(
         Markup(
             "<tr><th style='text-align:left'>{}</th><td style='text-align:left'>{}</td></tr>"

@@ -71,10 +71,14 @@ class Run:
     A notebook shows it as a summary with its losses and its last grid.
 
     Attributes:
-        folder: The run's folder; its name is the run's id.
+        folder: The run's folder, as an absolute path; its name is the run's id.
     """
 
     folder: Path
+
+    def __post_init__(self) -> None:
+        # A notebook may change its working directory later.
+        object.__setattr__(self, "folder", Path(self.folder).absolute())
 
     def __repr__(self) -> str:
         return f"<Run {self.id}: {self.status}, {plural(self.steps, 'step')}>"
@@ -333,7 +337,9 @@ class Run:
                     samples=samples,
                     resamples=resamples,
                     use_inception=inception,
-                    weights=None if inception_weights is None else Path(inception_weights),
+                    weights=None
+                    if inception_weights is None
+                    else Path(inception_weights).expanduser(),
                     data=None if data is None else Path(data),
                     device=device,
                     count_images=features.show,
@@ -361,7 +367,7 @@ class Run:
         from analysis.report import compose, format_of, save_report
         from dcgan.report_images import images_of_single_run
 
-        path = Path(output)
+        path = Path(output).expanduser()
         report_format = format_of(path)
         loaded = load(self.folder.parent)
         alone = replace(loaded, table=loaded.table.loc[[self.id]])

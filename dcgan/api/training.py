@@ -116,7 +116,7 @@ def train(
             batch_size=batch_size,
             seed=seed,
             weight_init=weight_init,
-            start_from=None if start_from is None else references(start_from),
+            start_from=None if start_from is None else references(start_from, folder),
             evaluate_every=evaluate_every,
             precision=precision,
             compile=compile,
@@ -292,10 +292,23 @@ def _as_toml(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def references(start_from: str | Path | Run | Sequence[str | Path | Run]) -> list[str]:
-    """The value of `init.weights`: ids of runs, and paths."""
+def references(start_from: str | Path | Run | Sequence[str | Path | Run], store: Path) -> list[str]:
+    """The value of `init.weights`: ids of runs of the store, and paths.
+
+    Raises CheckpointError if a run of another store has no checkpoint.
+    """
+    from dcgan.run_folder import CHECKPOINT_DIR
+    from dcgan.training.checkpoint import find_checkpoint
+
+    def reference(source: str | Path | Run) -> str:
+        if not isinstance(source, Run):
+            return str(source)
+        if source.folder.parent.resolve() == store.resolve():
+            return source.id
+        return str(find_checkpoint(source.folder / CHECKPOINT_DIR))
+
     sources = [start_from] if isinstance(start_from, str | Path | Run) else start_from
-    return [each.id if isinstance(each, Run) else str(each) for each in sources]
+    return [reference(each) for each in sources]
 
 
 def chosen_trackers(trackers: str | Sequence[str]) -> list[str]:

@@ -120,7 +120,7 @@ def _read_recipe(recipe: str) -> tuple[str, str]:
     """A recipe's TOML and its origin, for messages."""
     if recipe.endswith(".toml"):
         try:
-            return Path(recipe).read_text(encoding="utf-8"), recipe
+            return Path(recipe).expanduser().read_text(encoding="utf-8"), recipe
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise ConfigError(f"The recipe {recipe} cannot be read: {reason}.") from error

@@ -141,6 +141,10 @@ def test_suggested_commands_name_the_store_only_where_it_is_needed(
     assert dcgan_command("runs", store=Path("runs")) == "dcgan runs --store runs"
     monkeypatch.delenv("DCGAN_STORE")
     assert dcgan_command("runs", store=store) == f"dcgan runs --store {store}"
+    assert dcgan_command("runs", store=Path("my runs")) == "dcgan runs --store 'my runs'"
+    monkeypatch.chdir(store.parent)
+    assert dcgan_command("runs", store=store) == f"dcgan runs --store {store.name}"
+    assert "dcgan train --store 'my runs'" in refused(Path("my runs"), "show")
 
 
 def test_an_imported_run_says_that_it_has_no_checkpoints(store: Path):
