@@ -144,12 +144,21 @@ class Run:
         """
         if per not in ("step", "epoch"):
             raise UserError(f"per = {per!r}: it should be 'step' or 'epoch'.")
+        import pandas as pd
+
+        from tracking.backends.local import load_tails
+
         paths = {
             f"{BATCH if per == 'step' else EPOCH}/{loss}": network
             for loss, network in (("Gloss", "generator"), ("Dloss", "discriminator"))
         }
-        table = self.metrics.set_index("step").reindex(columns=list(paths))
-        return table.rename(columns=paths).dropna(how="all")
+        store, whole = self.folder.parent, 1.0
+        # Only these tell a loss that is NaN, after which a run goes on, from one that is missing.
+        series = load_tails(store, self.id, list(paths), whole)
+        table = pd.DataFrame(
+            {path: series.get(path, pd.Series()) for path in paths}, dtype="float64"
+        )
+        return table.rename(columns=paths).rename_axis("step")
 
     def at(self, checkpoint: CheckpointRef = "last", *, device: str = "cpu") -> TrainedRun:
         """The run at one of its checkpoints.

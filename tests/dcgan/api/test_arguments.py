@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import dcgan
 from dcgan.api.training import references
 from dcgan.sweeping.request import SweepRequest, find_or_plan
+from tests.support.drawn_run import random_values, write_run
 
 TINY: dict[str, Any] = {
     "network.generator_features": 4,
@@ -88,3 +90,19 @@ def test_weights_of_a_run_of_another_store(run: dcgan.Run, tmp_path: Path) -> No
     [weights] = other.config.init.weights or ()
     assert weights == str(run.folder / "checkpoints" / "step-00000001.pt")
     assert other.fields["sys/initial_weights/networks"] == ["generator", "discriminator"]
+
+
+def test_a_loss_that_is_not_a_number_is_not_a_loss_that_is_missing(tmp_path: Path) -> None:
+    values = random_values(250)
+    values[199:, :2] = np.nan
+    diverged = dcgan.Run(write_run(tmp_path / "run", values))
+    losses = diverged.losses()
+    assert losses.index.tolist() == list(range(1, 251))
+    assert losses.index[losses["generator"].isna()].tolist() == list(range(200, 251))
+    assert diverged.losses("epoch").index.tolist() == [100, 200]
+
+
+def test_a_run_without_steps_has_an_empty_table_of_losses(tmp_path: Path) -> None:
+    losses = dcgan.Run(write_run(tmp_path / "run", random_values(0))).losses()
+    assert losses.columns.tolist() == ["generator", "discriminator"]
+    assert losses.empty
