@@ -37,7 +37,8 @@ def run_html(run: Run) -> str:
     rows = {"status": f"{run.status}, {plural(run.steps, 'step')}"}
     if name := fields.get(f"{CONFIG}/dataset/name"):
         rows["data"] = data_set_name(name, fields.get(f"{CONFIG}/dataset/path"))
-    rows |= {name: str(fields[path]) for name, path in _FIELDS.items() if fields.get(path)}
+    recorded = {name: fields.get(path) for name, path in _FIELDS.items()}
+    rows |= {name: str(value) for name, value in recorded.items() if value is not None}
     rows |= _scores(run)
     if error := fields.get(f"{SYS}/error"):
         rows["error"] = str(error)

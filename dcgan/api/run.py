@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from dcgan.choices import MIN_SAMPLES
+from dcgan.choices import LARGEST_SEED, MIN_SAMPLES
 from dcgan.store_dir import store_dir
 from tracking.errors import StoreError, UserError
 from tracking.events import BATCH, EPOCH, FIXED_NOISE, REAL, SYS, Value
@@ -226,15 +226,17 @@ class Run:
         Raises:
             CheckpointError: There is no such checkpoint, or its file is damaged.
             GenerationError: Pixels are not finite.
-            UserError: `count` is not positive.
+            UserError: `count` is not positive, or PyTorch cannot take `seed`.
         """
         from dcgan.samples import latents
         from dcgan.samples.pixels import render_as_in_grids
 
         if count < 1:
             raise UserError(f"count = {count}: it should be 1 or more.")
+        if not 0 <= seed <= LARGEST_SEED:
+            raise UserError(f"seed = {seed}: it should be 0 or more, and below 2^63.")
         run = self.at(checkpoint, device=device)
-        chosen = latents.of_seed(run.config.network, seed, count)
+        chosen = latents.of_seed(run.config.network, int(seed), count)
         return render_as_in_grids(run, chosen, weights=weights)
 
     def grid(self, step: int | None = None) -> PIL.Image.Image:
@@ -268,10 +270,12 @@ class Run:
         """One of the figures of `dcgan plot`.
 
         name: `loss`, `scores`, `progression`, `real_and_fake` or `evaluation`. Raises StoreError
-        if the run has no data for it.
+        if the run has no data for it, and UserError for another name.
         """
-        from analysis.plots.run import draw_run_plot
+        from analysis.plots.run import RunPlot, draw_run_plot
 
+        if name not in (names := get_args(RunPlot)):
+            raise UserError(f"name = {name!r}: it should be one of {', '.join(names)}.")
         return draw_run_plot(self.folder, name)
 
     def plot_losses(self) -> Figure:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan.api.training import chosen_trackers, dictionary, exclusive, overrides_of
+from dcgan.api.training import as_toml, chosen_trackers, dictionary, exclusive, overrides_of
 from dcgan.cpu.allocator import keep_memory
 from dcgan.store_dir import store_dir
 from tracking.errors import UserError
@@ -125,13 +125,18 @@ def sweep(
 def _values(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise UserError(f"over {key}: it should be a list of values, such as [{values!r}, ...].")
-    return tuple(values)
+    return tuple(map(as_toml, values))
 
 
 def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
     if seeds is None:
         return None
-    return tuple(range(seeds) if isinstance(seeds, int) else seeds)
+    plain = as_toml(seeds)
+    if isinstance(plain, str) or not isinstance(plain, int | Iterable):
+        raise UserError(
+            f"seeds = {seeds!r}: it should be the number of seeds, or the seeds: [0, 3, 14]."
+        )
+    return tuple(range(plain) if isinstance(plain, int) else map(as_toml, plain))
 
 
 def _train(session: SweepSession, display: Display) -> None:

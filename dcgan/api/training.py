@@ -199,7 +199,7 @@ def _log_model(run: Run, display: Display) -> None:
     from dcgan.jobs.log_model import log_generator
 
     try:
-        display.message(f"MLflow has the generator as {log_generator(run.folder).address}.")
+        display.note(f"MLflow has the generator as {log_generator(run.folder).address}.")
     except UserError as error:
         display.message(str(error))
 
@@ -265,10 +265,13 @@ def overrides_of(settings: Mapping[str, Any] | None, **options: Any) -> list[Ove
 
     return combine_overrides(
         [
-            Override(key, _as_toml(value), f"{key}={value}")
+            Override(key, as_toml(value), f"{key}={value}")
             for key, value in dictionary("settings", settings, '{"network.latent_size": 32}')
         ],
-        option_overrides(options, lambda name, value: f"{name}={value}"),
+        option_overrides(
+            {name: as_toml(value) for name, value in options.items()},
+            lambda name, value: f"{name}={value}",
+        ),
     )
 
 
@@ -285,10 +288,16 @@ def dictionary(name: str, value: Any, example: str) -> Iterable[tuple[str, Any]]
     return (value or {}).items()
 
 
-def _as_toml(value: Any) -> Any:
-    """A value of a type that TOML has: lists instead of tuples, strings instead of paths."""
-    if isinstance(value, tuple):
-        return [_as_toml(each) for each in value]
+def as_toml(value: Any) -> Any:
+    """A value of a type that TOML has: Python's numbers instead of NumPy's, strings instead of
+    paths, and lists instead of tuples and arrays.
+    """
+    if hasattr(value, "tolist"):  # NumPy's, as those of np.arange and np.logspace
+        value = value.tolist()
+    if isinstance(value, tuple | list):
+        return [as_toml(each) for each in value]
+    if isinstance(value, Mapping):
+        return {key: as_toml(each) for key, each in value.items()}
     return str(value) if isinstance(value, Path) else value
 
 

@@ -40,7 +40,7 @@ def option_overrides(
     return [
         Override(
             OPTION_KEYS[name],
-            _INIT_SCHEMES[value] if name == "weight_init" else value,
+            _INIT_SCHEMES.get(value, value) if name == "weight_init" else value,
             describe(name, value),
         )
         for name, value in options.items()

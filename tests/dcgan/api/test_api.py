@@ -127,6 +127,8 @@ def test_samples_are_those_of_the_generator(run: dcgan.Run) -> None:
         run.sample(1, weights=cast("Any", "em"))
     with pytest.raises(dcgan.UserError, match="per = 'week': it should be 'step' or 'epoch'"):
         run.losses(cast("Any", "week"))
+    with pytest.raises(dcgan.UserError, match=r"name = 'losses': .* one of loss, scores, progr"):
+        run.plot(cast("Any", "losses"))
     with pytest.raises(CheckpointError, match="no checkpoint of step 77"):
         run.generator(77)
     with pytest.raises(dcgan.UserError, match="no moving average"):

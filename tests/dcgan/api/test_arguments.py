@@ -1,4 +1,4 @@
-"""What people give to `import dcgan`: `~`, and runs of other stores and folders."""
+"""What people give to `import dcgan`: NumPy's numbers, `~`, other stores, and mistakes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import dcgan
-from dcgan.api.training import references
+from dcgan.api import sweeps
+from dcgan.api.training import overrides_of, references
+from dcgan.config.loading import load_config
 from dcgan.sweeping.request import SweepRequest, find_or_plan
 from tests.support.drawn_run import random_values, write_run
 
@@ -38,6 +40,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("USERPROFILE", str(folder))
     return folder
+
+
+def test_numpys_numbers_are_numbers() -> None:
+    overrides = overrides_of(
+        {"network.latent_size": np.int64(8), "optimizer.betas": np.array([0.25, 0.5])},
+        seed=np.int64(3),
+        lr=np.float64(1e-3),
+    )
+    config = load_config("digits", overrides)
+    assert (config.seed, config.network.latent_size) == (3, 8)
+    assert (config.optimizer.lr, config.optimizer.betas) == (1e-3, (0.25, 0.5))
+    values = sweeps._values("training.batch_size", np.array([16, 32]))  # type: ignore[arg-type]
+    assert values == (16, 32)
+    assert all(type(value) is int for value in values)
+    for seeds in (2, np.int64(2), range(2), np.arange(2), [np.int64(0), 1]):
+        assert sweeps._seeds(seeds) == (0, 1)  # type: ignore[arg-type]
+    with pytest.raises(dcgan.UserError, match=r"seeds = 2.5: it should be the number of seeds"):
+        sweeps._seeds(2.5)  # type: ignore[arg-type]
 
 
 def test_a_home_directory_is_meant_in_every_path(
@@ -84,6 +104,10 @@ def test_a_run_stays_where_it_is_when_the_working_directory_changes(
     assert f">{run.folder}<" in opened._repr_html_()
 
 
+def test_the_summary_has_the_seed_even_if_it_is_0(run: dcgan.Run) -> None:
+    assert ">seed</th><td style='text-align:left'>0</td>" in run._repr_html_()
+
+
 def test_weights_of_a_run_of_another_store(run: dcgan.Run, tmp_path: Path) -> None:
     assert references([run], run.folder.parent) == [run.id]
     other = dcgan.train("digits", steps=1, start_from=run, store=tmp_path, **ARGUMENTS)
@@ -106,3 +130,34 @@ def test_a_run_without_steps_has_an_empty_table_of_losses(tmp_path: Path) -> Non
     losses = dcgan.Run(write_run(tmp_path / "run", random_values(0))).losses()
     assert losses.columns.tolist() == ["generator", "discriminator"]
     assert losses.empty
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"weight_init": "xavier"},
+            r"init.scheme = 'xavier': it should be 'dcgan', 'glorot' or 'default'",
+        ),
+        ({"name": 5}, "5 cannot be a name, a group or a tag: use plain text"),
+        ({"tags": [1]}, "1 cannot be a name, a group or a tag: use plain text"),
+    ],
+)
+def test_a_value_of_another_type_is_a_mistake_of_the_user(
+    arguments: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(dcgan.UserError, match=message):
+        dcgan.train("digits", store=tmp_path, device="cpu", **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_named_by_text_and_a_seed_is_one_of_pytorchs(run: dcgan.Run) -> None:
+    named: Any = run.folder
+    for call in (dcgan.open, dcgan.resume):
+        with pytest.raises(dcgan.UserError, match="is no run: use an id, the start of an id"):
+            call(named, store=run.folder.parent)
+    for seed in (2**63, -1):
+        with pytest.raises(dcgan.UserError, match=f"seed = {seed}: it should be 0 or more, and be"):
+            run.sample(1, seed=seed)
+    seed = np.int64(7)
+    assert np.array_equal(run.sample(1, seed=seed), run.sample(1, seed=7))  # type: ignore[arg-type]
