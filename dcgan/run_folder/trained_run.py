@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -50,7 +50,7 @@ class TrainedRun:
     folder: Path
     config: Config
     checkpoint: Path
-    state: CheckpointState
+    state: CheckpointState = field(repr=False)  # a notebook would show megabytes of numbers
     device: torch.device
 
     @classmethod

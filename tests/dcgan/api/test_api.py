@@ -106,6 +106,13 @@ def test_what_a_run_says_of_itself(run: dcgan.Run, store: Path) -> None:
     assert list(dcgan.runs(store).table.index) == [run.id]
 
 
+def test_a_checkpoint_in_a_cell_is_not_shown_with_all_its_numbers(run: dcgan.Run) -> None:
+    trained = run.at()
+    assert trained.state["step"] == 6
+    assert "tensor" not in repr(trained)
+    assert len(repr(trained)) < 5_000
+
+
 def test_samples_are_those_of_the_generator(run: dcgan.Run) -> None:
     images = run.sample(5, seed=3)
     assert (images.shape, images.dtype) == ((5, 32, 32, 1), np.uint8)
