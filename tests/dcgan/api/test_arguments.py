@@ -151,6 +151,30 @@ def test_a_value_of_another_type_is_a_mistake_of_the_user(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store: dcgan.train(device="toaster", store=store),
+        lambda store: dcgan.train(batch_size=5_000, device="cpu", store=store),
+        lambda store: dcgan.train(stop_when="bored", store=store),
+        lambda store: dcgan.sweep("digits", over={"optimizer.lr": [1e-3]}, seeds=0, store=store),
+        lambda store: dcgan.sweep("digits", over={"seed": [1, 2]}, store=store),
+        lambda store: dcgan.sweep("digits", seeds=1, cluster="here", store=store),
+    ],
+)
+def test_a_message_names_no_option_of_a_command(call: Any, tmp_path: Path) -> None:
+    with pytest.raises(dcgan.UserError) as caught:
+        call(tmp_path)
+    assert "--" not in str(caught.value)
+
+
+def test_a_message_on_missing_data_names_the_argument_too(tmp_path: Path) -> None:
+    with pytest.raises(dcgan.UserError, match=r"data= in Python.*download=True"):
+        dcgan.train(
+            "mnist-softmax", settings={"dataset.path": str(tmp_path)}, device="cpu", store=tmp_path
+        )
+
+
 def test_a_run_is_named_by_text_and_a_seed_is_one_of_pytorchs(run: dcgan.Run) -> None:
     named: Any = run.folder
     for call in (dcgan.open, dcgan.resume):
