@@ -152,9 +152,8 @@ class Run:
             f"{BATCH if per == 'step' else EPOCH}/{loss}": network
             for loss, network in (("Gloss", "generator"), ("Dloss", "discriminator"))
         }
-        store, whole = self.folder.parent, 1.0
         # Only these tell a loss that is NaN, after which a run goes on, from one that is missing.
-        series = load_tails(store, self.id, list(paths), whole)
+        series = load_tails(self.folder.parent, self.id, list(paths), fraction=1.0)
         table = pd.DataFrame(
             {path: series.get(path, pd.Series()) for path in paths}, dtype="float64"
         )
@@ -381,11 +380,12 @@ class Run:
         from dcgan.report_images import images_of_single_run
 
         path = Path(output).expanduser()
-        report_format = format_of(path)
+        kind = format_of(path)
         loaded = load(self.folder.parent)
+        if self.id not in loaded.table.index:
+            raise StoreError(f"The run {self.id} cannot be read: it was deleted, or is damaged.")
         alone = replace(loaded, table=loaded.table.loc[[self.id]])
-        content = compose(alone, generated=images_of_single_run(alone))
-        return save_report(content, path, report_format)[0]
+        return save_report(compose(alone, generated=images_of_single_run(alone)), path, kind)[0]
 
     def _grids(self) -> Mapping[int, Path]:
         from analysis.image_files import image_files

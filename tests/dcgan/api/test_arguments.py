@@ -126,6 +126,12 @@ def test_a_loss_that_is_not_a_number_is_not_a_loss_that_is_missing(tmp_path: Pat
     assert diverged.losses("epoch").index.tolist() == [100, 200]
 
 
+def test_a_run_that_was_deleted_has_no_report(tmp_path: Path) -> None:
+    write_run(tmp_path / "other", random_values(3))
+    with pytest.raises(dcgan.UserError, match="The run gone cannot be read: it was deleted"):
+        dcgan.Run(tmp_path / "gone").report(tmp_path / "report.md")
+
+
 def test_a_run_without_steps_has_an_empty_table_of_losses(tmp_path: Path) -> None:
     losses = dcgan.Run(write_run(tmp_path / "run", random_values(0))).losses()
     assert losses.columns.tolist() == ["generator", "discriminator"]
