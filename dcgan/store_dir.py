@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from pathlib import Path
@@ -27,9 +28,28 @@ def store_dir(named: str | Path | None = None) -> Path:
 
 def dcgan_command(*arguments: str, store: Path) -> str:
     """A command for the user to type, with --store unless it would use this store anyway."""
+    name = _name_unless_own(store)
+    return shlex.join(("dcgan", *arguments, *(("--store", name) if name else ())))
+
+
+def dcgan_call(function: str, reference: str, *arguments: str, store: Path) -> str:
+    """The same in Python, such as `dcgan.resume("digits-x7k2m9")`.
+
+    Args:
+        function: Of `dcgan`.
+        reference: The run or the sweep, its first argument.
+        *arguments: Its other arguments, as they are typed.
+        store: Named unless the call would use it anyway.
+    """
+    name = _name_unless_own(store)
+    typed = [json.dumps(reference), *arguments, *([f"store={json.dumps(name)}"] if name else ())]
+    return f"dcgan.{function}({', '.join(typed)})"
+
+
+def _name_unless_own(store: Path) -> str:
+    """The store as a user would name it; empty if it is used when none is named."""
     is_own = store.absolute() == _own_store().absolute()
-    store_option = () if is_own else ("--store", str(seen_from_here(store)))
-    return shlex.join(("dcgan", *arguments, *store_option))
+    return "" if is_own else str(seen_from_here(store))
 
 
 def seen_from_here(folder: Path) -> Path:

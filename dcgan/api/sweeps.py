@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan.api.training import as_toml, chosen_trackers, dictionary, exclusive, overrides_of
 from dcgan.cpu.allocator import keep_memory
-from dcgan.store_dir import store_dir
+from dcgan.store_dir import dcgan_call, store_dir
 from tracking.errors import UserError
 from tracking.wording import plural
 
@@ -164,10 +164,10 @@ def _train(session: SweepSession, display: Display) -> None:
         display.message(f"{plural(len(runs), 'run')} failed: {failure}")
     for warning in outcome.warnings:
         display.message(warning)
-    advice = f' Finish it with dcgan.sweep("{sweep_id}", resume=True).'
+    call = dcgan_call("sweep", sweep_id, "resume=True", store=session.stored.store)
     display.end(
         f"{sweep_id}: {_describe_states(states(), total)}."
-        + ("" if outcome.is_complete else advice)
+        + ("" if outcome.is_complete else f" Finish it with {call}.")
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan.api.run import Run
 from dcgan.cpu.allocator import keep_memory
-from dcgan.store_dir import store_dir
+from dcgan.store_dir import dcgan_call, store_dir
 from tracking.backends import check_trackers
 from tracking.errors import UserError
 
@@ -215,7 +215,7 @@ def _run(job: Job, arguments: Sequence[str], display: Display) -> Run:
     with display.clearing():
         result = run_job(job, arguments, listen=shown.show, warn=display.message)
     run = Run(result.folder)
-    advice = f' Continue it with dcgan.resume("{run.id}").'
+    advice = f" Continue it with {dcgan_call('resume', run.id, store=job.store)}."
     display.end(
         f"{run.id} {describe_end(result, job)}" + (advice if result.status == "interrupted" else "")
     )

@@ -255,7 +255,7 @@ def test_ctrl_c_ends_a_training_with_a_checkpoint(
     assert stopped.status == "interrupted"
     assert 0 < stopped.steps < 6
     shown = capsys.readouterr().err
-    assert f'Continue it with dcgan.resume("{stopped.id}")' in shown
+    assert f'Continue it with dcgan.resume("{stopped.id}", store="{tmp_path}").' in shown
     assert "6 steps at batch size 600, on cpu." in shown
     assert dcgan.resume(stopped, device="cpu").status == "finished"
     assert "epoch 2/2  step 6" in capsys.readouterr().err
