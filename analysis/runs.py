@@ -184,7 +184,7 @@ class Runs:
         """
         from analysis.report import compose, format_of, save_report
 
-        path = Path(output)
+        path = Path(output).expanduser()
         return save_report(compose(self), path, format_of(path))[0]
 
     def _chosen(self, ids: Sequence[str] | None) -> pd.Index[str]:

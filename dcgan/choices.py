@@ -15,3 +15,6 @@ Weights: TypeAlias = Literal["current", "ema"]
 
 MIN_SAMPLES = 100
 """The fewest fakes of an evaluation that a user may ask for."""
+
+LARGEST_SEED = 2**63 - 1
+"""The largest seed of a recipe and of images; PyTorch takes none from 2^64 on."""

@@ -126,8 +126,8 @@ def _refuse_broken(broken: int, count: int) -> None:
     if broken:
         raise GenerationError(
             f"{broken:,} of {count:,} images of this generator have pixels that are not "
-            "finite numbers: its training has diverged.\nChoose an earlier checkpoint with "
-            "--checkpoint STEP, or train again with a smaller optimizer.lr."
+            "finite numbers: its training has diverged.\nChoose an earlier checkpoint, "
+            "or train again with a smaller optimizer.lr."
         )
 
 

@@ -60,7 +60,7 @@ def resolve_source(source: str | Path | RunSource) -> RunSource:
             )
     if isinstance(location, str) and "://" in location and "mlflow" in backends:
         return RunSource("mlflow", location)
-    path = Path(str(location))
+    path = Path(str(location)).expanduser()
     if path.is_file() and path.suffix in _DATABASES and "mlflow" in backends:
         return RunSource("mlflow", _address(path))
     for backend in backends:

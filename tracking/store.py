@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,6 +63,10 @@ def find_run(store: Path, reference: str) -> Path:
 
     Raises StoreError if no run matches or more than one.
     """
+    if not isinstance(reference, str):  # in Python a path, or another program's number
+        raise StoreError(
+            f"{reference!r} is no run: use an id, the start of an id, a name, or 'last'."
+        )
     if reference in {folder.name for folder in run_folders(store)}:
         return store / reference
     fields = {folder.name: fields for folder, fields in readable_runs(store).items()}
@@ -76,7 +81,7 @@ def no_runs(place: str | Path) -> StoreError:
     place: The store as the user wrote it, or the address of a server.
     """
     name = str(place)
-    option = "" if name == _DEFAULT else f" --store {name}"
+    option = "" if name == _DEFAULT else f" --store {shlex.quote(name)}"
     absent = "" if "://" in name or Path(name).exists() else ", which does not exist"
     return StoreError(f"There are no runs in {name}{absent}. Start one with: dcgan train{option}")
 
@@ -118,7 +123,7 @@ def choose_run(reference: str, names: Mapping[str, str], place: str) -> str:
 
 def check_label(text: str) -> str:
     """Return a name, group or tag unchanged; raises StoreError if it has control characters."""
-    if not text.strip() or not text.isprintable():
+    if not isinstance(text, str) or not text.strip() or not text.isprintable():
         raise StoreError(f"{text!r} cannot be a name, a group or a tag: use plain text.")
     return text
 

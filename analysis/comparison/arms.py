@@ -141,6 +141,11 @@ def group_into_arms(table: pd.DataFrame, by: Sequence[str] = ()) -> Grouping:
     for factor in factors:
         if factor not in configurations:
             raise _no_such_key(factor, list(configurations))
+        if len(table) == 1:
+            raise ComparisonError(
+                f"There is only one run, {table.index[0]}: there is nothing to compare.\n"
+                f"Train others with other values of {factor}, for example with dcgan sweep."
+            )
         if texts[factor].nunique() < 2:
             value = next(iter(texts[factor]), "nothing")
             raise ComparisonError(

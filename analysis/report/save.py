@@ -20,8 +20,7 @@ def format_of(path: Path) -> Format:
         if path.suffix.lower() == f".{name}":
             return name  # type: ignore[no-any-return]
     raise UserError(
-        f"The format of {path} is not clear: its name should end in .html, .md or .pdf.\n"
-        "Or choose one with --format."
+        f"The format of {path} is not clear: its name should end in .html, .md or .pdf."
     )
 
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from analysis.data_names import data_set_name
 from analysis.plots.inline import figure_png, picture_jpeg
 from analysis.plots.run import draw_run_plot
+from dcgan.store_dir import seen_from_here
 from tracking.errors import UserError
 from tracking.evaluation_paths import score_name
 from tracking.events import CONFIG, SYS
@@ -36,11 +37,12 @@ def run_html(run: Run) -> str:
     rows = {"status": f"{run.status}, {plural(run.steps, 'step')}"}
     if name := fields.get(f"{CONFIG}/dataset/name"):
         rows["data"] = data_set_name(name, fields.get(f"{CONFIG}/dataset/path"))
-    rows |= {name: str(fields[path]) for name, path in _FIELDS.items() if fields.get(path)}
+    recorded = {name: fields.get(path) for name, path in _FIELDS.items()}
+    rows |= {name: str(value) for name, value in recorded.items() if value is not None}
     rows |= _scores(run)
     if error := fields.get(f"{SYS}/error"):
         rows["error"] = str(error)
-    rows["folder"] = str(run.folder)
+    rows["folder"] = str(seen_from_here(run.folder))
     cells = Markup("").join(
         Markup(
             "<tr><th style='text-align:left'>{}</th><td style='text-align:left'>{}</td></tr>"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 import time
 import warnings
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, TextIO
 from uuid import uuid4
 
@@ -53,6 +55,15 @@ class Display:
     def end(self, text: str) -> None:
         """Replace the line by the result."""
 
+    @contextmanager
+    def clearing(self) -> Iterator[None]:
+        """Remove the line if the work within this context fails: it would never change again."""
+        try:
+            yield
+        except BaseException:
+            self.clear()
+            raise
+
 
 class TextDisplay(Display):
     """A display that rewrites one line on a terminal, and keeps every line in a log file."""
@@ -65,7 +76,8 @@ class TextDisplay(Display):
     def line(self, text: str, done: float) -> None:
         """Show the progress of the work; see `Display.line`."""
         if not self.keeps_lines:
-            shown = f"{done:4.0%}  {text}"
+            # What does not fit would be wrapped, and only the last row can be rewritten.
+            shown = f"{done:4.0%}  {text}"[: shutil.get_terminal_size().columns - 1]
             self._stream.write(f"\r{shown:<{self._width}}")
             self._stream.flush()
             self._width = len(shown)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from dcgan.choices import MIN_SAMPLES
+from dcgan.choices import LARGEST_SEED, MIN_SAMPLES
 from dcgan.store_dir import store_dir
 from tracking.errors import StoreError, UserError
 from tracking.events import BATCH, EPOCH, FIXED_NOISE, REAL, SYS, Value
@@ -71,10 +71,14 @@ class Run:
     A notebook shows it as a summary with its losses and its last grid.
 
     Attributes:
-        folder: The run's folder; its name is the run's id.
+        folder: The run's folder, as an absolute path; its name is the run's id.
     """
 
     folder: Path
+
+    def __post_init__(self) -> None:
+        # A notebook may change its working directory later.
+        object.__setattr__(self, "folder", Path(self.folder).absolute())
 
     def __repr__(self) -> str:
         return f"<Run {self.id}: {self.status}, {plural(self.steps, 'step')}>"
@@ -140,12 +144,20 @@ class Run:
         """
         if per not in ("step", "epoch"):
             raise UserError(f"per = {per!r}: it should be 'step' or 'epoch'.")
+        import pandas as pd
+
+        from tracking.backends.local import load_tails
+
         paths = {
             f"{BATCH if per == 'step' else EPOCH}/{loss}": network
             for loss, network in (("Gloss", "generator"), ("Dloss", "discriminator"))
         }
-        table = self.metrics.set_index("step").reindex(columns=list(paths))
-        return table.rename(columns=paths).dropna(how="all")
+        # Only these tell a loss that is NaN, after which a run goes on, from one that is missing.
+        series = load_tails(self.folder.parent, self.id, list(paths), fraction=1.0)
+        table = pd.DataFrame(
+            {path: series.get(path, pd.Series()) for path in paths}, dtype="float64"
+        )
+        return table.rename(columns=paths).rename_axis("step")
 
     def at(self, checkpoint: CheckpointRef = "last", *, device: str = "cpu") -> TrainedRun:
         """The run at one of its checkpoints.
@@ -213,15 +225,17 @@ class Run:
         Raises:
             CheckpointError: There is no such checkpoint, or its file is damaged.
             GenerationError: Pixels are not finite.
-            UserError: `count` is not positive.
+            UserError: `count` is not positive, or PyTorch cannot take `seed`.
         """
         from dcgan.samples import latents
         from dcgan.samples.pixels import render_as_in_grids
 
         if count < 1:
             raise UserError(f"count = {count}: it should be 1 or more.")
+        if not 0 <= seed <= LARGEST_SEED:
+            raise UserError(f"seed = {seed}: it should be 0 or more, and below 2^63.")
         run = self.at(checkpoint, device=device)
-        chosen = latents.of_seed(run.config.network, seed, count)
+        chosen = latents.of_seed(run.config.network, int(seed), count)
         return render_as_in_grids(run, chosen, weights=weights)
 
     def grid(self, step: int | None = None) -> PIL.Image.Image:
@@ -255,10 +269,12 @@ class Run:
         """One of the figures of `dcgan plot`.
 
         name: `loss`, `scores`, `progression`, `real_and_fake` or `evaluation`. Raises StoreError
-        if the run has no data for it.
+        if the run has no data for it, and UserError for another name.
         """
-        from analysis.plots.run import draw_run_plot
+        from analysis.plots.run import RunPlot, draw_run_plot
 
+        if name not in (names := get_args(RunPlot)):
+            raise UserError(f"name = {name!r}: it should be one of {', '.join(names)}.")
         return draw_run_plot(self.folder, name)
 
     def plot_losses(self) -> Figure:
@@ -333,7 +349,9 @@ class Run:
                     samples=samples,
                     resamples=resamples,
                     use_inception=inception,
-                    weights=None if inception_weights is None else Path(inception_weights),
+                    weights=None
+                    if inception_weights is None
+                    else Path(inception_weights).expanduser(),
                     data=None if data is None else Path(data),
                     device=device,
                     count_images=features.show,
@@ -363,12 +381,13 @@ class Run:
         from analysis.report import compose, format_of, save_report
         from dcgan.report_images import images_of_single_run
 
-        path = Path(output)
-        report_format = format_of(path)
+        path = Path(output).expanduser()
+        kind = format_of(path)
         loaded = load(self.folder.parent)
+        if self.id not in loaded.table.index:
+            raise StoreError(f"The run {self.id} cannot be read: it was deleted, or is damaged.")
         alone = replace(loaded, table=loaded.table.loc[[self.id]])
-        content = compose(alone, generated=images_of_single_run(alone))
-        return save_report(content, path, report_format)[0]
+        return save_report(compose(alone, generated=images_of_single_run(alone)), path, kind)[0]
 
     def _grids(self) -> Mapping[int, Path]:
         from analysis.image_files import image_files

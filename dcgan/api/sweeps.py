@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan.api.training import chosen_trackers, dictionary, exclusive, overrides_of
+from dcgan.api.training import as_toml, chosen_trackers, dictionary, exclusive, overrides_of
 from dcgan.cpu.allocator import keep_memory
-from dcgan.store_dir import store_dir
+from dcgan.store_dir import dcgan_call, store_dir
 from tracking.errors import UserError
 from tracking.wording import plural
 
@@ -125,13 +125,18 @@ def sweep(
 def _values(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise UserError(f"over {key}: it should be a list of values, such as [{values!r}, ...].")
-    return tuple(values)
+    return tuple(map(as_toml, values))
 
 
 def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
     if seeds is None:
         return None
-    return tuple(range(seeds) if isinstance(seeds, int) else seeds)
+    plain = as_toml(seeds)
+    if isinstance(plain, str) or not isinstance(plain, int | Iterable):
+        raise UserError(
+            f"seeds = {seeds!r}: it should be the number of seeds, or the seeds: [0, 3, 14]."
+        )
+    return tuple(range(plain) if isinstance(plain, int) else map(as_toml, plain))
 
 
 def _train(session: SweepSession, display: Display) -> None:
@@ -153,15 +158,16 @@ def _train(session: SweepSession, display: Display) -> None:
         counts = states()
         display.line(f"{sweep_id}: {_describe_states(counts, total)}", counts["finished"] / total)
 
-    outcome = session.train(watch)
+    with display.clearing():
+        outcome = session.train(watch)
     for failure, runs in outcome.failures.items():
         display.message(f"{plural(len(runs), 'run')} failed: {failure}")
     for warning in outcome.warnings:
         display.message(warning)
-    advice = f' Finish it with dcgan.sweep("{sweep_id}", resume=True).'
+    call = dcgan_call("sweep", sweep_id, "resume=True", store=session.stored.store)
     display.end(
         f"{sweep_id}: {_describe_states(states(), total)}."
-        + ("" if outcome.is_complete else advice)
+        + ("" if outcome.is_complete else f" Finish it with {call}.")
     )
 
 

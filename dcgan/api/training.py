@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan.api.run import Run
 from dcgan.cpu.allocator import keep_memory
-from dcgan.store_dir import store_dir
+from dcgan.store_dir import dcgan_call, store_dir
 from dcgan.training.torchrun import process_count
 from tracking.backends import check_trackers
 from tracking.errors import UserError
@@ -116,7 +116,7 @@ def train(
             batch_size=batch_size,
             seed=seed,
             weight_init=weight_init,
-            start_from=None if start_from is None else references(start_from),
+            start_from=None if start_from is None else references(start_from, folder),
             evaluate_every=evaluate_every,
             precision=precision,
             compile=compile,
@@ -199,7 +199,7 @@ def _log_model(run: Run, display: Display) -> None:
     from dcgan.jobs.log_model import log_generator
 
     try:
-        display.message(f"MLflow has the generator as {log_generator(run.folder).address}.")
+        display.note(f"MLflow has the generator as {log_generator(run.folder).address}.")
     except UserError as error:
         display.message(str(error))
 
@@ -212,9 +212,10 @@ def _run(job: Job, arguments: Sequence[str], display: Display) -> Run:
     meter = TrainingMeter(job)
     display.note(f"{job.config.name}: {meter.opening()}")
     shown = TrainingDisplay(display, meter, job.total_steps)
-    result = run_job(job, arguments, listen=shown.show, warn=display.message)
+    with display.clearing():
+        result = run_job(job, arguments, listen=shown.show, warn=display.message)
     run = Run(result.folder)
-    advice = f' Continue it with dcgan.resume("{run.id}").'
+    advice = f" Continue it with {dcgan_call('resume', run.id, store=job.store)}."
     display.end(
         f"{run.id} {describe_end(result, job)}" + (advice if result.status == "interrupted" else "")
     )
@@ -264,10 +265,13 @@ def overrides_of(settings: Mapping[str, Any] | None, **options: Any) -> list[Ove
 
     return combine_overrides(
         [
-            Override(key, _as_toml(value), f"{key}={value}")
+            Override(key, as_toml(value), f"{key}={value}")
             for key, value in dictionary("settings", settings, '{"network.latent_size": 32}')
         ],
-        option_overrides(options, lambda name, value: f"{name}={value}"),
+        option_overrides(
+            {name: as_toml(value) for name, value in options.items()},
+            lambda name, value: f"{name}={value}",
+        ),
     )
 
 
@@ -284,17 +288,36 @@ def dictionary(name: str, value: Any, example: str) -> Iterable[tuple[str, Any]]
     return (value or {}).items()
 
 
-def _as_toml(value: Any) -> Any:
-    """A value of a type that TOML has: lists instead of tuples, strings instead of paths."""
-    if isinstance(value, tuple):
-        return [_as_toml(each) for each in value]
+def as_toml(value: Any) -> Any:
+    """A value of a type that TOML has: Python's numbers instead of NumPy's, strings instead of
+    paths, and lists instead of tuples and arrays.
+    """
+    if hasattr(value, "tolist"):  # NumPy's, as those of np.arange and np.logspace
+        value = value.tolist()
+    if isinstance(value, tuple | list):
+        return [as_toml(each) for each in value]
+    if isinstance(value, Mapping):
+        return {key: as_toml(each) for key, each in value.items()}
     return str(value) if isinstance(value, Path) else value
 
 
-def references(start_from: str | Path | Run | Sequence[str | Path | Run]) -> list[str]:
-    """The value of `init.weights`: ids of runs, and paths."""
+def references(start_from: str | Path | Run | Sequence[str | Path | Run], store: Path) -> list[str]:
+    """The value of `init.weights`: ids of runs of the store, and paths.
+
+    Raises CheckpointError if a run of another store has no checkpoint.
+    """
+    from dcgan.run_folder import CHECKPOINT_DIR
+    from dcgan.training.checkpoint import find_checkpoint
+
+    def reference(source: str | Path | Run) -> str:
+        if not isinstance(source, Run):
+            return str(source)
+        if source.folder.parent.resolve() == store.resolve():
+            return source.id
+        return str(find_checkpoint(source.folder / CHECKPOINT_DIR))
+
     sources = [start_from] if isinstance(start_from, str | Path | Run) else start_from
-    return [each.id if isinstance(each, Run) else str(each) for each in sources]
+    return [reference(each) for each in sources]
 
 
 def chosen_trackers(trackers: str | Sequence[str]) -> list[str]:

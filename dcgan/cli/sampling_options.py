@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcgan.choices import Weights
+from dcgan.choices import LARGEST_SEED, Weights
 from dcgan.cli.options import parse_checkpoint
 
 if TYPE_CHECKING:
     from dcgan.run_folder.trained_run import TrainedRun
 
 _MAX_SEEDS = 1_000_000
-
-LARGEST_SEED = 2**63 - 1
-"""The largest seed of a recipe; PyTorch takes none from 2^64 on."""
 
 GeneratorWeights = Annotated[
     Weights | None,

@@ -37,6 +37,14 @@ class Override:
     value: Any
     origin: str
 
+    def per_key(self) -> Iterator[Override]:
+        """One override for each key, if the value is a section: its other keys stay."""
+        if not isinstance(self.value, Mapping):
+            yield self
+            return
+        for name, value in self.value.items():
+            yield from Override(f"{self.key}.{name}", value, self.origin).per_key()
+
 
 def recipe_names() -> list[str]:
     """Names of the recipes that ship with the project, sorted."""
@@ -90,6 +98,7 @@ def load_config(recipe: str, overrides: list[Override]) -> Config:
         raise ConfigError(f"{recipe_origin} is not valid TOML: {error}.") from error
     values.setdefault("name", Path(recipe).stem)
     origins: dict[str, str] = {}
+    overrides = [each for override in overrides for each in override.per_key()]
     for override in overrides:
         _check_text(override)
         _apply(override, values)
@@ -111,7 +120,7 @@ def _read_recipe(recipe: str) -> tuple[str, str]:
     """A recipe's TOML and its origin, for messages."""
     if recipe.endswith(".toml"):
         try:
-            return Path(recipe).read_text(encoding="utf-8"), recipe
+            return Path(recipe).expanduser().read_text(encoding="utf-8"), recipe
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise ConfigError(f"The recipe {recipe} cannot be read: {reason}.") from error

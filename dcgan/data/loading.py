@@ -56,7 +56,8 @@ def _load(dataset: Dataset, download: bool, progress: LoadingProgress) -> ImageS
         collection = collect_torchvision_set(dataset, path, download, progress.hashed)
     elif path is None:
         raise DataError(
-            'name = "folder" needs dataset.path: give the folder of images with --data.'
+            'name = "folder" needs dataset.path: give the folder of images with --data '
+            "(data= in Python)."
         )
     else:
         collection = _collect(path, dataset.split, progress.hashed)

@@ -44,7 +44,7 @@ def parse_stop_when(text: str | None) -> tuple[str, ...]:
             names = [*STOP_GROUPS, *(rule for rule in RULES if rule not in STOP_GROUPS)]
             hint = did_you_mean(name, names, limit=1)
             raise ConfigError(
-                f"There is no rule {name!r} for --stop-when. {hint}".rstrip()
+                f"There is no rule {name!r} that could stop a run. {hint}".rstrip()
                 + f"\nThe rules are: {', '.join(names)}."
             )
         rules += [name] if name in RULES else []

@@ -49,11 +49,11 @@ def few_steps_warning(config: Config, size: int) -> str | None:
     is_of_recipe = config.training.epochs == recipe.training.epochs
     if config.training.epochs is None or not is_of_recipe or size >= recipe.source.images:
         return None
-    smaller = f" --batch-size {_BATCH_SIZE}" * (config.training.batch_size > _BATCH_SIZE)
+    smaller = f" with a batch size of {_BATCH_SIZE}" * (config.training.batch_size > _BATCH_SIZE)
     return (
         f"Only {plural(steps, 'step')}: {recipe.name}'s {plural(config.training.epochs, 'epoch')} "
         f"are meant for {recipe.source.images:,} images, and here are {size:,}. "
-        f"Try --steps {_STEPS}{smaller}."
+        f"Try {_STEPS:,} steps{smaller}."
     )
 
 

@@ -52,7 +52,7 @@ def explaining_lack_of_memory(config: Config, device: torch.device, world: World
             f"other programs and the driver {by_others / _GIB:.1f}.\n"
             f"By its shapes a step of {batch:,} images of "
             f"{size_in_words(config.dataset.image_size)} takes about {needed / _GIB:.1f} GiB. "
-            "Train beside fewer other programs, or start a run with a smaller --batch-size."
+            "Train beside fewer other programs, or start a run with a smaller training.batch_size."
         ) from error
 
 

@@ -40,7 +40,7 @@ def option_overrides(
     return [
         Override(
             OPTION_KEYS[name],
-            _INIT_SCHEMES[value] if name == "weight_init" else value,
+            _INIT_SCHEMES.get(value, value) if name == "weight_init" else value,
             describe(name, value),
         )
         for name, value in options.items()
@@ -73,6 +73,7 @@ def combine_overrides(settings: Sequence[Override], options: Sequence[Override])
 
     Raises ConfigError if two of them exclude each other.
     """
+    settings = [each for setting in settings for each in setting.per_key()]
     overrides = [*settings, *_cleared(options, settings), *options]
     origins = {override.key: override.origin for override in overrides}
     for key, origin in origins.items():

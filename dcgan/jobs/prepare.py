@@ -199,7 +199,7 @@ def check_batches(config: Config, size: int, world: World = SINGLE_PROCESS) -> N
     if batch_size > size:
         raise ConfigError(
             f"training.batch_size = {batch_size}: the data set has only {size:,} images.\n"
-            f"Give at most {size} with --batch-size."
+            f"Give at most {size}."
         )
     smallest_batch = size % batch_size or batch_size
     needed = 2 if normalises_pixels(config) else 1

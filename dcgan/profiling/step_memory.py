@@ -171,7 +171,7 @@ def _lack_of_memory(
     seconds = flops_per_image(config) * batch / _operations_per_second(device)
     fitting = max(0, memory - cost.fixed_bytes) // cost.bytes_per_image * world.size
     remedy = (
-        f"About {fitting:,} images fit: --batch-size {fitting}."
+        f"About {fitting:,} images fit: training.batch_size = {fitting}."
         if fitting >= 2
         else "No batch fits: choose a smaller dataset.image_size or fewer network features."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -50,7 +50,7 @@ class TrainedRun:
     folder: Path
     config: Config
     checkpoint: Path
-    state: CheckpointState
+    state: CheckpointState = field(repr=False)  # a notebook would show megabytes of numbers
     device: torch.device
 
     @classmethod
@@ -112,8 +112,8 @@ class TrainedRun:
             return generator.to(self.device)
         if average is None:
             raise ConfigError(
-                "--weights ema: this run has no moving average of G.\n"
-                "Train one with --set stabilisers.generator_ema=0.999."
+                "The weights ema: this run has no moving average of G.\n"
+                "Train one with stabilisers.generator_ema = 0.999."
             )
         self._load("average", average)
         return average.module.to(self.device)
@@ -177,7 +177,7 @@ def with_images_in(config: Config, folder: Path | str | None) -> Config:
         return config
     if config.dataset.name in EMBEDDED:
         raise ConfigError(
-            f"--data {folder}: the images of {config.dataset.name} come with the program."
+            f"The images of {config.dataset.name} come with the program: they are not in {folder}."
         )
     return config.replace("dataset", path=str(Path(folder).expanduser().absolute()))
 
@@ -201,7 +201,7 @@ def load_training_images(folder: Path, config: Config) -> ImageSet:
             raise
         raise DataError(
             f"{error}\nIf the images were moved, tell dcgan resume or dcgan evaluate where they "
-            "are: --data FOLDER"
+            "are: --data FOLDER (data= in Python)"
         ) from error
     if images.card.fingerprint != read_fields(folder).get(f"{CONFIG}/dataset/fingerprint"):
         raise StoreError(

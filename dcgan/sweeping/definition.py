@@ -77,7 +77,7 @@ def read_definition(subject: str) -> SweepDefinition:
             f"the recipes are: {', '.join(recipe_names())}; or give the path of a .toml file."
         )
     try:
-        text = Path(subject).read_text(encoding="utf-8")
+        text = Path(subject).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{subject} cannot be read: {reason}.") from error
@@ -87,7 +87,7 @@ def read_definition(subject: str) -> SweepDefinition:
         raise ConfigError(f"{subject} is not valid TOML: {error}.") from error
     if is_recipe:
         return SweepDefinition(load_config(subject, []).name, "", subject)
-    return _parse(text, subject, Path(subject).parent)
+    return _parse(text, subject, Path(subject).expanduser().parent)
 
 
 def _parse(text: str, origin: str, folder: Path) -> SweepDefinition:
@@ -104,7 +104,9 @@ def _parse(text: str, origin: str, folder: Path) -> SweepDefinition:
     return SweepDefinition(
         name=file.name,
         description=file.description,
-        recipe=str(folder / file.recipe) if file.recipe.endswith(".toml") else file.recipe,
+        recipe=str(folder / Path(file.recipe).expanduser())
+        if file.recipe.endswith(".toml")
+        else file.recipe,
         factors=tuple(Factor(key, tuple(values), origin) for key, values in file.over.items()),
         seeds=tuple(range(file.seeds) if isinstance(file.seeds, int) else file.seeds),
         trackers=file.trackers,

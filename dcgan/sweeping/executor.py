@@ -116,7 +116,7 @@ def cluster(executor: Executor, address: str | None) -> Iterator[int]:
     """
     if executor == "loky":
         if address:
-            raise UserError("--cluster needs --backend ray or --backend dask.")
+            raise UserError("A cluster needs the backend ray or dask.")
         yield joblib.cpu_count()
         return
     connection = _ray(address) if executor == "ray" else _dask(address)
@@ -164,7 +164,7 @@ def _dask(address: str | None) -> Iterator[int]:
 
 def _not_installed(library: str) -> UserError:
     return UserError(
-        f"--backend {library} needs {library}, which is not installed.\n"
+        f"The backend {library} needs {library}, which is not installed.\n"
         f"Install it with: {install_extra(library)}"
     )
 

@@ -156,16 +156,18 @@ def _check_factors(
 ) -> None:
     """Raise ConfigError if there are no seeds or if anything is given twice."""
     if not seeds:
-        raise ConfigError("A sweep needs at least one seed: --seeds 5, or --seed-list 0,3,14.")
+        raise ConfigError(
+            "A sweep needs at least one seed: their number, such as 5, or a list of them."
+        )
     if repeated := _repeated(seeds):
         raise ConfigError(f"The seed {repeated[0]} is given twice: its runs would be the same.")
     if repeated := _repeated([factor.key for factor in factors]):
-        raise ConfigError(f"{repeated[0]} is given twice: give all of its values in one --over.")
+        raise ConfigError(f"{repeated[0]} is given twice: give all of its values together.")
     overrides_by_key = {override.key: override for override in overrides}
     for factor in factors:
         if factor.key == "seed":
             raise ConfigError(
-                "seed cannot be a factor: every arm has the same seeds. Use --seed-list."
+                "seed cannot be a factor: every arm has the same seeds. Choose those of the sweep."
             )
         if override := overrides_by_key.get(factor.key):
             raise ConfigError(f"{factor.key} is set by {override.origin} and by {factor.origin}.")

@@ -86,7 +86,7 @@ def find_or_plan(request: SweepRequest, store: Path) -> tuple[Sweep, StoredSweep
     if stored_sweep and request.trackers and {*request.trackers} != {*stored_sweep.trackers}:
         raise UserError(
             f"{stored_sweep.id} is tracked to {', '.join(('local', *stored_sweep.trackers))} "
-            "only.\nLeave out --tracker; dcgan sync can send finished runs to another tracker."
+            "only.\nLeave trackers out; dcgan sync can send finished runs to another tracker."
         )
     return plan, stored_sweep
 

@@ -58,7 +58,7 @@ def choose_device(name: str) -> torch.device:
             f"{device} ({device_name(device)}) cannot compute with PyTorch {torch.__version__}: "
             f"{reason}\n"
             "If no other process uses all of it, install a build of PyTorch for this GPU and its "
-            "driver\n(https://pytorch.org). Or use --device cpu."
+            "driver\n(https://pytorch.org). Or use the device cpu."
         ) from error
     return device
 
@@ -135,6 +135,6 @@ def _no_such_device(name: str) -> ConfigError:
     kind = accelerator_type()
     accelerators = [] if kind is None else devices_for_runs(kind)
     return ConfigError(
-        f"--device {name}: there is no such device on this machine.\n"
+        f"device = {name}: there is no such device on this machine.\n"
         f"Choose one of: {', '.join(('cpu', *accelerators))}, or auto."
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from dcgan.choices import LARGEST_SEED
 from dcgan.cli.format import add_number_columns, borderless_table
 from dcgan.cli.options import (
     Checkpoint,
@@ -16,7 +17,7 @@ from dcgan.cli.options import (
     Store,
 )
 from dcgan.cli.output_file import FIGURE_FORMATS, file_with_extension
-from dcgan.cli.sampling_options import LARGEST_SEED, open_trained_run
+from dcgan.cli.sampling_options import open_trained_run
 from dcgan.cli.stderr import STDERR
 from dcgan.run_folder import PLOTS_DIR
 from dcgan.store_dir import DEFAULT_STORE

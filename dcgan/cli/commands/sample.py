@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from dcgan.choices import BatchNormMode
+from dcgan.choices import LARGEST_SEED, BatchNormMode
 from dcgan.cli.options import (
     Checkpoint,
     Device,
@@ -23,7 +23,6 @@ from dcgan.cli.output_file import (
     file_with_extension,
 )
 from dcgan.cli.sampling_options import (
-    LARGEST_SEED,
     GeneratorWeights,
     open_trained_run,
     parse_image_seeds,

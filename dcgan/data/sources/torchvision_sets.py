@@ -79,8 +79,8 @@ def collect_torchvision_set(
     if not download and not folder_has_set(dataset.name, root):
         raise DataError(
             f"{dataset.name} is not in {root}: there is no {root / torchvision_set.marker}.\n"
-            f"Give the folder that holds {torchvision_set.marker} with --data, "
-            "or let torchvision download it with --download."
+            f"Give the folder that holds {torchvision_set.marker} with --data (data= in Python), "
+            "or let torchvision download it with --download (download=True)."
         )
     try:
         return torchvision_set.collect(dataset, root, download, hashed)

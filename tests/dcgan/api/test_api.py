@@ -106,6 +106,13 @@ def test_what_a_run_says_of_itself(run: dcgan.Run, store: Path) -> None:
     assert list(dcgan.runs(store).table.index) == [run.id]
 
 
+def test_a_checkpoint_in_a_cell_is_not_shown_with_all_its_numbers(run: dcgan.Run) -> None:
+    trained = run.at()
+    assert trained.state["step"] == 6
+    assert "tensor" not in repr(trained)
+    assert len(repr(trained)) < 5_000
+
+
 def test_samples_are_those_of_the_generator(run: dcgan.Run) -> None:
     images = run.sample(5, seed=3)
     assert (images.shape, images.dtype) == ((5, 32, 32, 1), np.uint8)
@@ -127,6 +134,8 @@ def test_samples_are_those_of_the_generator(run: dcgan.Run) -> None:
         run.sample(1, weights=cast("Any", "em"))
     with pytest.raises(dcgan.UserError, match="per = 'week': it should be 'step' or 'epoch'"):
         run.losses(cast("Any", "week"))
+    with pytest.raises(dcgan.UserError, match=r"name = 'losses': .* one of loss, scores, progr"):
+        run.plot(cast("Any", "losses"))
     with pytest.raises(CheckpointError, match="no checkpoint of step 77"):
         run.generator(77)
     with pytest.raises(dcgan.UserError, match="no moving average"):
@@ -246,7 +255,7 @@ def test_ctrl_c_ends_a_training_with_a_checkpoint(
     assert stopped.status == "interrupted"
     assert 0 < stopped.steps < 6
     shown = capsys.readouterr().err
-    assert f'Continue it with dcgan.resume("{stopped.id}")' in shown
+    assert f'Continue it with dcgan.resume("{stopped.id}", store="{tmp_path}").' in shown
     assert "6 steps at batch size 600, on cpu." in shown
     assert dcgan.resume(stopped, device="cpu").status == "finished"
     assert "epoch 2/2  step 6" in capsys.readouterr().err

@@ -46,6 +46,25 @@ def test_a_terminal_gets_one_line_that_is_rewritten() -> None:
     assert lines[-1] == "finished\n"
 
 
+def test_a_line_is_cut_to_the_width_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = Terminal()
+    display = TextDisplay(stream)
+    display.line("epoch 1/50  step 12  " * 3, 0.5)
+    display.clear()
+    rows = stream.getvalue().split("\r")
+    assert [len(row) for row in rows] == [0, 39, 39, 0]
+
+
+def test_the_line_of_work_that_fails_is_removed() -> None:
+    stream = Terminal()
+    display = TextDisplay(stream)
+    with pytest.raises(KeyboardInterrupt), display.clearing():
+        display.line("step 1", 0.5)
+        raise KeyboardInterrupt
+    assert stream.getvalue().split("\r")[-2:] == [" " * len(" 50%  step 1"), ""]
+
+
 def test_a_notebook_gets_one_output_that_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[tuple[str, dict[str, str], str]] = []
 

@@ -91,7 +91,7 @@ def test_what_is_shared_has_no_secret_and_no_home_directory(
         (["--by", "init.skeme"], "Did you mean init.scheme"),
         (["--metric", "fid"], "no run has it"),
         (["nobody"], "There is no run 'nobody'"),
-        (["with-000000", "--by", "init.scheme"], "there is nothing to compare"),
+        (["with-000000", "--by", "init.scheme"], "There is only one run, with-000000: there is"),
     ],
 )
 def test_a_mistake_is_told_and_nothing_is_written(

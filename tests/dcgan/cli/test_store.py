@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from analysis import load
 from dcgan.cli import app
-from dcgan.store_dir import dcgan_command
+from dcgan.store_dir import dcgan_call, dcgan_command
 from tests.support.refusal import error_of
 from tracking.backends.local import amend_fields, open_tracker, read_fields, run_folders
 from tracking.events import BATCH, IMPORTED, Fields, Metrics
@@ -138,9 +138,16 @@ def test_suggested_commands_name_the_store_only_where_it_is_needed(
 ):
     monkeypatch.setenv("DCGAN_STORE", str(store))
     assert dcgan_command("runs", store=store) == "dcgan runs"
+    assert dcgan_call("resume", "x", store=store) == 'dcgan.resume("x")'
     assert dcgan_command("runs", store=Path("runs")) == "dcgan runs --store runs"
     monkeypatch.delenv("DCGAN_STORE")
     assert dcgan_command("runs", store=store) == f"dcgan runs --store {store}"
+    assert dcgan_command("runs", store=Path("my runs")) == "dcgan runs --store 'my runs'"
+    sweep = dcgan_call("sweep", "x", "resume=True", store=Path("my runs"))
+    assert sweep == 'dcgan.sweep("x", resume=True, store="my runs")'
+    monkeypatch.chdir(store.parent)
+    assert dcgan_command("runs", store=store) == f"dcgan runs --store {store.name}"
+    assert "dcgan train --store 'my runs'" in refused(Path("my runs"), "show")
 
 
 def test_an_imported_run_says_that_it_has_no_checkpoints(store: Path):

@@ -92,6 +92,18 @@ def test_a_grid_of_one_image_needs_running_statistics_where_maps_have_one_pixel(
     load_config("digits", [parse_override("images.count=1")])
 
 
+def test_a_section_sets_its_keys_and_leaves_the_others_alone():
+    settings = ["network={latent_size = 8}", "training={steps = 3}"]
+    config = load_config("digits", parse_overrides(settings, batch_size=16))
+    assert (config.network.latent_size, config.network.discriminator_features) == (8, 32)
+    assert (config.training.steps, config.training.epochs) == (3, None)
+    assert config.training.batch_size == 16
+    with pytest.raises(ConfigError, match=r"network\.latent: there is no such key \(--set netw"):
+        load_config("digits", parse_overrides(["network={latent = 8}"]))
+    with pytest.raises(ConfigError, match="one excludes the other"):
+        parse_overrides(["training={steps = 3}"], epochs=2)
+
+
 def test_what_takes_the_place_of_a_key_of_the_recipe_replaces_it():
     config = load_config("digits", [parse_override("training.steps=7")])
     assert (config.training.steps, config.training.epochs) == (7, None)

@@ -52,10 +52,10 @@ def job_on(folder: Path, recipe: str, store: Path) -> Job:
 def test_few_steps_of_a_recipe_for_many_images_are_told_of_with_what_to_type():
     assert few_steps_warning(with_folder("celeba"), 300) == (
         "Only 15 steps: celeba's 5 epochs are meant for 202,599 images, and here are 300. "
-        "Try --steps 5000 --batch-size 32."
+        "Try 5,000 steps with a batch size of 32."
     )
     small_batches = with_folder("celeba", "training.batch_size=32")
-    assert str(few_steps_warning(small_batches, 300)).endswith("Try --steps 5000.")
+    assert str(few_steps_warning(small_batches, 300)).endswith("Try 5,000 steps.")
     assert not few_steps_warning(with_folder("celeba"), 40_000), "5 epochs are enough for so many"
 
 

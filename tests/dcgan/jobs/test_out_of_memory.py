@@ -46,7 +46,7 @@ def explained(fail: Callable[[], object], device: torch.device = CPU) -> str:
 def test_an_allocation_that_no_machine_can_make() -> None:
     message = explained(lambda: torch.empty(2**50))
     assert message.startswith("cpu ran out of memory: this training held ")
-    assert message.endswith("or start a run with a smaller --batch-size.")
+    assert message.endswith("or start a run with a smaller training.batch_size.")
 
 
 @pytest.mark.parametrize(

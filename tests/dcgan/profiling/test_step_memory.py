@@ -114,7 +114,7 @@ def test_what_does_not_fit_is_refused_before_images_are_read(
         r"networks and 0\.06\d? per image\) and \d+ (ms|s|min) or more; cpu has 2\.0 GiB\.",
         message,
     )
-    (fitting,) = re.findall(r"About \d+ images fit: --batch-size (\d+)\.", message)
+    (fitting,) = re.findall(r"About \d+ images fit: training.batch_size = (\d+)\.", message)
     check_memory(celeba(*LARGE, f"training.batch_size={fitting}"), CPU)
     with pytest.raises(ConfigError):
         more = int(fitting) + 1

@@ -48,7 +48,7 @@ def test_without_a_choice_g_has_the_weights_of_the_runs_own_grids(tmp_path: Path
 
 def test_a_run_without_an_average_of_g_says_how_to_have_one(tmp_path: Path):
     run = TrainedRun.open(write_untrained_run(tmp_path, "digits-aaaaaa", EMA.replace("0.5", "0")))
-    with pytest.raises(ConfigError, match=r"no moving average of G\.\nTrain one with --set"):
+    with pytest.raises(ConfigError, match=r"no moving average of G\.\nTrain one with stabilisers"):
         run.generator("ema")
 
 

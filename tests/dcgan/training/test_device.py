@@ -61,7 +61,7 @@ def test_auto_takes_the_accelerator_or_else_the_cpu(
 
 
 def test_a_device_that_computes_nothing_is_not_taken():
-    with pytest.raises(ConfigError, match="--device meta: there is no such device"):
+    with pytest.raises(ConfigError, match="device = meta: there is no such device"):
         choose_device("meta")
 
 
@@ -74,7 +74,7 @@ def test_a_gpu_without_kernels_is_named_with_what_to_do(pretend: Pretend):
         rf"cuda:0 \(NVIDIA H100\) cannot compute .*: {fault}$", str(caught.value), re.M
     )
     assert "install a build of PyTorch for this GPU" in str(caught.value)
-    assert "--device cpu" in str(caught.value)
+    assert "the device cpu" in str(caught.value)
     assert "reported later" not in str(caught.value)
 
 
@@ -123,7 +123,7 @@ def test_the_choice_is_among_the_devices_that_are_there(
     pretend: Pretend, kind: str | None, count: int, name: str, choices: str
 ):
     pretend(kind, count)
-    with pytest.raises(ConfigError, match=f"--device {name}: .*\nChoose one of: {choices}\\."):
+    with pytest.raises(ConfigError, match=f"device = {name}: .*\nChoose one of: {choices}\\."):
         choose_device(name)
 
 
