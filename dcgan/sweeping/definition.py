@@ -43,7 +43,7 @@ class SweepDefinition:
 
 
 class _SweepFile(Section):
-    name: Annotated[str, Field(min_length=1, max_length=60)]
+    name: Annotated[str, Field(min_length=1)]  # any length: it may be that of a recipe, or --name
     description: str = ""
     recipe: str
     seeds: Annotated[int, Field(le=_MAX_SEEDS)] | list[int] = DEFAULT_SEEDS

@@ -199,6 +199,14 @@ def test_arms_of_a_seed_see_the_same_images_and_latents(
     assert not all(torch.equal(a, b) for a, b in zip(first, third, strict=True))
 
 
+def test_a_sweep_of_a_long_name_is_found_again(tmp_path: Path) -> None:
+    name = "weight initialisation of the generator alone, on all 70,000 digits"
+    sweep = plan_sweep(name, "digits", [], [LR], [0])
+    started = save_sweep(tmp_path, sweep, ())
+    for found in (find_sweep(tmp_path, name), find_sweep(tmp_path, started.id, sweep)):
+        assert found.id == started.id
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"name = ", b'name = "x"'])
 def test_a_damaged_sweep_does_not_hide_the_others(tmp_path: Path, content: bytes) -> None:
     saved = save_sweep(tmp_path, plan_sweep("pair", "digits", [], [LR], [0]), ())
