@@ -83,15 +83,12 @@ def load_config(recipe: str, overrides: list[Override]) -> Config:
             names every wrong key, where its value came from, what is allowed, and for an
             unknown key the nearest that exists.
     """
-    text, recipe_origin = _read_recipe(recipe)
-    try:
-        values = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{recipe_origin} is not valid TOML: {error}.") from error
+    values, recipe_origin = _read_recipe(recipe)
     values.setdefault("name", Path(recipe).stem)
     origins: dict[str, str] = {}
     for override in overrides:
         _check_text(override)
+        _check_single(override)
         _apply(override, values)
         origins[override.key] = override.origin
     _check_effects(overrides, values)
@@ -102,20 +99,35 @@ def load_config(recipe: str, overrides: list[Override]) -> Config:
         raise ConfigError("\n\n".join(problems)) from error
 
 
+def recipe_name(recipe: str) -> str:
+    """The name of a recipe, which may lack what overrides are to add, such as its length.
+
+    Raises ConfigError if it cannot be read.
+    """
+    values, _ = _read_recipe(recipe)
+    return str(values.get("name", Path(recipe).stem))
+
+
 def to_toml(config: Config) -> str:
     """The configuration as a recipe, with every key, that loads as the same configuration."""
     return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
 
 
-def _read_recipe(recipe: str) -> tuple[str, str]:
-    """A recipe's TOML and its origin, for messages."""
+def _read_recipe(recipe: str) -> tuple[dict[str, Any], str]:
+    """A recipe's values and its origin, for messages."""
     if recipe.endswith(".toml"):
+        origin = recipe
         try:
-            return Path(recipe).read_text(encoding="utf-8"), recipe
+            text = Path(recipe).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise ConfigError(f"The recipe {recipe} cannot be read: {reason}.") from error
-    return recipe_text(recipe), f"the recipe {recipe}"
+    else:
+        text, origin = recipe_text(recipe), f"the recipe {recipe}"
+    try:
+        return tomllib.loads(text), origin
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{origin} is not valid TOML: {error}.") from error
 
 
 ALTERNATIVES = {
@@ -137,6 +149,19 @@ def _check_text(override: Override) -> None:
                 f"{override.key} = {override.value!r} is not UTF-8 text, as a recipe is.\n"
                 "Rename that file or folder, or make a link to it and give the link."
             ) from error
+
+
+def _check_single(override: Override) -> None:
+    """Refuse a whole section, in which the recipe's other values would be lost."""
+    if not isinstance(override.value, Mapping):
+        return
+    keys = [key for key in _all_keys(Config) if key.startswith(f"{override.key}.")]
+    if keys:
+        named = next((key for key in keys if key.rpartition(".")[2] in override.value), keys[0])
+        raise ConfigError(
+            f"{override.key} ({override.origin}): a section cannot be set as a whole, because the "
+            f"recipe's other values in it would be lost.\nSet its keys one by one, such as {named}."
+        )
 
 
 def _apply(override: Override, values: dict[str, Any]) -> None:
