@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, Strict, ValidationError
 
-from dcgan.config.loading import load_config, recipe_names
+from dcgan.config.loading import recipe_name, recipe_names
 from dcgan.config.schema import ConfigError
 from dcgan.config.section import Section
 from dcgan.sweeping.plan import Factor
@@ -69,7 +69,7 @@ def read_definition(subject: str) -> SweepDefinition:
         file = resources.files("dcgan.sweeps") / f"{subject}.toml"
         return _parse(file.read_text(encoding="utf-8"), f"the sweep {subject}", Path())
     if subject in recipe_names():
-        return SweepDefinition(load_config(subject, []).name, "", subject)
+        return SweepDefinition(recipe_name(subject), "", subject)
     if not subject.endswith(".toml"):
         raise ConfigError(
             f"There is no sweep or recipe {subject!r}.\n"
@@ -86,7 +86,7 @@ def read_definition(subject: str) -> SweepDefinition:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{subject} is not valid TOML: {error}.") from error
     if is_recipe:
-        return SweepDefinition(load_config(subject, []).name, "", subject)
+        return SweepDefinition(recipe_name(subject), "", subject)
     return _parse(text, subject, Path(subject).parent)
 
 

@@ -176,6 +176,8 @@ def _check_factors(
                 f"{alternative} is set by {override.origin}, and {factor.key} by {factor.origin}: "
                 "each replaces the other."
             )
+        if not factor.values:
+            raise ConfigError(f"{factor.key} ({factor.origin}) has no values: give at least one.")
         for value in factor.values:
             _check_storable(factor, value)
         if repeated := _repeated(factor.values):

@@ -95,12 +95,16 @@ def _plan(request: SweepRequest) -> Sweep:
     definition = read_definition(request.subject)
     own_keys = {factor.key for factor in request.factors}
     factors = [factor for factor in definition.factors if factor.key not in own_keys]
-    images = data_overrides(definition.recipe, request.overrides, request.data, request.data_flag)
+    factors += request.factors
+    # Those of one arm: without them the settings may not be valid.
+    arm = [Override(each.key, each.values[0], each.origin) for each in factors if each.values]
+    settings = [*request.overrides, *arm]
+    images = data_overrides(definition.recipe, settings, request.data, request.data_flag)
     return plan_sweep(
         request.name or definition.name,
         definition.recipe,
         [*request.overrides, *images],
-        [*factors, *request.factors],
+        factors,
         definition.seeds if request.seeds is None else request.seeds,
     )
 

@@ -19,7 +19,7 @@ from dcgan.config.loading import parse_override
 from dcgan.config.schema import Config
 from dcgan.sweeping.definition import read_definition, sweep_names
 from dcgan.sweeping.plan import Factor, parse_factor, plan_sweep
-from dcgan.sweeping.request import evaluated_spaces
+from dcgan.sweeping.request import SweepRequest, evaluated_spaces, find_or_plan
 from dcgan.sweeping.storage import find_sweep, save_sweep, sweep_lock
 from dcgan.training import loop, step
 from tests.support.sweep_process import refused
@@ -87,6 +87,32 @@ def test_a_sweep_whose_arms_would_all_be_alike_is_refused():
     ttur = plan_sweep("ttur", "digits", rates[:1], [LR], [0])
     both = [trial.config.optimizer.of("discriminator").lr for trial in ttur.runs]
     assert both == [2e-4, 2e-3]
+
+
+def test_the_recipe_need_only_be_valid_with_the_settings_and_factors_of_the_sweep(tmp_path: Path):
+    recipe, images = tmp_path / "mine.toml", tmp_path / "images"
+    recipe.write_text('name = "no length"\n[dataset]\nname = "digits"\n')
+    lengths = parse_factor("training.steps=3,4")
+    for data in (None, images):
+        request = SweepRequest(subject=str(recipe), factors=(lengths,), data=data)
+        plan, _ = find_or_plan(request, tmp_path)
+        assert plan.name == "no length"
+        assert [trial.config.training.steps for trial in plan.runs if trial.seed == 0] == [3, 4]
+    request = SweepRequest(subject=str(recipe), overrides=(parse_override("training.steps=5"),))
+    assert find_or_plan(request, tmp_path)[0].runs[0].config.training.steps == 5
+    averages = parse_factor("stabilisers.generator_ema=0.9,0.99")
+    shown = (parse_override("images.weights=ema"),)
+    request = SweepRequest(subject="digits", factors=(averages,), overrides=shown, data=images)
+    assert {trial.config.dataset.path for trial in find_or_plan(request, tmp_path)[0].runs} == {
+        str(images)
+    }
+
+
+def test_a_factor_without_values_is_refused() -> None:
+    with pytest.raises(UserError, match=r"optimizer.lr \(over optimizer.lr\) has no values"):
+        plan_sweep(
+            "none", "digits", [], [SCHEME, Factor("optimizer.lr", (), "over optimizer.lr")], [0]
+        )
 
 
 def test_arms_that_are_the_same_under_two_labels_are_refused() -> None:
