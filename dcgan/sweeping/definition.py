@@ -32,6 +32,8 @@ class SweepDefinition:
         factors: The keys that vary and their values.
         seeds: The seeds of every arm.
         trackers: The backends besides the local journal.
+        folder: Where relative paths begin, if it is a sweep in a store; None for other files, whose
+            paths begin in the working directory.
     """
 
     name: str
@@ -40,6 +42,7 @@ class SweepDefinition:
     factors: tuple[Factor, ...] = ()
     seeds: tuple[int, ...] = tuple(range(DEFAULT_SEEDS))
     trackers: tuple[str, ...] = ()
+    folder: Path | None = None
 
 
 class _SweepFile(Section):
@@ -50,6 +53,7 @@ class _SweepFile(Section):
     over: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field({})
     trackers: Annotated[tuple[str, ...], Strict(False)] = ()
     created: str = ""
+    folder: str = ""
 
 
 def sweep_names() -> list[str]:
@@ -108,4 +112,5 @@ def _parse(text: str, origin: str, folder: Path) -> SweepDefinition:
         factors=tuple(Factor(key, tuple(values), origin) for key, values in file.over.items()),
         seeds=tuple(range(file.seeds) if isinstance(file.seeds, int) else file.seeds),
         trackers=file.trackers,
+        folder=Path(file.folder).expanduser() if file.folder else None,
     )

@@ -244,6 +244,17 @@ def test_a_run_on_a_relative_folder_is_resumed_from_anywhere_and_after_a_move(
             use()
 
 
+def test_held_out_images_in_a_relative_folder_are_found_from_anywhere(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = (*SMALL, "evaluation.held_out=faces", "evaluation.every_epochs=1")
+    config = load_config("digits", [parse_override(text) for text in settings])
+    job = prepare(config, "cpu", tmp_path / "store", (), RunMetadata())
+    assert job.held_out is not None
+    assert job.config.evaluation.held_out == str(faces)
+
+
 def test_images_that_come_with_the_program_cannot_be_moved(store: Path) -> None:
     with pytest.raises(ConfigError, match="come with the program"):
         prepare_resume(store, "last", "cpu", data=Path("faces"))

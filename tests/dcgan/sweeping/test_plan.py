@@ -108,6 +108,27 @@ def test_the_recipe_need_only_be_valid_with_the_settings_and_factors_of_the_swee
     }
 
 
+def test_a_kept_sweep_means_the_same_files_wherever_it_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    settings = ("dataset.name=folder", "evaluation.held_out=held", "init.weights=g.pth")
+    images = Factor("dataset.path", ("faces", "~/faces", "/faces"), "--over dataset.path")
+    sweep = plan_sweep(
+        "faces", "digits", [parse_override(each) for each in settings], [images], [3]
+    )
+    started = save_sweep(tmp_path, sweep, ())
+    monkeypatch.chdir("elsewhere")
+    found = find_sweep(tmp_path, started.id)
+    paths = [str(tmp_path / "faces"), str(Path.home() / "faces"), "/faces"]
+    for plan in (sweep, found.sweep):
+        assert [trial.arm.short for trial in plan.runs] == ["faces", "~/faces", "/faces"]
+        assert [trial.config.dataset.path for trial in plan.runs] == paths
+        assert plan.runs[0].config.evaluation.held_out == str(tmp_path / "held")
+        assert plan.runs[0].config.init.weights == (str(tmp_path / "g.pth"),)
+
+
 def test_a_factor_without_values_is_refused() -> None:
     with pytest.raises(UserError, match=r"optimizer.lr \(over optimizer.lr\) has no values"):
         plan_sweep(
