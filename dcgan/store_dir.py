@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 from pathlib import Path
 
 from tracking.errors import StoreError
@@ -28,4 +30,9 @@ def dcgan_command(*arguments: str, store: Path) -> str:
     """A command for the user to type, with --store unless it would use this store anyway."""
     own_store = Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
     store_option = () if store == own_store else ("--store", str(store))
-    return " ".join(("dcgan", *arguments, *store_option))
+    return command_line("dcgan", *arguments, *store_option)
+
+
+def command_line(*words: str) -> str:
+    """The words as a line for this system's shell, quoted where they have spaces or brackets."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -106,14 +107,16 @@ class TrainingProgress:
             TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn(), expand=True
         )
         self._task = self._bar.add_task(
-            job.config.name, total=job.total_steps, completed=job.first_step
+            escape(job.config.name), total=job.total_steps, completed=job.first_step
         )
         self._metrics = Text("starting", style="dim")
         self._health: dict[str, Value] = {}
         self._live = Live(self._render(), console=console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> TrainingProgress:
-        self._console.print(f"[bold]{self._job.config.name}[/bold]: {self._meter.opening()}")
+        self._console.print(
+            f"[bold]{escape(self._job.config.name)}[/bold]: {self._meter.opening()}"
+        )
         if self._job.folder is not None:
             self._console.print(
                 f"Continuing {self._job.folder.name} after step {self._job.first_step:,}."

@@ -136,7 +136,9 @@ def data(
     console = Console(highlight=False)
     _print(images, config, warnings, console)
     if output is not None:
-        console.print(f"\n{output}: a sheet of the images as trained on", soft_wrap=True)
+        console.print(
+            f"\n{output}: a sheet of the images as trained on", soft_wrap=True, markup=False
+        )
     drawing = drawing_of(console, pictures) if console.is_terminal else None
     if drawing is not None:
         grid, room = _sheet(images, count).convert("RGB"), (console.width, _PICTURE_LINES)

@@ -47,4 +47,4 @@ def plot(
     except OSError as error:
         raise not_written(plots_folder, error) from error
     for path in plots:
-        console.print(str(path), soft_wrap=True)
+        console.print(str(path), soft_wrap=True, markup=False)

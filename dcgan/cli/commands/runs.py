@@ -103,7 +103,7 @@ def runs(
     console = Console(highlight=False)
     if not rows:
         if records:
-            console.print(f"No runs in {store} match.")
+            console.print(f"No runs in {store} match.", markup=False)
         else:
             console.print(str(no_runs(store)), markup=False)
         return

@@ -86,7 +86,7 @@ def selftest(
         }
         with write_output(output) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        console.print(f"Report: {output}", soft_wrap=True)
+        console.print(f"Report: {output}", soft_wrap=True, markup=False)
     if failures:
         raise typer.Exit(EXIT_FAILED)
 

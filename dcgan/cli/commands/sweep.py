@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from dcgan.choices import Executor
@@ -177,7 +178,7 @@ def sweep(
     _print_results(stored_sweep, outcome, console, store)
     if not outcome.is_complete:
         resume_command = dcgan_command("sweep", stored_sweep.id, "--resume", store=store)
-        console.print(f"\nFinish the sweep: [bold]{resume_command}[/bold]", soft_wrap=True)
+        console.print(f"\nFinish the sweep: [bold]{escape(resume_command)}[/bold]", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED)
     if outcome.failures:
         raise typer.Exit(EXIT_FAILED)
@@ -259,7 +260,7 @@ def _print_results(
     next_commands.append(("Write a report", "report"))
     for purpose, command in next_commands:
         line = dcgan_command(command, "--sweep", stored_sweep.id, store=store)
-        console.print(f"{purpose}: [bold]{line}[/bold]", soft_wrap=True)
+        console.print(f"{purpose}: [bold]{escape(line)}[/bold]", soft_wrap=True)
 
 
 def _describe_failure(failure: str, runs: Sequence[RunKey]) -> str:

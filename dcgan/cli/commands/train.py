@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from dcgan.cli.options import (
     CONFIGURATION_PANEL,
@@ -30,7 +32,7 @@ from dcgan.cli.options import (
 )
 from dcgan.cpu.allocator import keep_memory
 from dcgan.exit_codes import EXIT_INTERRUPTED
-from dcgan.store_dir import DEFAULT_STORE, dcgan_command
+from dcgan.store_dir import DEFAULT_STORE, command_line, dcgan_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -243,7 +245,9 @@ def _log_model(folder: Path, store: Path, console: Console) -> None:
             logged = log_generator(folder)
     except UserError as error:
         again = dcgan_command("sync", folder.name, "--to", "mlflow", "--model", store=store)
-        console.print(f"{error}\nTry again with: [bold]{again}[/bold]", soft_wrap=True)
+        console.print(
+            escape(f"{error}\nTry again with: ") + f"[bold]{escape(again)}[/bold]", soft_wrap=True
+        )
         return
     console.print(f"  model       {logged.address} of step {logged.step:,}", soft_wrap=True)
 
@@ -257,16 +261,16 @@ def _print_result(result: TrainingResult, job: Job, console: Console) -> None:
     console.print(
         f"\n[bold]{result.folder.name}[/bold] {describe_end(result, job)}", soft_wrap=True
     )
-    console.print(f"  run         {result.folder}", soft_wrap=True)
+    console.print(f"  run         {result.folder}", soft_wrap=True, markup=False)
     if grids := list(image_files(result.folder, FIXED_NOISE).values()):
-        console.print(f"  last grid   {grids[-1]}", soft_wrap=True)
+        console.print(f"  last grid   {grids[-1]}", soft_wrap=True, markup=False)
     commands = _next_commands(result, job)
     width = max(map(len, commands))
     fits = width + max(map(len, commands.values())) + 4 <= console.width
     console.print("Next:")
     for command, purpose in commands.items():
         gap = " " * (width - len(command) + 2) if fits else "\n      "
-        console.print(f"  [bold]{command}[/bold]{gap}{purpose}", soft_wrap=True)
+        console.print(f"  [bold]{escape(command)}[/bold]{gap}{purpose}", soft_wrap=True)
 
 
 def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
@@ -292,9 +296,9 @@ def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
     if "mlflow" in job.trackers:
         commands[dcgan_command("ui", store=store)] = "compare runs in the MLflow UI"
     if "tensorboard" in job.trackers:
-        folder = store / "tensorboard"
-        commands[f"tensorboard --logdir {folder}"] = "compare runs in TensorBoard"
+        line = command_line("tensorboard", "--logdir", str(store / "tensorboard"))
+        commands[line] = "compare runs in TensorBoard"
     if "wandb" in job.trackers:
-        folders = store / "wandb" / f"*run-*-{run}"
-        commands[f"wandb sync {folders}"] = "send the run to Weights & Biases"
+        folder = command_line(str(store / "wandb"))
+        commands[f"wandb sync {folder}{os.sep}*run-*-{run}"] = "send the run to Weights & Biases"
     return commands
