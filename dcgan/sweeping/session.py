@@ -102,7 +102,8 @@ def sweep_session(
     """
     if machines.jobs is not None and machines.jobs < 1:
         raise UserError(f"jobs = {machines.jobs}: it should be 1 or more.")
-    on_gpus = choose_device(machines.device).type != "cpu" and machines.executor == "loky"
+    # A cluster's machines may have GPUs that this one lacks.
+    on_gpus = machines.executor == "loky" and choose_device(machines.device).type != "cpu"
     plan, stored = find_or_plan(request, store)
     image_counts = load_data(plan, download=download)
     with cluster(machines.executor, machines.cluster) as cores:
