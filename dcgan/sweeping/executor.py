@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -154,14 +155,23 @@ def _ray(address: str | None) -> Iterator[int]:
 @contextmanager
 def _dask(address: str | None) -> Iterator[int]:
     try:
-        from distributed import Client
+        from distributed import Client, WorkerPlugin
     except ImportError as error:
         raise _not_installed("dask") from error
     try:
         client = Client(address, timeout=_DASK_SECONDS) if address else Client(threads_per_worker=1)
     except (OSError, ValueError) as error:
         raise UserError(f"Dask does not answer at {address}: {error}") from error
+
+    class IgnoreCtrlC(WorkerPlugin):  # type: ignore[misc]
+        """A terminal's Ctrl-C would end Dask's workers, and the sweep would wait for them."""
+
+        def setup(self, worker: object) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
     with client:
+        if not address:  # processes of this terminal
+            client.register_plugin(IgnoreCtrlC())
         try:
             client.wait_for_workers(1, timeout=_DASK_SECONDS)
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -191,6 +192,21 @@ def test_a_dask_cluster_without_workers_is_told_of(monkeypatch: pytest.MonkeyPat
         cluster("dask", dask.scheduler_address),
     ):
         raise AssertionError("there is nothing to train on")
+
+
+def test_ctrl_c_does_not_end_dasks_own_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed", reason="dask is not installed")
+    small = partial(distributed.Client, n_workers=1, dashboard_address=None)
+    monkeypatch.setattr(distributed, "Client", small)
+
+    def handler() -> object:
+        return signal.getsignal(signal.SIGINT)
+
+    before = handler()
+    with cluster("dask", None):
+        (of_worker,) = distributed.get_client().run(handler).values()
+        assert of_worker == signal.SIG_IGN
+        assert handler() == before != signal.SIG_IGN
 
 
 def at_once(folders: list[Path]) -> int:
