@@ -118,7 +118,7 @@ def sweep(
                 stop_when=parse_stop_when(stop_when),
             ) as session,
         ):
-            _train(session, display)
+            _train(session, display, stop_when)
     return load(session.stored.store).of_sweep(session.stored.id)
 
 
@@ -134,7 +134,7 @@ def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
     return tuple(range(seeds) if isinstance(seeds, int) else seeds)
 
 
-def _train(session: SweepSession, display: Display) -> None:
+def _train(session: SweepSession, display: Display, stop_when: str | None) -> None:
     from analysis.comparison.seeds import few_seeds_warning
     from dcgan.sweeping.progress import progress_reader
     from dcgan.sweeping.request import evaluated_spaces
@@ -158,7 +158,8 @@ def _train(session: SweepSession, display: Display) -> None:
         display.message(f"{plural(len(runs), 'run')} failed: {failure}")
     for warning in outcome.warnings:
         display.message(warning)
-    advice = f' Finish it with dcgan.sweep("{sweep_id}", resume=True).'
+    rules = "" if stop_when is None else f', stop_when="{stop_when}"'  # a sweep does not keep them
+    advice = f' Finish it with dcgan.sweep("{sweep_id}", resume=True{rules}).'
     display.end(
         f"{sweep_id}: {_describe_states(states(), total)}."
         + ("" if outcome.is_complete else advice)

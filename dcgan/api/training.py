@@ -214,7 +214,8 @@ def _run(job: Job, arguments: Sequence[str], display: Display) -> Run:
     shown = TrainingDisplay(display, meter, job.total_steps)
     result = run_job(job, arguments, listen=shown.show, warn=display.message)
     run = Run(result.folder)
-    advice = f' Continue it with dcgan.resume("{run.id}").'
+    rules = f', stop_when="{",".join(job.stop_when)}"' if job.stop_when else ""
+    advice = f' Continue it with dcgan.resume("{run.id}"{rules}).'
     display.end(
         f"{run.id} {describe_end(result, job)}" + (advice if result.status == "interrupted" else "")
     )

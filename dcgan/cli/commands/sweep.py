@@ -177,7 +177,10 @@ def sweep(
     stored_sweep = session.stored
     _print_results(stored_sweep, outcome, console, store)
     if not outcome.is_complete:
-        resume_command = dcgan_command("sweep", stored_sweep.id, "--resume", store=store)
+        rules = (
+            () if stop_when is None else ("--stop-when", stop_when)
+        )  # a sweep does not keep them
+        resume_command = dcgan_command("sweep", stored_sweep.id, "--resume", *rules, store=store)
         console.print(f"\nFinish the sweep: [bold]{escape(resume_command)}[/bold]", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED)
     if outcome.failures:

@@ -282,7 +282,8 @@ def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
             dcgan_command("resume", run, store=store): "continue the training all the same",
         }
     elif result.status == "interrupted":
-        commands = {dcgan_command("resume", run, store=store): "continue the training"}
+        rules = ("--stop-when", ",".join(job.stop_when)) if job.stop_when else ()
+        commands = {dcgan_command("resume", run, *rules, store=store): "continue the training"}
     else:
         sample = ("sample", run, "-n", "64", "-o", "grid.png")
         commands = {

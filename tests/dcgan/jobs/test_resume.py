@@ -19,6 +19,7 @@ from dcgan.config.loading import load_config, parse_override
 from dcgan.config.schema import ConfigError
 from dcgan.data.image_set import DataError
 from dcgan.evaluation.evaluate_run import evaluate_run
+from dcgan.jobs.opening import note_on_threads
 from dcgan.jobs.prepare import Job, RunMetadata, prepare, prepare_resume
 from dcgan.jobs.run import TrainingResult, run_job
 from dcgan.run_folder.trained_run import read_config
@@ -260,7 +261,7 @@ def test_images_that_come_with_the_program_cannot_be_moved(store: Path) -> None:
         prepare_resume(store, "last", "cpu", data=Path("faces"))
 
 
-def test_another_number_of_threads_is_told_of(store: Path) -> None:
+def test_another_number_of_threads_is_told_of(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder,) = run_folders(store)
     threads = read_fields(folder)["sys/threads"]
     assert threads == torch.get_num_threads()
@@ -269,6 +270,9 @@ def test_another_number_of_threads_is_told_of(store: Path) -> None:
     job = prepare_resume(store, "last", "cpu")
     run_job(job, [], listen=lambda _: None, warn=said.append, stopping=lambda: True)
     assert f"was trained with {threads + 1} threads and continues with {threads}" in said[0]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    amend_fields(folder, {"sys/threads": 1})
+    assert str(note_on_threads(job, folder)).startswith("This run was trained with 1 thread and")
 
 
 def test_arithmetic_that_the_device_lacks_is_refused_before_anything_is_written(
