@@ -256,6 +256,19 @@ def test_held_out_images_in_a_relative_folder_are_found_from_anywhere(
     assert job.config.evaluation.held_out == str(faces)
 
 
+def test_what_to_do_about_a_damaged_checkpoint_is_told_and_works(store: Path) -> None:
+    (folder,) = run_folders(store)
+    run(prepare_resume(store, "last", "cpu"), steps=2)
+    for earlier in (STEPS, 0):
+        last = find_checkpoint(folder / "checkpoints")
+        last.write_bytes(last.read_bytes()[:1000])
+        expected = rf"cannot be read(.|\n)*Delete this file, .* continues after step {earlier}\."
+        with pytest.raises(CheckpointError, match=expected):
+            run(prepare_resume(store, "last", "cpu"))
+        last.unlink()
+        assert prepare_resume(store, "last", "cpu").first_step == earlier
+
+
 def test_images_that_come_with_the_program_cannot_be_moved(store: Path) -> None:
     with pytest.raises(ConfigError, match="come with the program"):
         prepare_resume(store, "last", "cpu", data=Path("faces"))
