@@ -13,6 +13,7 @@ from dcgan.jobs.overrides import data_overrides
 from dcgan.sweeping.definition import read_definition
 from dcgan.sweeping.plan import Factor, Sweep, plan_sweep
 from dcgan.sweeping.storage import StoredSweep, find_sweep
+from tracking.backends import check_trackers
 from tracking.errors import UserError
 
 
@@ -107,6 +108,11 @@ def _plan(request: SweepRequest) -> Sweep:
         factors,
         definition.seeds if request.seeds is None else request.seeds,
     )
+
+
+def trackers_of(subject: str) -> tuple[str, ...]:
+    """The trackers that a sweep's file names; raises UserError for one that does not exist."""
+    return tuple(check_trackers(list(read_definition(subject).trackers)))
 
 
 def evaluated_spaces(plan: Sweep) -> int:

@@ -11,7 +11,7 @@ from dcgan.sweeping.datasets import load_data
 from dcgan.sweeping.executor import cluster, devices_of_jobs, run_work_items, threads_per_job
 from dcgan.sweeping.plan import RunKey, SweepRun
 from dcgan.sweeping.progress import missing_runs
-from dcgan.sweeping.request import Machines, SweepRequest, find_or_plan
+from dcgan.sweeping.request import Machines, SweepRequest, find_or_plan, trackers_of
 from dcgan.sweeping.storage import StoredSweep, save_sweep, sweep_lock
 from dcgan.sweeping.worker import WorkItem, WorkResult, make_work_items
 from dcgan.training.device import choose_device, devices_for_runs
@@ -105,9 +105,10 @@ def sweep_session(
     # A cluster's machines may have GPUs that this one lacks.
     on_gpus = machines.executor == "loky" and choose_device(machines.device).type != "cpu"
     plan, stored = find_or_plan(request, store)
+    trackers = () if stored else request.trackers or trackers_of(request.subject)
     image_counts = load_data(plan, download=download)
     with cluster(machines.executor, machines.cluster) as cores:
-        stored = stored or save_sweep(store, plan, request.trackers)
+        stored = stored or save_sweep(store, plan, trackers)
         with sweep_lock(stored):
             missing = missing_runs(stored)
             default_jobs = len(devices_for_runs(machines.device)) if on_gpus else cores

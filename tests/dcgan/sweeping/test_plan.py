@@ -19,7 +19,8 @@ from dcgan.config.loading import parse_override
 from dcgan.config.schema import Config
 from dcgan.sweeping.definition import read_definition, sweep_names
 from dcgan.sweeping.plan import Factor, parse_factor, plan_sweep
-from dcgan.sweeping.request import SweepRequest, evaluated_spaces, find_or_plan
+from dcgan.sweeping.request import Machines, SweepRequest, evaluated_spaces, find_or_plan
+from dcgan.sweeping.session import sweep_session
 from dcgan.sweeping.storage import find_sweep, save_sweep, sweep_lock
 from dcgan.training import loop, step
 from tests.support.sweep_process import refused
@@ -127,6 +128,24 @@ def test_a_kept_sweep_means_the_same_files_wherever_it_is_resumed(
         assert [trial.config.dataset.path for trial in plan.runs] == paths
         assert plan.runs[0].config.evaluation.held_out == str(tmp_path / "held")
         assert plan.runs[0].config.init.weights == (str(tmp_path / "g.pth"),)
+
+
+def test_the_trackers_that_a_file_names_are_used_unless_others_are_asked_for(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "own.toml"
+
+    def trackers_of_the_sweep(*asked_for: str) -> tuple[str, ...]:
+        request = SweepRequest(subject=str(file), trackers=asked_for)
+        with sweep_session(request, tmp_path, [], machines=Machines(device="cpu")) as session:
+            return session.stored.trackers
+
+    file.write_text('name = "own"\nrecipe = "digits"\ntrackers = ["tensorboard"]\n')
+    assert trackers_of_the_sweep() == ("tensorboard",)
+    assert trackers_of_the_sweep("mlflow") == ("mlflow",)
+    file.write_text('name = "own"\nrecipe = "digits"\ntrackers = ["tensorbord"]\n')
+    with pytest.raises(UserError, match="tensorboard"):
+        trackers_of_the_sweep()
 
 
 def test_a_factor_without_values_is_refused() -> None:
