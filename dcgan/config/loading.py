@@ -88,7 +88,6 @@ def load_config(recipe: str, overrides: list[Override]) -> Config:
     origins: dict[str, str] = {}
     for override in overrides:
         _check_text(override)
-        _check_single(override)
         _apply(override, values)
         origins[override.key] = override.origin
     _check_effects(overrides, values)
@@ -149,19 +148,6 @@ def _check_text(override: Override) -> None:
                 f"{override.key} = {override.value!r} is not UTF-8 text, as a recipe is.\n"
                 "Rename that file or folder, or make a link to it and give the link."
             ) from error
-
-
-def _check_single(override: Override) -> None:
-    """Refuse a whole section, in which the recipe's other values would be lost."""
-    if not isinstance(override.value, Mapping):
-        return
-    keys = [key for key in _all_keys(Config) if key.startswith(f"{override.key}.")]
-    if keys:
-        named = next((key for key in keys if key.rpartition(".")[2] in override.value), keys[0])
-        raise ConfigError(
-            f"{override.key} ({override.origin}): a section cannot be set as a whole, because the "
-            f"recipe's other values in it would be lost.\nSet its keys one by one, such as {named}."
-        )
 
 
 def _apply(override: Override, values: dict[str, Any]) -> None:

@@ -65,8 +65,6 @@ def test_overrides_are_typed_and_the_later_one_counts():
         ("stabilisers.diff_augment=['colour']", ["'colour'", "'color'"]),
         ("stabilisers.label_flipping=0.5", ["label_flipping = 0.5", "less than 0.5"]),
         ("dataset.path=here", ["dataset", "embedded"]),
-        ("optimizer={lr=1e-3}", ["optimizer (--set optimizer={lr", "such as optimizer.lr."]),
-        ("optimizer.lr={a=1}", ["optimizer.lr", "valid number"]),
         ("seed.x=1", ["seed.x", "single value"]),
         ("seed=-1", ["seed = -1", "greater than or equal to 0"]),
         ("epochs", ["--set epochs", "key=value"]),
