@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
+from dcgan.choices import Executor
 from dcgan.sweeping.datasets import load_data
 from dcgan.sweeping.executor import cluster, devices_of_jobs, run_work_items, threads_per_job
 from dcgan.sweeping.plan import RunKey, SweepRun
@@ -98,8 +100,10 @@ def sweep_session(
         ConfigError: A run's configuration is not valid, or its batches cannot be trained on.
         DataError: Images cannot be loaded.
         StoreError: There is no such sweep to resume, or another process trains it.
-        UserError: `machines` has no jobs, or names a cluster that does not answer.
+        UserError: There is no such backend, its cluster does not answer, or `machines` has no jobs.
     """
+    if machines.executor not in get_args(Executor):
+        raise UserError(f"backend = {machines.executor!r}: it should be 'loky', 'ray' or 'dask'.")
     if machines.jobs is not None and machines.jobs < 1:
         raise UserError(f"jobs = {machines.jobs}: it should be 1 or more.")
     # A cluster's machines may have GPUs that this one lacks.

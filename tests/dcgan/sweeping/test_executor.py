@@ -19,6 +19,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import dcgan
 from dcgan.choices import Executor
 from dcgan.cli import app
 from dcgan.sweeping import worker
@@ -181,6 +182,12 @@ def test_a_device_of_a_clusters_machines_need_not_be_on_this_one(
     with sweep_session(SweepRequest(subject="digits"), tmp_path, [], machines=machines) as session:
         assert {item.devices for item in session.work_items} == {("cuda:7",)}
         assert session.jobs == 3
+
+
+def test_a_backend_that_does_not_exist_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"backend = 'slurm': it should be 'loky', 'ray' or 'dask'"):
+        dcgan.sweep("digits", seeds=1, backend="slurm", store=tmp_path)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_dask_cluster_without_workers_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
