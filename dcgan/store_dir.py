@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 from pathlib import Path
 
 from tracking.errors import StoreError
@@ -29,7 +30,12 @@ def store_dir(named: str | Path | None = None) -> Path:
 def dcgan_command(*arguments: str, store: Path) -> str:
     """A command for the user to type, with --store unless it would use this store anyway."""
     name = _name_unless_own(store)
-    return shlex.join(("dcgan", *arguments, *(("--store", name) if name else ())))
+    return command_line("dcgan", *arguments, *(("--store", name) if name else ()))
+
+
+def command_line(*words: str) -> str:
+    """The words as a line for this system's shell, quoted where they have spaces or brackets."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def dcgan_call(function: str, reference: str, *arguments: str, store: Path) -> str:

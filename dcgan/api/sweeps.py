@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -118,7 +119,7 @@ def sweep(
                 stop_when=parse_stop_when(stop_when),
             ) as session,
         ):
-            _train(session, display)
+            _train(session, display, stop_when)
     return load(session.stored.store).of_sweep(session.stored.id)
 
 
@@ -139,7 +140,7 @@ def _seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...] | None:
     return tuple(range(plain) if isinstance(plain, int) else map(as_toml, plain))
 
 
-def _train(session: SweepSession, display: Display) -> None:
+def _train(session: SweepSession, display: Display, stop_when: str | None) -> None:
     from analysis.comparison.seeds import few_seeds_warning
     from dcgan.sweeping.progress import progress_reader
     from dcgan.sweeping.request import evaluated_spaces
@@ -164,7 +165,9 @@ def _train(session: SweepSession, display: Display) -> None:
         display.message(f"{plural(len(runs), 'run')} failed: {failure}")
     for warning in outcome.warnings:
         display.message(warning)
-    call = dcgan_call("sweep", sweep_id, "resume=True", store=session.stored.store)
+    # A sweep does not keep the rules.
+    rules = () if stop_when is None else (f"stop_when={json.dumps(stop_when)}",)
+    call = dcgan_call("sweep", sweep_id, "resume=True", *rules, store=session.stored.store)
     display.end(
         f"{sweep_id}: {_describe_states(states(), total)}."
         + ("" if outcome.is_complete else f" Finish it with {call}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -215,7 +216,8 @@ def _run(job: Job, arguments: Sequence[str], display: Display) -> Run:
     with display.clearing():
         result = run_job(job, arguments, listen=shown.show, warn=display.message)
     run = Run(result.folder)
-    advice = f" Continue it with {dcgan_call('resume', run.id, store=job.store)}."
+    rules = (f"stop_when={json.dumps(','.join(job.stop_when))}",) if job.stop_when else ()
+    advice = f" Continue it with {dcgan_call('resume', run.id, *rules, store=job.store)}."
     display.end(
         f"{run.id} {describe_end(result, job)}" + (advice if result.status == "interrupted" else "")
     )

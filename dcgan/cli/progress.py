@@ -107,7 +107,7 @@ class TrainingProgress:
             TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn(), expand=True
         )
         self._task = self._bar.add_task(
-            job.config.name, total=job.total_steps, completed=job.first_step
+            escape(job.config.name), total=job.total_steps, completed=job.first_step
         )
         self._metrics = Text("starting", style="dim")
         self._health: dict[str, Value] = {}

@@ -111,6 +111,8 @@ class SweepTable:
         before = self._at_start.get(key)
         unchanged = before and (before.folder, before.ended) == (progress.folder, progress.ended)
         if unchanged and progress.state not in (*ENDED, "running"):
+            if progress.state == "failed":  # it is trained anew, from its first step
+                return RunProgress()
             return RunProgress(step=progress.step, epoch=progress.epoch, losses=progress.losses)
         return progress
 

@@ -91,11 +91,7 @@ def load_config(recipe: str, overrides: list[Override]) -> Config:
             names every wrong key, where its value came from, what is allowed, and for an
             unknown key the nearest that exists.
     """
-    text, recipe_origin = _read_recipe(recipe)
-    try:
-        values = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{recipe_origin} is not valid TOML: {error}.") from error
+    values, recipe_origin = _read_recipe(recipe)
     values.setdefault("name", Path(recipe).stem)
     origins: dict[str, str] = {}
     overrides = [each for override in overrides for each in override.per_key()]
@@ -111,20 +107,35 @@ def load_config(recipe: str, overrides: list[Override]) -> Config:
         raise ConfigError("\n\n".join(problems)) from error
 
 
+def recipe_name(recipe: str) -> str:
+    """The name of a recipe, which may lack what overrides are to add, such as its length.
+
+    Raises ConfigError if it cannot be read.
+    """
+    values, _ = _read_recipe(recipe)
+    return str(values.get("name", Path(recipe).stem))
+
+
 def to_toml(config: Config) -> str:
     """The configuration as a recipe, with every key, that loads as the same configuration."""
     return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
 
 
-def _read_recipe(recipe: str) -> tuple[str, str]:
-    """A recipe's TOML and its origin, for messages."""
+def _read_recipe(recipe: str) -> tuple[dict[str, Any], str]:
+    """A recipe's values and its origin, for messages."""
     if recipe.endswith(".toml"):
+        origin = recipe
         try:
-            return Path(recipe).expanduser().read_text(encoding="utf-8"), recipe
+            text = Path(recipe).expanduser().read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise ConfigError(f"The recipe {recipe} cannot be read: {reason}.") from error
-    return recipe_text(recipe), f"the recipe {recipe}"
+    else:
+        text, origin = recipe_text(recipe), f"the recipe {recipe}"
+    try:
+        return tomllib.loads(text), origin
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{origin} is not valid TOML: {error}.") from error
 
 
 ALTERNATIVES = {

@@ -15,6 +15,9 @@ from dcgan.config.section import Section
 from tracking.errors import UserError
 from tracking.wording import plural
 
+MAX_NAME = 100
+"""The maximum length of a recipe's name, in characters."""
+
 
 class ConfigError(UserError):
     """A configuration that cannot be run, explained for the user."""
@@ -309,7 +312,7 @@ class Evaluation(Section):
 class Config(Section):
     """The configuration of one run: a recipe with its overrides applied."""
 
-    name: str = Field(min_length=1, max_length=100, description="name of the recipe")
+    name: str = Field(min_length=1, max_length=MAX_NAME, description="name of the recipe")
     description: str = Field("", description="one line for lists of recipes")
     source: Source = Source()
     seed: int = Field(0, ge=0, lt=2**63, description="all randomness of a run comes from it")

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from dcgan.config.absolute_paths import EXPORTED, WEIGHT_FILES
 from dcgan.config.schema import Config, ConfigError
 from dcgan.export.weights_file import read_weights_file
 from dcgan.models import build_networks
@@ -27,8 +28,6 @@ INITIAL_WEIGHTS = f"{SYS}/initial_weights"
 StateDict: TypeAlias = Mapping[str, Tensor]
 
 _NETWORKS = ("generator", "discriminator")
-_EXPORTED = ".safetensors"
-_FILES = (".pth", ".pt", _EXPORTED)
 _WRAPPERS = ("module.", "main.")
 """Prefixes of the keys in files, from DataParallel and from the official PyTorch example."""
 
@@ -136,7 +135,7 @@ def check_fixed_weights(config: Config, store: Path) -> None:
     for reference, origin in zip(
         config.init.weights or (), weights.origins if weights else (), strict=True
     ):
-        if not reference.endswith(_FILES) and reference != origin:
+        if not reference.endswith(WEIGHT_FILES) and reference != origin:
             raise ConfigError(
                 f"init.weights = {reference}: in a sweep, name the run by its id and the step.\n"
                 f"At present this means: {origin}"
@@ -163,7 +162,7 @@ def check_same_weights(weights: InitialWeights, fields: Mapping[str, Value], run
 
 
 def _read(reference: str, store: Path, config: Config) -> _Source:
-    if reference.endswith(_FILES):
+    if reference.endswith(WEIGHT_FILES):
         return _read_file(Path(reference).expanduser().absolute(), config)
     name, _, suffix = reference.rpartition(":")
     checkpoint = parse_checkpoint_ref(suffix) if name else None
@@ -172,7 +171,7 @@ def _read(reference: str, store: Path, config: Config) -> _Source:
     if Path(name).is_file():
         raise CheckpointError(
             f"{name} is neither a run nor a file of weights, whose name ends in "
-            f"{', '.join(_FILES[:-1])} or {_FILES[-1]}."
+            f"{', '.join(WEIGHT_FILES[:-1])} or {WEIGHT_FILES[-1]}."
         )
     run = TrainedRun.open(find_run(store, name), checkpoint)
     states: dict[str, StateDict] = {network: run.state[network] for network in _NETWORKS}
@@ -181,7 +180,7 @@ def _read(reference: str, store: Path, config: Config) -> _Source:
 
 def _read_file(path: Path, config: Config) -> _Source:
     content: Any = (
-        read_weights_file(path).tensors if path.suffix == _EXPORTED else _load_tensors(path)
+        read_weights_file(path).tensors if path.suffix == EXPORTED else _load_tensors(path)
     )
     if isinstance(content, dict) and all(_is_state(content.get(each)) for each in _NETWORKS):
         return _Source(str(path), {network: content[network] for network in _NETWORKS})

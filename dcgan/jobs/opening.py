@@ -26,6 +26,7 @@ from tracking.clock import now_ms
 from tracking.evaluation_paths import BEST_STEP
 from tracking.events import SWEEP, Event, Fields
 from tracking.fields import flatten, to_iso8601
+from tracking.wording import plural
 
 
 def opening_events(job: Job, folder: Path, arguments: Sequence[str]) -> Iterator[Event]:
@@ -89,9 +90,9 @@ def run_warnings(job: Job) -> Iterator[str]:
 def note_on_threads(job: Job, folder: Path) -> str | None:
     """A warning if a run resumes with another number of threads than before, else None."""
     before, now = read_fields(folder, alive=False).get(THREADS), torch.get_num_threads()
-    if job.device.type != "cpu" or before is None or before == now:
+    if job.device.type != "cpu" or not isinstance(before, int) or before == now:
         return None
     return (
-        f"This run was trained with {before} threads and continues with {now}, so sums are rounded "
-        f"differently. OMP_NUM_THREADS={before} continues it bit for bit."
+        f"This run was trained with {plural(before, 'thread')} and continues with {now}, so sums "
+        f"are rounded differently. OMP_NUM_THREADS={before} continues it bit for bit."
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from dcgan.config.absolute_paths import with_absolute_paths
 from dcgan.config.conflicts import normalises_pixels
 from dcgan.config.loading import Override
 from dcgan.config.schema import Config, ConfigError
@@ -162,7 +163,7 @@ def prepare(
     chosen_device = choose_device(device)
     check_precision(config, chosen_device)
     check_memory(config, chosen_device, world)
-    config = with_images_in(config, config.dataset.path)
+    config = with_absolute_paths(config)
     initial_weights = load_initial_weights(config, store)
     if initial_weights is not None:
         config = config.replace("init", weights=initial_weights.origins)

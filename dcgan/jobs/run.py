@@ -23,6 +23,7 @@ from dcgan.jobs.timed_evaluation import timed_evaluation
 from dcgan.profiling.step_timing import try_compiling
 from dcgan.run_folder import CHECKPOINT_DIR
 from dcgan.training.checkpoint import (
+    CheckpointError,
     CheckpointState,
     checkpoint_step,
     list_checkpoints,
@@ -225,7 +226,13 @@ def _load_resume_state(job: Job) -> CheckpointState | None:
     """The state to resume from, checked before anything in the run's folder changes."""
     if job.checkpoint is None:
         return None
-    state = load_checkpoint(job.checkpoint)
+    try:
+        state = load_checkpoint(job.checkpoint)
+    except CheckpointError as error:
+        *earlier, _ = [0, *map(checkpoint_step, list_checkpoints(job.checkpoint.parent))]
+        raise CheckpointError(
+            f"{error}\nDelete this file, and the run continues after step {earlier[-1]:,}."
+        ) from error
     check_restorable(state, job.config)
     return state
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, Strict, ValidationError
 
-from dcgan.config.loading import load_config, recipe_names
+from dcgan.config.loading import recipe_name, recipe_names
 from dcgan.config.schema import ConfigError
 from dcgan.config.section import Section
 from dcgan.sweeping.plan import Factor
@@ -32,6 +32,8 @@ class SweepDefinition:
         factors: The keys that vary and their values.
         seeds: The seeds of every arm.
         trackers: The backends besides the local journal.
+        folder: Where relative paths begin, if it is a sweep in a store; None for other files, whose
+            paths begin in the working directory.
     """
 
     name: str
@@ -40,16 +42,18 @@ class SweepDefinition:
     factors: tuple[Factor, ...] = ()
     seeds: tuple[int, ...] = tuple(range(DEFAULT_SEEDS))
     trackers: tuple[str, ...] = ()
+    folder: Path | None = None
 
 
 class _SweepFile(Section):
-    name: Annotated[str, Field(min_length=1, max_length=60)]
+    name: Annotated[str, Field(min_length=1)]  # any length: it may be that of a recipe, or --name
     description: str = ""
     recipe: str
     seeds: Annotated[int, Field(le=_MAX_SEEDS)] | list[int] = DEFAULT_SEEDS
     over: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field({})
     trackers: Annotated[tuple[str, ...], Strict(False)] = ()
     created: str = ""
+    folder: str = ""
 
 
 def sweep_names() -> list[str]:
@@ -69,7 +73,7 @@ def read_definition(subject: str) -> SweepDefinition:
         file = resources.files("dcgan.sweeps") / f"{subject}.toml"
         return _parse(file.read_text(encoding="utf-8"), f"the sweep {subject}", Path())
     if subject in recipe_names():
-        return SweepDefinition(load_config(subject, []).name, "", subject)
+        return SweepDefinition(recipe_name(subject), "", subject)
     if not subject.endswith(".toml"):
         raise ConfigError(
             f"There is no sweep or recipe {subject!r}.\n"
@@ -86,7 +90,7 @@ def read_definition(subject: str) -> SweepDefinition:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{subject} is not valid TOML: {error}.") from error
     if is_recipe:
-        return SweepDefinition(load_config(subject, []).name, "", subject)
+        return SweepDefinition(recipe_name(subject), "", subject)
     return _parse(text, subject, Path(subject).expanduser().parent)
 
 
@@ -110,4 +114,5 @@ def _parse(text: str, origin: str, folder: Path) -> SweepDefinition:
         factors=tuple(Factor(key, tuple(values), origin) for key, values in file.over.items()),
         seeds=tuple(range(file.seeds) if isinstance(file.seeds, int) else file.seeds),
         trackers=file.trackers,
+        folder=Path(file.folder).expanduser() if file.folder else None,
     )

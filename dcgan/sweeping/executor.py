@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from dcgan.sweeping.worker import (
 from dcgan.training.device import devices_for_runs
 from tracking.errors import UserError
 from tracking.wording import install_extra
+
+_DASK_SECONDS = 10
+"""How long Dask's scheduler, and then its first worker, is waited for."""
 
 
 def threads_per_job(jobs: int, executor: Executor) -> int:
@@ -109,7 +113,7 @@ def run_work_items(
 
 @contextmanager
 def cluster(executor: Executor, address: str | None) -> Iterator[int]:
-    """Connect to a Ray or Dask cluster, or use this machine; yields the number of cores.
+    """Connect to a Ray or Dask cluster, or use this machine; yields how many runs train at once.
 
     The address None means the cluster that the environment names, or else one on this machine.
     Raises UserError if the library is not installed or the cluster does not answer.
@@ -151,15 +155,33 @@ def _ray(address: str | None) -> Iterator[int]:
 @contextmanager
 def _dask(address: str | None) -> Iterator[int]:
     try:
-        from distributed import Client
+        from distributed import Client, WorkerPlugin
     except ImportError as error:
         raise _not_installed("dask") from error
     try:
-        client = Client(address, timeout=10) if address else Client(threads_per_worker=1)
+        client = Client(address, timeout=_DASK_SECONDS) if address else Client(threads_per_worker=1)
     except (OSError, ValueError) as error:
         raise UserError(f"Dask does not answer at {address}: {error}") from error
+
+    class IgnoreCtrlC(WorkerPlugin):  # type: ignore[misc]
+        """A terminal's Ctrl-C would end Dask's workers, and the sweep would wait for them."""
+
+        def setup(self, worker: object) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
     with client:
-        yield sum(client.ncores().values())
+        if not address:  # processes of this terminal
+            client.register_plugin(IgnoreCtrlC())
+        try:
+            client.wait_for_workers(1, timeout=_DASK_SECONDS)
+        except OSError as error:
+            raise UserError(
+                f"The Dask cluster at {client.scheduler.address} has no workers. Start some with: "
+                f"dask worker {client.scheduler.address} --nthreads 1"
+            ) from error
+        yield len(
+            client.ncores()
+        )  # a process trains one run at a time, however many threads it has
 
 
 def _not_installed(library: str) -> UserError:

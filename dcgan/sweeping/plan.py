@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import tomli_w
 
+from dcgan.config.absolute_paths import with_absolute_paths
 from dcgan.config.loading import ALTERNATIVES, Override, load_config, parse_value
 from dcgan.config.schema import Config, ConfigError
 from tracking.fields import to_text
@@ -77,6 +79,7 @@ class Sweep:
         name: The sweep's name.
         factors: The keys that vary and their values.
         seeds: The seeds of every arm.
+        folder: Where relative paths among the factors' values begin.
         runs: All runs, seed by seed and within a seed arm by arm, so that the arms can be
             compared long before the sweep ends.
     """
@@ -84,6 +87,7 @@ class Sweep:
     name: str
     factors: tuple[Factor, ...]
     seeds: tuple[int, ...]
+    folder: Path
     runs: tuple[SweepRun, ...]
 
     @property
@@ -117,6 +121,7 @@ def plan_sweep(
     overrides: Sequence[Override],
     factors: Sequence[Factor],
     seeds: Sequence[int],
+    folder: Path | None = None,
 ) -> Sweep:
     """Combine every value of the factors with every seed.
 
@@ -126,6 +131,7 @@ def plan_sweep(
         overrides: Settings of all runs alike.
         factors: The keys that vary and their values; without factors there is one arm.
         seeds: The seeds of every arm.
+        folder: Where relative paths begin; the working directory if omitted.
 
     Raises:
         ConfigError: A run's configuration is not valid, two runs would be the same, or there
@@ -134,6 +140,7 @@ def plan_sweep(
     """
     check_label(name)
     _check_factors(overrides, factors, seeds)
+    folder = (folder or Path()).absolute()
     runs = []
     for seed, values in itertools.product(seeds, itertools.product(*(f.values for f in factors))):
         arm_overrides = [
@@ -144,11 +151,13 @@ def plan_sweep(
             recipe, [*overrides, *arm_overrides, Override("seed", seed, f"the seed {seed}")]
         )
         arm = _arm(name, arm_overrides)
+        # Here, because a worker may have another working directory.
+        config = with_absolute_paths(config, folder)
         runs.append(SweepRun(arm, seed, config, f"{name}/{arm.short}/seed-{seed}"))
     for run in runs:
         check_label(run.name)
     _check_runs([run for run in runs if run.seed == seeds[0]])
-    return Sweep(name, tuple(factors), tuple(seeds), tuple(runs))
+    return Sweep(name, tuple(factors), tuple(seeds), folder, tuple(runs))
 
 
 def _check_factors(
@@ -178,6 +187,8 @@ def _check_factors(
                 f"{alternative} is set by {override.origin}, and {factor.key} by {factor.origin}: "
                 "each replaces the other."
             )
+        if not factor.values:
+            raise ConfigError(f"{factor.key} ({factor.origin}) has no values: give at least one.")
         for value in factor.values:
             _check_storable(factor, value)
         if repeated := _repeated(factor.values):

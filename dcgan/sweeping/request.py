@@ -13,6 +13,7 @@ from dcgan.jobs.overrides import data_overrides
 from dcgan.sweeping.definition import read_definition
 from dcgan.sweeping.plan import Factor, Sweep, plan_sweep
 from dcgan.sweeping.storage import StoredSweep, find_sweep
+from tracking.backends import check_trackers
 from tracking.errors import UserError
 
 
@@ -95,14 +96,23 @@ def _plan(request: SweepRequest) -> Sweep:
     definition = read_definition(request.subject)
     own_keys = {factor.key for factor in request.factors}
     factors = [factor for factor in definition.factors if factor.key not in own_keys]
-    images = data_overrides(definition.recipe, request.overrides, request.data, request.data_flag)
+    factors += request.factors
+    # Those of one arm: without them the settings may not be valid.
+    arm = [Override(each.key, each.values[0], each.origin) for each in factors if each.values]
+    settings = [*request.overrides, *arm]
+    images = data_overrides(definition.recipe, settings, request.data, request.data_flag)
     return plan_sweep(
         request.name or definition.name,
         definition.recipe,
         [*request.overrides, *images],
-        [*factors, *request.factors],
+        factors,
         definition.seeds if request.seeds is None else request.seeds,
     )
+
+
+def trackers_of(subject: str) -> tuple[str, ...]:
+    """The trackers that a sweep's file names; raises UserError for one that does not exist."""
+    return tuple(check_trackers(list(read_definition(subject).trackers)))
 
 
 def evaluated_spaces(plan: Sweep) -> int:

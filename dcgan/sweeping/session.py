@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
+from dcgan.choices import Executor
 from dcgan.sweeping.datasets import load_data
 from dcgan.sweeping.executor import cluster, devices_of_jobs, run_work_items, threads_per_job
 from dcgan.sweeping.plan import RunKey, SweepRun
 from dcgan.sweeping.progress import missing_runs
-from dcgan.sweeping.request import Machines, SweepRequest, find_or_plan
+from dcgan.sweeping.request import Machines, SweepRequest, find_or_plan, trackers_of
 from dcgan.sweeping.storage import StoredSweep, save_sweep, sweep_lock
 from dcgan.sweeping.worker import WorkItem, WorkResult, make_work_items
 from dcgan.training.device import choose_device, devices_for_runs
@@ -98,15 +100,19 @@ def sweep_session(
         ConfigError: A run's configuration is not valid, or its batches cannot be trained on.
         DataError: Images cannot be loaded.
         StoreError: There is no such sweep to resume, or another process trains it.
-        UserError: `machines` has no jobs, or names a cluster that does not answer.
+        UserError: There is no such backend, its cluster does not answer, or `machines` has no jobs.
     """
+    if machines.executor not in get_args(Executor):
+        raise UserError(f"backend = {machines.executor!r}: it should be 'loky', 'ray' or 'dask'.")
     if machines.jobs is not None and machines.jobs < 1:
         raise UserError(f"jobs = {machines.jobs}: it should be 1 or more.")
-    on_gpus = choose_device(machines.device).type != "cpu" and machines.executor == "loky"
+    # A cluster's machines may have GPUs that this one lacks.
+    on_gpus = machines.executor == "loky" and choose_device(machines.device).type != "cpu"
     plan, stored = find_or_plan(request, store)
+    trackers = () if stored else request.trackers or trackers_of(request.subject)
     image_counts = load_data(plan, download=download)
     with cluster(machines.executor, machines.cluster) as cores:
-        stored = stored or save_sweep(store, plan, request.trackers)
+        stored = stored or save_sweep(store, plan, trackers)
         with sweep_lock(stored):
             missing = missing_runs(stored)
             default_jobs = len(devices_for_runs(machines.device)) if on_gpus else cores

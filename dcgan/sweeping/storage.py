@@ -67,6 +67,7 @@ def save_sweep(store: Path, sweep: Sweep, trackers: Sequence[str]) -> StoredSwee
         "name": sweep.name,
         "created": to_iso8601(now_ms()),
         "recipe": _RECIPE,
+        "folder": str(sweep.folder),
         "seeds": list(sweep.seeds),
         "trackers": list(trackers),
         "over": {factor.key: list(factor.values) for factor in sweep.factors},
@@ -129,7 +130,12 @@ def find_sweep(store: Path, reference: str, same_runs_as: Sweep | None = None) -
         if reference not in (file.parent.name, definition.name):
             continue
         sweep = plan_sweep(
-            definition.name, definition.recipe, [], definition.factors, definition.seeds
+            definition.name,
+            definition.recipe,
+            [],
+            definition.factors,
+            definition.seeds,
+            definition.folder,
         )
         if same_runs_as is None or _run_recipes(sweep) == _run_recipes(same_runs_as):
             return StoredSweep(file.parent.name, file.parent, sweep, definition.trackers)

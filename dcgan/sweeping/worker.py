@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,11 @@ POLL_SECONDS = 0.5
 
 _STOP_FILE = "stop"
 _TRAINING = threading.Lock()
-"""Held while this process trains a run."""
+"""Held while this process trains a run.
+
+A Dask worker may have several threads, but arithmetic and PyTorch's global random numbers, which
+draw the initial weights, are the process's: runs that trained at once got each other's.
+"""
 
 _CLAIMS: list[filelock.BaseFileLock] = []
 """The locks that this process holds until it ends."""
@@ -128,7 +132,7 @@ def run_work_item(work_item: WorkItem) -> WorkResult:
 
     It raises nothing: a failed run is marked in the store, and its result says why it failed.
     """
-    with nullcontext() if work_item.owner_pid is None else _TRAINING:
+    with _TRAINING:
         return _train(work_item)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dcgan.cli.format import add_number_columns, borderless_table
@@ -111,7 +112,7 @@ def _title(config: Config, device: torch.device, steps: int, data: str) -> str:
     images = "random images" if data == "random" else "real images"
     size = size_in_words(config.dataset.image_size)
     return (
-        f"\n[bold]{config.name}[/bold] on {device}, {describe_arithmetic(config, device)}: "
+        f"\n[bold]{escape(config.name)}[/bold] on {device}, {describe_arithmetic(config, device)}: "
         f"{plural(steps, 'step')} of {config.training.batch_size} {images}, {size}\n"
     )
 

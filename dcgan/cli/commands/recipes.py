@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +18,7 @@ from dcgan.cli.errors import LabGroup
 from dcgan.cli.format import add_number_columns, borderless_table, duration
 from dcgan.cli.options import complete_recipe
 from dcgan.cpu.allocator import keep_memory
+from dcgan.store_dir import command_line
 
 if TYPE_CHECKING:
     from dcgan.config.schema import Config
@@ -106,11 +108,14 @@ def copy(
     ],
 ) -> None:
     """Copy a recipe to a file as a starting point for your own."""
+    import tomli_w
+
     from dcgan.config.loading import recipe_text
-    from dcgan.config.schema import ConfigError
+    from dcgan.config.schema import MAX_NAME, ConfigError
     from tracking.errors import not_written
 
-    text = recipe_text(recipe).replace(f'name = "{recipe}"', f'name = "{file.stem}"', 1)
+    name = tomli_w.dumps({"name": file.stem[:MAX_NAME]}).strip()
+    text = recipe_text(recipe).replace(f'name = "{recipe}"', name, 1)
     if file.suffix != ".toml":
         raise ConfigError(f"{file}: the name of a recipe file ends with .toml.")
     try:
@@ -123,7 +128,8 @@ def copy(
         ) from error
     except OSError as error:
         raise not_written(file, error, "Choose another place for it.") from error
-    Console(highlight=False).print(f"Train it with: [bold]dcgan train {file}[/bold]")
+    command = escape(command_line("dcgan", "train", str(file)))
+    Console(highlight=False).print(f"Train it with: [bold]{command}[/bold]", soft_wrap=True)
 
 
 def _table(configs: list[Config], times: dict[str, float | None]) -> Table:

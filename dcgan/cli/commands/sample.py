@@ -189,7 +189,9 @@ def sample(
             container = "folder" if is_folder else _ARCHIVES[path.suffix.lower()]
             write_images(images, path, container, progress)
     Console(highlight=False).print(
-        f"{output}: {plural(chosen.count, 'image')} by {trained_run.folder.name}", soft_wrap=True
+        f"{output}: {plural(chosen.count, 'image')} by {trained_run.folder.name}",
+        soft_wrap=True,
+        markup=False,
     )
 
 

@@ -177,7 +177,9 @@ def sweep(
     stored_sweep = session.stored
     _print_results(stored_sweep, outcome, console, store)
     if not outcome.is_complete:
-        resume_command = dcgan_command("sweep", stored_sweep.id, "--resume", store=store)
+        # A sweep does not keep the rules.
+        rules = () if stop_when is None else ("--stop-when", stop_when)
+        resume_command = dcgan_command("sweep", stored_sweep.id, "--resume", *rules, store=store)
         console.print(f"\nFinish the sweep: [bold]{escape(resume_command)}[/bold]", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED)
     if outcome.failures:

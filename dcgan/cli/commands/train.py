@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +32,7 @@ from dcgan.cli.options import (
 )
 from dcgan.cpu.allocator import keep_memory
 from dcgan.exit_codes import EXIT_INTERRUPTED
-from dcgan.store_dir import DEFAULT_STORE, dcgan_command
+from dcgan.store_dir import DEFAULT_STORE, command_line, dcgan_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -281,7 +282,8 @@ def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
             dcgan_command("resume", run, store=store): "continue the training all the same",
         }
     elif result.status == "interrupted":
-        commands = {dcgan_command("resume", run, store=store): "continue the training"}
+        rules = ("--stop-when", ",".join(job.stop_when)) if job.stop_when else ()
+        commands = {dcgan_command("resume", run, *rules, store=store): "continue the training"}
     else:
         sample = ("sample", run, "-n", "64", "-o", "grid.png")
         commands = {
@@ -295,9 +297,9 @@ def _next_commands(result: TrainingResult, job: Job) -> dict[str, str]:
     if "mlflow" in job.trackers:
         commands[dcgan_command("ui", store=store)] = "compare runs in the MLflow UI"
     if "tensorboard" in job.trackers:
-        folder = store / "tensorboard"
-        commands[f"tensorboard --logdir {folder}"] = "compare runs in TensorBoard"
+        line = command_line("tensorboard", "--logdir", str(store / "tensorboard"))
+        commands[line] = "compare runs in TensorBoard"
     if "wandb" in job.trackers:
-        folders = store / "wandb" / f"*run-*-{run}"
-        commands[f"wandb sync {folders}"] = "send the run to Weights & Biases"
+        folder = command_line(str(store / "wandb"))
+        commands[f"wandb sync {folder}{os.sep}*run-*-{run}"] = "send the run to Weights & Biases"
     return commands

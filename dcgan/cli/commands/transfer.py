@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from dcgan.cli.options import RunReference, Store
 from dcgan.cli.trackers import (
@@ -149,15 +150,15 @@ def import_runs(
     for run, fields in runs.to_dict("index").items():
         row = {"sys/id": run, **{str(path): value for path, value in fields.items()}}
         try:
-            with console.status(f"Importing {run} ..."):
+            with console.status(f"Importing {escape(str(run))} ..."):
                 transferred = import_run(reader, location, row, store, new_paths)
         except StoreError as error:
             failures.append(error)
             continue
         if transferred is None:
-            console.print(f"{run}  [dim]was trained here: left unchanged[/dim]")
+            console.print(f"{escape(str(run))}  [dim]was trained here: left unchanged[/dim]")
         else:
-            console.print(f"{run}  {_counts(transferred, 'up to date')}")
+            console.print(f"{escape(str(run))}  {_counts(transferred, 'up to date')}")
     if left_out := ", ".join(plural(count, kind) for kind, count in UNMAPPED.items() if count):
         console.print(
             f"Not imported, because a run cannot hold them here: {left_out}.", style="yellow"

@@ -251,11 +251,14 @@ def test_ctrl_c_ends_a_training_with_a_checkpoint(
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(progress.TrainingDisplay, "show", stop_at_the_first_step)
-    stopped = dcgan.train("digits", epochs=2, store=tmp_path, **ARGUMENTS)
+    stopped = dcgan.train(
+        "digits", epochs=2, store=tmp_path, stop_when="diverged,one_image", **ARGUMENTS
+    )
     assert stopped.status == "interrupted"
     assert 0 < stopped.steps < 6
     shown = capsys.readouterr().err
-    assert f'Continue it with dcgan.resume("{stopped.id}", store="{tmp_path}").' in shown
+    arguments = f'stop_when="not_finite,one_image", store="{tmp_path}"'
+    assert f'Continue it with dcgan.resume("{stopped.id}", {arguments}).' in shown
     assert "6 steps at batch size 600, on cpu." in shown
     assert dcgan.resume(stopped, device="cpu").status == "finished"
     assert "epoch 2/2  step 6" in capsys.readouterr().err

@@ -155,6 +155,14 @@ def test_a_length_that_was_given_in_steps_is_shown_in_steps(store: Path) -> None
         console.print(table._render())
     assert len(re.findall(r"finished +0 +6/6 ", capture.get())) == 4
 
+    amend_fields(run_folders(store)[0], {"sys/status": "failed"})  # which is trained from its start
+    table = SweepTable(sweep, {run.key: 1_797 for run in sweep.sweep.runs}, console)
+    table.refresh()
+    with console.capture() as capture:
+        console.print(table._render())
+    assert len(re.findall(r"finished +0 +6/6 ", capture.get())) == 3
+    assert re.search(r"\d  waiting *$", capture.get(), re.MULTILINE)
+
     setting = dict(_setting(load(store).table))
     assert setting["Steps"] == "6"
     assert "Epochs" not in setting

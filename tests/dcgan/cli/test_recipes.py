@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,15 @@ def test_copy_gives_a_recipe_of_ones_own(tmp_path: Path):
     config = load_config(str(mine), [])
     assert config.name == "mine"
     assert config == load_config("astro", []).model_copy(update={"name": "mine"})
+
+
+@pytest.mark.parametrize("stem", ['my "best" [bold] one', "back\\slash", "ü" * 101])
+def test_a_copy_may_have_any_name(tmp_path: Path, stem: str):
+    mine = tmp_path / f"{stem}.toml"
+    copied = invoke("copy", "astro", str(mine))
+    assert copied.exit_code == 0, copied.output
+    assert shlex.split(copied.output.partition(": ")[2]) == ["dcgan", "train", str(mine)]
+    assert load_config(str(mine), []).name == stem[:100]
 
 
 def test_copy_never_overwrites_and_names_what_is_wrong(tmp_path: Path):

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
+import dcgan
 from dcgan.cli import app
 from dcgan.sweeping import local_workers
 from dcgan.sweeping.worker import WorkItem, WorkResult, run_work_item
@@ -30,6 +31,7 @@ from tests.support.sweep_process import (
 from tracking.backends.local import read_fields, read_steps, run_folders
 from tracking.backends.mlflow import DATABASE_FILE
 from tracking.backends.mlflow.database import ensure_database
+from tracking.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -225,6 +227,20 @@ def test_a_worker_that_is_killed_ends_its_own_run_alone(tmp_path: Path):
     assert keys(runs_by_status(store)["finished"]) == [
         ("optimizer.lr=0.0002", seed) for seed in range(3)
     ]
+
+
+def test_the_rules_that_end_runs_early_are_in_the_command_that_finishes_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("dcgan.sweeping.session.run_work_items", lambda *_: ([], False))
+    rules = ("--stop-when", "collapsed,diverged")
+    output = run("digits", "--seeds", "1", *rules, folder=tmp_path, code=130)
+    assert re.search(
+        r"dcgan sweep digits-\w+ --resume --stop-when collapsed,diverged$", output, re.M
+    )
+    with pytest.raises(UserError):  # no run has begun
+        dcgan.sweep("digits", seeds=1, stop_when="diverged", store=tmp_path)
+    assert 'resume=True, stop_when="diverged").' in capsys.readouterr().err
 
 
 def test_ctrl_c_lets_every_run_write_a_checkpoint(tmp_path: Path):

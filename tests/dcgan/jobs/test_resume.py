@@ -19,6 +19,7 @@ from dcgan.config.loading import load_config, parse_override
 from dcgan.config.schema import ConfigError
 from dcgan.data.image_set import DataError
 from dcgan.evaluation.evaluate_run import evaluate_run
+from dcgan.jobs.opening import note_on_threads
 from dcgan.jobs.prepare import Job, RunMetadata, prepare, prepare_resume
 from dcgan.jobs.run import TrainingResult, run_job
 from dcgan.run_folder.trained_run import read_config
@@ -244,12 +245,36 @@ def test_a_run_on_a_relative_folder_is_resumed_from_anywhere_and_after_a_move(
             use()
 
 
+def test_held_out_images_in_a_relative_folder_are_found_from_anywhere(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = (*SMALL, "evaluation.held_out=faces", "evaluation.every_epochs=1")
+    config = load_config("digits", [parse_override(text) for text in settings])
+    job = prepare(config, "cpu", tmp_path / "store", (), RunMetadata())
+    assert job.held_out is not None
+    assert job.config.evaluation.held_out == str(faces)
+
+
+def test_what_to_do_about_a_damaged_checkpoint_is_told_and_works(store: Path) -> None:
+    (folder,) = run_folders(store)
+    run(prepare_resume(store, "last", "cpu"), steps=2)
+    for earlier in (STEPS, 0):
+        last = find_checkpoint(folder / "checkpoints")
+        last.write_bytes(last.read_bytes()[:1000])
+        expected = rf"cannot be read(.|\n)*Delete this file, .* continues after step {earlier}\."
+        with pytest.raises(CheckpointError, match=expected):
+            run(prepare_resume(store, "last", "cpu"))
+        last.unlink()
+        assert prepare_resume(store, "last", "cpu").first_step == earlier
+
+
 def test_images_that_come_with_the_program_cannot_be_moved(store: Path) -> None:
     with pytest.raises(ConfigError, match="come with the program"):
         prepare_resume(store, "last", "cpu", data=Path("faces"))
 
 
-def test_another_number_of_threads_is_told_of(store: Path) -> None:
+def test_another_number_of_threads_is_told_of(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder,) = run_folders(store)
     threads = read_fields(folder)["sys/threads"]
     assert threads == torch.get_num_threads()
@@ -258,6 +283,9 @@ def test_another_number_of_threads_is_told_of(store: Path) -> None:
     job = prepare_resume(store, "last", "cpu")
     run_job(job, [], listen=lambda _: None, warn=said.append, stopping=lambda: True)
     assert f"was trained with {threads + 1} threads and continues with {threads}" in said[0]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    amend_fields(folder, {"sys/threads": 1})
+    assert str(note_on_threads(job, folder)).startswith("This run was trained with 1 thread and")
 
 
 def test_arithmetic_that_the_device_lacks_is_refused_before_anything_is_written(

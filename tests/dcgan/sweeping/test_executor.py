@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,16 +19,20 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import dcgan
 from dcgan.choices import Executor
 from dcgan.cli import app
 from dcgan.sweeping import worker
-from dcgan.sweeping.executor import devices_of_jobs, threads_per_job
+from dcgan.sweeping.executor import cluster, devices_of_jobs, threads_per_job
+from dcgan.sweeping.request import Machines, SweepRequest
+from dcgan.sweeping.session import sweep_session
 from dcgan.sweeping.worker import WorkItem, WorkResult
 from dcgan.training import device
 from tests.support.child_process import child_process
 from tests.support.forked import fork_context
 from tests.support.sweep_process import TINY, keys, refused, run, runs_by_status
 from tracking.backends.local import read_fields
+from tracking.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -138,6 +145,75 @@ def test_a_worker_is_orphaned_even_where_the_number_of_a_dead_parent_stays(
     monkeypatch.setattr(psutil, "pid_exists", lambda pid: pid != owner)
     assert worker._stop_check(tmp_path / "stop", owner)()
     assert not worker._stop_check(tmp_path / "stop", os.getpid())()
+
+
+def test_a_process_of_a_cluster_trains_one_run_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = threading.Barrier(2)
+    met: list[bool] = []
+
+    def train(work_item: WorkItem) -> WorkResult:
+        try:
+            both.wait(timeout=0.2)
+        except threading.BrokenBarrierError:
+            met.append(False)
+        else:
+            met.append(True)
+        return WorkResult(("all", 0))
+
+    monkeypatch.setattr(worker, "_train", train)
+    threads = [
+        threading.Thread(target=worker.run_work_item, args=(Mock(owner_pid=None),))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert met == [False, False]
+
+
+def test_a_device_of_a_clusters_machines_need_not_be_on_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dcgan.sweeping.session.cluster", lambda *_: nullcontext(3))
+    machines = Machines(executor="dask", device="cuda:7")
+    with sweep_session(SweepRequest(subject="digits"), tmp_path, [], machines=machines) as session:
+        assert {item.devices for item in session.work_items} == {("cuda:7",)}
+        assert session.jobs == 3
+
+
+def test_a_backend_that_does_not_exist_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"backend = 'slurm': it should be 'loky', 'ray' or 'dask'"):
+        dcgan.sweep("digits", seeds=1, backend="slurm", store=tmp_path)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dask_cluster_without_workers_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed", reason="dask is not installed")
+    monkeypatch.setattr("dcgan.sweeping.executor._DASK_SECONDS", 1)
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=None) as dask,
+        pytest.raises(UserError, match=r"has no workers\. Start some with: dask worker tcp"),
+        cluster("dask", dask.scheduler_address),
+    ):
+        raise AssertionError("there is nothing to train on")
+
+
+def test_ctrl_c_does_not_end_dasks_own_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed", reason="dask is not installed")
+    small = partial(distributed.Client, n_workers=1, dashboard_address=None)
+    monkeypatch.setattr(distributed, "Client", small)
+
+    def handler() -> object:
+        return signal.getsignal(signal.SIGINT)
+
+    before = handler()
+    with cluster("dask", None):
+        (of_worker,) = distributed.get_client().run(handler).values()
+        assert of_worker == signal.SIG_IGN
+        assert handler() == before != signal.SIG_IGN
 
 
 def at_once(folders: list[Path]) -> int:

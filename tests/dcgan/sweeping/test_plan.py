@@ -19,7 +19,8 @@ from dcgan.config.loading import parse_override
 from dcgan.config.schema import Config
 from dcgan.sweeping.definition import read_definition, sweep_names
 from dcgan.sweeping.plan import Factor, parse_factor, plan_sweep
-from dcgan.sweeping.request import evaluated_spaces
+from dcgan.sweeping.request import Machines, SweepRequest, evaluated_spaces, find_or_plan
+from dcgan.sweeping.session import sweep_session
 from dcgan.sweeping.storage import find_sweep, save_sweep, sweep_lock
 from dcgan.training import loop, step
 from tests.support.sweep_process import refused
@@ -87,6 +88,71 @@ def test_a_sweep_whose_arms_would_all_be_alike_is_refused():
     ttur = plan_sweep("ttur", "digits", rates[:1], [LR], [0])
     both = [trial.config.optimizer.of("discriminator").lr for trial in ttur.runs]
     assert both == [2e-4, 2e-3]
+
+
+def test_the_recipe_need_only_be_valid_with_the_settings_and_factors_of_the_sweep(tmp_path: Path):
+    recipe, images = tmp_path / "mine.toml", tmp_path / "images"
+    recipe.write_text('name = "no length"\n[dataset]\nname = "digits"\n')
+    lengths = parse_factor("training.steps=3,4")
+    for data in (None, images):
+        request = SweepRequest(subject=str(recipe), factors=(lengths,), data=data)
+        plan, _ = find_or_plan(request, tmp_path)
+        assert plan.name == "no length"
+        assert [trial.config.training.steps for trial in plan.runs if trial.seed == 0] == [3, 4]
+    request = SweepRequest(subject=str(recipe), overrides=(parse_override("training.steps=5"),))
+    assert find_or_plan(request, tmp_path)[0].runs[0].config.training.steps == 5
+    averages = parse_factor("stabilisers.generator_ema=0.9,0.99")
+    shown = (parse_override("images.weights=ema"),)
+    request = SweepRequest(subject="digits", factors=(averages,), overrides=shown, data=images)
+    assert {trial.config.dataset.path for trial in find_or_plan(request, tmp_path)[0].runs} == {
+        str(images)
+    }
+
+
+def test_a_kept_sweep_means_the_same_files_wherever_it_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    settings = ("dataset.name=folder", "evaluation.held_out=held", "init.weights=g.pth")
+    images = Factor("dataset.path", ("faces", "~/faces", "/faces"), "--over dataset.path")
+    sweep = plan_sweep(
+        "faces", "digits", [parse_override(each) for each in settings], [images], [3]
+    )
+    started = save_sweep(tmp_path, sweep, ())
+    monkeypatch.chdir("elsewhere")
+    found = find_sweep(tmp_path, started.id)
+    paths = [str(tmp_path / "faces"), str(Path.home() / "faces"), "/faces"]
+    for plan in (sweep, found.sweep):
+        assert [trial.arm.short for trial in plan.runs] == ["faces", "~/faces", "/faces"]
+        assert [trial.config.dataset.path for trial in plan.runs] == paths
+        assert plan.runs[0].config.evaluation.held_out == str(tmp_path / "held")
+        assert plan.runs[0].config.init.weights == (str(tmp_path / "g.pth"),)
+
+
+def test_the_trackers_that_a_file_names_are_used_unless_others_are_asked_for(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "own.toml"
+
+    def trackers_of_the_sweep(*asked_for: str) -> tuple[str, ...]:
+        request = SweepRequest(subject=str(file), trackers=asked_for)
+        with sweep_session(request, tmp_path, [], machines=Machines(device="cpu")) as session:
+            return session.stored.trackers
+
+    file.write_text('name = "own"\nrecipe = "digits"\ntrackers = ["tensorboard"]\n')
+    assert trackers_of_the_sweep() == ("tensorboard",)
+    assert trackers_of_the_sweep("mlflow") == ("mlflow",)
+    file.write_text('name = "own"\nrecipe = "digits"\ntrackers = ["tensorbord"]\n')
+    with pytest.raises(UserError, match="tensorboard"):
+        trackers_of_the_sweep()
+
+
+def test_a_factor_without_values_is_refused() -> None:
+    with pytest.raises(UserError, match=r"optimizer.lr \(over optimizer.lr\) has no values"):
+        plan_sweep(
+            "none", "digits", [], [SCHEME, Factor("optimizer.lr", (), "over optimizer.lr")], [0]
+        )
 
 
 def test_arms_that_are_the_same_under_two_labels_are_refused() -> None:
@@ -197,6 +263,14 @@ def test_arms_of_a_seed_see_the_same_images_and_latents(
         assert len(ours) == len(theirs) > 10
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first, third, strict=True))
+
+
+def test_a_sweep_of_a_long_name_is_found_again(tmp_path: Path) -> None:
+    name = "weight initialisation of the generator alone, on all 70,000 digits"
+    sweep = plan_sweep(name, "digits", [], [LR], [0])
+    started = save_sweep(tmp_path, sweep, ())
+    for found in (find_sweep(tmp_path, name), find_sweep(tmp_path, started.id, sweep)):
+        assert found.id == started.id
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"name = ", b'name = "x"'])
