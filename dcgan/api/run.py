@@ -154,10 +154,8 @@ class Run:
         }
         # Only these tell a loss that is NaN, after which a run goes on, from one that is missing.
         series = load_tails(self.folder.parent, self.id, list(paths), fraction=1.0)
-        table = pd.DataFrame(
-            {path: series.get(path, pd.Series()) for path in paths}, dtype="float64"
-        )
-        return table.rename(columns=paths).rename_axis("step")
+        columns = {loss: series.get(path, pd.Series()) for path, loss in paths.items()}
+        return pd.DataFrame(columns, dtype="float64").rename_axis("step")
 
     def at(self, checkpoint: CheckpointRef = "last", *, device: str = "cpu") -> TrainedRun:
         """The run at one of its checkpoints.
@@ -340,6 +338,7 @@ class Run:
         from dcgan.api.progress import ImagesDisplay, choose_display, showing_images_on
         from dcgan.evaluation.evaluate_run import evaluate_run
 
+        weights = None if inception_weights is None else Path(inception_weights).expanduser()
         display = choose_display(progress)
         with showing_images_on(display), ImagesDisplay(display) as features:
             results = list(
@@ -349,9 +348,7 @@ class Run:
                     samples=samples,
                     resamples=resamples,
                     use_inception=inception,
-                    weights=None
-                    if inception_weights is None
-                    else Path(inception_weights).expanduser(),
+                    weights=weights,
                     data=None if data is None else Path(data),
                     device=device,
                     count_images=features.show,
