@@ -56,7 +56,7 @@ def multiscale_similarity(fake: Tensor, seed: int = 0) -> float:
 
     fake: uint8 (N, C, H, W). From about 0 to 1, which is one image over and over; compare it
     with that of real images. 1,000 pairs, by torchmetrics (Wang et al. 2003): five scales
-    from 176 pixels on, as many as fit below (11x11 windows, or 5x5 under 44 pixels).
+    from 192 pixels on, as many as fit below (11x11 windows, or 5x5 under 44 pixels).
     """
     rng = torch.Generator().manual_seed(seed)
     count = min(PAIRS, len(fake) // 2)
