@@ -78,7 +78,7 @@ def test_training_ends_with_where_the_run_lies_and_what_to_type_next(tmp_path: P
     assert f"  run         {run}\n" in result.output
     assert str(run / "images/fixed_noise/00000057.png") in result.output
     # Beside each command in a wide terminal, below it in a narrow one.
-    assert f"  dcgan plot {run.name} --store {folder}\n      plot losses" in result.output
+    assert f"  dcgan plot {run.name} --store '{folder}'\n      plot losses" in result.output
 
 
 def test_brackets_in_a_path_are_printed(tmp_path: Path):

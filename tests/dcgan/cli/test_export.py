@@ -35,7 +35,7 @@ def test_it_says_what_is_written_and_how_it_was_checked(store: Path, tmp_path: P
         "latents  float32 (batch, 6, 1, 1)",
         "(images + 1) * 127.5",
         "Largest difference from PyTorch: 0 (safetensors",
-        f"Model card: {tmp_path / 'e' / 'samples.png'}, {tmp_path / 'e' / 'README.md'}",
+        f"Model card: {tmp_path / 'e' / 'README.md'}, {tmp_path / 'e' / 'samples.png'}",
     ):
         assert part in result.output
     assert len(list((tmp_path / "e").iterdir())) == 3
