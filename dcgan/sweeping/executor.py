@@ -179,9 +179,8 @@ def _dask(address: str | None) -> Iterator[int]:
                 f"The Dask cluster at {client.scheduler.address} has no workers. Start some with: "
                 f"dask worker {client.scheduler.address} --nthreads 1"
             ) from error
-        yield len(
-            client.ncores()
-        )  # a process trains one run at a time, however many threads it has
+        # Of workers, not of cores: a process trains one run at a time, whatever threads it has.
+        yield len(client.ncores())
 
 
 def _not_installed(library: str) -> UserError:
