@@ -121,7 +121,8 @@ def group_into_arms(table: pd.DataFrame, by: Sequence[str] = ()) -> Grouping:
             to, or the one key in which they differ.
 
     Returns:
-        The groups, in numeric order if all values are numbers, otherwise in alphabetical order.
+        The groups in the order of their values: first what is switched off (null or an empty
+        list), then numbers, then all else in alphabetical order.
 
     Raises:
         NoArmsError: Only the seed differs.
@@ -159,9 +160,8 @@ def group_into_arms(table: pd.DataFrame, by: Sequence[str] = ()) -> Grouping:
         run: ", ".join(f"{f}={to_text(v)}" for f, v in zip(factors, values, strict=True))
         for run, values in tuples.items()
     }
-    by_label = dict(sorted(zip(labels.values(), tuples.values(), strict=True), key=str))
-    if all(_is_number(value) for values in by_label.values() for value in values):
-        by_label = dict(sorted(by_label.items(), key=lambda item: item[1]))
+    distinct = dict(zip(labels.values(), tuples.values(), strict=True))
+    by_label = dict(sorted(distinct.items(), key=lambda item: [*map(_rank, item[1])]))
     order = {label: position for position, label in enumerate(by_label)}
     return Grouping(
         factors=factors,
@@ -237,8 +237,13 @@ def _is_part_of_training(key: str) -> bool:
     return not key.startswith(_NO_PART_OF_TRAINING)
 
 
-def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _rank(value: Value) -> tuple[int, float, str]:
+    """The place of a value among those of its factor, of which the first is the baseline."""
+    if value is None or value == []:
+        return 0, 0, ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return 1, value, ""
+    return 2, 0, to_text(value)
 
 
 def _no_such_key(wrong: str, keys: Sequence[str]) -> ComparisonError:

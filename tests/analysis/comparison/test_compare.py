@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,26 @@ def test_numbers_are_arms_in_their_order_and_a_baseline_can_be_chosen(tmp_path: 
     assert other.labels == [rates[2], *rates[:2]]
     with pytest.raises(ComparisonError, match="no such arm"):
         compare(load(tmp_path), baseline="3e-3")
+
+
+def test_what_is_switched_off_is_the_baseline(tmp_path: Path) -> None:
+    """Of two factors, numbers are in their order too."""
+    for augments, rate in product((["color"], []), (1e-3, 5e-4)):
+        for seed in range(2):
+            write_journal(
+                tmp_path,
+                f"run-{len(augments)}{seed}{rate * 1e4:02.0f}",
+                seed=seed,
+                stabilisers__diff_augment=augments,
+                optimizer__lr=rate,
+            )
+    by = ["stabilisers.diff_augment", "optimizer.lr"]
+    assert compare(load(tmp_path), by=by, metrics=["Gloss"]).labels == [
+        "stabilisers.diff_augment=[], optimizer.lr=0.0005",
+        "stabilisers.diff_augment=[], optimizer.lr=0.001",
+        'stabilisers.diff_augment=["color"], optimizer.lr=0.0005',
+        'stabilisers.diff_augment=["color"], optimizer.lr=0.001',
+    ]
 
 
 def test_seeds_that_differ_are_not_paired(tmp_path: Path) -> None:
