@@ -227,11 +227,16 @@ def _find_baseline(grouping: Grouping, wanted: str | None) -> str:
         return next(iter(grouping.values))
     for label, values in grouping.values.items():
         plain = ", ".join(map(to_text, values))
-        if wanted in (label, plain) or [from_text(wanted)] == list(values):
+        if wanted in (label, plain) or _reads_as(from_text(wanted), values):
             return label
     raise ComparisonError(
         f"--baseline {wanted}: there is no such arm.\nThe arms are: {'; '.join(grouping.values)}."
     )
+
+
+def _reads_as(read: Value, values: tuple[Value, ...]) -> bool:
+    """Whether a value is that of an arm; Python's 1 equals True, but is another value here."""
+    return [read] == list(values) and isinstance(read, bool) == isinstance(values[0], bool)
 
 
 def training_outcomes(runs: Runs, ids: Sequence[str]) -> list[TrainingOutcome]:

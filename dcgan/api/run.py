@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from dcgan.api.arguments import data_path
 from dcgan.choices import LARGEST_SEED, MIN_SAMPLES
 from dcgan.store_dir import store_dir
 from tracking.errors import StoreError, UserError
@@ -349,7 +350,7 @@ class Run:
                     resamples=resamples,
                     use_inception=inception,
                     weights=weights,
-                    data=None if data is None else Path(data),
+                    data=data_path(data),
                     device=device,
                     count_images=features.show,
                 )

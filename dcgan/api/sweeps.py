@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan.api.training import as_toml, chosen_trackers, dictionary, exclusive, overrides_of
+from dcgan.api.arguments import as_toml, chosen_trackers, data_path, dictionary
+from dcgan.api.training import exclusive, overrides_of
 from dcgan.cpu.allocator import keep_memory
 from dcgan.store_dir import dcgan_call, store_dir
 from tracking.errors import UserError
@@ -35,7 +36,7 @@ def sweep(
     download: bool = False,
     settings: Mapping[str, Any] | None = None,
     name: str | None = None,
-    trackers: str | Sequence[str] = (),
+    trackers: str | Sequence[str] | None = None,
     resume: bool = False,
     stop_when: str | None = None,
     jobs: int | None = None,
@@ -103,7 +104,7 @@ def sweep(
             ),
             seeds=_seeds(seeds),
             overrides=tuple(overrides),
-            data=None if data is None else Path(data),
+            data=data_path(data),
             data_flag="data=",
             resume=resume,
             trackers=tuple(chosen_trackers(trackers)),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dcgan.api.arguments import as_toml, chosen_trackers, data_path, dictionary, words
 from dcgan.api.run import Run
 from dcgan.cpu.allocator import keep_memory
 from dcgan.store_dir import dcgan_call, store_dir
 from dcgan.training.torchrun import process_count
-from tracking.backends import check_trackers
 from tracking.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def train(
     data: str | Path | None = None,
     download: bool = False,
     settings: Mapping[str, Any] | None = None,
-    trackers: str | Sequence[str] = (),
+    trackers: str | Sequence[str] | None = None,
     name: str | None = None,
     group: str | None = None,
-    tags: str | Sequence[str] = (),
+    tags: str | Sequence[str] | None = None,
     log_model: bool = False,
     stop_when: str | None = None,
     device: str = "auto",
@@ -122,14 +122,14 @@ def train(
             precision=precision,
             compile=compile,
         )
-        images = None if data is None else Path(data)
+        images = data_path(data)
         with showing_images_on(display):
             job = prepare(
                 configure(str(recipe), overrides, images, "data="),
                 device,
                 folder,
                 remotes,
-                RunMetadata(name, group, (tags,) if isinstance(tags, str) else tuple(tags)),
+                RunMetadata(name, group, words("tags", tags, "first try")),
                 download=download,
                 stop_when=parse_stop_when(stop_when),
             )
@@ -188,7 +188,7 @@ def resume(
                 folder,
                 reference,
                 device,
-                data=None if data is None else Path(data),
+                data=data_path(data),
                 length=overrides_of(None, epochs=epochs, steps=steps),
                 stop_when=parse_stop_when(stop_when),
             )
@@ -277,32 +277,6 @@ def overrides_of(settings: Mapping[str, Any] | None, **options: Any) -> list[Ove
     )
 
 
-def dictionary(name: str, value: Any, example: str) -> Iterable[tuple[str, Any]]:
-    """The items of an argument; raises UserError for what is neither a dictionary nor None.
-
-    Args:
-        name: Of the argument.
-        value: Of the argument.
-        example: A value that would be right.
-    """
-    if not isinstance(value, Mapping | None):
-        raise UserError(f"{name}: it should be a dictionary, such as {example}, not {value!r}.")
-    return (value or {}).items()
-
-
-def as_toml(value: Any) -> Any:
-    """A value of a type that TOML has: Python's numbers instead of NumPy's, strings instead of
-    paths, and lists instead of tuples and arrays.
-    """
-    if hasattr(value, "tolist"):  # NumPy's, as those of np.arange and np.logspace
-        value = value.tolist()
-    if isinstance(value, tuple | list):
-        return [as_toml(each) for each in value]
-    if isinstance(value, Mapping):
-        return {key: as_toml(each) for key, each in value.items()}
-    return str(value) if isinstance(value, Path) else value
-
-
 def references(start_from: str | Path | Run | Sequence[str | Path | Run], store: Path) -> list[str]:
     """The value of `init.weights`: ids of runs of the store, and paths.
 
@@ -320,8 +294,3 @@ def references(start_from: str | Path | Run | Sequence[str | Path | Run], store:
 
     sources = [start_from] if isinstance(start_from, str | Path | Run) else start_from
     return [reference(each) for each in sources]
-
-
-def chosen_trackers(trackers: str | Sequence[str]) -> list[str]:
-    """The remote backends without repetition; raises UserError for one that does not exist."""
-    return check_trackers([trackers] if isinstance(trackers, str) else list(trackers))

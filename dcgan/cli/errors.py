@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -34,6 +36,8 @@ _FIXABLE_BY_USER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
 FIRST_PROCESS_SECONDS = 10.0
 """Seconds that all processes but the first wait before they report an error."""
 
+_EMPTY_OPTION = re.compile("--[a-z-]+=")
+
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # Typer does not export it
 
 
@@ -47,6 +51,20 @@ class LabGroup(TyperGroup):
     them, and torchrun ends the others while they wait. A process that still runs after the wait
     reports its own error.
     """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an empty argument, which a shell variable that is not set leaves.
+
+        Typer would take an empty path for the working directory.
+        """
+        for before, argument in pairwise(["dcgan", *args]):
+            if argument == "" or _EMPTY_OPTION.fullmatch(argument):
+                named = argument.rstrip("=") or before
+                where = "of" if argument else "after"
+                empty = f"The value {where} {named!r} is empty."
+                raise typer.BadParameter(f"{empty} Is a variable of the shell not set?", ctx)
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""

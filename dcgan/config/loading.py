@@ -214,6 +214,10 @@ def _explain(details: ErrorDetails, origins: Mapping[str, str], recipe_origin: s
         example = json.dumps(default or ["color", "translation"])
         hint = f"\nWrite it as --set '{key}={example}'." if origin.startswith("--set") else ""
         return f"{key}: it should be a list such as {example} ({origin}).{hint}"
+    if details["type"] == "string_type" and isinstance(details["input"], int | float):
+        text = json.dumps(json.dumps(details["input"]))
+        hint = f"\nWrite it as --set '{key}={text}'." if origin.startswith("--set") else ""
+        return f"{key}: it should be text, such as {text} ({origin}).{hint}"
     if details["type"] == "missing":
         return f"{key}: it is missing ({origin})."
     if isinstance(details["input"], Mapping | BaseModel):

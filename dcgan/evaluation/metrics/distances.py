@@ -42,7 +42,8 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
     metric = FrechetInceptionDistance(extractor, sync_on_compute=False).set_dtype(torch.float64)
     metric.update(real.cpu().double(), real=True)
     metric.update(fake.cpu().double(), real=False)
-    return float(metric.compute())
+    distance = float(metric.compute())
+    return 0.0 if distance < 0 else distance  # by rounding, for equal images
 
 
 def kernel_distance(real: Tensor, fake: Tensor, seed: int = 0) -> float:

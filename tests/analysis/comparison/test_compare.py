@@ -206,6 +206,14 @@ def test_numbers_are_arms_in_their_order_and_a_baseline_can_be_chosen(tmp_path: 
         compare(load(tmp_path), baseline="3e-3")
 
 
+def test_one_is_not_the_arm_true(tmp_path: Path) -> None:
+    for whether in (False, True):
+        write_journal(tmp_path, f"run-{whether}", seed=0, dataset__flip=whether)
+    assert compare(load(tmp_path), baseline="true").baseline == "dataset.flip=true"
+    with pytest.raises(ComparisonError, match="--baseline 1: there is no such arm"):
+        compare(load(tmp_path), baseline="1")
+
+
 def test_what_is_switched_off_is_the_baseline(tmp_path: Path) -> None:
     """Of two factors, numbers are in their order too."""
     for augments, rate in product((["color"], []), (1e-3, 5e-4)):

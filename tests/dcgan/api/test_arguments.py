@@ -146,7 +146,6 @@ def test_a_run_without_steps_has_an_empty_table_of_losses(tmp_path: Path) -> Non
             r"init.scheme = 'xavier': it should be 'dcgan', 'glorot' or 'default'",
         ),
         ({"name": 5}, "5 cannot be a name, a group or a tag: use plain text"),
-        ({"tags": [1]}, "1 cannot be a name, a group or a tag: use plain text"),
     ],
 )
 def test_a_value_of_another_type_is_a_mistake_of_the_user(
@@ -191,3 +190,25 @@ def test_a_run_is_named_by_text_and_a_seed_is_one_of_pytorchs(run: dcgan.Run) ->
             run.sample(1, seed=seed)
     seed = np.int64(7)
     assert np.array_equal(run.sample(1, seed=seed), run.sample(1, seed=7))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tags": 3}, r'tags: it should be a word or a list of words, such as \["first try"\]'),
+        ({"tags": ["good", 1]}, r"tags: .*not \['good', 1\]"),
+        ({"trackers": 5}, r'trackers: .*such as \["mlflow"\], not 5'),
+        ({"data": ""}, "data: it is empty. Give a folder or a file of images"),
+    ],
+)
+def test_words_and_paths_of_another_kind(
+    arguments: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(dcgan.UserError, match=message):
+        dcgan.train("digits", device="cpu", store=tmp_path, **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_none_is_no_tag_and_no_tracker(tmp_path: Path) -> None:
+    run = dcgan.train(steps=1, tags=None, trackers=None, store=tmp_path, **ARGUMENTS)
+    assert run.status == "finished"

@@ -126,3 +126,21 @@ def test_every_rule_has_a_line_of_its_own_with_its_source() -> None:
     lines = CliRunner().invoke(app, ["diagnose", "--rules"]).output.splitlines()
     assert "discriminator_won: D has won. A run that ends with it counts as collapsed." in lines
     assert "  Source: Arjovsky and Bottou 2017, section 2." in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("train", "--data", ""), "The value after '--data' is empty."),
+        (("train", "--store="), "The value of '--store' is empty."),
+        (("fid", "", "mnist"), "The value after 'fid' is empty."),
+        (("runs", "--where", ""), "The value after '--where' is empty."),
+    ],
+)
+def test_a_variable_of_the_shell_that_is_not_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], named: str
+) -> None:
+    """An empty path would be the working directory."""
+    monkeypatch.chdir(tmp_path)
+    assert f"{named} Is a variable of the shell not set?" in refused(*arguments)
+    assert not list(tmp_path.iterdir())

@@ -47,6 +47,10 @@ def test_overrides_are_typed_and_the_later_one_counts():
         ("optimizer.lr=nan", ["optimizer.lr = nan", "finite"]),
         ("optimizer.betas=[0.5, 2]", ["optimizer.betas = 2", "less than 1"]),
         ("optimizer.betas=[0.5]", ["optimizer.betas"]),
+        (
+            "dataset.split=2024",
+            ['split: it should be text, such as "2024" (', "--set 'dataset.split=\"2024\"'."],
+        ),
         ("optimizer.generator_betas=[0.5]", ["generator_betas: it should be a list such as [0.5,"]),
         ("optimizer.discriminator_lr=2", ["optimizer.discriminator_lr = 2", "less than or equal"]),
         ("training.epochs=many", ["training.epochs = 'many'", "valid integer"]),
