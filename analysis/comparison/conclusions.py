@@ -6,8 +6,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from analysis.comparison.compare import Comparison
-from analysis.comparison.failures import FAILURES
+from analysis.comparison.failures import FAILURES, TrainingOutcome
 from analysis.comparison.power import POWER, min_pairs, min_runs
+from analysis.comparison.statistics import wilson_interval
 from tracking.wording import join_with_and, plural, rounded
 
 FEW_ARMS = 3
@@ -84,6 +85,20 @@ def failures_in_words(comparison: Comparison) -> str:
     """How many runs of each arm collapsed, diverged or failed."""
     parts = map(_failed_of_arm, comparison.failures.to_dict("records"))
     return f"Collapsed, diverged or failed: {'; '.join(parts)}."
+
+
+def failures_of_one_arm(outcomes: Sequence[TrainingOutcome]) -> str:
+    """How many of some runs that differ only in their seed collapsed, diverged or failed."""
+    judged = [outcome for outcome in outcomes if outcome != "unknown"]
+    if not judged:
+        return f"Collapsed, diverged or failed: none of the {len(outcomes)} runs could be judged."
+    failed = sum(outcome in FAILURES for outcome in judged)
+    low, high = wilson_interval(failed, len(judged))
+    others = _not_judged({"unknown": len(outcomes) - len(judged)})
+    return (
+        f"Collapsed, diverged or failed: {failed} of {plural(len(judged), 'run')}{others}, "
+        f"95% interval {_percent(low)} to {_percent(high)}."
+    )
 
 
 def _failed_of_arm(row: Mapping[Hashable, Any]) -> str:

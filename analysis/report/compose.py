@@ -13,7 +13,12 @@ import pandas as pd
 from analysis.caveats import NO_QUALITY
 from analysis.comparison.arms import Arm, NoArmsError
 from analysis.comparison.compare import Comparison, compare, training_outcomes
-from analysis.comparison.conclusions import findings, outcomes_to_explain, verdict
+from analysis.comparison.conclusions import (
+    failures_of_one_arm,
+    findings,
+    outcomes_to_explain,
+    verdict,
+)
 from analysis.comparison.failures import RULE
 from analysis.comparison.measures import DEFAULTS
 from analysis.comparison.tables import effect_table, failure_table, summary_table
@@ -147,8 +152,9 @@ def _without_arms(
     metrics = [f"{BATCH}/{name}" for name in DEFAULTS]
     last = runs.last_values(ids).reindex(columns=metrics)
     rule = [Prose(RULE, "note")] if set(outcomes) != {"whole"} else []
+    failures = [Prose(failures_of_one_arm(outcomes))] if len(ids) > 1 else []
     sections = [
-        Section("What this report can show", (caveat, Prose(NO_QUALITY, "note"))),
+        Section("What this report can show", (caveat, *failures, Prose(NO_QUALITY, "note"))),
         *health,
         Section("During training", (curves,)),
         *(score_sections(runs, ids[0]) if len(ids) == 1 else []),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -251,6 +252,11 @@ def _print_results(
         )
     console.print()
     console.print(table)
+    for arm in plan.arms:
+        of_arm = [progress_by_key.get(run.key) for run in plan.runs if run.arm == arm]
+        if health := _health_of_arm([each.folder for each in of_arm if each and each.folder]):
+            text = escape_control_characters(f"{arm.label}: {health}")
+            print_indented(console, text, "yellow")
     for failure, failed_runs in outcome.failures.items():
         text = escape_control_characters(_describe_failure(failure, failed_runs))
         print_indented(console, text, "red")
@@ -263,6 +269,21 @@ def _print_results(
     for purpose, command in next_commands:
         line = dcgan_command(command, "--sweep", stored_sweep.id, store=store)
         console.print(f"{purpose}: [bold]{escape(line)}[/bold]", soft_wrap=True)
+
+
+def _health_of_arm(folders: Sequence[Path]) -> str:
+    """In how many runs rules hold, and which; empty if there are none."""
+    from dcgan.cli.health_lines import rules_that_hold
+    from tracking.backends.local import read_fields
+
+    rules = [rules_that_hold(read_fields(folder)) for folder in folders]
+    counts = Counter(rule.replace("_", " ") for held in rules for rule in held)
+    if not counts:
+        return ""
+    listed = ", ".join(f"{rule} ({count})" for rule, count in counts.most_common())
+    return (
+        f"in {sum(map(bool, rules))} of {plural(len(rules), 'run')} a health rule holds: {listed}"
+    )
 
 
 def _describe_failure(failure: str, runs: Sequence[RunKey]) -> str:

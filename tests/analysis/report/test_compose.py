@@ -209,9 +209,10 @@ def test_one_run_is_an_anecdote(store: Path) -> None:
 
 def test_runs_without_arms_are_shown_and_not_compared(tmp_path: Path) -> None:
     for seed in range(3):
-        write_journal(tmp_path, f"run-{seed}", seed=seed)
+        write_journal(tmp_path, f"run-{seed}", seed=seed, images_alike=seed == 1)
     report = compose(load(tmp_path))
     assert "differ in nothing but the seed" in said(report.sections[0])
+    assert "failed: 1 of 3 runs, 95% interval 6% to 79%." in said(report.sections[0])
     assert report.question == "3 runs of sample"
     with pytest.raises(ComparisonError, match="there is nothing to compare"):
         compose(load(tmp_path), by=["init.scheme"])

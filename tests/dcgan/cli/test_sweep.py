@@ -17,8 +17,10 @@ from typer.testing import CliRunner
 
 import dcgan
 from dcgan.cli import app
+from dcgan.cli.commands.sweep import _health_of_arm
 from dcgan.sweeping import local_workers
 from dcgan.sweeping.worker import WorkItem, WorkResult, run_work_item
+from tests.support.sample_journals import write_journal
 from tests.support.sweep_process import (
     TINY,
     finish,
@@ -32,6 +34,7 @@ from tracking.backends.local import read_fields, read_steps, run_folders
 from tracking.backends.mlflow import DATABASE_FILE
 from tracking.backends.mlflow.database import ensure_database
 from tracking.errors import UserError
+from tracking.events import RULES_THAT_HOLD
 
 pytestmark = pytest.mark.slow
 
@@ -262,3 +265,15 @@ def test_ctrl_c_lets_every_run_write_a_checkpoint(tmp_path: Path):
         assert (folder / f"checkpoints/step-{last:08d}.pt").exists()
     run("digits", "--resume", "--jobs", "2", folder=tmp_path)
     assert_whole_without_duplicates(store)
+
+
+def test_an_arm_ends_with_the_health_of_its_runs(tmp_path: Path):
+    held = ([], ["collapsed", "discriminator_won"], ["collapsed"], ["a rule of another version"])
+    folders = [
+        write_journal(tmp_path, f"run-{seed}", seed=seed, fields={RULES_THAT_HOLD: rules})
+        for seed, rules in enumerate(held)
+    ]
+    assert _health_of_arm(folders) == (
+        "in 2 of 4 runs a health rule holds: collapsed (2), discriminator won (1)"
+    )
+    assert _health_of_arm(folders[:1]) == ""
