@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import ScaledTranslation
 
+from analysis.plots.fonts import fallback_fonts
 from analysis.plots.inline import show_figures_inline
 
 _COLORBLIND = sns.color_palette("colorblind").as_hex()
@@ -43,6 +44,7 @@ _SETTINGS = {
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
     "figure.facecolor": "white",
+    "font.family": ["sans-serif", *fallback_fonts()],
     "hatch.linewidth": 0.5,
     "legend.frameon": False,
 }

@@ -11,6 +11,7 @@ from matplotlib.font_manager import FontProperties, findfont
 
 from analysis.comparison.tables import Table
 from analysis.plots.figure_file import FigureFile
+from analysis.plots.fonts import fallback_fonts
 from analysis.report.content import (
     Block,
     Commands,
@@ -59,7 +60,7 @@ def to_pdf(report: Report) -> bytes:
 
 
 class _Document(FPDF):
-    """A4 pages in matplotlib's own fonts, which have every character that a report needs."""
+    """A4 pages in matplotlib's own fonts; characters that these lack come from installed ones."""
 
     def __init__(self) -> None:
         super().__init__(format="A4")
@@ -67,10 +68,26 @@ class _Document(FPDF):
             for family, font in (("text", "DejaVu Sans"), ("code", "DejaVu Sans Mono")):
                 file = findfont(FontProperties(family=font, weight=weight))
                 self.add_font(family, style, file)
+        self._not_asked = fallback_fonts()
+        self._asked = ["code"]
+        self.set_fallback_fonts(self._asked, exact_match=False)
         self.set_margins(MARGIN, MARGIN)
         self.set_auto_page_break(True, MARGIN)
         self.set_lang("en-GB")
         self.set_creation_date(datetime.fromtimestamp(0, UTC))
+
+    def get_fallback_font(self, char: str, style: str = "") -> str | None:
+        """A font that has a character; called by FPDF for those that the current one lacks.
+
+        Such fonts are large, so each is loaded when no other has the character.
+        """
+        while (font := super().get_fallback_font(char, style)) is None and self._not_asked:
+            family = self._not_asked.pop(0)
+            file = findfont(FontProperties(family=family))
+            self.add_font(family, "", file, collection_font_number=getattr(file, "face_index", 0))
+            self._asked.append(family)
+            self.set_fallback_fonts(self._asked, exact_match=False)
+        return font
 
     def footer(self) -> None:
         """Write the page number; called by FPDF on every page."""

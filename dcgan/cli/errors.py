@@ -36,6 +36,7 @@ _FIXABLE_BY_USER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
 FIRST_PROCESS_SECONDS = 10.0
 """Seconds that all processes but the first wait before they report an error."""
 
+_MISSING_CHARACTER = re.compile(r"Glyph \d+ .* missing from font")
 _EMPTY_OPTION = re.compile("--[a-z-]+=")
 
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # Typer does not export it
@@ -128,10 +129,17 @@ def _message(error: Exception) -> str | None:
 
 @contextmanager
 def _warnings_in_one_line() -> Iterator[None]:
-    """Print each `StoreWarning` once, in one line; other warnings as Python does."""
+    """Print each `StoreWarning` once, in one line; other warnings as Python does.
+
+    Matplotlib warns of each character that its fonts lack; one warning says what to do.
+    """
     shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if _MISSING_CHARACTER.match(str(message)):
+            from analysis.plots.fonts import ADVICE
+
+            message, category = ADVICE, StoreWarning
         if not issubclass(category, StoreWarning):
             pythons_own(message, category, *where, **more)
         elif str(message) not in shown:
