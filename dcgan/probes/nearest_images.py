@@ -11,12 +11,15 @@ from torch import Tensor
 
 from dcgan.data.decoding import pixels_digest
 from dcgan.evaluation.features.feature_space import FeatureSpace, own_space
-from dcgan.evaluation.metrics.nearest_neighbours import nearest
+from dcgan.evaluation.metrics.nearest_neighbours import check_enough, nearest
 from dcgan.run_folder.trained_run import TrainedRun
 from dcgan.sampling import draw_pixels
 
 _TYPICAL = 1_000
 """How many training images, evenly spread, are compared with all others at most."""
+
+_BLOCK = 4_096
+"""Training images of which pixels are held as floats at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,22 +92,46 @@ def nearest_training_images(
     Returns:
         The neighbours in the spaces `name` and `pixels`.
     """
-    spaces = {name: features, "pixels": lambda images: images.flatten(1).float()}
     nearest_images: dict[str, Tensor] = {}
     distances: dict[str, Tensor] = {}
     typical: dict[str, float] = {}
-    different = _different(train)
-    for space, project in spaces.items():
-        train_points = project(train)
-        distances[space], indices = nearest(project(fakes), train_points, count)
+    every, different = torch.arange(len(train)), _different(train)
+    # The nearest point to a training image is itself, and copies would make the distance 0.
+    sample = different[:: -(-len(different) // _TYPICAL)]
+    for space, points, queries in (
+        (name, features(train), features(fakes)),
+        ("pixels", train.flatten(1), fakes.flatten(1)),
+    ):
+        distances[space], indices = _nearest_among(points, every, queries, count)
         nearest_images[space] = train[indices.flatten()].unflatten(0, indices.shape)
-        # Copies would make the distance 0.
-        others = train_points if len(different) == len(train) else train_points[different]
-        sample = others[:: -(-len(others) // _TYPICAL)]
-        # The nearest point to a training image is itself.
-        if len(others) > 1:
-            typical[space] = nearest(sample, others, 2)[0][:, 1].median().item()
+        if len(different) > 1:
+            to_others, _ = _nearest_among(points, different, points[sample], 2)
+            typical[space] = to_others[:, 1].median().item()
     return Neighbours(fakes, nearest_images, distances, typical)
+
+
+def _nearest_among(
+    points: Tensor, chosen: Tensor, queries: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
+    """As `nearest`, with few points in memory as floats at a time.
+
+    Args:
+        points: Features or pixels, (M, D), of any type.
+        chosen: Indices of the points to search.
+        queries: (N, D).
+        count: Points per query.
+
+    Returns:
+        Increasing distances, and indices into `points`, (N, count) each.
+    """
+    check_enough(len(chosen), count)
+    parts = []
+    for block in chosen.split(_BLOCK):
+        found, positions = nearest(queries.float(), points[block].float(), min(count, len(block)))
+        parts.append((found, block[positions]))
+    distances, indices = (torch.cat(each, dim=1) for each in zip(*parts, strict=True))
+    best = distances.topk(count, largest=False)
+    return best.values, indices.gather(1, best.indices)
 
 
 def _different(images: Tensor) -> Tensor:

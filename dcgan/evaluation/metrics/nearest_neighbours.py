@@ -165,11 +165,16 @@ def nearest(queries: Tensor, to: Tensor, count: int) -> tuple[Tensor, Tensor]:
     Raises:
         EvaluationError: There are fewer than `count` points.
     """
-    if len(to) < count:
-        raise EvaluationError(
-            f"The {count} nearest of {plural(len(to), 'image')} cannot be found: there must be at "
-            f"least {count}."
-        )
+    check_enough(len(to), count)
     blocks = [torch.cdist(block, to).topk(count, largest=False) for block in queries.split(_BLOCK)]
     distances = torch.cat([block.values for block in blocks])
     return distances, torch.cat([block.indices for block in blocks])
+
+
+def check_enough(images: int, count: int) -> None:
+    """Raise EvaluationError if there are fewer images than the nearest that are asked for."""
+    if images < count:
+        raise EvaluationError(
+            f"The {count} nearest of {plural(images, 'image')} cannot be found: there must be at "
+            f"least {count}."
+        )

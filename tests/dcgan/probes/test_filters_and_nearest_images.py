@@ -10,7 +10,9 @@ from torch import nn
 
 from dcgan.config.loading import load_config, parse_override
 from dcgan.data.scaling import to_unit_range
+from dcgan.evaluation.errors import EvaluationError
 from dcgan.models import build_networks
+from dcgan.probes import nearest_images
 from dcgan.probes.filters import first_filters, strongest_responses
 from dcgan.probes.nearest_images import nearest_training_images
 
@@ -110,3 +112,24 @@ def test_a_copy_is_found_by_pixels_and_by_features() -> None:
     assert found.distances["pixels"][0, 0] == 0
     assert found.distances["pixels"][1, 0] > 0.5 * found.typical["pixels"]
     assert (found.distances["pixels"].diff(dim=1) >= 0).all()
+
+
+@pytest.mark.parametrize("block", [12, 3])
+def test_blocks_of_training_images_find_the_same(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pixels of a large data set do not fit into memory as floats."""
+    fakes, pixels = PIXELS[:6].flip(-1) // 8, torch.cat([PIXELS, PIXELS[:3]]) // 8
+
+    def features(images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1)[:, ::7].float()
+
+    whole = nearest_training_images(fakes, pixels, features, "features", 4)
+    monkeypatch.setattr(nearest_images, "_BLOCK", block)
+    in_blocks = nearest_training_images(fakes, pixels, features, "features", 4)
+    for space in ("features", "pixels"):
+        torch.testing.assert_close(in_blocks.distances[space], whole.distances[space])
+        assert torch.equal(in_blocks.nearest[space], whole.nearest[space])
+        assert in_blocks.typical[space] == pytest.approx(whole.typical[space])
+    with pytest.raises(EvaluationError, match="The 44 nearest of 43 images cannot be found"):
+        nearest_training_images(fakes, pixels, features, "features", 44)
