@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, islice
+from typing import Any
 
 import joblib
 
@@ -112,24 +114,30 @@ def run_work_items(
 
 
 @contextmanager
-def cluster(executor: Executor, address: str | None) -> Iterator[int]:
+def cluster(executor: Executor, address: str | None, device: str) -> Iterator[int]:
     """Connect to a Ray or Dask cluster, or use this machine; yields how many runs train at once.
 
-    The address None means the cluster that the environment names, or else one on this machine.
-    Raises UserError if the library is not installed or the cluster does not answer.
+    Args:
+        executor: Where the workers run.
+        address: Of the cluster's head; None for the cluster that the environment names, or else
+            one on this machine.
+        device: `auto`, or a device's name; runs that may use a GPU train one per GPU of Ray's.
+
+    Raises:
+        UserError: The library is not installed, or the cluster does not answer.
     """
     if executor == "loky":
         if address:
             raise UserError("A cluster needs the backend ray or dask.")
         yield joblib.cpu_count()
         return
-    connection = _ray(address) if executor == "ray" else _dask(address)
-    with connection as cores:
-        yield cores
+    connection = _ray(address, device) if executor == "ray" else _dask(address)
+    with connection as at_once:
+        yield at_once
 
 
 @contextmanager
-def _ray(address: str | None) -> Iterator[int]:
+def _ray(address: str | None, device: str) -> Iterator[int]:
     try:
         import ray
         from ray.util.joblib import register_ray
@@ -147,9 +155,17 @@ def _ray(address: str | None) -> Iterator[int]:
         raise UserError(f"Ray does not answer at {address or 'RAY_ADDRESS'}: {error}") from error
     register_ray()
     try:
-        yield int(ray.cluster_resources().get("CPU", 1))
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        yield min(_gpus_of_ray(device) or cores, cores)  # Ray has at most one worker per core
     finally:
         ray.shutdown()
+
+
+def _gpus_of_ray(device: str) -> int:
+    """The GPUs of the cluster that runs on this device may use."""
+    import ray
+
+    return 0 if device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
 
 
 @contextmanager
@@ -193,8 +209,14 @@ def _not_installed(library: str) -> UserError:
 def _run_on_cluster(
     work_items: Sequence[WorkItem], executor: Executor, jobs: int
 ) -> list[WorkResult]:
+    options: dict[str, Any] = {}
+    gpus = _gpus_of_ray(work_items[0].devices[0]) if executor == "ray" else 0
+    if gpus:
+        # Without a share of them, Ray hides all GPUs from a worker, or lets all use the first.
+        share = min(1.0, math.floor(10_000 * gpus / jobs) / 10_000)
+        options["ray_remote_args"] = {"num_gpus": share}
     # joblib's configuration is that of the calling thread.
-    with joblib.parallel_config(backend=executor, n_jobs=jobs):
+    with joblib.parallel_config(backend=executor, n_jobs=jobs, **options):
         # No item in advance: queued runs would start after a stop, or share a worker.
         parallel = joblib.Parallel(batch_size=1, pre_dispatch=jobs)
         return list(parallel(joblib.delayed(run_work_item)(item) for item in work_items))

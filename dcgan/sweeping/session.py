@@ -111,11 +111,11 @@ def sweep_session(
     plan, stored = find_or_plan(request, store)
     trackers = () if stored else request.trackers or trackers_of(request.subject)
     image_counts = load_data(plan, download=download)
-    with cluster(machines.executor, machines.cluster) as cores:
+    with cluster(machines.executor, machines.cluster, machines.device) as at_once:
         stored = stored or save_sweep(store, plan, trackers)
         with sweep_lock(stored):
             missing = missing_runs(stored)
-            default_jobs = len(devices_for_runs(machines.device)) if on_gpus else cores
+            default_jobs = len(devices_for_runs(machines.device)) if on_gpus else at_once
             jobs = min(machines.jobs or default_jobs, len(missing))
             yield SweepSession(
                 stored=stored,

@@ -11,6 +11,8 @@ from contextlib import nullcontext
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import joblib
@@ -22,7 +24,7 @@ from typer.testing import CliRunner
 import dcgan
 from dcgan.choices import Executor
 from dcgan.cli import app
-from dcgan.sweeping import worker
+from dcgan.sweeping import executor, worker
 from dcgan.sweeping.executor import cluster, devices_of_jobs, threads_per_job
 from dcgan.sweeping.request import Machines, SweepRequest
 from dcgan.sweeping.session import sweep_session
@@ -196,7 +198,7 @@ def test_a_dask_cluster_without_workers_is_told_of(monkeypatch: pytest.MonkeyPat
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None) as dask,
         pytest.raises(UserError, match=r"has no workers\. Start some with: dask worker tcp"),
-        cluster("dask", dask.scheduler_address),
+        cluster("dask", dask.scheduler_address, "auto"),
     ):
         raise AssertionError("there is nothing to train on")
 
@@ -210,7 +212,7 @@ def test_ctrl_c_does_not_end_dasks_own_workers(monkeypatch: pytest.MonkeyPatch) 
         return signal.getsignal(signal.SIGINT)
 
     before = handler()
-    with cluster("dask", None):
+    with cluster("dask", None, "auto"):
         (of_worker,) = distributed.get_client().run(handler).values()
         assert of_worker == signal.SIG_IGN
         assert handler() == before != signal.SIG_IGN
@@ -229,9 +231,12 @@ def at_once(folders: list[Path]) -> int:
     return peak
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ray_address() -> Iterator[str]:
-    """A Ray cluster of two nodes with a core each: two runs at once need both."""
+    """A Ray cluster of two nodes with a core each: two runs at once need both.
+
+    It believes that the second one has two GPUs.
+    """
     pytest.importorskip("ray", reason="ray is not installed")
     from ray.cluster_utils import Cluster
 
@@ -240,7 +245,7 @@ def ray_address() -> Iterator[str]:
     head = {**node, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
-        cluster.add_node(**node)
+        cluster.add_node(**node, num_gpus=2)
         cluster.wait_for_nodes()
         yield cluster.address
     finally:
@@ -267,7 +272,19 @@ def test_a_cluster_runs_the_same_sweep(
     tmp_path: Path, backend: str, request: pytest.FixtureRequest
 ):
     address = request.getfixturevalue(f"{backend}_address")
-    options = ("--seeds", "2", "--epochs", "4", *TINY, "--backend", backend, "--cluster", address)
+    options = (
+        "--seeds",
+        "2",
+        "--epochs",
+        "4",
+        *TINY,
+        "--device",
+        "cpu",
+        "--backend",
+        backend,
+        "--cluster",
+        address,
+    )
     output = run("digits", "--over", "init.scheme=dcgan,default", *options, folder=tmp_path)
     assert "Training 2 at a time, with 1 core each." in output
     found = runs_by_status(tmp_path / "runs")
@@ -275,3 +292,20 @@ def test_a_cluster_runs_the_same_sweep(
     arms = ("init.scheme=dcgan", "init.scheme=default")
     assert keys(found["finished"]) == sorted((arm, seed) for arm in arms for seed in (0, 1))
     assert at_once(found["finished"]) == 2
+
+
+def test_each_run_on_ray_has_a_gpu_of_its_own(ray_address: str, monkeypatch: pytest.MonkeyPatch):
+    """Without a share, all would use the first one, or none."""
+
+    def visible_gpu(_item: WorkItem) -> str | None:
+        return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+    monkeypatch.setattr(executor, "run_work_item", visible_gpu)
+    items: list[Any] = [SimpleNamespace(devices=("auto",))] * 4
+    with cluster("ray", ray_address, "auto") as at_once:
+        assert at_once == 2
+        assert set(executor._run_on_cluster(items, "ray", 2)) == {"0", "1"}
+        assert executor._gpus_of_ray("cpu") == 0
+        # Two runs share one GPU.
+        monkeypatch.setattr(executor, "_gpus_of_ray", lambda _device: 1)
+        assert set(executor._run_on_cluster(items, "ray", 2)) == {"0"}
