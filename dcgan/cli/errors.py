@@ -58,7 +58,9 @@ class LabGroup(TyperGroup):
 
         Typer would take an empty path for the working directory.
         """
-        for before, argument in pairwise(["dcgan", *args]):
+        # A shell that completes a line asks for arguments that are not typed yet.
+        typed = [] if ctx.resilient_parsing else args
+        for before, argument in pairwise(["dcgan", *typed]):
             if argument == "" or _EMPTY_OPTION.fullmatch(argument):
                 named = argument.rstrip("=") or before
                 where = "of" if argument else "after"
