@@ -197,7 +197,10 @@ def _default_factors(table: pd.DataFrame, varying: Sequence[str]) -> tuple[str, 
             "in one key, for example with dcgan sweep."
         )
     if not varying:
-        raise NoArmsError(f"{_these(table)} in nothing but the seed: there are no arms to compare.")
+        raise NoArmsError(
+            f"{_these(table)} in nothing but the seed: there are no arms to compare.\n"
+            "A report shows how their outcome varies with the seed."
+        )
     if sweeps := _sweeps(table):
         raise ComparisonError(
             f"{_these(table)} in {len(varying)} keys, but belong to sweeps. "
