@@ -1,6 +1,7 @@
 """How often the rules of health are right, and what helps against each failure.
 
     python benchmarks/health_rules.py --store STORE [--tune]
+    python benchmarks/health_rules.py --reference
 
 STORE holds the runs of health_runs.py, which are labelled in health/labelled.toml. The runs on
 digits served to choose the thresholds; those on other sets judge them here, and with `--tune` they
@@ -10,6 +11,8 @@ The remedies of health/advice.toml are compared with the broken setting in pairs
 same seeds, by the test and the correction of `dcgan compare`, over the logarithm of the Frechet
 distance. All results go to health_rules.json, what `dcgan diagnose` prints of them to
 diagnosis/measured.json, and the tables to docs/diagnosis.md.
+
+With `--reference`, only the committed runs are judged again; all else stays as it was.
 """
 
 from __future__ import annotations
@@ -100,6 +103,19 @@ def reference_runs() -> Iterator[Path]:
     return (file.parent for file in sorted(REFERENCE.rglob("run.json")))
 
 
+def judge_reference_runs() -> dict[str, Any]:
+    """The findings in the committed runs, by the run's path below runs/reference."""
+    runs = list(reference_runs())
+    with ProcessPoolExecutor() as pool:
+        found = dict(zip(runs, pool.map(findings_in, runs), strict=True))
+    return {
+        "runs": len(runs),
+        "found": {
+            folder.relative_to(REFERENCE).as_posix(): each for folder, each in found.items() if each
+        },
+    }
+
+
 def judge(
     found: Mapping[str, Sequence[Mapping[str, Any]]], labels: Mapping[str, Labels]
 ) -> dict[str, dict[str, Any]]:
@@ -169,11 +185,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--store", type=Path, required=True)
+    chosen = parser.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--store", type=Path)
+    chosen.add_argument(
+        "--reference", action="store_true", help="judge only the committed runs again"
+    )
     parser.add_argument(
         "--tune", action="store_true", help="judge the runs on digits, and stop there"
     )
     options = parser.parse_args()
+    if options.reference:
+        results = json.loads(health_page.RESULTS.read_text(encoding="utf-8"))
+        write({**results, "reference": judge_reference_runs()})
+        return
     labels = labels_by_name()
     done = folders(options.store, [*labelled_runs()])
     if options.tune:
@@ -186,11 +210,8 @@ def main() -> None:
         )
         counts = judge(digits if options.tune else others, labels)
         print(health_page.detector(counts), health_page.wrong(counts), sep="\n\n")
-        if options.tune:
-            return
-        committed = dict(
-            zip(reference_runs(), pool.map(findings_in, reference_runs()), strict=True)
-        )
+    if options.tune:
+        return
     advised = trials(options.store, folders(options.store, [*advice_runs()]), findings_in)
     tried = {trial["failure"] for trial in advised}
     results = {
@@ -198,14 +219,7 @@ def main() -> None:
         "judged": counts,
         "tuned": judge(digits, labels),
         "healthy": healthy_alarms(others, labels),
-        "reference": {
-            "runs": len(committed),
-            "found": {
-                folder.relative_to(REFERENCE).as_posix(): each
-                for folder, each in committed.items()
-                if each
-            },
-        },
+        "reference": judge_reference_runs(),
         "trials": advised,
         "untried": [
             failure["name"]
@@ -214,6 +228,11 @@ def main() -> None:
         ],
         "found": found,
     }
+    write(results)
+
+
+def write(results: Mapping[str, Any]) -> None:
+    """Write the results, what `dcgan diagnose` prints of them, and the page's tables."""
     health_page.RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     measured = ROOT / "diagnosis" / "measured.json"
     measured.write_text(

@@ -153,6 +153,26 @@ def test_the_gap_between_the_initialisations(results: str, distances: pd.DataFra
     assert told in results
 
 
+def test_how_quick_looks_rank_checkpoints(results: str) -> None:
+    file = REFERENCE / "weight-init" / "distances_of_34_checkpoints.json"
+    values = pd.DataFrame(json.loads(file.read_text(encoding="utf-8"))["checkpoints"])
+    assert len(values) == 34
+    of_all = values.corr("spearman", numeric_only=True)["fid"]
+    with_kid = values.dropna()
+    of_some = with_kid.corr("spearman", numeric_only=True)["fid"]
+    page = words_of(ROOT / "docs" / "evaluation.md")
+    assert (
+        f"a Spearman correlation of {of_all['efficientnet']:.2f} with FID of 5,000" in page
+        and f"its correlation with FID is {of_all['lenet_fid']:.2f}." in page
+    )
+    assert (
+        f"over {len(with_kid)} of these checkpoints KID of 250 fakes has "
+        f"{of_some['kid_of_250']:.2f}, and EfficientNet's distance {of_some['efficientnet']:.2f}"
+        in page
+    )
+    assert f"a Spearman correlation of {of_all['lenet_fid']:.2f} with FID." in results
+
+
 def test_what_readme_says_of_image_quality(distances: pd.DataFrame) -> None:
     readme = words_of(ROOT / "README.md")
     fid, lenet_fid = (pairs_of_either_machine(distances, name) for name in ("fid", "lenet_fid"))
@@ -202,65 +222,77 @@ def test_plain_fid_at_both_rates(results: str) -> None:
     )
 
 
-def test_diff_augment_at_200_images(results: str) -> None:
-    file = REFERENCE / "diff-augment" / "fid.json"
-    values = pd.DataFrame(json.loads(file.read_text(encoding="utf-8")))
-    for place, part in (
-        ("diff-augment", values[values["seed"] > 0]),
-        ("diff-augment-200-epochs", values[values["seed"] == 0]),
-    ):
-        journals = load(REFERENCE / place).table
-        recorded = journals.loc[part["run"]]
-        assert set(journals.index) == set(part["run"])
-        assert recorded["config/seed"].tolist() == part["seed"].tolist()
-        is_augmented = recorded["config/stabilisers/diff_augment"].map(len) > 0
-        assert is_augmented.tolist() == part["diff_augment"].tolist()
-    at_2000 = values[values["step"] == 2000]
-    fid, kid = (
-        at_2000.pivot(index="seed", columns="diff_augment", values=name) for name in ("fid", "kid")
-    )
-    assert (fid[True] > fid[False]).all()
-    assert (kid[True] > kid[False]).all()
-    longer = values[values["step"] == 4000].set_index("diff_augment")["fid"]
-    assert (
-        f"After 100 epochs, FID is {fid[True].mean():.0f} (standard deviation "
-        f"{fid[True].std():.0f}) with DiffAugment and {fid[False].mean():.0f} "
-        f"({fid[False].std():.0f}) without, higher with it in all {len(fid)} pairs; KID is "
-        f"{kid[True].mean():.2f} and {kid[False].mean():.2f}. After 200 epochs, FID of seed 0 is "
-        f"{longer[True]:.0f} with it and {longer[False]:.0f} without" in results
-    )
+SWEEPS_OF_DIFF_AUGMENT = {"0 to 7": "fid_seeds_0_to_7.json", "8 to 15": "fid.json"}
 
 
-def test_diff_augment_over_eight_pairs(results: str) -> None:
-    file = REFERENCE / "diff-augment" / "fid_h200.json"
-    values = pd.DataFrame(json.loads(file.read_text(encoding="utf-8")))
+@pytest.fixture(scope="module")
+def diff_augment() -> dict[str, pd.DataFrame]:
+    """The distances of each sweep's runs, one row per run and evaluated step."""
+    return {
+        seeds: pd.DataFrame(
+            json.loads((REFERENCE / "diff-augment" / file).read_text(encoding="utf-8"))
+        )
+        for seeds, file in SWEEPS_OF_DIFF_AUGMENT.items()
+    }
+
+
+def test_the_second_sweep_of_diff_augment_has_its_journals(
+    diff_augment: dict[str, pd.DataFrame],
+) -> None:
+    values = diff_augment["8 to 15"]
+    journals = load(REFERENCE / "diff-augment").table
+    recorded = journals.loc[values["run"]]
+    assert set(journals.index) == set(values["run"])
+    assert recorded["config/seed"].tolist() == values["seed"].tolist()
+    is_augmented = recorded["config/stabilisers/diff_augment"].map(len) > 0
+    assert is_augmented.tolist() == values["diff_augment"].tolist()
+
+
+@pytest.mark.parametrize("seeds", SWEEPS_OF_DIFF_AUGMENT)
+def test_diff_augment_over_eight_pairs(
+    results: str, diff_augment: dict[str, pd.DataFrame], seeds: str
+) -> None:
+    values = diff_augment[seeds]
     rows, p_values = [], []
     for (epochs, step), (name, digits) in product(
         ((100, 2000), (200, 4000)), (("fid", 0), ("kid", 3))
     ):
-        pairs = values[values["step"] == step].pivot(
-            index="seed", columns="diff_augment", values=name
-        )
-        effect = paired_difference(pairs[False].to_numpy(), pairs[True].to_numpy())
-        p_values.append(effect.test.p())
+        pairs = pairs_at(values, step, name)
+        p_values.append(paired_difference(pairs[False].array, pairs[True].array).test.p())
         with_it, without = (
             f"{pairs[arm].mean():.{digits}f} ({pairs[arm].std():.{digits}f})"
             for arm in (True, False)
         )
-        lower = (pairs[True] < pairs[False]).sum()
-        rows.append(
-            f"| {epochs} | {name.upper()} | {with_it} | {without} | {lower} of {len(pairs)} "
-            f"| {p_values[-1]:.2g} |"
-        )
+        lower = f"{(pairs[True] < pairs[False]).sum()} of {len(pairs)}"
+        cells = [seeds, epochs, name.upper(), with_it, without, lower, f"{p_values[-1]:.2g}"]
+        rows.append(f"| {' | '.join(map(str, cells))} |")
     corrected = correct_family(p_values)
     for text, family in zip(rows, corrected, strict=True):
         assert f"{text} {family.p_holm:.2g} |" in results
     assert [family.p_holm < 0.05 for family in corrected] == [True, True, False, True]
-    fid = values.pivot(index="seed", columns=["diff_augment", "step"], values="fid")
-    falls, rises = (fid[True][4000] < fid[True][2000]), (fid[False][4000] > fid[False][2000])
+
+
+def pairs_at(values: pd.DataFrame, step: int, name: str) -> pd.DataFrame:
+    """A distance at a step: one row per seed, one column with DiffAugment and one without."""
+    chosen = values[values["step"] == step]
+    return chosen.pivot(index="seed", columns="diff_augment", values=name)
+
+
+def test_both_sweeps_of_diff_augment_together(
+    results: str, diff_augment: dict[str, pd.DataFrame]
+) -> None:
+    values = pd.concat(diff_augment.values())
+    half, whole = (pairs_at(values, step, "fid") for step in (2000, 4000))
+    falls, rises = whole[True] < half[True], whole[False] > half[False]
     assert (
         f"FID falls in {falls.sum()} of {len(falls)} runs with it, and rises in {rises.sum()} of "
         f"{len(rises)} without" in results
+    )
+    p = paired_difference(whole[False].array, whole[True].array).test.p()
+    lower = (whole[True] < whole[False]).sum()
+    assert (
+        f"All {len(whole)} pairs together give p = {p:.2g} for FID after 200 epochs ({lower} of "
+        f"{len(whole)} lower)" in results
     )
 
 
