@@ -28,6 +28,7 @@ from dcgan.cli.options import (
     several_runs,
 )
 from dcgan.cli.selection import Selection, SweepOption, select_runs
+from dcgan.cpu.allocator import keep_memory
 from dcgan.store_dir import DEFAULT_STORE, dcgan_command
 from tracking.wording import rounded
 
@@ -95,6 +96,7 @@ def evaluate(
     dcgan runs --sort lenet_fid
     dcgan compare --metric lenet_fid[/dim]
     """
+    keep_memory()
     from dcgan.cli.progress import ImageProgress
     from dcgan.evaluation.evaluate_run import evaluate_run
 

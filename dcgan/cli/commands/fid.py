@@ -22,6 +22,7 @@ from dcgan.cli.options import (
     complete_run,
     parse_checkpoint,
 )
+from dcgan.cpu.allocator import keep_memory
 from dcgan.store_dir import DEFAULT_STORE
 from tracking.wording import rounded
 
@@ -87,6 +88,7 @@ def fid(
     [dim]dcgan fid generated photographs
     dcgan fid last cifar10:test --data ~/cifar10 --samples 50000[/dim]
     """
+    keep_memory()
     from dcgan.cli.progress import ImageProgress
     from dcgan.evaluation.errors import EvaluationError
     from dcgan.evaluation.features.feature_space import inception_space
