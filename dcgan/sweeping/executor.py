@@ -199,6 +199,15 @@ def _dask(address: str | None) -> Iterator[int]:
         yield len(client.ncores())
 
 
+def share_of_gpu(gpus: int, jobs: int) -> float:
+    """The share of a GPU for each of these jobs, with which all of them fit on whole GPUs.
+
+    Of two GPUs, three jobs get half a GPU each: with two thirds, Ray would have no place for the
+    third. Rounded down to Ray's four decimals.
+    """
+    return math.floor(10_000 / math.ceil(jobs / gpus)) / 10_000
+
+
 def _not_installed(library: str) -> UserError:
     return UserError(
         f"The backend {library} needs {library}, which is not installed.\n"
@@ -213,8 +222,7 @@ def _run_on_cluster(
     gpus = _gpus_of_ray(work_items[0].devices[0]) if executor == "ray" else 0
     if gpus:
         # Without a share of them, Ray hides all GPUs from a worker, or lets all use the first.
-        share = min(1.0, math.floor(10_000 * gpus / jobs) / 10_000)
-        options["ray_remote_args"] = {"num_gpus": share}
+        options["ray_remote_args"] = {"num_gpus": share_of_gpu(gpus, jobs)}
     # joblib's configuration is that of the calling thread.
     with joblib.parallel_config(backend=executor, n_jobs=jobs, **options):
         # No item in advance: queued runs would start after a stop, or share a worker.

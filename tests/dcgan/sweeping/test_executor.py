@@ -294,6 +294,15 @@ def test_a_cluster_runs_the_same_sweep(
     assert at_once(found["finished"]) == 2
 
 
+def test_the_shares_of_all_runs_fit_on_whole_gpus():
+    assert [executor.share_of_gpu(2, jobs) for jobs in (1, 2, 3, 5)] == [1, 1, 0.5, 0.3333]
+    for gpus in range(1, 9):
+        for jobs in range(1, 40):
+            share = executor.share_of_gpu(gpus, jobs)
+            assert share <= 1
+            assert int(1 / share) * gpus >= jobs
+
+
 def test_each_run_on_ray_has_a_gpu_of_its_own(ray_address: str, monkeypatch: pytest.MonkeyPatch):
     """Without a share, all would use the first one, or none."""
 
